@@ -1,0 +1,32 @@
+# Two doors for a newcomer: `make demo` shows a site, `make test` runs the whole gate.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LIBRARY ?=
+PORT ?= 8000
+
+.PHONY: help demo test env clean
+
+help:
+	@echo "make demo [LIBRARY=/path] [PORT=8000]   build a site and serve it"
+	@echo "make test                               the whole gate: lint, types, contracts, tests"
+	@echo "make env                                the environment alone (.venv)"
+
+env: $(VENV)/.ready
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "reelshelf needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: env
+	@$(BIN)/python scripts/demo.py --port $(PORT) $(if $(LIBRARY),--library "$(LIBRARY)")
+
+test: env
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
+
+clean:
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,58 @@
+"""Rows of the catalogue as the nouns of the core, and back."""
+
+import json
+import os
+from typing import Any
+
+from generator.core.model import Place, Poster, Probe, Video
+
+_HIGHEST_STAMP = (1 << 63) - 1
+
+
+def stamp(mtime_ns: int) -> int:
+    """Return a file's time as SQLite can hold it: file systems know years far beyond 2262."""
+    return max(min(mtime_ns, _HIGHEST_STAMP), -_HIGHEST_STAMP)
+
+
+def to_sql(path: str) -> str | bytes:
+    """Return a path as the catalogue keeps it: text, or bytes where it is not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
+def from_sql(path: str | bytes) -> str:
+    """Return a path as it came in."""
+    return path if isinstance(path, str) else os.fsdecode(path)
+
+
+def video_of(row: tuple[Any, ...]) -> Video:
+    """Return the video that `store._VIDEO_COLUMNS` selects."""
+    (
+        number, slug, root, path, title, added_at, recorded_at, size_bytes,
+        container, duration_s, width_px, height_px, fps, video_codec, audio_codec, poster,
+        stars, views, favorite_at, tags,
+    ) = row  # fmt: skip
+    return Video(
+        id=number,
+        slug=slug,
+        place=Place(root, from_sql(path)),
+        title=title,
+        added_at=added_at,
+        recorded_at=recorded_at,
+        size_bytes=size_bytes,
+        probe=Probe(container, duration_s, width_px, height_px, fps, video_codec, audio_codec),
+        poster=poster_of(poster) if poster else None,
+        stars=stars,
+        views=views or 0,
+        favorite=favorite_at is not None,
+        tags=tuple(tags.split("\n")) if tags else (),
+    )
+
+
+def poster_of(text: str) -> Poster:
+    """Return the poster that a video's row tells of."""
+    fields = json.loads(text)
+    return Poster(**{**fields, "widths_px": tuple(fields["widths_px"])})

@@ -1,0 +1,71 @@
+"""The tables of the catalogue, brought about by migrations that are never edited, only added to."""
+
+import sqlite_utils
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("catalogue")
+
+
+@migrations()
+def first_tables(db: sqlite_utils.Database) -> None:
+    """Create the tables of version 0.1."""
+    for statement in _TABLES:
+        db.execute(statement)
+
+
+_TABLES = (
+    """CREATE TABLE video (
+        id INTEGER PRIMARY KEY, slug TEXT NOT NULL, root TEXT NOT NULL,
+        path ANY NOT NULL, -- TEXT; a BLOB where the name is not UTF-8
+        title TEXT NOT NULL, added_at INTEGER NOT NULL, recorded_at INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+        container TEXT NOT NULL, duration_s REAL, width_px INTEGER, height_px INTEGER, fps REAL,
+        video_codec TEXT, audio_codec TEXT,
+        poster TEXT, -- JSON: digest, widths_px, width_px, height_px, colour
+        missing_at INTEGER, -- since when its file is gone
+        dropped INTEGER NOT NULL DEFAULT 0 -- 1: its pages are gone too
+    ) STRICT""",
+    "CREATE INDEX video_place ON video (root, path)",  # two swap names one after the other
+    "CREATE INDEX video_fingerprint ON video (fingerprint)",
+    "CREATE INDEX video_without_poster ON video (id) WHERE poster IS NULL",
+    "CREATE INDEX video_missing ON video (missing_at) WHERE missing_at IS NOT NULL",
+    """CREATE TABLE event (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+        video INTEGER REFERENCES video (id), value TEXT NOT NULL, at INTEGER NOT NULL,
+        source TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX event_video ON event (video, seq)",
+    """CREATE TABLE rating (
+        video INTEGER PRIMARY KEY, stars INTEGER NOT NULL, at INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE TABLE views (
+        video INTEGER PRIMARY KEY, count INTEGER NOT NULL, last_at INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE TABLE favorite (video INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT",
+    """CREATE TABLE tag (
+        video INTEGER NOT NULL, name TEXT NOT NULL, source TEXT NOT NULL,
+        removed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (video, name, source)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE VIEW shown_tag AS SELECT DISTINCT video, name FROM tag AS here
+        WHERE removed = 0 AND NOT EXISTS (
+            SELECT 1 FROM tag WHERE video = here.video AND name = here.name AND removed = 1)""",
+    """CREATE TABLE problem (
+        root TEXT NOT NULL, path ANY NOT NULL, size_bytes INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL, stage TEXT NOT NULL, reason TEXT NOT NULL,
+        at INTEGER NOT NULL, PRIMARY KEY (root, path)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    "INSERT INTO fact VALUES ('identity', lower(hex(randomblob(16))))",
+)
+
+
+def written_by_newer(database: sqlite_utils.Database) -> bool:
+    """Tell whether the catalogue has had a migration that this code does not know."""
+    if "_sqlite_migrations" not in database.table_names():
+        return False
+    known = {migration.name for migration in migrations.pending(database)}
+    applied = {migration.name for migration in migrations.applied(database)}
+    return bool(applied - known - _KNOWN)
+
+
+_KNOWN = {first_tables.__name__}

@@ -1,0 +1,563 @@
+"""The ledger: the builder's own SQLite file, rebuildable from the catalogue at any time.
+
+It holds the listings, the shelves they are cut into, what was rendered and why, and the cursor:
+the number of the last event that the pages show. It is written by one builder at a time, in one
+transaction a refresh, after the pages are on the disk.
+"""
+
+import json
+import sqlite3
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import sqlite_utils
+from sqlite_utils.migrations import Migrations
+
+from generator.core.model import OutPath, Place, Poster, Probe, Video, VideoId
+from generator.core.orders import Key
+from generator.core.scopes import Scope, ScopeKind
+from generator.core.shelves import ShelfRow
+
+_AT_ONCE = 500  # parameters in one IN (…)
+_ALL_AT_ONCE = 64  # from so many look-ups on, reading every shelf's bound is cheaper
+migrations = Migrations("ledger")
+
+
+@migrations()
+def first_tables(db: sqlite_utils.Database) -> None:
+    """Create the tables of version 0.1."""
+    for statement in _TABLES:
+        db.execute(statement)
+
+
+_TABLES = (
+    "CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    """CREATE TABLE scope (
+        id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name ANY NOT NULL,
+        members INTEGER NOT NULL, paged INTEGER NOT NULL, card BLOB, UNIQUE (kind, name)
+    ) STRICT""",
+    """CREATE TABLE list (
+        id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, key TEXT NOT NULL,
+        next_number INTEGER NOT NULL, UNIQUE (scope, key)
+    ) STRICT""",
+    """CREATE TABLE shelf (
+        id INTEGER PRIMARY KEY, list INTEGER NOT NULL, first BLOB NOT NULL, number INTEGER NOT NULL,
+        size INTEGER NOT NULL, keys BLOB NOT NULL -- two bytes of length and a key, and so on
+    ) STRICT""",
+    "CREATE UNIQUE INDEX shelf_first ON shelf (list, first)",
+    """CREATE TABLE forward (
+        path TEXT PRIMARY KEY, target TEXT NOT NULL, until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX forward_until ON forward (until)",
+    """CREATE TABLE shown (
+        video INTEGER PRIMARY KEY, facts TEXT NOT NULL, card BLOB NOT NULL, mini BLOB NOT NULL
+    ) STRICT""",
+    """CREATE TABLE page (
+        path TEXT PRIMARY KEY, template TEXT NOT NULL, digest BLOB NOT NULL, size INTEGER NOT NULL,
+        refresh INTEGER NOT NULL, reason TEXT NOT NULL, cause INTEGER
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE refresh (
+        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, since INTEGER NOT NULL,
+        cursor INTEGER NOT NULL, receipt TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE packed (
+        path TEXT PRIMARY KEY, digest BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeRow:
+    """A scope as it stands; `paged` tells that it has a page per shelf and order."""
+
+    id: int
+    members: int
+    paged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """A listing as it stands."""
+
+    id: int
+    next_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageRow:
+    """What was rendered, from what, when and why. `cause` is a video, or None."""
+
+    path: OutPath
+    template: str
+    digest: bytes
+    size: int
+    refresh: int
+    reason: str
+    cause: int | None
+
+
+class Ledger:
+    """One open ledger, for one thread. A file that is damaged or too new is begun anew."""
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._file = file
+        self._connection = self._open()
+        self._cursor = self._connection.cursor()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._opened()
+        except sqlite3.DatabaseError:
+            for name in (self._file, *(Path(f"{self._file}-{end}") for end in ("wal", "shm"))):
+                name.unlink(missing_ok=True)
+            return self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA cache_size = -16000")
+            connection.execute("PRAGMA mmap_size = 268435456")
+            database = sqlite_utils.Database(connection, execute_plugins=False)
+            if migrations.pending(database):
+                migrations.apply(database)
+        except sqlite3.DatabaseError:
+            connection.close()
+            raise
+        return connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make everything in the block stand, or nothing of it."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    # -- facts
+
+    def fact(self, name: str) -> str:
+        """Return a remembered fact, "" for none."""
+        row = self._one("SELECT value FROM fact WHERE name = ?", (name,))
+        return str(row[0]) if row else ""
+
+    def facts(self, prefix: str) -> dict[str, str]:
+        """Return the facts whose names begin so, the prefix left out."""
+        rows = self._cursor.execute(
+            "SELECT name, value FROM fact WHERE name >= ? AND name < ?",
+            (prefix, prefix + "\U0010ffff"),
+        )
+        return {name[len(prefix) :]: value for name, value in rows}
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a fact."""
+        self._cursor.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+
+    # -- scopes and lists
+
+    def scope(self, scope: Scope) -> ScopeRow | None:
+        """Return a scope, None when nothing stands in it."""
+        row = self._one(
+            "SELECT id, members, paged FROM scope WHERE kind = ? AND name = ?",
+            (scope.kind, _sql_name(scope.name)),
+        )
+        return ScopeRow(row[0], row[1], bool(row[2])) if row else None
+
+    def scopes(self) -> list[tuple[Scope, ScopeRow]]:
+        """Return every scope, in the order in which they came."""
+        rows = self._connection.execute(
+            "SELECT kind, name, id, members, paged FROM scope ORDER BY id"
+        )
+        return [
+            (Scope(ScopeKind(kind), _name(name)), ScopeRow(number, members, bool(paged)))
+            for kind, name, number, members, paged in rows
+        ]
+
+    def scope_by_id(self, number: int) -> Scope:
+        """Return the scope with that id."""
+        row = self._one("SELECT kind, name FROM scope WHERE id = ?", (number,))
+        assert row is not None
+        return Scope(ScopeKind(row[0]), _name(row[1]))
+
+    def next_scope_id(self) -> int:
+        """Return an id that no scope has had as long as the ledger lives."""
+        row = self._one("SELECT value FROM fact WHERE name = 'next_scope'", ())
+        return int(row[0]) if row else 1
+
+    def put_scope(self, scope: Scope, row: ScopeRow) -> None:
+        """Keep a scope."""
+        self._cursor.execute(
+            "INSERT INTO scope (id, kind, name, members, paged) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET members = excluded.members, paged = excluded.paged",
+            (row.id, scope.kind, _sql_name(scope.name), row.members, row.paged),
+        )
+
+    def put_scope_card(self, number: int, card: bytes) -> None:
+        """Keep the card of a scope."""
+        self._cursor.execute("UPDATE scope SET card = ? WHERE id = ?", (card, number))
+
+    def drop_scope(self, number: int) -> None:
+        """Forget a scope; its lists are dropped on their own."""
+        self._cursor.execute("DELETE FROM scope WHERE id = ?", (number,))
+
+    def lists(self, scope: int) -> dict[Key, ListRow]:
+        """Return the listings of a scope."""
+        rows = self._cursor.execute(
+            "SELECT key, id, next_number FROM list WHERE scope = ?", (scope,)
+        )
+        return {Key(key): ListRow(number, following) for key, number, following in rows}
+
+    def next_list_id(self) -> int:
+        """Return an id that no list has had as long as the ledger lives."""
+        row = self._one("SELECT value FROM fact WHERE name = 'next_list'", ())
+        return int(row[0]) if row else 1
+
+    def put_list(self, scope: int, key: Key, row: ListRow) -> None:
+        """Keep a list."""
+        self._cursor.execute(
+            "INSERT INTO list VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET next_number = excluded.next_number",
+            (row.id, scope, key, row.next_number),
+        )
+
+    def drop_list(self, number: int) -> None:
+        """Forget a list and its shelves."""
+        self._cursor.execute("DELETE FROM shelf WHERE list = ?", (number,))
+        self._cursor.execute("DELETE FROM list WHERE id = ?", (number,))
+
+    def change_shelves(
+        self,
+        number: int,
+        written: Iterable[tuple[bytes, int, Sequence[bytes]]],
+        deleted: Iterable[bytes],
+    ) -> None:
+        """Write shelves as (first, number, keys), and delete some by their bound."""
+        self._cursor.executemany(
+            "DELETE FROM shelf WHERE list = ? AND first = ?", [(number, f) for f in deleted]
+        )
+        self._cursor.executemany(
+            "INSERT INTO shelf (list, first, number, size, keys) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (list, first) DO UPDATE"
+            " SET number = excluded.number, size = excluded.size, keys = excluded.keys",
+            [(number, first, name, len(keys), _packed(keys)) for first, name, keys in written],
+        )
+
+    def view(self, number: int, expected: int = 0) -> "ListView":
+        """Return a listing to read; `expected` look-ups, many of which read all bounds at once."""
+        return ListView(self._connection, number, whole=expected > _ALL_AT_ONCE)
+
+    # -- what is shown
+
+    def videos(self, ids: Iterable[VideoId]) -> dict[VideoId, Video]:
+        """Return videos as the pages show them."""
+        rows = self._in("SELECT video, facts FROM shown WHERE video IN", sorted(ids))
+        return {VideoId(number): _video(number, facts) for number, facts in rows}
+
+    def all_videos(self) -> Iterator[Video]:
+        """Yield every video as the pages show it."""
+        for number, facts in self._connection.execute("SELECT video, facts FROM shown"):
+            yield _video(number, facts)
+
+    def shown_ids(self, low: int, high: int) -> list[VideoId]:
+        """Return the shown videos with low <= id < high."""
+        rows = self._cursor.execute(
+            "SELECT video FROM shown WHERE video >= ? AND video < ?", (low, high)
+        )
+        return [VideoId(row[0]) for row in rows]
+
+    def cards(self, ids: Iterable[int]) -> dict[int, bytes]:
+        """Return the cards of videos."""
+        return dict(self._in("SELECT video, card FROM shown WHERE video IN", sorted(ids)))
+
+    def minis(self, ids: Iterable[int]) -> dict[int, bytes]:
+        """Return the small cards of videos."""
+        return dict(self._in("SELECT video, mini FROM shown WHERE video IN", sorted(ids)))
+
+    def scope_cards(self, ids: Iterable[int]) -> dict[int, bytes]:
+        """Return the cards of tags and folders."""
+        return dict(self._in("SELECT id, card FROM scope WHERE id IN", sorted(ids)))
+
+    def put_shown(self, videos: Iterable[tuple[Video, bytes, bytes]]) -> None:
+        """Keep videos with their cards."""
+        self._cursor.executemany(
+            "INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)",
+            ((video.id, _facts(video), card, mini) for video, card, mini in videos),
+        )
+
+    def drop_shown(self, ids: Iterable[VideoId]) -> None:
+        """Forget videos."""
+        self._cursor.executemany("DELETE FROM shown WHERE video = ?", [(i,) for i in ids])
+
+    # -- pages
+
+    def digests(self, paths: Sequence[OutPath] | None = None) -> dict[OutPath, bytes]:
+        """Return the digests of pages: of all, or of those that are among `paths`."""
+        if paths is None:
+            return dict(self._connection.execute("SELECT path, digest FROM page"))
+        return dict(self._in("SELECT path, digest FROM page WHERE path IN", paths))
+
+    def page(self, path: str) -> PageRow | None:
+        """Return what is known of a page."""
+        row = self._one("SELECT * FROM page WHERE path = ?", (path,))
+        return PageRow(*row) if row else None
+
+    def pages_caused_by(self, video: VideoId) -> list[PageRow]:
+        """Return the pages that a video's last change rewrote."""
+        rows = self._connection.execute(
+            "SELECT * FROM page WHERE cause = ? ORDER BY refresh DESC, path", (video,)
+        )
+        return [PageRow(*row) for row in rows]
+
+    def page_count(self) -> tuple[int, int]:
+        """Return how many pages there are and how many bytes they hold."""
+        row = self._one("SELECT count(*), coalesce(sum(size), 0) FROM page", ())
+        assert row is not None
+        return row[0], row[1]
+
+    def put_pages(self, pages: Iterable[PageRow]) -> None:
+        """Keep pages as rendered."""
+        self._cursor.executemany(
+            "INSERT OR REPLACE INTO page VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (p.path, p.template, p.digest, p.size, p.refresh, p.reason, p.cause)
+                for p in sorted(pages, key=lambda page: page.path)
+            ],
+        )
+
+    def drop_pages(self, paths: Iterable[OutPath]) -> None:
+        """Forget pages."""
+        self._cursor.executemany("DELETE FROM page WHERE path = ?", [(path,) for path in paths])
+
+    def paths_like(self, prefix: str) -> list[OutPath]:
+        """Return the pages whose paths begin so, ascending."""
+        rows = self._connection.execute(
+            "SELECT path FROM page WHERE path >= ? AND path < ? ORDER BY path",
+            (prefix, prefix + "\x7f"),
+        )
+        return [row[0] for row in rows]
+
+    # -- forwards
+
+    def forwards(self) -> dict[OutPath, str]:
+        """Return every page that leads on, with where to."""
+        return dict(self._connection.execute("SELECT path, target FROM forward"))
+
+    def forwards_until(self, instant: int) -> list[OutPath]:
+        """Return the forwards whose time is over."""
+        rows = self._cursor.execute("SELECT path FROM forward WHERE until <= ?", (instant,))
+        return [row[0] for row in rows]
+
+    def put_forwards(self, forwards: Mapping[OutPath, str], until: int) -> None:
+        """Keep pages that lead on."""
+        self._cursor.executemany(
+            "INSERT OR REPLACE INTO forward VALUES (?, ?, ?)",
+            [(path, target, until) for path, target in forwards.items()],
+        )
+
+    def drop_forwards(self, paths: Iterable[OutPath]) -> None:
+        """Forget forwards."""
+        self._cursor.executemany("DELETE FROM forward WHERE path = ?", [(p,) for p in paths])
+
+    # -- receipts
+
+    def settle(self, number: int, at: int, since: int, cursor: int, receipt: str) -> None:
+        """Note a refresh, in its parts' last state; the last 1,000 are kept."""
+        self._cursor.execute(
+            "INSERT INTO refresh VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
+            " SET cursor = excluded.cursor, receipt = excluded.receipt",
+            (number, at, since, cursor, receipt),
+        )
+        self._cursor.execute("DELETE FROM refresh WHERE id <= ?", (number - 1000,))
+
+    def next_refresh(self) -> int:
+        """Return the number that the next refresh will have."""
+        row = self._one("SELECT coalesce(max(id), 0) + 1 FROM refresh", ())
+        assert row is not None
+        return int(row[0])
+
+    def refresh(self, number: int | None = None) -> tuple[int, int, int, int, str] | None:
+        """Return (number, instant, since, cursor, receipt) of a refresh, or of the last one."""
+        if number is None:
+            row = self._one("SELECT * FROM refresh ORDER BY id DESC LIMIT 1", ())
+        else:
+            row = self._one("SELECT * FROM refresh WHERE id = ?", (number,))
+        return (row[0], row[1], row[2], row[3], row[4]) if row else None
+
+    # -- compressed copies
+
+    def unpacked(self, least_bytes: int, limit: int) -> list[tuple[OutPath, bytes]]:
+        """Return pages (with digests) that have no compressed copies yet."""
+        rows = self._connection.execute(
+            "SELECT page.path, page.digest FROM page LEFT JOIN packed ON packed.path = page.path"
+            " WHERE packed.path IS NULL AND page.size >= ? LIMIT ?",
+            (least_bytes, limit),
+        )
+        return [(OutPath(path), digest) for path, digest in rows]
+
+    def packed(self, paths: Sequence[OutPath]) -> set[OutPath]:
+        """Return those among `paths` that have compressed copies."""
+        return {row[0] for row in self._in("SELECT path FROM packed WHERE path IN", paths)}
+
+    def all_packed(self) -> set[OutPath]:
+        """Return every page that has compressed copies."""
+        return {row[0] for row in self._connection.execute("SELECT path FROM packed")}
+
+    def put_packed(self, packed: Iterable[tuple[OutPath, bytes]]) -> None:
+        """Note compressed copies, each with the digest of what was compressed."""
+        self._cursor.executemany("INSERT OR REPLACE INTO packed VALUES (?, ?)", packed)
+
+    def drop_packed(self, paths: Iterable[OutPath]) -> None:
+        """Forget compressed copies."""
+        self._cursor.executemany("DELETE FROM packed WHERE path = ?", [(p,) for p in paths])
+
+    # -- reading
+
+    def _one(self, query: str, values: Sequence[object]) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._cursor.execute(query, values).fetchone()
+        return row
+
+    def _in(self, query: str, values: Sequence[object]) -> Iterator[tuple[Any, ...]]:
+        for start in range(0, len(values), _AT_ONCE):
+            some = values[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            yield from self._cursor.execute(f"{query} ({marks})", some).fetchall()
+
+
+class ListView:
+    """A listing as the ledger has it: the `ShelfView` of the core."""
+
+    def __init__(self, connection: sqlite3.Connection, number: int, *, whole: bool) -> None:
+        self._cursor = connection.cursor()
+        self._number = number
+        self._rows: list[ShelfRow] | None = self._all() if whole else None
+        self._firsts = [row.first for row in self._rows] if self._rows else []
+
+    def around(self, key: bytes) -> tuple[ShelfRow | None, ShelfRow | None, ShelfRow | None]:
+        """Return the shelf below the one that holds `key`, that one, and the one above."""
+        if self._rows is not None:
+            at = bisect_right(self._firsts, key) - 1
+            near = [
+                self._rows[i] if 0 <= i < len(self._rows) else None for i in (at - 1, at, at + 1)
+            ]
+            return near[0], near[1], near[2]
+        down = self._cursor.execute(
+            "SELECT first, number, size FROM shelf WHERE list = ? AND first <= ?"
+            " ORDER BY first DESC LIMIT 2",
+            (self._number, key),
+        ).fetchall()
+        up = self._cursor.execute(
+            "SELECT first, number, size FROM shelf WHERE list = ? AND first > ?"
+            " ORDER BY first LIMIT 2",
+            (self._number, key),
+        ).fetchall()
+        here = _shelf_row(down[0], highest=not up) if down else None
+        below = _shelf_row(down[1], highest=False) if len(down) > 1 else None
+        above = _shelf_row(up[0], highest=len(up) == 1) if up else None
+        return below, here, above
+
+    def keys(self, row: ShelfRow) -> list[bytes]:
+        """Return the keys on a shelf, ascending."""
+        found = self._cursor.execute(
+            "SELECT keys FROM shelf WHERE list = ? AND first = ?", (self._number, row.first)
+        ).fetchone()
+        return _unpacked(found[0])
+
+    def shelves(self) -> list[ShelfRow]:
+        """Return every shelf, lowest first."""
+        return self._rows if self._rows is not None else self._all()
+
+    def _all(self) -> list[ShelfRow]:
+        rows = self._cursor.execute(
+            "SELECT first, number, size FROM shelf WHERE list = ? ORDER BY first", (self._number,)
+        ).fetchall()
+        return [
+            ShelfRow(first, number, size, highest=index == len(rows) - 1)
+            for index, (first, number, size) in enumerate(rows)
+        ]
+
+
+def _packed(keys: Sequence[bytes]) -> bytes:
+    return b"".join([part for key in keys for part in (len(key).to_bytes(2, "big"), key)])
+
+
+def _unpacked(packed: bytes) -> list[bytes]:
+    keys, at = [], 0
+    while at < len(packed):
+        start = at + 2
+        at = start + (packed[at] << 8 | packed[at + 1])
+        keys.append(packed[start:at])
+    return keys
+
+
+def _shelf_row(row: tuple[Any, ...], *, highest: bool) -> ShelfRow:
+    first, number, size = row
+    return ShelfRow(first, number, size, highest)
+
+
+def _facts(video: Video) -> str:
+    still = video.poster
+    poster = still and (
+        still.digest, still.widths_px, still.width_px, still.height_px, still.colour
+    )  # fmt: skip
+    probe = video.probe
+    return json.dumps(
+        (
+            video.slug, video.place.root, video.place.path, video.title, video.added_at,
+            video.recorded_at, video.size_bytes,
+            (probe.container, probe.duration_s, probe.width_px, probe.height_px, probe.fps,
+             probe.video_codec, probe.audio_codec),
+            poster, video.stars, video.views, video.favorite, video.tags,
+        ),
+        separators=(",", ":"),
+    )  # fmt: skip
+
+
+def _video(number: int, facts: str) -> Video:
+    (
+        slug, root, path, title, added_at, recorded_at, size_bytes, probe, poster, stars, views,
+        favorite, tags,
+    ) = json.loads(facts)  # fmt: skip
+    if poster is not None:
+        digest, widths, width, height, colour = poster
+        poster = Poster(digest, tuple(widths), width, height, colour)
+    return Video(
+        VideoId(number), slug, Place(root, path), title, added_at, recorded_at, size_bytes,
+        Probe(*probe), poster, stars, views, favorite, tuple(tags),
+    )  # fmt: skip
+
+
+def _sql_name(name: str) -> str | bytes:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape")
+    return name
+
+
+def _name(name: str | bytes) -> str:
+    return name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")

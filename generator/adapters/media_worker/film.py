@@ -1,0 +1,260 @@
+"""Film: one video file, opened once, that tells about itself and gives frames.
+
+FFmpeg gets an open descriptor and no name, is held to real containers, and may open nothing else:
+a playlist that calls itself .mp4 leads nowhere, and no name can be taken for an address.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from itertools import islice
+from types import TracebackType
+from typing import Self
+
+import av
+from av.audio.stream import AudioStream
+from av.codec.context import CodecContext, ThreadType
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from generator.core.model import Probe
+from generator.core.stills import (
+    PREVIEW_BOX,
+    Size,
+    displayed_size,
+    plausible_duration,
+    plausible_fps,
+    plausible_size,
+    plausible_turn,
+    recorded_at,
+)
+
+# Demuxers for what intake.VIDEO_SUFFIXES names; none of them opens a second file.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpegts,mpeg,mpegvideo,ogg,rm,mxf,wtv,dv"
+)
+_SAFE = {"protocol_whitelist": "fd", "format_whitelist": _CONTAINERS}
+# Finding out what streams there are decodes a few frames that nobody sees: as roughly as can be.
+_ROUGH = {"skip_frame": "nokey", "skip_loop_filter": "all", "skip_idct": "all"}
+_READ_ONLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_MICROSECONDS = 1_000_000  # av.time_base
+_KEY_WITHIN = 1_000  # packets; a key frame comes every 10 s at most where seeking shall work
+_DECODE_PACKETS = 3_000
+_DECODE_PX = 60_000_000  # 1 s of 1080p and more, where key frames show nothing; some 0.2 s of work
+
+
+class UnfitError(Exception):
+    """The file, or its poster, cannot be had; the message says why, to a person."""
+
+
+class Film:
+    """A video file, open until the `with` block ends.
+
+    What frames say of their size and rotation is believed over what the header says.
+
+    Raises:
+        UnfitError: it is no file, or no video.
+        MemoryError: opening it needs more than allowed.
+    """
+
+    def __init__(self, file: str) -> None:
+        descriptor = _open_regular(file)
+        try:
+            self._container = _open_container(descriptor)
+        finally:
+            os.close(descriptor)  # FFmpeg has a copy
+        try:
+            self._stream = _video_stream(self._container)
+        except UnfitError:
+            self._container.close()
+            raise
+        self._codec = _codec(self._stream)
+        self._coded = self._claimed_size()
+        self._turn_deg = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._container.close()
+
+    @property
+    def duration_s(self) -> float | None:
+        """Return how long it says it is."""
+        if self._container.duration is not None:
+            return plausible_duration(self._container.duration / _MICROSECONDS)
+        if self._stream.duration is None or self._stream.time_base is None:
+            return None
+        return plausible_duration(float(self._stream.duration * self._stream.time_base))
+
+    @property
+    def turn_deg(self) -> int:
+        """Return by how much to turn its frames clockwise; known once one was decoded."""
+        return self._turn_deg
+
+    @property
+    def displayed(self) -> Size | None:
+        """Return how large it is on a screen."""
+        if self._coded is None:
+            return None
+        return displayed_size(self._coded, self._stream.sample_aspect_ratio, self._turn_deg)
+
+    def probe(self) -> Probe:
+        """Return what it says of itself."""
+        displayed = self.displayed
+        sounds = self._container.streams.audio
+        return Probe(
+            container=self._container.format.name,
+            duration_s=self.duration_s,
+            width_px=displayed.width_px if displayed else None,
+            height_px=displayed.height_px if displayed else None,
+            fps=plausible_fps(self._stream.average_rate, self._stream.guessed_rate),
+            video_codec=_codec_name(self._stream),
+            audio_codec=_codec_name(sounds[0]) if sounds else None,
+            recorded_at=recorded_at({**self._stream.metadata, **self._container.metadata}),
+        )
+
+    def key_frame(self, instant_s: float) -> VideoFrame | None:
+        """Return the key frame before an instant; None where none is near."""
+        codec = self._decoder()
+        codec.skip_frame = "NONKEY"
+        self._seek(instant_s)
+        for packet in islice(self._packets(), _KEY_WITHIN):
+            if not packet.is_keyframe:
+                continue
+            frames = self._decode(packet) or self._decode(None)  # None: give what you hold back
+            if frames:
+                return self._noted(frames[0])
+            codec.flush_buffers()
+        return None
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Yield frames from the start on, not without end."""
+        self._decoder().skip_frame = "NONREF"  # as good to look at, at half the cost
+        self._seek(0)
+        left_px = _DECODE_PX
+        for packet in islice(self._packets(), _DECODE_PACKETS):
+            for frame in self._decode(packet):
+                yield self._noted(frame)
+                left_px -= frame.width * frame.height
+            if left_px <= 0:
+                return
+
+    def _claimed_size(self) -> Size | None:
+        if self._codec is None:
+            return None
+        return plausible_size(self._codec.width, self._codec.height)
+
+    def _decoder(self) -> VideoCodecContext:
+        if self._codec is None:
+            raise UnfitError("its codec is unknown")
+        return self._codec
+
+    def _seek(self, instant_s: float) -> None:
+        start = self._container.start_time or 0
+        # Winding to where a transport stream starts lands behind its first key frame.
+        offset = start + int(instant_s * _MICROSECONDS) if instant_s else min(start, 0)
+        try:
+            self._container.seek(offset)
+        except MemoryError:
+            raise
+        except (av.FFmpegError, OverflowError):
+            self._decoder().flush_buffers()  # a stream that cannot be wound goes on where it is
+
+    def _packets(self) -> Iterator["Packet[VideoStream]"]:
+        try:
+            yield from self._container.demux(self._stream)
+        except MemoryError:
+            raise
+        except av.FFmpegError:
+            return  # damaged from here on
+
+    def _decode(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
+        try:
+            return self._decoder().decode(packet)
+        except MemoryError:
+            raise
+        except av.FFmpegError:
+            return []
+
+    def _noted(self, frame: VideoFrame) -> VideoFrame:
+        self._coded = plausible_size(frame.width, frame.height)
+        self._turn_deg = plausible_turn(frame.rotation)
+        return frame
+
+
+def _open_regular(file: str) -> int:
+    """Return a descriptor of a regular file; nothing else is so much as opened."""
+    try:
+        mode = os.lstat(file).st_mode
+        for is_kind, kind in _KINDS:
+            if is_kind(mode):
+                raise UnfitError(f"is {kind}, not a file")
+        descriptor = os.open(file, _READ_ONLY)
+    except OSError as error:
+        raise UnfitError(f"cannot be opened: {error.strerror}") from error
+    except ValueError as error:
+        raise UnfitError(f"cannot be opened: {error}") from error
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size > 0:
+        return descriptor
+    os.close(descriptor)
+    raise UnfitError("is empty" if stat.S_ISREG(status.st_mode) else "is not a file any more")
+
+
+def _open_container(descriptor: int) -> InputContainer:
+    options = {"fd": str(descriptor), **_SAFE, **_ROUGH}
+    try:
+        return av.open("fd:", options=options, metadata_errors="replace")
+    except MemoryError:
+        raise
+    except av.ArgumentError as error:  # what FFmpeg says of a kind that is not on our list
+        raise UnfitError("is of a kind that is not taken as video") from error
+    except av.FFmpegError as error:
+        raise UnfitError(f"is damaged, or not a video: {error.strerror}") from error
+
+
+def _video_stream(container: InputContainer) -> VideoStream:
+    pictures = container.streams.video
+    videos = [one for one in pictures if not one.disposition & Disposition.attached_pic]
+    if not videos:
+        raise UnfitError("holds a cover picture but no video" if pictures else "holds no video")
+    return next((one for one in videos if _context(one) is not None), videos[0])
+
+
+def _codec(stream: VideoStream) -> VideoCodecContext | None:
+    """Return the decoder, set up for single frames that are scaled down, on one core."""
+    codec = _context(stream)
+    if codec is None:
+        return None
+    codec.thread_count = 1  # threads cost more than they bring where few frames are wanted
+    codec.thread_type = ThreadType.NONE
+    if codec.width > PREVIEW_BOX.width_px or codec.height > PREVIEW_BOX.height_px:
+        codec.options = {"skip_loop_filter": "all"}  # scaling down smooths blocks as well
+    return codec
+
+
+def _context(stream: VideoStream) -> VideoCodecContext | None:
+    return stream.codec_context  # None without a decoder, which PyAV's stubs do not tell
+
+
+def _codec_name(stream: VideoStream | AudioStream) -> str | None:
+    context: CodecContext | None = stream.codec_context  # likewise
+    return None if context is None else context.codec.canonical_name

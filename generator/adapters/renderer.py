@@ -1,0 +1,348 @@
+"""Templates to bytes: plain Jinja2, partially evaluated.
+
+A template that only prints, loops and asks for none, true and false gives the same text around its
+values for every context of the same shape. So it is rendered once per shape, with a slot in place
+of every text; afterwards its slots are filled, without Jinja. A slot can be printed and nothing
+else: whatever else a template does with it raises, and that template is then rendered by Jinja
+every time. Both ways give the same bytes.
+
+Source: docs/adr/0004-templates.md.
+"""
+
+import os
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2 import meta, nodes
+from markupsafe import escape
+
+from generator.core.contexts import Context, Html, Shared
+from generator.core.errors import TemplateError
+from generator.core.model import OutPath
+
+_MARK = re.compile("\x02sLoT([0-9]+)\x03")
+_MARK_BYTES = re.compile(b"[\x02\x03]")
+_HARMLESS_FILTERS = {"e", "escape", "length", "count", "first", "last"}
+_MOST_SHAPES = 5000
+_HARMLESS_TESTS = {"none", "defined", "undefined", "true", "false", "boolean"}
+_UNSEEN_BY_SLOTS = (
+    nodes.FilterBlock,
+    nodes.AssignBlock,
+    nodes.CallBlock,
+    nodes.Macro,
+    nodes.EvalContextModifier,
+)
+
+# Pieces of text with room for a value between each two; the value that goes into each room.
+Skeleton = tuple[list[bytes], list[int]]
+
+
+class Renderer:
+    """The templates of one site: ours, and those that the owner put in front of them.
+
+    Raises:
+        TemplateError: a template cannot be read or parsed.
+    """
+
+    def __init__(self, shipped: Path, own: Path | None, frame: Mapping[str, object]) -> None:
+        folders = [folder for folder in (own, shipped) if folder is not None]
+        self._folders = folders
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(folders),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._assets = _assets(folders)
+        base = str(frame["base"])
+        links = {Path(name).stem: f"{base}/{path}" for name, (path, _) in self._assets.items()}
+        self._environment.globals.update(site=frame, assets=links, nav=frame["nav"])
+        self._frame_digest = repr((sorted(frame.items()), sorted(links.items()))).encode()
+        self._signature = _signature(folders)
+        self._inputs: dict[str, str] = {}
+        self._templates: dict[str, jinja2.Template] = {}
+        self._compiles: dict[str, bool] = {}
+        self._skeletons: dict[tuple[Hashable, ...], Skeleton | None] = {}
+
+    def render(self, name: str, context: Context) -> bytes:
+        """Return the page that a template makes of a context.
+
+        Raises:
+            TemplateError: the template is missing, wrong, or asks for what is not there.
+        """
+        texts: list[str] = []
+        raw: dict[int, bytes] = {}
+        shape: list[Hashable] = [name]
+        _walk(context.values(), texts, raw, shape)
+        key = tuple(shape)
+        try:
+            skeleton = self._skeletons[key]
+        except KeyError:
+            if len(self._skeletons) >= _MOST_SHAPES:
+                self._skeletons.clear()
+            skeleton = self._skeletons[key] = self._skeleton(name, context)
+        if skeleton is None:
+            return self._render(name, context).encode()
+        pieces, slots = skeleton
+        values = _escaped(texts)
+        for slot, content in raw.items():
+            values[slot] = content
+        filled = pieces.copy()
+        filled[1::2] = [values[slot] for slot in slots]
+        return b"".join(filled)
+
+    def inputs(self, name: str) -> str:
+        """Return a digest of all that a template's pages are made from beside their contexts.
+
+        Raises:
+            TemplateError: the template is missing or wrong.
+        """
+        known = self._inputs.get(name)
+        if known is not None:
+            return known
+        digest = sha256(self._frame_digest)
+        for part in sorted(self._closure(name)):
+            digest.update(part.encode() + b"\0" + self._source(part).encode() + b"\0")
+        known = self._inputs[name] = digest.hexdigest()[:32]
+        return known
+
+    def is_outdated(self) -> bool:
+        """Tell whether a file of the templates changed since this was made."""
+        return _signature(self._folders) != self._signature
+
+    def assets(self) -> dict[OutPath, bytes]:
+        """Return the files that stand beside the pages, a digest in each name."""
+        return dict(self._assets.values())
+
+    # -- plain
+
+    def _render(self, name: str, context: Mapping[str, Any]) -> str:
+        try:
+            return self._template(name).render(_plain(context))
+        except jinja2.TemplateError as error:
+            raise _wrong(name, error) from error
+
+    def _template(self, name: str) -> jinja2.Template:
+        template = self._templates.get(name)
+        if template is None:
+            template = self._templates[name] = self._environment.get_template(name)
+        return template
+
+    def _source(self, name: str) -> str:
+        loader = self._environment.loader
+        assert loader is not None
+        try:
+            return loader.get_source(self._environment, name)[0]
+        except jinja2.TemplateError as error:
+            raise _wrong(name, error) from error
+
+    def _parsed(self, name: str) -> nodes.Template:
+        try:
+            return self._environment.parse(self._source(name), name)
+        except jinja2.TemplateError as error:
+            raise _wrong(name, error) from error
+
+    def _closure(self, name: str) -> set[str]:
+        """Return a template and all that it extends, includes and imports."""
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            part = waiting.pop()
+            if part in found:
+                continue
+            found.add(part)
+            for reference in meta.find_referenced_templates(self._parsed(part)):
+                if reference is None:
+                    raise TemplateError(
+                        f"cannot use the template {part}: it includes one by a computed name",
+                        hint="write the name out: a change of a computed one could not be seen",
+                    )
+                waiting.append(reference)
+        return found
+
+    # -- filled
+
+    def _skeleton(self, name: str, context: Context) -> Skeleton | None:
+        if not self._compilable(name):
+            return None
+        try:
+            text = self._template(name).render(_slotted(context, _Counter()))
+        except Exception:  # noqa: BLE001 (whatever it is, the plain way shows it, or works)
+            return None
+        pieces = _MARK.split(text)
+        literals = tuple(piece.encode() for piece in pieces[::2])
+        if any(_MARK_BYTES.search(literal) for literal in literals):
+            return None  # something took a mark apart
+        slots = [int(slot) for slot in pieces[1::2]]
+        spread: list[bytes] = [b""] * (2 * len(literals) - 1)
+        spread[::2] = literals
+        return spread, slots
+
+    def _compilable(self, name: str) -> bool:
+        known = self._compiles.get(name)
+        if known is None:
+            known = all(_only_prints(self._parsed(part)) for part in self._closure(name))
+            self._compiles[name] = known
+        return known
+
+
+def _only_prints(tree: nodes.Template) -> bool:
+    if next(tree.find_all(_UNSEEN_BY_SLOTS), None) is not None:
+        return False
+    return all(node.name in _HARMLESS_FILTERS for node in tree.find_all(nodes.Filter)) and all(
+        node.name in _HARMLESS_TESTS for node in tree.find_all(nodes.Test)
+    )
+
+
+class _MisuseError(Exception):
+    """A template did more with a slot than print it."""
+
+
+class _Slot:
+    """Stands for a text while a template is rendered for its shape; can only be printed."""
+
+    __slots__ = ("_mark",)
+
+    def __init__(self, number: int) -> None:
+        self._mark = f"\x02sLoT{number}\x03"
+
+    def __html__(self) -> str:
+        return self._mark
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise _MisuseError
+
+    __str__ = __repr__ = __format__ = __bool__ = __len__ = __iter__ = __getitem__ = _refuse
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __hash__ = _refuse
+    __add__ = __radd__ = __mod__ = __mul__ = __int__ = __float__ = __index__ = _refuse
+    __getattr__ = __call__ = _refuse
+
+
+class _Counter:
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = -1
+
+    def next(self) -> int:
+        self.count += 1
+        return self.count
+
+
+def _walk(
+    members: Iterable[object],
+    texts: list[str],
+    raw: dict[int, bytes],
+    shape: list[Hashable],
+) -> None:
+    """Put what a template prints into `texts`, in the order met, and all else into `shape`.
+
+    The shape is what a template could tell apart without reading a text: which values are none,
+    true or false, how long sequences are, and how all is nested. HTML goes into `raw`, by its
+    place among the texts.
+    """
+    for value in members:
+        kind = type(value)
+        if kind is str:
+            texts.append(value)  # type: ignore[arg-type]  # it is str
+            shape.append("s")
+        elif value is None or kind is bool:
+            shape.append(_NAMES[value])  # type: ignore[index]  # one of the three
+        elif kind is Html:
+            raw[len(texts)] = value.content  # type: ignore[attr-defined]  # it is Html
+            texts.append("")
+            shape.append("s")
+        elif kind is tuple:
+            shape.append(len(value))  # type: ignore[arg-type]  # it is a tuple
+            _walk(value, texts, raw, shape)  # type: ignore[arg-type]
+        elif kind is dict:
+            shape.append("{")
+            _walk(value.values(), texts, raw, shape)  # type: ignore[attr-defined]  # it is a dict
+        elif kind is Shared:
+            if value.walked is None:  # type: ignore[attr-defined]  # it is Shared
+                value.walked = _walked(value.value)  # type: ignore[attr-defined]
+            known_texts, known_shape = value.walked  # type: ignore[attr-defined]
+            texts += known_texts
+            shape.append(known_shape)
+        else:
+            raise TypeError(f"a context holds no {kind.__name__}")
+
+
+def _walked(value: object) -> tuple[list[str], Hashable]:
+    texts: list[str] = []
+    shape: list[Hashable] = []
+    _walk((value,), texts, {}, shape)
+    return texts, tuple(shape)
+
+
+def _escaped(texts: list[str]) -> list[bytes]:
+    """Return the texts as they are printed: all at once, which is many times faster."""
+    values = escape("\0".join(texts)).encode().split(b"\0")
+    if len(values) == len(texts):
+        return values
+    return [escape(text).encode() for text in texts]  # one holds a zero character
+
+
+_NAMES = {None: "n", True: "t", False: "f"}
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 (what a template takes)
+    """Return `value` as Jinja takes it."""
+    if isinstance(value, Shared):
+        return _plain(value.value)
+    if isinstance(value, tuple):
+        return tuple(_plain(one) for one in value)
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return value
+
+
+def _slotted(value: object, counter: _Counter) -> Any:  # noqa: ANN401 (what a template takes)
+    """Return `value` with a slot for every text, numbered as `_walk` meets them."""
+    if isinstance(value, Shared):
+        return _slotted(value.value, counter)
+    if isinstance(value, str | Html):
+        return _Slot(counter.next())
+    if isinstance(value, tuple):
+        return tuple(_slotted(one, counter) for one in value)
+    if isinstance(value, dict):
+        return {name: _slotted(one, counter) for name, one in value.items()}
+    return value
+
+
+def _assets(folders: list[Path]) -> dict[str, tuple[OutPath, bytes]]:
+    found: dict[str, tuple[OutPath, bytes]] = {}
+    for folder in reversed(folders):
+        if not (folder / "assets").is_dir():
+            continue
+        for file in sorted((folder / "assets").iterdir()):
+            if file.is_file() and not file.name.startswith("."):
+                content = file.read_bytes()
+                digest = sha256(content).hexdigest()[:10]
+                path = OutPath(f"assets/{file.stem}-{digest}{file.suffix}")
+                found[file.name] = (path, content)
+    return found
+
+
+def _signature(folders: list[Path]) -> frozenset[tuple[str, int, int]]:
+    found = set()
+    for folder in (each for root in folders for each in (root, root / "assets") if each.is_dir()):
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                stat = entry.stat()
+                found.add((entry.path, stat.st_mtime_ns, stat.st_size))
+    return frozenset(found)
+
+
+def _wrong(name: str, error: jinja2.TemplateError) -> TemplateError:
+    line = f", line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError) else ""
+    return TemplateError(
+        f"cannot render the template {name}{line}: {error.message or type(error).__name__}",
+        hint="docs/reference/templates.md lists what a template may use; the old pages are kept",
+    )

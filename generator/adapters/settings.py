@@ -1,0 +1,276 @@
+"""Settings: `reelshelf.toml`, the environment and the command line become one frozen value."""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from typing_extensions import override
+
+from generator.core.contexts import Site
+from generator.core.errors import SettingsError
+
+FILE = "reelshelf.toml"
+_PREFIX = "REELSHELF_"
+_PATHS = ("library", "out", "state", "templates")
+
+
+def _listed(value: object) -> object:
+    """Read what the environment gives as "a:b" (paths) as a list."""
+    return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """Everything that can be set.
+
+    Paths are absolute once read; a relative one is meant from the folder of the settings file.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, frozen=True, extra="forbid", validate_default=True
+    )
+
+    library: Annotated[
+        tuple[Path, ...], NoDecode, BeforeValidator(_listed),
+        Field(description="folders of videos; several are told apart by their names"),
+    ] = ()  # fmt: skip
+    out: Annotated[Path, Field(description="where the site is written")] = Path("site_out")
+    state: Annotated[
+        Path, Field(description="where the catalogue (precious) and the ledger are kept")
+    ] = Path("state")
+    templates: Annotated[
+        Path | None, Field(description="a folder of your own templates, in front of ours")
+    ] = None
+    title: Annotated[str, Field(min_length=1, description="the name of the site")] = "reelshelf"
+    description: Annotated[str, Field(description="a sentence for search engines and feeds")] = (
+        "A library of videos"
+    )
+    language: Annotated[
+        str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", description="a language tag")
+    ] = "en"
+    site_url: Annotated[
+        str, Field(description="the absolute address of the site, for feeds and sitemaps")
+    ] = "http://127.0.0.1:8000"
+    ignore: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_listed),
+        Field(description="patterns of files and folders that are no part of the library"),
+    ] = ()  # fmt: skip
+    follow_links: Annotated[bool, Field(description="follow symbolic links in the library")] = False
+    folder_tags: Annotated[bool, Field(description="make tags of the names of folders")] = True
+    quiet_s: Annotated[
+        float, Field(ge=0, le=3600, description="a file is taken when unchanged for so long")
+    ] = 2.0
+    missing_grace_s: Annotated[
+        int, Field(ge=0, description="pages of a missing video go after so many seconds")
+    ] = 600
+    loss_limit: Annotated[
+        float, Field(ge=0, le=1, description="the share of the library a scan may lose at once")
+    ] = 0.5
+    scan_every_s: Annotated[
+        int, Field(ge=5, description="watch: seconds between scans that repair what was missed")
+    ] = 600
+    poll_every_s: Annotated[
+        int, Field(ge=2, description="watch: seconds between scans where events do not come")
+    ] = 30
+    jobs: Annotated[
+        int, Field(ge=0, le=64, description="workers for posters; 0: one for each processor")
+    ] = 0
+    file_limit_s: Annotated[
+        float, Field(gt=0, le=3600, description="how long one file may occupy a worker")
+    ] = 30.0
+    file_memory_mb: Annotated[
+        int, Field(ge=64, description="how much memory one file may need")
+    ] = 1024
+    compress: Annotated[
+        Literal["background", "off"],
+        Field(description="whether .gz and .br copies are made, after the pages"),
+    ] = "background"
+
+    @field_validator("site_url")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if (
+            parts.scheme not in {"http", "https"}
+            or not parts.netloc
+            or parts.query
+            or parts.fragment
+        ):
+            raise ValueError('must be like "https://videos.example.org" or "https://host/folder"')
+        if not re.fullmatch(r"[A-Za-z0-9/._~-]*", parts.path):
+            raise ValueError("its path may hold letters, digits, and / . _ ~ - only")
+        return value.rstrip("/")
+
+    @field_validator(*_PATHS)
+    @classmethod
+    def _whole(cls, value: Any) -> Any:  # noqa: ANN401 (paths, one or many)
+        return _resolved(Path.cwd(), value)
+
+    @field_validator("templates")
+    @classmethod
+    def _there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError("is no folder")
+        return value
+
+    @field_validator("library")
+    @classmethod
+    def _apart(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        names = [path.name for path in value]
+        if len(set(names)) < len(names):
+            raise ValueError("two of its folders have the same name; addresses need them apart")
+        for one in value:
+            if any(one != other and one.is_relative_to(other) for other in value):
+                raise ValueError(f"{one} lies within another folder of the library")
+        return value
+
+    @property
+    def roots(self) -> dict[str, Path]:
+        """Return the folders of the library by name; an only one has the name ""."""
+        if len(self.library) == 1:
+            return {"": self.library[0]}
+        return {path.name: path for path in self.library}
+
+    @property
+    def workers(self) -> int:
+        """Return how many workers make posters."""
+        return self.jobs or len(os.sched_getaffinity(0))
+
+    @property
+    def site(self) -> Site:
+        """Return where the site lives."""
+        parts = urlsplit(self.site_url)
+        return Site(f"{parts.scheme}://{parts.netloc}", parts.path, self.title)
+
+
+def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
+    """Return the settings: `overrides` first, then the environment, then the file.
+
+    Args:
+        file: the settings file; None for the one in the current folder, if there is one.
+        overrides: what the command line says, by the settings' names.
+
+    Raises:
+        SettingsError: with every mistake in it, not just the first.
+    """
+    found = file or (Path(FILE) if Path(FILE).is_file() else None)
+    written = _read(found) if found is not None else {}
+
+    class Loaded(Settings):
+        @classmethod
+        @override
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            del dotenv_settings, file_secret_settings
+            return init_settings, env_settings, InitSettingsSource(settings_cls, written)
+
+    lines = list(_strangers())
+    try:
+        settings = Loaded(**overrides)
+        if not lines:
+            return settings
+    except ValidationError as error:
+        lines += [f"  {_name(one['loc'])}: {_reason(one)}" for one in error.errors()]
+    where = f" ({found})" if found is not None else ""
+    raise SettingsError(
+        f"{len(lines)} mistake{'s' * (len(lines) > 1)} in the settings{where}:\n"
+        + "\n".join(lines),
+        hint="docs/reference/settings.md lists every setting; nothing was changed",
+    )
+
+
+def _strangers() -> Iterator[str]:
+    """Yield what is wrong with variables of the environment that look like settings."""
+    for name in sorted(os.environ):
+        setting = name.removeprefix(_PREFIX).lower()
+        if name.startswith(_PREFIX) and setting not in Settings.model_fields:
+            yield f"  {name} (in the environment): " + _stranger(setting)
+
+
+def _stranger(name: str) -> str:
+    close = get_close_matches(name, Settings.model_fields, 1)
+    return "is no setting" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def commented() -> str:
+    """Return a settings file that names every setting, each with what it is for."""
+    lines = [
+        "# Settings of reelshelf. What is commented out is as it would be without it.",
+        "# Each can come from the environment too: REELSHELF_OUT, REELSHELF_LIBRARY (a:b), …",
+        "",
+    ]
+    for name, about in Settings.model_fields.items():
+        lines += [f"# {about.description}", _example(name, about.default), ""]
+    return "\n".join(lines)
+
+
+def _example(name: str, default: object) -> str:
+    if name == "library":
+        return 'library = ["videos"]'
+    if default is None:
+        return f'# {name} = "my-{name}"'
+    if isinstance(default, Path):
+        return f'# {name} = "{default}"'
+    text = "[]" if default == () else json.dumps(default)
+    return f"# {name} = {text}"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        written = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(
+            f"cannot read the settings {file}: {error}",
+            hint="`reelshelf init` writes a commented one",
+        ) from error
+    base = file.resolve().parent
+    for name in ("out", "state"):
+        written.setdefault(name, str(Settings.model_fields[name].default))
+    for name in _PATHS:
+        value = written.get(name)
+        if isinstance(value, str):
+            written[name] = (
+                [_resolved(base, Path(value))]
+                if name == "library"
+                else _resolved(base, Path(value))
+            )
+        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
+            written[name] = [_resolved(base, Path(one)) for one in value]
+    return written
+
+
+def _resolved(base: Path, value: Any) -> Any:  # noqa: ANN401 (a path, several, or none)
+    if isinstance(value, tuple):
+        return tuple(_resolved(base, one) for one in value)
+    return None if value is None else Path(os.path.normpath(base / value.expanduser()))
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)) or "settings"
+
+
+def _reason(error: Any) -> str:  # noqa: ANN401 (pydantic's own mapping)
+    if error["type"] == "extra_forbidden":
+        return _stranger(str(error["loc"][-1]))
+    given = error["input"]
+    shown = ", ".join(map(str, given)) if isinstance(given, list | tuple) else f"{given!s}"
+    return str(error["msg"]).removeprefix("Value error, ") + f" (it is {shown})"

@@ -1,0 +1,114 @@
+"""Addresses: which file of the output folder a thing has, and how its URL is spelled.
+
+Output paths are ASCII and safe in a URL as they stand; two things never share one. Only media
+keeps its own names, percent-encoded byte for byte.
+"""
+
+from functools import lru_cache
+from hashlib import blake2b
+from urllib.parse import quote
+
+from slugify import slugify
+
+from generator.core.model import OutPath, Place, Poster, Video, VideoId
+from generator.core.orders import NEWEST, RANDOM, SUBFOLDERS, TAG_ORDERS, Order
+from generator.core.scopes import Scope, ScopeKind
+
+SITEMAP_IDS = 100  # videos in one part: one change rewrites one small file
+_PLAIN = {NEWEST.name, SUBFOLDERS.name, TAG_ORDERS[0].name}  # their heads are the scope's page
+_SLUG_LENGTH = 60
+_POSTERS_A_FOLDER = 1000
+
+HOME = OutPath("index.html")
+BEST = OutPath("best.html")
+NOT_FOUND = OutPath("404.html")
+ATOM = OutPath("atom.xml")
+RSS = OutPath("rss.xml")
+ROBOTS = OutPath("robots.txt")
+SITEMAP_INDEX = OutPath("sitemap.xml")
+SITEMAP_PAGES = OutPath("sitemap/pages.xml")
+SHELVES = OutPath("data/random.json")
+
+
+def slug_of(title: str) -> str:
+    """Return ASCII words for an address, at most 60 bytes, never empty."""
+    return str(slugify(title, max_length=_SLUG_LENGTH, word_boundary=True)) or "video"
+
+
+def watch_page(video_id: VideoId, slug: str) -> OutPath:
+    """Return the page of a video, the same for ever."""
+    return OutPath(f"watch/{slug}-{video_id}.html")
+
+
+@lru_cache(maxsize=1 << 16)
+def scope_base(scope: Scope) -> str:
+    """Return what the addresses of a scope's pages begin with.
+
+    A tag whose name is no slug already, and every folder below the library, has a digest of its
+    name behind a "~", which no slug contains.
+    """
+    match scope.kind:
+        case ScopeKind.ALL | ScopeKind.FAVORITES | ScopeKind.TAGS:
+            return str(scope.kind)
+        case ScopeKind.TAG:
+            slug = slugify(scope.name, max_length=_SLUG_LENGTH)
+            return f"tag/{slug}" if slug == scope.name else f"tag/{slug}~{_digest(scope.name)}"
+        case ScopeKind.FOLDER | ScopeKind.SUBFOLDERS:
+            if not scope.name:
+                return "folders"
+            slug = slugify(scope.name.rpartition("/")[2], max_length=_SLUG_LENGTH)
+            return f"folder/{slug}~{_digest(scope.name)}"
+
+
+def scope_page(scope: Scope) -> OutPath:
+    """Return the plain page of a scope: its head in its first order, or the whole of it."""
+    return OutPath(scope_base(scope) + ".html")
+
+
+def shelf_page(scope: Scope, order: Order, number: int | None) -> OutPath:
+    """Return the page of a shelf in an order; `number` is None for the head of the order."""
+    base = scope_base(scope)
+    if order is RANDOM:
+        return OutPath("random.html" if number is None else f"random-{number}.html")
+    if number is not None:
+        return OutPath(f"{base}/{order.name}-{number}.html")
+    if order.name in _PLAIN:
+        return OutPath(base + ".html")
+    return OutPath(f"{base}/{order.name}.html")
+
+
+def sitemap_part(video_id: VideoId) -> int:
+    """Return the number of the sitemap that lists a video."""
+    return video_id // SITEMAP_IDS
+
+
+def sitemap_page(part: int) -> OutPath:
+    """Return the sitemap with that number."""
+    return OutPath(f"sitemap/{part}.xml")
+
+
+def still_file(video_id: VideoId, digest: str, width_px: int | None) -> OutPath:
+    """Return the file of a still: WebP of a width, or the JPEG for link previews (None)."""
+    stem = f"thumb/{video_id // _POSTERS_A_FOLDER}/{video_id}-{digest}"
+    return OutPath(f"{stem}.jpg" if width_px is None else f"{stem}-{width_px}.webp")
+
+
+def still_files(video_id: VideoId, poster: Poster) -> tuple[OutPath, ...]:
+    """Return every file of a poster."""
+    widths: tuple[int | None, ...] = (*poster.widths_px, None)
+    return tuple(still_file(video_id, poster.digest, width) for width in widths)
+
+
+def media_path(place: Place) -> str:
+    """Return the root-relative address of a file, percent-encoded from its bytes."""
+    raw = "/".join(part for part in (place.root, place.path) if part)
+    return "/video/" + quote(raw.encode("utf-8", "surrogateescape"), safe="/")
+
+
+def watch_page_of(video: Video) -> OutPath:
+    """Return the page of a video."""
+    return watch_page(video.id, video.slug)
+
+
+def _digest(name: str) -> str:
+    return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=5).hexdigest()

@@ -1,0 +1,386 @@
+"""What each template is handed: docs/reference/templates.md is the contract.
+
+Everything is ready to print. A context holds texts, truth values, None, `Markup` and tuples of
+such, and depends on nothing but the values given here: equal contexts mean equal pages.
+"""
+
+import json
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from generator.core import addresses, wording
+from generator.core.model import OutPath, Poster, Video
+from generator.core.orders import TAG_ORDERS, VIDEO_ORDERS, Order
+from generator.core.scopes import Scope, ScopeKind, folder_of, parent_of
+
+Context = Mapping[str, object]
+
+_MOST_STARS = 5
+_SITEMAP_LONGEST_S = 28_800  # the video extension's own limits
+_SITEMAP_TAGS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Html:
+    """UTF-8 bytes that are HTML already and are printed as they are."""
+
+    content: bytes
+
+    def __html__(self) -> str:
+        """Return the text: the protocol by which Jinja knows HTML."""
+        return self.content.decode()
+
+
+@dataclass(slots=True, eq=False)
+class Shared:
+    """A part of a context that many pages have in common; `walked` is the renderer's own note."""
+
+    value: object
+    walked: tuple[list[str], Hashable] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the site lives: `origin` ("https://host") and `base` ("" or "/sub/folder")."""
+
+    origin: str
+    base: str
+    title: str
+
+    def link(self, path: str) -> str:
+        """Return the root-relative address of an output path."""
+        return f"{self.base}/{path}" if path != addresses.HOME else f"{self.base}/"
+
+    def absolute(self, address: str) -> str:
+        """Return a root-relative address as an absolute one."""
+        return self.origin + address
+
+    def media(self, video: Video) -> str:
+        """Return the root-relative address of the file itself."""
+        return self.base + addresses.media_path(video.place)
+
+
+def page(site: Site, path: OutPath, title: str, *, indexed: bool = True) -> Context:
+    """Return what every HTML page has."""
+    address = site.link(path)
+    return {
+        "title": title,
+        "url": address,
+        "canonical": site.absolute(address),
+        "indexed": indexed,
+    }
+
+
+def card(site: Site, video: Video) -> Context:
+    """Return the context of a video on a shelf."""
+    return {
+        "id": str(video.id),
+        "url": site.link(addresses.watch_page_of(video)),
+        "title": video.title,
+        **_thumbs(site, video),
+        "duration": wording.duration(video.probe.duration_s),
+        "date": wording.date(video.added_at),
+        "stars": str(video.stars) if video.stars else None,
+        "views": wording.rounded(video.views),
+        "favorite": video.favorite,
+        "sort": {
+            "added": str(video.added_at),
+            "title": video.title,
+            "rating": str(video.stars or 0),
+            "views": str(wording.rounded_down(video.views)),
+            "duration": str(round(video.probe.duration_s or 0)),
+            "size": str(video.size_bytes),
+            "recorded": str(video.recorded_at),
+        },
+    }
+
+
+def mini(site: Site, video: Video) -> Context:
+    """Return the context of a neighbour: only what rarely changes."""
+    return {
+        "url": site.link(addresses.watch_page_of(video)),
+        "title": video.title,
+        **{name: value for name, value in _thumbs(site, video).items() if name != "thumb_2x"},
+        "duration": wording.duration(video.probe.duration_s),
+    }
+
+
+def _thumbs(site: Site, video: Video) -> dict[str, object]:
+    poster = video.poster
+    if poster is None:
+        return {
+            "thumb": None,
+            "thumb_2x": None,
+            "width": "320",
+            "height": "180",
+            "colour": "r2 g2 b3",
+        }
+    small, *larger = poster.widths_px
+    return {
+        "thumb": _still(site, video, poster, small),
+        "thumb_2x": _still(site, video, poster, larger[0]) if larger else None,
+        "width": str(poster.width_px),
+        "height": str(poster.height_px),
+        "colour": colour_classes(poster.colour),
+    }
+
+
+def _still(site: Site, video: Video, poster: Poster, width_px: int | None) -> str:
+    return site.link(addresses.still_file(video.id, poster.digest, width_px))
+
+
+def colour_classes(colour: str) -> str:
+    """Return the three classes that `style.css` turns into (nearly) this colour."""
+    return f"r{colour[0]} g{colour[2]} b{colour[4]}"
+
+
+def tag(site: Site, name: str, count: int) -> Context:
+    """Return the context of a tag in the index."""
+    scope = Scope(ScopeKind.TAG, name)
+    return {"name": name, "url": site.link(addresses.scope_page(scope)), "count": str(count)}
+
+
+def folder(site: Site, name: str) -> Context:
+    """Return the context of a folder in its parent."""
+    scope = Scope(ScopeKind.FOLDER, name)
+    return {
+        "name": wording.readable(name.rpartition("/")[2]),
+        "url": site.link(addresses.scope_page(scope)),
+    }
+
+
+def heading(scope: Scope) -> str:
+    """Return what a scope is called on its pages."""
+    match scope.kind:
+        case ScopeKind.ALL:
+            return "All videos"
+        case ScopeKind.FAVORITES:
+            return "Favorites"
+        case ScopeKind.TAG:
+            return f"#{scope.name}"
+        case ScopeKind.TAGS:
+            return "Tags"
+        case ScopeKind.FOLDER | ScopeKind.SUBFOLDERS:
+            return wording.readable(scope.name.rpartition("/")[2]) if scope.name else "Folders"
+
+
+def crumbs(site: Site, scope: Scope) -> tuple[Context, ...]:
+    """Return the way to a scope, itself left out: its folders, or the tags index."""
+    if scope.kind is ScopeKind.TAG:
+        return ({"label": "Tags", "url": site.link(addresses.scope_page(Scope(ScopeKind.TAGS)))},)
+    if scope.kind not in {ScopeKind.FOLDER, ScopeKind.SUBFOLDERS} or not scope.name:
+        return ()
+    return folder_crumbs(site, parent_of(scope.name))
+
+
+@lru_cache(maxsize=1 << 14)
+def folder_crumbs(site: Site, folder_name: str) -> tuple[Context, ...]:
+    """Return the way to a folder, itself included."""
+    names = [folder_name]
+    while names[0]:
+        names.insert(0, parent_of(names[0]))
+    scopes = [Scope(ScopeKind.FOLDER, name) for name in names]
+    return tuple(
+        {"label": heading(scope), "url": site.link(addresses.scope_page(scope))} for scope in scopes
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What a watch page shows of the videos beside it; all empty at the ends of a folder."""
+
+    before: Html | None = None
+    after: Html | None = None
+    previous_url: str | None = None
+    next_url: str | None = None
+
+
+def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
+    """Return the context of a watch page."""
+    path = addresses.watch_page_of(video)
+    head = page(site, path, video.title)
+    media, poster = site.media(video), None
+    if video.poster is not None:
+        poster = _still(site, video, video.poster, None)
+    preview = site.absolute(poster) if poster else None
+    duration, description = _whole_seconds(video), _description(video)
+    return {
+        "page": head,
+        "id": str(video.id),
+        "title": video.title,
+        "url": head["url"],
+        "media_url": media,
+        "media_type": wording.media_type(video.place.path),
+        "media_name": wording.readable(video.place.path.rpartition("/")[2]),
+        "poster_url": poster,
+        "width": str(video.probe.width_px or 640),
+        "height": str(video.probe.height_px or 360),
+        "colour": colour_classes(video.poster.colour) if video.poster else "r0 g0 b0",
+        "stars": str(video.stars) if video.stars else None,
+        "star_marks": _STAR_MARKS[video.stars or 0],
+        "views": wording.rounded(video.views),
+        "favorite": video.favorite,
+        "facts": tuple([{"label": label, "value": value} for label, value in _facts(video)]),
+        "tags": tuple([_tag_link(site, name) for name in video.tags]),
+        "crumbs": _shared_folder_crumbs(site, folder_of(video.place)),
+        "before": neighbours.before,
+        "after": neighbours.after,
+        "previous_url": neighbours.previous_url,
+        "next_url": neighbours.next_url,
+        "description": description,
+        "json_ld": _json_ld(
+            video,
+            {
+                "description": description,
+                "contentUrl": site.absolute(media),
+                "url": head["canonical"],
+                "thumbnailUrl": preview,
+                "duration": duration and f"PT{duration}S",
+            },
+        ),
+        "og_image": preview,
+        "og_video": site.absolute(media),
+        "duration_s": duration,
+    }
+
+
+_STAR_MARKS = tuple(
+    tuple(number < stars for number in range(_MOST_STARS)) for stars in range(_MOST_STARS + 1)
+)
+
+
+@lru_cache(maxsize=1 << 14)
+def _tag_link(site: Site, name: str) -> Shared:
+    url = site.link(addresses.scope_page(Scope(ScopeKind.TAG, name)))
+    return Shared({"name": name, "url": url})
+
+
+@lru_cache(maxsize=1 << 14)
+def _shared_folder_crumbs(site: Site, folder_name: str) -> Shared:
+    return Shared(folder_crumbs(site, folder_name))
+
+
+def _facts(video: Video) -> Iterable[tuple[str, str]]:
+    probe = video.probe
+    if probe.duration_s is not None:
+        yield "Length", wording.duration(probe.duration_s) or ""
+    if probe.width_px and probe.height_px:
+        yield "Picture", f"{probe.width_px} × {probe.height_px}"  # noqa: RUF001 (a multiplication sign is meant)
+    yield "Size", wording.file_size(video.size_bytes)
+    codecs = [codec for codec in (probe.video_codec, probe.audio_codec) if codec]
+    if codecs:
+        yield "Codecs", ", ".join(codecs)
+    if probe.fps:
+        yield "Frames", f"{probe.fps:g} a second"
+    yield "Recorded", wording.date(video.recorded_at)
+    yield "Added", wording.date(video.added_at)
+    yield "File", wording.readable(video.place.path)
+
+
+def _description(video: Video) -> str:
+    length = wording.duration(video.probe.duration_s)
+    parts = [video.title, *([length] if length else []), *(f"#{name}" for name in video.tags)]
+    return " · ".join(parts)
+
+
+def _whole_seconds(video: Video) -> str | None:
+    seconds = video.probe.duration_s
+    return str(max(round(seconds), 1)) if seconds is not None else None
+
+
+def _json_ld(video: Video, about: Mapping[str, object]) -> Html:
+    """Return the description for machines; what is none in `about` is left out."""
+    thing = {
+        "@context": "https://schema.org",
+        "@type": "VideoObject",
+        "name": video.title,
+        "uploadDate": wording.rfc3339(video.added_at),
+        **{name: value for name, value in about.items() if value is not None},
+    }
+    if video.tags:
+        thing["keywords"] = video.tags
+    text = _JSON.encode(thing)  # ASCII: U+2028 and friends are escaped
+    if "<" in text or ">" in text or "&" in text:
+        for character in "<>&":
+            text = text.replace(character, f"\\u{ord(character):04x}")
+    return Html(f'<script type="application/ld+json">{text}</script>'.encode())
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"))
+
+
+@lru_cache(maxsize=1 << 13)
+def video_tabs(site: Site, scope: Scope, current: str) -> Shared:
+    """Return the tabs by which the other orders of a scope are reached."""
+    return Shared(_tabs(site, scope, VIDEO_ORDERS, current))
+
+
+def tag_tabs(site: Site, current: str) -> Shared:
+    """Return the tabs of the tags index."""
+    return Shared(_tabs(site, Scope(ScopeKind.TAGS), TAG_ORDERS, current))
+
+
+def _tabs(site: Site, scope: Scope, offered: Iterable[Order], current: str) -> tuple[Context, ...]:
+    return tuple(
+        {
+            "label": order.label,
+            "url": site.link(addresses.shelf_page(scope, order, None)),
+            "current": order.name == current,
+        }
+        for order in offered
+    )
+
+
+@lru_cache(maxsize=1 << 13)
+def shared_crumbs(site: Site, scope: Scope) -> Shared:
+    """Return the way to a scope, itself left out, for its pages to share."""
+    return Shared(crumbs(site, scope))
+
+
+def feed_entry(site: Site, video: Video) -> Context:
+    """Return one entry of a feed."""
+    path = site.link(addresses.watch_page_of(video))
+    return {
+        "id": str(video.id),
+        "title": video.title,
+        "url": site.absolute(path),
+        "media_url": site.absolute(site.media(video)),
+        "media_type": wording.media_type(video.place.path),
+        "size_bytes": str(video.size_bytes),
+        "image_url": (
+            site.absolute(_still(site, video, video.poster, None)) if video.poster else None
+        ),
+        "published": wording.rfc3339(video.added_at),
+        "published_rfc822": wording.rfc822(video.added_at),
+        "tags": video.tags,
+        "duration_s": _whole_seconds(video),
+        "summary": _description(video),
+    }
+
+
+def sitemap_entry(site: Site, video: Video) -> Context:
+    """Return one video of a sitemap: nothing that a rating or a view changes."""
+    entry, seconds = feed_entry(site, video), _whole_seconds(video)
+    return {
+        "url": entry["url"],
+        "thumbnail_url": entry["image_url"],
+        "title": video.title,
+        "description": entry["summary"],
+        "content_url": entry["media_url"],
+        "duration_s": str(min(int(seconds), _SITEMAP_LONGEST_S)) if seconds else None,
+        "published": entry["published"],
+        "tags": video.tags[:_SITEMAP_TAGS],
+    }
+
+
+def feed(site: Site, videos: Sequence[Video]) -> Context:
+    """Return the context of a feed of `videos`, newest first; its own address is left out."""
+    updated = max((video.added_at for video in videos), default=0)
+    return {
+        "title": site.title,
+        "home_url": site.absolute(site.link(addresses.HOME)),
+        "updated": wording.rfc3339(updated),
+        "updated_rfc822": wording.rfc822(updated),
+        "entries": tuple(feed_entry(site, video) for video in videos),
+    }

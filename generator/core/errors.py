@@ -1,0 +1,29 @@
+"""Errors that are expected: each says what was being done, to what, why it failed, what to try."""
+
+
+class ReelshelfError(Exception):
+    """Base of all expected errors; `hint` says what the person at the keyboard can do."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class SettingsError(ReelshelfError):
+    """The settings or the arguments are wrong; nothing was changed."""
+
+    exit_code = 2
+
+
+class GuardError(ReelshelfError):
+    """A scan would lose too much of the library; nothing was changed."""
+
+
+class TemplateError(ReelshelfError):
+    """A template is missing or cannot be rendered; every page is as it was."""
+
+
+class BusyError(ReelshelfError):
+    """Another reelshelf builds this site; nothing was changed."""

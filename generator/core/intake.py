@@ -1,0 +1,249 @@
+"""The intake: which names in a library are videos, and which are passed over in silence.
+
+Only names are judged here, never what is in a file. Patterns of the user's are gitignore's simple
+half, matched with regard to case:
+
+- without "/" a pattern matches the name of any file or folder: `*sample*`, `[Tt]railer.*`;
+- with "/" it matches a path below the root, from its start: `/inbox`, `shows/*/extras`;
+- with "/" at its end it matches folders only: `raw/`;
+- `*` is any run of characters and `?` any one, neither a "/"; `[abc]`, `[a-z]` and `[!abc]` are one
+  of a set (`[*]` is a star); `**` between slashes is any number of folders.
+
+What lies in a folder that is passed over is passed over too; nothing brings it back ("!" is a
+letter like others). Names are the same written with whole or with split accents (NFC, NFD).
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from unicodedata import normalize
+
+from generator.core.errors import SettingsError
+
+# What people call a finished film with its sound, of the containers FFmpeg reads. Left out are bare
+# streams (m2v, h264), which have neither sound nor length, and endings that mostly are something
+# else (ogg, dat, mod, iso).
+VIDEO_SUFFIXES = frozenset(
+    {"mp4", "m4v", "mov", "qt", "3gp", "3gpp", "3g2", "f4v"}
+    | {"mkv", "mk3d", "webm", "ogv", "ogm"}
+    | {"avi", "divx", "wmv", "asf", "flv", "rm", "rmvb", "dv", "mxf", "wtv"}
+    | {"mpg", "mpeg", "mpe", "vob", "ts", "m2ts", "mts", "m2t"}
+)
+
+# What browsers, downloaders, torrent clients and copying programs call a file they still write.
+PARTIAL_SUFFIXES = frozenset(
+    {"part", "partial", "crdownload", "opdownload", "download", "filepart", "incomplete"}
+    | {"!qb", "!ut", "!bt", "bc!", "jc!", "xltd", "td", "aria2", "ytdl", "tmp", "temp"}
+)
+
+# Folders that systems and storage boxes keep for themselves, in lower case. Hidden ones (.Trash-*,
+# .Spotlight-V100) need no entry.
+SYSTEM_FOLDERS = frozenset(
+    {
+        "$recycle.bin",
+        "recycler",
+        "system volume information",
+        "found.000",
+        "lost+found",
+        "network trash folder",
+        "temporary items",
+        "__macosx",
+        "@eadir",
+        "#recycle",
+        "#snapshot",
+        "@recycle",
+        "@recently-snapshot",
+        "@tmp",
+    }
+)
+
+_UNFINISHED = (".temp", ".tmp")  # yt-dlp and others mux into "title.temp.mp4"
+_NOTHING = re.compile(r"(?!)")
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The rules, compiled; make one with `compile_intake`. `by_path` tells that paths matter."""
+
+    by_path: bool
+    _names: re.Pattern[str]
+    _folder_names: re.Pattern[str]
+    _paths: re.Pattern[str]
+    _folder_paths: re.Pattern[str]
+
+    def takes_file(self, name: str) -> bool:
+        """Tell whether a file of this name is a video, wherever it is."""
+        dot = name.rfind(".")
+        return (
+            dot > 0
+            and name[dot + 1 :].lower() in VIDEO_SUFFIXES
+            and name[0] != "."
+            and not name.endswith(_UNFINISHED, 0, dot)
+            and self._names.fullmatch(name) is None
+        )
+
+    def takes_folder(self, name: str) -> bool:
+        """Tell whether a folder of this name is walked, wherever it is."""
+        return (
+            name[:1] != "."
+            and name.lower() not in SYSTEM_FOLDERS
+            and not name.endswith(".download")  # Safari's are folders
+            and self._names.fullmatch(name) is None
+            and self._folder_names.fullmatch(name) is None
+        )
+
+    def bars_file_at(self, path: str) -> bool:
+        """Tell whether a pattern with "/" matches this file; its folders are not asked about."""
+        return self._paths.fullmatch(path) is not None
+
+    def bars_folder_at(self, path: str) -> bool:
+        """Tell whether a pattern with "/" matches this folder; those above are not asked about."""
+        return self.bars_file_at(path) or self._folder_paths.fullmatch(path) is not None
+
+    def takes_file_at(self, path: str) -> bool:
+        """Tell whether the file at this path below a root is taken, its folders asked too."""
+        folder, _, name = path.rpartition("/")
+        return (
+            self.takes_file(name) and not self.bars_file_at(path) and self.takes_folder_at(folder)
+        )
+
+    def takes_folder_at(self, path: str) -> bool:
+        """Tell whether the folder at this path below a root is walked; "" is the root, and is."""
+        if not path:
+            return True
+        return all(map(self.takes_folder, path.split("/"))) and not (
+            self.by_path and any(map(self.bars_folder_at, _lineage(path)))
+        )
+
+    def passes_over(self, name: str) -> bool:
+        """Tell whether nothing that happens to a file of this name matters, video or not.
+
+        True of hidden files, backups, downloads that go on and whatever the user's patterns name;
+        false of sidecars: subtitles, pictures, descriptions.
+        """
+        suffix = name.rpartition(".")[2].lower()
+        return (
+            name[:1] == "."
+            or name[-1:] == "~"
+            or suffix in PARTIAL_SUFFIXES
+            or suffix.startswith("part-frag")  # yt-dlp's pieces
+            or self._names.fullmatch(name) is not None
+        )
+
+
+def compile_intake(ignore: Iterable[str] = ()) -> Intake:
+    """Return the rules with the user's patterns of what to pass over.
+
+    Raises:
+        SettingsError: a pattern can match nothing: it is empty, or has "." or ".." between slashes.
+    """
+    names: list[str] = []
+    folder_names: list[str] = []
+    paths: list[str] = []
+    folder_paths: list[str] = []
+    for pattern in ignore:
+        body = pattern.removesuffix("/")
+        folders_only = body != pattern
+        if "/" in body:
+            (folder_paths if folders_only else paths).extend(_spellings(pattern, body))
+        else:
+            (folder_names if folders_only else names).extend(_spellings(pattern, body))
+    return Intake(
+        bool(paths or folder_paths), *map(_any_of, (names, folder_names, paths, folder_paths))
+    )
+
+
+def _lineage(path: str) -> Iterator[str]:
+    """Give the path and all above it, the root left out, longest first."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
+def _any_of(expressions: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(expressions), re.DOTALL) if expressions else _NOTHING
+
+
+def _spellings(pattern: str, body: str) -> set[str]:
+    """Return the pattern as regular expressions, one for each way to write its accents."""
+    parts = [part for part in body.split("/") if part]
+    if not parts or {".", ".."} & set(parts):
+        raise SettingsError(
+            f"cannot ignore {pattern!r}: no name in a library looks like that",
+            hint="write a name (*sample*), a path below the library (shows/*/extras) or a folder/",
+        )
+    forms = {_path_expression(parts)}
+    if "[" not in body:  # a letter split in two would make two members of a set
+        forms.add(_path_expression([normalize("NFC", part) for part in parts]))
+        forms.add(_path_expression([normalize("NFD", part) for part in parts]))
+    return forms
+
+
+def _path_expression(parts: list[str]) -> str:
+    """Return the regular expression of a path pattern, or of a name if there is but one part."""
+    *folders, last = parts
+    expression = ""
+    for before, part in pairwise(["", *folders]):
+        if part != "**":
+            expression += _name_expression(part) + "/"
+        elif before != "**":  # twice says no more than once, and would be slow
+            expression += "(?:[^/]+/)*"
+    return expression + (".+" if last == "**" else _name_expression(last))
+
+
+def _name_expression(pattern: str) -> str:
+    """Return the regular expression of a pattern that spans no "/".
+
+    All that stands between two stars is of fixed length, so its first place is as good as any
+    other: atomic groups spare the search of the rest, which grows with every star.
+    """
+    first, *rest = _fixed_runs(pattern)
+    if not rest:
+        return first
+    middle = "".join(f"(?>[^/]*?{run})" for run in rest[:-1])
+    return f"{first}{middle}[^/]*{rest[-1]}"
+
+
+def _fixed_runs(pattern: str) -> list[str]:
+    """Cut a pattern at its stars and return the expressions of what stands between."""
+    runs = [""]
+    at = 0
+    while at < len(pattern):
+        end = _set_end(pattern, at)
+        if end:
+            runs[-1] += _set_expression(pattern[at + 1 : end])
+        elif pattern[at] == "?":
+            runs[-1] += "[^/]"
+        elif pattern[at] != "*":
+            runs[-1] += re.escape(pattern[at])
+        elif len(runs) == 1 or runs[-1]:  # several stars are one
+            runs.append("")
+        at = max(end, at) + 1
+    return runs
+
+
+def _set_end(pattern: str, at: int) -> int:
+    """Return where the set that begins at `at` has its "]", or 0 where none begins."""
+    if pattern[at] != "[":
+        return 0
+    first = at + 2 if pattern.startswith("!", at + 1) else at + 1
+    return max(0, pattern.find("]", first + 1))  # a "]" right at the start is a member
+
+
+def _set_expression(members: str) -> str:
+    negated = members.startswith("!")
+    members = members.removeprefix("!") if negated else members
+    expression = ""
+    at = 0
+    while at < len(members):
+        first, last = members[at], members[at]
+        if members[at + 1 : at + 2] == "-" and at + 2 < len(members):
+            last = members[at + 2]
+            at += 2
+        if first <= last:  # [z-a] has no members
+            expression += f"{re.escape(first)}-{re.escape(last)}"
+        at += 1
+    if not expression:
+        return "[^/]" if negated else "(?!)"
+    return f"(?!/)[{'^' if negated else ''}{expression}]"

@@ -1,0 +1,61 @@
+"""Receipts: what a refresh found and did, and how long each part of it took."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Receipt:
+    """The account of one refresh. Counts are of videos, or of pages; times are in seconds.
+
+    `clock` tells seconds that never go back; without one no time is taken.
+    """
+
+    clock: Callable[[], float] = lambda: 0.0
+    number: int = 0
+    at: int = 0
+    walked: int = 0
+    found: int = 0
+    changed: int = 0
+    moved: int = 0
+    missing: int = 0
+    returned: int = 0
+    dropped: int = 0
+    still_copied: int = 0
+    posters: int = 0
+    refused: int = 0
+    problems: int = 0
+    events: int = 0
+    planned: int = 0
+    written: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    bytes_written: int = 0
+    peak_mb: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total_s(self) -> float:
+        """Return how long all parts took together."""
+        return sum(self.seconds.values())
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to a part."""
+        start = self.clock()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
+
+    def told(self) -> Mapping[str, object]:
+        """Return everything, ready for JSON."""
+        names = [name for name in self.__slots__ if name not in {"clock", "seconds", "reasons"}]
+        return {
+            **{name: getattr(self, name) for name in names},
+            "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
+            "total_s": round(self.total_s, 4),
+            "reasons": dict(self.reasons),
+        }

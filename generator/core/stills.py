@@ -1,0 +1,194 @@
+"""Stills: which instant of a video, how large, and what a container's claims are worth.
+
+Geometry and judgement only: pictures are decoded and encoded elsewhere. Everything a file says of
+itself is taken as a claim: what cannot be true is None, or as if it had not been said.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from operator import mul
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    width_px: int
+    height_px: int
+
+    def turned(self) -> "Size":
+        """Return the size of the same picture lying on its side."""
+        return Size(self.height_px, self.width_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a tiny copy of a frame tells: mean red, green and blue, and the spread.
+
+    All within 0..255; the spread is the standard deviation of the colour that varies most.
+    """
+
+    red: float
+    green: float
+    blue: float
+    spread: float
+
+    @property
+    def light(self) -> float:
+        """Return the mean of the brightest colour, so that plain blue is as light as white."""
+        return max(self.red, self.green, self.blue)
+
+
+STILL_BOXES = (Size(320, 180), Size(640, 360))  # a card, and a card on a dense screen
+PREVIEW_BOX = Size(960, 540)  # link previews; the largest picture made
+
+_WORTH_ANOTHER = Fraction(5, 4)  # a still this much wider than the one before, or none
+_SQUARE = Fraction(1)
+_LEAST_ASPECT, _MOST_ASPECT = Fraction(1, 8), Fraction(8)  # real ones: 8:9 to 64:45
+_TURN_SLACK_DEG = 1  # as the ffmpeg command has it
+_CANDIDATES = (0.1, 0.3, 0.5, 0.7)  # of the duration; before the first lie titles and fades
+_DARK = 16.0  # of 255: noisy black stays below it, a starry sky is above one of the two
+_FLAT = 8.0
+_MOST_SECONDS = 31 * 86_400.0  # surveillance runs for days; 32-bit overflows claim 49
+_LEAST_FPS, _MOST_FPS = Fraction(1, 1000), Fraction(1000)
+_SIDE_MOST_PX = 65_535
+_RECORDED_FIRST = int(datetime(1971, 1, 1, tzinfo=UTC).timestamp())  # 1904 and 1970 mean "unset"
+_RECORDED_LAST = int(datetime(2101, 1, 1, tzinfo=UTC).timestamp()) - 1
+_DATE_TAGS = ("com.apple.quicktime.creationdate", "creation_time", "date")  # most exact first
+_WHOLE_DATE = re.compile(r"\d{4}-?\d\d-?\d\d(?!\d)")
+
+
+def displayed_size(coded: Size, aspect: Fraction | None, turn_deg: int) -> Size:
+    """Return how large a frame is on a screen: pixel aspect applied to its width, then turned."""
+    wide = max(1, round(coded.width_px * plausible_aspect(aspect)))
+    size = Size(wide, max(1, coded.height_px))
+    return size.turned() if turn_deg in (90, 270) else size
+
+
+def plausible_aspect(aspect: Fraction | None) -> Fraction:
+    """Return the pixel aspect, or 1 where none is said or what is said is absurd."""
+    if aspect is None or not _LEAST_ASPECT <= aspect <= _MOST_ASPECT:
+        return _SQUARE
+    return aspect
+
+
+def plausible_turn(counterclockwise_deg: float) -> int:
+    """Return by how much to turn a frame clockwise so that it stands upright: 0, 90, 180 or 270.
+
+    Anything but a multiple of 90 (within a degree) is as if nothing had been said.
+    """
+    if not abs(counterclockwise_deg) <= 360 + _TURN_SLACK_DEG:  # NaN too
+        return 0
+    quarters = round(counterclockwise_deg / 90)
+    if abs(counterclockwise_deg - quarters * 90) > _TURN_SLACK_DEG:
+        return 0
+    return -quarters % 4 * 90
+
+
+def plausible_size(width_px: int, height_px: int) -> Size | None:
+    """Return the coded size, or None where a side is nothing or beyond what any format holds."""
+    if 1 <= width_px <= _SIDE_MOST_PX and 1 <= height_px <= _SIDE_MOST_PX:
+        return Size(width_px, height_px)
+    return None
+
+
+def fit(size: Size, box: Size) -> Size:
+    """Return the largest size of the same shape within the box, never larger than it was."""
+    shrink = min(
+        _SQUARE,
+        Fraction(box.width_px, size.width_px),
+        Fraction(box.height_px, size.height_px),
+    )
+    return Size(max(1, round(size.width_px * shrink)), max(1, round(size.height_px * shrink)))
+
+
+def still_sizes(displayed: Size) -> tuple[Size, ...]:
+    """Return the sizes worth a still, ascending; at least one, none larger than the source."""
+    sizes: list[Size] = []
+    for box in STILL_BOXES:
+        size = fit(displayed, box)
+        if not sizes or _wider(size) >= _WORTH_ANOTHER * _wider(sizes[-1]):
+            sizes.append(size)
+    return tuple(sizes)
+
+
+def _wider(size: Size) -> int:
+    return max(size.width_px, size.height_px)
+
+
+def poster_times(duration_s: float | None) -> tuple[float, ...]:
+    """Return instants worth a poster, the likeliest first and the very start last.
+
+    Returns:
+        Seconds within [0, 0.7] * duration_s; the start alone where the duration is unknown.
+    """
+    if duration_s is None:
+        return (0.0,)
+    return (*(share * duration_s for share in _CANDIDATES), 0.0)
+
+
+def look_of(rgb: bytes) -> Look:
+    """Return what a tiny picture tells.
+
+    Args:
+        rgb: at least one pixel, three bytes each.
+    """
+    planes = rgb[0::3], rgb[1::3], rgb[2::3]
+    red, green, blue = (sum(plane) / len(plane) for plane in planes)
+    return Look(red, green, blue, max(map(_deviation, planes)))
+
+
+def _deviation(plane: bytes) -> float:
+    count, total, squares = len(plane), sum(plane), sum(map(mul, plane, plane))
+    return math.sqrt(count * squares - total * total) / count
+
+
+def shows_something(look: Look) -> bool:
+    """Tell whether a frame is worth being a poster: black is not, a plain blue one is."""
+    return look.light >= _DARK or look.spread >= _FLAT
+
+
+def colour_of(look: Look) -> str:
+    """Return the mean colour as six hex digits, RGB."""
+    return f"{round(look.red):02x}{round(look.green):02x}{round(look.blue):02x}"
+
+
+def plausible_duration(seconds: float | None) -> float | None:
+    """Return a duration in seconds to the millisecond, or None where it cannot be one."""
+    if seconds is None or not 0 < seconds <= _MOST_SECONDS:  # NaN compares with nothing
+        return None
+    return round(seconds, 3) or None
+
+
+def plausible_fps(*rates: Fraction | None) -> float | None:
+    """Return the lowest of the rates that can be one, to three places, or None.
+
+    The lowest, for what containers and guesses get wrong is a tick that no frame falls on.
+    """
+    plausible = [rate for rate in rates if rate is not None and _LEAST_FPS <= rate <= _MOST_FPS]
+    return round(float(min(plausible)), 3) if plausible else None
+
+
+def recorded_at(tags: Mapping[str, str]) -> int | None:
+    """Return the instant a container says it was recorded at, within 1971..2100.
+
+    A time without a zone is taken as UTC, a date without a time as its midnight.
+    """
+    lower = {name.lower(): value for name, value in tags.items()}
+    for name in _DATE_TAGS:
+        instant = _instant(lower.get(name, "").strip())
+        if instant is not None and _RECORDED_FIRST <= instant <= _RECORDED_LAST:
+            return instant
+    return None
+
+
+def _instant(text: str) -> int | None:
+    if not _WHOLE_DATE.match(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return None

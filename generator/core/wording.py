@@ -1,0 +1,135 @@
+"""How figures, dates and names are told to people. English for now; one place to change."""
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+_KIB = 1024
+_UNITS = ((10**9, "B"), (10**6, "M"), (10**3, "K"))
+_WHOLE_FROM = 10
+_SURROGATES = re.compile("[\ud800-\udfff]")  # bytes that are no text
+_CONTROL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_JOINERS = "\u200c\u200d"  # scripts and emoji are written with them
+
+MEDIA_TYPES = {
+    "mp4": "video/mp4",
+    "m4v": "video/mp4",
+    "mov": "video/quicktime",
+    "mkv": "video/x-matroska",
+    "webm": "video/webm",
+    "avi": "video/x-msvideo",
+    "wmv": "video/x-ms-wmv",
+    "asf": "video/x-ms-asf",
+    "flv": "video/x-flv",
+    "mpg": "video/mpeg",
+    "mpeg": "video/mpeg",
+    "ts": "video/mp2t",
+    "m2ts": "video/mp2t",
+    "mts": "video/mp2t",
+    "3gp": "video/3gpp",
+    "3g2": "video/3gpp2",
+    "ogv": "video/ogg",
+    "ogm": "video/ogg",
+}
+
+
+def media_type(path: str) -> str:
+    """Return the media type that a file's name promises."""
+    return MEDIA_TYPES.get(path.rpartition(".")[2].lower(), "application/octet-stream")
+
+
+def title_of(name: str) -> str:
+    """Return the title that a file name gives: no suffix, underscores as spaces.
+
+    What cannot be shown (control characters, direction overrides, bytes that are no text) is
+    left out or shown as a replacement character; never empty.
+    """
+    stem, dot, _ = name.rpartition(".")
+    return readable(stem if dot and stem.strip(". ") else name).replace("_", " ").strip() or "video"
+
+
+def readable(text: str) -> str:
+    """Return `text` as one line that is safe to show anywhere."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split()) if "  " in text or text != text.strip() else text
+    shown = _SURROGATES.sub("\ufffd", text)
+    shown = "".join(" " if c.isspace() else c for c in shown if _shows(c))
+    return unicodedata.normalize("NFC", " ".join(shown.split()))
+
+
+def _shows(character: str) -> bool:
+    if character.isspace() or character in _JOINERS:
+        return True
+    return unicodedata.category(character) not in _CONTROL
+
+
+def tag_of(text: str) -> str:
+    """Return the one spelling of a tag: lower-case, one line, without "#" in front; or ""."""
+    return readable(text).lstrip("#").strip().lower()
+
+
+def duration(seconds: float | None) -> str | None:
+    """Return "1:23:45" or "4:05"; None for none."""
+    if seconds is None:
+        return None
+    minutes, rest = divmod(max(round(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def rounded(count: int) -> str | None:
+    """Return a count the way people read it ("1.2K"), None for zero."""
+    if not count:
+        return None
+    step, unit = _unit(count)
+    if step == 1:
+        return str(count)
+    tenths = rounded_down(count) * 10 // step
+    return f"{tenths // 10}.{tenths % 10}{unit}" if tenths % 10 else f"{tenths // 10}{unit}"
+
+
+def rounded_down(count: int) -> int:
+    """Return the number that `rounded` shows: "1.2K" is 1200."""
+    step, _ = _unit(count)
+    if step > 1 and count < _WHOLE_FROM * step:
+        step //= 10
+    return count // step * step
+
+
+def _unit(count: int) -> tuple[int, str]:
+    return next((one for one in _UNITS if count >= one[0]), (1, ""))
+
+
+def file_size(size_bytes: int) -> str:
+    """Return "3.4 GB", in powers of 1024 as file managers tell it."""
+    value = float(size_bytes)
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if value < _KIB:
+            return (
+                f"{value:.0f} {unit}"
+                if unit == "bytes" or value >= _WHOLE_FROM
+                else f"{value:.1f} {unit}"
+            )
+        value /= _KIB
+    return f"{value:.1f} TB"
+
+
+def date(instant: int) -> str:
+    """Return "2024-05-01", UTC; the nearest day that a calendar has."""
+    return _moment(instant).date().isoformat()
+
+
+def rfc3339(instant: int) -> str:
+    """Return "2024-05-01T12:00:00Z"."""
+    return _moment(instant).isoformat().replace("+00:00", "Z")
+
+
+def rfc822(instant: int) -> str:
+    """Return "Wed, 01 May 2024 12:00:00 GMT"."""
+    return format_datetime(_moment(instant), usegmt=True)
+
+
+def _moment(instant: int) -> datetime:
+    lowest, highest = -62135596800, 253402300799  # the years 1 and 9999
+    return datetime.fromtimestamp(min(max(instant, lowest), highest), UTC)

@@ -1,0 +1,414 @@
+"""The one route: observe, record, plan, perform, settle.
+
+A file event, a rating, a first build and an import all come through `Engine.refresh`; there is no
+second way to cause a page to be written.
+"""
+
+import gc
+import json
+import logging
+import resource
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Protocol, Self
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+from generator.adapters.catalogue import Catalogue
+from generator.adapters.ledger import Ledger
+from generator.adapters.output import Output, digest_of
+from generator.adapters.renderer import Renderer
+from generator.adapters.settings import Settings
+from generator.core import addresses
+from generator.core.contexts import Site
+from generator.core.errors import BusyError
+from generator.core.model import OutPath
+from generator.core.orders import RANDOM, VIDEO_ORDERS
+from generator.core.receipt import Receipt
+from generator.core.scopes import ALL, FAVORITES, LIBRARY, TAGS, Difference
+from generator.painting import TEMPLATES, Painter, uses
+from generator.performing import (
+    FORWARD_S,
+    Work,
+    forward_pages,
+    overlay,
+    perform,
+    settle,
+    settle_pages,
+    settle_pieces,
+    stored_library,
+    whole_library,
+    write_assets,
+    write_pages,
+)
+from generator.planning import Plan, every_page, plan
+
+log = logging.getLogger(__name__)
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_EVERYTHING = "*"
+_END = "."  # the last line of a note that was written whole
+_MANY = 5000  # from so many pages on, what is under way is noted as everything
+
+
+class Engine:
+    """One site's builder: its catalogue, ledger, output folder and templates, held by one lock.
+
+    Raises:
+        BusyError: another builder holds them.
+        SettingsError: the catalogue cannot be opened.
+        TemplateError: a template is wrong.
+    """
+
+    def __init__(self, settings: Settings, shipped: Path) -> None:
+        self.settings = settings
+        self.site = settings.site
+        settings.state.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(settings.state / "build.lock")
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise BusyError(
+                f"another reelshelf builds the site of {settings.state}",
+                hint="wait for it, or stop it (a `reelshelf watch` or `reelshelf dev`, perhaps)",
+            ) from None
+        try:
+            self.catalogue = Catalogue(settings.state / "catalogue.db")
+            self.ledger = Ledger(settings.state / "ledger.db")
+            self.output = Output(settings.out)
+            self._pending = settings.state / "under-way.txt"
+            self._shipped = shipped
+            self._mark = ""  # what tells the output folder of the last refresh from others
+            self.renderer = self._renderer()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.catalogue.close()
+        self.ledger.close()
+        self._lock.release()
+
+    def _renderer(self) -> Renderer:
+        settings, site = self.settings, self.site
+        frame: dict[str, object] = {
+            "title": settings.title,
+            "description": settings.description,
+            "language": settings.language,
+            "base": site.base,
+            "url": site.origin + site.base,
+            "nav": _navigation(site),
+        }
+        return Renderer(self._shipped, settings.templates, frame)
+
+    # -- the route
+
+    def refresh(self, now: int, observe: "Observe | None" = None, *, full: bool = False) -> Receipt:
+        """Bring the site up to date, and return the account of it.
+
+        Args:
+            now: the current instant; every time that is recorded is this one.
+            observe: looks at the library and records what it finds; None: only what is recorded
+                already is shown.
+            full: render every page, compare each with what lies on the disk, and remove strays.
+
+        Raises:
+            ReelshelfError: the site is as it was, or in part already as it will be: the next
+                refresh ends at the same site either way.
+            OSError: likewise; the disk is full, or not writable.
+        """
+        gc.disable()  # a refresh makes millions of small values and hardly a cycle
+        try:
+            return self._refresh(now, observe, full=full)
+        finally:
+            gc.enable()
+
+    def _refresh(self, now: int, observe: "Observe | None", *, full: bool) -> Receipt:
+        receipt = Receipt(perf_counter, number=self.ledger.next_refresh(), at=now)
+        self._reload_templates()
+        self.output.prepare()
+        first = not self.ledger.fact("begun")
+        was_empty = first and next(self.output.files(), None) is None
+        doubt = self._doubt(self._marked())
+        if observe is not None:
+            observe(self, receipt, full=full or doubt.all)
+        with receipt.phase("plan"):
+            stale = self._stale_templates()
+            since, cursor = self._span()
+            differences = self._differences(since)
+            planned = plan(self.ledger, self.site, differences)
+            self._drop_stills(planned, differences)
+            self._expire_forwards(planned, now)
+            everything = full or doubt.all or self._is_torn(doubt, planned)
+        work = self._work(receipt, doubt.paths)
+        if planned.pages or planned.gone or planned.lists or cursor != since:
+            self._perform(work, planned, (since, cursor), first=first)
+        if everything or stale:
+            self._render_everything(receipt, cursor, None if everything else stale)
+        if everything or (first and not was_empty):
+            with receipt.phase("sweep"):
+                self._sweep(receipt)
+        self._pending.unlink(missing_ok=True)
+        self._count(receipt, cursor - since)
+        return receipt
+
+    def preview(self, now: int, catalogue: Catalogue) -> Receipt:
+        """Return what a refresh to another state of the catalogue would do; do nothing."""
+        receipt = Receipt(perf_counter, number=self.ledger.next_refresh(), at=now)
+        with receipt.phase("plan"):
+            since = int(self.ledger.fact("cursor") or 0)
+            planned = plan(self.ledger, self.site, self._differences(since, catalogue))
+        receipt.planned = len(planned.pages) + len(planned.forwards)
+        receipt.removed = len(planned.gone - planned.forwards.keys())
+        for page in planned.pages.values():
+            receipt.reasons[page.reason] = receipt.reasons.get(page.reason, 0) + 1
+        return receipt
+
+    def seal(self, receipt: Receipt) -> None:
+        """Bring the pages to the disk itself; until then a power cut makes the next run verify."""
+        with receipt.phase("sync"):
+            self.output.sync()
+            with self.ledger.transaction():
+                self.ledger.remember("sealed", "1")
+
+    def render_into(self, output: Output, stale: set[str] | None = None) -> Work:
+        """Render all pages, or those of stale templates, from the catalogue and the shelves."""
+        work = self._work(Receipt(number=self.ledger.next_refresh()), frozenset())
+        work.output, work.compares = output, True
+        videos = list(self.catalogue.shown())
+        whole_library(work, self.catalogue, videos)
+        pages = [*every_page(self.ledger, self.site, videos), *forward_pages(self.ledger)]
+        if stale is not None:
+            pages = [page for page in pages if uses(page.template, stale)]
+        write_assets(work, self.renderer.assets())
+        write_pages(work, pages)
+        return work
+
+    def _perform(self, work: Work, planned: Plan, span: tuple[int, int], *, first: bool) -> None:
+        receipt, ledger = work.receipt, self.ledger
+        receipt.planned += len(planned.pages) + len(planned.forwards)
+        with receipt.phase("render"):
+            overlay(work, planned)
+            self._note_under_way(planned)
+            write_assets(work, self.renderer.assets())
+            perform(work, planned)
+        with receipt.phase("settle"), ledger.transaction():
+            settle(work, planned, receipt.at + FORWARD_S)
+            self._remember(span[1], templates=first)
+            ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
+        self.output.remove_empty_folders(_folders(planned.gone))
+
+    def _render_everything(self, receipt: Receipt, cursor: int, stale: set[str] | None) -> None:
+        with receipt.phase("render"):
+            self._pending.write_text(_EVERYTHING, encoding="utf-8")
+            work = self.render_into(self.output, stale)
+        receipt.written += work.receipt.written
+        receipt.unchanged += work.receipt.unchanged
+        receipt.bytes_written += work.receipt.bytes_written
+        with receipt.phase("settle"), self.ledger.transaction():
+            settle_pieces(work, self.catalogue.shown())
+            settle_pages(work)
+            self._remember(cursor, templates=True)
+            told = json.dumps(receipt.told())
+            self.ledger.settle(receipt.number, receipt.at, cursor, cursor, told)
+
+    def _remember(self, cursor: int, *, templates: bool) -> None:
+        """Keep what the next refresh compares with; called within a transaction.
+
+        Args:
+            cursor: the last event that the pages show.
+            templates: every page shows the templates as they are now.
+        """
+        facts = {
+            "cursor": str(cursor),
+            "begun": "1",
+            "cursor_event": self.catalogue.event_id(cursor),
+            "catalogue": self.catalogue.identity(),
+            "output": self._mark,
+            "boot": _boot(),
+            "sealed": "0",
+        }
+        if templates:
+            facts |= {f"template/{name}": self.renderer.inputs(name) for name in TEMPLATES}
+        for name, value in facts.items():
+            self.ledger.remember(name, value)
+
+    def _work(self, receipt: Receipt, suspects: frozenset[OutPath]) -> Work:
+        library = stored_library(self.ledger)
+        painter = Painter(self.renderer, self.site, library)
+        return Work(self.ledger, self.output, painter, library, receipt, suspects)
+
+    # -- what differs
+
+    def _span(self) -> tuple[int, int]:
+        """Return the last event that the pages show, and the last one there is."""
+        since, cursor = int(self.ledger.fact("cursor") or 0), self.catalogue.last_event()
+        same = self.ledger.fact("catalogue") in {"", self.catalogue.identity()}
+        if not same or self.ledger.fact("cursor_event") != self.catalogue.event_id(since):
+            since = 0  # another catalogue, or one from a backup: compare everything
+        return since, cursor
+
+    def _differences(self, since: int, catalogue: Catalogue | None = None) -> list[Difference]:
+        catalogue = catalogue or self.catalogue
+        if since:
+            ids = catalogue.changed_since(since)
+            before = self.ledger.videos(ids)
+            after = {video.id: video for video in catalogue.shown(ids)}
+        else:
+            before = {video.id: video for video in self.ledger.all_videos()}
+            after = {video.id: video for video in catalogue.shown()}
+        numbers = sorted(before.keys() | after.keys())
+        pairs = (Difference(before.get(number), after.get(number)) for number in numbers)
+        return [pair for pair in pairs if pair.before != pair.after]
+
+    def _drop_stills(self, planned: Plan, differences: Iterable[Difference]) -> None:
+        """Let the stills of former posters go, after the pages that showed them."""
+        for difference in differences:
+            before, after = difference.before, difference.after
+            if before is None or before.poster is None:
+                continue
+            kept = addresses.still_files(after.id, after.poster) if after and after.poster else ()
+            planned.gone.update(set(addresses.still_files(before.id, before.poster)) - set(kept))
+
+    def _expire_forwards(self, planned: Plan, now: int) -> None:
+        over = set(self.ledger.forwards_until(now)) - planned.pages.keys()
+        planned.gone |= over - planned.forwards.keys()
+
+    def _stale_templates(self) -> set[str]:
+        """Return the templates whose text changed since their pages were rendered."""
+        before = self.ledger.facts("template/")
+        now = {name: self.renderer.inputs(name) for name in TEMPLATES}
+        return {name for name, digest in now.items() if before.get(name, digest) != digest}
+
+    def _reload_templates(self) -> None:
+        if self.renderer.is_outdated():
+            self.renderer = self._renderer()
+
+    # -- doubt: when the disk may hold other pages than the ledger says
+
+    def _marked(self) -> str:
+        """Return the mark of the output folder, and mark it if it has none ("" then)."""
+        found = self._mark = self.output.mark()
+        if not found:  # ours from now on, whatever becomes of this refresh
+            self._mark = uuid4().hex
+            self.output.set_mark(self._mark)
+        return found
+
+    def _doubt(self, mark: str) -> "Doubt":
+        if not self.ledger.fact("begun"):
+            return Doubt()  # what the ledger does not know is compared with the disk anyway
+        if mark != self.ledger.fact("output"):
+            log.warning("%s is not the folder built last: comparing every page", self.output.root)
+            return Doubt(all=True)
+        if self.ledger.fact("boot") != _boot() and self.ledger.fact("sealed") != "1":
+            log.warning("the machine stopped before all pages were on the disk: comparing all")
+            return Doubt(all=True)
+        try:
+            lines = self._pending.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return Doubt()
+        log.warning("the last build was interrupted: mending what it left")
+        if lines[-1:] != [_END] or _EVERYTHING in lines:
+            return Doubt(all=True)
+        return Doubt(paths=frozenset(map(OutPath, lines[:-1])))
+
+    def _is_torn(self, doubt: "Doubt", planned: Plan) -> bool:
+        """Mend what an interrupted refresh left where the plan does not; tell if that fails."""
+        if doubt.paths:
+            self.output.clear_scratch(_folders(doubt.paths))
+        rest = doubt.paths - planned.pages.keys() - planned.gone
+        known = self.ledger.digests(sorted(rest))
+        stills = {
+            path
+            for number, poster in self.catalogue.posters()
+            for path in addresses.still_files(number, poster)
+        } if any(path.startswith("thumb/") for path in rest) else set[OutPath]()  # fmt: skip
+        torn = False
+        for path in rest - stills:
+            content = self.output.read(path)
+            if path not in known:
+                self.output.delete(path)
+            elif content is None or digest_of(content) != known[path]:
+                torn = True
+        return torn
+
+    def _note_under_way(self, planned: Plan) -> None:
+        paths = [*planned.pages, *planned.forwards, *planned.gone]
+        lines = [_EVERYTHING] if len(paths) >= _MANY else paths
+        self._pending.write_text("\n".join([*lines, _END]), encoding="utf-8")
+
+    def _sweep(self, receipt: Receipt) -> None:
+        """Remove files of the output folder that belong to no page and no poster."""
+        known = set(self.ledger.digests())
+        assets = self.renderer.assets().keys()
+        former = {path for path in known if path.startswith("assets/") and path not in assets}
+        wanted = known - former
+        for number, poster in self.catalogue.posters():
+            wanted.update(addresses.still_files(number, poster))
+        stray = [path for path in self.output.files() if path not in wanted]
+        for path in stray:
+            self.output.delete(path)
+        with self.ledger.transaction():
+            self.ledger.drop_pages(former)
+        self.output.remove_empty_folders(_folders(stray))
+        receipt.removed += len(stray)
+
+    def _count(self, receipt: Receipt, events: int) -> None:
+        receipt.events = events
+        receipt.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Which files of the output may not be what the ledger says."""
+
+    paths: frozenset[OutPath] = frozenset()
+    all: bool = False
+
+
+class Observe(Protocol):
+    """What looks at the library and records what it finds."""
+
+    def __call__(self, builder: Engine, receipt: Receipt, *, full: bool) -> None:
+        """Look; `full` asks for stills that are not on the disk, too."""
+
+
+def _navigation(site: Site) -> tuple[dict[str, str], ...]:
+    best = next(order for order in VIDEO_ORDERS if order.name == "rating")
+    links = (
+        ("New", addresses.scope_page(ALL)),
+        ("Top rated", addresses.shelf_page(ALL, best, None)),
+        ("Favorites", addresses.scope_page(FAVORITES)),
+        ("Folders", addresses.scope_page(LIBRARY)),
+        ("Tags", addresses.scope_page(TAGS)),
+        ("Best of", addresses.BEST),
+        ("Random", addresses.shelf_page(ALL, RANDOM, None)),
+    )
+    return tuple({"label": label, "url": site.link(path)} for label, path in links)
+
+
+def _folders(paths: Iterable[OutPath]) -> set[str]:
+    return {path.rpartition("/")[0] for path in paths if "/" in path}
+
+
+def _boot() -> str:
+    try:
+        return _BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,123 @@
+// Comforts for pages that are complete without them.
+{
+  const one = (selector, root = document) => root.querySelector(selector);
+  const hash = (name) => new URLSearchParams(location.hash.slice(1)).get(name);
+
+  // Storage may be full or forbidden.
+  const recall = (key) => { try { return localStorage[key]; } catch { return null; } };
+  const remember = (key, value) => { try { localStorage[key] = value; } catch {} };
+
+  const show = (place, ...content) => {
+    const label = document.createElement("label");
+    label.append(...content);
+    place.append(label);
+    place.hidden = false;
+  };
+
+  for (const link of document.querySelectorAll(".top nav a")) {
+    if (link.pathname === location.pathname) link.ariaCurrent = "page";
+  }
+  const tab = one(".orders [aria-current]");
+  if (tab) tab.closest("ul").scrollLeft = tab.offsetLeft - 48;
+
+  // A whole scope: orders, labels and ties are those of the shelves.
+  const sorter = one(".sort");
+  const list = one(".cards");
+  if (sorter && list.children[1]) {
+    const cards = [...list.children].map((card) => {
+      const [id, added, rating, views, duration, size, recorded] = card.dataset.k.split(" ");
+      const title = one("b", card).textContent;
+      return { card, title, id, added, rating, views, duration, size, recorded };
+    });
+    const titles = new Intl.Collator([], { numeric: true, sensitivity: "base" });
+    const select = document.createElement("select");
+    const orders = {
+      newest: "Newest", oldest: "Oldest",
+      title: "Title A to Z", "title-desc": "Title Z to A",
+      rating: "Best rated", "rating-asc": "Least rated",
+      views: "Most viewed", "views-asc": "Least viewed",
+      duration: "Longest", "duration-asc": "Shortest",
+      size: "Largest", "size-asc": "Smallest",
+      recorded: "Recorded last", "recorded-asc": "Recorded first",
+    };
+    for (const order in orders) select.add(new Option(orders[order], order));
+    select.onchange = () => location.replace("#order=" + select.value);
+    onhashchange = () => {
+      select.value = hash("order");
+      const order = select.value ||= "newest";
+      const key = order.endsWith("est") ? "added" : order.split("-")[0];
+      const sign = /^oldest|title$|asc$/.test(order) ? 1 : -1;
+      cards.sort((a, b) => sign * (key === "title"
+        ? titles.compare(a.title, b.title) || b.added - a.added || a.id - b.id
+        : a[key] - b[key] || a.added - b.added || a.id - b.id));
+      list.append(...cards.map(({ card }) => card));
+    };
+    if (hash("order")) onhashchange();
+    show(sorter, "Order", select);
+  }
+
+  const surprise = one("[data-shelves]");
+  if (surprise) {
+    const among = (count) => Math.floor(Math.random() * count);
+    const pick = (root, links = root.querySelectorAll(".cards a")) =>
+      links[among(links.length)]?.href;
+    surprise.hidden = false;
+    surprise.onclick = async () => {
+      let address;
+      try {
+        const { shelves, url } = await (await fetch(surprise.dataset.shelves)).json();
+        for (let tries = 9; tries && !address; tries -= 1) {
+          const number = among(shelves + 1); // 0: the first has none
+          const page = await fetch(url.replace(number ? "%d" : "-%d", number || ""));
+          const text = page.ok ? await page.text() : "";
+          address = pick(new DOMParser().parseFromString(text, "text/html"));
+        }
+      } catch { /* offline: the cards at hand will do */ }
+      address ??= pick(document);
+      if (address) location = address;
+    };
+  }
+
+  const video = one(".stage video");
+  if (video) {
+    video.onerror = () => { one(".broken").hidden = false; };
+    if (video.error) video.onerror();
+
+    const place = "reelshelf.at." + location.pathname;
+    let kept = 0;
+    video.onplay = () => {
+      video.onplay = null;
+      const at = hash("t") ?? recall(place);
+      if (at > 0 && video.currentTime < 1) video.currentTime = at;
+      video.ontimeupdate = () => {
+        if (Math.abs(video.currentTime - kept) < 4) return;
+        kept = video.currentTime;
+        remember(place, video.duration - kept > 5 ? kept : 0);
+      };
+    };
+
+    const play = () => { if (video.paused) video.play(); else video.pause(); };
+    const deeds = {
+      " ": play,
+      k: play,
+      j: () => { video.currentTime -= 10; },
+      l: () => { video.currentTime += 10; },
+      f: () => document.fullscreenElement ? document.exitFullscreen() : video.requestFullscreen(),
+    };
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = recall("reelshelf.keys") !== "false";
+    box.onchange = () => remember("reelshelf.keys", box.checked);
+    show(one(".keys"), box, " Keys: k or space plays, j and l seek, f fills the screen");
+    onkeydown = (event) => {
+      const { key, target } = event;
+      const taken = target === video
+        ? key === " " // it does so itself
+        : target.closest("a, button, input, select, textarea");
+      if (taken || !deeds[key] || !box.checked) return;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      deeds[key]();
+    };
+  }
+}

@@ -1,0 +1,319 @@
+import json
+import re
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import jinja2
+import pytest
+from jinja2 import nodes
+from typing_extensions import override
+
+from generator.core.orders import VIDEO_ORDERS
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests"))  # tests are no package
+
+from theme_samples import NASTY, SITE_URL, TITLES, Context, card, contexts, mini, watch  # noqa: E402
+
+TEMPLATES = ROOT / "templates"
+ASSETS = TEMPLATES / "assets"
+CARD_BYTES = 520  # a shelf has some 45 cards, and thousands of shelves are written
+MINI_BYTES = 320
+STYLE_BYTES, SCRIPT_BYTES = 12 * 1024, 5 * 1024
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
+VIDEO = "{http://www.google.com/schemas/sitemap-video/1.1}"
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(TEMPLATES),
+    undefined=jinja2.StrictUndefined,
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(name: str, context: Context) -> str:
+    return _ENVIRONMENT.get_template(name).render(context)
+
+
+SAMPLES = contexts(render)
+NAMES = sorted(file.name for file in TEMPLATES.iterdir() if file.is_file())
+
+
+class Reader(HTMLParser):
+    """What a browser would find: tags with their attributes, and the text of one element."""
+
+    def __init__(self, text: str, *, inside: str = "") -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self._inside, self._open = inside, False
+        self.feed(text)
+        self.close()
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == self._inside:
+            self._open = True
+            self.texts.append("")
+
+    @override
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self._inside:
+            self._open = False
+
+    @override
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.texts[-1] += data
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    for name, several in SAMPLES.items():
+        if name.endswith(".html"):
+            yield from ((name, render(name, context)) for context in several)
+
+
+def documents(name: str) -> list[ET.Element]:
+    return [ET.fromstring(render(name, context)) for context in SAMPLES[name]]
+
+
+def text_of(element: ET.Element, path: str) -> str:
+    found = element.find(path)
+    assert found is not None, path
+    return found.text or ""
+
+
+# -- the contract
+
+
+def test_every_template_of_the_contract_is_there_and_no_other() -> None:
+    contract = (ROOT / "docs/reference/templates.md").read_text(encoding="utf-8")
+    rows = "\n".join(line.split("|")[1] for line in contract.splitlines() if line.startswith("|"))
+
+    assert sorted(set(re.findall(r"`([\w-]+\.(?:html|xml|txt))`", rows))) == NAMES
+
+
+def test_every_template_has_samples() -> None:
+    assert sorted(SAMPLES) == NAMES
+    assert all(SAMPLES.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_templates_only_print_loop_and_ask(name: str) -> None:
+    tree = _ENVIRONMENT.parse((TEMPLATES / name).read_text(encoding="utf-8"))
+    used = {type(node) for node in tree.find_all(nodes.Node)}
+    asked = {test.name for test in tree.find_all(nodes.Test)}
+
+    assert asked <= {"none"}
+    assert used <= {
+        nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Const,
+        nodes.If, nodes.For, nodes.Test, nodes.Not, nodes.Extends, nodes.Block,
+    }  # fmt: skip
+
+
+# -- what is shown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_becomes_markup(name: str) -> None:
+    for context in SAMPLES[name]:
+        text = render(name, context)
+
+        assert "<script>alert" not in text
+        assert "<img src=x" not in text
+        assert "<b>bold" not in text
+
+
+@pytest.mark.parametrize("title", [*TITLES, *NASTY])
+def test_a_title_arrives_as_it_is(title: str) -> None:
+    shown = Reader(render("card.html", card(1, title)), inside="b").texts
+    beside = Reader(render("mini.html", mini(1, title)), inside="b").texts
+    page = render("watch.html", watch(1, title, neighbours=None))
+
+    assert shown == beside == [title]
+    assert Reader(page, inside="h1").texts == [title]
+    assert Reader(page, inside="title").texts == [f"{title} · The Millers' videos"]
+
+
+def test_structured_data_says_the_title() -> None:
+    for title in NASTY:
+        page = render("watch.html", watch(1, title, neighbours=None))
+        (data,) = (text for text in Reader(page, inside="script").texts if text)
+
+        assert json.loads(data)["name"] == title
+
+
+def test_pages_obey_the_content_security_policy() -> None:
+    for name, text in pages():
+        for tag, attributes in Reader(text).tags:
+            assert tag != "style", name
+            assert "style" not in attributes, name
+            assert not [key for key in attributes if key.startswith("on")], name
+            if tag == "script":
+                data = attributes.get("type") == "application/ld+json"
+                assert data or (attributes.get("src") or "").startswith("/assets/"), name
+
+
+def test_pages_load_and_link_nothing_from_elsewhere() -> None:
+    for name, text in pages():
+        for tag, attributes in Reader(text).tags:
+            addresses = [attributes[key] for key in ("href", "src", "poster") if key in attributes]
+            home = SITE_URL if attributes.get("rel") == "canonical" else "/"
+
+            assert all(str(one).startswith((home, "#main")) for one in addresses), (name, tag)
+
+
+def test_nothing_is_shown_that_needs_the_script() -> None:
+    for name, text in pages():
+        for tag, attributes in Reader(text).tags:
+            if tag in {"button", "select", "input"} or attributes.get("class") in {"sort", "keys"}:
+                assert "hidden" in attributes, name
+
+
+def test_every_page_has_one_first_heading_and_its_landmarks() -> None:
+    for name, text in pages():
+        if not text.startswith("<!DOCTYPE html>") or name == "base.html":
+            continue
+        tags = [tag for tag, _ in Reader(text).tags]
+
+        assert tags.count("h1") == tags.count("main") == tags.count("header") == 1, name
+        assert tags[tags.index("h1") :].index("h1") == 0
+        assert not [tag for tag in tags[: tags.index("h1")] if tag in {"h2", "h3"}], name
+
+
+def test_a_card_without_a_picture_is_still_a_card() -> None:
+    text = render("card.html", card(7, "Broken", picture=False, rich=False))
+    tags = [tag for tag, _ in Reader(text).tags]
+
+    assert "img" not in tags
+    assert {"li", "a", "b", "time"} <= set(tags)
+
+
+def test_the_order_tabs_tell_which_one_is_shown() -> None:
+    (context, *_) = SAMPLES["shelf.html"]
+    tags = Reader(render("shelf.html", context)).tags
+
+    assert [a["href"] for _, a in tags if a.get("aria-current") == "page"] == ["/order-1.html"]
+
+
+# -- sizes
+
+
+@pytest.mark.parametrize(("number", "title"), [*enumerate(TITLES, 1)])
+def test_cards_and_minis_are_small(number: int, title: str) -> None:
+    assert len(render("card.html", card(number, title)).encode()) <= CARD_BYTES
+    assert len(render("mini.html", mini(number, title)).encode()) <= MINI_BYTES
+
+
+def test_assets_are_small() -> None:
+    assert (ASSETS / "style.css").stat().st_size <= STYLE_BYTES
+    assert (ASSETS / "site.js").stat().st_size <= SCRIPT_BYTES
+
+
+def test_every_colour_class_has_its_rule() -> None:
+    style = (ASSETS / "style.css").read_text(encoding="utf-8")
+    rules = set(re.findall(r"\.([rgb][0-9a-f])\{--([rgb]):(\d+)\}", style))
+
+    assert rules == {(f"{c}{n:x}", c, str(17 * n)) for c in "rgb" for n in range(16)}
+
+
+def test_the_script_offers_the_orders_of_the_builder() -> None:
+    script = (ASSETS / "site.js").read_text(encoding="utf-8")
+    table = script.partition("const orders = {")[2].partition("};")[0]
+    offered = re.findall(r'"?([a-z-]+)"?: "([^"]+)"', table)
+
+    assert offered == [(order.name, order.label) for order in VIDEO_ORDERS]
+
+
+# -- feeds and machines
+
+
+def test_atom_feeds_have_what_rfc_4287_demands() -> None:
+    for feed, context in zip(documents("atom.xml"), SAMPLES["atom.xml"], strict=True):
+        links = {link.get("rel"): link for link in feed.findall(f"{ATOM}link")}
+        entries = feed.findall(f"{ATOM}entry")
+
+        assert feed.tag == f"{ATOM}feed"
+        assert text_of(feed, f"{ATOM}id") == links["self"].get("href") == context["url"]
+        assert text_of(feed, f"{ATOM}title") == context["title"]
+        assert text_of(feed, f"{ATOM}updated").endswith("Z")
+        assert text_of(feed, f"{ATOM}author/{ATOM}name")
+        assert len({text_of(entry, f"{ATOM}id") for entry in entries}) == len(entries)
+        for entry in entries:
+            related = {link.get("rel"): link for link in entry.findall(f"{ATOM}link")}
+            assert text_of(entry, f"{ATOM}id").startswith(SITE_URL)
+            assert text_of(entry, f"{ATOM}title")
+            assert text_of(entry, f"{ATOM}updated") == text_of(entry, f"{ATOM}published")
+            assert set(related) == {"alternate", "enclosure"}
+            assert (related["enclosure"].get("length") or "").isdigit()
+            assert (related["enclosure"].get("type") or "").startswith("video/")
+
+
+def test_rss_feeds_have_an_enclosure_for_every_video() -> None:
+    for feed, context in zip(documents("rss.xml"), SAMPLES["rss.xml"], strict=True):
+        own = feed.find(f"channel/{ATOM}link")
+
+        assert feed.get("version") == "2.0"
+        assert own is not None
+        assert own.attrib["rel"] == "self"
+        assert own.attrib["href"] == context["url"]
+        assert text_of(feed, "channel/title") == context["title"]
+        assert text_of(feed, "channel/link") == context["home_url"]
+        assert feed.find("channel/description") is not None
+        for item in feed.findall("channel/item"):
+            (enclosure,) = item.findall("enclosure")
+            assert set(enclosure.attrib) == {"url", "length", "type"}
+            assert text_of(item, "guid") == text_of(item, "link")
+            assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} .+", text_of(item, "pubDate"))
+
+
+def test_sitemaps_describe_a_video_wholly_or_not_at_all() -> None:
+    required = [f"{VIDEO}{name}" for name in ("thumbnail_loc", "title", "description")]
+    (sitemap,) = documents("sitemap.xml")
+    entries = sitemap.findall(f"{SITEMAP}url")
+    described = [entry.find(f"{VIDEO}video") for entry in entries]
+
+    assert sitemap.tag == f"{SITEMAP}urlset"
+    assert all(text_of(entry, f"{SITEMAP}loc").startswith(SITE_URL) for entry in entries)
+    assert described.count(None) == 1
+    for video in described:
+        if video is not None:
+            assert all(text_of(video, name) for name in (*required, f"{VIDEO}content_loc"))
+
+
+def test_sitemaps_keep_titles_as_they_are() -> None:
+    (sitemap,) = documents("sitemap.xml")
+    titles = [element.text for element in sitemap.iter(f"{VIDEO}title")]
+
+    assert titles[: len(TITLES[:3] + NASTY)] == [*TITLES[:3], *NASTY]
+
+
+def test_the_sitemap_index_and_the_pages_list_addresses() -> None:
+    (index,) = documents("sitemap-index.xml")
+    (fixed,) = documents("sitemap-pages.xml")
+
+    assert [text_of(part, f"{SITEMAP}loc") for part in index.findall(f"{SITEMAP}sitemap")] == [
+        f"{SITE_URL}/sitemap/{part}.xml" for part in range(3)
+    ]
+    assert [text_of(url, f"{SITEMAP}loc") for url in fixed.findall(f"{SITEMAP}url")] == [
+        f"{SITE_URL}/",
+        f"{SITE_URL}/a?b&c",
+    ]
+
+
+def test_robots_may_read_everything() -> None:
+    (context,) = SAMPLES["robots.txt"]
+
+    assert render("robots.txt", context).splitlines() == [
+        "User-agent: *",
+        "Allow: /",
+        "",
+        f"Sitemap: {SITE_URL}/sitemap.xml",
+    ]

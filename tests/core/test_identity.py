@@ -1,0 +1,139 @@
+"""Identity: what people do to files, and which video each file is afterwards."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generator.core.identity import Identities, Known, Seen, identify
+from generator.core.model import Place, Sighting, VideoId
+
+
+def known(video: int, path: str, content: str, *, missing: bool = False) -> Known:
+    return Known(VideoId(video), Place("", path), 1, 1, content, missing)
+
+
+def seen(path: str, content: str) -> Seen:
+    return Seen(Sighting(Place("", path), 1, 2), content)
+
+
+def whose(told: Identities) -> dict[str, int]:
+    """Return which video each file is, for those that are known ones."""
+    pairs = [*told.touched, *told.replaced, *told.moved, *told.returned]
+    return {file.place.path: one.video for one, file in pairs}
+
+
+def test_a_path_that_is_gone_and_its_content_elsewhere_is_a_move() -> None:
+    told = identify([known(1, "a", "X")], [], [seen("b", "X")], [])
+
+    assert [(one.video, file.place.path) for one, file in told.moved] == [(1, "b")]
+    assert not told.found
+    assert not told.missing
+
+
+def test_other_content_under_the_old_path_is_the_same_video() -> None:
+    told = identify([], [(known(1, "a", "X"), seen("a", "Y"))], [], [])
+
+    assert whose(told) == {"a": 1}
+    assert len(told.replaced) == 1
+
+
+def test_a_file_replaced_by_another_video_keeps_its_own_state() -> None:
+    """As a re-encode does: cut.mp4 was a video for a while, then took the name of the old one."""
+    old, cut = known(1, "film", "X"), known(2, "cut", "Y")
+
+    told = identify([cut], [(old, seen("film", "Y"))], [], [])
+
+    assert whose(told) == {"film": 1}
+    assert told.missing == [cut]
+
+
+def test_three_names_that_are_rotated_take_their_videos_along() -> None:
+    told = identify(
+        [],
+        [
+            (known(1, "a", "X"), seen("a", "Z")),
+            (known(2, "b", "Y"), seen("b", "X")),
+            (known(3, "c", "Z"), seen("c", "Y")),
+        ],
+        [],
+        [],
+    )
+
+    assert whose(told) == {"a": 3, "b": 1, "c": 2}
+
+
+def test_a_video_that_is_pushed_on_by_another_is_followed() -> None:
+    told = identify(
+        [known(1, "a", "X")], [(known(2, "b", "Y"), seen("b", "X"))], [seen("c", "Y")], []
+    )
+
+    assert whose(told) == {"b": 1, "c": 2}
+    assert not told.missing
+
+
+def test_missing_content_that_comes_back_anywhere_is_the_video_of_before() -> None:
+    told = identify([], [], [seen("new/place", "X")], [known(1, "a", "X", missing=True)])
+
+    assert [(one.video, file.place.path) for one, file in told.returned] == [(1, "new/place")]
+
+
+def test_of_equal_files_the_one_with_the_same_name_is_the_moved_one() -> None:
+    told = identify(
+        [known(1, "x/a.mp4", "X"), known(2, "x/b.mp4", "X")],
+        [],
+        [seen("y/b.mp4", "X"), seen("y/a.mp4", "X")],
+        [],
+    )
+
+    assert whose(told) == {"y/a.mp4": 1, "y/b.mp4": 2}
+
+
+paths = st.sampled_from([f"p{n}" for n in range(8)])
+contents = st.sampled_from("ABCDE")
+disks = st.dictionaries(paths, contents, max_size=8)
+
+
+@given(before=disks, after=disks)
+def test_every_file_and_every_video_is_told_exactly_once(
+    before: dict[str, str], after: dict[str, str]
+) -> None:
+    videos = {path: number for number, path in enumerate(sorted(before), 1)}
+    gone = [known(videos[p], p, before[p]) for p in before if p not in after]
+    changed = [
+        (known(videos[p], p, before[p]), seen(p, after[p]))
+        for p in before
+        if p in after and after[p] != before[p]
+    ]
+    new = [seen(p, after[p]) for p in after if p not in before]
+
+    told = identify(gone, changed, new, [])
+
+    files = [file.place.path for _, file in [*told.replaced, *told.moved, *told.touched]]
+    files += [file.place.path for file in told.found]
+    assert sorted(files) == sorted({s.place.path for s in new} | {s.place.path for _, s in changed})
+    numbers = [one.video for one, _ in [*told.replaced, *told.moved]]
+    numbers += [one.video for one in told.missing]
+    assert sorted(numbers) == sorted({one.video for one in gone} | {o.video for o, _ in changed})
+
+
+@given(disk=disks, moves=st.permutations([f"p{n}" for n in range(8)]))
+def test_files_of_different_content_keep_their_videos_through_any_renaming(
+    disk: dict[str, str], moves: list[str]
+) -> None:
+    contents_of = {path: f"{content}-{path}" for path, content in disk.items()}
+    target = {f"p{number}": moves[number] for number in range(8)}
+    videos = {path: number for number, path in enumerate(sorted(disk), 1)}
+    after = {target[path]: content for path, content in contents_of.items()}
+    gone = [known(videos[p], p, contents_of[p]) for p in disk if p not in after]
+    changed = [
+        (known(videos[p], p, contents_of[p]), seen(p, after[p]))
+        for p in disk
+        if p in after and after[p] != contents_of[p]
+    ]
+    new = [seen(p, after[p]) for p in after if p not in disk]
+
+    told = identify(gone, changed, new, [])
+
+    moved = {target[path]: videos[path] for path in disk if target[path] != path}
+    assert whose(told) == moved
+    assert not told.found
+    assert not told.missing

@@ -1,0 +1,311 @@
+"""After any history of events, the site equals a full render of its catalogue, byte for byte."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks import trial
+from generator.adapters.output import Output
+from generator.core.model import Happening, Kind, VideoId
+from generator.engine import Engine
+from generator.packing import pack_all
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+DAY_S = 86400
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".reelshelf"
+    }
+
+
+def full_render(engine: Engine, into: Path) -> dict[str, bytes]:
+    engine.render_into(Output(into))
+    return tree(into)
+
+
+@contextmanager
+def trial_site(videos: int) -> Iterator[tuple[Engine, Path]]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with Engine(trial.settings(folder), TEMPLATES) as engine:
+            trial.fill(engine.catalogue, videos)
+            yield engine, folder
+
+
+class History:
+    """Draws events that can happen to a library, and keeps account of what is there."""
+
+    def __init__(self, videos: int, seed: int) -> None:
+        self.chance = Random(seed)
+        self.there = set(range(1, videos + 1))
+        self.away: set[int] = set()
+        self.count = 0
+
+    def event(self, kind: Kind, video: int, **value: object) -> Happening:
+        self.count += 1
+        return Happening(f"h{self.count}", kind, trial.NOW, "test", VideoId(video), value)
+
+    def draw(self) -> list[Happening]:
+        step = self.chance.choice(STEPS)
+        return step(self) if self.there else add(self)
+
+    def some(self) -> int:
+        return self.chance.choice(sorted(self.there))
+
+    def file(self, video: int, folder: str, word: str) -> dict[str, object]:
+        return {
+            "root": "",
+            "path": f"{folder}/{word} {video}.mp4",
+            "title": f"{word} {video}",
+            "size_bytes": 5,
+            "mtime_ns": 1,
+            "fingerprint": f"{video:032x}",
+            "folder_tags": [],
+        }
+
+
+def add(history: History) -> list[Happening]:
+    video = max(history.there | history.away, default=0) + 1
+    history.there.add(video)
+    return [trial.found(video, history.chance), trial.poster(video)]
+
+
+def rate(history: History) -> list[Happening]:
+    stars = history.chance.randint(1, 5)
+    return [history.event(Kind.RATED, history.some(), stars=stars)]
+
+
+def unrate(history: History) -> list[Happening]:
+    return [history.event(Kind.UNRATED, history.some())]
+
+
+def view(history: History) -> list[Happening]:
+    return [history.event(Kind.VIEWED, history.some(), count=history.chance.choice([1, 1, 900]))]
+
+
+def favorite(history: History) -> list[Happening]:
+    kind = history.chance.choice([Kind.FAVORITED, Kind.UNFAVORITED])
+    return [history.event(kind, history.some())]
+
+
+def tag(history: History) -> list[Happening]:
+    kind = history.chance.choice([Kind.TAGGED, Kind.UNTAGGED])
+    name = history.chance.choice(["new", "c", "c++", f"{trial.WORDS[0]} 0", "日本"])
+    return [history.event(kind, history.some(), name=name)]
+
+
+def move(history: History) -> list[Happening]:
+    video, folder = history.some(), history.chance.choice(["A", "A/B", "A/B/C", "x", "Ä ö?"])
+    return [history.event(Kind.VIDEO_MOVED, video, **history.file(video, folder, "moved"))]
+
+
+def lose(history: History) -> list[Happening]:
+    many = history.chance.choice([1, 1, min(len(history.there), 80)])
+    lost = history.chance.sample(sorted(history.there), many)
+    history.there.difference_update(lost)
+    history.away.update(lost)
+    return [
+        history.event(kind, video)
+        for video in lost
+        for kind in (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+    ]
+
+
+def find_again(history: History) -> list[Happening]:
+    if not history.away:
+        return add(history)
+    video = history.chance.choice(sorted(history.away))
+    history.away.discard(video)
+    history.there.add(video)
+    return [history.event(Kind.VIDEO_RETURNED, video, **history.file(video, "back", "back"))]
+
+
+def new_poster(history: History) -> list[Happening]:
+    digest = f"{history.chance.getrandbits(48):012x}"
+    poster = {"digest": digest, "widths_px": [320], "width_px": 320, "height_px": 180}
+    value = {"poster": {**poster, "colour": "112233"}}
+    return [history.event(Kind.POSTER_MADE, history.some(), **value)]
+
+
+STEPS = [
+    *(add, add, rate, rate, unrate, view, view, favorite, favorite),
+    *(tag, tag, move, move, lose, find_again, new_poster),
+]
+
+
+@settings(max_examples=14)
+@given(
+    videos=st.sampled_from([0, 5, 70, 150, 260]),
+    seed=st.integers(0, 10**6),
+    bursts=st.lists(st.sampled_from([1, 1, 2, 5, 40]), min_size=2, max_size=8),
+)
+def test_the_site_equals_a_full_render_after_any_history(
+    videos: int, seed: int, bursts: list[int]
+) -> None:
+    with trial_site(videos) as (engine, folder):
+        history, now = History(videos, seed), trial.NOW
+        engine.refresh(now)
+        for number, burst in enumerate(bursts):
+            for _ in range(burst):
+                engine.catalogue.append(history.draw())
+            now += history.chance.choice([1, DAY_S, 40 * DAY_S])
+
+            engine.refresh(now)
+
+            assert tree(folder / "out") == full_render(engine, folder / f"full{number}")
+
+
+@settings(max_examples=8)
+@given(seed=st.integers(0, 10**6), bursts=st.integers(1, 4))
+def test_a_ledger_thrown_away_gives_a_site_of_the_same_catalogue(seed: int, bursts: int) -> None:
+    with trial_site(90) as (engine, folder):
+        history = History(90, seed)
+        engine.refresh(trial.NOW)
+        for _ in range(bursts * 10):
+            engine.catalogue.append(history.draw())
+        engine.refresh(trial.NOW)
+        engine.close()
+        for file in folder.glob("state/ledger.db*"):
+            file.unlink()
+
+        with Engine(trial.settings(folder), TEMPLATES) as anew:
+            anew.refresh(trial.NOW)
+
+            assert tree(folder / "out") == full_render(anew, folder / "full")
+
+
+def test_a_second_refresh_has_nothing_to_do() -> None:
+    with trial_site(120) as (engine, _):
+        engine.refresh(trial.NOW)
+
+        again = engine.refresh(trial.NOW + 1)
+
+        assert (again.planned, again.written, again.removed) == (0, 0, 0)
+
+
+def test_a_full_refresh_finds_nothing_to_mend_after_a_plain_one() -> None:
+    with trial_site(120) as (engine, _):
+        engine.refresh(trial.NOW)
+
+        full = engine.refresh(trial.NOW + 1, full=True)
+
+        assert (full.written, full.removed) == (0, 0)
+        assert full.unchanged > 0
+
+
+def test_a_full_refresh_mends_what_was_changed_lost_and_added_by_hand() -> None:
+    with trial_site(120) as (engine, folder):
+        engine.refresh(trial.NOW)
+        site = folder / "out"
+        before = tree(site)
+        (site / "index.html").write_text("defaced", encoding="utf-8")
+        (site / "all.html").unlink()
+        (site / "stray.html").write_text("stray", encoding="utf-8")
+        (site / "watch" / ".tmp-1-0").write_text("half", encoding="utf-8")
+
+        engine.refresh(trial.NOW + 1, full=True)
+
+        assert tree(site) == before
+
+
+def test_one_rating_writes_the_same_number_of_pages_in_a_larger_library() -> None:
+    def pages(videos: int) -> int:
+        with trial_site(videos) as (engine, _):
+            engine.refresh(trial.NOW)
+            stars = {"stars": 5}
+            engine.catalogue.append(
+                [Happening("r", Kind.RATED, trial.NOW, "test", VideoId(7), stars)]
+            )
+            return engine.refresh(trial.NOW + 1).written
+
+    # as many as scopes and orders hold it, whatever else there is; a few ends differ
+    assert abs(pages(1200) - pages(2400)) <= 12
+
+
+def test_a_full_refresh_keeps_the_compressed_copies_of_what_is_unchanged() -> None:
+    with trial_site(90) as (engine, folder):
+        engine.refresh(trial.NOW)
+        pack_all(engine.ledger, engine.output, lambda _: None)
+        before = tree(folder / "out")
+
+        engine.refresh(trial.NOW + 1, full=True)
+
+        assert any(path.endswith(".br") for path in before)
+        assert tree(folder / "out") == before
+
+
+def test_a_catalogue_from_a_backup_is_noticed_though_it_has_as_many_events() -> None:
+    with trial_site(90) as (engine, folder):
+        engine.refresh(trial.NOW)
+        backup = (folder / "state/catalogue.db").read_bytes()
+        log = (folder / "state/catalogue.db-wal").read_bytes()
+        rated = {"stars": 5}
+        engine.catalogue.append([Happening("a", Kind.RATED, 1, "test", VideoId(3), rated)])
+        engine.refresh(trial.NOW + 1)
+        engine.close()
+        for file in folder.glob("state/catalogue.db*"):
+            file.unlink()
+        (folder / "state/catalogue.db").write_bytes(backup)
+        (folder / "state/catalogue.db-wal").write_bytes(log)
+
+        with Engine(trial.settings(folder), TEMPLATES) as anew:
+            anew.catalogue.append([Happening("b", Kind.RATED, 1, "test", VideoId(5), rated)])
+            anew.refresh(trial.NOW + 2)
+
+            assert tree(folder / "out") == full_render(anew, folder / "full")
+
+
+def test_two_output_folders_take_turns_and_neither_stays_behind() -> None:
+    with trial_site(90) as (engine, folder):
+        engine.refresh(trial.NOW)
+        engine.close()
+        for number, out in enumerate(["second", "out", "second"]):
+            with Engine(trial.settings(folder, out=folder / out), TEMPLATES) as turn:
+                stars = {"stars": number + 1}
+                event = Happening(f"t{number}", Kind.RATED, 1, "test", VideoId(2), stars)
+                turn.catalogue.append([event])
+                turn.refresh(trial.NOW + number + 1)
+
+                assert tree(folder / out) == full_render(turn, folder / f"full{number}")
+
+
+def test_another_address_of_the_site_is_on_every_page() -> None:
+    with trial_site(90) as (engine, folder):
+        engine.refresh(trial.NOW)
+        engine.close()
+        moved = trial.settings(folder, site_url="https://other.example.org/films")
+
+        with Engine(moved, TEMPLATES) as anew:
+            anew.refresh(trial.NOW + 1)
+
+            assert tree(folder / "out") == full_render(anew, folder / "full")
+
+
+def test_a_build_in_two_processes_gives_what_one_gives(tmp_path: Path) -> None:
+    """In a process of its own, since a fork is made only where there is a single thread."""
+    program = (
+        "import sys, threading; from pathlib import Path\n"
+        "from benchmarks import trial; from generator.engine import Engine\n"
+        "folder, alone = Path(sys.argv[1]), sys.argv[2] == 'alone'\n"
+        "stop = threading.Event()\n"
+        "threading.Thread(target=stop.wait).start() if alone else None\n"
+        "with Engine(trial.settings(folder), Path(sys.argv[3])) as engine:\n"
+        "    trial.fill(engine.catalogue, 1100); engine.refresh(trial.NOW)\n"
+        "stop.set()"
+    )
+    for name in ("alone", "both"):
+        command = [sys.executable, "-c", program, tmp_path / name, name, TEMPLATES]
+        subprocess.run(command, check=True, cwd=TEMPLATES.parent, timeout=120)
+
+    assert tree(tmp_path / "alone/out") == tree(tmp_path / "both/out")

@@ -1,0 +1,156 @@
+"""Killed between any two writes, the next build ends at the same site.
+
+After a power cut more can be lost: pages that were written but had not reached the disk. The
+ledger says so until they have (`sealed`), and then everything is compared with the disk.
+"""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_exactness import TEMPLATES, History, full_render, tree
+
+from benchmarks import trial
+from generator.adapters.output import Output
+from generator.core.model import OutPath
+from generator.engine import Engine
+
+VIDEOS = 100
+
+
+class Dying(Output):
+    """An output folder whose process is killed at the n-th change of it, before or after."""
+
+    def __init__(self, root: Path, changes: int, *, after: bool) -> None:
+        super().__init__(root)
+        self._left = changes
+        self._after = after
+
+    def write(self, path: OutPath, content: bytes, **more: Any) -> None:  # noqa: ANN401 (as given)
+        self._count(due=not self._after)
+        super().write(path, content, **more)
+        self._count(due=self._after)
+
+    def delete(self, path: OutPath) -> None:
+        self._count(due=not self._after)
+        super().delete(path)
+        self._count(due=self._after)
+
+    def _count(self, *, due: bool) -> None:
+        if due:
+            self._left -= 1
+            if not self._left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refresh_and_die(folder: Path, changes: int, *, after: bool) -> bool:
+    """Refresh in a process of its own; tell whether it was killed."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            with Engine(trial.settings(folder), TEMPLATES) as engine:
+                engine.output = Dying(folder / "out", changes, after=after)
+                engine.refresh(trial.NOW + 1)
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def prepare(folder: Path, *, built: bool) -> None:
+    with Engine(trial.settings(folder), TEMPLATES) as engine:
+        trial.fill(engine.catalogue, VIDEOS)
+        if built:
+            engine.refresh(trial.NOW)
+            history = History(VIDEOS, seed=5)
+            for _ in range(30):
+                engine.catalogue.append(history.draw())
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("changes", [1, 2, 9, 60, 110])
+def test_killed_at_any_write_the_next_build_ends_at_the_same_site(
+    tmp_path: Path, changes: int, *, built: bool, after: bool
+) -> None:
+    prepare(tmp_path, built=built)
+
+    assert refresh_and_die(tmp_path, changes, after=after)
+
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        engine.refresh(trial.NOW + 2)
+        assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
+
+
+@pytest.mark.parametrize("changes", [1, 40, 120])
+def test_killed_and_then_changed_further_the_next_build_is_exact(
+    tmp_path: Path, changes: int
+) -> None:
+    prepare(tmp_path, built=True)
+    assert refresh_and_die(tmp_path, changes, after=True)
+
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        history = History(VIDEOS, seed=5)
+        for _ in range(30):
+            history.draw()  # as before, to know what is there
+        history.count += 1000
+        for _ in range(20):
+            engine.catalogue.append(history.draw())
+        engine.refresh(trial.NOW + 2)
+
+        assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
+
+
+def test_killed_again_and_again_the_build_still_ends(tmp_path: Path) -> None:
+    prepare(tmp_path, built=True)
+    for changes in (5, 50, 3, 20):
+        refresh_and_die(tmp_path, changes, after=False)
+
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        engine.refresh(trial.NOW + 2)
+
+        assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
+
+
+def test_after_a_power_cut_every_page_is_compared_with_the_disk(tmp_path: Path) -> None:
+    prepare(tmp_path, built=False)
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        engine.refresh(trial.NOW)
+        whole = tree(tmp_path / "out")
+        with engine.ledger.transaction():
+            engine.ledger.remember("boot", "of another start of the machine")
+    (tmp_path / "out" / "index.html").write_bytes(b"")  # as ext4 leaves what had not got there
+    (tmp_path / "out" / "all.html").unlink()
+
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        engine.refresh(trial.NOW + 1)
+
+        assert tree(tmp_path / "out") == whole
+
+
+def test_a_disk_that_is_full_leaves_whole_pages_and_the_next_build_goes_on(
+    tmp_path: Path,
+) -> None:
+    class Full(Output):
+        left = 40
+
+        def write(self, path: OutPath, content: bytes, **more: Any) -> None:  # noqa: ANN401
+            self.left -= 1
+            if self.left < 0:
+                raise OSError(28, "No space left on device")
+            super().write(path, content, **more)
+
+    prepare(tmp_path, built=False)
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        room, engine.output = engine.output, Full(tmp_path / "out")
+        with pytest.raises(OSError, match="No space left"):
+            engine.refresh(trial.NOW)
+        engine.output = room
+        engine.refresh(trial.NOW + 1)
+
+        assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
