@@ -87,6 +87,19 @@ def test_of_equal_files_the_one_with_the_same_name_is_the_moved_one() -> None:
     assert whose(told) == {"y/a.mp4": 1, "y/b.mp4": 2}
 
 
+def test_of_two_equal_videos_that_were_replaced_one_is_found_elsewhere_and_one_stays() -> None:
+    told = identify(
+        [],
+        [(known(1, "a", "X"), seen("a", "Y")), (known(2, "b", "X"), seen("b", "Z"))],
+        [seen("c", "X")],
+        [],
+    )
+
+    assert sorted(whose(told)) == ["b", "c"]
+    assert [file.place.path for file in told.found] == ["a"]
+    assert not told.missing
+
+
 paths = st.sampled_from([f"p{n}" for n in range(8)])
 contents = st.sampled_from("ABCDE")
 disks = st.dictionaries(paths, contents, max_size=8)
