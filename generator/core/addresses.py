@@ -14,7 +14,7 @@ from generator.core.model import OutPath, Place, Poster, Video, VideoId
 from generator.core.orders import NEWEST, RANDOM, SUBFOLDERS, TAG_ORDERS, Order
 from generator.core.scopes import Scope, ScopeKind
 
-SITEMAP_IDS = 100  # videos in one part: one change rewrites one small file
+SITEMAP_IDS = 50  # videos in one part, so that one change rewrites little; 2.5 million in all
 _PLAIN = {NEWEST.name, SUBFOLDERS.name, TAG_ORDERS[0].name}  # their heads are the scope's page
 _SLUG_LENGTH = 60
 _POSTERS_A_FOLDER = 1000

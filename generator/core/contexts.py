@@ -361,15 +361,16 @@ def feed_entry(site: Site, video: Video) -> Context:
 
 def sitemap_entry(site: Site, video: Video) -> Context:
     """Return one video of a sitemap: nothing that a rating or a view changes."""
-    entry, seconds = feed_entry(site, video), _whole_seconds(video)
+    seconds = _whole_seconds(video)
+    poster = video.poster
     return {
-        "url": entry["url"],
-        "thumbnail_url": entry["image_url"],
+        "url": site.absolute(site.link(addresses.watch_page_of(video))),
+        "thumbnail_url": site.absolute(_still(site, video, poster, None)) if poster else None,
         "title": video.title,
-        "description": entry["summary"],
-        "content_url": entry["media_url"],
+        "description": _description(video),
+        "content_url": site.absolute(site.media(video)),
         "duration_s": str(min(int(seconds), _SITEMAP_LONGEST_S)) if seconds else None,
-        "published": entry["published"],
+        "published": wording.rfc3339(video.added_at),
         "tags": video.tags[:_SITEMAP_TAGS],
     }
 
