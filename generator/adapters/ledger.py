@@ -198,12 +198,6 @@ class Ledger:
             for kind, name, number, members, paged in rows
         ]
 
-    def scope_by_id(self, number: int) -> Scope:
-        """Return the scope with that id."""
-        row = self._one("SELECT kind, name FROM scope WHERE id = ?", (number,))
-        assert row is not None
-        return Scope(ScopeKind(row[0]), _name(row[1]))
-
     def next_scope_id(self) -> int:
         """Return an id that no scope has had as long as the ledger lives."""
         row = self._one("SELECT value FROM fact WHERE name = 'next_scope'", ())

@@ -6,7 +6,6 @@ from typing import TypeAlias
 from generator.core import addresses
 from generator.core.model import OutPath, Video
 from generator.core.orders import (
-    NEWEST,
     RANDOM,
     SUBFOLDERS,
     TAG_ORDERS,
@@ -182,8 +181,3 @@ def fixed_pages(reason: str) -> tuple[Page, ...]:
         Page(addresses.ROBOTS, "robots.txt", OfNothing(), reason),
         Page(addresses.SITEMAP_PAGES, "sitemap-pages.xml", OfNothing(), reason),
     )
-
-
-def default_order(scope: Scope) -> Order:
-    """Return the order whose head has the plain address of a scope."""
-    return TAG_ORDERS[0] if scope.kind is ScopeKind.TAGS else NEWEST
