@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import pytest
 from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace
 from PIL import Image, ImageDraw
 
 from generator.adapters.media import MediaWorkers
@@ -52,6 +53,7 @@ def film(  # noqa: PLR0913 - what clips differ in
     key_every: int = 5,
     rotation: int = 0,
     aspect: Fraction | None = None,
+    matrix: Colorspace | None = None,
     recorded: str = "",
 ) -> Path:
     """Write a clip of these pictures, all of one size."""
@@ -68,7 +70,11 @@ def film(  # noqa: PLR0913 - what clips differ in
                     stream.codec_context.sample_aspect_ratio = aspect
                 if rotation:
                     stream.set_display_rotation(rotation)
-            container.mux(stream.encode(frame_of(picture)))
+            frame = frame_of(picture)
+            if matrix is not None:
+                frame = frame.reformat(format=stream.pix_fmt, dst_colorspace=matrix)
+                stream.codec_context.colorspace = frame.colorspace
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return file
 
@@ -106,9 +112,9 @@ def picture_of(content: bytes) -> Image.Image:
     return Image.open(BytesIO(content)).convert("RGB")
 
 
-def near(colour: object, expected: Colour) -> bool:
+def near(colour: object, expected: Colour, *, within: int = 24) -> bool:
     assert isinstance(colour, tuple)
-    return all(abs(one - other) < 24 for one, other in zip(colour, expected, strict=True))
+    return all(abs(one - other) < within for one, other in zip(colour, expected, strict=True))
 
 
 def mean_of(stills: Stills) -> Colour:
@@ -193,6 +199,19 @@ def test_a_rotated_video_stands_upright(
         assert near(picture.getpixel((wide, high // 3)), GREEN)
         assert near(picture.getpixel((wide // 3, high)), BLUE)
         assert near(picture.getpixel((wide, high)), BLACK)
+
+
+@pytest.mark.parametrize("matrix", [Colorspace.ITU709, Colorspace.ITU601, Colorspace.BT2020])
+def test_colours_stay_what_they_are_whatever_made_yuv_of_them(
+    workers: MediaWorkers, tmp_path: Path, matrix: Colorspace
+) -> None:
+    clip = film(tmp_path / "clip.mp4", [plain((40, 200, 90), (640, 360))] * 2, matrix=matrix)
+
+    stills = stills_of(looked_into(workers, clip))
+
+    for content in (*(still.content for still in stills.webp), stills.jpeg):
+        assert near(picture_of(content).getpixel((9, 9)), (40, 200, 90), within=8)
+    assert near(mean_of(stills), (40, 200, 90), within=8)
 
 
 def test_wide_pixels_make_a_wide_picture(workers: MediaWorkers, tmp_path: Path) -> None:
