@@ -1,0 +1,44 @@
+"""The command line: arguments become settings, settings an engine; the only room that prints.
+
+Exit codes: 0 done, 1 done with problems, 2 bad use or settings.
+"""
+
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from generator.cli import building, serving, telling
+from generator.cli.shared import app, fail, out, shipped
+from generator.core.errors import ReelshelfError
+
+__all__ = ["app", "building", "main", "serving", "shipped", "telling"]
+
+
+def main() -> None:
+    """Run the command line; expected errors are told in a line or two, without a traceback."""
+    try:
+        app()
+    except ReelshelfError as error:
+        fail(str(error), error.hint, error.exit_code)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        fail(
+            f"cannot go on:{where} {error.strerror or error}",
+            "what is on the disk is whole; run the same command again when this is mended",
+            1,
+        )
+
+
+@app.callback(invoke_without_command=True)
+def reelshelf(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Tell the version and end.")] = False,
+) -> None:
+    """Make a complete static site of a folder of videos."""
+    if version:
+        out.print(f"reelshelf {metadata.version('reelshelf')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        out.print(context.get_help(), markup=False)
+        raise typer.Exit(2)

@@ -1,0 +1,167 @@
+"""`init`, `build` and `watch`: bring the site up to date, once or as long as it is wanted."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from generator.adapters.catalogue import Catalogue
+from generator.adapters.media import MediaWorkers
+from generator.adapters.settings import FILE, Settings, commented
+from generator.cli.shared import (
+    AcceptLoss,
+    Config,
+    Json,
+    Library,
+    Out,
+    Verbose,
+    app,
+    now,
+    out,
+    progress_bar,
+    settings_of,
+    shipped,
+    show,
+    start_log,
+    stoppable,
+    tell_line,
+    tell_receipt,
+    watching_on,
+)
+from generator.core.errors import SettingsError
+from generator.core.receipt import Receipt
+from generator.engine import Engine
+from generator.observing import Guesses, Observation
+from generator.packing import pack_all
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where the settings file goes.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write a commented settings file, reelshelf.toml."""
+    file = folder / FILE
+    if file.exists():
+        raise SettingsError(f"{file} is there already", hint="edit it, or move it away first")
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(commented(), encoding="utf-8")
+    show(
+        as_json,
+        {"written": str(file)},
+        f"wrote {file}: name your library in it, then `reelshelf build`",
+    )
+
+
+@app.command()
+def build(
+    library: Library = None,
+    out_folder: Out = None,
+    config: Config = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Render every page and compare it with the disk.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would be done; change nothing.")
+    ] = False,
+    accept_loss: AcceptLoss = False,
+    no_compress: Annotated[
+        bool, typer.Option("--no-compress", help="Make no .gz and .br copies after the pages.")
+    ] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Bring the site up to date once, and print the receipt."""
+    settings = settings_of(config, library, out_folder)
+    start_log(verbose=verbose, as_json=as_json)
+    with stoppable(), Engine(settings, shipped("templates")) as engine:
+        if dry_run:
+            receipt = _dry_run(engine, settings, accept_loss=accept_loss)
+            tell_receipt(receipt, as_json=as_json, dry=True)
+            return
+        with (
+            MediaWorkers(
+                jobs=settings.workers,
+                time_limit_s=settings.file_limit_s,
+                memory_mb=settings.file_memory_mb,
+            ) as workers,
+            progress_bar(as_json=as_json) as progress,
+        ):
+            look = Observation(settings, workers, time.time, pause=time.sleep)
+            look.accept_loss, look.progress = accept_loss, progress
+            receipt = engine.refresh(now(), look, full=full)
+        engine.seal(receipt)
+        if not as_json:  # the site is complete: what follows may be stopped at any moment
+            tell_receipt(receipt, as_json=False)
+        if settings.compress != "off" and not no_compress:
+            _compress(engine, receipt, as_json=as_json)
+        receipt.problems = len(engine.catalogue.problems())
+        if as_json:
+            tell_receipt(receipt, as_json=True)
+    if receipt.problems:
+        if not as_json:
+            out.print(
+                f"{receipt.problems} problem(s): `reelshelf problems` tells them", markup=False
+            )
+        raise typer.Exit(1)
+
+
+def _compress(engine: Engine, receipt: Receipt, *, as_json: bool) -> None:
+    with receipt.phase("compress"), progress_bar(as_json=as_json) as progress:
+        done = pack_all(engine.ledger, engine.output, lambda n: progress("compressed", n, 0))
+    if done and not as_json:
+        out.print(f"copies   {done} pages compressed in {receipt.seconds['compress']:.2f} s")
+
+
+def _dry_run(engine: Engine, settings: Settings, *, accept_loss: bool) -> Receipt:
+    """Record what a scan would find in a copy of the catalogue, and plan for that."""
+    twin = engine.catalogue.copy()
+    told = Receipt(time.perf_counter)
+    look = Observation(settings, Guesses(), time.time, accept_loss=accept_loss)
+    look(_Twin(twin, engine), told, full=False)
+    receipt = engine.preview(now(), twin)
+    for name in (
+        "walked",
+        "found",
+        "changed",
+        "moved",
+        "missing",
+        "returned",
+        "dropped",
+        "refused",
+    ):
+        setattr(receipt, name, getattr(told, name))
+    receipt.still_copied = told.still_copied
+    receipt.seconds = {**told.seconds, **receipt.seconds}
+    return receipt
+
+
+class _Twin:
+    """A builder that records into a copy and writes no stills (guesses have none)."""
+
+    def __init__(self, catalogue: Catalogue, engine: Engine) -> None:
+        self.catalogue, self.output = catalogue, engine.output
+
+
+@app.command()
+def watch(
+    library: Library = None,
+    out_folder: Out = None,
+    config: Config = None,
+    accept_loss: AcceptLoss = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Build, then build again whenever the library changes. Stop it with Ctrl-C."""
+    settings = settings_of(config, library, out_folder)
+    start_log(verbose=verbose, as_json=as_json)
+    with (
+        Engine(settings, shipped("templates")) as engine,
+        watching_on(engine, settings) as watching,
+    ):
+        watching.accept_loss = accept_loss
+        with suppress(KeyboardInterrupt):  # how it is meant to be stopped
+            for receipt in watching.receipts():
+                tell_line(receipt, as_json=as_json)

@@ -1,0 +1,224 @@
+"""What the commands share: options, printing, and from arguments to settings."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from generator.adapters.media import MediaWorkers
+from generator.adapters.settings import FILE, Settings, load
+from generator.core import wording
+from generator.core.errors import SettingsError
+from generator.core.receipt import Receipt
+from generator.engine import Engine
+from generator.watch import Watch
+
+app = typer.Typer(
+    help="A folder of videos becomes a complete static site.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, highlight=False)
+
+Library = Annotated[
+    list[Path] | None,
+    typer.Option("--library", "-l", help="A folder of videos; may be given several times."),
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where the site is written.")]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help=f"The settings file [default: ./{FILE} if there is one]."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
+AcceptLoss = Annotated[
+    bool,
+    typer.Option("--accept-loss", help="Believe the scan even if much of the library is gone."),
+]
+
+
+def fail(message: str, hint: str, code: int) -> None:
+    """Tell an expected error and end with its exit code."""
+    if "--json" in sys.argv:
+        print(json.dumps({"error": message, "hint": hint}))  # noqa: T201 (this is the output)
+    else:
+        err.print(f"reelshelf: {message}", markup=False, soft_wrap=True)
+        if hint:
+            err.print(f"  {hint}", markup=False, soft_wrap=True)
+    sys.exit(code)
+
+
+def shipped(folder: str) -> Path:
+    """Return a folder that comes with us: beside the packages, or inside the installed one."""
+    here = Path(__file__).resolve().parents[1]
+    inside = here / "_shipped" / folder
+    return inside if inside.is_dir() else here.parent / folder
+
+
+def settings_of(
+    config: Path | None, library: list[Path] | None, out_folder: Path | None
+) -> Settings:
+    """Return the settings a command runs with.
+
+    Raises:
+        SettingsError: something in them is wrong, or no library is named.
+    """
+    overrides: dict[str, Any] = {}
+    if library:
+        overrides["library"] = tuple(library)
+    if out_folder is not None:
+        overrides["out"] = out_folder
+    settings = load(config, overrides)
+    if not settings.library:
+        raise SettingsError(
+            "no library is named",
+            hint='--library DIR, or `reelshelf init` and library = ["DIR"] in reelshelf.toml',
+        )
+    return settings
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let Ctrl-C end what the block does with a line, not a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail("stopped", "the next build goes on from here", 130)
+
+
+def start_log(*, verbose: bool, as_json: bool) -> None:
+    """Send the log to the standard error."""
+    level = logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(
+        level=logging.WARNING if as_json else logging.INFO,
+        format="%(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("generator").setLevel(level)
+
+
+def now() -> int:
+    """Return the current instant."""
+    return int(time.time())
+
+
+def show(as_json: bool, told: object, text: str) -> None:  # noqa: FBT001 (a command's flag)
+    """Print an answer, as JSON or as text."""
+    if as_json:
+        print(json.dumps(told))  # noqa: T201 (this is the output)
+    else:
+        out.print(text, markup=False, emoji=False)
+
+
+@contextmanager
+def progress_bar(*, as_json: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar when a person is looking, else one line a minute to the log."""
+    if as_json or not err.is_terminal:
+        yield _minutely()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    bars = Progress(*columns, console=err, transient=True)
+    tasks: dict[str, Any] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            bars.start()  # only now: its thread would keep a full build from forking
+            tasks[what] = bars.add_task(what, total=total or None)
+        bars.update(tasks[what], completed=done)
+        if done == total:
+            bars.stop()
+
+    try:
+        yield show
+    finally:
+        bars.stop()
+
+
+def _minutely() -> Callable[[str, int, int], None]:
+    last = time.monotonic()
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 60:  # noqa: PLR2004 (a minute)
+            last = time.monotonic()
+            logging.getLogger(__name__).info("%s: %d of %d", what, done, total)
+
+    return tell
+
+
+def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
+    """Print the whole receipt of a refresh."""
+    if as_json:
+        print(json.dumps({**receipt.told(), "dry_run": dry}))  # noqa: T201 (this is the output)
+    else:
+        out.print("\n".join(_told(receipt, dry=dry)), markup=False)
+
+
+def _told(receipt: Receipt, *, dry: bool) -> Iterator[str]:
+    counts = {
+        "found": receipt.found, "changed": receipt.changed, "moved": receipt.moved,
+        "missing": receipt.missing, "returned": receipt.returned, "removed": receipt.dropped,
+        "refused": receipt.refused, "still being copied": receipt.still_copied,
+    }  # fmt: skip
+    differing = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    yield f"videos   {receipt.walked} files seen; {differing or 'nothing changed'}"
+    if dry:
+        yield f"pages    {receipt.planned} to render, {receipt.removed} to remove (nothing done)"
+    else:
+        yield (
+            f"pages    {receipt.written} written ({wording.file_size(receipt.bytes_written)}),"
+            f" {receipt.unchanged} unchanged, {receipt.removed} removed"
+        )
+    for reason, count in sorted(receipt.reasons.items(), key=lambda item: -item[1]):
+        yield f"           {count:>7}  {reason}"
+    times = ", ".join(f"{name} {value:.2f}" for name, value in receipt.seconds.items())
+    yield f"seconds  {receipt.total_s:.2f} ({times})"
+    if not dry:
+        yield f"memory   {receipt.peak_mb:.0f} MB at most"
+
+
+@contextmanager
+def watching_on(engine: Engine, settings: Settings) -> Iterator[Watch]:
+    """Lend what watches for an engine, and the workers it needs."""
+    with MediaWorkers(
+        jobs=settings.workers,
+        time_limit_s=settings.file_limit_s,
+        memory_mb=settings.file_memory_mb,
+    ) as workers:
+        yield Watch(engine, settings, workers)
+
+
+def tell_line(receipt: Receipt, *, as_json: bool) -> None:
+    """Print a refresh in one line."""
+    if as_json:
+        print(json.dumps(receipt.told()), flush=True)  # noqa: T201 (this is the output)
+        return
+    changes = ", ".join(
+        f"{count} {name}"
+        for name, count in (
+            ("found", receipt.found), ("changed", receipt.changed), ("moved", receipt.moved),
+            ("missing", receipt.missing), ("returned", receipt.returned),
+            ("refused", receipt.refused),
+        )
+        if count
+    )  # fmt: skip
+    clock = time.strftime("%H:%M:%S", time.localtime(receipt.at))
+    out.print(
+        f"{clock}  {changes or 'no video changed'}: {receipt.written} pages written,"
+        f" {receipt.unchanged} unchanged, {receipt.removed} removed in {receipt.total_s:.2f} s",
+        markup=False,
+    )

@@ -1,0 +1,176 @@
+"""`why`, `status` and `problems`: what is known, and why pages are as they are."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from generator.adapters.catalogue import Catalogue
+from generator.adapters.ledger import Ledger, PageRow
+from generator.adapters.settings import Settings, load
+from generator.cli.shared import Config, Json, app, now, show
+from generator.core import addresses, wording
+from generator.core.errors import SettingsError
+from generator.core.model import Place, VideoId
+
+
+@app.command()
+def why(
+    subject: Annotated[
+        str, typer.Argument(help="A page's path or address, or a video's file or id.")
+    ],
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Tell why a page was last written, or what became of a video."""
+    settings = load(config, {})
+    with (
+        Catalogue(settings.state / "catalogue.db") as catalogue,
+        Ledger(settings.state / "ledger.db") as ledger,
+    ):
+        told = _why_page(subject, settings, catalogue, ledger) or _why_video(
+            subject, settings, catalogue, ledger
+        )
+    if told is None:
+        raise SettingsError(
+            f"neither a page nor a video: {subject}",
+            hint='a page is like "all/title.html", a video like "Norway/fjord.mp4" or its number',
+        )
+    lines = told.pop("lines")
+    show(as_json, told, "\n".join(lines))
+
+
+def _why_page(
+    subject: str, settings: Settings, catalogue: Catalogue, ledger: Ledger
+) -> dict[str, Any] | None:
+    path = subject.removeprefix(settings.site_url).removeprefix(settings.site.base).lstrip("/")
+    page = ledger.page(path.partition("?")[0] or addresses.HOME)
+    if page is None:
+        return None
+    refresh = ledger.refresh(page.refresh)
+    lines = [f"{page.path}  ({wording.file_size(page.size)}, by {page.template})"]
+    if refresh is not None:
+        lines.append(f"  written {wording.rfc3339(refresh[1])} in refresh {page.refresh}")
+    lines.append(f"  because {page.reason}")
+    events: list[dict[str, object]] = []
+    if page.cause is not None:
+        events = _events(catalogue, VideoId(page.cause), refresh[3] if refresh else None)
+        lines.append(f"  the video was {page.cause}: " + _names(catalogue, page.cause))
+        lines += [
+            f"    event {e['seq']}  {e['at']}  {e['kind']} ({e['source']})" for e in events[:5]
+        ]
+    return {**_row(page), "events": events, "lines": lines}
+
+
+def _why_video(
+    subject: str, settings: Settings, catalogue: Catalogue, ledger: Ledger
+) -> dict[str, Any] | None:
+    video = VideoId(int(subject)) if subject.isdigit() else _find(subject, settings, catalogue)
+    if video is None:
+        return None
+    events = _events(catalogue, video, None)
+    if not events:
+        return None
+    pages = ledger.pages_caused_by(video)
+    lines = [f"video {video}: {_names(catalogue, video)}"]
+    lines += [f"  event {e['seq']}  {e['at']}  {e['kind']} ({e['source']})" for e in events]
+    lines += [f"  {page.path}  because {page.reason}" for page in pages]
+    return {"video": video, "events": events, "pages": [_row(p) for p in pages], "lines": lines}
+
+
+def _find(subject: str, settings: Settings, catalogue: Catalogue) -> VideoId | None:
+    absolute = Path(subject).absolute()
+    for root, folder in settings.roots.items():
+        inside = absolute.relative_to(folder) if absolute.is_relative_to(folder) else Path(subject)
+        for path in (str(inside), str(inside).removeprefix(f"{root}/")):
+            found = catalogue.find(Place(root, path))
+            if found is not None:
+                return found
+    return None
+
+
+def _events(catalogue: Catalogue, video: VideoId, until: int | None) -> list[dict[str, object]]:
+    return [
+        {
+            "seq": seq,
+            "kind": kind,
+            "value": json.loads(value),
+            "at": wording.rfc3339(at),
+            "source": source,
+        }
+        for seq, kind, value, at, source in catalogue.events_of(video, 20)
+        if until is None or seq <= until
+    ]
+
+
+def _names(catalogue: Catalogue, video: int) -> str:
+    known = catalogue.known([video])
+    if not known:
+        return "(not known)"
+    return wording.readable(known[0].place.path) + (" (missing)" if known[0].missing else "")
+
+
+def _row(page: PageRow) -> dict[str, object]:
+    return {
+        "path": page.path, "template": page.template, "size": page.size,
+        "refresh": page.refresh, "reason": page.reason, "cause": page.cause,
+    }  # fmt: skip
+
+
+@app.command()
+def status(config: Config = None, as_json: Json = False) -> None:
+    """Tell what the catalogue holds, and whether the site shows it."""
+    settings = load(config, {})
+    with (
+        Catalogue(settings.state / "catalogue.db") as catalogue,
+        Ledger(settings.state / "ledger.db") as ledger,
+    ):
+        counts, (pages, size) = catalogue.counts(), ledger.page_count()
+        behind = catalogue.last_event() - int(ledger.fact("cursor") or 0)
+        last = ledger.refresh()
+    told: dict[str, Any] = {
+        **counts, "pages": pages, "bytes": size, "events_behind": behind,
+        "last_refresh": wording.rfc3339(last[1]) if last else None, "out": str(settings.out),
+        "library": [str(path) for path in settings.library],
+    }  # fmt: skip
+    lines = [
+        f"library  {', '.join(told['library']) or 'none named'}",
+        f"videos   {counts['videos']} shown, {counts['missing']} missing",
+        f"problems {counts['problems'] or 'none'}",
+        f"pages    {pages} ({wording.file_size(size)}) in {settings.out}",
+        f"events   {counts['events']}; {behind or 'none'} not shown yet",
+        f"built    {told['last_refresh'] or 'never'}",
+    ]
+    show(as_json, told, "\n".join(lines))
+
+
+@app.command()
+def problems(
+    config: Config = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Let the next build try these files again.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the files that are not, or not wholly, shown, and why: exit code 1 if any."""
+    settings = load(config, {})
+    with Catalogue(settings.state / "catalogue.db") as catalogue:
+        found = catalogue.problems()
+        if retry:
+            catalogue.forget_problems(found, now())
+    rows = [
+        {
+            "root": p.place.root,
+            "path": wording.readable(p.place.path),
+            "stage": p.stage,
+            "reason": p.reason,
+        }
+        for p in found
+    ]
+    lines = [f"{row['path'] or '.'}\n    {row['reason']}" for row in rows] or ["no problems"]
+    if retry and rows:
+        lines.append(f"{len(rows)} file(s) will be tried again by the next build")
+    show(as_json, {"problems": rows, "retried": retry}, "\n".join(lines))
+    if rows and not retry:
+        raise typer.Exit(1)
