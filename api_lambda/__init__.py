@@ -1,4 +1,4 @@
 """The API that records what people do: its own package, so that a Lambda never holds a renderer.
 
-Nothing is here yet. The log that it will append to is `generator.adapters.catalogue`.
+`access` and `deciding` decide, `recording` does; `door` and `desk` are what a request meets.
 """

@@ -11,12 +11,18 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import build, change, nothing, posters
+from benchmarks import api, build, burst, change, devserver, live, nothing, posters, rating, view
 
 BENCHMARKS: dict[str, Callable[[int | None, Path], dict[str, object]]] = {
+    "api": api.run,
     "build": build.run,
+    "devserver": devserver.run,
+    "live": live.run,
     "nothing": nothing.run,
     "change": change.run,
+    "rating": rating.run,
+    "view": view.run,
+    "burst": burst.run,
     "posters": lambda videos, _: posters.run(videos),
 }
 

@@ -8,7 +8,7 @@ import gc
 import json
 import logging
 import resource
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from generator import __version__
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger
 from generator.adapters.output import Output, digest_of
@@ -26,8 +27,9 @@ from generator.adapters.settings import Settings
 from generator.core import addresses
 from generator.core.contexts import Site
 from generator.core.errors import BusyError
-from generator.core.model import OutPath
+from generator.core.model import OutPath, Video
 from generator.core.orders import RANDOM, VIDEO_ORDERS
+from generator.core.pages import Page
 from generator.core.receipt import Receipt
 from generator.core.scopes import ALL, FAVORITES, LIBRARY, TAGS, Difference
 from generator.painting import TEMPLATES, Painter, uses
@@ -51,7 +53,10 @@ log = logging.getLogger(__name__)
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _EVERYTHING = "*"
+_SKELETON = "skeleton/"  # of templates, by what they are made of
+_PLAIN = "plain/"  # templates whose pages are not only filled
 _END = "."  # the last line of a note that was written whole
+_TOLD = 20  # failures, one by one
 _MANY = 5000  # from so many pages on, what is under way is noted as everything
 
 
@@ -112,10 +117,28 @@ class Engine:
             "description": settings.description,
             "language": settings.language,
             "base": site.base,
+            "api": f"{site.base}/api" if settings.api else None,
             "url": site.origin + site.base,
             "nav": _navigation(site),
         }
-        return Renderer(self._shipped, settings.templates, frame)
+        recall = self.ledger.fact
+        renderer = Renderer(
+            self._shipped, settings.templates, frame, lambda place: recall(_SKELETON + place)
+        )
+        if self.ledger.fact("signature") == renderer.signature:
+            renderer.adopt(self.ledger.facts("template/"))
+        return renderer
+
+    @property
+    def cursor(self) -> int:
+        """Return the number of the last event that the pages show."""
+        return int(self.ledger.fact("cursor") or 0)
+
+    @property
+    def template_folders(self) -> tuple[Path, ...]:
+        """Return where templates are read from."""
+        own = self.settings.templates
+        return (self._shipped,) if own is None else (own, self._shipped)
 
     # -- the route
 
@@ -150,7 +173,12 @@ class Engine:
             observe(self, receipt, full=full or doubt.all)
         with receipt.phase("plan"):
             stale = self._stale_templates()
+            self._try_templates(stale)
+            if not stale:
+                self._keep_signature()
+            failed = self._failed_pages() if stale or observe is not None else frozenset()
             since, cursor = self._span()
+            receipt.events = cursor - since
             differences = self._differences(since)
             planned = plan(self.ledger, self.site, differences)
             self._drop_stills(planned, differences)
@@ -159,13 +187,15 @@ class Engine:
         work = self._work(receipt, doubt.paths)
         if planned.pages or planned.gone or planned.lists or cursor != since:
             self._perform(work, planned, (since, cursor), first=first)
-        if everything or stale:
-            self._render_everything(receipt, cursor, None if everything else stale)
+        if everything or stale or failed:
+            which = Which(all=everything, stale=frozenset(stale), paths=failed)
+            self._render_anew(work, cursor, which)
         if everything or (first and not was_empty):
             with receipt.phase("sweep"):
                 self._sweep(receipt)
         self._pending.unlink(missing_ok=True)
-        self._count(receipt, cursor - since)
+        receipt.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+        self._tell_failures(receipt)
         return receipt
 
     def preview(self, now: int, catalogue: Catalogue) -> Receipt:
@@ -187,25 +217,36 @@ class Engine:
             with self.ledger.transaction():
                 self.ledger.remember("sealed", "1")
 
-    def render_into(self, output: Output, stale: set[str] | None = None) -> Work:
-        """Render all pages, or those of stale templates, from the catalogue and the shelves."""
+    def render_into(self, output: Output, which: "Which | None" = None) -> Work:
+        """Render all pages, or some, from the catalogue and the shelves."""
         work = self._work(Receipt(number=self.ledger.next_refresh()), frozenset())
         work.output, work.compares = output, True
-        videos = list(self.catalogue.shown())
-        whole_library(work, self.catalogue, videos)
-        pages = [*every_page(self.ledger, self.site, videos), *forward_pages(self.ledger)]
-        if stale is not None:
-            pages = [page for page in pages if uses(page.template, stale)]
-        write_assets(work, self.renderer.assets())
-        write_pages(work, pages)
+        self._render(work, self.catalogue.shown(), which or Which(all=True))
         return work
+
+    def _render(self, work: Work, videos: Iterable[Video], which: "Which") -> None:
+        known = list(videos)
+        whole_library(work, known)
+        write_assets(work, self.renderer.assets())
+        write_pages(work, list(self._pages(known, which)))
+
+    def _pages(self, videos: Iterable[Video], which: "Which") -> Iterator[Page]:
+        for page in (*every_page(self.ledger, self.site, videos), *forward_pages(self.ledger)):
+            if which.all or page.path in which.paths or uses(page.template, which.stale):
+                yield page
 
     def _perform(self, work: Work, planned: Plan, span: tuple[int, int], *, first: bool) -> None:
         receipt, ledger = work.receipt, self.ledger
+        if not (planned.pages or planned.gone or planned.lists or planned.shown or first):
+            with receipt.phase("settle"), ledger.transaction():
+                self._remember(span[1], templates=False)
+                ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
+            return
         receipt.planned += len(planned.pages) + len(planned.forwards)
         with receipt.phase("render"):
             overlay(work, planned)
             self._note_under_way(planned)
+            work.is_strict = first
             write_assets(work, self.renderer.assets())
             perform(work, planned)
         with receipt.phase("settle"), ledger.transaction():
@@ -214,19 +255,47 @@ class Engine:
             ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
         self.output.remove_empty_folders(_folders(planned.gone))
 
-    def _render_everything(self, receipt: Receipt, cursor: int, stale: set[str] | None) -> None:
+    def _render_anew(self, work: Work, cursor: int, which: "Which") -> None:
+        """Render pages whatever was rendered before, once the shelves are settled."""
+        receipt = work.receipt
         with receipt.phase("render"):
             self._pending.write_text(_EVERYTHING, encoding="utf-8")
-            work = self.render_into(self.output, stale)
-        receipt.written += work.receipt.written
-        receipt.unchanged += work.receipt.unchanged
-        receipt.bytes_written += work.receipt.bytes_written
+            work = self._work(receipt, frozenset())
+            work.compares = True
+            self._render(work, self.catalogue.shown(), which)
         with receipt.phase("settle"), self.ledger.transaction():
             settle_pieces(work, self.catalogue.shown())
             settle_pages(work)
+            self.ledger.forget(_SKELETON)
+            for name in TEMPLATES if which.all else which.stale:
+                self.ledger.remember(_PLAIN + name, "")
             self._remember(cursor, templates=True)
             told = json.dumps(receipt.told())
             self.ledger.settle(receipt.number, receipt.at, cursor, cursor, told)
+
+    def _try_templates(self, stale: set[str]) -> None:
+        """Paint what changed templates are for, and write nothing: an error leaves all as it is.
+
+        Raises:
+            TemplateError: a page cannot be painted with them.
+        """
+        if not stale:
+            return
+        work = self._work(Receipt(), frozenset())
+        videos = list(self.ledger.all_videos())
+        whole_library(work, videos)
+        for page in self._pages(videos, Which(stale=frozenset(stale))):
+            work.painter.page(page)
+
+    def _failed_pages(self) -> frozenset[OutPath]:
+        return frozenset(self.ledger.failed())
+
+    def _tell_failures(self, receipt: Receipt) -> None:
+        failed = self.ledger.failed()
+        receipt.failed = len(failed)
+        for path, reason in list(failed.items())[:_TOLD]:
+            receipt.failures[path] = reason
+            log.warning("%s keeps its former content: %s", path, reason)
 
     def _remember(self, cursor: int, *, templates: bool) -> None:
         """Keep what the next refresh compares with; called within a transaction.
@@ -246,13 +315,19 @@ class Engine:
         }
         if templates:
             facts |= {f"template/{name}": self.renderer.inputs(name) for name in TEMPLATES}
+            facts |= {"version": __version__, "signature": self.renderer.signature}
+        facts |= {_PLAIN + name: "1" for name in self.renderer.plain}
+        facts |= {_SKELETON + place: told for place, told in self.renderer.learned.items()}
+        self.renderer.learned.clear()
         for name, value in facts.items():
             self.ledger.remember(name, value)
 
     def _work(self, receipt: Receipt, suspects: frozenset[OutPath]) -> Work:
         library = stored_library(self.ledger)
         painter = Painter(self.renderer, self.site, library)
-        return Work(self.ledger, self.output, painter, library, receipt, suspects)
+        work = Work(self.ledger, self.output, painter, library, receipt, suspects)
+        work.plain = frozenset(name for name, plain in self.ledger.facts(_PLAIN).items() if plain)
+        return work
 
     # -- what differs
 
@@ -292,9 +367,20 @@ class Engine:
 
     def _stale_templates(self) -> set[str]:
         """Return the templates whose text changed since their pages were rendered."""
+        if self.ledger.fact("version") not in {"", __version__}:
+            return set(TEMPLATES)  # their contexts may be others
+        if self.ledger.fact("signature") == self.renderer.signature:
+            return set()
         before = self.ledger.facts("template/")
         now = {name: self.renderer.inputs(name) for name in TEMPLATES}
         return {name for name, digest in now.items() if before.get(name, digest) != digest}
+
+    def _keep_signature(self) -> None:
+        """Remember that the templates as they are now make the pages as they are."""
+        signature = self.renderer.signature
+        if self.ledger.fact("begun") and self.ledger.fact("signature") != signature:
+            with self.ledger.transaction():
+                self.ledger.remember("signature", signature)
 
     def _reload_templates(self) -> None:
         if self.renderer.is_outdated():
@@ -369,9 +455,14 @@ class Engine:
         self.output.remove_empty_folders(_folders(stray))
         receipt.removed += len(stray)
 
-    def _count(self, receipt: Receipt, events: int) -> None:
-        receipt.events = events
-        receipt.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which pages to render: all, those of changed templates, and some by their paths."""
+
+    all: bool = False
+    stale: frozenset[str] = frozenset()
+    paths: frozenset[OutPath] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ class Observation:
             told, refused = self._identify(builder.catalogue, compared, changed, new)
             self._guard(builder.catalogue, walk, told)
             self._tell(builder.catalogue, receipt, walk, told, refused)
+            if self.where is None:
+                self._follow_settings(builder.catalogue, receipt.at)
         with receipt.phase("media"):
             wanted = list(self._wanted(builder, told, full=full))
             self._examine(builder, receipt, wanted, is_first=is_first)
@@ -244,9 +246,29 @@ class Observation:
         receipt.missing, receipt.moved = len(told.missing), len(told.moved)
         receipt.returned, receipt.dropped = len(told.returned), len(grace_over)
 
+    def _follow_settings(self, catalogue: Catalogue, now: int) -> None:
+        """Give known videos the tags of their folders, or take them, if the setting changed."""
+        wanted = "on" if self.settings.folder_tags else "off"
+        before = catalogue.noted("folder_tags")
+        if before not in {"", wanted}:
+            catalogue.append(
+                _event(
+                    Kind.FOLDER_TAGGED,
+                    now,
+                    known.video,
+                    {"folder_tags": self._folder_tags(known.place)},
+                )
+                for known in catalogue.present()
+            )
+        if before != wanted:
+            catalogue.note("folder_tags", wanted)
+
+    def _folder_tags(self, place: Place) -> list[str]:
+        tags = [wording.tag_of(part) for part in folder_of(place).split("/")]
+        return sorted({t for t in tags if t}) if self.settings.folder_tags else []
+
     def _file_value(self, seen: Seen) -> dict[str, object]:
         place = seen.place
-        tags = [wording.tag_of(part) for part in folder_of(place).split("/")]
         return {
             "root": place.root,
             "path": place.path,
@@ -254,7 +276,7 @@ class Observation:
             "mtime_ns": seen.sighting.mtime_ns,
             "fingerprint": seen.fingerprint,
             "title": wording.title_of(place.path.rpartition("/")[2]),
-            "folder_tags": sorted({t for t in tags if t}) if self.settings.folder_tags else [],
+            "folder_tags": self._folder_tags(place),
         }
 
     # -- media

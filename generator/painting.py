@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from generator.adapters.renderer import Renderer
 from generator.core import addresses, contexts
@@ -16,6 +17,7 @@ from generator.core.orders import (
     member,
 )
 from generator.core.pages import (
+    OfAltered,
     OfCount,
     OfNewest,
     OfNothing,
@@ -87,7 +89,7 @@ class Known:
 
 TEMPLATES = (
     "404.html", "atom.xml", "best.html", "card.html", "folder.html", "folders.html",
-    "forward.html", "home.html", "mini.html", "random.html", "robots.txt", "rss.xml",
+    "forward.html", "home.html", "login.html", "mini.html", "random.html", "robots.txt", "rss.xml",
     "shelf.html", "sitemap-index.xml", "sitemap-pages.xml", "sitemap.xml", "tag.html", "tags.html",
     "watch.html",
 )  # fmt: skip
@@ -112,6 +114,11 @@ class Painter:
     def __init__(self, renderer: Renderer, site: Site, library: Library) -> None:
         self._renderer, self._site, self._library = renderer, site, library
         self._feeds: dict[tuple[int, ...], Context] = {}
+
+    @property
+    def plain(self) -> set[str]:
+        """Return the templates of which Jinja itself made a page: it may depend on cards anyhow."""
+        return self._renderer.plain
 
     def card(self, video: Video) -> bytes:
         """Return the card of a video."""
@@ -138,12 +145,14 @@ class Painter:
             return json.dumps({"shelves": page.subject.shelves, "url": url}).encode() + b"\n"
         return self._renderer.render(page.template, self._context(page))
 
-    def _context(self, page: Page) -> Context:  # noqa: PLR0911 (one for each kind of page)
+    def _context(self, page: Page) -> Context:  # noqa: C901, PLR0911 (one for each kind of page)
         match page.subject:
             case OfShelf():
                 return self._shelf(page.path, page.subject)
             case OfScope(scope, shelf):
                 return self._whole(page.path, scope, shelf)
+            case OfAltered():
+                return self._context(replace(page, subject=page.subject.whole()))
             case OfVideo(video, before, after):
                 return contexts.watch(self._site, video, self._neighbours(before, after))
             case OfSections():
@@ -289,7 +298,8 @@ class Painter:
         if path == addresses.SITEMAP_INDEX:
             paths = (addresses.SITEMAP_PAGES, *self._library.parts())
             return {"parts": tuple(site.absolute(site.link(one)) for one in paths)}
-        return self._head(path, "Not found", indexed=False)
+        heading = "Sign in" if path == addresses.LOGIN else "Not found"
+        return self._head(path, heading, indexed=False)
 
     def _head(
         self, path: OutPath, heading: str, *, indexed: bool = True, order: Order | None = None

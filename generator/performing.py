@@ -4,14 +4,15 @@ Pages reach the disk before the ledger tells of them. Which paths are about to b
 first, so that a refresh killed anywhere leaves nothing that the next one does not mend.
 """
 
+import errno
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from generator import beside
-from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger, ListRow, PageRow, ScopeRow
 from generator.adapters.output import Output, digest_of
 from generator.core import addresses
+from generator.core.errors import TemplateError
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.orders import Key
 from generator.core.pages import OfShelf, OfTarget, OfVideo, Page
@@ -19,12 +20,17 @@ from generator.core.receipt import Receipt
 from generator.core.scopes import Scope, ScopeKind
 from generator.core.shelves import NAME_LIMITS, Chain, Shelf
 from generator.painting import Library, Painter
+from generator.patching import Patches
 from generator.planning import Plan, PlannedList
 
 FORWARD_S = 30 * 86400  # how long a page leads on
 _IN_MEMORY = 2000  # so many pages are painted before the first is written
 _LAST = 2  # the rank from which pages are written after all others
 _ASSET = "(asset)"
+_OF_ONE_FILE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EBUSY}
+    | {errno.ELOOP, errno.ENAMETOOLONG, errno.ETXTBSY}
+)
 
 
 @dataclass(slots=True)
@@ -38,8 +44,22 @@ class Work:
     receipt: Receipt
     suspects: frozenset[OutPath] = frozenset()  # what lies there may not be what the ledger says
     compares: bool = False  # nothing that lies there is taken on trust
+    altered: list[VideoId] = field(default_factory=list)  # whose cards may differ, or are gone
+    is_strict: bool = False  # one page that fails ends all
+    failures: dict[OutPath, str] = field(default_factory=dict)  # pages, and why they failed
+    plain: frozenset[str] = frozenset()  # templates that may do more with cards than print them
     rows: list[PageRow] = field(default_factory=list)
     anew: list[OutPath] = field(default_factory=list)
+    done: list[OutPath] = field(default_factory=list)  # all that did not fail
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a page: the digest and size of its bytes, and whether they were written."""
+
+    digest: bytes
+    size: int
+    anew: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +93,18 @@ def stored_library(ledger: Ledger) -> Library:
     return library
 
 
-def whole_library(work: Work, catalogue: Catalogue, videos: list[Video]) -> None:
-    """Let a library show what the catalogue has, with nothing kept from earlier."""
-    _paint_cards(work, videos)
+def whole_library(work: Work, videos: Iterable[Video]) -> None:
+    """Let a library show these videos, all that there are, with nothing kept from earlier."""
+    known = {video.id: video for video in videos}
+    _paint_cards(work, known.values())
     for scope, row in work.ledger.scopes():
         _paint_scope_card(work, scope, row)
-    known = {video.id: video for video in videos}
     work.library.whole = True
     work.library.videos = lambda ids: {number: known[number] for number in ids}
     work.library.slug = lambda number: known[number].slug
-    work.library.part = catalogue.shown_between
+    work.library.part = lambda low, high: [
+        known[number] for number in map(VideoId, range(low, high)) if number in known
+    ]
 
 
 def overlay(work: Work, plan: Plan) -> None:
@@ -92,6 +114,7 @@ def overlay(work: Work, plan: Plan) -> None:
     for scope, row in plan.scopes.items():
         _paint_scope_card(work, scope, row)
     hidden, shown = set(plan.hidden), plan.shown
+    work.altered = [*shown, *hidden]
 
     def videos(ids: Iterable[VideoId]) -> dict[VideoId, Video]:
         wanted = list(ids)
@@ -187,21 +210,42 @@ def write_pages(work: Work, pages: list[Page]) -> None:
     if many and work.library.whole and beside.is_possible():
         _note(work, before, _write_in_two(work, pages, before))
         return
-    painted = ((page, work.painter.page(page)) for page in pages)
+    patches = Patches(work.ledger, work.output, work.library, before.known, work.altered)
+    patches.plain = work.plain | work.painter.plain
+    painted = ((page, patches.patched(page) or _paint(work, page)) for page in pages)
     ready = painted if many else iter(list(painted))  # a few are painted before one is written
-    _note(work, before, ((page, _write(work, page, content, before)) for page, content in ready))
+    _note(work, before, ((page, _put(work, page, content, before)) for page, content in ready))
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What became of a page: the digest and size of its bytes, and whether they were written."""
+def _paint(work: Work, page: Page) -> bytes | None:
+    """Return the bytes of a page; None where it fails, which is noted: it stays as it is."""
+    try:
+        return work.painter.page(page)
+    except TemplateError as error:
+        if work.is_strict:
+            raise
+        work.failures[page.path] = str(error)
+        return None
 
-    digest: bytes
-    size: int
-    anew: bool
+
+def _put(
+    work: Work, page: Page, content: bytes | None, before: Before, lane: int = 0
+) -> Written | None:
+    """Write a page if need be; None where that fails, which is noted: it stays as it is."""
+    if content is None:
+        return None
+    try:
+        return _write(work, page, content, before, lane)
+    except OSError as error:
+        if error.errno not in _OF_ONE_FILE:
+            raise
+        work.failures[page.path] = f"cannot write {page.path}: {error.strerror}"
+        return None
 
 
-def _write_in_two(work: Work, pages: list[Page], before: Before) -> Iterator[tuple[Page, Written]]:
+def _write_in_two(
+    work: Work, pages: list[Page], before: Before
+) -> Iterator[tuple[Page, Written | None]]:
     """Write pages by two processes: watch pages and as many others as make it even by the twin.
 
     Only pages of which everything is known are the twin's: it must not read the ledger.
@@ -211,13 +255,16 @@ def _write_in_two(work: Work, pages: list[Page], before: Before) -> Iterator[tup
     theirs = {page.path for page in share}
     rest = [page for page in pages if page.path not in theirs]
 
-    def write(some: list[Page], lane: int) -> list[Written]:
-        return [_write(work, page, work.painter.page(page), before, lane) for page in some]
+    def write(some: list[Page], lane: int) -> list[Written | None]:
+        return [_put(work, page, _paint(work, page), before, lane) for page in some]
 
-    with beside.beside(lambda: write(share, 1)) as answer:
+    with beside.beside(lambda: (write(share, 1), work.painter.plain, work.failures)) as answer:
         early = [page for page in rest if _rank(page) < _LAST]
         done = write(early, 0)
-        yield from zip(share, answer(), strict=True)
+        shared, plain, failures = answer()
+        work.painter.plain.update(plain)
+        work.failures.update(failures)
+        yield from zip(share, shared, strict=True)
         yield from zip(early, done, strict=True)
     late = [page for page in rest if _rank(page) >= _LAST]
     yield from zip(late, write(late, 0), strict=True)
@@ -230,9 +277,12 @@ def _is_all_known(page: Page) -> bool:
     return isinstance(subject, OfVideo)
 
 
-def _note(work: Work, before: Before, done: Iterable[tuple[Page, Written]]) -> None:
+def _note(work: Work, before: Before, done: Iterable[tuple[Page, Written | None]]) -> None:
     receipt = work.receipt
     for page, written in done:
+        if written is None:
+            continue
+        work.done.append(page.path)
         if written.anew:
             receipt.written += 1
             receipt.bytes_written += written.size
@@ -314,6 +364,7 @@ def settle(work: Work, plan: Plan, until: int) -> None:
     settle_pages(work)
     gone = [path for path in plan.gone if path not in plan.forwards]
     ledger.drop_pages(gone)
+    ledger.drop_failed(gone)
     ledger.drop_packed(gone)
     ledger.drop_forwards(plan.pages)
     ledger.drop_forwards(gone)
@@ -332,10 +383,12 @@ def settle_pieces(work: Work, videos: Iterable[Video]) -> None:
 
 
 def settle_pages(work: Work) -> None:
-    """Tell the ledger of the pages written so far, and of compressed copies that went."""
+    """Tell the ledger of the pages written so far, or not, and of compressed copies that went."""
+    work.ledger.drop_failed(work.done)
+    work.ledger.put_failed(work.failures)
     work.ledger.put_pages(work.rows)
     work.ledger.drop_packed(work.anew)
-    work.rows, work.anew = [], []
+    work.rows, work.anew, work.done = [], [], []
 
 
 def _scope_number(plan: Plan, ledger: Ledger, scope: Scope) -> int:

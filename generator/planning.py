@@ -6,26 +6,34 @@ is.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from generator.adapters.ledger import Ledger, ListRow, ScopeRow
-from generator.core import addresses, contexts
+from generator.core import addresses
 from generator.core.contexts import Site
+from generator.core.looks import Looks
 from generator.core.model import OutPath, Video, VideoId
-from generator.core.orders import VIDEO_ORDERS, Key, member, scope_key, video_key
+from generator.core.orders import VIDEO_ORDERS, Key, Order, member, scope_key, video_key
 from generator.core.pages import (
+    MOST_ALTERED,
+    OfAltered,
     OfCount,
     OfNewest,
     OfNothing,
     OfPart,
+    OfScope,
     OfSections,
+    OfShelf,
     OfVideo,
     Page,
     Section,
+    altered_page,
     fixed_pages,
     orders_of,
     pages_of_shelf,
     scope_page,
     shelf_page,
+    template_of,
 )
 from generator.core.scopes import (
     ALL,
@@ -41,10 +49,19 @@ from generator.core.scopes import (
     parent_of,
     passages,
 )
-from generator.core.shelves import NAME_LIMITS, VIDEO_LIMITS, Chain, Changes, Limits
+from generator.core.shelves import (
+    NAME_LIMITS,
+    VIDEO_LIMITS,
+    Chain,
+    Changes,
+    Limits,
+    ShelfRow,
+    members,
+)
 
 NEIGHBOURS = 3  # shown on each side of a watch page
 HOME_NEWEST, HOME_OTHERS, BEST, FEED = 24, 6, 60, 30
+_OF_SCOPES = {ScopeKind.TAGS, ScopeKind.SUBFOLDERS}  # what lists tags or folders, not videos
 _ALWAYS_PAGED = {ScopeKind.ALL, ScopeKind.FAVORITES, ScopeKind.TAGS, ScopeKind.SUBFOLDERS}
 _KEPT_EMPTY = (ALL, FAVORITES, TAGS, LIBRARY)
 
@@ -96,10 +113,11 @@ class _Planner:
         self._is_first = not ledger.fact("begun")
         self._plan = Plan(next_scope=ledger.next_scope_id(), next_list=ledger.next_list_id())
         self._lists: dict[tuple[Scope, Key], PlannedList] = {}
+        self._touched: dict[tuple[Scope, Key], tuple[bytes, ...]] = {}
         self._keys: dict[Key, dict[int, bytes]] = {key: {} for key in Key}
         self._rows: dict[Scope, ScopeRow | None] = {}
         self._folders_shown_anew: set[str] = set()
-        self._looks = {d.video.id: _Looks.of(site, d) for d in differences}
+        self._looks = {d.video.id: Looks.of(site, d) for d in differences}
         for difference in differences:
             if difference.after is not None:
                 self._plan.shown[difference.after.id] = difference.after
@@ -127,19 +145,23 @@ class _Planner:
         paged = _is_paged(scope, members, was=row is not None and row.paged)
         now = self._put_scope(scope, row, members, paged=paged)
         lists = self._ledger.lists(now.id) if row else {}
+        stays = row is not None and row.paged == paged
         for key in keys_of(scope, paged=paged):
-            if key in lists:
-                changes = self._changes(passage, key)
-            else:
+            if key not in lists:
                 everyone = self._members_after(row, passage)
                 changes = Changes(inserted=self._keyed(everyone, key))
+            else:
+                changes = self._changes(passage, key)
+                if stays and not changes.removed and not changes.inserted:
+                    self._touch(scope, key, lists[key], changes.touched)
+                    continue
             self._list(scope, key, lists.get(key), changes)
         if row is not None and row.paged and not paged:
             self._unpage(scope, lists)
         cause = _first_cause(passage)
         if paged:
             self._shelf_pages(scope, keys_of(scope, paged=True), cause)
-        else:
+        elif (scope, Key.TITLE) in self._lists:
             self._whole_page(scope, "what stands in it changed", cause)
 
     def _members_after(self, row: ScopeRow | None, passage: Passage) -> list[Video]:
@@ -171,18 +193,58 @@ class _Planner:
                 touched.append(after)
         return Changes(tuple(removed), tuple(inserted), tuple(touched))
 
+    def _touch(self, scope: Scope, key: Key, row: ListRow, touched: tuple[bytes, ...]) -> None:
+        """Plan the pages of a listing in which nothing moves, and some cards look different."""
+        if not touched:
+            return
+        self._touched[scope, key] = touched
+        if not self._rows_paged(scope):
+            videos = tuple(map(member, touched))
+            subject = OfAltered(partial(self._whole_again, scope, row), videos)
+            path, why = addresses.scope_page(scope), "what stands in it changed"
+            self._add(Page(path, "shelf.html", subject, why, videos[0]))
+            return
+        view = self._ledger.view(row.id, expected=len(touched))
+        shelves: dict[ShelfRow, list[int]] = {}
+        for one in touched:
+            shelves.setdefault(view.holder(one), []).append(member(one))
+        for shelf, ids in shelves.items():
+            videos = tuple(ids)
+            for order in orders_of(scope, key):
+                is_end = shelf.highest if order.descending else shelf.first == b""
+                path = addresses.shelf_page(scope, order, None if is_end else shelf.number)
+                whole = partial(self._shelf_again, scope, order, row, shelf.first)
+                subject = OfAltered(whole, videos)
+                self._add(Page(path, template_of(order), subject, "a shelf changed", videos[0]))
+
+    def _rows_paged(self, scope: Scope) -> bool:
+        row = self._row(scope)
+        return row is not None and row.paged
+
+    def _shelf_again(self, scope: Scope, order: Order, row: ListRow, first: bytes) -> OfShelf:
+        chain = Chain(self._ledger.view(row.id), _limits(scope), row.next_number)
+        return OfShelf(scope, order, chain.shelf_at(first))
+
+    def _whole_again(self, scope: Scope, row: ListRow) -> OfScope:
+        chain = Chain(self._ledger.view(row.id), _limits(scope), row.next_number)
+        return OfScope(scope, chain.end(highest=True))
+
     def _shelf_pages(self, scope: Scope, keys: Iterable[Key], cause: int | None) -> None:
         for key in keys:
-            planned = self._lists[scope, key]
-            changes = () if planned.fresh else planned.changes.inserted + planned.changes.touched
-            changed = set(map(member, changes))
+            planned = self._lists.get((scope, key))
+            if planned is None:
+                continue  # nothing moved in it
+            touched = set(members(planned.changes.touched))
+            changed = touched.union(members(planned.changes.inserted))
+            reason = "it is new" if planned.fresh else "a shelf changed"
             for shelf in planned.chain.dirty():
-                own = cause
-                if changed:
-                    own = next(filter(changed.__contains__, map(member, shelf.keys)), cause)
-                reason = "it is new" if planned.fresh else "a shelf changed"
+                ids = () if planned.fresh else changed.intersection(members(shelf.keys))
+                altered = None
+                if not planned.fresh and scope.kind not in _OF_SCOPES:
+                    altered = planned.chain.alteration(shelf.number, MOST_ALTERED)
+                own = next(iter(ids), cause)
                 for page in pages_of_shelf(scope, key, shelf, reason, own):
-                    self._add(page)
+                    self._add(altered_page(page, altered, touched.intersection(ids)))
             self._forward_moved(planned)
 
     def _whole_page(self, scope: Scope, reason: str, cause: int | None) -> None:
@@ -424,14 +486,17 @@ class _Planner:
 
     def _shows_change(self, window: "_Window") -> bool:
         planned = self._lists.get(window[:2])
-        if planned is None or not (planned.changes or planned.fresh):
+        changed = self._touched.get(window[:2], ())
+        if planned is not None:
+            changes = planned.changes
+            changed += changes.removed + changes.inserted + changes.touched
+        if planned is not None and planned.fresh:
+            return True
+        if not changed:
             return False
         keys = self._window(window)
         lowest = keys[-1] if len(keys) == window[2] else b""
-        changes = planned.changes
-        return planned.fresh or any(
-            k >= lowest for k in (*changes.removed, *changes.inserted, *changes.touched)
-        )
+        return any(key >= lowest for key in changed)
 
     def _feeds_tell(self) -> bool:
         told = [d for d in self._differences if self._looks[d.video.id].feed]
@@ -555,31 +620,6 @@ _HOME_WINDOWS: tuple[_Window, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Looks:
-    """What of a video looks different: on cards, on its watch page, beside others, in feeds."""
-
-    card: bool
-    watch: bool
-    beside: bool
-    feed: bool
-
-    @classmethod
-    def of(cls, site: Site, difference: Difference) -> "_Looks":
-        before, after = difference.before, difference.after
-        if before is None or after is None:
-            return cls(card=True, watch=True, beside=True, feed=True)
-        nobody = contexts.Neighbours()
-        moved = (folder_of(before.place), before.title, before.added_at) != (
-            folder_of(after.place), after.title, after.added_at)  # fmt: skip
-        return cls(
-            card=contexts.card(site, before) != contexts.card(site, after),
-            watch=contexts.watch(site, before, nobody) != contexts.watch(site, after, nobody),
-            beside=moved or contexts.mini(site, before) != contexts.mini(site, after),
-            feed=contexts.feed_entry(site, before) != contexts.feed_entry(site, after),
-        )
-
-
 def every_page(ledger: Ledger, site: Site, videos: Iterable[Video]) -> Iterator[Page]:
     """Yield all pages of the site as the ledger's shelves have them, whatever was rendered.
 
@@ -639,7 +679,7 @@ def _is_paged(scope: Scope, members: int, *, was: bool) -> bool:
 
 
 def _limits(scope: Scope) -> Limits:
-    return NAME_LIMITS if scope.kind in {ScopeKind.TAGS, ScopeKind.SUBFOLDERS} else VIDEO_LIMITS
+    return NAME_LIMITS if scope.kind in _OF_SCOPES else VIDEO_LIMITS
 
 
 def _counts(key: Key, listed: bytes) -> bool:

@@ -1,14 +1,18 @@
-"""Watching: refresh after refresh, whenever hints say that something may have changed.
+"""Watching: refresh after refresh, whenever something may have changed.
 
-A hint only tells where to look. What was missed is found by a scan from time to time, so that lost,
-doubled and reordered hints cost time and nothing else.
+Files of the library, events that others recorded, templates and settings are the same here: a hint
+that comes early, late, twice or not at all costs time and nothing else. What hints missed is found
+by looking from time to time.
 """
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from generator.adapters.bell import Bell
 from generator.adapters.settings import Settings
 from generator.adapters.watcher import USUAL_PACE, Watcher
 from generator.core.batching import Hints
@@ -17,73 +21,153 @@ from generator.core.intake import compile_intake
 from generator.core.model import Place
 from generator.core.receipt import Receipt
 from generator.engine import Engine
+from generator.events import Events
 from generator.observing import Observation, Where, Workers
 from generator.packing import pack_some
 
 log = logging.getLogger(__name__)
 
-_IDLE_S = 1.0  # how long nothing happens before compressed copies are made
+_IDLE_S = 1.0  # how long nothing happens before compressed copies are made, and the log looked at
 _AT_ONCE = 20  # copies, so that a change never waits long for them
 _RETRY_S = 30.0  # after a refresh that failed
-_BURST_S = 0.3  # changes that follow each other sooner are one batch
+_BURST_S = 0.3  # changes of files that follow each other sooner are one batch
+_EDIT_S = 0.05  # an editor writes a file in more than one step
+
+Failure = GuardError | TemplateError | OSError
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A refresh to come: whether to look at the library, and where (None: everywhere)."""
+
+    look: bool = False
+    where: Where | None = None
+    full: bool = False
 
 
 @dataclass(slots=True)
 class Watch:
-    """Refreshes until stopped. A refresh that fails is told, and tried again at the next hint."""
+    """Refreshes until stopped. One that fails is told, and tried again at the next hint.
+
+    `config` is the settings file: when it changes, `receipts` ends and `outdated` is true.
+    """
 
     engine: Engine
     settings: Settings
     workers: Workers
     accept_loss: bool = False
+    config: Path | None = None
+    on_failure: Callable[[Failure], None] = lambda _: None
+    outdated: bool = False
     _stopped: bool = False
+    _edited: bool = False  # a template, maybe
+    _is_failing: bool = False
     _watcher: Watcher | None = None
+    _events: Events = field(init=False)
     _scanned: float = 0.0
     _again: set[Place] = field(default_factory=set)
     _devices: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._events = Events(self.engine, self.settings)
 
     def receipts(self) -> Iterator[Receipt]:
         """Yield a receipt of the first refresh, and of each one that did something."""
         settings, self._scanned = self.settings, time.monotonic()
         pace = replace(USUAL_PACE, quiet_s=_BURST_S, poll_s=settings.poll_every_s)
-        with Watcher(settings.roots, compile_intake(settings.ignore), pace) as self._watcher:
+        with (
+            Watcher(settings.roots, compile_intake(settings.ignore), pace) as self._watcher,
+            closing(Bell()) as bell,
+        ):
+            self._listen(bell)
             for name, mode in self._watcher.modes.items():
                 log.info("watching %s by %s", settings.roots[name], mode.reason or mode.means)
-            yield self._refresh(None)
-            while not self._stopped:
-                where, ask = self._next()
-                receipt = self._try(where) if ask else None
-                if receipt is not None and _did_something(receipt):
+            yield self._refresh(_Task(look=True))
+            while not self._stopped and not self.outdated:
+                task = self._next()
+                receipt = self._try(task) if task is not None else None
+                if receipt is not None and (_did_something(receipt) or self._is_failing):
+                    self._is_failing = bool(receipt.failed)
                     yield receipt
 
     def stop(self) -> None:
         """End `receipts` soon; may be called from another thread."""
         self._stopped = True
+        self._wake()
+
+    def _wake(self) -> None:
         if self._watcher is not None:
             self._watcher.wake()
 
-    def _next(self) -> tuple[Where | None, bool]:
-        """Wait; return where to look (None: everywhere), and whether to look at all."""
+    def _listen(self, bell: Bell) -> None:
+        bell.on_writing(self.settings.state / "catalogue.db", self._ring)
+        for folder in self.engine.template_folders:
+            bell.on_change_below(folder, self._edit)
+        if self.config is not None:
+            bell.on_change(self.config, self._outdate)
+
+    def _ring(self) -> None:
+        self._events.ring()
+        self._wake()
+
+    def _edit(self) -> None:
+        self._edited = True
+        self._wake()
+
+    def _outdate(self) -> None:
+        self.outdated = True
+        self._wake()
+
+    # -- what is next
+
+    def _next(self) -> _Task | None:
+        """Wait, and return the refresh that is due; None where none is."""
         left_s = self._scanned + self.settings.scan_every_s - time.monotonic()
         hints = self._hints(min(left_s, self.settings.quiet_s) if self._again else left_s)
-        if self._stopped:
-            return None, False
-        if hints.everything or left_s <= 0:
+        if self._stopped or self.outdated:
+            return None
+        asked, full = self._events.ask_for_a_look()
+        if (
+            hints.everything
+            or asked
+            or time.monotonic() >= self._scanned + (self.settings.scan_every_s)
+        ):
             self._scanned = time.monotonic()
-            return None, True
+            return _Task(look=True, full=full)
         where = self._where(hints)
-        return where, bool(where.folders or where.trees)
+        if where.folders or where.trees:
+            return _Task(look=True, where=where)
+        if self._take_edit():
+            return _Task()
+        if self._events.ready():
+            self._events.gather()
+            return _Task()
+        return None
 
     def _hints(self, wait_s: float) -> Hints:
-        """Wait for hints; meanwhile make compressed copies, and bring pages to the disk."""
+        """Wait for something to do; meanwhile make compressed copies, and sync the disk."""
         assert self._watcher is not None
         end_s = time.monotonic() + max(wait_s, 0.0)
-        hints = self._watcher.next_hints(min(max(wait_s, 0.0), _IDLE_S))
-        while not hints and not self._stopped and self._pack():
-            hints = self._watcher.next_hints(0)
-        if hints or self._stopped:
-            return hints
-        return self._watcher.next_hints(max(end_s - time.monotonic(), 0.0))
+        while True:
+            idle_s = self._events.wait_s(_IDLE_S)
+            left_s = min(end_s - time.monotonic(), idle_s)
+            hints = self._watcher.next_hints(max(left_s, 0.0))
+            is_idle = idle_s == _IDLE_S
+            while is_idle and not hints and not self._is_called() and self._pack():
+                hints = self._watcher.next_hints(0)
+            if hints or self._is_called() or time.monotonic() >= end_s:
+                return hints
+
+    def _is_called(self) -> bool:
+        return self._stopped or self.outdated or self._edited or self._events.ready()
+
+    def _take_edit(self) -> bool:
+        """Tell whether a template may have changed, once it is written."""
+        edited = self._edited
+        while self._edited and not self._stopped:
+            self._edited = False
+            time.sleep(_EDIT_S)
+        return edited
 
     def _pack(self) -> bool:
         """Do a little of what can wait; tell whether there may be more of it."""
@@ -98,19 +182,27 @@ class Watch:
         folders, self._again = frozenset(hints.folders | self._again), set()
         return Where(folders, hints.trees)
 
-    def _try(self, where: Where | None) -> Receipt | None:
+    # -- refreshing
+
+    def _try(self, task: _Task) -> Receipt | None:
         try:
-            return self._refresh(where)
+            return self._refresh(task)
         except (GuardError, TemplateError, OSError) as error:
             log.warning("%s %s", error, getattr(error, "hint", ""))
             # what the hints were about is looked at again before long
             self._scanned = time.monotonic() - self.settings.scan_every_s + _RETRY_S
+            self._events.rest(_RETRY_S)
+            self._is_failing = True
+            self.on_failure(error)
             return None
 
-    def _refresh(self, where: Where | None) -> Receipt:
-        look = Observation(self.settings, self.workers, time.time, where)
+    def _refresh(self, task: _Task) -> Receipt:
+        now = int(time.time())
+        if not task.look:
+            return self.engine.refresh(now)
+        look = Observation(self.settings, self.workers, time.time, task.where)
         look.accept_loss, look.devices = self.accept_loss, self._devices
-        receipt = self.engine.refresh(int(time.time()), look)
+        receipt = self.engine.refresh(now, look, full=task.full)
         self._again |= look.unsettled
         self._devices = look.devices
         return receipt
@@ -118,5 +210,10 @@ class Watch:
 
 def _did_something(receipt: Receipt) -> bool:
     return bool(
-        receipt.written or receipt.removed or receipt.missing or receipt.refused or receipt.events
+        receipt.written
+        or receipt.removed
+        or receipt.missing
+        or receipt.refused
+        or receipt.events
+        or receipt.failed
     )

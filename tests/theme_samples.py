@@ -63,12 +63,13 @@ def card(number: int, title: str, *, picture: bool = True, rich: bool = True) ->
         "duration": f"{1 + number % 12}:{number * 17 % 60:02d}:05" if rich else None,
         "date": f"2024-{1 + number % 12:02d}-{1 + number % 28:02d}",
         "stars": str(1 + number % 5) if rich else None,
+        "mean": "3.9" if rich else None,
         "views": "1.2K" if rich else None,
         "favorite": rich and number % 3 == 0,
         "sort": {
             "added": str(1_714_521_600 + number),
             "title": title,
-            "rating": str(1 + number % 5) if rich else "0",
+            "rating": str(391 + number % 5) if rich else "0",
             "views": "1200" if rich else "0",
             "duration": "3723" if rich else "0",
             "size": str(123_456_789 + number),
@@ -110,6 +111,7 @@ def watch(number: int, title: str, *, neighbours: Markup | None, rich: bool = Tr
         "colour": "r3 ga b0",
         "stars": "3" if rich else None,
         "star_marks": (rich, rich, rich, False, False),
+        "score": "3.9 from 12 votes" if rich else None,
         "views": "1.2K" if rich else None,
         "favorite": rich,
         "facts": (
@@ -135,8 +137,8 @@ def watch(number: int, title: str, *, neighbours: Markup | None, rich: bool = Tr
     }
 
 
-def site() -> Context:
-    """Return what every template is given."""
+def site(*, api: bool = True) -> Context:
+    """Return what every template is given; without an `api` pages ask nobody anything."""
     return {
         "site": {
             "title": "The Millers' videos",
@@ -144,10 +146,13 @@ def site() -> Context:
             "language": "en",
             "base": "",
             "url": SITE_URL,
+            "api": "/api" if api else None,
         },
         "assets": {
             "style": "/assets/style.1a2b3c4d.css",
             "site": "/assets/site.1a2b3c4d.js",
+            "live": "/assets/live.1a2b3c4d.js",
+            "login": "/assets/login.1a2b3c4d.js",
             "icon": "/assets/icon.1a2b3c4d.svg",
         },
         "nav": tuple(
@@ -255,8 +260,13 @@ def _pages(html: dict[str, Markup]) -> dict[str, list[Context]]:
                 for number, title in enumerate((*TITLES[:2], *NASTY), 1)
             ),
             watch(99, NASTY[1], neighbours=None, rich=False),
+            {**watch(98, "Nobody is asked", neighbours=None), **site(api=False)},
         ],
         "404.html": [frame("Not found", "/404.html", indexed=False)],
+        "login.html": [
+            frame("Sign in", "/login.html", indexed=False),
+            {**frame("Sign in", "/login.html", indexed=False), **site(api=False)},
+        ],
         "forward.html": [
             {**frame("Moved on", "/all-7.html", indexed=False), "target": "/all.html"},
         ],

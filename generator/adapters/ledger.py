@@ -9,7 +9,7 @@ import json
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from generator.core.scopes import Scope, ScopeKind
 from generator.core.shelves import ShelfRow
 
 _AT_ONCE = 500  # parameters in one IN (…)
+_KEYS = {key.value: key for key in Key}
 _ALL_AT_ONCE = 64  # from so many look-ups on, reading every shelf's bound is cheaper
 migrations = Migrations("ledger")
 
@@ -33,6 +34,16 @@ def first_tables(db: sqlite_utils.Database) -> None:
     """Create the tables of version 0.1."""
     for statement in _TABLES:
         db.execute(statement)
+
+
+@migrations()
+def version_2(db: sqlite_utils.Database) -> None:
+    """Note pages that fail; begin anew: ratings are sorted, and digests made, in another way."""
+    db.execute(
+        "CREATE TABLE failed (path TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT, WITHOUT ROWID"
+    )
+    for table in ("fact", "scope", "list", "shelf", "forward", "shown", "page", "packed"):
+        db.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
 
 
 _TABLES = (
@@ -178,6 +189,12 @@ class Ledger:
         """Keep a fact."""
         self._cursor.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
+    def forget(self, prefix: str) -> None:
+        """Let facts go whose names begin so."""
+        self._cursor.execute(
+            "DELETE FROM fact WHERE name >= ? AND name < ?", (prefix, prefix + "\U0010ffff")
+        )
+
     # -- scopes and lists
 
     def scope(self, scope: Scope) -> ScopeRow | None:
@@ -224,7 +241,7 @@ class Ledger:
         rows = self._cursor.execute(
             "SELECT key, id, next_number FROM list WHERE scope = ?", (scope,)
         )
-        return {Key(key): ListRow(number, following) for key, number, following in rows}
+        return {_KEYS[key]: ListRow(number, following) for key, number, following in rows}
 
     def next_list_id(self) -> int:
         """Return an id that no list has had as long as the ledger lives."""
@@ -327,6 +344,11 @@ class Ledger:
         )
         return [PageRow(*row) for row in rows]
 
+    def pages_of_refresh(self, number: int) -> list[OutPath]:
+        """Return the pages that a refresh was the last to write."""
+        rows = self._connection.execute("SELECT path FROM page WHERE refresh = ?", (number,))
+        return [row[0] for row in rows]
+
     def page_count(self) -> tuple[int, int]:
         """Return how many pages there are and how many bytes they hold."""
         row = self._one("SELECT count(*), coalesce(sum(size), 0) FROM page", ())
@@ -354,6 +376,19 @@ class Ledger:
             (prefix, prefix + "\x7f"),
         )
         return [row[0] for row in rows]
+
+    def failed(self) -> dict[OutPath, str]:
+        """Return the pages that are not what they should be, and why."""
+        return dict(self._connection.execute("SELECT path, reason FROM failed"))
+
+    def put_failed(self, failed: Mapping[OutPath, str]) -> None:
+        """Note pages that could not be rendered or written."""
+        self._cursor.executemany("INSERT OR REPLACE INTO failed VALUES (?, ?)", failed.items())
+
+    def drop_failed(self, paths: Iterable[OutPath]) -> None:
+        """Note that pages are what they should be, or gone."""
+        if self._one("SELECT 1 FROM failed LIMIT 1", ()):
+            self._cursor.executemany("DELETE FROM failed WHERE path = ?", [(p,) for p in paths])
 
     # -- forwards
 
@@ -401,6 +436,14 @@ class Ledger:
         else:
             row = self._one("SELECT * FROM refresh WHERE id = ?", (number,))
         return (row[0], row[1], row[2], row[3], row[4]) if row else None
+
+    def refresh_of(self, event: int) -> tuple[int, int] | None:
+        """Return (number, instant) of the refresh that showed an event, if it is remembered."""
+        row = self._one(
+            "SELECT id, at FROM refresh WHERE since < ? AND cursor >= ? ORDER BY id LIMIT 1",
+            (event, event),
+        )
+        return (row[0], row[1]) if row else None
 
     # -- compressed copies
 
@@ -474,6 +517,18 @@ class ListView:
         above = _shelf_row(up[0], highest=len(up) == 1) if up else None
         return below, here, above
 
+    def holder(self, key: bytes) -> ShelfRow:
+        """Return the shelf that holds `key`, of a listing that has one."""
+        if self._rows is not None:
+            return self._rows[bisect_right(self._firsts, key) - 1]
+        first, number, size, highest = self._cursor.execute(
+            "SELECT first, number, size, NOT EXISTS"
+            " (SELECT 1 FROM shelf WHERE list = ?1 AND first > ?2)"
+            " FROM shelf WHERE list = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1",
+            (self._number, key),
+        ).fetchone()
+        return ShelfRow(first, number, size, highest=bool(highest))
+
     def keys(self, row: ShelfRow) -> list[bytes]:
         """Return the keys on a shelf, ascending."""
         found = self._cursor.execute(
@@ -500,6 +555,10 @@ def _packed(keys: Sequence[bytes]) -> bytes:
 
 
 def _unpacked(packed: bytes) -> list[bytes]:
+    step = 2 + (packed[0] << 8 | packed[1]) if packed else 1
+    count, rest = divmod(len(packed), step)
+    if not rest and packed[::step] + packed[1::step] == packed[:1] * count + packed[1:2] * count:
+        return [packed[at : at + step - 2] for at in range(2, len(packed), step)]  # all as long
     keys, at = [], 0
     while at < len(packed):
         start = at + 2
@@ -525,7 +584,8 @@ def _facts(video: Video) -> str:
             video.recorded_at, video.size_bytes,
             (probe.container, probe.duration_s, probe.width_px, probe.height_px, probe.fps,
              probe.video_codec, probe.audio_codec),
-            poster, video.stars, video.views, video.favorite, video.tags,
+            poster, video.stars, video.views, video.favorite, video.tags, video.votes,
+            video.score_tenths,
         ),
         separators=(",", ":"),
     )  # fmt: skip
@@ -534,14 +594,14 @@ def _facts(video: Video) -> str:
 def _video(number: int, facts: str) -> Video:
     (
         slug, root, path, title, added_at, recorded_at, size_bytes, probe, poster, stars, views,
-        favorite, tags,
+        favorite, tags, votes, score_tenths,
     ) = json.loads(facts)  # fmt: skip
     if poster is not None:
         digest, widths, width, height, colour = poster
         poster = Poster(digest, tuple(widths), width, height, colour)
     return Video(
         VideoId(number), slug, Place(root, path), title, added_at, recorded_at, size_bytes,
-        Probe(*probe), poster, stars, views, favorite, tuple(tags),
+        Probe(*probe), poster, stars, views, favorite, tuple(tags), votes, score_tenths,
     )  # fmt: skip
 
 
@@ -555,3 +615,20 @@ def _sql_name(name: str) -> str | bytes:
 
 def _name(name: str | bytes) -> str:
     return name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
+
+
+def receipt_since(file: Path, event: int) -> str | None:
+    """Return the receipt of the first refresh that showed an event, None while none did.
+
+    It only reads, and needs no ledger to be there.
+    """
+    if not file.is_file():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
+            row = ledger.execute(
+                "SELECT receipt FROM refresh WHERE cursor >= ? ORDER BY id LIMIT 1", (event,)
+            ).fetchone()
+    except sqlite3.DatabaseError:  # it is being begun, or begun anew
+        return None
+    return str(row[0]) if row else None

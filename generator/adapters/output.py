@@ -8,19 +8,22 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+from xxhash import xxh3_128_digest
+
 from generator.core.errors import SettingsError
 from generator.core.model import OutPath
 
 _PACKED = (".gz", ".br")
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _SCRATCH = ".tmp-"
+_AT_ONCE = 1 << 16  # bytes; more than nearly every page has
 _SYNCFS = getattr(ctypes.CDLL(None), "syncfs", None)  # Linux; elsewhere all is synced
 _MARK = ".reelshelf"  # whose output this is
 
 
 def digest_of(content: bytes) -> bytes:
-    """Return 16 bytes that stand for a page's content."""
-    return sha256(content).digest()[:16]
+    """Return 16 bytes that stand for a page's content: quick, and no proof against forgers."""
+    return xxh3_128_digest(content)
 
 
 class Output:
@@ -127,10 +130,19 @@ class Output:
     def read(self, path: OutPath) -> bytes | None:
         """Return what is at `path`, None for nothing."""
         try:
-            with open(f"{self._root}/{path}", "rb") as file:
-                return file.read()
+            descriptor = os.open(f"{self._root}/{path}", os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        try:
+            content = os.read(descriptor, _AT_ONCE)
+            if len(content) < _AT_ONCE:
+                return content
+            parts = [content]
+            while content := os.read(descriptor, _AT_ONCE):
+                parts.append(content)
+            return b"".join(parts)
+        finally:
+            os.close(descriptor)
 
     @staticmethod
     def digest_name(contents: Iterable[bytes]) -> str:

@@ -9,9 +9,11 @@ every time. Both ways give the same bytes.
 Source: docs/adr/0004-templates.md.
 """
 
+import json
 import os
 import re
-from collections.abc import Hashable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,13 +22,15 @@ import jinja2
 from jinja2 import meta, nodes
 from markupsafe import escape
 
+from generator import __version__
 from generator.core.contexts import Context, Html, Shared
 from generator.core.errors import TemplateError
 from generator.core.model import OutPath
 
 _MARK = re.compile("\x02sLoT([0-9]+)\x03")
-_MARK_BYTES = re.compile(b"[\x02\x03]")
+_MARK_ENDS = re.compile("[\x02\x03]")
 _HARMLESS_FILTERS = {"e", "escape", "length", "count", "first", "last"}
+_ENDINGS = (".html", ".xml", ".txt")
 _MOST_SHAPES = 5000
 _HARMLESS_TESTS = {"none", "defined", "undefined", "true", "false", "boolean"}
 _UNSEEN_BY_SLOTS = (
@@ -48,7 +52,13 @@ class Renderer:
         TemplateError: a template cannot be read or parsed.
     """
 
-    def __init__(self, shipped: Path, own: Path | None, frame: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        shipped: Path,
+        own: Path | None,
+        frame: Mapping[str, object],
+        recall: Callable[[str], str] = lambda _: "",
+    ) -> None:
         folders = [folder for folder in (own, shipped) if folder is not None]
         self._folders = folders
         self._environment = jinja2.Environment(
@@ -66,8 +76,11 @@ class Renderer:
         self._frame_digest = repr((sorted(frame.items()), sorted(links.items()))).encode()
         self._signature = _signature(folders)
         self._inputs: dict[str, str] = {}
+        self._recall = recall
+        self.learned: dict[str, str] = {}  # skeletons made here, for `recall` another time
         self._templates: dict[str, jinja2.Template] = {}
         self._compiles: dict[str, bool] = {}
+        self.plain: set[str] = set()  # templates that were rendered by Jinja, not filled
         self._skeletons: dict[tuple[Hashable, ...], Skeleton | None] = {}
 
     def render(self, name: str, context: Context) -> bytes:
@@ -86,8 +99,9 @@ class Renderer:
         except KeyError:
             if len(self._skeletons) >= _MOST_SHAPES:
                 self._skeletons.clear()
-            skeleton = self._skeletons[key] = self._skeleton(name, context)
+            skeleton = self._skeletons[key] = self._remembered(name, key, context)
         if skeleton is None:
+            self.plain.add(name)
             return self._render(name, context).encode()
         pieces, slots = skeleton
         values = _escaped(texts)
@@ -112,6 +126,16 @@ class Renderer:
         known = self._inputs[name] = digest.hexdigest()[:32]
         return known
 
+    @property
+    def signature(self) -> str:
+        """Return what is another text when a file of the templates, or we, may have changed."""
+        told = (sorted(self._signature), self._frame_digest, jinja2.__version__, __version__)
+        return sha256(repr(told).encode()).hexdigest()[:32]
+
+    def adopt(self, inputs: Mapping[str, str]) -> None:
+        """Take the digests of `inputs` from one with the same signature."""
+        self._inputs.update(inputs)
+
     def is_outdated(self) -> bool:
         """Tell whether a file of the templates changed since this was made."""
         return _signature(self._folders) != self._signature
@@ -125,7 +149,7 @@ class Renderer:
     def _render(self, name: str, context: Mapping[str, Any]) -> str:
         try:
             return self._template(name).render(_plain(context))
-        except jinja2.TemplateError as error:
+        except Exception as error:  # a template is a program of its author
             raise _wrong(name, error) from error
 
     def _template(self, name: str) -> jinja2.Template:
@@ -176,13 +200,27 @@ class Renderer:
         except Exception:  # noqa: BLE001 (whatever it is, the plain way shows it, or works)
             return None
         pieces = _MARK.split(text)
-        literals = tuple(piece.encode() for piece in pieces[::2])
-        if any(_MARK_BYTES.search(literal) for literal in literals):
+        if any(_MARK_ENDS.search(literal) for literal in pieces[::2]):
             return None  # something took a mark apart
-        slots = [int(slot) for slot in pieces[1::2]]
-        spread: list[bytes] = [b""] * (2 * len(literals) - 1)
-        spread[::2] = literals
-        return spread, slots
+        return _spread(pieces[::2], [int(slot) for slot in pieces[1::2]])
+
+    def _remembered(
+        self, name: str, key: tuple[Hashable, ...], context: Context
+    ) -> Skeleton | None:
+        """Return a skeleton, from memory if it is there: to parse and compile takes longer."""
+        told = f"{self.inputs(name)} {key!r}"
+        place = sha256(told.encode()).hexdigest()[:32]
+        known = self._recall(place)
+        if known:
+            pieces, slots = json.loads(known)
+            return _spread(pieces, slots) if slots is not None else None
+        skeleton = self._skeleton(name, context)
+        self.learned[place] = json.dumps(
+            ([], None)
+            if skeleton is None
+            else ([piece.decode() for piece in skeleton[0][::2]], skeleton[1])
+        )
+        return skeleton
 
     def _compilable(self, name: str) -> bool:
         known = self._compiles.get(name)
@@ -190,6 +228,12 @@ class Renderer:
             known = all(_only_prints(self._parsed(part)) for part in self._closure(name))
             self._compiles[name] = known
         return known
+
+
+def _spread(literals: Sequence[str], slots: list[int]) -> Skeleton:
+    spread: list[bytes] = [b""] * (2 * len(literals) - 1)
+    spread[::2] = [literal.encode() for literal in literals]
+    return spread, slots
 
 
 def _only_prints(tree: nodes.Template) -> bool:
@@ -330,19 +374,32 @@ def _assets(folders: list[Path]) -> dict[str, tuple[OutPath, bytes]]:
     return found
 
 
-def _signature(folders: list[Path]) -> frozenset[tuple[str, int, int]]:
+def _signature(folders: list[Path]) -> frozenset[tuple[str, int, int, int]]:
     found = set()
     for folder in (each for root in folders for each in (root, root / "assets") if each.is_dir()):
         with os.scandir(folder) as entries:
             for entry in entries:
                 stat = entry.stat()
-                found.add((entry.path, stat.st_mtime_ns, stat.st_size))
+                found.add((entry.path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size))
     return frozenset(found)
 
 
-def _wrong(name: str, error: jinja2.TemplateError) -> TemplateError:
-    line = f", line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError) else ""
+def _wrong(name: str, error: Exception) -> TemplateError:
+    """Return what to tell of an error, with the place in the template where it happened."""
+    part, line = _place(error)
+    where = f" ({part})" if part and part != name else ""
+    at = f", line {line}" if line else ""
+    message = getattr(error, "message", None) or str(error) or type(error).__name__
     return TemplateError(
-        f"cannot render the template {name}{line}: {error.message or type(error).__name__}",
+        f"cannot render the template {name}{where}{at}: {message}",
         hint="docs/reference/templates.md lists what a template may use; the old pages are kept",
     )
+
+
+def _place(error: Exception) -> tuple[str | None, int | None]:
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return error.name, error.lineno
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename.endswith(_ENDINGS):  # Jinja puts templates into its tracebacks
+            return Path(frame.filename).name, frame.lineno
+    return None, None

@@ -98,6 +98,26 @@ class Settings(BaseSettings):
         Literal["background", "off"],
         Field(description="whether .gz and .br copies are made, after the pages"),
     ] = "background"
+    api: Annotated[bool, Field(description="whether pages call the API")] = True
+    visitors_may: Annotated[
+        tuple[Literal["view", "rate", "favorite"], ...], NoDecode, BeforeValidator(_listed),
+        Field(description="what the API takes from who is not the owner: view, rate, favorite"),
+    ] = ("view",)  # fmt: skip
+    visitor_writes_per_minute: Annotated[
+        int, Field(ge=1, description="how many writes the API takes from one visitor")
+    ] = 120
+    durable: Annotated[
+        bool, Field(description="the API answers when the disk has it, not the system alone")
+    ] = True
+    views_wait_s: Annotated[
+        float, Field(ge=0, description="how long views alone wait before pages are rewritten")
+    ] = 5.0
+    batch_ms: Annotated[
+        float, Field(ge=0, description="events that come so close together are one refresh")
+    ] = 3.0
+    batch_limit_ms: Annotated[
+        float, Field(ge=0, description="but none waits for others longer than this")
+    ] = 100.0
 
     @field_validator("site_url")
     @classmethod

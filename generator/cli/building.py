@@ -1,5 +1,6 @@
 """`init`, `build` and `watch`: bring the site up to date, once or as long as it is wanted."""
 
+import logging
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,8 @@ from generator.core.receipt import Receipt
 from generator.engine import Engine
 from generator.observing import Guesses, Observation
 from generator.packing import pack_all
+
+log = logging.getLogger(__name__)
 
 
 @app.command()
@@ -157,11 +160,24 @@ def watch(
     """Build, then build again whenever the library changes. Stop it with Ctrl-C."""
     settings = settings_of(config, library, out_folder)
     start_log(verbose=verbose, as_json=as_json)
-    with (
-        Engine(settings, shipped("templates")) as engine,
-        watching_on(engine, settings) as watching,
-    ):
-        watching.accept_loss = accept_loss
-        with suppress(KeyboardInterrupt):  # how it is meant to be stopped
-            for receipt in watching.receipts():
-                tell_line(receipt, as_json=as_json)
+    with suppress(KeyboardInterrupt):  # how it is meant to be stopped
+        while True:  # until the settings change; then with those
+            with (
+                Engine(settings, shipped("templates")) as engine,
+                watching_on(engine, settings) as watching,
+            ):
+                watching.accept_loss, watching.config = accept_loss, config or Path(FILE).absolute()
+                for receipt in watching.receipts():
+                    tell_line(receipt, as_json=as_json)
+            settings = _read_anew(settings, config, library, out_folder)
+
+
+def _read_anew(
+    former: Settings, config: Path | None, library: list[Path] | None, out_folder: Path | None
+) -> Settings:
+    """Return the settings as they are now; the former ones while there is a mistake in them."""
+    try:
+        return settings_of(config, library, out_folder)
+    except SettingsError as error:
+        log.warning("%s\n  the former settings stay in force; %s", error, error.hint)
+        return former

@@ -1,12 +1,14 @@
 """`dev` and `nginx`: how the site is served."""
 
 import json
-from collections.abc import Callable
+import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from generator.adapters.settings import FILE
 from generator.cli.shared import (
     Config,
     Json,
@@ -18,13 +20,13 @@ from generator.cli.shared import (
     shipped,
     show,
     start_log,
-    tell_line,
-    watching_on,
 )
-from generator.core.errors import ReelshelfError, SettingsError
+from generator.core.errors import SettingsError
 from generator.core.nginx import config as nginx_config
-from generator.devserver import DevServer
-from generator.engine import Engine
+from generator.devserver import DevServer, network_address, own_names
+
+_HERE = "127.0.0.1"
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 (asked for by --phone)
 
 
 @app.command()
@@ -33,60 +35,50 @@ def dev(
     out_folder: Out = None,
     config: Config = None,
     port: Annotated[int, typer.Option(help="The port to serve at.")] = 8000,
-    host: Annotated[str, typer.Option(help="The address to serve at.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address to serve at.")] = _HERE,
+    phone: Annotated[
+        bool, typer.Option("--phone", help="Serve to other devices in the network, too.")
+    ] = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Serve the site, rebuild it on every change, and reload open pages. Stop it with Ctrl-C."""
-    settings = settings_of(config, library, out_folder)
-    start_log(verbose=verbose, as_json=as_json)
-    from threading import Thread  # noqa: PLC0415 (only here is there a second thread)
+    if phone and host != _HERE:
+        raise SettingsError(
+            f"cannot serve at {host} alone and to a phone", hint="leave out --host, or --phone"
+        )
+    from generator.cli.developing import Developing  # noqa: PLC0415 (the API takes a while)
 
+    developing = Developing(
+        lambda: settings_of(config, library, out_folder), config or Path(FILE), as_json=as_json
+    )
+    start_log(verbose=verbose, as_json=as_json)
     server = DevServer(
-        settings.out,
-        settings.roots,
-        base=settings.site.base,
-        host=host,
+        developing.site,
+        host=_EVERYWHERE if phone else host,
         port=port,
-        follow_links=settings.follow_links,
+        names=own_names() if phone else None,
     )
     server.start()
-
-    def build_on() -> None:
-        try:
-            with (
-                Engine(settings, shipped("templates")) as engine,
-                watching_on(engine, settings) as watching,
-            ):
-                stopping.append(watching.stop)
-                for number, receipt in enumerate(watching.receipts()):
-                    tell_line(receipt, as_json=as_json)
-                    if not number:
-                        show(
-                            as_json,
-                            {"address": server.address},
-                            f"serving {server.address}  (Ctrl-C stops)",
-                        )
-                    elif receipt.written or receipt.removed:
-                        server.reload()
-        except ReelshelfError as error:
-            failed.append(error)
-        finally:
-            server.stop()
-
-    stopping: list[Callable[[], None]] = []
-    failed: list[ReelshelfError] = []
-    builder = Thread(target=build_on, name="build")
-    builder.start()
+    developing.start(server, lambda: _announce(server, as_json=as_json, phone=phone))
     try:
         with suppress(KeyboardInterrupt):  # how it is meant to be stopped
             server.run()
     finally:
-        for stop in stopping:
-            stop()
-        builder.join()
-    if failed:
-        raise failed[0]
+        developing.stop()
+
+
+def _announce(server: DevServer, *, as_json: bool, phone: bool) -> None:
+    """Print where the site is."""
+    told = {"address": server.address}
+    text = f"serving {server.address}  (Ctrl-C stops)"
+    if phone:
+        found = network_address()
+        if found is not None:
+            told["network"] = server.address_at(found)
+        text += f"\nto a phone: {told.get('network', 'no network was found')}"
+    show(as_json, told, text)
+    sys.stdout.flush()  # whoever reads it through a pipe waits for this line
 
 
 @app.command()
@@ -99,6 +91,12 @@ def nginx(
     brotli: Annotated[
         bool, typer.Option("--brotli", help="Send .br copies (nginx needs its module).")
     ] = False,
+    api: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Where `reelshelf api` serves: a port, or unix:/its/socket."
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Print an nginx configuration that serves the site and its media."""
@@ -114,6 +112,7 @@ def nginx(
             base=settings.site.base,
             brotli=brotli,
             follow_links=settings.follow_links,
+            api=api,
         )
     except ValueError as error:
         hint = "rename the folder, or mend what was given"

@@ -212,13 +212,13 @@ def tell_line(receipt: Receipt, *, as_json: bool) -> None:
         for name, count in (
             ("found", receipt.found), ("changed", receipt.changed), ("moved", receipt.moved),
             ("missing", receipt.missing), ("returned", receipt.returned),
-            ("refused", receipt.refused),
+            ("refused", receipt.refused), ("event" + "s" * (receipt.events > 1), receipt.events),
         )
         if count
     )  # fmt: skip
     clock = time.strftime("%H:%M:%S", time.localtime(receipt.at))
     out.print(
-        f"{clock}  {changes or 'no video changed'}: {receipt.written} pages written,"
+        f"{clock}  {changes or 'nothing new'}: {receipt.written} pages written,"
         f" {receipt.unchanged} unchanged, {receipt.removed} removed in {receipt.total_s:.2f} s",
         markup=False,
     )

@@ -18,24 +18,28 @@ from generator.core.model import Place, VideoId
 @app.command()
 def why(
     subject: Annotated[
-        str, typer.Argument(help="A page's path or address, or a video's file or id.")
+        str,
+        typer.Argument(help="A page's path or address, a video's file or id, or an event's id."),
     ],
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Tell why a page was last written, or what became of a video."""
+    """Tell why a page was last written, or what became of a video or an event."""
     settings = load(config, {})
     with (
         Catalogue(settings.state / "catalogue.db") as catalogue,
         Ledger(settings.state / "ledger.db") as ledger,
     ):
-        told = _why_page(subject, settings, catalogue, ledger) or _why_video(
-            subject, settings, catalogue, ledger
+        told = (
+            _why_page(subject, settings, catalogue, ledger)
+            or _why_video(subject, settings, catalogue, ledger)
+            or _why_event(subject, catalogue, ledger)
         )
     if told is None:
         raise SettingsError(
-            f"neither a page nor a video: {subject}",
-            hint='a page is like "all/title.html", a video like "Norway/fjord.mp4" or its number',
+            f"neither a page nor a video nor an event: {subject}",
+            hint='a page is like "all/title.html", a video like "Norway/fjord.mp4" or its number,'
+            " an event like the id in the answer to a write",
         )
     lines = told.pop("lines")
     show(as_json, told, "\n".join(lines))
@@ -77,6 +81,34 @@ def _why_video(
     lines += [f"  event {e['seq']}  {e['at']}  {e['kind']} ({e['source']})" for e in events]
     lines += [f"  {page.path}  because {page.reason}" for page in pages]
     return {"video": video, "events": events, "pages": [_row(p) for p in pages], "lines": lines}
+
+
+def _why_event(subject: str, catalogue: Catalogue, ledger: Ledger) -> dict[str, Any] | None:
+    found = catalogue.event_by_id(subject)
+    if found is None:
+        return None
+    seq, event = found
+    lines = [f"event {seq}  {wording.rfc3339(event.at)}  {event.kind} ({event.source})"]
+    if event.video is not None:
+        lines.append(f"  about the video {event.video}: " + _names(catalogue, event.video))
+    refresh = ledger.refresh_of(seq)
+    pages: list[PageRow] = []
+    if refresh is None:
+        lines.append("  not on its pages yet: a builder shows it (`reelshelf watch`, or `build`)")
+    else:
+        lines.append(f"  shown {wording.rfc3339(refresh[1])} by refresh {refresh[0]}")
+        if event.video is not None:
+            pages = [p for p in ledger.pages_caused_by(event.video) if p.refresh == refresh[0]]
+        lines += [f"  {page.path}  because {page.reason}" for page in pages]
+    return {
+        "event": subject,
+        "seq": seq,
+        "kind": event.kind,
+        "video": event.video,
+        "refresh": refresh[0] if refresh else None,
+        "pages": [_row(page) for page in pages],
+        "lines": lines,
+    }
 
 
 def _find(subject: str, settings: Settings, catalogue: Catalogue) -> VideoId | None:

@@ -22,6 +22,7 @@ _POSTERS_A_FOLDER = 1000
 HOME = OutPath("index.html")
 BEST = OutPath("best.html")
 NOT_FOUND = OutPath("404.html")
+LOGIN = OutPath("login.html")
 ATOM = OutPath("atom.xml")
 RSS = OutPath("rss.xml")
 ROBOTS = OutPath("robots.txt")

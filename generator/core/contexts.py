@@ -82,18 +82,31 @@ def card(site: Site, video: Video) -> Context:
         "duration": wording.duration(video.probe.duration_s),
         "date": wording.date(video.added_at),
         "stars": str(video.stars) if video.stars else None,
+        "mean": _mean(video),
         "views": wording.rounded(video.views),
         "favorite": video.favorite,
         "sort": {
             "added": str(video.added_at),
             "title": video.title,
-            "rating": str(video.stars or 0),
+            "rating": str(_rating(video)),
             "views": str(wording.rounded_down(video.views)),
             "duration": str(round(video.probe.duration_s or 0)),
             "size": str(video.size_bytes),
             "recorded": str(video.recorded_at),
         },
     }
+
+
+def _mean(video: Video) -> str | None:
+    tenths = video.score_tenths
+    return f"{tenths / 10:.1f}" if video.votes and tenths is not None else None
+
+
+def _rating(video: Video) -> int:
+    """Return a number that sorts as `Key.RATING` does: tenths of a star, then the owner's stars."""
+    stars = video.stars or 0
+    tenths = video.score_tenths if video.votes else None
+    return (10 * stars if tenths is None else tenths) * 10 + stars
 
 
 def mini(site: Site, video: Video) -> Context:
@@ -219,6 +232,7 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
         "colour": colour_classes(video.poster.colour) if video.poster else "r0 g0 b0",
         "stars": str(video.stars) if video.stars else None,
         "star_marks": _STAR_MARKS[video.stars or 0],
+        "score": _score(video),
         "views": wording.rounded(video.views),
         "favorite": video.favorite,
         "facts": tuple([{"label": label, "value": value} for label, value in _facts(video)]),
@@ -248,6 +262,13 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
 _STAR_MARKS = tuple(
     tuple(number < stars for number in range(_MOST_STARS)) for stars in range(_MOST_STARS + 1)
 )
+
+
+def _score(video: Video) -> str | None:
+    """Return what visitors think, "3.9 from 12 votes", or None where none has voted."""
+    mean = _mean(video)
+    votes = "vote" if video.votes == 1 else "votes"
+    return mean and f"{mean} from {wording.rounded(video.votes)} {votes}"
 
 
 @lru_cache(maxsize=1 << 14)

@@ -34,6 +34,9 @@ class Kind(StrEnum):
     UNFAVORITED = "Unfavorited"
     TAGGED = "Tagged"
     UNTAGGED = "Untagged"
+    RETAGGED = "Retagged"
+    FOLDER_TAGGED = "FolderTagged"
+    REBUILD_ASKED = "RebuildAsked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,9 @@ class Poster:
 class Video:
     """One work as pages show it: what the catalogue knows of it, folded from the log.
 
-    `size_bytes` is of the file; `stars` is 1 to 5 or None; `tags` are sorted and lower-case.
+    `size_bytes` is of the file; `stars` (1 to 5 or None) are the owner's; `tags` are sorted and
+    lower-case. `views` are rounded down to what people read ("1.2K" is 1200), so that most views
+    change no page. `votes` are the visitors', `score_tenths` their mean as `Figures` has it.
     """
 
     id: VideoId
@@ -131,6 +136,26 @@ class Video:
     views: int = 0
     favorite: bool = False
     tags: tuple[str, ...] = ()
+    votes: int = 0
+    score_tenths: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What people made of a video, exactly; `version` is the number of its last event.
+
+    `stars` are the owner's. `score_tenths` is the mean of the visitors' votes, pulled towards the
+    library's, in tenths of a star: 10 to 50, None without votes.
+    """
+
+    id: VideoId
+    version: int
+    stars: int | None
+    votes: int
+    score_tenths: int | None
+    views: int
+    favorite: bool
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +189,40 @@ class Recorded:
     seq: int
     video: VideoId | None
     new: bool
+
+
+class Verdict(StrEnum):
+    """What became of an event that somebody wanted recorded."""
+
+    RECORDED = "recorded"
+    REPEATED = "recorded before"
+    UNKNOWN_VIDEO = "about a video that there is not"
+    ID_IN_USE = "its id is that of another event"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one event; `figures` are those after all events recorded with it.
+
+    `seq` and `at` are the event's own, of the first time it was told; 0 where it was refused.
+    """
+
+    id: str
+    verdict: Verdict
+    seq: int = 0
+    at: int = 0
+    figures: Figures | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What proves the owner, without the secret itself: only its SHA-256 is kept."""
+
+    id: str
+    name: str
+    digest: str
+    created_at: int
+    revoked_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

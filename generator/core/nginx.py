@@ -7,6 +7,7 @@ not at all. Nothing here looks at the disk.
 
 import re
 from collections.abc import Iterable, Mapping
+from zlib import crc32
 
 from generator.core.intake import VIDEO_SUFFIXES
 from generator.core.wording import MEDIA_TYPES
@@ -68,6 +69,7 @@ _SECTION = re.compile(r"^ *@EACH ([A-Z]+)@\n(.*?)^ *@END@\n", re.MULTILINE | re.
 _BLANK = re.compile(r"^(?P<indent> *)@(?P<line>[A-Z_]+)@$|@(?P<word>[A-Z_]+)@", re.MULTILINE)
 _BASE = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _LISTEN = re.compile(r"[A-Za-z0-9.:*/_=\[\]-]+( [A-Za-z0-9_=:-]+)*")
+_SERVER = re.compile(r"([A-Za-z0-9.-]+:|\[[0-9a-fA-F:.]+\]:)?[0-9]{1,5}")
 _SERVER_NAME = re.compile(r"[\w.*-]+( [\w.*-]+)*")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
 
@@ -101,6 +103,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
     base: str,
     brotli: bool = False,
     follow_links: bool = False,
+    api: str = "",
 ) -> str:
     """Return `template` with its blanks filled in.
 
@@ -113,6 +116,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         base: where the site lives on its host, "" or "/sub/folder".
         brotli: serve `.br` copies; nginx refuses to start where it has no module for them.
         follow_links: serve what symbolic links in the library lead to.
+        api: where `reelshelf api` serves: "8001", "host:8001" or "unix:/path"; "" for nowhere.
 
     Raises:
         ValueError: nginx has no way to write one of them; it says which and why.
@@ -138,6 +142,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         "ROOT": library,
         "BELOW": [common] if base else [],
         "DOLLAR": [common] if has_dollar else [],
+        "API": [common | _api(base, api)] if api else [],
     }
     return "".join(_pieces(template, common, sections))
 
@@ -179,6 +184,23 @@ def _root(base: str, name: str, path: str, *, follow_links: bool) -> dict[str, s
         "ROOT_LINKS": "off" if follow_links else f'on "from={place}/"',
         "SUFFIXES": "|".join(sorted(SERVED_SUFFIXES)),
         "MEDIA_TYPES": _types(MEDIA_TYPES),
+    }
+
+
+def _api(base: str, place: str) -> dict[str, str]:
+    if place.startswith("unix:"):
+        _check(place)
+        if not place.startswith("unix:/"):
+            raise ValueError(f"nginx needs the whole path of a socket, not {place!r}")
+        server = f'"{_quoted(place)}"'
+    else:
+        server = _matched(_SERVER, place, "the address of the API")
+        server = f"127.0.0.1:{server}" if server.isdigit() else server
+    # Several sites in one nginx have an upstream each, and names of upstreams are for all of them.
+    return {
+        "API_SERVER": server,
+        "API_NAME": f"reelshelf_api_{crc32(server.encode()):08x}",
+        "BASE_PATTERN": _quoted(re.escape(base)),
     }
 
 

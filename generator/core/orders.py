@@ -92,10 +92,16 @@ def _title_front(video: Video, tail: bytes) -> bytes:
     return collation(video.title) + b"\0" + newest_first.to_bytes(5, "big") + tail[5:]
 
 
+def _rating(video: Video) -> bytes:
+    """Return the visitors' mean, or without votes the owner's rating; among equals, the owner's."""
+    stars = video.stars or 0
+    return bytes((video.score_tenths or stars * 10, stars))
+
+
 _FRONTS: dict[Key, Callable[[Video, bytes], bytes]] = {
     Key.ADDED: lambda _, tail: tail,
     Key.TITLE: _title_front,
-    Key.RATING: lambda video, tail: bytes((video.stars or 0,)) + tail,
+    Key.RATING: lambda video, tail: _rating(video) + tail,
     Key.VIEWS: lambda video, tail: _count(video.views) + tail,
     Key.DURATION: lambda video, tail: _count(round((video.probe.duration_s or 0) * 1000)) + tail,
     Key.SIZE: lambda video, tail: _count(video.size_bytes) + tail,

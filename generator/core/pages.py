@@ -1,6 +1,7 @@
 """Pages: what each file of the site shows. A page is a value; painting it is another matter."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from generator.core import addresses
@@ -14,7 +15,9 @@ from generator.core.orders import (
     Order,
 )
 from generator.core.scopes import Scope, ScopeKind
-from generator.core.shelves import Shelf
+from generator.core.shelves import Alteration, Shelf
+
+MOST_ALTERED = 12  # cards on one page; from more on, painting it costs less
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,21 @@ class OfScope:
 
     scope: Scope
     shelf: Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class OfAltered:
+    """A shelf or a scope on which some cards differ, and nothing else does.
+
+    `touched` stay where they are and look different, those in `left` go, and each in `came` stands
+    right beside another now: (video, beside, whether it follows it). `whole` returns what it is a
+    page of, for when there is no page at hand to put the cards into.
+    """
+
+    whole: "Callable[[], OfShelf | OfScope]"
+    touched: tuple[int, ...] = ()
+    left: tuple[int, ...] = ()
+    came: tuple[tuple[int, int, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +111,16 @@ class OfNothing:
 
 
 Subject: TypeAlias = (
-    OfShelf | OfScope | OfVideo | OfSections | OfNewest | OfPart | OfCount | OfTarget | OfNothing
+    OfShelf
+    | OfScope
+    | OfAltered
+    | OfVideo
+    | OfSections
+    | OfNewest
+    | OfPart
+    | OfCount
+    | OfTarget
+    | OfNothing
 )
 
 
@@ -133,9 +160,12 @@ def shelf_page(scope: Scope, order: Order, shelf: Shelf, reason: str, cause: int
     """Return the page of a shelf in an order."""
     number = None if is_head(shelf, order) else shelf.number
     path = addresses.shelf_page(scope, order, number)
-    return Page(
-        path, _TEMPLATES.get(order, "shelf.html"), OfShelf(scope, order, shelf), reason, cause
-    )
+    return Page(path, template_of(order), OfShelf(scope, order, shelf), reason, cause)
+
+
+def template_of(order: Order) -> str:
+    """Return the template of the shelves in an order."""
+    return _TEMPLATES.get(order, "shelf.html")
 
 
 _TEMPLATES = {
@@ -178,6 +208,19 @@ def fixed_pages(reason: str) -> tuple[Page, ...]:
     """Return the pages that show nothing of the library."""
     return (
         Page(addresses.NOT_FOUND, "404.html", OfNothing(), reason),
+        Page(addresses.LOGIN, "login.html", OfNothing(), reason),
         Page(addresses.ROBOTS, "robots.txt", OfNothing(), reason),
         Page(addresses.SITEMAP_PAGES, "sitemap-pages.xml", OfNothing(), reason),
     )
+
+
+def altered_page(page: Page, found: Alteration | None, touched: set[int]) -> Page:
+    """Return a page of a shelf as one on which cards differ, if that is all that does."""
+    if found is None or len(touched) > MOST_ALTERED:
+        return page
+    subject = page.subject
+    assert isinstance(subject, OfShelf)
+    descending = subject.order.descending
+    came = tuple((video, near, above != descending) for video, near, above in found.came)
+    stay = touched.difference(video for video, _, _ in came)
+    return replace(page, subject=OfAltered(lambda: subject, tuple(stay), found.left, came))

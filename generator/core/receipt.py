@@ -31,10 +31,12 @@ class Receipt:
     written: int = 0
     unchanged: int = 0
     removed: int = 0
+    failed: int = 0
     bytes_written: int = 0
     peak_mb: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
 
     @property
     def total_s(self) -> float:
@@ -52,10 +54,15 @@ class Receipt:
 
     def told(self) -> Mapping[str, object]:
         """Return everything, ready for JSON."""
-        names = [name for name in self.__slots__ if name not in {"clock", "seconds", "reasons"}]
+        names = [
+            name
+            for name in self.__slots__
+            if name not in {"clock", "seconds", "reasons", "failures"}
+        ]
         return {
             **{name: getattr(self, name) for name in names},
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
             "total_s": round(self.total_s, 4),
             "reasons": dict(self.reasons),
+            "failures": dict(self.failures),
         }

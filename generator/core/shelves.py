@@ -86,6 +86,14 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
+class Alteration:
+    """Who left a shelf, and who came: each stands right above (or else below) another now."""
+
+    left: tuple[int, ...]
+    came: tuple[tuple[int, int, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """A page of a shelf whose address ended: `number` went into `into` (or became an end)."""
 
@@ -153,6 +161,25 @@ class Chain:
         for node in list(self._nodes.values()):
             if node.alive and self._looks_different(node):
                 yield self._shelf(node)
+
+    def alteration(self, number: int, most: int) -> "Alteration | None":
+        """Return how a known shelf differs if only its members do, by `most` at most; or None."""
+        node = self._nodes[number]
+        if node.row is None or not node.before or not node.keys:
+            return None
+        if node.knows_above and _name(node.above, highest=True, chain=self) != node.was_above:
+            return None
+        if node.knows_below and _name(node.below, highest=False, chain=self) != node.was_below:
+            return None
+        former, keys = set(node.before), node.keys
+        came = [at for at, key in enumerate(keys) if key not in former]
+        left = former.difference(keys)
+        if len(came) + len(left) > most or len(came) == len(keys):
+            return None
+        return Alteration(
+            tuple(map(member, left)),
+            tuple((member(keys[at]), member(keys[at - 1 if at else 1]), at > 0) for at in came),
+        )
 
     def shelf_at(self, key: bytes) -> Shelf:
         """Return the shelf that holds `key`, as it stands now."""

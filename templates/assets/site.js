@@ -14,6 +14,22 @@
     place.hidden = false;
   };
 
+  // What people do is live.js's to tell and to show: on a video's page, and wherever something of
+  // one's own waits or is fresher than a page that lay in a cache.
+  const root = document.documentElement;
+  const { api, live } = root.dataset;
+  if (api) {
+    root.dataset.may = recall("reelshelf" + api) ?? root.dataset.may;
+    let names = [];
+    const wake = () => {
+      try { names = Object.keys(localStorage); } catch {}
+      if (!one("[data-id]") && !names.some((name) => name.startsWith(`reelshelf${api}#`))) return;
+      import(live).then((module) => module.wake(), () => {}); // offline: as without script
+    };
+    wake();
+    addEventListener("pageshow", (event) => { if (event.persisted) wake(); });
+  }
+
   for (const link of document.querySelectorAll(".top nav a")) {
     if (link.pathname === location.pathname) link.ariaCurrent = "page";
   }
@@ -24,11 +40,11 @@
   const sorter = one(".sort");
   const list = one(".cards");
   if (sorter && list.children[1]) {
-    const cards = [...list.children].map((card) => {
+    const figures = (card) => {
       const [id, added, rating, views, duration, size, recorded] = card.dataset.k.split(" ");
       const title = one("b", card).textContent;
       return { card, title, id, added, rating, views, duration, size, recorded };
-    });
+    };
     const titles = new Intl.Collator([], { numeric: true, sensitivity: "base" });
     const select = document.createElement("select");
     const orders = {
@@ -47,7 +63,7 @@
       const order = select.value ||= "newest";
       const key = order.endsWith("est") ? "added" : order.split("-")[0];
       const sign = /^oldest|title$|asc$/.test(order) ? 1 : -1;
-      cards.sort((a, b) => sign * (key === "title"
+      const cards = [...list.children].map(figures).sort((a, b) => sign * (key === "title"
         ? titles.compare(a.title, b.title) || b.added - a.added || a.id - b.id
         : a[key] - b[key] || a.added - b.added || a.id - b.id));
       list.append(...cards.map(({ card }) => card));
@@ -89,11 +105,12 @@
       video.onplay = null;
       const at = hash("t") ?? recall(place);
       if (at > 0 && video.currentTime < 1) video.currentTime = at;
-      video.ontimeupdate = () => {
-        if (Math.abs(video.currentTime - kept) < 4) return;
+      const keep = () => {
         kept = video.currentTime;
         remember(place, video.duration - kept > 5 ? kept : 0);
       };
+      video.ontimeupdate = () => { if (Math.abs(video.currentTime - kept) >= 4) keep(); };
+      onpagehide = keep;
     };
 
     const play = () => { if (video.paused) video.play(); else video.pause(); };

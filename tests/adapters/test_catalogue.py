@@ -2,16 +2,21 @@
 
 import os
 import sqlite3
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlite_utils
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
+from generator.adapters.catalogue.schema import migrations
 from generator.core.errors import SettingsError
-from generator.core.model import Happening, Kind, Place, Problem, VideoId
+from generator.core.model import Happening, Kind, Place, Problem, Token, VideoId
+from generator.core.votes import pulled_tenths
 
 
 def event(key: str, kind: Kind, video: int = 1, **value: object) -> Happening:
@@ -150,3 +155,149 @@ def test_a_copy_for_a_dry_run_leaves_the_catalogue_as_it_is(catalogue: Catalogue
     assert twin.last_event() == catalogue.last_event() + 1
     twin.close()
     catalogue.close()
+
+
+# -- what 0.2 added
+
+
+def old_catalogue(file: Path) -> None:
+    """Make a catalogue as 0.1.0 left it, with a video that somebody rated."""
+    database = sqlite_utils.Database(sqlite3.connect(file, isolation_level=None))
+    migrations.apply(database, stop_before="other_peoples_votes")
+    database.execute(
+        "INSERT INTO video (id, slug, root, path, title, added_at, recorded_at, size_bytes,"
+        " mtime_ns, fingerprint, container) VALUES (1, 's', '', 'p', 't', 1, 1, 1, 1, 'f', 'mp4')"
+    )
+    database.execute("INSERT INTO rating VALUES (1, 4, 5)")
+    database.close()
+
+
+def test_an_old_catalogue_is_brought_up_with_all_that_is_in_it(tmp_path: Path) -> None:
+    old_catalogue(tmp_path / "catalogue.db")
+
+    with Catalogue(tmp_path / "catalogue.db") as catalogue:
+        catalogue.append([event("vote", Kind.RATED, stars=2, visitor="ann")])
+        (video,) = catalogue.shown()
+
+    assert (video.stars, video.votes) == (4, 1)
+    assert video.score_tenths == pulled_tenths(1, 2, 1, 2)
+
+
+def test_several_may_bring_an_old_catalogue_up_at_once(tmp_path: Path) -> None:
+    for number in range(8):
+        file = tmp_path / f"{number}.db"
+        old_catalogue(file)
+
+        with ThreadPoolExecutor(6) as threads:
+            counts = list(threads.map(count_videos, [file] * 6))
+
+        assert counts == [1] * 6
+
+
+def count_videos(file: Path) -> int:
+    with Catalogue(file) as catalogue:
+        return catalogue.counts()["videos"]
+
+
+@given(
+    votes=st.integers(1, 1000),
+    others=st.integers(0, 100_000),
+    share=st.floats(0, 1),
+    share_of_others=st.floats(0, 1),
+)
+def test_a_pulled_mean_lies_between_the_videos_and_the_librarys(
+    votes: int, others: int, share: float, share_of_others: float
+) -> None:
+    stars, stars_of_others = (
+        votes + int(share * 4 * votes),
+        others + int(share_of_others * 4 * others),
+    )
+
+    tenths = pulled_tenths(votes, stars, votes + others, stars + stars_of_others)
+
+    library = (30 + stars + stars_of_others) / (10 + votes + others)
+    low, high = sorted((10 * stars / votes, 10 * library))
+    assert low - 0.5 <= tenths <= high + 0.5
+    assert 10 <= tenths <= 50
+
+
+def test_one_vote_does_not_win() -> None:
+    one_of_five = pulled_tenths(1, 5, 1000, 3000)
+    hundred_of_almost_five = pulled_tenths(100, 480, 1000, 3000)
+
+    assert one_of_five < 34
+    assert hundred_of_almost_five > 46
+
+
+def test_every_video_is_drawn_as_often_as_any_other(catalogue: Catalogue) -> None:
+    trial_videos = {video.id for video in catalogue.shown()}
+    catalogue.append([event("gone", Kind.VIDEO_DROPPED, 2)])
+
+    drawn = Counter(catalogue.random() for _ in range(600))
+
+    assert drawn.keys() == trial_videos - {2}
+    assert min(drawn.values()) > 200
+
+
+def test_a_rare_video_is_found_among_many(tmp_path: Path) -> None:
+    with Catalogue(tmp_path / "many.db", durable=False) as catalogue:
+        trial.fill(catalogue, 2000)
+        rare = [event(f"t{n}", Kind.TAGGED, n, name="rare") for n in (700, 1400)]
+        catalogue.append([*rare, event("gone", Kind.UNTAGGED, 700, name="rare")])
+
+        assert {catalogue.random(tag="rare") for _ in range(20)} == {1400}
+        assert catalogue.random(tag="none") is None
+
+
+def test_a_revoked_token_is_not_valid_and_is_revoked_once(catalogue: Catalogue) -> None:
+    for number in (1, 2):
+        catalogue.keys.add(Token(f"id-{number}", "name", f"digest-{number}", number))
+
+    first, again = catalogue.keys.revoke("id-1", 9), catalogue.keys.revoke("id-1", 10)
+
+    assert (first, again) == (True, False)
+    assert catalogue.keys.valid() == [("id-2", "digest-2")]
+    assert [one.revoked_at for one in catalogue.keys.tokens()] == [9, None]
+    catalogue.close()
+
+
+def test_a_day_has_one_salt_and_the_next_forgets_it(catalogue: Catalogue) -> None:
+    first, again = catalogue.keys.salt("2026-11-23"), catalogue.keys.salt("2026-11-23")
+    after = catalogue.keys.salt("2026-11-24")
+
+    assert len(first) == 32
+    assert first == again
+    assert after != first
+    assert catalogue.keys.salt("2026-11-23") != first
+    catalogue.close()
+
+
+def test_the_builder_is_told_what_is_asked_and_whether_only_views_came(
+    catalogue: Catalogue,
+) -> None:
+    start = catalogue.last_event()
+    catalogue.append([event("v", Kind.VIEWED)])
+    only_views = catalogue.only_views_since(start)
+    catalogue.append([Happening("r", Kind.REBUILD_ASKED, 5, "owner", None, {"full": False})])
+
+    assert only_views
+    assert not catalogue.only_views_since(start)
+    assert catalogue.only_views_since(catalogue.last_event())
+    assert catalogue.asked_since(start) == (True, False)
+    assert catalogue.changed_since(start) == {1: start + 1}
+    catalogue.close()
+
+
+def test_what_others_write_shows_in_the_foreign_version(tmp_path: Path) -> None:
+    one, other = (Catalogue(tmp_path / "catalogue.db") for _ in range(2))
+    trial.fill(one, 1)
+    before = other.foreign_version()
+
+    other.append([event("own", Kind.VIEWED)])
+    own = other.foreign_version()
+    one.append([event("foreign", Kind.VIEWED)])
+
+    assert own == before
+    assert other.foreign_version() != before
+    one.close()
+    other.close()

@@ -3,26 +3,58 @@ import re
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import jinja2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jinja2 import nodes
 from typing_extensions import override
 
-from generator.core.orders import VIDEO_ORDERS
+from generator.core import contexts as contexts_of
+from generator.core.model import Place, Probe, Video, VideoId
+from generator.core.orders import VIDEO_ORDERS, Key, video_key
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests"))  # tests are no package
 
-from theme_samples import NASTY, SITE_URL, TITLES, Context, card, contexts, mini, watch  # noqa: E402
+from theme_samples import (  # noqa: E402
+    NASTY,
+    SITE_URL,
+    TITLES,
+    Context,
+    card,
+    contexts,
+    frame,
+    mini,
+    site,
+    watch,
+)
 
 TEMPLATES = ROOT / "templates"
 ASSETS = TEMPLATES / "assets"
 CARD_BYTES = 520  # a shelf has some 45 cards, and thousands of shelves are written
 MINI_BYTES = 320
-STYLE_BYTES, SCRIPT_BYTES = 12 * 1024, 5 * 1024
+ASSET_BYTES = {  # every page has the first two; the others those that use them
+    "style.css": 15 * 1024,
+    "site.js": 6 * 1024,
+    "live.js": 17 * 1024,
+    "login.js": 4 * 1024,
+}
+
+VIDEO_1 = Video(
+    id=VideoId(1),
+    slug="film",
+    place=Place("", "film.mp4"),
+    title="Film",
+    added_at=1_790_000_000,
+    recorded_at=1_790_000_000,
+    size_bytes=1000,
+    probe=Probe("mp4"),
+)
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
@@ -172,9 +204,72 @@ def test_pages_load_and_link_nothing_from_elsewhere() -> None:
 
 def test_nothing_is_shown_that_needs_the_script() -> None:
     for name, text in pages():
-        for tag, attributes in Reader(text).tags:
-            if tag in {"button", "select", "input"} or attributes.get("class") in {"sort", "keys"}:
+        shown = re.sub(r"<form [^>]* hidden>.*?</form>", "", text, flags=re.DOTALL)
+        for tag, attributes in Reader(shown).tags:
+            needs_script = {"button", "select", "input", "form"}
+            if tag in needs_script or attributes.get("class") in {"sort", "keys"}:
                 assert "hidden" in attributes, name
+
+
+def test_pages_of_a_site_without_an_api_do_not_know_of_one() -> None:
+    bare = render("watch.html", {**watch(1, "Alone", neighbours=None), **site(api=False)})
+    login = render("login.html", {**frame("Sign in", "/login.html"), **site(api=False)})
+    attributes = [attributes for page in (bare, login) for _, attributes in Reader(page).tags]
+
+    assert not [one for one in attributes if {"data-api", "data-live", "data-may"} & one.keys()]
+    assert "Sign in</a>" not in bare
+    assert "/assets/live" not in bare
+    assert "<form" not in login
+    assert "This site takes no sign-in." in login
+
+
+def test_pages_tell_their_script_where_the_api_is() -> None:
+    for name, text in pages():
+        if text.startswith("<!DOCTYPE html>"):
+            (_, attributes), *_ = Reader(text).tags
+            api = attributes.get("data-api")
+
+            assert api in {"/api", None}, name
+            assert (api is None) == ("/login.html" not in text.partition("<footer")[2]), name
+
+
+def test_a_page_says_what_visitors_think_where_any_has_voted() -> None:
+    voted, silent = (
+        render("watch.html", watch(1, "Votes", neighbours=None, rich=rich))
+        for rich in (True, False)
+    )
+
+    assert '<span class="m">3.9 from 12 votes</span>' in voted
+    assert '<span class="m" hidden></span>' in silent
+    assert "<i class=m>3.9</i>" in render("card.html", card(1, "Votes"))
+    assert "<i class=m>" not in render("card.html", card(1, "Votes", rich=False))
+
+
+@given(
+    figures=st.lists(
+        st.tuples(st.sampled_from([None, 1, 2, 3, 4, 5]), st.none() | st.integers(10, 50)),
+        min_size=2,
+        max_size=2,
+    )
+)
+def test_ratings_are_sorted_by_the_script_as_by_the_builder(
+    figures: list[tuple[int | None, int | None]],
+) -> None:
+    one, other = (
+        replace(VIDEO_1, stars=stars, votes=0 if tenths is None else 3, score_tenths=tenths)
+        for stars, tenths in figures
+    )
+    site_ = contexts_of.Site("https://videos.example.org", "", "Films")
+
+    def by_script(video: Video) -> int:
+        sort = contexts_of.card(site_, video)["sort"]
+        assert isinstance(sort, dict)
+        return int(sort["rating"])
+
+    def by_builder(video: Video) -> bytes:
+        return video_key(video, Key.RATING)
+
+    assert (by_script(one) < by_script(other)) == (by_builder(one) < by_builder(other))
 
 
 def test_every_page_has_one_first_heading_and_its_landmarks() -> None:
@@ -212,9 +307,9 @@ def test_cards_and_minis_are_small(number: int, title: str) -> None:
     assert len(render("mini.html", mini(number, title)).encode()) <= MINI_BYTES
 
 
-def test_assets_are_small() -> None:
-    assert (ASSETS / "style.css").stat().st_size <= STYLE_BYTES
-    assert (ASSETS / "site.js").stat().st_size <= SCRIPT_BYTES
+@pytest.mark.parametrize("name", sorted(ASSET_BYTES))
+def test_assets_are_small(name: str) -> None:
+    assert (ASSETS / name).stat().st_size <= ASSET_BYTES[name]
 
 
 def test_every_colour_class_has_its_rule() -> None:

@@ -38,7 +38,8 @@ class Block:
 
 
 WORD = re.compile(
-    r'\s+|#[^\n]*\n|(?P<sign>[;{}])|"(?P<quoted>(?:[^"\\]|\\.)*)"(?=[\s;{])'
+    r'\s+|#[^\n]*\n|(?P<sign>[;{}])|"(?P<quoted>(?:[^"\\]|\\.)*)"(?=[\s;{)])'
+    r"|'(?P<single>(?:[^'\\]|\\.)*)'(?=[\s;{)])"
     r"|(?P<plain>(?:[^\s;{\"\\]|\\.|\$\{)(?:[^\s;{\\]|\\.|(?<=\$)\{)*)",
     re.DOTALL,
 )
@@ -62,8 +63,11 @@ def read(text: str) -> Block:
             words = []
             if word["sign"] == "{":
                 outer.append(block)
-        elif word["quoted"] is not None or word["plain"]:
-            raw = word["quoted"] if word["quoted"] is not None else word["plain"]
+        else:
+            kinds = (word["quoted"], word["single"], word["plain"])
+            raw = next((kind for kind in kinds if kind is not None), None)
+            if raw is None:  # a space, or a comment
+                continue
             words.append(re.sub(r"\\[\"'\\nrt]", lambda escape: MEANS[escape[0]], raw))
     assert len(outer) == 1
     assert not words
@@ -71,10 +75,14 @@ def read(text: str) -> Block:
 
 
 def filled(
-    *, out: str = "/srv/site", roots: dict[str, str] | None = None, base: str = "", **more: bool
+    *,
+    out: str = "/srv/site",
+    roots: dict[str, str] | None = None,
+    base: str = "",
+    **more: bool | str,
 ) -> Block:
     roots = {"": "/srv/films"} if roots is None else roots
-    text = config(TEMPLATE, out=out, roots=roots, listen="80", server_name="_", base=base, **more)
+    text = config(TEMPLATE, out=out, roots=roots, listen="80", server_name="_", base=base, **more)  # type: ignore[arg-type]
     return read(text)
 
 
@@ -145,6 +153,7 @@ def test_no_location_has_a_header_of_its_own(base: str) -> None:
     assert {words[-1] for words in of_the_server} == {"always"}
     sent = {words[1]: words[2] for words in of_the_server}
     assert sent.pop("Cache-Control") == "$reelshelf_cache"
+    assert sent.pop("Retry-After") == "$reelshelf_retry"
     assert sent == security_headers(content_policy())
 
 
@@ -224,3 +233,35 @@ def test_what_nginx_cannot_express_is_refused(wrong: dict[str, object], reason: 
 
     with pytest.raises(ValueError, match=reason):
         config(TEMPLATE, **(right | wrong))  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize(
+    ("api", "server"),
+    [
+        ("8001", "127.0.0.1:8001"),
+        ("localhost:8001", "localhost:8001"),
+        ("[::1]:8001", "[::1]:8001"),
+        ("unix:/run/reelshelf/api.sock", "unix:/run/reelshelf/api.sock"),
+        ('unix:/a b;"$c', 'unix:/a b;"$c'),
+    ],
+)
+def test_the_api_is_handed_on_to_wherever_it_is(api: str, server: str) -> None:
+    conf = filled(base="/films", api=api)
+
+    (upstream,) = conf.named("upstream")
+    (passed,) = conf.named("proxy_pass")
+    assert ("server", server) in [block.words for block in upstream.inside]
+    assert passed.words[1] == f"http://{upstream.words[1]}$reelshelf_api"
+    assert "/films/api/" in [location.words[-1] for location in conf.named("location")]
+
+
+def test_without_an_api_nothing_is_handed_on() -> None:
+    conf = filled()
+
+    assert conf.named("proxy_pass") == conf.named("upstream") == []
+
+
+@pytest.mark.parametrize("api", ["nowhere", "8001;", "unix:relative", "host:123456", "a b:1"])
+def test_an_address_that_is_none_is_refused(api: str) -> None:
+    with pytest.raises(ValueError, match=r"API|socket"):
+        filled(api=api)

@@ -1,32 +1,21 @@
-"""The dev server, asked over real sockets: pages, films by range, and one reload a build."""
+"""The dev server, asked over real sockets: pages, films by range, and by which names."""
 
-import asyncio
-import json
 import os
 import re
-import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass
-from email.message import Message
-from http.client import HTTPConnection, HTTPResponse
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Event, Thread
-from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
-from tornado.httpclient import HTTPRequest
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from served import Served, film_of, running, write
 
 from generator.core.errors import SettingsError
 from generator.core.nginx import content_policy, security_headers
 from generator.core.wording import MEDIA_TYPES
-from generator.devserver import DevServer
+from generator.devserver import DevServer, Site, network_address, own_names
 
-LIMIT_S = 10.0
 SPARSE_BYTES = 1 << 30
 
 PAGE = b"<!DOCTYPE html><html><head><title>front</title></head><body>front</body></html>"
@@ -34,67 +23,6 @@ MISSING = b"<!DOCTYPE html><title>nothing here</title>"
 FILM = bytes(range(256)) * 40
 UNKIND = b'a film #1? 100% "it\'s" \n$HOME {x}; \xff\xe9+&.mkv'
 SECRET = b"not for you"
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: Message
-    body: bytes
-
-    def __getitem__(self, name: str) -> str | None:
-        return self.headers[name]
-
-
-@dataclass(frozen=True)
-class Served:
-    """A running server, and how to ask it."""
-
-    server: DevServer
-
-    @property
-    def port(self) -> int:
-        return urlsplit(self.server.address).port or 80
-
-    def connect(self) -> HTTPConnection:
-        return HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)
-
-    def __call__(
-        self, path: str | bytes, method: str = "GET", headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        address = path if isinstance(path, str) else quote(path, safe="/")
-        with closing(self.connect()) as connection:
-            connection.request(method, address, headers=dict(headers or {}))
-            with connection.getresponse() as response:
-                return Answer(response.status, response.headers, response.read())
-
-
-@contextmanager
-def running(server: DevServer) -> Iterator[Served]:
-    server.start()
-    thread = Thread(target=server.run)
-    thread.start()
-    try:
-        yield Served(server)
-    finally:
-        server.stop()
-        thread.join(LIMIT_S)
-        assert not thread.is_alive()
-
-
-@contextmanager
-def film_of(ask: Served) -> Iterator[HTTPResponse]:
-    """Begin to receive a large film."""
-    with closing(ask.connect()) as connection:
-        connection.request("GET", "/video/sparse.mkv")
-        with connection.getresponse() as film:
-            yield film
-
-
-def write(file: Path | bytes, content: bytes) -> None:
-    path = Path(os.fsdecode(file))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ask(folder: Path) -> Iterator[Served]:
-    with running(DevServer(folder / "out", {"": folder / "library"})) as served:
+    with running(DevServer(Site(folder / "out", {"": folder / "library"}))) as served:
         yield served
 
 
@@ -179,11 +107,14 @@ def test_what_is_not_there_is_told_by_the_sites_own_page(ask: Served) -> None:
         assert (answer.status, answer.body) == (404, MISSING + script_of(ask))
 
 
-def test_a_site_not_built_yet_says_so(tmp_path: Path) -> None:
-    with running(DevServer(tmp_path / "out", {})) as ask:
+def test_a_site_not_built_yet_says_so_and_loads_itself_later(tmp_path: Path) -> None:
+    with running(DevServer(Site(tmp_path / "out", {}))) as ask:
         answer = ask("/")
+        script = script_of(ask)
 
-    assert (answer.status, answer["Content-Type"]) == (404, "text/plain")
+    assert (answer.status, answer["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert b"There is nothing at this address yet." in answer.body
+    assert answer.body.count(script) == 1
 
 
 @pytest.mark.parametrize(
@@ -305,7 +236,7 @@ def test_a_link_within_the_library_is_served(ask: Served) -> None:
 
 def test_a_link_that_leads_out_is_served_when_links_are_followed(folder: Path) -> None:
     roots = {"": folder / "library"}
-    with running(DevServer(folder / "out", roots, follow_links=True)) as ask:
+    with running(DevServer(Site(folder / "out", roots, follow_links=True))) as ask:
         film, page = ask("/video/leads-out.mp4"), ask("/leads-out.html")
 
     assert film.body == SECRET
@@ -370,7 +301,7 @@ def test_a_film_that_did_not_change_is_not_sent_again(ask: Served) -> None:
 def test_a_range_of_a_film_that_changed_is_the_whole(tmp_path: Path) -> None:
     film = tmp_path / "library" / "film.mp4"
     write(film, FILM)
-    with running(DevServer(tmp_path / "out", {"": film.parent})) as ask:
+    with running(DevServer(Site(tmp_path / "out", {"": film.parent}))) as ask:
         etag = ask("/video/film.mp4", "HEAD")["ETag"] or ""
         same = ask("/video/film.mp4", headers={"Range": "bytes=0-1", "If-Range": etag})
         write(film, FILM[::-1])
@@ -406,7 +337,7 @@ def test_several_roots_are_told_apart_by_their_names(tmp_path: Path) -> None:
     roots = {"films & more": tmp_path / "films & more", "not\udcff8": tmp_path / "not\udcff8"}
     for name, root in roots.items():
         write(root / "film.mp4", os.fsencode(name))
-    with running(DevServer(tmp_path / "out", roots)) as ask:
+    with running(DevServer(Site(tmp_path / "out", roots))) as ask:
         films = {name: ask(b"/video/" + os.fsencode(name) + b"/film.mp4") for name in roots}
         unnamed = [ask(path) for path in ("/video/film.mp4", "/video/other/film.mp4", "/video/")]
 
@@ -418,7 +349,7 @@ def test_several_roots_are_told_apart_by_their_names(tmp_path: Path) -> None:
 
 def test_a_site_below_a_folder_is_served_there(folder: Path) -> None:
     roots = {"": folder / "library"}
-    with running(DevServer(folder / "out", roots, base="/sub/folder")) as ask:
+    with running(DevServer(Site(folder / "out", roots, base="/sub/folder"))) as ask:
         moved, front = ask("/sub/folder"), ask("/sub/folder/")
         film = ask(b"/sub/folder/video/a folder/" + UNKIND)
         outside = [ask(path) for path in ("/", "/index.html", "/sub/", "/video/film.mkv")]
@@ -449,16 +380,56 @@ def test_a_server_for_this_computer_answers_to_no_other_name(
 
 
 def test_a_server_for_everyone_answers_to_any_name(folder: Path) -> None:
-    with running(DevServer(folder / "out", {}, host="0.0.0.0")) as ask:
+    with running(DevServer(Site(folder / "out", {}), host="0.0.0.0")) as ask:
         answer = ask("/", headers={"Host": "shelf.example"})
 
     assert ask.server.address == f"http://127.0.0.1:{ask.port}/"
     assert answer.status == 200
 
 
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("192.168.7.7", 200),
+        ("[fe80::1]", 200),
+        ("localhost", 200),
+        ("My-Computer", 200),
+        ("evil.example", 421),
+        ("my-computer.evil.example", 421),
+    ],
+)
+def test_a_server_for_the_network_answers_to_addresses_and_its_own_names(
+    folder: Path, name: str, status: int
+) -> None:
+    server = DevServer(Site(folder / "out", {}), host="0.0.0.0", names={"my-computer"})
+    with running(server) as ask:
+        assert ask("/", headers={"Host": f"{name}:{ask.port}"}).status == status
+
+
+def test_the_names_of_this_computer_are_its_own_and_that_of_the_local_network() -> None:
+    name = socket.gethostname().lower()
+
+    assert own_names() == {name, name.partition(".")[0] + ".local"}
+
+
+def test_the_address_for_the_network_is_one_of_this_computer_and_reaches_the_server(
+    folder: Path,
+) -> None:
+    address = network_address()
+    if address is None:
+        pytest.skip("this computer is in no network")
+    with running(DevServer(Site(folder / "out", {}), host="0.0.0.0", names=set())) as ask:
+        url = urlsplit(ask.server.address_at(address))
+        with socket.create_connection((address, ask.port), 5) as line:
+            reached = line.getpeername()[0]
+
+    assert (url.hostname, url.port, reached) == (address, ask.port, address)
+
+
 def test_a_port_that_is_taken_is_a_mistake_in_the_settings(ask: Served, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"cannot serve at 127.0.0.1 port {ask.port}") as error:
-        DevServer(tmp_path, {}, port=ask.port).start()
+        DevServer(Site(tmp_path, {}), port=ask.port).start()
 
     assert "choose another port" in error.value.hint
 
@@ -466,237 +437,4 @@ def test_a_port_that_is_taken_is_a_mistake_in_the_settings(ask: Served, tmp_path
 @pytest.mark.parametrize(("host", "port"), [("no.such.host.invalid", 0), ("127.0.0.1", 70000)])
 def test_an_address_that_cannot_be_is_a_mistake_in_the_settings(host: str, port: int) -> None:
     with pytest.raises(SettingsError, match="cannot serve at"):
-        DevServer(Path(), {}, host=host, port=port).start()
-
-
-# -- reloading
-
-Line = WebSocketClientConnection
-T = TypeVar("T")
-
-
-def newest(ask: Served) -> int:
-    """Return the number of the last build."""
-    number = re.search(rb"/livereload\?build=([0-9]+)", ask("/livereload.js").body)
-    assert number
-    return int(number[1])
-
-
-@asynccontextmanager
-async def opened(
-    ask: Served, *, introduced: bool = True, build: int | None = None
-) -> AsyncIterator[Line]:
-    """Connect like a browser that shows a page of this server."""
-    query = "" if build is None else f"?build={build}"
-    address = f"ws://127.0.0.1:{ask.port}/livereload{query}"
-    page = {"Origin": f"http://127.0.0.1:{ask.port}"}
-    line = await websocket_connect(HTTPRequest(address, headers=page))
-    try:
-        if introduced:
-            await introduce(line)
-            await greet(line)  # answered after what came before it
-            assert await commands(line, 2) == ["hello", "hello"]
-        yield line
-    finally:
-        line.close()
-        line.stream.close()  # not waiting for goodbyes: the loop ends with the test
-
-
-async def introduce(line: Line) -> None:
-    await greet(line)
-    await line.write_message(json.dumps({"command": "info", "url": "http://127.0.0.1/"}))
-
-
-async def reload(ask: Served, times: int = 1) -> None:
-    """Have the pages reload, and wait until they were told."""
-    for _ in range(times):
-        await asyncio.to_thread(ask.server.reload)
-    await asyncio.to_thread(ask, "/")  # a new connection is taken after what waited before it
-
-
-async def greet(line: Line) -> None:
-    await line.write_message(json.dumps({"command": "hello", "protocols": []}))
-
-
-async def told(line: Line) -> dict[str, Any]:
-    message = await asyncio.wait_for(line.read_message(), LIMIT_S)
-    assert message is not None, "the line was closed"
-    told: dict[str, Any] = json.loads(message)
-    return told
-
-
-async def commands(line: Line, count: int) -> list[str]:
-    return [(await told(line))["command"] for _ in range(count)]
-
-
-def run(deed: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(asyncio.wait_for(deed, LIMIT_S))
-
-
-@pytest.mark.parametrize("count", [1, 3])
-def test_every_open_page_is_told_once_a_build(ask: Served, count: int) -> None:
-    async def heard() -> list[list[str]]:
-        async with opened(ask) as one, opened(ask) as other:
-            await reload(ask, count)
-            for line in (one, other, one, other):
-                await greet(line)  # the answer to this comes after all that was sent before
-            return [await commands(one, count + 2), await commands(other, count + 2)]
-
-    assert run(heard()) == [["reload"] * count + ["hello", "hello"]] * 2
-
-
-def test_a_page_is_told_to_load_itself_whole(ask: Served) -> None:
-    async def message() -> dict[str, Any]:
-        async with opened(ask) as line:
-            ask.server.reload()
-            return await told(line)
-
-    assert run(message()) == {"command": "reload", "path": "*", "liveCSS": False}
-
-
-def test_a_page_that_has_not_introduced_itself_is_told_when_it_has(ask: Served) -> None:
-    async def heard(build: int) -> list[str]:
-        async with opened(ask, introduced=False, build=build) as line:
-            await reload(ask, 2)
-            await greet(line)
-            await introduce(line)
-            await greet(line)
-            return await commands(line, 4)
-
-    assert run(heard(newest(ask))) == ["hello", "hello", "reload", "hello"]
-
-
-def test_a_page_loaded_before_a_build_and_calling_after_it_is_told(ask: Served) -> None:
-    async def heard(build: int, count: int) -> list[str]:
-        async with opened(ask, introduced=False, build=build) as line:
-            await introduce(line)
-            await greet(line)
-            return await commands(line, count)
-
-    build = newest(ask)
-    run(reload(ask))
-
-    assert newest(ask) == build + 1
-    assert f"build={build + 1}".encode() in ask("/").body
-    assert run(heard(build, 3)) == ["hello", "reload", "hello"]
-    assert run(heard(build + 1, 2)) == ["hello", "hello"]
-
-
-def test_a_page_of_another_server_is_told_nothing(ask: Served, tmp_path: Path) -> None:
-    async def heard() -> list[str]:
-        with running(DevServer(tmp_path, {})) as other:
-            async with opened(ask) as line:
-                await reload(other)
-                await greet(line)
-                return await commands(line, 1)
-
-    assert run(heard()) == ["hello"]
-
-
-def test_a_page_that_was_closed_disturbs_nobody(ask: Served) -> None:
-    async def heard() -> list[str]:
-        async with opened(ask) as gone, opened(ask) as line:
-            gone.stream.close()  # as when a browser is killed
-            ask.server.reload()
-            ask.server.reload()
-            return await commands(line, 2)
-
-    assert run(heard()) == ["reload", "reload"]
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Origin": "http://evil.example"}, 403),
-        ({"Origin": "http://127.0.0.1:1"}, 403),
-        ({"Origin": "http://evil.example:1", "Host": "evil.example:1"}, 421),
-        ({"Host": "evil.example:1"}, 421),
-    ],
-)
-def test_a_page_from_elsewhere_is_told_nothing(
-    ask: Served, headers: dict[str, str], status: int
-) -> None:
-    upgrade = {
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
-    }
-
-    assert ask("/livereload", headers=upgrade | headers).status == status
-
-
-# -- beginning and end
-
-
-def test_stopping_ends_downloads_and_hangs_up(folder: Path) -> None:
-    server = DevServer(folder / "out", {"": folder / "library"})
-
-    async def closed() -> str | bytes | None:
-        async with opened(Served(server)) as line:
-            await asyncio.to_thread(server.stop)
-            return await line.read_message()
-
-    with running(server) as served, film_of(served) as film:
-        assert film.read(1000) == bytes(1000)
-        begun_s = time.perf_counter()
-        heard = run(closed())
-    took_s = time.perf_counter() - begun_s
-
-    assert heard is None
-    assert took_s < 1.0  # it waits for nobody
-
-
-def test_stopping_breaks_off_without_a_word_in_the_log(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with (
-        running(DevServer(folder / "out", {"": folder / "library"})) as served,
-        film_of(served) as film,
-    ):
-        assert film.read(1000) == bytes(1000)
-
-    assert [record.getMessage() for record in caplog.records] == []
-
-
-def test_what_was_stopped_before_it_ran_does_not_run(tmp_path: Path) -> None:
-    server = DevServer(tmp_path, {})
-    server.start()
-    server.reload()
-    server.stop()
-
-    thread = Thread(target=server.run)
-    thread.start()
-    thread.join(LIMIT_S)
-    ended = not thread.is_alive()
-    server.stop()
-    server.reload()
-
-    assert ended
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", Served(server).port))
-
-
-def test_a_signal_may_stop_it(tmp_path: Path) -> None:
-    server = DevServer(tmp_path, {})
-    server.start()
-    ended, in_time = Event(), Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: server.stop())
-
-    def ask_then_end() -> None:
-        assert Served(server)("/").status == 404  # it runs, and then waits for ever
-        os.kill(os.getpid(), signal.SIGTERM)
-        if ended.wait(LIMIT_S):
-            in_time.set()
-        server.stop()
-
-    asking = Thread(target=ask_then_end)
-    asking.start()
-    try:
-        server.run()
-    finally:
-        ended.set()
-        asking.join(LIMIT_S)
-        signal.signal(signal.SIGTERM, before)
-
-    assert in_time.is_set()
+        DevServer(Site(Path(), {}), host=host, port=port).start()

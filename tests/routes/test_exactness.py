@@ -105,6 +105,19 @@ def tag(history: History) -> list[Happening]:
     return [history.event(kind, history.some(), name=name)]
 
 
+def vote(history: History) -> list[Happening]:
+    visitor = f"visitor-{history.chance.randrange(9)}"
+    if history.chance.random() < 0.2:
+        return [history.event(Kind.UNRATED, history.some(), visitor=visitor)]
+    stars = history.chance.randint(1, 5)
+    return [history.event(Kind.RATED, history.some(), stars=stars, visitor=visitor)]
+
+
+def retag(history: History) -> list[Happening]:
+    names = history.chance.sample(["new", "c", "c++", "日本", trial.tag_name(3)], 2)
+    return [history.event(Kind.RETAGGED, history.some(), names=sorted(names))]
+
+
 def move(history: History) -> list[Happening]:
     video, folder = history.some(), history.chance.choice(["A", "A/B", "A/B/C", "x", "Ä ö?"])
     return [history.event(Kind.VIDEO_MOVED, video, **history.file(video, folder, "moved"))]
@@ -139,8 +152,8 @@ def new_poster(history: History) -> list[Happening]:
 
 
 STEPS = [
-    *(add, add, rate, rate, unrate, view, view, favorite, favorite),
-    *(tag, tag, move, move, lose, find_again, new_poster),
+    *(add, add, rate, rate, unrate, vote, vote, view, view, favorite, favorite),
+    *(tag, tag, retag, move, move, lose, find_again, new_poster),
 ]
 
 

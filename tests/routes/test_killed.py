@@ -6,6 +6,7 @@ ledger says so until they have (`sealed`), and then everything is compared with 
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +46,30 @@ class Dying(Output):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def refresh_and_die(folder: Path, changes: int, *, after: bool) -> bool:
-    """Refresh in a process of its own; tell whether it was killed."""
+def in_a_process_that_dies(deed: Callable[[], None]) -> bool:
+    """Do something in a process of its own; tell whether it was killed."""
     child = os.fork()
     if not child:
         status = 1
         try:
-            with Engine(trial.settings(folder), TEMPLATES) as engine:
-                engine.output = Dying(folder / "out", changes, after=after)
-                engine.refresh(trial.NOW + 1)
+            deed()
             status = 0
         finally:
             os._exit(status)
     _, status = os.waitpid(child, 0)
     assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0
     return os.WIFSIGNALED(status)
+
+
+def refresh_and_die(folder: Path, changes: int, *, after: bool) -> bool:
+    """Refresh in a process of its own; tell whether it was killed."""
+
+    def refresh() -> None:
+        with Engine(trial.settings(folder), TEMPLATES) as engine:
+            engine.output = Dying(folder / "out", changes, after=after)
+            engine.refresh(trial.NOW + 1)
+
+    return in_a_process_that_dies(refresh)
 
 
 def prepare(folder: Path, *, built: bool) -> None:

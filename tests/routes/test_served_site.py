@@ -64,6 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         state=folder / "state",
         quiet_s=0,
         title="Films & more",
+        api=False,  # as on a host that has none
     )
     with Engine(settings, TEMPLATES) as engine, MediaWorkers(jobs=2) as workers:
         engine.refresh(NOW, Observation(settings, workers, lambda: float(NOW)))

@@ -5,11 +5,12 @@ A fold returns the video the event is about, and depends on nothing but the even
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from generator.adapters.catalogue.rows import to_sql
 from generator.core.model import Happening, Kind, VideoId
+from generator.core.votes import pulled_tenths
 
 Fold = Callable[[sqlite3.Connection, Happening], VideoId | None]
 
@@ -114,16 +115,58 @@ def _clear(connection: sqlite3.Connection, event: Happening) -> None:
 
 def _rated(connection: sqlite3.Connection, event: Happening) -> VideoId:
     video = _subject(event)
+    visitor, stars = event.value.get("visitor"), event.value["stars"]
+    if visitor is None:
+        connection.execute(
+            "INSERT OR REPLACE INTO rating VALUES (?, ?, ?)", (video, stars, event.at)
+        )
+        return video
+    before = _vote(connection, video, visitor)
     connection.execute(
-        "INSERT OR REPLACE INTO rating VALUES (?, ?, ?)", (video, event.value["stars"], event.at)
+        "INSERT OR REPLACE INTO vote VALUES (?, ?, ?, ?)", (video, visitor, stars, event.at)
     )
+    assert isinstance(stars, int)
+    _count_votes(connection, video, votes=before is None, stars=stars - (before or 0))
     return video
 
 
 def _unrated(connection: sqlite3.Connection, event: Happening) -> VideoId:
     video = _subject(event)
-    connection.execute("DELETE FROM rating WHERE video = ?", (video,))
+    visitor = event.value.get("visitor")
+    if visitor is None:
+        connection.execute("DELETE FROM rating WHERE video = ?", (video,))
+        return video
+    before = _vote(connection, video, visitor)
+    if before is not None:
+        connection.execute("DELETE FROM vote WHERE video = ? AND visitor = ?", (video, visitor))
+        _count_votes(connection, video, votes=-1, stars=-before)
     return video
+
+
+def _vote(connection: sqlite3.Connection, video: VideoId, visitor: object) -> int | None:
+    row = connection.execute(
+        "SELECT stars FROM vote WHERE video = ? AND visitor = ?", (video, visitor)
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
+def _count_votes(connection: sqlite3.Connection, video: VideoId, *, votes: int, stars: int) -> None:
+    """Add so many votes and stars, and draw the video's mean anew.
+
+    Towards the library's mean of this moment: the means of other videos stay as they were, or a
+    vote would change them all.
+    """
+    connection.execute("UPDATE all_votes SET votes = votes + ?, total = total + ?", (votes, stars))
+    all_votes, all_stars = connection.execute("SELECT votes, total FROM all_votes").fetchone()
+    row = connection.execute("SELECT votes, total FROM score WHERE video = ?", (video,)).fetchone()
+    here, total = (row or (0, 0))[0] + votes, (row or (0, 0))[1] + stars
+    if not here:
+        connection.execute("DELETE FROM score WHERE video = ?", (video,))
+        return
+    tenths = pulled_tenths(here, total, all_votes, all_stars)
+    connection.execute(
+        "INSERT OR REPLACE INTO score VALUES (?, ?, ?, ?)", (video, here, total, tenths)
+    )
 
 
 def _viewed(connection: sqlite3.Connection, event: Happening) -> VideoId:
@@ -138,31 +181,69 @@ def _viewed(connection: sqlite3.Connection, event: Happening) -> VideoId:
 
 def _favorited(connection: sqlite3.Connection, event: Happening) -> VideoId:
     video = _subject(event)
-    connection.execute("INSERT OR IGNORE INTO favorite VALUES (?, ?)", (video, event.at))
+    visitor = event.value.get("visitor")
+    if visitor is None:
+        connection.execute("INSERT OR IGNORE INTO favorite VALUES (?, ?)", (video, event.at))
+    else:
+        connection.execute(
+            "INSERT OR IGNORE INTO visitor_favorite VALUES (?, ?, ?)", (video, visitor, event.at)
+        )
     return video
 
 
 def _unfavorited(connection: sqlite3.Connection, event: Happening) -> VideoId:
     video = _subject(event)
-    connection.execute("DELETE FROM favorite WHERE video = ?", (video,))
+    visitor = event.value.get("visitor")
+    if visitor is None:
+        connection.execute("DELETE FROM favorite WHERE video = ?", (video,))
+    else:
+        connection.execute(
+            "DELETE FROM visitor_favorite WHERE video = ? AND visitor = ?", (video, visitor)
+        )
     return video
 
 
 def _tagged(connection: sqlite3.Connection, event: Happening) -> VideoId:
-    return _mark(connection, event, removed=0)
+    return _mark(connection, _subject(event), _names(event), removed=0)
 
 
 def _untagged(connection: sqlite3.Connection, event: Happening) -> VideoId:
-    return _mark(connection, event, removed=1)
+    return _mark(connection, _subject(event), _names(event), removed=1)
 
 
-def _mark(connection: sqlite3.Connection, event: Happening, *, removed: int) -> VideoId:
-    """Note what the user says of a tag; a removal outlives what every other source gives."""
+def _retagged(connection: sqlite3.Connection, event: Happening) -> VideoId:
     video = _subject(event)
-    connection.execute(
+    wanted = _names(event)
+    shown = connection.execute("SELECT name FROM shown_tag WHERE video = ?", (video,)).fetchall()
+    _mark(connection, video, [name for (name,) in shown if name not in wanted], removed=1)
+    return _mark(connection, video, wanted, removed=0)
+
+
+def _names(event: Happening) -> Sequence[object]:
+    names = event.value["names"] if "names" in event.value else [event.value["name"]]
+    assert isinstance(names, list | tuple)
+    return names
+
+
+def _mark(
+    connection: sqlite3.Connection, video: VideoId, names: Iterable[object], *, removed: int
+) -> VideoId:
+    """Note what the user says of tags; a removal outlives what every other source gives."""
+    connection.executemany(
         "INSERT OR REPLACE INTO tag VALUES (?, ?, 'user', ?)",
-        (video, event.value["name"], removed),
+        [(video, name, removed) for name in names],
     )
+    return video
+
+
+def _rebuild_asked(connection: sqlite3.Connection, event: Happening) -> None:
+    """Change nothing: that it stands in the log is all the builder needs."""
+    del connection, event
+
+
+def _folder_tagged(connection: sqlite3.Connection, event: Happening) -> VideoId:
+    video = _subject(event)
+    _tag_from(connection, video, "folder", event.value["folder_tags"])
     return video
 
 
@@ -219,4 +300,7 @@ FOLDS: dict[Kind, Fold] = {
     Kind.UNFAVORITED: _unfavorited,
     Kind.TAGGED: _tagged,
     Kind.UNTAGGED: _untagged,
+    Kind.RETAGGED: _retagged,
+    Kind.FOLDER_TAGGED: _folder_tagged,
+    Kind.REBUILD_ASKED: _rebuild_asked,
 }

@@ -4,7 +4,8 @@ import json
 import os
 from typing import Any
 
-from generator.core.model import Place, Poster, Probe, Video
+from generator.core.model import Figures, Place, Poster, Probe, Video
+from generator.core.wording import rounded_down
 
 _HIGHEST_STAMP = (1 << 63) - 1
 
@@ -33,7 +34,7 @@ def video_of(row: tuple[Any, ...]) -> Video:
     (
         number, slug, root, path, title, added_at, recorded_at, size_bytes,
         container, duration_s, width_px, height_px, fps, video_codec, audio_codec, poster,
-        stars, views, favorite_at, tags,
+        stars, views, favorite_at, votes, score_tenths, tags,
     ) = row  # fmt: skip
     return Video(
         id=number,
@@ -46,6 +47,23 @@ def video_of(row: tuple[Any, ...]) -> Video:
         probe=Probe(container, duration_s, width_px, height_px, fps, video_codec, audio_codec),
         poster=poster_of(poster) if poster else None,
         stars=stars,
+        views=rounded_down(views or 0),
+        favorite=favorite_at is not None,
+        tags=tuple(tags.split("\n")) if tags else (),
+        votes=votes or 0,
+        score_tenths=score_tenths,
+    )
+
+
+def figures_of(row: tuple[Any, ...]) -> Figures:
+    """Return the figures that `store._FIGURE_COLUMNS` selects."""
+    number, version, stars, votes, score_tenths, views, favorite_at, tags = row
+    return Figures(
+        id=number,
+        version=version or 0,
+        stars=stars,
+        votes=votes or 0,
+        score_tenths=score_tenths,
         views=views or 0,
         favorite=favorite_at is not None,
         tags=tuple(tags.split("\n")) if tags else (),

@@ -13,6 +13,13 @@ def first_tables(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def other_peoples_votes(db: sqlite_utils.Database) -> None:
+    """Create what version 0.2 added: what visitors do, and the tokens of the owner."""
+    for statement in _TABLES_FOR_VISITORS:
+        db.execute(statement)
+
+
 _TABLES = (
     """CREATE TABLE video (
         id INTEGER PRIMARY KEY, slug TEXT NOT NULL, root TEXT NOT NULL,
@@ -58,6 +65,30 @@ _TABLES = (
     "INSERT INTO fact VALUES ('identity', lower(hex(randomblob(16))))",
 )
 
+_TABLES_FOR_VISITORS = (
+    """CREATE TABLE vote (
+        video INTEGER NOT NULL, visitor TEXT NOT NULL, stars INTEGER NOT NULL,
+        at INTEGER NOT NULL, PRIMARY KEY (video, visitor)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE visitor_favorite (
+        video INTEGER NOT NULL, visitor TEXT NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (video, visitor)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE score (
+        video INTEGER PRIMARY KEY, votes INTEGER NOT NULL, total INTEGER NOT NULL,
+        tenths INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE TABLE all_votes (
+        one INTEGER PRIMARY KEY CHECK (one = 1), votes INTEGER NOT NULL, total INTEGER NOT NULL
+    ) STRICT""",
+    "INSERT INTO all_votes VALUES (1, 0, 0)",
+    """CREATE TABLE token (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL UNIQUE,
+        created_at INTEGER NOT NULL, revoked_at INTEGER
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX tag_name ON tag (name)",  # a random video with a tag
+)
+
 
 def written_by_newer(database: sqlite_utils.Database) -> bool:
     """Tell whether the catalogue has had a migration that this code does not know."""
@@ -68,4 +99,4 @@ def written_by_newer(database: sqlite_utils.Database) -> bool:
     return bool(applied - known - _KNOWN)
 
 
-_KNOWN = {first_tables.__name__}
+_KNOWN = {first_tables.__name__, other_peoples_votes.__name__}

@@ -8,8 +8,10 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import randbelow
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 from uuid import uuid4
@@ -17,38 +19,62 @@ from uuid import uuid4
 import sqlite_utils
 
 from generator.adapters.catalogue.folds import FOLDS
-from generator.adapters.catalogue.rows import from_sql, poster_of, stamp, to_sql, video_of
+from generator.adapters.catalogue.keys import Keys
+from generator.adapters.catalogue.rows import (
+    figures_of,
+    from_sql,
+    poster_of,
+    stamp,
+    to_sql,
+    video_of,
+)
 from generator.adapters.catalogue.schema import migrations, written_by_newer
 from generator.core.errors import SettingsError
 from generator.core.identity import Known
 from generator.core.model import (
+    Figures,
     Happening,
     Kind,
+    Outcome,
     Place,
     Poster,
     Problem,
     Recorded,
     Sighting,
+    Verdict,
     Video,
     VideoId,
 )
 
 _BUSY_S = 10.0
+_WAL_PAGES = 4000  # 16 MB: pages that many events touch are carried home once, not each time
 _AT_ONCE = 500  # parameters in one IN (…)
+_THROWS = 100  # for a random video; where all miss, few are wanted, and they are listed
 _Value = TypeVar("_Value", int, str)
 
 _KNOWN_COLUMNS = "id, root, path, size_bytes, mtime_ns, fingerprint, missing_at IS NOT NULL"
-_VIDEO_COLUMNS = """
-    video.id, slug, root, path, title, added_at, recorded_at, size_bytes,
-    container, duration_s, width_px, height_px, fps, video_codec, audio_codec, poster,
-    stars, count, favorite.at,
+_TAGS = """
     (SELECT group_concat(name, char(10)) FROM
         (SELECT DISTINCT name FROM tag AS here WHERE here.video = video.id AND removed = 0
          AND NOT EXISTS (SELECT 1 FROM tag
              WHERE video = here.video AND name = here.name AND removed = 1) ORDER BY name))
     FROM video LEFT JOIN rating ON rating.video = video.id
     LEFT JOIN views ON views.video = video.id LEFT JOIN favorite ON favorite.video = video.id
+    LEFT JOIN score ON score.video = video.id
 """
+_VIDEO_COLUMNS = f"""
+    video.id, slug, root, path, title, added_at, recorded_at, size_bytes,
+    container, duration_s, width_px, height_px, fps, video_codec, audio_codec, poster,
+    stars, count, favorite.at, votes, tenths, {_TAGS}
+"""
+_VERSION = "(SELECT max(seq) FROM event WHERE event.video = video.id)"
+_FIGURE_COLUMNS = f"video.id, {_VERSION}, stars, votes, tenths, count, favorite.at, {_TAGS}"
+
+_BEFORE = """
+    SELECT seq, kind, event.video, value, at, (SELECT dropped FROM video WHERE id = ?2)
+    FROM (SELECT 1) LEFT JOIN event ON event.id = ?1
+"""
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +115,18 @@ class Look(Protocol):
 
 
 class Catalogue:
-    """One open catalogue, for one thread.
+    """One open catalogue, for one thread; with `any_thread`, for any that only reads.
 
     Raises:
         SettingsError: the file is no catalogue, or was written by a newer reelshelf.
     """
 
-    def __init__(self, file: Path, *, durable: bool = True) -> None:
+    def __init__(self, file: Path, *, durable: bool = True, any_thread: bool = False) -> None:
         if str(file) != ":memory:":
             file.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(file, isolation_level=None, timeout=_BUSY_S)
+        self._connection = sqlite3.connect(
+            file, isolation_level=None, timeout=_BUSY_S, check_same_thread=not any_thread
+        )
         try:
             self._open(durable=durable)
         except sqlite3.DatabaseError as error:
@@ -114,6 +142,7 @@ class Catalogue:
     def _open(self, *, durable: bool) -> None:
         database = sqlite_utils.Database(self._connection, execute_plugins=False)
         self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         if written_by_newer(database):
             raise SettingsError(
@@ -121,7 +150,8 @@ class Catalogue:
                 hint="upgrade reelshelf; nothing was changed",
             )
         if migrations.pending(database):
-            migrations.apply(database)
+            with self._transaction():  # another process may be about to do the same
+                migrations.apply(database)
 
     def __enter__(self) -> Self:
         return self
@@ -152,14 +182,50 @@ class Catalogue:
         Returns:
             One receipt each, in order; `new` is false for an id that was in the log already.
         """
+        with self._transaction():
+            return tuple(self._append(one) for one in happenings)
+
+    def record(self, happenings: Sequence[Happening]) -> list[Outcome]:
+        """Put into the log what can be, in one transaction; what cannot be refuses only itself.
+
+        Returns:
+            One outcome each, in order, with the figures as they are after all of them.
+
+        Raises:
+            sqlite3.OperationalError: nothing could be written; nothing was.
+        """
+        with self._transaction():
+            verdicts = [self._record(one) for one in happenings]
+            figures = {one.id: one for one in self.figures({v for *_, v in verdicts if v})}
+        return [
+            Outcome(happening.id, verdict, seq, at, figures.get(video) if video else None)
+            for happening, (verdict, seq, at, video) in zip(happenings, verdicts, strict=True)
+        ]
+
+    def _record(self, happening: Happening) -> tuple[Verdict, int, int, VideoId | None]:
+        seq, kind, video, value, at, dropped = self._connection.execute(
+            _BEFORE, (happening.id, happening.video)
+        ).fetchone()
+        if seq is not None:
+            same = (kind, video) == (happening.kind, happening.video)
+            if same and json.loads(value) == happening.value:
+                return Verdict.REPEATED, seq, at, video
+            return Verdict.ID_IN_USE, 0, 0, None
+        if happening.video is not None and dropped != 0:
+            return Verdict.UNKNOWN_VIDEO, 0, 0, None
+        recorded = self._insert(happening)
+        return Verdict.RECORDED, recorded.seq, happening.at, recorded.video
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            recorded = tuple(self._append(one) for one in happenings)
+            yield
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk may have ended it
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
-        return recorded
 
     def _append(self, happening: Happening) -> Recorded:
         known = self._connection.execute(
@@ -167,6 +233,9 @@ class Catalogue:
         ).fetchone()
         if known is not None:
             return Recorded(known[0], known[1], new=False)
+        return self._insert(happening)
+
+    def _insert(self, happening: Happening) -> Recorded:
         video = FOLDS[happening.kind](self._connection, happening)
         cursor = self._connection.execute(
             "INSERT INTO event (id, kind, video, value, at, source) VALUES (?, ?, ?, ?, ?, ?)",
@@ -174,7 +243,7 @@ class Catalogue:
                 happening.id,
                 happening.kind,
                 video,
-                json.dumps(happening.value, separators=(",", ":")),
+                _json(happening.value),
                 happening.at,
                 happening.source,
             ),
@@ -191,6 +260,34 @@ class Catalogue:
         """Return the id of the event with that number, "" for none."""
         row = self._connection.execute("SELECT id FROM event WHERE seq = ?", (event,)).fetchone()
         return str(row[0]) if row else ""
+
+    def event_by_id(self, key: str) -> tuple[int, Happening] | None:
+        """Return an event and its number."""
+        row = self._connection.execute(
+            "SELECT seq, kind, video, value, at, source FROM event WHERE id = ?", (key,)
+        ).fetchone()
+        if row is None:
+            return None
+        seq, kind, video, value, at, source = row
+        return seq, Happening(key, Kind(kind), at, source, video, json.loads(value))
+
+    def foreign_version(self) -> int:
+        """Return a number that is another one whenever other connections wrote to the file."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def asked_since(self, event: int) -> tuple[bool, bool]:
+        """Tell whether later events ask for a look at the library, and for all pages anew."""
+        rows = self._connection.execute(
+            "SELECT value FROM event WHERE seq > ? AND kind = ?", (event, Kind.REBUILD_ASKED)
+        ).fetchall()
+        return bool(rows), any(json.loads(value).get("full") for (value,) in rows)
+
+    def only_views_since(self, event: int) -> bool:
+        """Tell whether no later event is anything but a view."""
+        row = self._connection.execute(
+            "SELECT 1 FROM event WHERE seq > ? AND kind != ? LIMIT 1", (event, Kind.VIEWED)
+        ).fetchone()
+        return row is None
 
     def identity(self) -> str:
         """Return what tells this catalogue from every other."""
@@ -214,6 +311,89 @@ class Catalogue:
             (video, limit),
         )
         return list(rows)
+
+    # -- figures
+
+    @property
+    def keys(self) -> Keys:
+        """Return what proves the owner and hides the visitors."""
+        return Keys(self._connection)
+
+    def figures(self, ids: Iterable[VideoId]) -> list[Figures]:
+        """Return what people made of the videos among `ids` that there are, ascending."""
+        found: list[Figures] = []
+        for some in _portions(sorted(ids)):
+            marks = ",".join("?" * len(some))
+            query = f"SELECT {_FIGURE_COLUMNS} WHERE video.id IN ({marks}) ORDER BY 1"
+            found += map(figures_of, self._connection.execute(query, some))
+        return found
+
+    def mark_of(self, video: VideoId, visitor: str) -> tuple[int | None, bool]:
+        """Return a visitor's own stars, and whether the video is a favorite of theirs."""
+        row = self._connection.execute(
+            "SELECT (SELECT stars FROM vote WHERE video = ?1 AND visitor = ?2),"
+            " EXISTS (SELECT 1 FROM visitor_favorite WHERE video = ?1 AND visitor = ?2)",
+            (video, visitor),
+        ).fetchone()
+        return row[0], bool(row[1])
+
+    def name_of(self, video: VideoId) -> tuple[str, str] | None:
+        """Return the slug and the title of a video that has pages."""
+        row = self._connection.execute(
+            "SELECT slug, title FROM video WHERE id = ? AND dropped = 0", (video,)
+        ).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def random(
+        self, *, tag: str | None = None, favorite: bool = False, stars: int = 0
+    ) -> VideoId | None:
+        """Return a video that has pages, each as likely as any; None where none is such.
+
+        Args:
+            tag: one that it shows.
+            favorite: whether it has to be the owner's favorite.
+            stars: how many the owner gave at least.
+        """
+        hit, among = "dropped = 0", "SELECT id FROM video"
+        if stars:
+            hit += " AND EXISTS (SELECT 1 FROM rating WHERE video = id AND stars >= :stars)"
+            among = "SELECT video FROM rating WHERE stars >= :stars"
+        if favorite:
+            hit += " AND EXISTS (SELECT 1 FROM favorite WHERE video = id)"
+            among = "SELECT video FROM favorite"
+        if tag is not None:
+            hit += (
+                " AND EXISTS (SELECT 1 FROM tag WHERE video = id AND name = :tag AND NOT removed)"
+                " AND NOT EXISTS (SELECT 1 FROM tag WHERE video = id AND name = :tag AND removed)"
+            )
+            among = "SELECT video FROM tag WHERE name = :tag"
+        return self._drawn(hit, among, {"tag": tag, "stars": stars})
+
+    def _drawn(self, hit: str, among: str, values: dict[str, object]) -> VideoId | None:
+        """Return one of those `among` which are a `hit`: by throws first, for most are cheap."""
+        highest = self._connection.execute("SELECT max(id) FROM video").fetchone()[0]
+        throw = f"SELECT id FROM video WHERE id = :id AND {hit}"  # noqa: S608 (literals above)
+        for _ in range(_THROWS if highest else 0):
+            throws = {**values, "id": randbelow(highest) + 1}
+            row = self._connection.execute(throw, throws).fetchone()
+            if row is not None:
+                return VideoId(row[0])
+        row = self._connection.execute(
+            f"SELECT id FROM video WHERE id IN ({among}) AND {hit}"  # noqa: S608 (likewise)
+            " ORDER BY random() LIMIT 1",
+            values,
+        ).fetchone()
+        return VideoId(row[0]) if row else None
+
+    def noted(self, name: str) -> str:
+        """Return a fact that somebody who records noted, "" for none."""
+        row = self._connection.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def note(self, name: str, value: str) -> None:
+        """Keep a fact."""
+        with self._transaction():
+            self._connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
     # -- videos
 
@@ -332,6 +512,10 @@ class Catalogue:
             marks = ",".join("?" * len(some))
             found += self._all_known(f"id IN ({marks})", some)
         return found
+
+    def present(self) -> list[Known]:
+        """Return what is known of every file that is there."""
+        return self._all_known("missing_at IS NULL", ())
 
     def present_by_root(self) -> dict[str, int]:
         """Return how many videos have a file, by root."""

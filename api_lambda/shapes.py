@@ -1,0 +1,193 @@
+"""What travels: the bodies and questions that are taken, and the answers, as OpenAPI tells them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from api_lambda.access import Action, Role
+
+LONGEST_TAG = 64  # characters
+MOST_TAGS = 50
+LONGEST_WAIT_S = 10
+KEY_PATTERN = "^[A-Za-z0-9_-]{8,64}$"
+HIGHEST_ID = (1 << 63) - 1
+
+
+def _no_text(value: object) -> object:
+    """Keep what only looks like a number from being taken for one."""
+    if isinstance(value, str | bool):
+        raise ValueError("is a number, written without quotes")  # noqa: TRY004 (pydantic's way)
+    return value
+
+
+class Taken(BaseModel):
+    """What is taken: nothing that is not declared."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Given(BaseModel):
+    """What is answered."""
+
+
+class Stars(Taken):
+    """How somebody rates a video."""
+
+    stars: Annotated[int, Field(ge=1, le=5, examples=[4]), BeforeValidator(_no_text)]
+
+
+class Visit(Taken):
+    """Who watches, without telling who: any word that stays the same for a visit."""
+
+    visit: Annotated[str | None, Field(pattern=KEY_PATTERN, examples=["k3JdPq0sVx8a"])] = None
+
+
+class Tags(Taken):
+    """Tags, in any spelling; what holds nothing but spaces and "#" counts as none."""
+
+    tags: Annotated[
+        list[Annotated[str, Field(max_length=LONGEST_TAG)]],
+        Field(max_length=MOST_TAGS, examples=[["fjord", "winter"]]),
+    ]
+
+
+class Rebuild(Taken):
+    """What to look at: the library, or with `full` every page too."""
+
+    full: Annotated[bool, Field(strict=True)] = False
+
+
+class Secret(Taken):
+    """What `reelshelf token new` printed."""
+
+    token: Annotated[str, Field(min_length=1, max_length=200, examples=["rs_…"])]
+
+
+class Since(Taken):
+    """From which version on."""
+
+    since: Annotated[int | None, Field(ge=0, le=HIGHEST_ID)] = None
+
+
+class Wait(Taken):
+    """How long to wait."""
+
+    wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False)] = 0.0
+
+
+class Wanted(Taken):
+    """Which videos to draw one from."""
+
+    tag: Annotated[str | None, Field(max_length=LONGEST_TAG, description="one it shows")] = None
+    favorite: Annotated[bool, Field(description="only favorites of the owner")] = False
+    stars: Annotated[int, Field(ge=0, le=5, description="at least so many, by the owner")] = 0
+
+
+class Mean(Given):
+    """What the visitors think, pulled towards what they think of the whole library."""
+
+    mean: Annotated[float, Field(ge=1, le=5, examples=[3.9])]
+    votes: Annotated[int, Field(ge=1, examples=[12])]
+
+
+class VideoFigures(Given):
+    """What people made of a video; `stars` and `favorite` are the owner's."""
+
+    id: Annotated[int, Field(examples=[17])]
+    version: Annotated[int, Field(description="the number of its last event", examples=[812])]
+    stars: Annotated[int | None, Field(ge=1, le=5, examples=[4])]
+    rating: Mean | None
+    views: Annotated[int, Field(ge=0, examples=[1234])]
+    favorite: bool
+    tags: Annotated[list[str], Field(examples=[["fjord", "winter"]])]
+
+
+class You(Given):
+    """Who asks, what he may, and what he said before."""
+
+    role: Role
+    may: list[Action]
+    stars: Annotated[int | None, Field(ge=1, le=5)]
+    favorite: bool
+
+
+class VideoShown(VideoFigures):
+    """A video, and what it is to who asks."""
+
+    title: str
+    url: Annotated[str, Field(examples=["/watch/fjord-17.html"])]
+    you: You
+
+
+class Recorded(Given):
+    """An event that is on the disk; asking again with its id answers the same."""
+
+    event: Annotated[str, Field(examples=["k3JdPq0sVx8a"])]
+    seq: Annotated[int, Field(description="its number", examples=[812])]
+    at: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
+    video: VideoFigures
+    receipt: Annotated[str, Field(description="where to ask whether pages show it")]
+
+
+class Wish(Given):
+    """A wish that is on the disk."""
+
+    event: str
+    seq: int
+    receipt: str
+
+
+class Receipt(Given):
+    """Whether pages show an event, and the receipt of the refresh that wrote them."""
+
+    event: str
+    seq: int
+    state: Literal["waiting", "shown"]
+    refresh: dict[str, object] | None
+
+
+class State(Given):
+    """What changed; `complete` is false where there is too much to tell, or nothing to go by."""
+
+    version: int
+    complete: bool
+    videos: list[VideoFigures]
+
+
+class Drawn(Given):
+    """A video by chance."""
+
+    id: int
+    title: str
+    url: str
+
+
+class Session(Given):
+    """Who asks, and what he may."""
+
+    role: Role
+    may: list[Action]
+
+
+class Health(Given):
+    """That the catalogue can be read, and the number of its last event."""
+
+    status: Literal["ok"]
+    version: int
+
+
+class FieldProblem(Given):
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+
+
+class ProblemShape(Given):
+    """Why a request was refused (RFC 9457)."""
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str
+    errors: Annotated[list[FieldProblem] | None, Field(description="of a body or a query")] = None

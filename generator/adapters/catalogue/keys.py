@@ -1,0 +1,67 @@
+"""What proves the owner and hides the visitors: tokens, and a salt a day.
+
+Both stand beside the log: neither is something that happened to the library.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from generator.core.model import Token
+
+_SALT_BYTES = 32
+
+
+class Keys:
+    """The tokens and salts of one open catalogue."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def tokens(self) -> list[Token]:
+        """Return every token that ever was, oldest first."""
+        rows = self._connection.execute(
+            "SELECT id, name, digest, created_at, revoked_at FROM token ORDER BY created_at, id"
+        )
+        return [Token(*row) for row in rows]
+
+    def valid(self) -> list[tuple[str, str]]:
+        """Return (id, digest) of every token that is not revoked."""
+        return self._connection.execute(
+            "SELECT id, digest FROM token WHERE revoked_at IS NULL"
+        ).fetchall()
+
+    def add(self, token: Token) -> None:
+        """Keep a token."""
+        self._connection.execute(
+            "INSERT INTO token VALUES (?, ?, ?, ?, ?)",
+            (token.id, token.name, token.digest, token.created_at, token.revoked_at),
+        )
+
+    def revoke(self, token: str, now: int) -> bool:
+        """End a token, and with it every session it began; tell whether it was valid."""
+        cursor = self._connection.execute(
+            "UPDATE token SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (now, token)
+        )
+        return cursor.rowcount == 1
+
+    def salt(self, day: str) -> bytes:
+        """Return the secret of a day such as "2026-11-23", and forget those of days before it."""
+        name = f"salt/{day}"
+        with self._leaving_no_traces():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO fact VALUES (?, lower(hex(randomblob(?))))",
+                (name, _SALT_BYTES),
+            )
+            self._connection.execute("DELETE FROM fact WHERE name >= 'salt/' AND name < ?", (name,))
+        query = "SELECT value FROM fact WHERE name = ?"
+        return bytes.fromhex(self._connection.execute(query, (name,)).fetchone()[0])
+
+    @contextmanager
+    def _leaving_no_traces(self) -> Iterator[None]:
+        """Overwrite what is deleted: SQLite would leave it in the file until it needs the room."""
+        self._connection.execute("PRAGMA secure_delete = ON")
+        try:
+            yield
+        finally:
+            self._connection.execute("PRAGMA secure_delete = OFF")

@@ -1,0 +1,125 @@
+"""`api`: the API as a server of its own, behind nginx or for this machine alone."""
+
+import os
+import signal
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from generator.adapters.catalogue import Catalogue
+from generator.adapters.settings import load
+from generator.cli.shared import Config, Json, Verbose, app, show, start_log
+from generator.core.errors import SettingsError
+
+_QUEUE = 1024  # connections that wait to be accepted
+_GRACE_S = 10  # for answers that are under way when the server is stopped
+_MODE = 0o666  # whoever may enter its folder may speak through a socket; it makes nobody the owner
+# Two threads share Python's lock: the server's and the one that writes. With Python's 5 ms the one
+# that comes back from the disk would wait longer for the lock than it waited for the disk.
+_SWITCH_S = 0.0005
+
+
+@app.command()
+def api(
+    config: Config = None,
+    port: Annotated[int, typer.Option(help="The port to serve at.")] = 8001,
+    host: Annotated[str, typer.Option(help="The address to serve at.")] = "127.0.0.1",
+    socket_file: Annotated[
+        Path | None, typer.Option("--socket", help="A Unix socket to serve at instead of a port.")
+    ] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Serve the API: what people do is recorded. Stop it with Ctrl-C."""
+    settings = load(config, {})
+    start_log(verbose=verbose, as_json=as_json)
+    Catalogue(settings.state / "catalogue.db").close()  # what is wrong with it is told at once
+    import uvicorn  # noqa: PLC0415 (no other command needs it)
+
+    from api_lambda.app import ApiConfig, create_app  # noqa: PLC0415 (likewise)
+
+    sys.setswitchinterval(_SWITCH_S)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn ends, and sends it again when it has
+    with _socket(socket_file) if socket_file else _port(host, port) as listening:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(ApiConfig.of(settings)),
+                http="httptools",
+                loop="uvloop",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,  # the API itself says whose word it takes
+                timeout_graceful_shutdown=_GRACE_S,
+            )
+        )
+        address = _address(listening)
+        show(as_json, {"address": address}, f"serving {address}  (Ctrl-C stops)")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):  # how it is meant to be stopped
+            server.run(sockets=[listening])
+
+
+@contextmanager
+def _port(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=_QUEUE)
+    except (OSError, OverflowError) as error:
+        raise SettingsError(
+            f"cannot serve at {host} port {port}: {error}",
+            hint="another program may be there: choose another port, or 0 for any that is free",
+        ) from error
+    with listening:
+        yield listening
+
+
+@contextmanager
+def _socket(file: Path) -> Iterator[socket.socket]:
+    """Lend a socket at `file`, in place of one that a server left behind when it was killed."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        try:
+            if _is_left_behind(file):
+                file.unlink()
+            listening.bind(str(file))
+            file.chmod(_MODE)
+            listening.listen(_QUEUE)
+        except OSError as error:
+            raise SettingsError(
+                f"cannot serve at {file}: {error.strerror or error}",
+                hint="another server may be there, or something that is no socket",
+            ) from error
+        ours = file.stat()
+        try:
+            yield listening
+        finally:
+            with suppress(OSError):
+                if os.path.samestat(ours, file.stat()):
+                    file.unlink()
+
+
+def _is_left_behind(file: Path) -> bool:
+    if not file.exists() or not stat.S_ISSOCK(file.stat().st_mode):
+        return False
+    with socket.socket(socket.AF_UNIX) as asking:
+        try:
+            asking.connect(str(file))
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
+def _address(listening: socket.socket) -> str:
+    if listening.family == socket.AF_UNIX:
+        return f"unix:{listening.getsockname()}"
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/api"

@@ -1,0 +1,83 @@
+// The owner proves himself: a token becomes a cookie that no script can read.
+{
+  const one = (selector) => document.querySelector(selector);
+  const { api } = document.documentElement.dataset;
+  const status = one("[role=status]");
+  const form = one("form.login");
+  const leave = one("main button[type=button]");
+
+  // A page of this site only; the address of another says where we come from, not where to go.
+  const back = () => {
+    const from = document.referrer && new URL(document.referrer);
+    const isOurs = from && from.origin === location.origin && from.pathname !== location.pathname;
+    return isOurs ? from.pathname + from.search : one(".brand").pathname;
+  };
+
+  const ask = async (method, body) => {
+    const headers = body ? { "Content-Type": "application/json" } : {};
+    try {
+      const answer = await fetch(api + "/session", {
+        method, headers, body: body && JSON.stringify(body), cache: "no-store",
+      });
+      const isJson = answer.headers.get("Content-Type")?.includes("json");
+      return { status: answer.status, said: isJson && await answer.json().catch(() => undefined) };
+    } catch {
+      return { status: 0 };
+    }
+  };
+
+  const show = (text, isOwner) => {
+    status.textContent = text;
+    form.hidden = isOwner;
+    leave.hidden = !isOwner;
+  };
+
+  // What other pages remember of who asks is of no use any more.
+  const forget = () => {
+    try {
+      delete localStorage["reelshelf" + api];
+      delete sessionStorage["reelshelf" + api];
+    } catch { /* nothing was remembered */ }
+  };
+
+  const look = async () => {
+    const { said } = await ask("GET");
+    if (!said?.role) status.textContent = "The server that takes sign-ins cannot be reached.";
+    else if (said.role === "owner") show("You are signed in.", true);
+    else show("", false);
+    return said?.role;
+  };
+
+  if (form && api) {
+    form.onsubmit = async (event) => {
+      event.preventDefault();
+      const field = one("#token");
+      const button = form.querySelector("button");
+      button.disabled = true;
+      status.textContent = "";
+      const { status: code, said } = await ask("POST", { token: field.value.trim() });
+      button.disabled = false;
+      forget();
+      if (code === 204) {
+        if (await look() === "owner") location.assign(back());
+        else show("The browser did not keep the sign-in: this site needs an https address.", false);
+        return;
+      }
+      show({
+        0: "The server cannot be reached. Try again in a while.",
+        401: "This is not a token of this site, or not any more.",
+        429: "Too many tries. Wait a few minutes.",
+      }[code] ?? `Not signed in: ${said?.detail ?? `the server answered ${code}`}`, false);
+      field.select();
+    };
+    leave.onclick = async () => {
+      const { status: code } = await ask("DELETE");
+      forget();
+      const role = await look();
+      if (code !== 204) status.textContent = "Not signed out: the server cannot be reached.";
+      else if (role === "owner") status.textContent = "On this computer you need no sign-in.";
+      else { status.textContent = "You are signed out."; one("#token").focus(); }
+    };
+    look();
+  }
+}

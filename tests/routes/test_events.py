@@ -1,0 +1,243 @@
+"""From event to page: what others record is shown at once, in batches, by the pages it is on."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from test_exactness import TEMPLATES, full_render, tree
+
+from benchmarks import trial
+from generator.adapters.catalogue import Catalogue
+from generator.core.model import Happening, Kind, VideoId
+from generator.core.receipt import Receipt
+from generator.engine import Engine
+from generator.observing import Guesses, Observation
+from generator.watch import Failure, Watch
+
+LONG_S = 60  # nothing takes so long; a test that waits in vain ends
+
+
+class Running:
+    """A builder that watches in a thread of its own, and a catalogue as another process has it."""
+
+    def __init__(self, folder: Path, **more: object) -> None:
+        self.folder = folder
+        self.settings = trial.settings(
+            folder, scan_every_s=3600, missing_grace_s=10**9, loss_limit=1, compress="off", **more
+        )
+        self.receipts: queue.Queue[Receipt | None] = queue.Queue()
+        self.failures: queue.Queue[Failure] = queue.Queue()
+        self.catalogue = Catalogue(self.settings.state / "catalogue.db")
+        self.watch: Watch | None = None
+        self.thread = threading.Thread(target=self._run)
+        self.count = 0
+
+    def _run(self) -> None:
+        with Engine(self.settings, TEMPLATES) as engine:
+            self.watch = Watch(engine, self.settings, Guesses())
+            self.watch.accept_loss = True
+            self.watch.config = self.folder / "reelshelf.toml"
+            self.watch.on_failure = self.failures.put
+            for receipt in self.watch.receipts():
+                self.receipts.put(receipt)
+            self.receipts.put(None)
+
+    def next(self) -> Receipt:
+        receipt = self.receipts.get(timeout=LONG_S)
+        assert receipt is not None
+        return receipt
+
+    def tell(self, kind: Kind, video: int | None = None, **value: object) -> None:
+        self.count += 1
+        subject = VideoId(video) if video else None
+        event = Happening(f"t{self.count}", kind, trial.NOW, "test", subject, value)
+        self.catalogue.append([event])
+
+    def page(self, path: str) -> str:
+        return (self.settings.out / path).read_text(encoding="utf-8")
+
+
+@contextmanager
+def running(folder: Path, videos: int = 5, **more: object) -> Iterator[Running]:
+    (folder / "library").mkdir()
+    builder = Running(folder, **more)
+    trial.fill(builder.catalogue, videos)
+    builder.thread.start()
+    try:
+        builder.next()
+        yield builder
+    finally:
+        assert builder.watch is not None
+        builder.watch.stop()
+        builder.thread.join()
+        builder.catalogue.close()
+
+
+def watch_page(builder: Running, video: int) -> str:
+    (path,) = (builder.settings.out / "watch").glob(f"*-{video}.html")
+    return f"watch/{path.name}"
+
+
+def test_an_event_of_another_process_is_on_its_pages_and_told_of(tmp_path: Path) -> None:
+    with running(tmp_path) as builder:
+        page = watch_page(builder, 3)
+        before = tree(builder.settings.out)
+
+        builder.tell(Kind.TAGGED, 3, name="harvest")
+
+        receipt = builder.next()
+        after = tree(builder.settings.out)
+        assert receipt.events == 1
+        assert "harvest" in builder.page(page)
+        assert page in {path for path in after if before.get(path) != after[path]}
+        assert sum(before.get(path) != after[path] for path in after) == receipt.written
+
+
+def test_views_alone_wait_and_go_with_the_first_other_event(tmp_path: Path) -> None:
+    with running(tmp_path, views_wait_s=3600.0) as builder:
+        builder.tell(Kind.VIEWED, 2, count=7)
+        builder.tell(Kind.RATED, 4, stars=5)
+
+        receipts = [builder.next()]
+        while sum(receipt.events for receipt in receipts) < 2:
+            receipts.append(builder.next())
+
+        assert len(receipts) == 1
+
+
+def test_views_are_shown_once_they_have_waited(tmp_path: Path) -> None:
+    with running(tmp_path, views_wait_s=0.2) as builder:
+        builder.tell(Kind.VIEWED, 2, count=77)
+
+        assert builder.next().events == 1
+        assert "77" in builder.page(watch_page(builder, 2))
+
+
+def test_events_that_come_together_are_one_refresh(tmp_path: Path) -> None:
+    with running(tmp_path, batch_ms=2000.0, batch_limit_ms=5000.0) as builder:
+        for video in (1, 2, 3, 4):
+            builder.tell(Kind.RATED, video, stars=3)
+
+        assert builder.next().events == 4
+
+
+def test_somebody_who_asks_for_a_rebuild_gets_a_look_at_the_library(tmp_path: Path) -> None:
+    with running(tmp_path) as builder:
+        (tmp_path / "library" / "new.mp4").write_bytes(b"x")
+        builder.tell(Kind.REBUILD_ASKED, full=False)
+
+        receipt = builder.next()
+        while not receipt.walked:
+            receipt = builder.next()
+        assert receipt.walked == 1
+
+
+def test_an_edited_template_is_seen_at_once_and_a_wrong_one_leaves_all_as_it_was(
+    tmp_path: Path,
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    with running(tmp_path, templates=own) as builder:
+        before = tree(builder.settings.out)
+        (own / "404.html").write_text("gone {{ nothing.at_all }}", encoding="utf-8")
+        assert "404.html, line 1" in str(builder.failures.get(timeout=LONG_S))
+        assert tree(builder.settings.out) == before
+
+        (own / "404.html").write_text("gone away", encoding="utf-8")
+
+        assert builder.next().written == 1
+        assert builder.page("404.html") == "gone away"
+
+
+def test_changed_settings_end_the_watch(tmp_path: Path) -> None:
+    with running(tmp_path) as builder:
+        (tmp_path / "reelshelf.toml").write_text('title = "Other"', encoding="utf-8")
+
+        assert builder.receipts.get(timeout=LONG_S) is None
+        assert builder.watch is not None
+        assert builder.watch.outdated
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    own = tmp_path / "own"
+    own.mkdir()
+    with Engine(trial.settings(tmp_path, templates=own), TEMPLATES) as engine:
+        trial.fill(engine.catalogue, 9)
+        watch = (TEMPLATES / "watch.html").read_text(encoding="utf-8")
+        wrong = (
+            "{% for tag in tags %}{% if tag.name == 'odd' %}{{ no.such }}{% endif %}{% endfor %}"
+        )
+        (own / "watch.html").write_text(watch.replace("<h1>", wrong + "<h1>"), encoding="utf-8")
+        engine.refresh(trial.NOW)
+        yield engine
+
+
+def test_a_page_that_fails_keeps_its_old_bytes_is_told_and_tried_again(
+    engine: Engine, tmp_path: Path
+) -> None:
+    before = tree(tmp_path / "out")
+    event = Happening("e1", Kind.TAGGED, trial.NOW, "test", VideoId(4), {"name": "odd"})
+    engine.catalogue.append([event])
+
+    receipt = engine.refresh(trial.NOW + 1)
+
+    after = tree(tmp_path / "out")
+    (page,) = receipt.failures
+    assert receipt.failed == 1
+    assert "no" in receipt.failures[page]
+    assert after[page] == before[page]
+    assert "odd" in after["tags.html"].decode()  # all others are as they should be
+
+    (tmp_path / "own" / "watch.html").unlink()
+    receipt = engine.refresh(trial.NOW + 2)
+
+    assert not receipt.failed
+    assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
+
+
+def test_a_file_that_cannot_be_written_is_told_and_tried_again_at_the_next_look(
+    engine: Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "out" / "best.html").unlink()
+    (tmp_path / "out" / "best.html" / "in the way").mkdir(parents=True)
+    event = Happening("e1", Kind.RATED, trial.NOW, "test", VideoId(4), {"stars": 5})
+    engine.catalogue.append([event])
+
+    receipt = engine.refresh(trial.NOW + 1)
+
+    assert list(receipt.failures) == ["best.html"]
+    assert "best.html" in receipt.failures["best.html"]
+
+    (tmp_path / "out" / "best.html" / "in the way").rmdir()
+    (tmp_path / "out" / "best.html").rmdir()
+    receipt = engine.refresh(trial.NOW + 2, lambda *_, **__: None)
+
+    assert not receipt.failed
+    assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
+
+
+def test_tags_of_folders_follow_their_setting_and_those_of_people_stay(tmp_path: Path) -> None:
+    file = tmp_path / "library" / "Norway" / "fjord.mp4"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"x")
+
+    def tags(number: int, *, folder_tags: bool) -> tuple[str, ...]:
+        settings = trial.settings(tmp_path, folder_tags=folder_tags, quiet_s=0)
+        with Engine(settings, TEMPLATES) as engine:
+            engine.refresh(trial.NOW + number, Observation(settings, Guesses(), lambda: 2e9))
+            if not number:
+                value = {"name": "mine"}
+                event = Happening("e", Kind.TAGGED, trial.NOW, "test", VideoId(1), value)
+                engine.catalogue.append([event])
+                engine.refresh(trial.NOW + 1)
+            assert tree(tmp_path / "out") == full_render(engine, tmp_path / f"full{number}")
+            (video,) = engine.catalogue.shown()
+            return video.tags
+
+    assert tags(0, folder_tags=True) == ("mine", "norway")
+    assert tags(2, folder_tags=False) == ("mine",)
+    assert tags(3, folder_tags=True) == ("mine", "norway")
