@@ -179,7 +179,7 @@ class Engine:
             failed = self._failed_pages() if stale or observe is not None else frozenset()
             since, cursor = self._span()
             receipt.events = cursor - since
-            differences = self._differences(since)
+            differences = self._differences(0 if full or doubt.all else since)
             planned = plan(self.ledger, self.site, differences)
             self._drop_stills(planned, differences)
             self._expire_forwards(planned, now)
@@ -256,15 +256,19 @@ class Engine:
         self.output.remove_empty_folders(_folders(planned.gone))
 
     def _render_anew(self, work: Work, cursor: int, which: "Which") -> None:
-        """Render pages whatever was rendered before, once the shelves are settled."""
+        """Render pages whatever was rendered before, once the shelves are settled.
+
+        Of the videos as they were settled: others may write to the catalogue meanwhile.
+        """
         receipt = work.receipt
+        videos = list(self.ledger.all_videos())
         with receipt.phase("render"):
             self._pending.write_text(_EVERYTHING, encoding="utf-8")
             work = self._work(receipt, frozenset())
             work.compares = True
-            self._render(work, self.catalogue.shown(), which)
+            self._render(work, videos, which)
         with receipt.phase("settle"), self.ledger.transaction():
-            settle_pieces(work, self.catalogue.shown())
+            settle_pieces(work, videos)
             settle_pages(work)
             self.ledger.forget(_SKELETON)
             for name in TEMPLATES if which.all else which.stale:

@@ -38,6 +38,7 @@ from generator.core.pages import (
 from generator.core.scopes import (
     ALL,
     FAVORITES,
+    INDEXES,
     LIBRARY,
     TAGS,
     Difference,
@@ -45,24 +46,21 @@ from generator.core.scopes import (
     Scope,
     ScopeKind,
     folder_of,
+    is_paged,
     keys_of,
+    limits_of,
     parent_of,
     passages,
 )
 from generator.core.shelves import (
-    NAME_LIMITS,
-    VIDEO_LIMITS,
     Chain,
     Changes,
-    Limits,
     ShelfRow,
     members,
 )
 
 NEIGHBOURS = 3  # shown on each side of a watch page
 HOME_NEWEST, HOME_OTHERS, BEST, FEED = 24, 6, 60, 30
-_OF_SCOPES = {ScopeKind.TAGS, ScopeKind.SUBFOLDERS}  # what lists tags or folders, not videos
-_ALWAYS_PAGED = {ScopeKind.ALL, ScopeKind.FAVORITES, ScopeKind.TAGS, ScopeKind.SUBFOLDERS}
 _KEPT_EMPTY = (ALL, FAVORITES, TAGS, LIBRARY)
 
 
@@ -117,6 +115,7 @@ class _Planner:
         self._keys: dict[Key, dict[int, bytes]] = {key: {} for key in Key}
         self._rows: dict[Scope, ScopeRow | None] = {}
         self._folders_shown_anew: set[str] = set()
+        self._hidden: set[VideoId] = set()
         self._looks = {d.video.id: Looks.of(site, d) for d in differences}
         for difference in differences:
             if difference.after is not None:
@@ -142,7 +141,7 @@ class _Planner:
             assert row is not None
             self._drop_scope(scope, row)
             return
-        paged = _is_paged(scope, members, was=row is not None and row.paged)
+        paged = is_paged(scope, members, was=row is not None and row.paged)
         now = self._put_scope(scope, row, members, paged=paged)
         lists = self._ledger.lists(now.id) if row else {}
         stays = row is not None and row.paged == paged
@@ -222,11 +221,11 @@ class _Planner:
         return row is not None and row.paged
 
     def _shelf_again(self, scope: Scope, order: Order, row: ListRow, first: bytes) -> OfShelf:
-        chain = Chain(self._ledger.view(row.id), _limits(scope), row.next_number)
+        chain = Chain(self._ledger.view(row.id), limits_of(scope), row.next_number)
         return OfShelf(scope, order, chain.shelf_at(first))
 
     def _whole_again(self, scope: Scope, row: ListRow) -> OfScope:
-        chain = Chain(self._ledger.view(row.id), _limits(scope), row.next_number)
+        chain = Chain(self._ledger.view(row.id), limits_of(scope), row.next_number)
         return OfScope(scope, chain.end(highest=True))
 
     def _shelf_pages(self, scope: Scope, keys: Iterable[Key], cause: int | None) -> None:
@@ -240,7 +239,7 @@ class _Planner:
             for shelf in planned.chain.dirty():
                 ids = () if planned.fresh else changed.intersection(members(shelf.keys))
                 altered = None
-                if not planned.fresh and scope.kind not in _OF_SCOPES:
+                if not planned.fresh and scope.kind not in INDEXES:
                     altered = planned.chain.alteration(shelf.number, MOST_ALTERED)
                 own = next(iter(ids), cause)
                 for page in pages_of_shelf(scope, key, shelf, reason, own):
@@ -293,7 +292,7 @@ class _Planner:
 
     def _pages_of(self, scope: Scope, lists: dict[Key, ListRow]) -> Iterator[OutPath]:
         for key, row in lists.items():
-            chain = Chain(self._ledger.view(row.id, expected=1000), _limits(scope))
+            chain = Chain(self._ledger.view(row.id, expected=1000), limits_of(scope))
             for shelf in chain.every():
                 for page in pages_of_shelf(scope, key, shelf, "", None):
                     yield page.path
@@ -332,11 +331,13 @@ class _Planner:
 
     def _folders(self) -> None:
         """Work upwards from the folders whose videos changed: some appear, some vanish."""
-        waiting = {s.name for s in self._passages if s.kind is ScopeKind.FOLDER}
+        waiting: list[set[str]] = []  # by depth
         inside: dict[str, dict[str, tuple[ScopeRow | None, ScopeRow | None]]] = {}
-        while waiting:
-            name = max(waiting, key=_depth)
-            waiting.remove(name)
+        for one in self._passages:
+            if one.kind is ScopeKind.FOLDER:
+                waiting += [set() for _ in range(_depth(one.name) + 1 - len(waiting))]
+                waiting[_depth(one.name)].add(one.name)
+        for name in _deepest_first(waiting):
             scope, entries = Scope(ScopeKind.FOLDER, name), inside.pop(name, {})
             before = self._ledger.scope(scope)
             if entries:
@@ -348,7 +349,7 @@ class _Planner:
             if (before is None) != (after is None) and name:
                 parent = parent_of(name)
                 inside.setdefault(parent, {})[name] = (before, after)
-                waiting.add(parent)
+                waiting[_depth(parent)].add(parent)
 
     def _folder_after(self, scope: Scope) -> ScopeRow | None:
         """Return a folder as it will be; one without videos and subfolders vanishes."""
@@ -513,9 +514,11 @@ class _Planner:
                 video = difference.video
                 parts.setdefault(addresses.sitemap_part(video.id), video.id)
         known = self._ledger.digests([addresses.sitemap_page(part) for part in parts])
+        coming = {addresses.sitemap_part(number) for number in self._plan.shown}
+        self._hidden = set(self._plan.hidden)
         for part, cause in parts.items():
             path = addresses.sitemap_page(part)
-            empty = not self._any_shown(part)
+            empty = not self._any_shown(part, coming)
             if empty:
                 self._plan.gone.add(path)
             else:
@@ -523,13 +526,12 @@ class _Planner:
             if empty == (path in known):
                 self._add(_sitemap_index("a part came or went"))
 
-    def _any_shown(self, part: int) -> bool:
-        """Tell whether a part of the sitemap will have a video."""
-        low, high = part * addresses.SITEMAP_IDS, (part + 1) * addresses.SITEMAP_IDS
-        if any(low <= number < high for number in self._plan.shown):
+    def _any_shown(self, part: int, coming: set[int]) -> bool:
+        """Tell whether a part of the sitemap will have a video; those in `coming` have one."""
+        if part in coming:
             return True
-        hidden = {number for number in self._plan.hidden if low <= number < high}
-        return bool(set(self._ledger.shown_ids(low, high)) - hidden)
+        low, high = part * addresses.SITEMAP_IDS, (part + 1) * addresses.SITEMAP_IDS
+        return not self._hidden.issuperset(self._ledger.shown_ids(low, high))
 
     def first(self) -> None:
         """Plan, for the first refresh of a ledger, the pages that never change by themselves."""
@@ -596,7 +598,7 @@ class _Planner:
         return planned
 
     def _planned(self, scope: Scope, key: Key, row: ListRow, expected: int) -> PlannedList:
-        chain = Chain(self._ledger.view(row.id, expected), _limits(scope), row.next_number)
+        chain = Chain(self._ledger.view(row.id, expected), limits_of(scope), row.next_number)
         planned = self._lists[scope, key] = PlannedList(scope, key, row, chain)
         return planned
 
@@ -636,7 +638,7 @@ def every_page(ledger: Ledger, site: Site, videos: Iterable[Video]) -> Iterator[
             yield scope_page(scope, whole, _ALL_REASON, None)
             continue
         for key, one in ledger.lists(row.id).items():
-            chain = Chain(ledger.view(one.id, expected=1000), _limits(scope))
+            chain = Chain(ledger.view(one.id, expected=1000), limits_of(scope))
             for shelf in chain.every():
                 yield from pages_of_shelf(scope, key, shelf, _ALL_REASON, None)
     for part in parts:
@@ -672,16 +674,6 @@ def _index_changes(
     return Changes(tuple(removed), tuple(inserted), tuple(touched))
 
 
-def _is_paged(scope: Scope, members: int, *, was: bool) -> bool:
-    if scope.kind in _ALWAYS_PAGED:
-        return True
-    return members > (VIDEO_LIMITS.most // 2 if was else VIDEO_LIMITS.most)
-
-
-def _limits(scope: Scope) -> Limits:
-    return NAME_LIMITS if scope.kind in _OF_SCOPES else VIDEO_LIMITS
-
-
 def _counts(key: Key, listed: bytes) -> bool:
     """Tell whether a key says something: an unrated video is not among the best."""
     if key is Key.RATING:
@@ -696,5 +688,11 @@ def _first_cause(passage: Passage) -> int | None:
     return None
 
 
-def _depth(folder: str) -> tuple[int, str]:
-    return (folder.count("/") + 1 if folder else 0), folder
+def _deepest_first(waiting: list[set[str]]) -> Iterator[str]:
+    """Yield folders by their depth; meanwhile others may come to wait that are less deep."""
+    for some in reversed(waiting):
+        yield from sorted(some)
+
+
+def _depth(folder: str) -> int:
+    return folder.count("/") + 1 if folder else 0

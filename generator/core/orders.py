@@ -25,6 +25,8 @@ _SPACES = re.compile(r"[\s\x00]+")
 class Key(StrEnum):
     """What a listing is sorted by, always stored ascending."""
 
+    __hash__ = str.__hash__  # Enum's own is slow, and keys are looked up by the hundred
+
     ADDED = "added"
     TITLE = "title"
     RATING = "rating"
@@ -37,7 +39,7 @@ class Key(StrEnum):
     COUNT = "count"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # there is but one of each
 class Order:
     """A key read in one direction; `name` stands in addresses, `label` on pages."""
 

@@ -148,7 +148,10 @@ def orders_of(scope: Scope, key: Key) -> tuple[Order, ...]:
         case ScopeKind.SUBFOLDERS:
             return (SUBFOLDERS,)
         case _:
-            return tuple(order for order in VIDEO_ORDERS if order.key is key)
+            return _VIDEO_ORDERS[key]
+
+
+_VIDEO_ORDERS = {key: tuple(order for order in VIDEO_ORDERS if order.key is key) for key in Key}
 
 
 def is_head(shelf: Shelf, order: Order) -> bool:

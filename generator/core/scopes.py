@@ -6,10 +6,13 @@ from enum import StrEnum
 
 from generator.core.model import Place, Video
 from generator.core.orders import Key
+from generator.core.shelves import NAME_LIMITS, VIDEO_LIMITS, Limits
 
 
 class ScopeKind(StrEnum):
     """The kinds of scope. The last two hold scopes (tags, folders) rather than videos."""
+
+    __hash__ = str.__hash__  # Enum's own is slow, and scopes are looked up by the hundred
 
     ALL = "all"
     FAVORITES = "favorites"
@@ -132,3 +135,19 @@ def _passage(found: dict[Scope, Passage], scope: Scope) -> Passage:
     if passage is None:
         passage = found[scope] = Passage()
     return passage
+
+
+def is_paged(scope: Scope, members: int, *, was: bool) -> bool:
+    """Tell whether a scope has a page per shelf and order; `was` keeps it so for longer."""
+    if scope.kind in _ALWAYS_PAGED:
+        return True
+    return members > (VIDEO_LIMITS.most // 2 if was else VIDEO_LIMITS.most)
+
+
+def limits_of(scope: Scope) -> Limits:
+    """Return how many members of a scope stand on one shelf."""
+    return NAME_LIMITS if scope.kind in INDEXES else VIDEO_LIMITS
+
+
+INDEXES = frozenset({ScopeKind.TAGS, ScopeKind.SUBFOLDERS})  # what lists tags or folders
+_ALWAYS_PAGED = INDEXES | {ScopeKind.ALL, ScopeKind.FAVORITES}

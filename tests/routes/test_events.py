@@ -5,13 +5,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_exactness import TEMPLATES, full_render, tree
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening, Kind, VideoId
+from generator.adapters.output import Output
+from generator.core.model import Happening, Kind, OutPath, VideoId
 from generator.core.receipt import Receipt
 from generator.engine import Engine
 from generator.observing import Guesses, Observation
@@ -241,3 +243,36 @@ def test_tags_of_folders_follow_their_setting_and_those_of_people_stay(tmp_path:
     assert tags(0, folder_tags=True) == ("mine", "norway")
     assert tags(2, folder_tags=False) == ("mine",)
     assert tags(3, folder_tags=True) == ("mine", "norway")
+
+
+@pytest.mark.parametrize("number", [1, 5, 40])
+def test_what_is_recorded_while_all_pages_are_rendered_is_shown_by_the_next_refresh(
+    tmp_path: Path, number: int
+) -> None:
+    class Interrupted(Output):
+        left = number
+
+        def write(self, path: OutPath, content: bytes, **more: Any) -> None:  # noqa: ANN401
+            super().write(path, content, **more)
+            self.left -= 1
+            if not self.left:
+                for video in (3, 60):
+                    event = Happening(f"e{video}", Kind.RATED, 1, "t", VideoId(video), {"stars": 5})
+                    other.append([event])
+
+    settings = trial.settings(tmp_path)
+    with (
+        Engine(settings, TEMPLATES) as engine,
+        Catalogue(settings.state / "catalogue.db") as other,
+    ):
+        trial.fill(engine.catalogue, 70)
+        engine.refresh(trial.NOW)
+        for page in (tmp_path / "out").rglob("*.html"):
+            page.write_bytes(b"lost")  # so that a full build writes each
+        room, engine.output = engine.output, Interrupted(tmp_path / "out")
+
+        engine.refresh(trial.NOW + 1, full=True)
+        engine.output = room
+        engine.refresh(trial.NOW + 2)
+
+        assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
