@@ -145,9 +145,10 @@ class _Planner:
         now = self._put_scope(scope, row, members, paged=paged)
         lists = self._ledger.lists(now.id) if row else {}
         stays = row is not None and row.paged == paged
-        for key in keys_of(scope, paged=paged):
+        keys = keys_of(scope, paged=paged)
+        everyone = [] if lists.keys() >= set(keys) else self._members_after(row, passage)
+        for key in keys:
             if key not in lists:
-                everyone = self._members_after(row, passage)
                 changes = Changes(inserted=self._keyed(everyone, key))
             else:
                 changes = self._changes(passage, key)
@@ -164,8 +165,10 @@ class _Planner:
             self._whole_page(scope, "what stands in it changed", cause)
 
     def _members_after(self, row: ScopeRow | None, passage: Passage) -> list[Video]:
+        if row is None:
+            return passage.entered
         known: dict[VideoId, Video] = {}
-        if row is not None and row.members:
+        if row.members:
             view = self._ledger.view(self._ledger.lists(row.id)[Key.TITLE].id)
             ids = [VideoId(member(key)) for shelf in view.shelves() for key in view.keys(shelf)]
             known = self._ledger.videos(ids)
@@ -197,7 +200,8 @@ class _Planner:
         if not touched:
             return
         self._touched[scope, key] = touched
-        if not self._rows_paged(scope):
+        whole_scope = self._row(scope)
+        if whole_scope is not None and not whole_scope.paged:
             videos = tuple(map(member, touched))
             subject = OfAltered(partial(self._whole_again, scope, row), videos)
             path, why = addresses.scope_page(scope), "what stands in it changed"
@@ -215,10 +219,6 @@ class _Planner:
                 whole = partial(self._shelf_again, scope, order, row, shelf.first)
                 subject = OfAltered(whole, videos)
                 self._add(Page(path, template_of(order), subject, "a shelf changed", videos[0]))
-
-    def _rows_paged(self, scope: Scope) -> bool:
-        row = self._row(scope)
-        return row is not None and row.paged
 
     def _shelf_again(self, scope: Scope, order: Order, row: ListRow, first: bytes) -> OfShelf:
         chain = Chain(self._ledger.view(row.id), limits_of(scope), row.next_number)
