@@ -128,7 +128,7 @@ class Output:
             os.close(descriptor)
 
     def read(self, path: OutPath) -> bytes | None:
-        """Return what is at `path`, None for nothing."""
+        """Return what is at `path`, None where there is no file."""
         try:
             descriptor = os.open(f"{self._root}/{path}", os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
@@ -141,6 +141,8 @@ class Output:
             while content := os.read(descriptor, _AT_ONCE):
                 parts.append(content)
             return b"".join(parts)
+        except IsADirectoryError:
+            return None
         finally:
             os.close(descriptor)
 

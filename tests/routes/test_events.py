@@ -245,6 +245,26 @@ def test_tags_of_folders_follow_their_setting_and_those_of_people_stay(tmp_path:
     assert tags(3, folder_tags=True) == ("mine", "norway")
 
 
+def test_a_page_that_failed_is_whole_again_when_another_video_on_it_changes(
+    engine: Engine, tmp_path: Path
+) -> None:
+    page = tmp_path / "out" / "all.html"
+    former = page.read_bytes()
+    page.unlink()
+    (page / "in the way").mkdir(parents=True)
+    for number, video in enumerate((4, 5)):
+        event = Happening(f"e{video}", Kind.RATED, trial.NOW, "test", VideoId(video), {"stars": 5})
+        engine.catalogue.append([event])
+        failures = engine.refresh(trial.NOW + number).failures
+        assert list(failures) == ([] if number else ["all.html"])
+        if not number:
+            (page / "in the way").rmdir()
+            page.rmdir()
+            page.write_bytes(former)
+
+    assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
+
+
 @pytest.mark.parametrize("number", [1, 5, 40])
 def test_what_is_recorded_while_all_pages_are_rendered_is_shown_by_the_next_refresh(
     tmp_path: Path, number: int
