@@ -191,13 +191,15 @@ class Watch:
             log.warning("%s %s", error, getattr(error, "hint", ""))
             # what the hints were about is looked at again before long
             self._scanned = time.monotonic() - self.settings.scan_every_s + _RETRY_S
-            self._events.rest(_RETRY_S)
+            if not task.look:  # a scan that is not believed keeps no rating from its pages
+                self._events.rest(_RETRY_S)
             self._is_failing = True
             self.on_failure(error)
             return None
 
     def _refresh(self, task: _Task) -> Receipt:
         now = int(time.time())
+        self._events.rest(0)
         if not task.look:
             return self.engine.refresh(now)
         look = Observation(self.settings, self.workers, time.time, task.where)

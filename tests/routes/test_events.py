@@ -13,6 +13,7 @@ from test_exactness import TEMPLATES, full_render, tree
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.output import Output
+from generator.core.errors import GuardError
 from generator.core.model import Happening, Kind, OutPath, VideoId
 from generator.core.receipt import Receipt
 from generator.engine import Engine
@@ -27,9 +28,8 @@ class Running:
 
     def __init__(self, folder: Path, **more: object) -> None:
         self.folder = folder
-        self.settings = trial.settings(
-            folder, scan_every_s=3600, missing_grace_s=10**9, loss_limit=1, compress="off", **more
-        )
+        usual = {"scan_every_s": 3600, "missing_grace_s": 10**9, "loss_limit": 1, "compress": "off"}
+        self.settings = trial.settings(folder, **{**usual, **more})
         self.receipts: queue.Queue[Receipt | None] = queue.Queue()
         self.failures: queue.Queue[Failure] = queue.Queue()
         self.catalogue = Catalogue(self.settings.state / "catalogue.db")
@@ -40,7 +40,7 @@ class Running:
     def _run(self) -> None:
         with Engine(self.settings, TEMPLATES) as engine:
             self.watch = Watch(engine, self.settings, Guesses())
-            self.watch.accept_loss = True
+            self.watch.accept_loss = self.settings.loss_limit == 1
             self.watch.config = self.folder / "reelshelf.toml"
             self.watch.on_failure = self.failures.put
             for receipt in self.watch.receipts():
@@ -64,7 +64,7 @@ class Running:
 
 @contextmanager
 def running(folder: Path, videos: int = 5, **more: object) -> Iterator[Running]:
-    (folder / "library").mkdir()
+    (folder / "library").mkdir(exist_ok=True)
     builder = Running(folder, **more)
     trial.fill(builder.catalogue, videos)
     builder.thread.start()
@@ -135,6 +135,22 @@ def test_somebody_who_asks_for_a_rebuild_gets_a_look_at_the_library(tmp_path: Pa
         while not receipt.walked:
             receipt = builder.next()
         assert receipt.walked == 1
+
+
+def test_a_disk_that_is_away_keeps_no_rating_from_its_pages(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / "library").mkdir(exist_ok=True)
+        (tmp_path / "library" / f"film {number}.mp4").write_bytes(bytes([number]))
+    with running(tmp_path, 0, loss_limit=0.5, quiet_s=0) as builder:
+        (tmp_path / "library").rename(tmp_path / "elsewhere")
+        (tmp_path / "library").mkdir()
+        assert isinstance(builder.failures.get(timeout=LONG_S), GuardError)
+
+        builder.tell(Kind.TAGGED, 2, name="harvest")
+
+        while not builder.next().events:
+            pass
+        assert "harvest" in builder.page(watch_page(builder, 2))
 
 
 def test_an_edited_template_is_seen_at_once_and_a_wrong_one_leaves_all_as_it_was(
