@@ -65,6 +65,7 @@ class Watch:
     _watcher: Watcher | None = None
     _events: Events = field(init=False)
     _scanned: float = 0.0
+    _deaf_s: float = 0.0  # until when nobody who asks for a look is heard: the last one failed
     _again: set[Place] = field(default_factory=set)
     _devices: dict[str, str] = field(default_factory=dict)
 
@@ -127,12 +128,10 @@ class Watch:
         if self._stopped or self.outdated:
             return None
         asked, full = self._events.ask_for_a_look()
-        if (
-            hints.everything
-            or asked
-            or time.monotonic() >= self._scanned + (self.settings.scan_every_s)
-        ):
-            self._scanned = time.monotonic()
+        now_s = time.monotonic()
+        is_due = now_s >= self._scanned + self.settings.scan_every_s
+        if hints.everything or is_due or (asked and now_s >= self._deaf_s):
+            self._scanned = now_s
             return _Task(look=True, full=full)
         where = self._where(hints)
         if where.folders or where.trees:
@@ -191,7 +190,9 @@ class Watch:
             log.warning("%s %s", error, getattr(error, "hint", ""))
             # what the hints were about is looked at again before long
             self._scanned = time.monotonic() - self.settings.scan_every_s + _RETRY_S
-            if not task.look:  # a scan that is not believed keeps no rating from its pages
+            if task.look:  # a scan that is not believed keeps no rating from its pages
+                self._deaf_s = time.monotonic() + _RETRY_S
+            else:
                 self._events.rest(_RETRY_S)
             self._is_failing = True
             self.on_failure(error)
