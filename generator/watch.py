@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _IDLE_S = 1.0  # how long nothing happens before compressed copies are made, and the log looked at
 _AT_ONCE = 20  # copies, so that a change never waits long for them
+_THIN_S = 3600.0
 _RETRY_S = 30.0  # after a refresh that failed
 _BURST_S = 0.3  # changes of files that follow each other sooner are one batch
 _EDIT_S = 0.05  # an editor writes a file in more than one step
@@ -65,6 +66,7 @@ class Watch:
     _watcher: Watcher | None = None
     _events: Events = field(init=False)
     _scanned: float = 0.0
+    _thinned_s: float = 0.0  # when the log is thinned next
     _deaf_s: float = 0.0  # until when nobody who asks for a look is heard: the last one failed
     _again: set[Place] = field(default_factory=set)
     _devices: dict[str, str] = field(default_factory=dict)
@@ -175,6 +177,15 @@ class Watch:
             return True
         if engine.ledger.fact("sealed") != "1":
             engine.seal(Receipt())
+        return self._thin()
+
+    def _thin(self) -> bool:
+        """Thin the log a little, once an hour until all is done; tell whether there is more."""
+        if time.monotonic() < self._thinned_s:
+            return False
+        if self.engine.catalogue.thin(int(time.time()), self.engine.cursor):
+            return True
+        self._thinned_s = time.monotonic() + _THIN_S
         return False
 
     def _where(self, hints: Hints) -> Where:

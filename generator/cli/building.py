@@ -100,6 +100,8 @@ def build(
             tell_receipt(receipt, as_json=False)
         if settings.compress != "off" and not no_compress:
             _compress(engine, receipt, as_json=as_json)
+        while engine.catalogue.thin(now(), engine.cursor):
+            pass
         receipt.problems = len(engine.catalogue.problems())
         if as_json:
             tell_receipt(receipt, as_json=True)

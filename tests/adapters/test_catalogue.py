@@ -1,9 +1,11 @@
 """The catalogue: an event is there once, with what it changed, or not at all."""
 
+import json
 import os
 import sqlite3
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.catalogue.schema import migrations
+from generator.adapters.catalogue.thinning import KEPT_S
 from generator.core.errors import SettingsError
 from generator.core.model import Happening, Kind, Place, Problem, Token, VideoId
 from generator.core.votes import pulled_tenths
@@ -301,3 +304,36 @@ def test_what_others_write_shows_in_the_foreign_version(tmp_path: Path) -> None:
     assert other.foreign_version() != before
     one.close()
     other.close()
+
+
+@given(told=st.lists(st.tuples(deeds, st.integers(0, 100)), max_size=20), most=st.integers(1, 5))
+def test_old_views_become_counts_by_day_and_no_figure_changes(
+    told: list[tuple[Happening, int]], most: int
+) -> None:
+    with Catalogue(Path(":memory:")) as catalogue:
+        trial.fill(catalogue, 2, seed=1)
+        catalogue.append(
+            replace(one, id=f"{number}", at=trial.NOW + day * 86400)
+            for number, (one, day) in enumerate(sorted(told, key=lambda pair: pair[1]))
+        )
+        before = catalogue.figures([VideoId(1), VideoId(2)]), list(catalogue.shown())
+        last, name = catalogue.last_event(), catalogue.event_id(catalogue.last_event())
+        now = trial.NOW + 60 * 86400
+
+        while catalogue.thin(now, last, most):
+            pass
+
+        events = catalogue.events_of(VideoId(1), 99)
+        old = [seq for seq, kind, _, at, _ in events if kind == "Viewed" and at <= now - KEPT_S]
+        left = sum(
+            json.loads(value).get("count", 1) for _, kind, value, *_ in events if kind == "Viewed"
+        )
+        thinned = sum(count for _, count in catalogue.viewed(VideoId(1)))
+        after = catalogue.figures([VideoId(1), VideoId(2)]), list(catalogue.shown())
+        assert [replace(one, version=0) for one in after[0]] == [
+            replace(one, version=0) for one in before[0]
+        ]
+        assert after[1] == before[1]
+        assert old in ([], [last])
+        assert left + thinned == before[0][0].views
+        assert (catalogue.last_event(), catalogue.event_id(last)) == (last, name)

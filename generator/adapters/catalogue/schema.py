@@ -20,6 +20,17 @@ def other_peoples_votes(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def views_by_day(db: sqlite_utils.Database) -> None:
+    """Create the table of old views: what the log need not hold one by one."""
+    db.execute(
+        """CREATE TABLE viewed (
+            video INTEGER NOT NULL, day TEXT NOT NULL, count INTEGER NOT NULL,
+            PRIMARY KEY (video, day)
+        ) STRICT, WITHOUT ROWID"""
+    )
+
+
 _TABLES = (
     """CREATE TABLE video (
         id INTEGER PRIMARY KEY, slug TEXT NOT NULL, root TEXT NOT NULL,
@@ -99,4 +110,4 @@ def written_by_newer(database: sqlite_utils.Database) -> bool:
     return bool(applied - known - _KNOWN)
 
 
-_KNOWN = {first_tables.__name__, other_peoples_votes.__name__}
+_KNOWN = {first_tables.__name__, other_peoples_votes.__name__, views_by_day.__name__}

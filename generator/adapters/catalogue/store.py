@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import sqlite_utils
 
+from generator.adapters.catalogue import thinning
 from generator.adapters.catalogue.folds import FOLDS
 from generator.adapters.catalogue.keys import Keys
 from generator.adapters.catalogue.rows import (
@@ -309,6 +310,18 @@ class Catalogue:
             "SELECT seq, kind, value, at, source FROM event WHERE video = ?"
             " ORDER BY seq DESC LIMIT ?",
             (video, limit),
+        )
+        return list(rows)
+
+    def thin(self, now: int, cursor: int, most: int = 5000) -> int:
+        """Let old views before `cursor` become counts by day; return how many events it passed."""
+        with self._transaction():
+            return thinning.thin(self._connection, now, cursor, most)
+
+    def viewed(self, video: VideoId) -> list[tuple[str, int]]:
+        """Return how often a video was seen on each day that the log has no views of any more."""
+        rows = self._connection.execute(
+            "SELECT day, count FROM viewed WHERE video = ? ORDER BY day", (video,)
         )
         return list(rows)
 
