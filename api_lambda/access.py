@@ -52,6 +52,7 @@ class Caller:
     http_version: str
     method: str
     headers: Mapping[str, str]
+    scheme: str = "http"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,15 @@ def _names_this_machine(host: str) -> bool:
     except ValueError:
         return False
     return name == "localhost" or is_loopback(name)
+
+
+def is_encrypted(caller: Caller) -> bool:
+    """Tell whether a browser speaks https, to us or to a proxy; else it keeps no secure cookie.
+
+    Nobody gains by a lie: it is about the cookie of who tells it.
+    """
+    told = caller.headers.get("x-forwarded-proto", caller.scheme)
+    return told.rpartition(",")[2].strip().lower() == "https"
 
 
 def is_cross_site(caller: Caller, origins: frozenset[str]) -> bool:

@@ -20,7 +20,7 @@ from fastapi import Path as InPath
 from pydantic_core import to_json
 
 from api_lambda import deciding, shapes
-from api_lambda.access import Caller, Proofs, Role, client_of, may
+from api_lambda.access import Caller, Proofs, Role, client_of, is_encrypted, may
 from api_lambda.limiting import Limit
 from api_lambda.problems import Problem, too_many, unavailable, wrong_token
 from api_lambda.proving import (
@@ -97,7 +97,9 @@ Reading = Annotated[Asking, Depends(_at_the_door)]
 Writing = Annotated[Asking, Depends(_with_key)]
 Id = Annotated[int, InPath(description="a video's number", examples=[17])]
 Tag = Annotated[str, InPath(description="a tag, in any spelling", examples=["fjord"])]
-Event = Annotated[str, InPath(description="an event's id", examples=["k3JdPq0sVx8a"])]
+Event = Annotated[
+    str, InPath(description="an event's id", examples=["562a77b1f7b6130a7024654a5f589c3a"])
+]
 
 
 class Desk:
@@ -170,7 +172,7 @@ class Desk:
         name = signed.pseudonym(cookies_of(asking.caller.headers.get("cookie", "")))
         if not name:
             name = deciding.pseudonym(self._secret, _key(asking))
-            asking.cookies.append(signed.visitor(name))
+            asking.cookies.append(signed.visitor(name, secure=is_encrypted(asking.caller)))
         return name
 
     # -- what people do

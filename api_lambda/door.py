@@ -33,6 +33,7 @@ from api_lambda.limiting import Limit
 from api_lambda.problems import (
     PROBLEM_TYPE,
     Problem,
+    meant_as_owner,
     not_allowed,
     too_many,
     wrong_token,
@@ -171,6 +172,8 @@ class Door:
             raise wrong_token()
         role = role_of(caller, proofs, guard.rule, self._desk.any_token)
         if found.action is not None:
+            if role is Role.VISITOR and caller.headers.get("reelshelf-as") == Role.OWNER:
+                raise meant_as_owner()
             if found.action not in may(role, guard.visitors_may):
                 raise Problem(HTTPStatus.FORBIDDEN, "only the owner may do this: sign in")
             if role is Role.VISITOR:
@@ -191,7 +194,8 @@ def _caller(scope: Scope) -> Caller:
     if "aws.event" in scope:
         transport = Transport.LAMBDA
     peer = str(client[0]) if client else ""
-    return Caller(transport, peer, scope["http_version"], scope["method"], headers)
+    scheme = scope.get("scheme", "http")
+    return Caller(transport, peer, scope["http_version"], scope["method"], headers, scheme)
 
 
 def _key(caller: Caller) -> str:

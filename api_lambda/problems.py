@@ -65,6 +65,15 @@ def unavailable(detail: str, wait_s: int = 5) -> Problem:
     )
 
 
+def meant_as_owner() -> Problem:
+    """Return that somebody acted as the owner, whose session is over."""
+    return Problem(
+        HTTPStatus.UNAUTHORIZED,
+        "this was done as the owner, and the session is over: sign in again",
+        {"WWW-Authenticate": "Bearer"},
+    )
+
+
 def wrong_token() -> Problem:
     """Return that a token is none."""
     return Problem(

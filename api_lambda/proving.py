@@ -14,6 +14,7 @@ from generator.core.model import Token
 
 SESSION_COOKIE = "__Host-reelshelf"
 VISITOR_COOKIE = "__Host-reelshelf-visitor"
+PLAIN_VISITOR_COOKIE = "reelshelf-visitor"  # over http browsers keep no other; it opens no door
 SECRET_FILE = "api-secret"  # noqa: S105 (its name)
 _SESSION_S = 90 * 86400
 _VISITOR_S = 400 * 86400  # browsers keep none longer
@@ -58,13 +59,16 @@ class Cookies:
         token, _, end = _signed(self._sessions, cookies.get(SESSION_COOKIE)).partition("|")
         return token if end.isdigit() and now < int(end) else ""
 
-    def visitor(self, pseudonym: str) -> str:
+    def visitor(self, pseudonym: str, *, secure: bool = True) -> str:
         """Return the Set-Cookie that lets a visitor be known again."""
-        return _cookie(VISITOR_COOKIE, self._visitors.sign(pseudonym).decode(), _VISITOR_S)
+        value = self._visitors.sign(pseudonym).decode()
+        name = VISITOR_COOKIE if secure else PLAIN_VISITOR_COOKIE
+        return _cookie(name, value, _VISITOR_S, secure=secure)
 
     def pseudonym(self, cookies: Mapping[str, str]) -> str:
         """Return whom a visitor's cookie names, "" if it names none."""
-        return _signed(self._visitors, cookies.get(VISITOR_COOKIE))
+        value = cookies.get(VISITOR_COOKIE) or cookies.get(PLAIN_VISITOR_COOKIE)
+        return _signed(self._visitors, value)
 
 
 END_OF_SESSION = f"{SESSION_COOKIE}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict"
@@ -75,7 +79,7 @@ def cookies_of(header: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in header.split(";"):
         name, _, value = part.strip().partition("=")
-        if name in {SESSION_COOKIE, VISITOR_COOKIE}:
+        if name in {SESSION_COOKIE, VISITOR_COOKIE, PLAIN_VISITOR_COOKIE}:
             found[name] = value
     return found
 
@@ -112,5 +116,6 @@ def _signed(signer: Signer, value: str | None) -> str:
         return ""
 
 
-def _cookie(name: str, value: str, seconds: int) -> str:
-    return f"{name}={value}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Strict"
+def _cookie(name: str, value: str, seconds: int, *, secure: bool = True) -> str:
+    rest = "Secure; HttpOnly; SameSite=Strict" if secure else "HttpOnly; SameSite=Strict"
+    return f"{name}={value}; Path=/; Max-Age={seconds}; {rest}"

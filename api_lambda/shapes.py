@@ -39,7 +39,9 @@ class Stars(Taken):
 class Visit(Taken):
     """Who watches, without telling who: any word that stays the same for a visit."""
 
-    visit: Annotated[str | None, Field(pattern=KEY_PATTERN, examples=["k3JdPq0sVx8a"])] = None
+    visit: Annotated[
+        str | None, Field(pattern=KEY_PATTERN, examples=["562a77b1f7b6130a7024654a5f589c3a"])
+    ] = None
 
 
 class Tags(Taken):
@@ -122,7 +124,7 @@ class VideoShown(VideoFigures):
 class Recorded(Given):
     """An event that is on the disk; asking again with its id answers the same."""
 
-    event: Annotated[str, Field(examples=["k3JdPq0sVx8a"])]
+    event: Annotated[str, Field(examples=["562a77b1f7b6130a7024654a5f589c3a"])]
     seq: Annotated[int, Field(description="its number", examples=[812])]
     at: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
     video: VideoFigures

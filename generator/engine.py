@@ -4,11 +4,14 @@ A file event, a rating, a first build and an import all come through `Engine.ref
 second way to cause a page to be written.
 """
 
+import errno
 import gc
 import json
 import logging
 import resource
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -93,6 +96,16 @@ class Engine:
             self._lock.release()
             raise
 
+    @contextmanager
+    def storage(self) -> Iterator[None]:
+        """Tell of a disk that is full or broken alike, whichever file met it: as an OSError."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+            code = errno.ENOSPC if full else errno.EIO
+            raise OSError(code, str(error), str(self.settings.state)) from error
+
     def __enter__(self) -> Self:
         return self
 
@@ -158,7 +171,8 @@ class Engine:
         """
         gc.disable()  # a refresh makes millions of small values and hardly a cycle
         try:
-            return self._refresh(now, observe, full=full)
+            with self.storage():
+                return self._refresh(now, observe, full=full)
         finally:
             gc.enable()
 
@@ -212,7 +226,7 @@ class Engine:
 
     def seal(self, receipt: Receipt) -> None:
         """Bring the pages to the disk itself; until then a power cut makes the next run verify."""
-        with receipt.phase("sync"):
+        with receipt.phase("sync"), self.storage():
             self.output.sync()
             with self.ledger.transaction():
                 self.ledger.remember("sealed", "1")

@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 _IDLE_S = 1.0  # how long nothing happens before compressed copies are made, and the log looked at
 _AT_ONCE = 20  # copies, so that a change never waits long for them
 _THIN_S = 3600.0
-_RETRY_S = 30.0  # after a refresh that failed
+_RETRY_S = 30.0  # after a look that failed
+_EVENTS_RETRY_S = 2.0  # after a refresh for events alone, which costs little
 _BURST_S = 0.3  # changes of files that follow each other sooner are one batch
 _EDIT_S = 0.05  # an editor writes a file in more than one step
 
@@ -63,6 +64,8 @@ class Watch:
     _stopped: bool = False
     _edited: bool = False  # a template, maybe
     _is_failing: bool = False
+    _told: str = ""  # the last failure, until something succeeds
+    _spare_s: float = 0.0  # until when nothing is done that can wait
     _watcher: Watcher | None = None
     _events: Events = field(init=False)
     _scanned: float = 0.0
@@ -172,6 +175,17 @@ class Watch:
 
     def _pack(self) -> bool:
         """Do a little of what can wait; tell whether there may be more of it."""
+        if time.monotonic() < self._spare_s:
+            return False
+        try:
+            with self.engine.storage():
+                return self._pack_some()
+        except OSError as error:
+            self._tell(error)
+            self._spare_s = time.monotonic() + _RETRY_S
+            return False
+
+    def _pack_some(self) -> bool:
         engine = self.engine
         if self.settings.compress != "off" and pack_some(engine.ledger, engine.output, _AT_ONCE):
             return True
@@ -198,20 +212,37 @@ class Watch:
         try:
             return self._refresh(task)
         except (GuardError, TemplateError, OSError) as error:
-            log.warning("%s %s", error, getattr(error, "hint", ""))
+            self._tell(error)
             # what the hints were about is looked at again before long
             self._scanned = time.monotonic() - self.settings.scan_every_s + _RETRY_S
             if task.look:  # a scan that is not believed keeps no rating from its pages
                 self._deaf_s = time.monotonic() + _RETRY_S
             else:
-                self._events.rest(_RETRY_S)
+                self._events.rest(_EVENTS_RETRY_S)
             self._is_failing = True
             self.on_failure(error)
             return None
 
+    def _tell(self, error: Failure) -> None:
+        """Log what failed, once as long as it is the same."""
+        message = str(error)
+        hint = getattr(error, "hint", "")
+        if isinstance(error, OSError):
+            where = error.filename or self.settings.out
+            message = f"cannot go on at {where}: {error.strerror or error}"
+            hint = "what is on the disk is whole, and what was recorded is kept; it is tried again"
+        if message != self._told:
+            log.warning("%s\n  %s", message, hint)
+        self._told = message
+
     def _refresh(self, task: _Task) -> Receipt:
-        now = int(time.time())
+        receipt = self._refreshed(task)
         self._events.rest(0)
+        self._told = ""
+        return receipt
+
+    def _refreshed(self, task: _Task) -> Receipt:
+        now = int(time.time())
         if not task.look:
             return self.engine.refresh(now)
         look = Observation(self.settings, self.workers, time.time, task.where)

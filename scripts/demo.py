@@ -33,7 +33,8 @@ def main() -> None:
     }
     command = Path(sys.executable).with_name("reelshelf")
     arguments = ["dev", "--library", library, "--out", place / "site", "--port", str(given.port)]
-    os.chdir(DEMO if DEMO.is_dir() else HERE)  # not where a reelshelf.toml may be
+    DEMO.mkdir(exist_ok=True)
+    os.chdir(DEMO)  # not where a reelshelf.toml may be
     os.execve(command, ["reelshelf", *map(str, arguments)], environment)  # noqa: S606 (our own program)
 
 

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 done with problems, 2 bad use or settings.
 """
 
+import sqlite3
 from importlib import metadata
 from typing import Annotated
 
@@ -21,6 +22,12 @@ def main() -> None:
         app()
     except ReelshelfError as error:
         fail(str(error), error.hint, error.exit_code)
+    except sqlite3.OperationalError as error:
+        fail(
+            f"the database cannot be written or read: {error}",
+            "nothing of this was recorded; run the same command again when this is mended",
+            1,
+        )
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         fail(

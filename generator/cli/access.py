@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.settings import load
-from generator.cli.shared import Config, Json, app, now, show
+from generator.cli.shared import Config, Json, app, now, settled, show
 from generator.core.errors import SettingsError
 from generator.core.model import Token
 from generator.core.wording import rfc3339
@@ -36,7 +35,7 @@ def token(
     as_json: Json = False,
 ) -> None:
     """Make, list or revoke the tokens that prove the owner to the API."""
-    settings = load(config, {})
+    settings = settled(config)
     with Catalogue(settings.state / "catalogue.db") as catalogue:
         told, text = _done(deed, name, catalogue)
     show(as_json, told, text)

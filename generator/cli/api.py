@@ -13,8 +13,7 @@ from typing import Annotated
 import typer
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.settings import load
-from generator.cli.shared import Config, Json, Verbose, app, show, start_log
+from generator.cli.shared import Config, Json, Verbose, app, settled, show, start_log
 from generator.core.errors import SettingsError
 
 _QUEUE = 1024  # connections that wait to be accepted
@@ -37,12 +36,15 @@ def api(
     verbose: Verbose = False,
 ) -> None:
     """Serve the API: what people do is recorded. Stop it with Ctrl-C."""
-    settings = load(config, {})
+    settings = settled(config)
     start_log(verbose=verbose, as_json=as_json)
     Catalogue(settings.state / "catalogue.db").close()  # what is wrong with it is told at once
     import uvicorn  # noqa: PLC0415 (no other command needs it)
 
     from api_lambda.app import ApiConfig, create_app  # noqa: PLC0415 (likewise)
+    from api_lambda.proving import kept_secret  # noqa: PLC0415 (likewise)
+
+    kept_secret(settings.state)  # while there is room for it
 
     sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn ends, and sends it again when it has

@@ -48,14 +48,14 @@ class Developing:
         """Return what there is to serve, as the settings have it now."""
         settings = self._settings
         config = ApiConfig.of(settings, owner_on_loopback="always")
-        if config not in self._apis:
+        if settings.api and config not in self._apis:
             self._apis[config] = create_app(config)
         return Site(
             settings.out,
             settings.roots,
             settings.site.base,
             follow_links=settings.follow_links,
-            api=self._apis[config],
+            api=self._apis[config] if settings.api else None,
         )
 
     def start(self, server: DevServer, ready: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -82,6 +83,22 @@ def settings_of(
         raise SettingsError(
             "no library is named",
             hint='--library DIR, or `reelshelf init` and library = ["DIR"] in reelshelf.toml',
+        )
+    return settings
+
+
+def settled(config: Path | None) -> Settings:
+    """Return the settings of a site that there is: what only looks at one makes none.
+
+    Raises:
+        SettingsError: something in them is wrong, or nothing here tells of a site.
+    """
+    settings = load(config, {})
+    is_named = config is not None or Path(FILE).is_file() or "REELSHELF_STATE" in os.environ
+    if not is_named and not (settings.state / "catalogue.db").is_file():
+        raise SettingsError(
+            f"there is neither a {FILE} nor a catalogue here",
+            hint=f"run it in the folder of your {FILE}, or name that with --config",
         )
     return settings
 

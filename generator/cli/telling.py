@@ -1,6 +1,7 @@
 """`why`, `status` and `problems`: what is known, and why pages are as they are."""
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,8 +9,8 @@ import typer
 
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger, PageRow
-from generator.adapters.settings import Settings, load
-from generator.cli.shared import Config, Json, app, now, show
+from generator.adapters.settings import Settings
+from generator.cli.shared import Config, Json, app, now, settled, show
 from generator.core import addresses, wording
 from generator.core.errors import SettingsError
 from generator.core.model import Place, VideoId
@@ -25,7 +26,7 @@ def why(
     as_json: Json = False,
 ) -> None:
     """Tell why a page was last written, or what became of a video or an event."""
-    settings = load(config, {})
+    settings = settled(config)
     with (
         Catalogue(settings.state / "catalogue.db") as catalogue,
         Ledger(settings.state / "ledger.db") as ledger,
@@ -39,7 +40,7 @@ def why(
         raise SettingsError(
             f"neither a page nor a video nor an event: {subject}",
             hint='a page is like "all/title.html", a video like "Norway/fjord.mp4" or its number,'
-            " an event like the id in the answer to a write",
+            ' an event like "event 108", or like the id in the answer to a write',
         )
     lines = told.pop("lines")
     show(as_json, told, "\n".join(lines))
@@ -84,7 +85,9 @@ def _why_video(
 
 
 def _why_event(subject: str, catalogue: Catalogue, ledger: Ledger) -> dict[str, Any] | None:
-    found = catalogue.event_by_id(subject)
+    numbered = re.fullmatch(r"event ([0-9]{1,18})", subject)
+    name = catalogue.event_id(int(numbered[1])) if numbered else subject
+    found = catalogue.event_by_id(name)
     if found is None:
         return None
     seq, event = found
@@ -101,7 +104,7 @@ def _why_event(subject: str, catalogue: Catalogue, ledger: Ledger) -> dict[str, 
             pages = [p for p in ledger.pages_caused_by(event.video) if p.refresh == refresh[0]]
         lines += [f"  {page.path}  because {page.reason}" for page in pages]
     return {
-        "event": subject,
+        "event": name,
         "seq": seq,
         "kind": event.kind,
         "video": event.video,
@@ -153,7 +156,7 @@ def _row(page: PageRow) -> dict[str, object]:
 @app.command()
 def status(config: Config = None, as_json: Json = False) -> None:
     """Tell what the catalogue holds, and whether the site shows it."""
-    settings = load(config, {})
+    settings = settled(config)
     with (
         Catalogue(settings.state / "catalogue.db") as catalogue,
         Ledger(settings.state / "ledger.db") as ledger,
@@ -186,7 +189,7 @@ def problems(
     as_json: Json = False,
 ) -> None:
     """List the files that are not, or not wholly, shown, and why: exit code 1 if any."""
-    settings = load(config, {})
+    settings = settled(config)
     with Catalogue(settings.state / "catalogue.db") as catalogue:
         found = catalogue.problems()
         if retry:

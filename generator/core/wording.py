@@ -33,6 +33,8 @@ MEDIA_TYPES = {
     "ogm": "video/ogg",
 }
 
+_TAG_FRONT = re.compile(r"^[#\s]+")
+
 
 def media_type(path: str) -> str:
     """Return the media type that a file's name promises."""
@@ -66,7 +68,7 @@ def _shows(character: str) -> bool:
 
 def tag_of(text: str) -> str:
     """Return the one spelling of a tag: lower-case, one line, without "#" in front; or ""."""
-    return readable(text).lstrip("#").strip().lower()
+    return _TAG_FRONT.sub("", readable(text)).strip().lower()
 
 
 def duration(seconds: float | None) -> str | None:

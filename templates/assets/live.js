@@ -46,8 +46,9 @@ const tell = (text) => {
 
 // -- the API
 
-const ask = async (method, path, body, key) => {
+const ask = async (method, path, body, key, as) => {
   const headers = {};
+  if (as === "owner") headers["Reelshelf-As"] = as; // not as a visitor, once the session is over
   if (body) headers["Content-Type"] = "application/json";
   if (key) headers["Idempotency-Key"] = key;
   try {
@@ -75,7 +76,7 @@ const waiting = () => names().filter((name) => name.startsWith(place + "#do ")).
 const act = (kind, method, path, body, change) => {
   const at = performance.timeOrigin + performance.now();
   // A view has no key of its own: the API makes one of the visit and the hour.
-  const deed = { at, key: change && random(), video: id, method, path, body, change };
+  const deed = { at, key: change && random(), video: id, method, path, body, change, as: change && you?.role };
   keep(`${place}#do ${id} ${kind}`, JSON.stringify(deed));
   show();
   deliver();
@@ -103,14 +104,14 @@ const deliverOne = async () => {
   const [deed] = waiting();
   if (!deed) return false;
   const path = `/videos/${deed.video}${deed.path}`;
-  const { status, wait_s, said } = await ask(deed.method, path, deed.body, deed.key);
+  const { status, wait_s, said } = await ask(deed.method, path, deed.body, deed.key, deed.as);
   const isDone = status < 300 && said?.video;
   if (isAway(status) || (status < 400 && !isDone)) {
     pause_ms = Math.min(2 * pause_ms || RETRY_MS[0], RETRY_MS[1]);
     again = setTimeout(deliver, Math.max(pause_ms * (0.75 + Math.random() / 2), 1000 * wait_s));
     if (deed.change && !late) {
       late = true;
-      tell("The server cannot be reached. What you did is kept here and sent later.");
+      tell(`${said?.detail ?? "The server cannot be reached"}. What you did is kept here and sent later.`);
     }
     return false;
   }

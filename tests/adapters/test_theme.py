@@ -41,7 +41,7 @@ MINI_BYTES = 320
 ASSET_BYTES = {  # every page has the first two; the others those that use them
     "style.css": 15 * 1024,
     "site.js": 6 * 1024,
-    "live.js": 17 * 1024,
+    "live.js": 18 * 1024,
     "login.js": 4 * 1024,
 }
 

@@ -99,7 +99,7 @@ class Asker:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",
-            "scheme": "http",
+            "scheme": "https",
             "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in sent.items()],
             "client": self.client,
             "server": ("localhost", 8001),

@@ -104,7 +104,11 @@ def event_of(method: str, path: str, headers: Mapping[str, str], body: bytes) ->
         "routeKey": "$default",
         "rawPath": address,
         "rawQueryString": query,
-        "headers": {**others, **({"content-length": str(len(body))} if body else {})},
+        "headers": {
+            "x-forwarded-proto": "http",  # as nginx says it in these tests
+            **others,
+            **({"content-length": str(len(body))} if body else {}),
+        },
         **({"cookies": cookies} if cookies else {}),
         "requestContext": {
             "http": {"method": method, "path": address, "sourceIp": "192.0.2.7",

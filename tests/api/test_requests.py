@@ -431,3 +431,27 @@ def test_the_secret_of_cookies_is_for_the_owner_of_the_folder_only(
     assert known("GET", "/api/videos/3").cookies == {}
     assert (state / "api-secret").stat().st_mode & 0o777 == 0o600
     assert [file.name for file in state.iterdir() if file.name.startswith(".api")] == []
+
+
+def test_what_was_meant_as_the_owners_is_no_visitors_vote(make_app: Make) -> None:
+    app = make_app(visitors_may=EVERYTHING)
+    visitor = Asker(app, client=FAR)
+
+    told = visitor("PUT", "/api/videos/3/rating", {"stars": 5}, headers={"reelshelf-as": "owner"})
+
+    assert told.status == 401
+    assert visitor("GET", "/api/videos/3").json["rating"] is None
+
+
+def test_over_plain_http_a_visitor_is_known_again_too(make_app: Make) -> None:
+    plain = Asker(make_app(visitors_may=EVERYTHING), client=FAR, extra={"scheme": "http"})
+    ((name, value),) = plain("GET", "/api/videos/3").cookies.items()
+    known = plain.with_headers(cookie=f"{name}={value}")
+
+    for stars in (1, 2, 3):
+        told = known("PUT", "/api/videos/3/rating", {"stars": stars})
+
+    assert not name.startswith("__Host-")
+    assert told.json["video"]["rating"]["votes"] == 1
+    secure = known.with_headers(x_forwarded_proto="https", cookie="")
+    assert list(secure("GET", "/api/videos/3").cookies) == [VISITOR_COOKIE]

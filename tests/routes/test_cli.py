@@ -189,3 +189,14 @@ def test_every_setting_of_the_commented_file_is_as_without_it(site: Path) -> Non
     done = reelshelf(site, "status")
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [["status"], ["problems"], ["why", "1"], ["token", "new"]])
+def test_what_looks_at_a_site_makes_none_where_there_is_none(
+    tmp_path: Path, command: list[str]
+) -> None:
+    done = reelshelf(tmp_path, *command)
+
+    assert done.returncode == 2
+    assert "--config" in done.stderr
+    assert list(tmp_path.iterdir()) == []

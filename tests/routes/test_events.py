@@ -154,6 +154,22 @@ def test_a_disk_that_is_away_keeps_no_rating_from_its_pages(tmp_path: Path) -> N
         assert builder.failures.qsize() < 3  # who asks for a look is not heard again and again
 
 
+def test_a_full_disk_ends_no_watch_and_what_waited_is_shown_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    with running(tmp_path) as builder:
+        assert builder.watch is not None
+        ledger = builder.watch.engine.ledger._connection  # noqa: SLF001 (as a full disk would)
+        ledger.execute("PRAGMA max_page_count = 1")  # no page more than there are
+        for number in range(40):
+            builder.tell(Kind.TAGGED, 1 + number % 5, name=f"a long name of a tag {number}")
+        assert isinstance(builder.failures.get(timeout=LONG_S), OSError)
+        ledger.execute("PRAGMA max_page_count = 1000000")
+
+        while "of a tag 39" not in builder.page(watch_page(builder, 5)):
+            builder.next()
+
+
 def test_an_edited_template_is_seen_at_once_and_a_wrong_one_leaves_all_as_it_was(
     tmp_path: Path,
 ) -> None:
