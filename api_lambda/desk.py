@@ -88,6 +88,13 @@ def _with_key(
             description="the event's id: sent again with it, a write changes nothing",
         ),
     ] = None,
+    reelshelf_as: Annotated[
+        str | None,
+        Header(
+            description='"owner": refused when the session is over, not taken for a visitor\'s',
+            examples=["owner"],
+        ),
+    ] = None,
 ) -> Asking:
     """Stand for the same, of a request that may bring the id of its event."""
     raise NotImplementedError
