@@ -97,6 +97,7 @@ def prepare(folder: Path, size: int) -> None:
         engine.refresh(trial.NOW)
         engine.output = written
         engine.refresh(trial.NOW)
+    os.sync()  # a site at rest: the disk is not still busy with its first build
 
 
 def rate(engine: Engine, video: int, stars: int) -> None:

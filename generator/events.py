@@ -6,8 +6,9 @@ import time
 from generator.adapters.settings import Settings
 from generator.engine import Engine
 
-_PROMISE_S = 0.3  # so soon after a ring the commit behind it is there, on a slow disk too
-_LOOK_S = 0.002  # between looks for it
+_PROMISE_S = 3.0  # so soon after a ring the commit behind it is there, on a disk that stalls too
+_SOON_S, _LOOK_S = 0.1, 0.002  # at first it is looked for every so often,
+_LATER_LOOK_S = 0.02  # and then less often
 
 
 class Events:
@@ -50,8 +51,11 @@ class Events:
 
     def wait_s(self, longest_s: float) -> float:
         """Return how long to wait before asking again, if nobody rings."""
-        if self._promised_s is not None or self._rang.is_set():
+        if self._rang.is_set():
             return _LOOK_S
+        if self._promised_s is not None:
+            is_young = time.monotonic() < self._promised_s + _SOON_S
+            return _LOOK_S if is_young else _LATER_LOOK_S
         if self._views_s is None:
             return longest_s
         due_s = self._views_s + self._settings.views_wait_s - time.monotonic()
