@@ -190,7 +190,7 @@ class Engine:
             self._try_templates(stale)
             if not stale:
                 self._keep_signature()
-            failed = self._failed_pages() if stale or observe is not None else frozenset()
+            retried = frozenset(self.ledger.failed() if stale or observe is not None else ())
             since, cursor = self._span()
             receipt.events = cursor - since
             differences = self._differences(0 if full or doubt.all else since)
@@ -201,9 +201,9 @@ class Engine:
         work = self._work(receipt, doubt.paths)
         if planned.pages or planned.gone or planned.lists or cursor != since:
             self._perform(work, planned, (since, cursor), first=first)
-        if everything or stale or failed:
-            which = Which(all=everything, stale=frozenset(stale), paths=failed)
-            self._render_anew(work, cursor, which)
+        if everything or stale or retried:
+            which = Which(all=everything, stale=frozenset(stale), paths=retried)
+            self._render_anew(receipt, cursor, which)
         if everything or (first and not was_empty):
             with receipt.phase("sweep"):
                 self._sweep(receipt)
@@ -216,7 +216,7 @@ class Engine:
         """Return what a refresh to another state of the catalogue would do; do nothing."""
         receipt = Receipt(perf_counter, number=self.ledger.next_refresh(), at=now)
         with receipt.phase("plan"):
-            since = int(self.ledger.fact("cursor") or 0)
+            since = self.cursor
             planned = plan(self.ledger, self.site, self._differences(since, catalogue))
         receipt.planned = len(planned.pages) + len(planned.forwards)
         receipt.removed = len(planned.gone - planned.forwards.keys())
@@ -269,12 +269,11 @@ class Engine:
             ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
         self.output.remove_empty_folders(_folders(planned.gone))
 
-    def _render_anew(self, work: Work, cursor: int, which: "Which") -> None:
+    def _render_anew(self, receipt: Receipt, cursor: int, which: "Which") -> None:
         """Render pages whatever was rendered before, once the shelves are settled.
 
         Of the videos as they were settled: others may write to the catalogue meanwhile.
         """
-        receipt = work.receipt
         videos = list(self.ledger.all_videos())
         with receipt.phase("render"):
             self._pending.write_text(_EVERYTHING, encoding="utf-8")
@@ -284,7 +283,8 @@ class Engine:
         with receipt.phase("settle"), self.ledger.transaction():
             settle_pieces(work, videos)
             settle_pages(work)
-            self.ledger.forget(_SKELETON)
+            if which.stale:
+                self.ledger.forget(_SKELETON)
             for name in TEMPLATES if which.all else which.stale:
                 self.ledger.remember(_PLAIN + name, "")
             self._remember(cursor, templates=True)
@@ -304,9 +304,6 @@ class Engine:
         whole_library(work, videos)
         for page in self._pages(videos, Which(stale=frozenset(stale))):
             work.painter.page(page)
-
-    def _failed_pages(self) -> frozenset[OutPath]:
-        return frozenset(self.ledger.failed())
 
     def _tell_failures(self, receipt: Receipt) -> None:
         failed = self.ledger.failed()
@@ -351,7 +348,7 @@ class Engine:
 
     def _span(self) -> tuple[int, int]:
         """Return the last event that the pages show, and the last one there is."""
-        since, cursor = int(self.ledger.fact("cursor") or 0), self.catalogue.last_event()
+        since, cursor = self.cursor, self.catalogue.last_event()
         same = self.ledger.fact("catalogue") in {"", self.catalogue.identity()}
         if not same or self.ledger.fact("cursor_event") != self.catalogue.event_id(since):
             since = 0  # another catalogue, or one from a backup: compare everything

@@ -211,8 +211,9 @@ def write_pages(work: Work, pages: list[Page]) -> None:
         _note(work, before, _write_in_two(work, pages, before))
         return
     failed = work.ledger.failed()  # such a page lacks more than what differs now
-    patchable = {path: digest for path, digest in known.items() if path not in failed}
-    patches = Patches(work.ledger, work.output, work.library, patchable, work.altered)
+    if failed:
+        known = {path: digest for path, digest in known.items() if path not in failed}
+    patches = Patches(work.ledger, work.output, work.library, known, work.altered)
     patches.plain = work.plain | work.painter.plain
     painted = ((page, patches.patched(page) or _paint(work, page)) for page in pages)
     ready = painted if many else iter(list(painted))  # a few are painted before one is written

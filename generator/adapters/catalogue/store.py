@@ -423,14 +423,6 @@ class Catalogue:
             )
             yield from map(video_of, self._connection.execute(query, some))
 
-    def shown_between(self, low: int, high: int) -> list[Video]:
-        """Return the shown videos with low <= id < high, ascending."""
-        query = (
-            f"SELECT {_VIDEO_COLUMNS} WHERE dropped = 0 AND video.id >= ? AND video.id < ?"
-            " ORDER BY video.id"
-        )
-        return [video_of(row) for row in self._connection.execute(query, (low, high))]
-
     def counts(self) -> dict[str, int]:
         """Return how many videos, missing ones, problems and events there are."""
         queries = {
