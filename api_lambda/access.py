@@ -30,6 +30,7 @@ class Action(StrEnum):
     FAVORITE = "favorite"
     TAG = "tag"
     REBUILD = "rebuild"
+    MEND = "mend"
 
 
 class Transport(StrEnum):

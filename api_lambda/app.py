@@ -148,6 +148,8 @@ def _operations(desk: Desk) -> tuple[Operation, ...]:
         operation("GET", "/api/state", desk.state, shapes.State),
         operation("GET", "/api/receipts/{event}", desk.receipt, shapes.Receipt),
         operation("POST", "/api/rebuild", desk.rebuild, shapes.Wish, Action.REBUILD, status=wish),
+        operation("GET", "/api/problems", desk.problems, shapes.FileProblems, Action.MEND),
+        operation("POST", "/api/problems/retry", desk.retry, shapes.Wish, Action.MEND, status=wish),
         operation("GET", "/api/random", desk.random, shapes.Drawn),
         operation("GET", "/api/session", desk.session, shapes.Session),
         operation("POST", "/api/session", desk.log_in, None, status=gone),

@@ -70,11 +70,12 @@ def openapi(app: FastAPI) -> bytes:
 
 def _refusals(one: Operation) -> set[HTTPStatus]:
     found = {HTTPStatus.UNAUTHORIZED, HTTPStatus.SERVICE_UNAVAILABLE}
-    if one.method != "GET":
+    is_write = one.method != "GET"
+    if is_write or one.action is not None:
         found.add(HTTPStatus.FORBIDDEN)
     if "{" in one.path or one.path.endswith("/random"):
         found.add(HTTPStatus.NOT_FOUND)
-    if one.action is not None:
+    if is_write and one.action is not None:
         found |= {
             HTTPStatus.CONFLICT,
             HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -2,16 +2,20 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from typing import Literal
+from urllib.parse import quote, unquote_to_bytes
 
 from api_lambda.access import Role
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Happening, Kind, Place, Problem, VideoId
 from generator.core.wording import tag_of
 
 _HOUR_S = 3600
 _DAY_S = 86400
 _ID_BYTES = 16
+_TIME_DIGITS = 8  # with which ids begin that nobody chose
 
 
 def rating(key: str, video: VideoId, stars: int | None, visitor: str | None, now: int) -> Happening:
@@ -45,6 +49,79 @@ def rebuild(key: str, now: int, *, full: bool) -> Happening:
     return Happening(key, Kind.REBUILD_ASKED, now, Role.OWNER, None, {"full": full})
 
 
+def retry(key: str, places: Sequence[Place] | None, now: int) -> Happening:
+    """Return that the owner wants files tried again: those at `places`; None: all with a problem.
+
+    It is a wish for a look at the library, too, or nothing would try them before the next one.
+    """
+    wanted = "all" if places is None else [[one.root, one.path] for one in places]
+    value = {"full": False, "retry": wanted}
+    return Happening(key, Kind.REBUILD_ASKED, now, Role.OWNER, None, value)
+
+
+def cleared(key: str, place: Place, now: int) -> Happening:
+    """Return that a file is to be tried again, by the wish with that key: once, if told again."""
+    text = f"{key}\0{place.root}\0{place.path}"
+    digest = hashlib.sha256(_bytes(text)).hexdigest()[: 2 * _ID_BYTES]
+    value = {"root": place.root, "path": place.path}
+    return Happening(
+        f"{key[:_TIME_DIGITS]}{digest}", Kind.FILE_CLEARED, now, Role.OWNER, None, value
+    )
+
+
+def problems_after(
+    problems: Sequence[Problem], cursor: str, most: int
+) -> tuple[Sequence[Problem], str | None]:
+    """Return the problems behind a cursor, and the next cursor, None at the end.
+
+    Any text is a cursor and "" the first: what it tells is a position, whether or not there is
+    still a problem at it.
+
+    Args:
+        problems: all of them, as the catalogue orders them: by root, then names that are UTF-8,
+            then others, each by their bytes.
+        cursor: where the last answer ended.
+        most: how many to return.
+    """
+    start = bisect_right(problems, _position_at(cursor), key=_position) if cursor else 0
+    shown = problems[start : start + most]
+    return shown, _cursor(shown[-1]) if start + most < len(problems) else None
+
+
+def _position(problem: Problem) -> tuple[bytes, bool, bytes]:
+    path = _bytes(problem.place.path)
+    return _bytes(problem.place.root), not _is_utf8(path), path
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _cursor(problem: Problem) -> str:
+    root, _, path = _position(problem)
+    return urlsafe_b64encode(root + b"\0" + path).decode().rstrip("=")
+
+
+def _position_at(cursor: str) -> tuple[bytes, bool, bytes]:
+    whole = cursor if len(cursor) % 4 != 1 else cursor[:-1]  # one digit alone is less than a byte
+    root, _, path = urlsafe_b64decode(whole + "=" * (-len(whole) % 4)).partition(b"\0")
+    return root, not _is_utf8(path), path
+
+
+def path_told(path: str) -> str:
+    """Return a path as JSON can hold it: its bytes, percent-encoded, for they may be no UTF-8."""
+    return quote(_bytes(path), safe="/")
+
+
+def path_meant(told: str) -> str:
+    """Return the path that `path_told` tells so."""
+    return unquote_to_bytes(told).decode("utf-8", "surrogateescape")
+
+
 def tag_names(given: Iterable[str]) -> tuple[str, ...]:
     """Return tags in their one spelling, each once, in the order given; what is empty is none."""
     names = dict.fromkeys(tag_of(one) for one in given)
@@ -72,9 +149,11 @@ def pseudonym(secret: bytes, key: str) -> str:
 
 
 def _digest(secret: bytes, text: str) -> str:
-    return hmac.new(secret, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[
-        : 2 * _ID_BYTES
-    ]
+    return hmac.new(secret, _bytes(text), hashlib.sha256).hexdigest()[: 2 * _ID_BYTES]
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _of(visitor: str | None) -> dict[str, object]:

@@ -35,11 +35,13 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import receipt_since
 from generator.core import addresses, wording
 from generator.core.errors import ReelshelfError
-from generator.core.model import Figures, Happening, Outcome, Verdict, VideoId
+from generator.core.model import Figures, Happening, Outcome, Place, Verdict, VideoId
+from generator.core.model import Problem as FileProblem
 
 _LOGINS, _LOGINS_S = 15, 300
 _MOST_CHANGED = 1000  # videos in one answer about what changed
 _MOST_EVENTS = 20_000  # and events to read for it
+_MOST_PROBLEMS = 100  # in one answer
 _POLL_S = 0.05
 _KEY_BYTES = 12
 
@@ -265,7 +267,30 @@ class Desk:
     ) -> Answer:
         """Ask for a look at the library, or for every page anew."""
         full = body is not None and body.full
-        outcome = await self._record(deciding.rebuild(_key(asking), asking.now, full=full))
+        return await self._wish(deciding.rebuild(_key(asking), asking.now, full=full))
+
+    async def retry(self, asking: Writing, body: shapes.Retry) -> Answer:
+        """Have files with a problem tried again, and the library looked at for it."""
+        key = _key(asking)
+        places = [Place(one.root, deciding.path_meant(one.path)) for one in body.places] or None
+        wanted = None if places is None else {(one.root, one.path) for one in places}
+        found = [one.place for one in await asyncio.to_thread(self.reader.problems)]
+        cleared = [
+            deciding.cleared(key, place, asking.now)
+            for place in found
+            if wanted is None or (place.root, place.path) in wanted
+        ]
+        wish = deciding.retry(key, places, asking.now)
+
+        def record(catalogue: Catalogue) -> None:
+            if catalogue.event_by_id(key) is None:  # else it was told before, or is not to be told
+                catalogue.append([*cleared, wish])  # all at once, or a look might come too early
+
+        await self._recorder.do(record)
+        return await self._wish(wish)
+
+    async def _wish(self, wish: Happening) -> Answer:
+        outcome = await self._record(wish)
         told = {"event": outcome.id, "seq": outcome.seq, "receipt": self._receipt_at(outcome.id)}
         return _answer(told, HTTPStatus.ACCEPTED)
 
@@ -363,6 +388,17 @@ class Desk:
         slug, title = named
         return _answer({"id": video, "title": title, "url": self._address(video, slug)})
 
+    async def problems(self, asking: Reading, query: Annotated[shapes.After, Query()]) -> Answer:
+        """Tell which files are not, or not wholly, shown, and why."""
+        del asking
+        return _answer(await asyncio.to_thread(self._problems, query.after))
+
+    def _problems(self, after: str) -> dict[str, object]:
+        found = self.reader.problems()
+        shown, following = deciding.problems_after(found, after, _MOST_PROBLEMS)
+        told = [_told_problem(one) for one in shown]
+        return {"total": len(found), "problems": told, "next": following}
+
     async def health(self, asking: Reading) -> Answer:
         """Tell that the catalogue can be read."""
         del asking
@@ -431,6 +467,19 @@ def _told(figures: Figures) -> dict[str, object]:
         "views": figures.views,
         "favorite": figures.favorite,
         "tags": figures.tags,
+    }
+
+
+def _told_problem(problem: FileProblem) -> dict[str, object]:
+    root, path = problem.place.root, problem.place.path
+    name = wording.readable("/".join(part for part in (root, path) if part))
+    return {
+        "root": root,
+        "path": deciding.path_told(path),
+        "name": name or ".",
+        "stage": problem.stage,
+        "reason": wording.readable(problem.reason),
+        "at": _moment(problem.at),
     }
 
 

@@ -1,13 +1,14 @@
 """What travels: the bodies and questions that are taken, and the answers, as OpenAPI tells them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from api_lambda.access import Action, Role
 
 LONGEST_TAG = 64  # characters
 MOST_TAGS = 50
+MOST_PLACES = 100
 LONGEST_WAIT_S = 10
 KEY_PATTERN = "^[A-Za-z0-9_-]{8,64}$"
 HIGHEST_ID = (1 << 63) - 1
@@ -17,6 +18,13 @@ def _no_text(value: object) -> object:
     """Keep what only looks like a number from being taken for one."""
     if isinstance(value, str | bool):
         raise ValueError("is a number, written without quotes")  # noqa: TRY004 (pydantic's way)
+    return value
+
+
+def _only_true(value: object) -> object:
+    """Keep a number from being taken for the truth."""
+    if value is not True:
+        raise ValueError("is true, or left out")
     return value
 
 
@@ -59,6 +67,32 @@ class Rebuild(Taken):
     full: Annotated[bool, Field(strict=True)] = False
 
 
+class FilePlace(Taken):
+    """Where a file is, as a problem tells it."""
+
+    root: Annotated[str, Field(description="the library folder's name, empty for an only one")]
+    path: Annotated[str, Field(description="percent-encoded", examples=["Norway/fj%F8rd.mp4"])]
+
+
+class Retry(Taken):
+    """Which files to try again: all with a problem, or those at some places."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["all"]}, {"required": ["places"]}]}
+    )
+
+    all: Annotated[Literal[True], BeforeValidator(_only_true)] = True
+    places: Annotated[list[FilePlace], Field(min_length=1, max_length=MOST_PLACES)] = Field(
+        default_factory=list
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError('has either "all" or "places"')
+        return self
+
+
 class Secret(Taken):
     """What `reelshelf token new` printed."""
 
@@ -69,6 +103,12 @@ class Since(Taken):
     """From which version on."""
 
     since: Annotated[int | None, Field(ge=0, le=HIGHEST_ID)] = None
+
+
+class After(Taken):
+    """Behind what to go on."""
+
+    after: Annotated[str, Field(pattern="^[A-Za-z0-9_-]*$", description="`next` of an answer")] = ""
 
 
 class Wait(Taken):
@@ -154,6 +194,25 @@ class State(Given):
     version: int
     complete: bool
     videos: list[VideoFigures]
+
+
+class FileProblem(Given):
+    """A file that is not, or not wholly, shown, and why."""
+
+    root: Annotated[str, Field(description="the library folder's name, empty for an only one")]
+    path: Annotated[str, Field(description="percent-encoded", examples=["Norway/fj%F8rd.mp4"])]
+    name: Annotated[str, Field(description="both, for people", examples=["Norway/fj\ufffdrd.mp4"])]
+    stage: Annotated[str, Field(description="what found it", examples=["probe"])]
+    reason: Annotated[str, Field(examples=["holds no video"])]
+    at: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
+
+
+class FileProblems(Given):
+    """Some of the files that are not, or not wholly, shown; `next` where there are more."""
+
+    total: Annotated[int, Field(ge=0, description="how many there are")]
+    problems: list[FileProblem]
+    next: Annotated[str | None, Field(description="what to ask `after`")]
 
 
 class Drawn(Given):

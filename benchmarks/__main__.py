@@ -11,19 +11,34 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import api, build, burst, change, devserver, live, nothing, posters, rating, view
+from benchmarks import (
+    api,
+    build,
+    burst,
+    change,
+    devserver,
+    live,
+    media,
+    nothing,
+    posters,
+    rating,
+    storyboards,
+    view,
+)
 
 BENCHMARKS: dict[str, Callable[[int | None, Path], dict[str, object]]] = {
     "api": api.run,
     "build": build.run,
     "devserver": devserver.run,
     "live": live.run,
+    "media": media.run,
     "nothing": nothing.run,
     "change": change.run,
     "rating": rating.run,
     "view": view.run,
     "burst": burst.run,
     "posters": lambda videos, _: posters.run(videos),
+    "storyboards": lambda videos, _: storyboards.run(videos),
 }
 
 

@@ -23,7 +23,7 @@ from generator.adapters.settings import Settings
 from generator.cli import shipped
 from generator.core import addresses
 from generator.engine import Engine
-from generator.observing import Guesses
+from generator.examining import Guesses
 from generator.watch import Watch
 
 CLIENTS, SECONDS, PER_S = 64, 20, 16

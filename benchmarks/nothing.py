@@ -9,7 +9,8 @@ from generator.adapters.catalogue import Catalogue
 from generator.cli import shipped
 from generator.core.model import Happening, Kind, VideoId
 from generator.engine import Engine
-from generator.observing import Guesses, Observation
+from generator.examining import Guesses
+from generator.observing import Observation
 
 ROUNDS = 5
 

@@ -64,7 +64,7 @@ def _start(workers: MediaWorkers, nothing: Path) -> Cost:
     """Return what starting a worker costs: it is asked for a file that is not there."""
     began_s = time.perf_counter()
     list(workers.examine([(Place("", "nothing"), str(nothing))]))
-    return Cost(_worker_cpu_s(), time.perf_counter() - began_s)
+    return Cost(worker_cpu_s(), time.perf_counter() - began_s)
 
 
 def _durations(workers: MediaWorkers, files: list[Path]) -> dict[Path, float]:
@@ -103,11 +103,11 @@ def _contestants(
         for out in outs:
             width = out.stem if out.stem.isdecimal() else "320"
             command += ["-frames:v", "1", "-vf", f"scale={width}:-2", str(out)]
-        return _rival(command, outs[-1])
+        return rival(command, outs[-1])
 
     return {
         _OURS: lambda file: _ours(workers, file),
-        _THUMBNAILER: lambda file: _rival(
+        _THUMBNAILER: lambda file: rival(
             ["ffmpegthumbnailer", "-i", str(file), "-o", str(one), "-s", "320"], one
         ),
         _SEEK: lambda file: seek(file, one),
@@ -118,15 +118,15 @@ def _contestants(
 
 def _ours(workers: MediaWorkers, file: Path) -> Cost | None:
     """Return the cost of one file in the worker, and of the pipe at both of its ends."""
-    cpu_s, began_s = _worker_cpu_s() + time.process_time(), time.perf_counter()
+    cpu_s, began_s = worker_cpu_s() + time.process_time(), time.perf_counter()
     (found,) = workers.examine([(Place("", file.name), str(file))])
     wall_s = time.perf_counter() - began_s
     if not isinstance(found, Examined) or found.stills is None:
         return None
-    return Cost(_worker_cpu_s() + time.process_time() - cpu_s, wall_s)
+    return Cost(worker_cpu_s() + time.process_time() - cpu_s, wall_s)
 
 
-def _worker_cpu_s() -> float:
+def worker_cpu_s() -> float:
     """Return what the worker, our only child, has used of the CPU; 10 ms ticks are too coarse."""
     task = Path(f"/proc/self/task/{os.getpid()}/children")
     worker = task.read_text(encoding="ascii").split()[0]
@@ -134,7 +134,7 @@ def _worker_cpu_s() -> float:
     return sum(int(path.read_text(encoding="ascii").split()[0]) for path in threads) / 1e9
 
 
-def _rival(command: list[str], out: Path) -> Cost | None:
+def rival(command: list[str], out: Path) -> Cost | None:
     """Return the cost of a command that writes a picture; None where it does not."""
     out.unlink(missing_ok=True)
     began_s = time.perf_counter()
@@ -179,15 +179,15 @@ def _figures(rows: list[dict[str, Cost]], start: Cost) -> dict[str, object]:
         "median_ms": {
             name: round(1000 * median(row[name].cpu_s for row in rows), 2) for name in rows[0]
         },
-        "ratio_to_ffmpegthumbnailer": _ratios(rows, _THUMBNAILER, _OURS),
-        "ratio_to_ffmpeg_ss": _ratios(rows, _SEEK, _OURS),
-        "ratio_to_ffmpeg_ss_three_pictures": _ratios(rows, _SEEK_THREE, _OURS),
-        "one_picture_ratio_to_ffmpegthumbnailer": _ratios(rows, _THUMBNAILER, _OURS_ONE),
-        "one_picture_ratio_to_ffmpeg_ss": _ratios(rows, _SEEK, _OURS_ONE),
+        "ratio_to_ffmpegthumbnailer": ratios(rows, _THUMBNAILER, _OURS),
+        "ratio_to_ffmpeg_ss": ratios(rows, _SEEK, _OURS),
+        "ratio_to_ffmpeg_ss_three_pictures": ratios(rows, _SEEK_THREE, _OURS),
+        "one_picture_ratio_to_ffmpegthumbnailer": ratios(rows, _THUMBNAILER, _OURS_ONE),
+        "one_picture_ratio_to_ffmpeg_ss": ratios(rows, _SEEK, _OURS_ONE),
     }
 
 
-def _ratios(rows: list[dict[str, Cost]], rival: str, ours: str) -> dict[str, float]:
+def ratios(rows: list[dict[str, Cost]], rival: str, ours: str) -> dict[str, float]:
     """Return how many times as much the rival spends: in all, and in the middle of the files."""
     cpu = [(row[rival].cpu_s, row[ours].cpu_s) for row in rows]
     wall = [(row[rival].wall_s, row[ours].wall_s) for row in rows]

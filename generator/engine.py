@@ -10,7 +10,7 @@ import json
 import logging
 import resource
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +132,7 @@ class Engine:
             "base": site.base,
             "api": f"{site.base}/api" if settings.api else None,
             "url": site.origin + site.base,
+            "boards": settings.storyboards,
             "nav": _navigation(site),
         }
         recall = self.ledger.fact
@@ -195,7 +196,8 @@ class Engine:
             receipt.events = cursor - since
             differences = self._differences(0 if full or doubt.all else since)
             planned = plan(self.ledger, self.site, differences)
-            self._drop_stills(planned, differences)
+            self._drop_made(planned, differences)
+            self._lead_on(planned, differences, everything=not since)
             self._expire_forwards(planned, now)
             everything = full or doubt.all or self._is_torn(doubt, planned)
         work = self._work(receipt, doubt.paths)
@@ -244,7 +246,7 @@ class Engine:
         write_assets(work, self.renderer.assets())
         write_pages(work, list(self._pages(known, which)))
 
-    def _pages(self, videos: Iterable[Video], which: "Which") -> Iterator[Page]:
+    def _pages(self, videos: Sequence[Video], which: "Which") -> Iterator[Page]:
         for page in (*every_page(self.ledger, self.site, videos), *forward_pages(self.ledger)):
             if which.all or page.path in which.paths or uses(page.template, which.stale):
                 yield page
@@ -367,14 +369,25 @@ class Engine:
         pairs = (Difference(before.get(number), after.get(number)) for number in numbers)
         return [pair for pair in pairs if pair.before != pair.after]
 
-    def _drop_stills(self, planned: Plan, differences: Iterable[Difference]) -> None:
-        """Let the stills of former posters go, after the pages that showed them."""
+    def _drop_made(self, planned: Plan, differences: Iterable[Difference]) -> None:
+        """Let what was made of videos and is not shown any more go, after the pages."""
         for difference in differences:
             before, after = difference.before, difference.after
-            if before is None or before.poster is None:
-                continue
-            kept = addresses.still_files(after.id, after.poster) if after and after.poster else ()
-            planned.gone.update(set(addresses.still_files(before.id, before.poster)) - set(kept))
+            if before is not None:
+                kept = addresses.made_files(after) if after is not None else ()
+                planned.gone.update(set(addresses.made_files(before)).difference(kept))
+
+    def _lead_on(
+        self, planned: Plan, differences: Iterable[Difference], *, everything: bool
+    ) -> None:
+        """Let the pages of copies that became part of other videos lead there, for good."""
+        hidden = {one.before.id for one in differences if one.before and one.after is None}
+        for (video, slug), into in self.catalogue.longer.merged() if everything or hidden else ():
+            if everything or video in hidden:
+                path = addresses.watch_page(video, slug)
+                planned.gone.add(path)
+                planned.forwards[path] = self.site.link(addresses.watch_page(*into))
+                planned.lasting.add(path)
 
     def _expire_forwards(self, planned: Plan, now: int) -> None:
         over = set(self.ledger.forwards_until(now)) - planned.pages.keys()
@@ -435,13 +448,9 @@ class Engine:
             self.output.clear_scratch(_folders(doubt.paths))
         rest = doubt.paths - planned.pages.keys() - planned.gone
         known = self.ledger.digests(sorted(rest))
-        stills = {
-            path
-            for number, poster in self.catalogue.posters()
-            for path in addresses.still_files(number, poster)
-        } if any(path.startswith("thumb/") for path in rest) else set[OutPath]()  # fmt: skip
+        made = self._made() if any(map(addresses.is_made, rest)) else set[OutPath]()
         torn = False
-        for path in rest - stills:
+        for path in rest - made:
             content = self.output.read(path)
             if path not in known:
                 self.output.delete(path)
@@ -449,19 +458,22 @@ class Engine:
                 torn = True
         return torn
 
+    def _made(self) -> set[OutPath]:
+        """Return every file of the output folder that was made for a video and is no page."""
+        return {path for video in self.catalogue.shown() for path in addresses.made_files(video)}
+
     def _note_under_way(self, planned: Plan) -> None:
         paths = [*planned.pages, *planned.forwards, *planned.gone]
         lines = [_EVERYTHING] if len(paths) >= _MANY else paths
         self._pending.write_text("\n".join([*lines, _END]), encoding="utf-8")
 
     def _sweep(self, receipt: Receipt) -> None:
-        """Remove files of the output folder that belong to no page and no poster."""
+        """Remove files of the output folder that belong to no page and were made for no video."""
         known = set(self.ledger.digests())
         assets = self.renderer.assets().keys()
         former = {path for path in known if path.startswith("assets/") and path not in assets}
         wanted = known - former
-        for number, poster in self.catalogue.posters():
-            wanted.update(addresses.still_files(number, poster))
+        wanted |= self._made()
         stray = [path for path in self.output.files() if path not in wanted]
         for path in stray:
             self.output.delete(path)

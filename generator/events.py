@@ -21,6 +21,8 @@ class Events:
         self._promised_s: float | None = None  # when a commit was told of that is not there yet
         self._views_s: float | None = None  # since when there is nothing but views
         self._rest_s = 0.0
+        self._heard = engine.cursor  # the last event that was asked whether it is a wish
+        self._asked, self._asked_full = False, False
 
     def ring(self) -> None:
         """Tell that somebody writes to the catalogue; the commit may be there, or follow."""
@@ -45,9 +47,27 @@ class Events:
             self._rang.clear()
         self._views_s = None
 
-    def ask_for_a_look(self) -> tuple[bool, bool]:
-        """Tell whether somebody asks for a look at the library, and for every page anew."""
-        return self._engine.catalogue.asked_since(self._engine.cursor)
+    def is_asked_for_a_look(self) -> bool:
+        """Tell whether somebody asks for a look at the library.
+
+        It is told until a look begins, whatever pages show meanwhile: a wish that comes while one
+        is under way, or with other events, asks for the next.
+        """
+        last = self._engine.catalogue.last_event()
+        if last > self._heard:
+            asked, full = self._engine.catalogue.asked_since(self._heard)
+            self._asked, self._asked_full = self._asked or asked, self._asked_full or full
+            self._heard = last
+        return self._asked
+
+    def begin_a_look(self) -> bool:
+        """Note that all is looked at now; tell whether every page anew was asked for, too."""
+        full, self._asked, self._asked_full = self._asked_full, False, False
+        return full
+
+    def ask_again(self, *, full: bool) -> None:
+        """Note that the look that was asked for failed."""
+        self._asked, self._asked_full = True, self._asked_full or full
 
     def wait_s(self, longest_s: float) -> float:
         """Return how long to wait before asking again, if nobody rings."""

@@ -1,64 +1,43 @@
 """Observing: a look at the library becomes events in the log.
 
-What is new or changed is identified by content, probed and given a poster; what is gone is noted
-as missing. Nothing is recorded before the guard has agreed.
+What is new or changed is identified by content; what is gone is noted as missing. Nothing is
+recorded before the guard has agreed.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
-from uuid import uuid4
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from generator.adapters import fingerprint, scanner
-from generator.adapters.catalogue import Catalogue, Compared
-from generator.adapters.output import Output
+from generator.adapters.catalogue import Catalogue, Compared, stamp
 from generator.adapters.scanner import Walk
 from generator.adapters.settings import Settings
-from generator.core import addresses, wording
+from generator.core import addresses, copying, guard, wording
+from generator.core.companions import belonging, signature
 from generator.core.errors import GuardError, SettingsError
-from generator.core.guard import RootLook, objection
+from generator.core.guard import Device, RootLook, objection
 from generator.core.identity import Identities, Known, Seen, identify
 from generator.core.intake import compile_intake
 from generator.core.model import (
-    Examined,
+    SIDECAR,
+    Companion,
     Happening,
     Kind,
     Place,
-    Poster,
-    Probe,
-    Recorded,
-    Refused,
+    Problem,
     Sighting,
-    Stills,
     VideoId,
 )
 from generator.core.receipt import Receipt
 from generator.core.scopes import folder_of
+from generator.core.stills import PROBE_VERSION
+from generator.examining import Builder, Examination, Wanted, Workers, event_of, refusal
 
 log = logging.getLogger(__name__)
 
-_TOGETHER = 32  # results recorded in one transaction
-_SOURCE = "scan"
-
-
-class Workers(Protocol):
-    """What examines files; a dry run has one that only guesses."""
-
-    def examine(self, paths: Iterable[tuple[Place, str]]) -> Iterator[Examined | Refused]:
-        """Yield one answer for each file, in any order."""
-
-
-class Builder(Protocol):
-    """What of the engine an observation needs."""
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """Return where events go."""
-
-    @property
-    def output(self) -> Output:
-        """Return where stills go."""
+_DEVICES = "devices"  # the fact that tells where the roots were at the last look that was believed
+_DAY_S = 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +63,6 @@ class Observation:
     pause: Callable[[float], None] | None = None
     accept_loss: bool = False
     progress: Callable[[str, int, int], None] = lambda *_: None
-    devices: dict[str, str] = field(default_factory=dict)
     unsettled: set[Place] = field(default_factory=set)
 
     def __call__(self, builder: Builder, receipt: Receipt, *, full: bool) -> None:
@@ -97,7 +75,10 @@ class Observation:
         is_first = builder.catalogue.last_event() == 0
         with receipt.phase("scan"):
             walk = self._walk()
-            compared = builder.catalogue.compare(walk, None if self.where is None else walk)
+            companions = _companions(walk)
+            compared = builder.catalogue.compare(
+                walk, None if self.where is None else walk, _signatures(companions), receipt.at
+            )
             receipt.walked = sum(map(len, walk.files.values()))
         with receipt.phase("identify"):
             changed = self._quiet([sighting for _, sighting in compared.changed], receipt)
@@ -106,10 +87,22 @@ class Observation:
             self._guard(builder.catalogue, walk, told)
             self._tell(builder.catalogue, receipt, walk, told, refused)
             if self.where is None:
+                self._forget(builder.catalogue, walk, told, receipt.at)
                 self._follow_settings(builder.catalogue, receipt.at)
         with receipt.phase("media"):
-            wanted = list(self._wanted(builder, told, full=full))
-            self._examine(builder, receipt, wanted, is_first=is_first)
+            wanted = self._wanted(
+                builder, told, companions, compared.beside, now=receipt.at, full=full
+            )
+            Examination(
+                builder,
+                self.workers,
+                receipt,
+                companions,
+                self._file,
+                is_first,
+                self.settings.embedded_titles,
+                self.progress,
+            ).examine(wanted)
 
     # -- looking
 
@@ -129,17 +122,38 @@ class Observation:
         fresh: list[Sighting] = []
         for sighting in sightings:
             age_s = abs(now - sighting.mtime_ns / 1e9)
-            (settled if age_s >= quiet_s else fresh).append(sighting)
+            if self._waits_for_sound(sighting, now):
+                receipt.still_copied += 1
+            else:
+                is_quiet = age_s >= quiet_s and not self._is_under_way(sighting.place)
+                (settled if is_quiet else fresh).append(sighting)
         if fresh and self.pause is not None:
             self.pause(quiet_s)
-            again = [(one, self._stat(one.place)) for one in fresh]
-            settled += [one for one, now_seen in again if now_seen == one]
-            fresh = [one for one, now_seen in again if now_seen not in (one, None)]
+            again = [(one, self._seen_again(one)) for one in fresh]
+            settled += [one for one, is_same in again if is_same]
+            fresh = [one for one, is_same in again if is_same is False]
         for one in fresh:
-            log.info("%s is still being written; it is taken when it is quiet", one.place.path)
+            repeats = self.where is not None and self._is_under_way(one.place)  # maybe for days
+            tell = log.debug if repeats else log.info
+            tell("%s is still being written; it is taken when it is quiet", one.place.path)
             self.unsettled.add(Place(one.place.root, one.place.path.rpartition("/")[0]))
         receipt.still_copied += len(fresh)
         return settled
+
+    def _seen_again(self, before: Sighting) -> bool | None:
+        """Tell whether a file is at rest now; None where it is gone."""
+        seen = self._stat(before.place)
+        return None if seen is None else seen == before and not self._is_under_way(before.place)
+
+    def _waits_for_sound(self, seen: Sighting, now: float) -> bool:
+        """Tell whether a file is the pictures of a film that is to get its sound soon."""
+        name = seen.place.path.rpartition("/")[2]
+        return copying.is_part_of_a_film(name) and copying.may_grow(seen.mtime_ns, now)
+
+    def _is_under_way(self, place: Place) -> bool:
+        """Tell whether something beside a file says that it is being written."""
+        root = self.settings.roots.get(place.root)
+        return root is not None and scanner.has_beside(root, place, copying.UNDER_WAY)
 
     def _stat(self, place: Place) -> Sighting | None:
         root = self.settings.roots.get(place.root)
@@ -171,7 +185,31 @@ class Observation:
         gone += [one for one in elsewhere if one.video not in named and self._is_gone(one.place)]
         everything = [*seen_new, *(seen for _, seen in seen_changed)]
         missing = catalogue.missing_like([(s.place, s.fingerprint) for s in everything])
-        return identify(gone, seen_changed, seen_new, missing), refused
+        named.update(one.video for one in gone)
+        present = self._present_like(catalogue, gone, named)
+        return identify(gone, seen_changed, seen_new, missing, present), refused
+
+    def _present_like(
+        self, catalogue: Catalogue, gone: Iterable[Known], named: Container[VideoId]
+    ) -> list[Known]:
+        """Return the videos, certainly there, that are like some that are gone."""
+        gone = list(gone)
+        found = catalogue.present_with(one.fingerprint for one in gone)
+        found += catalogue.present_beside([one.place for one in gone])
+        unique = {one.video: one for one in found if one.video not in named}
+        there = [self._as_it_is(one) for one in unique.values()]
+        return [one for one in there if one is not None]
+
+    def _as_it_is(self, known: Known) -> Known | None:
+        """Return a video's file as it is now, if it is there and holds what it held."""
+        seen = self._stat(known.place)
+        if seen is None:
+            return None
+        now = replace(known, size_bytes=seen.size_bytes, mtime_ns=stamp(seen.mtime_ns))
+        if now == known:
+            return known
+        again = next(self._seen([seen], []), None)
+        return now if again is not None and again.fingerprint == known.fingerprint else None
 
     def _seen(
         self, sightings: Iterable[Sighting], refused: list[tuple[Sighting, str]]
@@ -191,9 +229,9 @@ class Observation:
 
     def _guard(self, catalogue: Catalogue, walk: Walk, told: Identities) -> None:
         known = catalogue.present_by_root()
-        lost = dict.fromkeys(walk.roots, 0)
-        for one in told.missing:
-            lost[one.place.root] = lost.get(one.place.root, 0) + 1
+        lost = Counter(one.place.root for one in told.missing)
+        copied = Counter(one.place.root for _, one in told.merged)
+        devices, before = scanner.devices(walk), guard.read(catalogue.noted(_DEVICES))
         looks = {
             root: RootLook(
                 state.path,
@@ -201,7 +239,8 @@ class Observation:
                 lost[root],
                 state.trouble.removeprefix("cannot be read: "),
                 is_empty=not state.entries,
-                other_device=self.devices.get(root, str(state.device)) != str(state.device),
+                other_device=_is_other(before.get(state.path), devices.get(state.path)),
+                copied=copied[root],
             )
             for root, state in walk.roots.items()
         }
@@ -217,7 +256,9 @@ class Observation:
                 f"the scan is not believed, and nothing was changed: {reason}",
                 hint="mount what is not mounted; if it is meant, `reelshelf build --accept-loss`",
             )
-        self.devices = {root: str(state.device) for root, state in walk.roots.items()}
+        kept = guard.written({**before, **devices})
+        if kept != guard.written(before):
+            catalogue.note(_DEVICES, kept)
 
     # -- recording
 
@@ -230,21 +271,37 @@ class Observation:
         refused: list[tuple[Sighting, str]],
     ) -> None:
         now = receipt.at
-        events = [_event(Kind.VIDEO_MISSING, now, known.video) for known in told.missing]
+        events = [event_of(Kind.VIDEO_MISSING, now, known.video) for known in told.missing]
+        events += [
+            event_of(Kind.VIDEO_MERGED, now, copy.video, {"into": known.video})
+            for copy, known in told.merged
+        ]
         for kind, pairs in (
             (Kind.VIDEO_CHANGED, told.touched),
             (Kind.VIDEO_MOVED, told.moved),
             (Kind.VIDEO_RETURNED, told.returned),
         ):
             events += [
-                _event(kind, now, known.video, self._file_value(seen)) for known, seen in pairs
+                event_of(kind, now, known.video, self._file_value(seen)) for known, seen in pairs
             ]
         events += _problem_events(catalogue, now, walk, refused)
         catalogue.append(events)
         grace_over = catalogue.missing_until(now - self.settings.missing_grace_s)
-        catalogue.append([_event(Kind.VIDEO_DROPPED, now, video) for video in grace_over])
+        catalogue.append([event_of(Kind.VIDEO_DROPPED, now, video) for video in grace_over])
         receipt.missing, receipt.moved = len(told.missing), len(told.moved)
         receipt.returned, receipt.dropped = len(told.returned), len(grace_over)
+
+    def _forget(self, catalogue: Catalogue, walk: Walk, told: Identities, now: int) -> None:
+        """Forget what is missing for too long, where it is certain that it is not there."""
+        if not self.settings.forget_missing_days:
+            return
+        back = {known.video for known, _ in told.replaced}
+        catalogue.append(
+            event_of(Kind.VIDEO_FORGOTTEN, now, one.video)
+            for one in catalogue.missing_since(now - self.settings.forget_missing_days * _DAY_S)
+            if one.video not in back
+            and (one.place.root not in walk.roots or walk.covers(one.place))
+        )
 
     def _follow_settings(self, catalogue: Catalogue, now: int) -> None:
         """Give known videos the tags of their folders, or take them, if the setting changed."""
@@ -252,7 +309,7 @@ class Observation:
         before = catalogue.noted("folder_tags")
         if before not in {"", wanted}:
             catalogue.append(
-                _event(
+                event_of(
                     Kind.FOLDER_TAGGED,
                     now,
                     known.video,
@@ -279,134 +336,95 @@ class Observation:
             "folder_tags": self._folder_tags(place),
         }
 
-    # -- media
+    # -- what is to be examined
 
-    def _wanted(self, builder: Builder, told: Identities, *, full: bool) -> Iterator["_Wanted"]:
-        for seen in told.found:
-            yield _Wanted(seen.place, seen, None)
-        for known, seen in told.replaced:
-            yield _Wanted(seen.place, seen, known)
-        for known in builder.catalogue.without_poster():
-            yield _Wanted(known.place, None, known)
-        if full:
-            lost = [
-                number
-                for number, poster in builder.catalogue.posters()
-                if not all(map(builder.output.has, addresses.still_files(number, poster)))
-            ]
-            for known in builder.catalogue.known(lost):
-                yield _Wanted(known.place, None, known)
-
-    def _examine(
-        self, builder: Builder, receipt: Receipt, wanted: list["_Wanted"], *, is_first: bool
-    ) -> None:
-        by_place = {one.place: one for one in wanted}
-        answers = self.workers.examine((place, self._file(place)) for place in by_place)
-        batch: list[tuple[_Wanted, Examined | Refused]] = []
-        for done, answer in enumerate(answers, 1):
-            batch.append((by_place[answer.place], answer))
-            if len(batch) >= _TOGETHER:
-                self._record(builder, receipt, batch, is_first=is_first)
-                batch = []
-            self.progress("posters", done, len(by_place))
-        self._record(builder, receipt, batch, is_first=is_first)
-
-    def _record(
+    def _wanted(
         self,
         builder: Builder,
-        receipt: Receipt,
-        batch: list[tuple["_Wanted", Examined | Refused]],
+        told: Identities,
+        companions: Mapping[Place, tuple[Companion, ...]],
+        beside: Iterable[Known],
         *,
-        is_first: bool,
-    ) -> None:
-        """Record videos first, which gives them their ids, and then their posters."""
-        now = receipt.at
-        events = [
-            self._video_event(wanted, answer, now, is_first=is_first) for wanted, answer in batch
+        now: int,
+        full: bool,
+    ) -> list[Wanted]:
+        """Return the files to examine, each once: those with other content before the rest."""
+        catalogue = builder.catalogue
+        wanted = [Wanted(seen.place, seen, None, self._file_value(seen)) for seen in told.found]
+        wanted += [
+            Wanted(seen.place, seen, known, self._file_value(seen)) for known, seen in told.replaced
         ]
-        recorded = iter(builder.catalogue.append([event for event in events if event is not None]))
-        posters: list[Happening] = []
-        for (wanted, answer), event in zip(batch, events, strict=True):
-            told = next(recorded) if event is not None else None
-            video = wanted.known.video if wanted.known is not None else _subject(told)
-            posters += _poster_events(builder.output, video, answer, now)
-            _count(receipt, wanted, answer)
-        builder.catalogue.append(posters)
+        merged = {copy.video for copy, _ in told.merged}
+        again = [one for one in beside if one.video not in merged]
+        again += catalogue.without_poster()
+        for known, seen in (*told.touched, *told.moved, *told.returned):
+            if known.companions != signature(seen.place.path, companions.get(seen.place, ())):
+                again.append(replace(known, place=seen.place))
+        if self.where is None:
+            again += catalogue.known(catalogue.longer.with_old_probe(PROBE_VERSION))
+        if full:
+            again += catalogue.known(_with_lost_files(builder, now))
+        places = {one.place for one in wanted}
+        for known in again:
+            if known.place not in places and self._sees_beside(known.place):
+                places.add(known.place)
+                wanted.append(Wanted(known.place, None, known, {}))
+        return wanted
 
-    def _video_event(
-        self, wanted: "_Wanted", answer: Examined | Refused, now: int, *, is_first: bool
-    ) -> Happening | None:
-        if wanted.seen is None:
-            return None
-        value = self._file_value(wanted.seen)
-        if isinstance(answer, Refused):
-            if wanted.known is None:
-                return _refusal(wanted.seen.sighting, "probe", answer.reason, now)
-            value["other_content"] = True
-            return _event(Kind.VIDEO_CHANGED, now, wanted.known.video, value)
-        file_at = wanted.seen.sighting.mtime_ns // 10**9
-        value |= _probe_value(answer.probe, file_at)
-        if wanted.known is not None:
-            value["other_content"] = True
-            kind = Kind.VIDEO_RETURNED if wanted.known.missing else Kind.VIDEO_CHANGED
-            return _event(kind, now, wanted.known.video, value)
-        value["slug"] = addresses.slug_of(str(value["title"]))
-        value["added_at"] = min(file_at, now) if is_first else now
-        return _event(Kind.VIDEO_FOUND, now, None, value)
+    def _sees_beside(self, place: Place) -> bool:
+        """Tell whether what lies beside a file was looked at, so that it can be read again."""
+        if self.where is None:
+            return True
+        folder = place.path.rpartition("/")[0]
+        return Place(place.root, folder) in self.where.folders or any(
+            one.root == place.root
+            and (not one.path or folder == one.path or folder.startswith(one.path + "/"))
+            for one in self.where.trees
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A file to examine: a new video (no `known`), other content (both), or only a poster."""
-
-    place: Place
-    seen: Seen | None
-    known: Known | None
+def _is_other(before: Device | None, now: Device | None) -> bool:
+    return before is not None and now is not None and guard.is_other(before, now)
 
 
-def _poster_events(
-    output: Output, video: VideoId | None, answer: Examined | Refused, now: int
-) -> Iterator[Happening]:
-    if video is None:
-        return
-    if isinstance(answer, Refused):
-        yield _event(Kind.POSTER_FAILED, now, video, {"reason": answer.reason})
-    elif answer.stills is None:
-        yield _event(Kind.POSTER_FAILED, now, video, {"reason": answer.poster_problem})
-    else:
-        poster = _keep(output, video, answer.stills)
-        yield _event(Kind.POSTER_MADE, now, video, {"poster": poster})
-
-
-def _keep(output: Output, video: VideoId, stills: Stills) -> dict[str, object]:
-    """Write the stills of a poster and return what the catalogue keeps of it."""
-    contents = [*(still.content for still in stills.webp), stills.jpeg]
-    poster = Poster(
-        output.digest_name(contents),
-        tuple(still.width_px for still in stills.webp),
-        stills.webp[0].width_px,
-        stills.webp[0].height_px,
-        stills.colour,
-    )
-    for path, content in zip(addresses.still_files(video, poster), contents, strict=True):
-        output.write(path, content)
+def _companions(walk: Walk) -> dict[Place, tuple[Companion, ...]]:
     return {
-        "digest": poster.digest,
-        "widths_px": list(poster.widths_px),
-        "width_px": poster.width_px,
-        "height_px": poster.height_px,
-        "colour": poster.colour,
+        Place(root, video): some
+        for root, files in walk.files.items()
+        for video, some in belonging(root, files, walk.companions.get(root, {})).items()
     }
 
 
-def _count(receipt: Receipt, wanted: _Wanted, answer: Examined | Refused) -> None:
-    if isinstance(answer, Refused):
-        receipt.refused += 1
-        return
-    receipt.posters += answer.stills is not None
-    if wanted.seen is not None:
-        receipt.found += wanted.known is None
-        receipt.changed += wanted.known is not None
+def _signatures(
+    companions: Mapping[Place, tuple[Companion, ...]],
+) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for place, some in companions.items():
+        found.setdefault(place.root, {})[place.path] = signature(place.path, some)
+    return found
+
+
+def _with_lost_files(builder: Builder, now: int) -> list[VideoId]:
+    """Return the videos of which some file that was made is not on the disk.
+
+    What took longer to make is noted as lost, that it is made again.
+    """
+    has = builder.output.has
+    lost: list[VideoId] = []
+    events = []
+    for video in builder.catalogue.shown():
+        if all(map(has, addresses.made_files(video))):
+            continue
+        lost.append(video.id)
+        board, copy = video.storyboard, video.rendition
+        boards = addresses.board_files(video.id, board) if board else ()
+        texts = [addresses.track_file(video.id, one.digest) for one in video.tracks]
+        if not all(map(has, (*boards, *texts))):
+            events.append(event_of(Kind.BOARD_DROPPED, now, video.id))
+        if copy and not all(map(has, addresses.rendition_files(video.id, copy))):
+            events.append(event_of(Kind.RENDITION_DROPPED, now, video.id))
+    builder.catalogue.append(events)
+    return lost
 
 
 def _problem_events(
@@ -418,53 +436,17 @@ def _problem_events(
     for place, (sighting, reason) in current.items():
         before = known.get(place)
         if before is None or (before.reason, before.mtime_ns) != (reason, sighting.mtime_ns):
-            yield _refusal(sighting, "scan", reason, now)
+            yield refusal(sighting, "scan", reason, now)
     for place in known.keys() - current.keys():
-        if walk.covers(place) and place.path not in walk.files.get(place.root, {}):
+        if walk.covers(place) and not _is_there(walk, known[place]):
             value: dict[str, object] = {"root": place.root, "path": place.path}
-            yield _event(Kind.FILE_CLEARED, now, None, value)
+            yield event_of(Kind.FILE_CLEARED, now, None, value)
 
 
-def _refusal(sighting: Sighting, stage: str, reason: str, now: int) -> Happening:
-    value = {
-        "root": sighting.place.root,
-        "path": sighting.place.path,
-        "size_bytes": sighting.size_bytes,
-        "mtime_ns": sighting.mtime_ns,
-        "stage": stage,
-        "reason": reason,
-    }
-    return _event(Kind.FILE_REFUSED, now, None, value)
-
-
-def _probe_value(probe: Probe, file_at: int) -> dict[str, object]:
-    recorded_at = file_at if probe.recorded_at is None else probe.recorded_at
-    return {
-        "container": probe.container,
-        "duration_s": probe.duration_s,
-        "width_px": probe.width_px,
-        "height_px": probe.height_px,
-        "fps": probe.fps,
-        "video_codec": probe.video_codec,
-        "audio_codec": probe.audio_codec,
-        "recorded_at": recorded_at,
-    }
-
-
-def _event(
-    kind: Kind, now: int, video: VideoId | None, value: dict[str, object] | None = None
-) -> Happening:
-    return Happening(uuid4().hex, kind, now, _SOURCE, video, value or {})
-
-
-def _subject(recorded: Recorded | None) -> VideoId | None:
-    return recorded.video if recorded is not None else None
-
-
-class Guesses:
-    """Workers of a dry run: they open nothing and take every file for a video without poster."""
-
-    def examine(self, paths: Iterable[tuple[Place, str]]) -> Iterator[Examined | Refused]:
-        """Yield what a file would give at least."""
-        for place, _ in paths:
-            yield Examined(place, Probe("unknown"), None, "not tried in a dry run")
+def _is_there(walk: Walk, problem: Problem) -> bool:
+    """Tell whether the file of a problem is still there; beside a video, still as it was."""
+    place = problem.place
+    if problem.stage != SIDECAR:
+        return place.path in walk.files.get(place.root, {})
+    found = walk.companions.get(place.root, {}).get(place.path)
+    return found == (problem.size_bytes, problem.mtime_ns)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from generator.adapters.renderer import Renderer
-from generator.core import addresses, contexts
+from generator.core import addresses, contexts, webvtt
 from generator.core.contexts import Context, Html, Neighbours, Site
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.orders import (
@@ -18,6 +18,8 @@ from generator.core.orders import (
 )
 from generator.core.pages import (
     OfAltered,
+    OfBoards,
+    OfChapters,
     OfCount,
     OfNewest,
     OfNothing,
@@ -45,7 +47,7 @@ class Library:
         self.whole = False  # every card and video of the site is known without asking the ledger
         self.videos: Callable[[Sequence[VideoId]], Mapping[VideoId, Video]]
         self.slug: Callable[[VideoId], str]
-        self.part: Callable[[int, int], Iterable[Video]]  # the videos with low <= id < high
+        self.part: Callable[[int, int], Iterable[Video]]  # with low <= id < high, ascending
         self.subfolders: Callable[[str], Shelf | None]  # the first shelf of those in a folder
         self.parts: Callable[[], Iterable[OutPath]]  # of the sitemap
 
@@ -89,9 +91,9 @@ class Known:
 
 TEMPLATES = (
     "404.html", "atom.xml", "best.html", "card.html", "folder.html", "folders.html",
-    "forward.html", "home.html", "login.html", "mini.html", "random.html", "robots.txt", "rss.xml",
-    "shelf.html", "sitemap-index.xml", "sitemap-pages.xml", "sitemap.xml", "tag.html", "tags.html",
-    "watch.html",
+    "forward.html", "home.html", "login.html", "mini.html", "problems.html", "random.html",
+    "robots.txt", "rss.xml", "shelf.html", "sitemap-index.xml", "sitemap-pages.xml", "sitemap.xml",
+    "tag.html", "tags.html", "watch.html",
 )  # fmt: skip
 _PIECES = {
     "card.html": {"best.html", "home.html", "random.html", "shelf.html"},
@@ -104,7 +106,7 @@ _PIECES = {
 def uses(template: str, changed: Collection[str]) -> bool:
     """Tell whether the pages of a template look different when some templates changed."""
     if not template:
-        return bool(changed)  # not made by a template, but of the same settings
+        return set(TEMPLATES).issubset(changed)  # settings or we changed, and with them every one
     return any(one == template or template in _PIECES.get(one, ()) for one in changed)
 
 
@@ -140,10 +142,31 @@ class Painter:
         Raises:
             TemplateError: its template is wrong.
         """
-        if isinstance(page.subject, OfCount):
-            url = self._site.link("random-%d.html")
-            return json.dumps({"shelves": page.subject.shelves, "url": url}).encode() + b"\n"
-        return self._renderer.render(page.template, self._context(page))
+        match page.subject:
+            case OfCount(shelves):
+                url = self._site.link("random-%d.html")
+                return json.dumps({"shelves": shelves, "url": url}).encode() + b"\n"
+            case OfBoards(part):
+                return self._boards(part)
+            case OfChapters(chapters, duration_s):
+                return webvtt.chapters_vtt(chapters, duration_s)
+            case _:
+                return self._renderer.render(page.template, self._context(page))
+
+    def _boards(self, part: int) -> bytes:
+        low = part * addresses.SITEMAP_IDS
+        boards = {
+            str(video.id): (
+                board.digest,
+                board.count,
+                board.columns,
+                board.tile_width_px,
+                board.tile_height_px,
+            )
+            for video in self._library.part(low, low + addresses.SITEMAP_IDS)
+            if (board := video.storyboard) is not None
+        }
+        return json.dumps(boards, separators=(",", ":")).encode() + b"\n"
 
     def _context(self, page: Page) -> Context:  # noqa: C901, PLR0911 (one for each kind of page)
         match page.subject:
@@ -167,8 +190,8 @@ class Painter:
                 return {**self._head(page.path, "Moved on", indexed=False), "target": target}
             case OfNothing():
                 return self._fixed(page.path)
-            case OfCount():
-                raise TypeError("a count is no page of a template")
+            case OfCount() | OfBoards() | OfChapters():
+                raise TypeError("made by no template")
 
     def _shelf(self, path: OutPath, subject: OfShelf) -> Context:
         scope, order, shelf = subject.scope, subject.order, subject.shelf
@@ -298,8 +321,7 @@ class Painter:
         if path == addresses.SITEMAP_INDEX:
             paths = (addresses.SITEMAP_PAGES, *self._library.parts())
             return {"parts": tuple(site.absolute(site.link(one)) for one in paths)}
-        heading = "Sign in" if path == addresses.LOGIN else "Not found"
-        return self._head(path, heading, indexed=False)
+        return self._head(path, _FIXED[path], indexed=False)
 
     def _head(
         self, path: OutPath, heading: str, *, indexed: bool = True, order: Order | None = None
@@ -316,6 +338,11 @@ _OPPOSITE = {
     for one in VIDEO_ORDERS
     for other in VIDEO_ORDERS
     if one.key is other.key and one is not other
+}
+_FIXED = {
+    addresses.NOT_FOUND: "Not found",
+    addresses.LOGIN: "Sign in",
+    addresses.PROBLEMS: "Problems",
 }
 _LASTING = (
     addresses.HOME,

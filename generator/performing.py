@@ -15,7 +15,7 @@ from generator.core import addresses
 from generator.core.errors import TemplateError
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.orders import Key
-from generator.core.pages import OfShelf, OfTarget, OfVideo, Page
+from generator.core.pages import OfChapters, OfShelf, OfTarget, OfVideo, Page
 from generator.core.receipt import Receipt
 from generator.core.scopes import Scope, ScopeKind
 from generator.core.shelves import NAME_LIMITS, Chain, Shelf
@@ -24,8 +24,9 @@ from generator.patching import Patches
 from generator.planning import Plan, PlannedList
 
 FORWARD_S = 30 * 86400  # how long a page leads on
+_FOR_GOOD = 1 << 62
 _IN_MEMORY = 2000  # so many pages are painted before the first is written
-_LAST = 2  # the rank from which pages are written after all others
+_LAST = 3  # the rank from which pages are written after all others
 _ASSET = "(asset)"
 _OF_ONE_FILE = frozenset(
     {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EBUSY}
@@ -277,7 +278,7 @@ def _is_all_known(page: Page) -> bool:
     subject = page.subject
     if isinstance(subject, OfShelf):
         return subject.scope.kind in {ScopeKind.ALL, ScopeKind.FAVORITES, ScopeKind.TAG}
-    return isinstance(subject, OfVideo)
+    return isinstance(subject, OfVideo | OfChapters)
 
 
 def _note(work: Work, before: Before, done: Iterable[tuple[Page, Written | None]]) -> None:
@@ -323,10 +324,12 @@ def _write(work: Work, page: Page, content: bytes, before: Before, lane: int = 0
 def _rank(page: Page) -> int:
     """Order pages so that none is written before the pages it leads to."""
     if page.path == addresses.HOME:
-        return 3
-    if page.path.startswith("watch/"):
+        return 4
+    if page.path.startswith(("text/", "board/")):
         return 0
-    return 2 if "/" not in page.path else 1
+    if page.path.startswith("watch/"):
+        return 1
+    return 3 if "/" not in page.path else 2
 
 
 def write_assets(work: Work, assets: dict[OutPath, bytes]) -> None:
@@ -371,7 +374,9 @@ def settle(work: Work, plan: Plan, until: int) -> None:
     ledger.drop_packed(gone)
     ledger.drop_forwards(plan.pages)
     ledger.drop_forwards(gone)
+    lasting = {path: target for path, target in plan.forwards.items() if path in plan.lasting}
     ledger.put_forwards(plan.forwards, until)
+    ledger.put_forwards(lasting, _FOR_GOOD)
     ledger.remember("next_scope", str(plan.next_scope))
     ledger.remember("next_list", str(plan.next_list))
 

@@ -11,18 +11,22 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from generator.adapters.bell import Bell
+from generator.adapters.catalogue import Catalogue
+from generator.adapters.output import Output
 from generator.adapters.settings import Settings
 from generator.adapters.watcher import USUAL_PACE, Watcher
 from generator.core.batching import Hints
-from generator.core.errors import GuardError, TemplateError
+from generator.core.errors import GuardError, ReelshelfError, TemplateError
 from generator.core.intake import compile_intake
 from generator.core.model import Place
 from generator.core.receipt import Receipt
 from generator.engine import Engine
 from generator.events import Events
-from generator.observing import Observation, Where, Workers
+from generator.examining import Workers
+from generator.observing import Observation, Where
 from generator.packing import pack_some
 
 log = logging.getLogger(__name__)
@@ -33,7 +37,9 @@ _THIN_S = 3600.0
 _RETRY_S = 30.0  # after a look that failed
 _EVENTS_RETRY_S = 2.0  # after a refresh for events alone, which costs little
 _BURST_S = 0.3  # changes of files that follow each other sooner are one batch
+_AGAIN_S = 0.2  # at least so long passes until a file that was not quiet is looked at again
 _EDIT_S = 0.05  # an editor writes a file in more than one step
+_GATHER_S = 1.0  # what is finished so soon after another is recorded with it
 
 Failure = GuardError | TemplateError | OSError
 
@@ -45,6 +51,19 @@ class _Task:
     look: bool = False
     where: Where | None = None
     full: bool = False
+
+
+class Beside(Protocol):
+    """Work that takes longer than a refresh, done beside this, a little at a time."""
+
+    def ready(self) -> bool:
+        """Tell whether something is finished."""
+
+    def feed(self, catalogue: Catalogue) -> bool:
+        """Hand out more work; tell whether any is under way."""
+
+    def record(self, catalogue: Catalogue, output: Output, now: int) -> int:
+        """Put what is finished into the output folder and the log; return how much it was."""
 
 
 @dataclass(slots=True)
@@ -60,6 +79,7 @@ class Watch:
     accept_loss: bool = False
     config: Path | None = None
     on_failure: Callable[[Failure], None] = lambda _: None
+    beside: Beside | None = None
     outdated: bool = False
     _stopped: bool = False
     _edited: bool = False  # a template, maybe
@@ -70,9 +90,9 @@ class Watch:
     _events: Events = field(init=False)
     _scanned: float = 0.0
     _thinned_s: float = 0.0  # when the log is thinned next
+    _gathered_s: float = 0.0  # when something finished was recorded last
     _deaf_s: float = 0.0  # until when nobody who asks for a look is heard: the last one failed
     _again: set[Place] = field(default_factory=set)
-    _devices: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._events = Events(self.engine, self.settings)
@@ -99,9 +119,10 @@ class Watch:
     def stop(self) -> None:
         """End `receipts` soon; may be called from another thread."""
         self._stopped = True
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have it look whether there is something to do; may be called from another thread."""
         if self._watcher is not None:
             self._watcher.wake()
 
@@ -114,30 +135,31 @@ class Watch:
 
     def _ring(self) -> None:
         self._events.ring()
-        self._wake()
+        self.wake()
 
     def _edit(self) -> None:
         self._edited = True
-        self._wake()
+        self.wake()
 
     def _outdate(self) -> None:
         self.outdated = True
-        self._wake()
+        self.wake()
 
     # -- what is next
 
     def _next(self) -> _Task | None:
         """Wait, and return the refresh that is due; None where none is."""
         left_s = self._scanned + self.settings.scan_every_s - time.monotonic()
-        hints = self._hints(min(left_s, self.settings.quiet_s) if self._again else left_s)
+        again_s = max(self.settings.quiet_s, _AGAIN_S)
+        hints = self._hints(min(left_s, again_s) if self._again else left_s)
         if self._stopped or self.outdated:
             return None
-        asked, full = self._events.ask_for_a_look()
+        asked = self._is_asked()
         now_s = time.monotonic()
         is_due = now_s >= self._scanned + self.settings.scan_every_s
-        if hints.everything or is_due or (asked and now_s >= self._deaf_s):
+        if hints.everything or is_due or asked:
             self._scanned = now_s
-            return _Task(look=True, full=full)
+            return _Task(look=True, full=self._events.begin_a_look())
         where = self._where(hints)
         if where.folders or where.trees:
             return _Task(look=True, where=where)
@@ -146,7 +168,7 @@ class Watch:
         if self._events.ready():
             self._events.gather()
             return _Task()
-        return None
+        return _Task() if self._has_finished() and self._record() else None
 
     def _hints(self, wait_s: float) -> Hints:
         """Wait for something to do; meanwhile make compressed copies, and sync the disk."""
@@ -157,13 +179,45 @@ class Watch:
             left_s = min(end_s - time.monotonic(), idle_s)
             hints = self._watcher.next_hints(max(left_s, 0.0))
             is_idle = idle_s == _IDLE_S
+            if is_idle and not hints and not self._is_called():
+                self._feed()
             while is_idle and not hints and not self._is_called() and self._pack():
                 hints = self._watcher.next_hints(0)
             if hints or self._is_called() or time.monotonic() >= end_s:
                 return hints
 
     def _is_called(self) -> bool:
-        return self._stopped or self.outdated or self._edited or self._events.ready()
+        asked = self._stopped or self.outdated or self._edited or self._events.ready()
+        return asked or self._is_asked() or self._has_finished()
+
+    def _is_asked(self) -> bool:
+        return time.monotonic() >= self._deaf_s and self._events.is_asked_for_a_look()
+
+    def _has_finished(self) -> bool:
+        is_time = time.monotonic() >= max(self._gathered_s + _GATHER_S, self._spare_s)
+        return is_time and self.beside is not None and self.beside.ready()
+
+    def _feed(self) -> None:
+        """Hand out work that takes longer; where that cannot be done, do without from now on."""
+        try:
+            if self.beside is not None:
+                self.beside.feed(self.engine.catalogue)
+        except ReelshelfError as error:
+            log.warning("%s\n  %s", error, error.hint)
+            self.beside = None
+
+    def _record(self) -> bool:
+        """Record what is finished; tell whether there was anything."""
+        assert self.beside is not None
+        self._gathered_s = time.monotonic()
+        engine = self.engine
+        try:
+            with engine.storage():
+                return bool(self.beside.record(engine.catalogue, engine.output, int(time.time())))
+        except OSError as error:
+            self._tell(error)
+            self._spare_s = time.monotonic() + _RETRY_S
+            return False
 
     def _take_edit(self) -> bool:
         """Tell whether a template may have changed, once it is written."""
@@ -217,6 +271,7 @@ class Watch:
             self._scanned = time.monotonic() - self.settings.scan_every_s + _RETRY_S
             if task.look:  # a scan that is not believed keeps no rating from its pages
                 self._deaf_s = time.monotonic() + _RETRY_S
+                self._events.ask_again(full=task.full)
             else:
                 self._events.rest(_EVENTS_RETRY_S)
             self._is_failing = True
@@ -246,10 +301,9 @@ class Watch:
         if not task.look:
             return self.engine.refresh(now)
         look = Observation(self.settings, self.workers, time.time, task.where)
-        look.accept_loss, look.devices = self.accept_loss, self._devices
+        look.accept_loss = self.accept_loss
         receipt = self.engine.refresh(now, look, full=task.full)
         self._again |= look.unsettled
-        self._devices = look.devices
         return receipt
 
 

@@ -19,10 +19,11 @@ from typer.testing import CliRunner
 
 from generator import __version__
 from generator.adapters.catalogue import Catalogue
+from generator.adapters.media_worker.sidecars import read_details
 from generator.adapters.settings import FILE, Settings, commented
 from generator.cli import app
 from generator.core.intake import VIDEO_SUFFIXES
-from generator.core.model import Kind
+from generator.core.model import CompanionKind, Kind
 from generator.core.receipt import Receipt
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -291,7 +292,7 @@ def test_every_toml_example_is_a_settings_file() -> None:
         (page.name, tomllib.loads(content))
         for page in PAGES
         for language, content in blocks(page.read_text(encoding="utf-8"))
-        if language == "toml"
+        if language == "toml" and page.name != "sidecars.md"
     ]
 
     assert examples
@@ -299,6 +300,20 @@ def test_every_toml_example_is_a_settings_file() -> None:
         (page, name) for page, one in examples for name in one.keys() - Settings.model_fields
     }
     assert unknown == set()
+
+
+@pytest.mark.parametrize(("language", "suffix"), [("toml", "toml"), ("markdown", "md")])
+def test_the_examples_of_our_own_sidecars_are_read_as_they_say(language: str, suffix: str) -> None:
+    found = [text for kind, text in blocks(text_of("reference/sidecars.md")) if kind == language]
+
+    assert found
+    for text in found:
+        told = read_details(CompanionKind.OWN, f"harbour.{suffix}", text.encode())
+        assert (told.title, told.creator) == ("The harbour in winter", "Ann")
+        assert told.tags == ("harbour", "winter")
+        assert [one.title for one in told.chapters] == ["The pier", "The boats"]
+        assert told.recorded_at
+        assert told.description
 
 
 def test_the_questions_to_the_catalogue_can_be_asked() -> None:

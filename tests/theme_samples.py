@@ -105,6 +105,10 @@ def watch(number: int, title: str, *, neighbours: Markup | None, rich: bool = Tr
         "media_url": "/video/summer%20holidays/it%27s%20%23me%20%26%20you.mp4",
         "media_type": "video/mp4",
         "media_name": f"{title}.mp4",
+        "sources": _sources(number) if rich else (),
+        "tracks": _tracks(number, title) if rich else (),
+        "board_url": f"/board/0/{number}-1a2b3c4d5e.vtt" if rich else None,
+        "badge": "Plays in some browsers only" if rich else None,
         "poster_url": f"/thumb/0/{number}-1a2b3c4d5e-1280.webp" if rich else None,
         "width": "1080" if rich else None,
         "height": "1920" if rich else None,
@@ -114,6 +118,10 @@ def watch(number: int, title: str, *, neighbours: Markup | None, rich: bool = Tr
         "score": "3.9 from 12 votes" if rich else None,
         "views": "1.2K" if rich else None,
         "favorite": rich,
+        "about": Markup("<p>%s<br>%s</p>") % (title, NASTY[0]) if rich else None,
+        "chapters": _chapters((*TITLES[:2], *NASTY)) if rich else None,
+        "chapters_url": f"/text/0/{number}-chapters.vtt" if rich else None,
+        "origin": {"label": "example.org", "url": "https://example.org/?a=1&b=2"} if rich else None,
         "facts": (
             {"label": "Length", "value": "1:02:03"},
             {"label": "Picture", "value": "1080 by 1920"},
@@ -133,6 +141,7 @@ def watch(number: int, title: str, *, neighbours: Markup | None, rich: bool = Tr
         "json_ld": Markup(f'<script type="application/ld+json">{data}</script>'),
         "og_image": f"{SITE_URL}/thumb/0/{number}-1a2b3c4d5e.jpg" if rich else None,
         "og_video": f"{SITE_URL}/video/{number}.mp4",
+        "og_video_type": "video/mp4",
         "duration_s": "3723" if rich else None,
     }
 
@@ -147,12 +156,16 @@ def site(*, api: bool = True) -> Context:
             "base": "",
             "url": SITE_URL,
             "api": "/api" if api else None,
+            "boards": api,
         },
         "assets": {
             "style": "/assets/style.1a2b3c4d.css",
             "site": "/assets/site.1a2b3c4d.js",
             "live": "/assets/live.1a2b3c4d.js",
             "login": "/assets/login.1a2b3c4d.js",
+            "player": "/assets/player.1a2b3c4d.js",
+            "boards": "/assets/boards.1a2b3c4d.js",
+            "problems": "/assets/problems.1a2b3c4d.js",
             "icon": "/assets/icon.1a2b3c4d.svg",
         },
         "nav": tuple(
@@ -267,6 +280,10 @@ def _pages(html: dict[str, Markup]) -> dict[str, list[Context]]:
             frame("Sign in", "/login.html", indexed=False),
             {**frame("Sign in", "/login.html", indexed=False), **site(api=False)},
         ],
+        "problems.html": [
+            frame("Problems", "/problems.html", indexed=False),
+            {**frame("Problems", "/problems.html", indexed=False), **site(api=False)},
+        ],
         "forward.html": [
             {**frame("Moved on", "/all-7.html", indexed=False), "target": "/all.html"},
         ],
@@ -377,6 +394,35 @@ def _orders(labels: Iterable[str]) -> tuple[Context, ...]:
 
 def _links(labels: Iterable[str]) -> tuple[Context, ...]:
     return tuple({"label": label, "url": f"/folder/{_slug(label)}.html"} for label in labels)
+
+
+def _sources(number: int) -> tuple[Context, ...]:
+    codecs = 'video/mp4; codecs="hvc1.1.6.L93.B0,mp4a.40.2"'
+    return (
+        {"url": "/video/it%27s%20%26.mp4", "type": codecs},
+        {"url": f"/play/0/{number}-1a2b3c4d5e.m3u8", "type": "application/vnd.apple.mpegurl"},
+        {"url": f"/play/0/{number}-1a2b3c4d5e.mp4", "type": "video/mp4"},
+    )
+
+
+def _tracks(number: int, title: str) -> tuple[Context, ...]:
+    return tuple(
+        {
+            "kind": kind,
+            "language": language,
+            "label": f"{language} {title}",
+            "url": f"/text/0/{number}-{language}.vtt",
+            "default": language == "und",
+        }
+        for kind, language in (("subtitles", "en"), ("captions", "pt-BR"), ("subtitles", "und"))
+    )
+
+
+def _chapters(titles: Iterable[str]) -> Markup:
+    link = Markup(
+        '<li><a class="t" href="/video/a.mp4#t=%d"><small>1:23</small> <bdi>%s</bdi></a></li>'
+    )
+    return Markup("").join(link % (83 * number, title) for number, title in enumerate(titles))
 
 
 def _tags(names: Iterable[str]) -> tuple[Context, ...]:

@@ -12,7 +12,7 @@ import brotli
 LEAST_BYTES = 700  # below, the headers weigh more than what is gained
 _GZIP_LEVEL = 6
 _BROTLI_QUALITY = 5  # beyond it, minutes for a per cent or two
-_SUFFIXES = (".html", ".css", ".js", ".xml", ".svg", ".json", ".txt")
+_SUFFIXES = (".html", ".css", ".js", ".xml", ".svg", ".json", ".txt", ".vtt")
 
 
 @dataclass(frozen=True, slots=True)

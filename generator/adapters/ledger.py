@@ -5,7 +5,6 @@ the number of the last event that the pages show. It is written by one builder a
 transaction a refresh, after the pages are on the disk.
 """
 
-import json
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,10 +17,11 @@ from typing import Any, Self
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
-from generator.core.model import OutPath, Place, Poster, Probe, Video, VideoId
+from generator.core.model import OutPath, Video, VideoId
 from generator.core.orders import Key
 from generator.core.scopes import Scope, ScopeKind
 from generator.core.shelves import ShelfRow
+from generator.core.spelling import spelled, video_of
 
 _AT_ONCE = 500  # parameters in one IN (…)
 _KEYS = {key.value: key for key in Key}
@@ -287,12 +287,12 @@ class Ledger:
     def videos(self, ids: Iterable[VideoId]) -> dict[VideoId, Video]:
         """Return videos as the pages show them."""
         rows = self._in("SELECT video, facts FROM shown WHERE video IN", sorted(ids))
-        return {VideoId(number): _video(number, facts) for number, facts in rows}
+        return {VideoId(number): video_of(number, facts) for number, facts in rows}
 
     def all_videos(self) -> Iterator[Video]:
         """Yield every video as the pages show it."""
         for number, facts in self._connection.execute("SELECT video, facts FROM shown"):
-            yield _video(number, facts)
+            yield video_of(number, facts)
 
     def shown_ids(self, low: int, high: int) -> list[VideoId]:
         """Return the shown videos with low <= id < high."""
@@ -317,7 +317,7 @@ class Ledger:
         """Keep videos with their cards."""
         self._cursor.executemany(
             "INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)",
-            ((video.id, _facts(video), card, mini) for video, card, mini in videos),
+            ((video.id, spelled(video), card, mini) for video, card, mini in videos),
         )
 
     def drop_shown(self, ids: Iterable[VideoId]) -> None:
@@ -570,39 +570,6 @@ def _unpacked(packed: bytes) -> list[bytes]:
 def _shelf_row(row: tuple[Any, ...], *, highest: bool) -> ShelfRow:
     first, number, size = row
     return ShelfRow(first, number, size, highest)
-
-
-def _facts(video: Video) -> str:
-    still = video.poster
-    poster = still and (
-        still.digest, still.widths_px, still.width_px, still.height_px, still.colour
-    )  # fmt: skip
-    probe = video.probe
-    return json.dumps(
-        (
-            video.slug, video.place.root, video.place.path, video.title, video.added_at,
-            video.recorded_at, video.size_bytes,
-            (probe.container, probe.duration_s, probe.width_px, probe.height_px, probe.fps,
-             probe.video_codec, probe.audio_codec),
-            poster, video.stars, video.views, video.favorite, video.tags, video.votes,
-            video.score_tenths,
-        ),
-        separators=(",", ":"),
-    )  # fmt: skip
-
-
-def _video(number: int, facts: str) -> Video:
-    (
-        slug, root, path, title, added_at, recorded_at, size_bytes, probe, poster, stars, views,
-        favorite, tags, votes, score_tenths,
-    ) = json.loads(facts)  # fmt: skip
-    if poster is not None:
-        digest, widths, width, height, colour = poster
-        poster = Poster(digest, tuple(widths), width, height, colour)
-    return Video(
-        VideoId(number), slug, Place(root, path), title, added_at, recorded_at, size_bytes,
-        Probe(*probe), poster, stars, views, favorite, tuple(tags), votes, score_tenths,
-    )  # fmt: skip
 
 
 def _sql_name(name: str) -> str | bytes:

@@ -17,9 +17,10 @@ from types import TracebackType
 from typing import Self
 
 from generator.core.errors import ReelshelfError
-from generator.core.model import Examined, Place, Refused
+from generator.core.model import Enriched, Examined, Place, Refused
 from generator.core.parcels import (
     READY,
+    Found,
     GarbledError,
     Request,
     missing,
@@ -44,6 +45,7 @@ class MediaWorkers:
         jobs: how many files are looked into at once, at least 1.
         time_limit_s: how long one file may take.
         memory_mb: how much memory one file may need.
+        nice: how much the workers stand back behind other programs, 0 to 19.
         command: a worker to start instead of the one that is shipped.
     """
 
@@ -53,12 +55,15 @@ class MediaWorkers:
         jobs: int,
         time_limit_s: float = 30.0,
         memory_mb: int = 1024,
+        nice: int = 0,
         command: Sequence[str] = (),
     ) -> None:
         self._jobs = jobs
         self._time_limit_s = time_limit_s
-        self._command = tuple(command) or _shipped_worker(memory_mb, time_limit_s)
+        self._command = tuple(command) or _shipped_worker(memory_mb, time_limit_s, nice)
         self._workers: list[_Worker] = []
+        self._bell, self._ringer = os.pipe()
+        self._stopped = False
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +81,15 @@ class MediaWorkers:
         for worker in self._workers:
             worker.end()
         self._workers.clear()
+        for descriptor in {self._bell, self._ringer} - {-1}:
+            os.close(descriptor)
+        self._bell = self._ringer = -1
+
+    def stop(self) -> None:
+        """Let `answer` end at once, here or in another thread; nothing is answered any more."""
+        self._stopped = True
+        if self._ringer != -1:
+            os.write(self._ringer, b"!")
 
     def examine(self, paths: Iterable[tuple[Place, str]]) -> Iterator[Examined | Refused]:
         """Yield what is found in each file, as it is found.
@@ -87,11 +101,17 @@ class MediaWorkers:
         Raises:
             MediaError: no worker can be started; what was not yielded was not examined.
         """
-        requests = (Request(place, file) for place, file in paths)
+        for found in self.answer(Request(place, file) for place, file in paths):
+            assert not isinstance(found, Enriched), "nobody asked for that"
+            yield found
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Found]:
+        """Yield an answer to each request, as it is found; else as `examine`."""
+        requests = iter(requests)
         self._end_busy()
         try:
             self._hand_out(requests)
-            while any(worker.request for worker in self._workers):
+            while any(worker.request for worker in self._workers) and not self._stopped:
                 found = self._watch()
                 self._hand_out(requests)  # first, that they work while the caller looks at these
                 yield from found
@@ -99,7 +119,10 @@ class MediaWorkers:
             self._end_busy()
 
     def _hand_out(self, requests: Iterator[Request]) -> None:
-        while sum(worker.request is not None for worker in self._workers) < self._jobs:
+        while (
+            sum(worker.request is not None for worker in self._workers) < self._jobs
+            and not self._stopped
+        ):
             request = next(requests, None)
             if request is None:
                 return
@@ -118,13 +141,13 @@ class MediaWorkers:
         if not worker.ask(request, self._time_limit_s):
             raise _not_started(self._command)
 
-    def _watch(self) -> list[Examined | Refused]:
+    def _watch(self) -> list[Found]:
         """Wait until something happens, and return what was found, or nothing."""
         busy = [worker for worker in self._workers if worker.request is not None]
         wait_s = min(worker.deadline_s for worker in busy) - time.monotonic()
-        speaking = _speaking(busy, wait_s)
+        speaking = _speaking(busy, wait_s, self._bell)
         now_s = time.monotonic()
-        found: list[Examined | Refused | None] = []
+        found: list[Found | None] = []
         for worker in busy:
             if worker in speaking:  # before its time is judged: the caller may have been away
                 found.append(self._hear(worker))
@@ -132,7 +155,7 @@ class MediaWorkers:
                 found.append(self._give_up(worker, self._too_long))
         return [one for one in found if one is not None]
 
-    def _hear(self, worker: "_Worker") -> Examined | Refused | None:
+    def _hear(self, worker: "_Worker") -> Found | None:
         try:
             return worker.hear(self._time_limit_s)
         except EOFError:
@@ -226,7 +249,7 @@ class _Worker:
         self.deadline_s = time.monotonic() + time_limit_s
         return True
 
-    def hear(self, time_limit_s: float) -> Examined | Refused | None:
+    def hear(self, time_limit_s: float) -> Found | None:
         """Return its answer; None where it only says that it is ready.
 
         Raises:
@@ -269,13 +292,14 @@ class _Worker:
         return bytes(parcel)
 
 
-def _speaking(workers: Iterable[_Worker], wait_s: float) -> list[_Worker]:
-    """Return the workers with something to read, after waiting for one at most so long."""
+def _speaking(workers: Iterable[_Worker], wait_s: float, bell: int) -> list[_Worker]:
+    """Return the workers with something to read, after waiting for one, or `bell`, so long."""
     poll = select.poll()
     by_fileno = {worker.fileno(): worker for worker in workers}
-    for fileno in by_fileno:
+    for fileno in (*by_fileno, bell):
         poll.register(fileno, select.POLLIN)
-    return [by_fileno[fileno] for fileno, _ in poll.poll(max(0.0, wait_s) * 1000)]
+    ready = [fileno for fileno, _ in poll.poll(max(0.0, wait_s) * 1000)]
+    return [by_fileno[fileno] for fileno in ready if fileno != bell]
 
 
 def _happens(fileno: int, event: int, wait_s: float) -> bool:
@@ -284,10 +308,10 @@ def _happens(fileno: int, event: int, wait_s: float) -> bool:
     return bool(poll.poll(max(0.0, wait_s) * 1000))
 
 
-def _shipped_worker(memory_mb: int, time_limit_s: float) -> tuple[str, ...]:
+def _shipped_worker(memory_mb: int, time_limit_s: float, nice: int) -> tuple[str, ...]:
     # -P: a library that holds a folder named "generator" is not the place to import it from.
     module = "generator.adapters.media_worker"
-    return (sys.executable, "-P", "-m", module, str(memory_mb), str(time_limit_s))
+    return (sys.executable, "-P", "-m", module, str(memory_mb), str(time_limit_s), str(nice))
 
 
 def _environment() -> dict[str, str]:

@@ -1,7 +1,9 @@
 """The output folder: files appear whole or not at all, and what is unchanged is not touched."""
 
 import ctypes
+import errno
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -117,6 +119,29 @@ class Output:
         except OSError:
             _unlink(scratch)
             raise
+
+    def adopt(self, path: OutPath, file: Path) -> None:
+        """Move a finished file to `path`, from another file system too.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written; `file` is still there.
+        """
+        final = f"{self._root}/{path}"
+        folder = final.rpartition("/")[0]
+        os.makedirs(folder, exist_ok=True)
+        try:
+            os.replace(file, final)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            scratch = f"{folder}/{_SCRATCH}{os.getpid()}"
+            try:
+                shutil.copyfile(file, scratch)
+                os.replace(scratch, final)
+            except OSError:
+                _unlink(scratch)
+                raise
+            os.unlink(file)
 
     def sync(self) -> None:
         """Wait until everything written to this file system is on the disk."""

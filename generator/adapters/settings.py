@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     missing_grace_s: Annotated[
         int, Field(ge=0, description="pages of a missing video go after so many seconds")
     ] = 600
+    forget_missing_days: Annotated[
+        int, Field(ge=0, description="videos missing for so many days are forgotten; 0: never")
+    ] = 0
     loss_limit: Annotated[
         float, Field(ge=0, le=1, description="the share of the library a scan may lose at once")
     ] = 0.5
@@ -94,6 +97,25 @@ class Settings(BaseSettings):
     file_memory_mb: Annotated[
         int, Field(ge=64, description="how much memory one file may need")
     ] = 1024
+    nice: Annotated[
+        int, Field(ge=0, le=19, description="how much workers stand back behind other programs")
+    ] = 5
+    embedded_titles: Annotated[
+        bool, Field(description="take titles from inside the files where no sidecar has one")
+    ] = True
+    storyboards: Annotated[
+        bool, Field(description="make storyboards, for scrubbing, after all posters")
+    ] = True
+    renditions: Annotated[
+        Literal["off", "remux", "all"],
+        Field(description="playable copies: none, lossless ones, or of all that browsers refuse"),
+    ] = "off"
+    hls_from_minutes: Annotated[
+        int, Field(ge=0, description="copies this long are HLS, too, and get made; 0: none")
+    ] = 0
+    hls_from_mb: Annotated[
+        int, Field(ge=0, description="copies of files this large likewise; 0: none")
+    ] = 0
     compress: Annotated[
         Literal["background", "off"],
         Field(description="whether .gz and .br copies are made, after the pages"),

@@ -9,11 +9,21 @@ from typing import Annotated
 
 import typer
 
-from generator.cli import access, api, building, serving, telling
+from generator.cli import access, api, building, copies, serving, telling
 from generator.cli.shared import app, fail, out, shipped
 from generator.core.errors import ReelshelfError
 
-__all__ = ["access", "api", "app", "building", "main", "serving", "shipped", "telling"]
+__all__ = [
+    "access",
+    "api",
+    "app",
+    "building",
+    "copies",
+    "main",
+    "serving",
+    "shipped",
+    "telling",
+]
 
 
 def main() -> None:

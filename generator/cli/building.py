@@ -1,7 +1,9 @@
 """`init`, `build` and `watch`: bring the site up to date, once or as long as it is wanted."""
 
 import logging
+import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -9,19 +11,21 @@ from typing import Annotated
 import typer
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.media import MediaWorkers
 from generator.adapters.settings import FILE, Settings, commented
+from generator.backlog import Backlog
+from generator.cli.progress import progress_bar
 from generator.cli.shared import (
     AcceptLoss,
     Config,
+    Jobs,
     Json,
     Library,
+    Nice,
     Out,
     Verbose,
     app,
     now,
     out,
-    progress_bar,
     settings_of,
     shipped,
     show,
@@ -30,14 +34,19 @@ from generator.cli.shared import (
     tell_line,
     tell_receipt,
     watching_on,
+    workers_of,
 )
 from generator.core.errors import SettingsError
 from generator.core.receipt import Receipt
 from generator.engine import Engine
-from generator.observing import Guesses, Observation
+from generator.examining import Guesses
+from generator.observing import Observation
 from generator.packing import pack_all
 
 log = logging.getLogger(__name__)
+
+_LOOK_S = 0.5  # how often work that takes longer is looked at
+_SHOW_S = 30.0  # and how often the pages show what came of it
 
 
 @app.command()
@@ -73,25 +82,23 @@ def build(
     no_compress: Annotated[
         bool, typer.Option("--no-compress", help="Make no .gz and .br copies after the pages.")
     ] = False,
+    pages_only: Annotated[
+        bool, typer.Option("--pages-only", help="Leave storyboards and copies to a later run.")
+    ] = False,
+    jobs: Jobs = None,
+    nice: Nice = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Bring the site up to date once, and print the receipt."""
-    settings = settings_of(config, library, out_folder)
+    settings = settings_of(config, library, out_folder, jobs=jobs, nice=nice)
     start_log(verbose=verbose, as_json=as_json)
     with stoppable(), Engine(settings, shipped("templates")) as engine:
         if dry_run:
             receipt = _dry_run(engine, settings, accept_loss=accept_loss)
             tell_receipt(receipt, as_json=as_json, dry=True)
             return
-        with (
-            MediaWorkers(
-                jobs=settings.workers,
-                time_limit_s=settings.file_limit_s,
-                memory_mb=settings.file_memory_mb,
-            ) as workers,
-            progress_bar(as_json=as_json) as progress,
-        ):
+        with workers_of(settings) as workers, progress_bar(as_json=as_json) as progress:
             look = Observation(settings, workers, time.time, pause=time.sleep)
             look.accept_loss, look.progress = accept_loss, progress
             receipt = engine.refresh(now(), look, full=full)
@@ -100,6 +107,8 @@ def build(
             tell_receipt(receipt, as_json=False)
         if settings.compress != "off" and not no_compress:
             _compress(engine, receipt, as_json=as_json)
+        if not pages_only:
+            _work_off(engine, settings, receipt, as_json=as_json)
         while engine.catalogue.thin(now(), engine.cursor):
             pass
         receipt.problems = len(engine.catalogue.problems())
@@ -111,6 +120,44 @@ def build(
                 f"{receipt.problems} problem(s): `reelshelf problems` tells them", markup=False
             )
         raise typer.Exit(1)
+
+
+def _work_off(engine: Engine, settings: Settings, receipt: Receipt, *, as_json: bool) -> None:
+    """Do what takes longer; the pages that show it are written now and then, and at the end."""
+    finished = threading.Event()
+    with (
+        receipt.phase("longer"),
+        Backlog(settings, finished.set) as backlog,
+        progress_bar(as_json=as_json) as progress,
+    ):
+        total = backlog.left(engine.catalogue)
+        shown_s = time.monotonic()
+        while backlog.feed(engine.catalogue):
+            finished.wait(_LOOK_S)
+            finished.clear()
+            with engine.storage():
+                backlog.record(engine.catalogue, engine.output, now())
+            if total:
+                progress("storyboards", min(backlog.enriched, total), total)
+            _tell_copy(backlog, progress)
+            if time.monotonic() - shown_s >= _SHOW_S:
+                receipt.add(engine.refresh(now()))
+                shown_s = time.monotonic()
+        if backlog.enriched or backlog.rendered:
+            receipt.add(engine.refresh(now()))
+            engine.seal(receipt)
+    if not as_json and (backlog.enriched or backlog.rendered):
+        out.print(
+            f"longer   {backlog.enriched} storyboards, {backlog.rendered} playable copies in"
+            f" {receipt.seconds['longer']:.2f} s"
+        )
+
+
+def _tell_copy(backlog: Backlog, progress: Callable[[str, int, int], None]) -> None:
+    """Tell how far the copy is that is being made, in seconds of the video."""
+    told = backlog.progress
+    if told is not None:
+        progress("playable copy (seconds)", round(told.done_s), round(told.total_s or 0))
 
 
 def _compress(engine: Engine, receipt: Receipt, *, as_json: bool) -> None:
@@ -156,11 +203,17 @@ def watch(
     out_folder: Out = None,
     config: Config = None,
     accept_loss: AcceptLoss = False,
+    jobs: Jobs = None,
+    nice: Nice = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Build, then build again whenever the library changes. Stop it with Ctrl-C."""
-    settings = settings_of(config, library, out_folder)
+
+    def read() -> Settings:
+        return settings_of(config, library, out_folder, jobs=jobs, nice=nice)
+
+    settings = read()
     start_log(verbose=verbose, as_json=as_json)
     with suppress(KeyboardInterrupt):  # how it is meant to be stopped
         while True:  # until the settings change; then with those
@@ -171,15 +224,13 @@ def watch(
                 watching.accept_loss, watching.config = accept_loss, config or Path(FILE).absolute()
                 for receipt in watching.receipts():
                     tell_line(receipt, as_json=as_json)
-            settings = _read_anew(settings, config, library, out_folder)
+            settings = _read_anew(settings, read)
 
 
-def _read_anew(
-    former: Settings, config: Path | None, library: list[Path] | None, out_folder: Path | None
-) -> Settings:
+def _read_anew(former: Settings, read: Callable[[], Settings]) -> Settings:
     """Return the settings as they are now; the former ones while there is a mistake in them."""
     try:
-        return settings_of(config, library, out_folder)
+        return read()
     except SettingsError as error:
         log.warning("%s\n  the former settings stay in force; %s", error, error.hint)
         return former

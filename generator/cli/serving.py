@@ -11,8 +11,10 @@ import typer
 from generator.adapters.settings import FILE
 from generator.cli.shared import (
     Config,
+    Jobs,
     Json,
     Library,
+    Nice,
     Out,
     Verbose,
     app,
@@ -39,6 +41,8 @@ def dev(
     phone: Annotated[
         bool, typer.Option("--phone", help="Serve to other devices in the network, too.")
     ] = False,
+    jobs: Jobs = None,
+    nice: Nice = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -50,7 +54,9 @@ def dev(
     from generator.cli.developing import Developing  # noqa: PLC0415 (the API takes a while)
 
     developing = Developing(
-        lambda: settings_of(config, library, out_folder), config or Path(FILE), as_json=as_json
+        lambda: settings_of(config, library, out_folder, jobs=jobs, nice=nice),
+        config or Path(FILE),
+        as_json=as_json,
     )
     start_log(verbose=verbose, as_json=as_json)
     server = DevServer(

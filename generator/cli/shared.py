@@ -5,17 +5,17 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from generator.adapters.media import MediaWorkers
 from generator.adapters.settings import FILE, Settings, load
+from generator.backlog import Backlog
 from generator.core import wording
 from generator.core.errors import SettingsError
 from generator.core.receipt import Receipt
@@ -40,6 +40,14 @@ Config = Annotated[
     typer.Option("--config", "-c", help=f"The settings file [default: ./{FILE} if there is one]."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=0, max=64, help="Workers for media; 0: one a processor."),
+]
+Nice = Annotated[
+    int | None,
+    typer.Option("--nice", min=0, max=19, help="How much workers stand back behind others."),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
 AcceptLoss = Annotated[
     bool,
@@ -66,14 +74,17 @@ def shipped(folder: str) -> Path:
 
 
 def settings_of(
-    config: Path | None, library: list[Path] | None, out_folder: Path | None
+    config: Path | None,
+    library: list[Path] | None,
+    out_folder: Path | None,
+    **others: int | None,
 ) -> Settings:
-    """Return the settings a command runs with.
+    """Return the settings a command runs with; of `others`, those that are None are not said.
 
     Raises:
         SettingsError: something in them is wrong, or no library is named.
     """
-    overrides: dict[str, Any] = {}
+    overrides: dict[str, Any] = {name: value for name, value in others.items() if value is not None}
     if library:
         overrides["library"] = tuple(library)
     if out_folder is not None:
@@ -136,47 +147,6 @@ def show(as_json: bool, told: object, text: str) -> None:  # noqa: FBT001 (a com
         out.print(text, markup=False, emoji=False)
 
 
-@contextmanager
-def progress_bar(*, as_json: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar when a person is looking, else one line a minute to the log."""
-    if as_json or not err.is_terminal:
-        yield _minutely()
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    bars = Progress(*columns, console=err, transient=True)
-    tasks: dict[str, Any] = {}
-
-    def show(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            bars.start()  # only now: its thread would keep a full build from forking
-            tasks[what] = bars.add_task(what, total=total or None)
-        bars.update(tasks[what], completed=done)
-        if done == total:
-            bars.stop()
-
-    try:
-        yield show
-    finally:
-        bars.stop()
-
-
-def _minutely() -> Callable[[str, int, int], None]:
-    last = time.monotonic()
-
-    def tell(what: str, done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= 60:  # noqa: PLR2004 (a minute)
-            last = time.monotonic()
-            logging.getLogger(__name__).info("%s: %d of %d", what, done, total)
-
-    return tell
-
-
 def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
     """Print the whole receipt of a refresh."""
     if as_json:
@@ -209,14 +179,24 @@ def _told(receipt: Receipt, *, dry: bool) -> Iterator[str]:
 
 
 @contextmanager
-def watching_on(engine: Engine, settings: Settings) -> Iterator[Watch]:
-    """Lend what watches for an engine, and the workers it needs."""
+def workers_of(settings: Settings) -> Iterator[MediaWorkers]:
+    """Lend the workers that look into files."""
     with MediaWorkers(
         jobs=settings.workers,
         time_limit_s=settings.file_limit_s,
         memory_mb=settings.file_memory_mb,
+        nice=settings.nice,
     ) as workers:
-        yield Watch(engine, settings, workers)
+        yield workers
+
+
+@contextmanager
+def watching_on(engine: Engine, settings: Settings) -> Iterator[Watch]:
+    """Lend what watches for an engine, and what works beside it."""
+    with workers_of(settings) as workers:
+        watch = Watch(engine, settings, workers)
+        with Backlog(settings, watch.wake) as watch.beside:
+            yield watch
 
 
 def tell_line(receipt: Receipt, *, as_json: bool) -> None:

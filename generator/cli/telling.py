@@ -1,4 +1,4 @@
-"""`why`, `status` and `problems`: what is known, and why pages are as they are."""
+"""`why`, `status`, `problems` and `duplicates`: what is known, and why pages are as they are."""
 
 import json
 import re
@@ -54,7 +54,8 @@ def _why_page(
     if page is None:
         return None
     refresh = ledger.refresh(page.refresh)
-    lines = [f"{page.path}  ({wording.file_size(page.size)}, by {page.template})"]
+    made = f", by {page.template}" if page.template else ""
+    lines = [f"{page.path}  ({wording.file_size(page.size)}{made})"]
     if refresh is not None:
         lines.append(f"  written {wording.rfc3339(refresh[1])} in refresh {page.refresh}")
     lines.append(f"  because {page.reason}")
@@ -143,6 +144,8 @@ def _names(catalogue: Catalogue, video: int) -> str:
     known = catalogue.known([video])
     if not known:
         return "(not known)"
+    if not known[0].place.path:
+        return "(part of another video now, or forgotten)"
     return wording.readable(known[0].place.path) + (" (missing)" if known[0].missing else "")
 
 
@@ -209,3 +212,30 @@ def problems(
     show(as_json, {"problems": rows, "retried": retry}, "\n".join(lines))
     if rows and not retry:
         raise typer.Exit(1)
+
+
+@app.command()
+def duplicates(config: Config = None, as_json: Json = False) -> None:
+    """List the videos whose content is the same while all their files are there."""
+    settings = settled(config)
+    with Catalogue(settings.state / "catalogue.db") as catalogue:
+        found = catalogue.twice()
+    rows = [
+        {
+            "fingerprint": one.fingerprint,
+            "video": one.video,
+            "root": one.place.root,
+            "path": wording.readable(one.place.path),
+            "size_bytes": one.size_bytes,
+        }
+        for one in found
+    ]
+    lines: list[str] = []
+    before = ""
+    for one, row in zip(found, rows, strict=True):
+        if one.fingerprint != before:
+            lines.append(f"{one.fingerprint}  {wording.file_size(one.size_bytes)} each")
+        before = one.fingerprint
+        root = f"{one.place.root}/" if one.place.root else ""
+        lines.append(f"  {one.video:>7}  {root}{row['path']}")
+    show(as_json, {"duplicates": rows}, "\n".join(lines) or "no duplicates")

@@ -10,19 +10,20 @@ from urllib.parse import quote
 
 from slugify import slugify
 
-from generator.core.model import OutPath, Place, Poster, Video, VideoId
+from generator.core.model import OutPath, Place, Poster, Rendition, Storyboard, Video, VideoId
 from generator.core.orders import NEWEST, RANDOM, SUBFOLDERS, TAG_ORDERS, Order
 from generator.core.scopes import Scope, ScopeKind
 
 SITEMAP_IDS = 50  # videos in one part, so that one change rewrites little; 2.5 million in all
 _PLAIN = {NEWEST.name, SUBFOLDERS.name, TAG_ORDERS[0].name}  # their heads are the scope's page
 _SLUG_LENGTH = 60
-_POSTERS_A_FOLDER = 1000
+_VIDEOS_A_FOLDER = 1000
 
 HOME = OutPath("index.html")
 BEST = OutPath("best.html")
 NOT_FOUND = OutPath("404.html")
 LOGIN = OutPath("login.html")
+PROBLEMS = OutPath("problems.html")
 ATOM = OutPath("atom.xml")
 RSS = OutPath("rss.xml")
 ROBOTS = OutPath("robots.txt")
@@ -90,7 +91,7 @@ def sitemap_page(part: int) -> OutPath:
 
 def still_file(video_id: VideoId, digest: str, width_px: int | None) -> OutPath:
     """Return the file of a still: WebP of a width, or the JPEG for link previews (None)."""
-    stem = f"thumb/{video_id // _POSTERS_A_FOLDER}/{video_id}-{digest}"
+    stem = f"thumb/{video_id // _VIDEOS_A_FOLDER}/{video_id}-{digest}"
     return OutPath(f"{stem}.jpg" if width_px is None else f"{stem}-{width_px}.webp")
 
 
@@ -98,6 +99,49 @@ def still_files(video_id: VideoId, poster: Poster) -> tuple[OutPath, ...]:
     """Return every file of a poster."""
     widths: tuple[int | None, ...] = (*poster.widths_px, None)
     return tuple(still_file(video_id, poster.digest, width) for width in widths)
+
+
+def track_file(video_id: VideoId, digest: str) -> OutPath:
+    """Return the file of subtitles."""
+    return OutPath(f"text/{video_id // _VIDEOS_A_FOLDER}/{video_id}-{digest}.vtt")
+
+
+def chapters_page(video_id: VideoId) -> OutPath:
+    """Return the file of a video's chapters: a page, for it is made of what the catalogue has."""
+    return OutPath(f"text/{video_id // _VIDEOS_A_FOLDER}/{video_id}-chapters.vtt")
+
+
+def boards_page(part: int) -> OutPath:
+    """Return the page that tells which videos of a part (see `sitemap_part`) have storyboards."""
+    return OutPath(f"board/{part}.json")
+
+
+def board_files(video_id: VideoId, storyboard: Storyboard) -> tuple[OutPath, OutPath]:
+    """Return the sprite of a storyboard, and its WebVTT."""
+    stem = f"board/{video_id // _VIDEOS_A_FOLDER}/{video_id}-{storyboard.digest}"
+    return OutPath(f"{stem}.webp"), OutPath(f"{stem}.vtt")
+
+
+def rendition_files(video_id: VideoId, rendition: Rendition) -> tuple[OutPath, ...]:
+    """Return the file of a playable copy, and its playlist if it has one."""
+    stem = f"play/{video_id // _VIDEOS_A_FOLDER}/{video_id}-{rendition.digest}"
+    film = OutPath(f"{stem}.{rendition.container}")
+    return (film, OutPath(f"{stem}.m3u8")) if rendition.is_hls else (film,)
+
+
+def made_files(video: Video) -> tuple[OutPath, ...]:
+    """Return every file that was made for a video and is no page: stills, subtitles and so on."""
+    return (
+        *(still_files(video.id, video.poster) if video.poster else ()),
+        *(track_file(video.id, track.digest) for track in video.tracks),
+        *(board_files(video.id, video.storyboard) if video.storyboard else ()),
+        *(rendition_files(video.id, video.rendition) if video.rendition else ()),
+    )
+
+
+def is_made(path: OutPath) -> bool:
+    """Tell whether a path is one that `made_files` could give; pages are made elsewhere."""
+    return path.startswith(("thumb/", "text/", "board/", "play/"))
 
 
 def media_path(place: Place) -> str:

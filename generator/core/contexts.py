@@ -9,8 +9,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from generator.core import addresses, wording
-from generator.core.model import OutPath, Poster, Video
+from generator.core import addresses, playability, prose, wording
+from generator.core.model import Chapter, OutPath, Poster, Probe, Rendition, Video
 from generator.core.orders import TAG_ORDERS, VIDEO_ORDERS, Order
 from generator.core.scopes import Scope, ScopeKind, folder_of, parent_of
 
@@ -217,15 +217,37 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
     if video.poster is not None:
         poster = _still(site, video, video.poster, None)
     preview = site.absolute(poster) if poster else None
+    media_type = wording.media_type(video.place.path)
+    plays, plays_type = media, media_type
+    sources: tuple[Context, ...] = ()
+    has_copy, is_remux = False, False
+    if video.rendition is not None:
+        has_copy, is_remux = True, video.rendition.made_by == "remux"
+        plays, plays_type, sources = _sources(site, video, video.rendition, is_remux=is_remux)
     duration, description = _whole_seconds(video), _description(video)
+    about = chapters = origin = board = None
+    if video.description or video.chapters:
+        film = prose.Film(plays, video.probe.duration_s)
+        about = prose.as_html(video.description, film, is_markdown=video.is_markdown)
+        chapters = prose.chapter_list(video.chapters, film)
+        description = prose.summary(about) or description
+    if video.url:
+        origin = _origin(video.url)
+    if video.storyboard is not None:
+        _, index = addresses.board_files(video.id, video.storyboard)
+        board = site.link(index)
     return {
         "page": head,
         "id": str(video.id),
         "title": video.title,
         "url": head["url"],
         "media_url": media,
-        "media_type": wording.media_type(video.place.path),
+        "media_type": media_type,
         "media_name": wording.readable(video.place.path.rpartition("/")[2]),
+        "sources": sources,
+        "tracks": _tracks(site, video) if video.tracks else (),
+        "board_url": board,
+        "badge": _badge(video.probe, has_copy=has_copy, is_remux=is_remux),
         "poster_url": poster,
         "width": str(video.probe.width_px or 640),
         "height": str(video.probe.height_px or 360),
@@ -235,7 +257,11 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
         "score": _score(video),
         "views": wording.rounded(video.views),
         "favorite": video.favorite,
+        "about": Html(about.encode()) if about else None,
+        "chapters": Html(chapters.encode()) if chapters else None,
+        "chapters_url": site.link(addresses.chapters_page(video.id)) if chapters else None,
         "facts": tuple([{"label": label, "value": value} for label, value in _facts(video)]),
+        "origin": origin,
         "tags": tuple([_tag_link(site, name) for name in video.tags]),
         "crumbs": _shared_folder_crumbs(site, folder_of(video.place)),
         "before": neighbours.before,
@@ -247,16 +273,90 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
             video,
             {
                 "description": description,
-                "contentUrl": site.absolute(media),
+                "contentUrl": site.absolute(plays),
                 "url": head["canonical"],
                 "thumbnailUrl": preview,
                 "duration": duration and f"PT{duration}S",
             },
         ),
         "og_image": preview,
-        "og_video": site.absolute(media),
+        "og_video": site.absolute(plays),
+        "og_video_type": plays_type,
         "duration_s": duration,
     }
+
+
+def _sources(
+    site: Site, video: Video, rendition: Rendition, *, is_remux: bool
+) -> tuple[str, str, tuple[Context, ...]]:
+    """Return the copy that plays in most browsers, its type, and all there is, in order."""
+    film, *playlists = (site.link(path) for path in addresses.rendition_files(video.id, rendition))
+    film_type = f"video/{rendition.container}"
+    codecs = f'; codecs="{rendition.codecs}"' if rendition.codecs else ""
+    copies = (
+        *({"url": playlist, "type": wording.PLAYLIST_TYPE} for playlist in playlists),
+        {"url": film, "type": film_type + codecs},
+    )
+    media_type = playability.source_type(video.place.path, video.probe)
+    media = ({"url": site.media(video), "type": media_type},)
+    is_first = playability.comes_first(video.probe, is_remux=is_remux)
+    return film, film_type, (*media, *copies) if is_first else (*copies, *media)
+
+
+def _badge(probe: Probe, *, has_copy: bool, is_remux: bool) -> str | None:
+    codecs = (probe.video_codec, probe.audio_codec, probe.codecs, probe.pixel_format)
+    return _known_badge(
+        (probe.container, *codecs), probe.width_px, probe.height_px, (has_copy, is_remux)
+    )
+
+
+@lru_cache(maxsize=1 << 12)  # most of a library says the same, and every page asks
+def _known_badge(
+    streams: tuple[str, str | None, str | None, str, str | None],
+    width_px: int | None,
+    height_px: int | None,
+    copy: tuple[bool, bool],
+) -> str | None:
+    container, video_codec, audio_codec, codecs, pixel_format = streams
+    probe = Probe(
+        container,
+        width_px=width_px,
+        height_px=height_px,
+        video_codec=video_codec,
+        audio_codec=audio_codec,
+        codecs=codecs,
+        pixel_format=pixel_format,
+    )
+    has_copy, is_remux = copy
+    return playability.badge(probe, has_rendition=has_copy, is_remux=is_remux)
+
+
+def _tracks(site: Site, video: Video) -> tuple[Context, ...]:
+    """Return subtitles as HTML wants them: a language each, names of their own, one default."""
+    found: dict[tuple[str, str, str], Context] = {}
+    forced = next((track for track in video.tracks if track.forced), None)
+    for track in video.tracks:
+        kind = "captions" if track.sdh else "subtitles"
+        language = track.language or "und"
+        name = label = track.label or track.language or "Subtitles"
+        number = 1
+        while (kind, language, label) in found:
+            number += 1
+            label = f"{name} {number}"
+        found[kind, language, label] = {
+            "kind": kind,
+            "language": language,
+            "label": label,
+            "url": site.link(addresses.track_file(video.id, track.digest)),
+            "default": track is forced,
+        }
+    return tuple(found.values())
+
+
+def _origin(url: str) -> Context | None:
+    """Return where a video came from, as a link to show."""
+    address = prose.address_of(url)
+    return {"label": prose.host_of(address), "url": address} if address else None
 
 
 _STAR_MARKS = tuple(
@@ -284,6 +384,8 @@ def _shared_folder_crumbs(site: Site, folder_name: str) -> Shared:
 
 def _facts(video: Video) -> Iterable[tuple[str, str]]:
     probe = video.probe
+    if video.creator:
+        yield "By", video.creator
     if probe.duration_s is not None:
         yield "Length", wording.duration(probe.duration_s) or ""
     if probe.width_px and probe.height_px:
@@ -321,11 +423,23 @@ def _json_ld(video: Video, about: Mapping[str, object]) -> Html:
     }
     if video.tags:
         thing["keywords"] = video.tags
+    if video.chapters:
+        thing["hasPart"] = [_clip(chapter, str(about["url"])) for chapter in video.chapters]
     text = _JSON.encode(thing)  # ASCII: U+2028 and friends are escaped
     if "<" in text or ">" in text or "&" in text:
         for character in "<>&":
             text = text.replace(character, f"\\u{ord(character):04x}")
     return Html(f'<script type="application/ld+json">{text}</script>'.encode())
+
+
+def _clip(chapter: Chapter, url: str) -> Mapping[str, object]:
+    start = prose.seconds(chapter.start_s)
+    return {
+        "@type": "Clip",
+        "name": chapter.title,
+        "startOffset": chapter.start_s,
+        "url": f"{url}?t={start}",  # machines want a question; the script answers it
+    }
 
 
 _JSON = json.JSONEncoder(separators=(",", ":"))

@@ -1,14 +1,49 @@
 """The guard: a scan that would lose too much is not believed."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 _FEW = 10  # so many may always go at once: a person tidied up
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """What tells the device of a root from others: `number` is st_dev, which lasts one `boot`.
+
+    `file_system` is statvfs's f_fsid, which lasts as long as the file system itself; 0 where the
+    system gives none, or only the number once more.
+    """
+
+    boot: str
+    number: int
+    file_system: int
+
+
+def is_other(before: Device, now: Device) -> bool:
+    """Tell whether two devices are certainly not one."""
+    if before.file_system and now.file_system:
+        return before.file_system != now.file_system
+    return before.boot == now.boot != "" and before.number != now.number
+
+
+def written(devices: Mapping[str, Device]) -> str:
+    """Return devices, each by the path of its root, as JSON."""
+    return json.dumps({path: astuple(one) for path, one in sorted(devices.items())})
+
+
+def read(text: str) -> dict[str, Device]:
+    """Return the devices that were written so; "" is none."""
+    found: dict[str, tuple[str, int, int]] = json.loads(text or "{}")
+    return {path: Device(*one) for path, one in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
 class RootLook:
-    """A root before and after a scan: videos known in it, how many are lost, what it is like."""
+    """A root before and after a scan: videos known in it, how many are lost, what it is like.
+
+    `copied` are those whose own file is gone while a copy of it is there.
+    """
 
     path: str
     known: int
@@ -16,6 +51,7 @@ class RootLook:
     trouble: str
     is_empty: bool
     other_device: bool
+    copied: int = 0
 
 
 def objection(roots: Mapping[str, RootLook], loss_limit: float) -> str:
@@ -32,10 +68,10 @@ def objection(roots: Mapping[str, RootLook], loss_limit: float) -> str:
             )
         if look.is_empty and look.lost:
             return f"{look.path} is empty, and {_videos(look.lost)} should be there"
-        if look.other_device and look.lost:
+        if look.other_device and look.lost + look.copied:
             return (
                 f"{look.path} is on another device than at the last scan,"
-                f" and {_videos(look.lost)} would be lost"
+                f" and {_videos(look.lost + look.copied)} would be lost"
             )
     known = sum(look.known for look in roots.values())
     lost = sum(look.lost for look in roots.values())

@@ -35,6 +35,7 @@ VIDEO_SUFFIXES = frozenset(
 PARTIAL_SUFFIXES = frozenset(
     {"part", "partial", "crdownload", "opdownload", "download", "filepart", "incomplete"}
     | {"!qb", "!ut", "!bt", "bc!", "jc!", "xltd", "td", "aria2", "ytdl", "tmp", "temp"}
+    | {"az!", "!sync", "fdmdownload"}
 )
 
 # Folders that systems and storage boxes keep for themselves, in lower case. Hidden ones (.Trash-*,

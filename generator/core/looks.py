@@ -10,7 +10,10 @@ from generator.core.scopes import Difference, folder_of
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What of a video looks different: on cards, on its watch page, beside others, in feeds."""
+    """What of a video looks different: on cards, on its watch page, beside others, in feeds.
+
+    `feed` is of feeds and of sitemaps.
+    """
 
     card: bool
     watch: bool
@@ -33,7 +36,8 @@ class Looks:
             card=card,
             watch=contexts.watch(site, before, nobody) != contexts.watch(site, after, nobody),
             beside=moved or contexts.mini(site, before) != contexts.mini(site, after),
-            feed=contexts.feed_entry(site, before) != contexts.feed_entry(site, after),
+            feed=contexts.feed_entry(site, before) != contexts.feed_entry(site, after)
+            or contexts.sitemap_entry(site, before) != contexts.sitemap_entry(site, after),
         )
 
 

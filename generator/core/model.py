@@ -37,6 +37,41 @@ class Kind(StrEnum):
     RETAGGED = "Retagged"
     FOLDER_TAGGED = "FolderTagged"
     REBUILD_ASKED = "RebuildAsked"
+    VIDEO_MERGED = "VideoMerged"
+    VIDEO_FORGOTTEN = "VideoForgotten"
+    VIDEO_DESCRIBED = "VideoDescribed"
+    BOARD_MADE = "BoardMade"
+    BOARD_FAILED = "BoardFailed"
+    BOARD_DROPPED = "BoardDropped"
+    RENDITION_MADE = "RenditionMade"
+    RENDITION_FAILED = "RenditionFailed"
+    RENDITION_DROPPED = "RenditionDropped"
+
+
+class Source(StrEnum):
+    """Who says something of a video; as members stand here, the earlier is believed.
+
+    Tags have two more: "folder", and "user", whose removals outlive what all others give.
+    """
+
+    OWN = "own"  # a .toml or .md beside the video
+    NFO = "nfo"  # Kodi's and Jellyfin's
+    YTDLP = "ytdlp"  # .info.json
+    JSON = "json"  # <video>.<ext>.json, as the old server kept it
+    EMBEDDED = "embedded"  # what the container holds
+    BESIDE = "beside"  # subtitles in files of their own
+    FILE = "file"  # its name and its time
+
+
+class CompanionKind(StrEnum):
+    """What a file beside a video is for."""
+
+    OWN = "own"
+    NFO = "nfo"
+    YTDLP = "ytdlp"
+    JSON = "json"
+    SUBTITLES = "subtitles"
+    PICTURE = "picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +100,120 @@ class Unwanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """A file beside a video that says something of it, or is a picture of it."""
+
+    kind: CompanionKind
+    place: Place
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A named part of a video, from `start_s` to the next one's."""
+
+    start_s: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What one source says of a video, made plausible; None and () where it says nothing.
+
+    `title` and `creator` are one line. `description` is plain text, or Markdown where
+    `is_markdown`. `recorded_at` is within 1971..2100. `url` is where it came from: http or https.
+    `tags` are as `wording.tag_of` spells them. `chapters` ascend.
+    """
+
+    title: str | None = None
+    description: str | None = None
+    is_markdown: bool = False
+    recorded_at: int | None = None
+    creator: str | None = None
+    url: str | None = None
+    tags: tuple[str, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subtitles:
+    """Subtitles as WebVTT (UTF-8), not yet on the disk.
+
+    `language` is a BCP 47 tag or "" where nobody knows; `label` is what a person picks them by.
+    `sdh`: for the deaf, with sounds described. `source` is Source.BESIDE or Source.EMBEDDED.
+    """
+
+    language: str
+    label: str
+    forced: bool
+    sdh: bool
+    source: Source
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Subtitles as they lie in the output folder; `digest` is part of the name."""
+
+    language: str
+    label: str
+    forced: bool
+    sdh: bool
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A storyboard, encoded: one WebP sprite of equal tiles, row by row.
+
+    Tile i shows the video from `starts_s[i]` to the next one's start; the first begins at 0.
+    """
+
+    columns: int
+    tile_width_px: int
+    tile_height_px: int
+    starts_s: tuple[float, ...]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Storyboard:
+    """A storyboard as it lies in the output folder; `digest` is part of both its names."""
+
+    digest: str
+    count: int
+    columns: int
+    tile_width_px: int
+    tile_height_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """A playable copy as it lies in the output folder.
+
+    `made_by` is "remux" (the same streams in another container) or "transcode"; `container` is
+    "mp4" or "webm". `is_hls`: with a playlist beside it. `codecs` are as in RFC 6381, "" where
+    they cannot be named.
+    """
+
+    digest: str
+    size_bytes: int
+    made_by: str
+    container: str
+    codecs: str
+    is_hls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """What a container says of itself, made plausible.
 
     `width_px` and `height_px` are as displayed: rotation and pixel aspect applied.
-    `duration_s` is None where the file does not say or what it says is absurd.
+    `duration_s` is None where the file does not say or what it says is absurd. `codecs` are those
+    of the first picture and sound as RFC 6381 names them ("avc1.64001f,mp4a.40.2"), "" where they
+    cannot be named. `pixel_format` is FFmpeg's name ("yuv420p10le"). `fast_start` is None where
+    the container knows no such thing. `text_streams` counts subtitles that are text.
     """
 
     container: str
@@ -80,6 +224,10 @@ class Probe:
     video_codec: str | None = None
     audio_codec: str | None = None
     recorded_at: int | None = None
+    codecs: str = ""
+    pixel_format: str | None = None
+    fast_start: bool | None = None
+    text_streams: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +286,14 @@ class Video:
     tags: tuple[str, ...] = ()
     votes: int = 0
     score_tenths: int | None = None
+    description: str = ""
+    is_markdown: bool = False
+    creator: str = ""
+    url: str = ""
+    chapters: tuple[Chapter, ...] = ()
+    tracks: tuple[Track, ...] = ()
+    storyboard: Storyboard | None = None
+    rendition: Rendition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +312,9 @@ class Figures:
     views: int
     favorite: bool
     tags: tuple[str, ...]
+
+
+SIDECAR = "sidecar"  # the stage of a problem with a file beside a video
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +386,30 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A file that is a video: what it says of itself, and its poster or why there is none."""
+    """A file that is a video: what it says of itself, and its poster or why there is none.
+
+    `details` are by source; `complaints` are companions (by name) that could not be read, and
+    why. `cut_short` says what of the file is missing, "" for nothing.
+    """
 
     place: Place
     probe: Probe
     stills: Stills | None
     poster_problem: str = ""
+    details: tuple[tuple[Source, Details], ...] = ()
+    subtitles: tuple[Subtitles, ...] = ()
+    complaints: tuple[tuple[str, str], ...] = ()
+    cut_short: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enriched:
+    """What took longer to get from a video: a storyboard or why there is none, inner subtitles."""
+
+    place: Place
+    board: Board | None = None
+    board_problem: str = ""
+    subtitles: tuple[Subtitles, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from zlib import crc32
 
 from generator.core.intake import VIDEO_SUFFIXES
-from generator.core.wording import MEDIA_TYPES
+from generator.core.wording import MEDIA_TYPES, PLAYLIST_TYPE
 
 # Pages bring no inline script and no inline style, so nothing of the kind is ever run.
 CONTENT_POLICY: Mapping[str, str] = {
@@ -57,6 +57,13 @@ PAGE_TYPES: Mapping[str, str] = {
     "png": "image/png",
     "gif": "image/gif",
     "ico": "image/x-icon",
+}
+
+# What copies of films are, and what lists their pieces.
+PLAY_TYPES: Mapping[str, str] = {
+    "mp4": MEDIA_TYPES["mp4"],
+    "webm": MEDIA_TYPES["webm"],
+    "m3u8": PLAYLIST_TYPE,
 }
 
 # What is served from a library, and nothing else: a page among the videos is no page of the site.
@@ -133,6 +140,8 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         "BROTLI": "brotli_static on;" if brotli else "# brotli_static on;",
         "HEADERS": _headers(),
         "PAGE_TYPES": _types(PAGE_TYPES),
+        "PLAY_TYPES": _types(PLAY_TYPES),
+        "BASE_PATTERN": _quoted(re.escape(base)),
     }
     library = [
         common | _root(base, name, path, follow_links=follow_links) for name, path in roots.items()
@@ -142,7 +151,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         "ROOT": library,
         "BELOW": [common] if base else [],
         "DOLLAR": [common] if has_dollar else [],
-        "API": [common | _api(base, api)] if api else [],
+        "API": [common | _api(api)] if api else [],
     }
     return "".join(_pieces(template, common, sections))
 
@@ -187,7 +196,7 @@ def _root(base: str, name: str, path: str, *, follow_links: bool) -> dict[str, s
     }
 
 
-def _api(base: str, place: str) -> dict[str, str]:
+def _api(place: str) -> dict[str, str]:
     if place.startswith("unix:"):
         _check(place)
         if not place.startswith("unix:/"):
@@ -200,7 +209,6 @@ def _api(base: str, place: str) -> dict[str, str]:
     return {
         "API_SERVER": server,
         "API_NAME": f"reelshelf_api_{crc32(server.encode()):08x}",
-        "BASE_PATTERN": _quoted(re.escape(base)),
     }
 
 

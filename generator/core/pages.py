@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from generator.core import addresses
-from generator.core.model import OutPath, Video
+from generator.core.model import Chapter, OutPath, Video
 from generator.core.orders import (
     RANDOM,
     SUBFOLDERS,
@@ -92,6 +92,21 @@ class OfPart:
 
 
 @dataclass(frozen=True, slots=True)
+class OfBoards:
+    """The small file that tells of the storyboards of videos whose ids stand side by side."""
+
+    part: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfChapters:
+    """The chapters of a video, as players read them; `duration_s` is where the last one ends."""
+
+    chapters: tuple[Chapter, ...]
+    duration_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class OfCount:
     """The small file that tells how many shelves of random order there are."""
 
@@ -118,6 +133,8 @@ Subject: TypeAlias = (
     | OfSections
     | OfNewest
     | OfPart
+    | OfBoards
+    | OfChapters
     | OfCount
     | OfTarget
     | OfNothing
@@ -128,7 +145,8 @@ Subject: TypeAlias = (
 class Page:
     """One file of the site: where, by which template, of what, and why it is rendered now.
 
-    `cause` is the video whose change is the reason, None where it is not a video's.
+    `template` is "" where none makes it. `cause` is the video whose change is the reason, None
+    where it is not a video's.
     """
 
     path: OutPath
@@ -212,6 +230,7 @@ def fixed_pages(reason: str) -> tuple[Page, ...]:
     return (
         Page(addresses.NOT_FOUND, "404.html", OfNothing(), reason),
         Page(addresses.LOGIN, "login.html", OfNothing(), reason),
+        Page(addresses.PROBLEMS, "problems.html", OfNothing(), reason),
         Page(addresses.ROBOTS, "robots.txt", OfNothing(), reason),
         Page(addresses.SITEMAP_PAGES, "sitemap-pages.xml", OfNothing(), reason),
     )

@@ -14,12 +14,27 @@ from dataclasses import asdict, dataclass
 from types import UnionType
 from typing import Any
 
-from generator.core.model import Examined, Place, Probe, Refused, Still, Stills
+from generator.core.model import (
+    Board,
+    Chapter,
+    CompanionKind,
+    Details,
+    Enriched,
+    Examined,
+    Place,
+    Probe,
+    Refused,
+    Source,
+    Still,
+    Stills,
+    Subtitles,
+)
 
 _HEAD = struct.Struct(">4sII")
 _MARK = b"reel"
-_MOST_BYTES = 8 << 20  # three small pictures are some 200 kB
+_MOST_BYTES = 64 << 20  # three small pictures are some 200 kB; subtitles may be many
 _COLOUR = re.compile(r"[0-9a-f]{6}")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 _PROBE: dict[str, type | UnionType] = {
     "container": str,
@@ -30,6 +45,18 @@ _PROBE: dict[str, type | UnionType] = {
     "video_codec": str | None,
     "audio_codec": str | None,
     "recorded_at": int | None,
+    "codecs": str,
+    "pixel_format": str | None,
+    "fast_start": bool | None,
+    "text_streams": int,
+}
+_DETAILS: dict[str, type | UnionType] = {
+    "title": str | None,
+    "description": str | None,
+    "is_markdown": bool,
+    "recorded_at": int | None,
+    "creator": str | None,
+    "url": str | None,
 }
 
 READY = _HEAD.pack(_MARK, 0, 0)  # what a worker says once, before its first answer
@@ -40,11 +67,26 @@ class GarbledError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """A companion to read: what it is, and its path in the file system."""
+
+    kind: CompanionKind
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """Examine `file`, a path in the file system, which the library knows as `place`."""
+    """Examine `file`, a path in the file system, which the library knows as `place`.
+
+    `companions` are read, too. `board` and `texts` ask for what takes longer instead: the
+    storyboard, and the subtitles inside.
+    """
 
     place: Place
     file: str
+    companions: tuple[Beside, ...] = ()
+    board: bool = False
+    texts: bool = False
 
 
 def missing(start: bytes | bytearray) -> int:
@@ -63,7 +105,15 @@ def missing(start: bytes | bytearray) -> int:
 
 def pack_request(request: Request) -> bytes:
     """Return the parcel that asks for one file."""
-    return _pack({"place": asdict(request.place), "file": request.file})
+    return _pack(
+        {
+            "place": asdict(request.place),
+            "file": request.file,
+            "companions": [[one.kind, one.file] for one in request.companions],
+            "board": request.board,
+            "texts": request.texts,
+        }
+    )
 
 
 def unpack_request(parcel: bytes | bytearray) -> Request:
@@ -73,30 +123,62 @@ def unpack_request(parcel: bytes | bytearray) -> Request:
         GarbledError: the parcel is no request.
     """
     header, _ = _unpack(parcel)
-    return Request(_place(header), _take(header, "file", str))
+    companions = [_pair(row) for row in _take(header, "companions", list)]
+    return Request(
+        _place(header),
+        _take(header, "file", str),
+        tuple(Beside(_kind(kind), file) for kind, file in companions),
+        _take(header, "board", bool),
+        _take(header, "texts", bool),
+    )
 
 
-def pack_answer(answer: Examined | Refused) -> bytes:
+Found = Examined | Enriched | Refused
+
+
+def pack_answer(answer: Found) -> bytes:
     """Return the parcel that tells what was found."""
     place = asdict(answer.place)
     if isinstance(answer, Refused):
         return _pack({"place": place, "refused": answer.reason})
-    header: dict[str, object] = {
-        "place": place,
+    rows = [
+        [one.language, one.label, one.forced, one.sdh, one.source, len(one.content)]
+        for one in answer.subtitles
+    ]
+    texts = b"".join(one.content for one in answer.subtitles)
+    header: dict[str, object] = {"place": place, "subtitles": rows}
+    if isinstance(answer, Enriched):
+        header["without_board"] = answer.board_problem
+        board = answer.board
+        if board is None:
+            return _pack(header, texts)
+        sides = [board.columns, board.tile_width_px, board.tile_height_px]
+        header["board"] = [*sides, list(board.starts_s)]
+        return _pack(header, texts + board.content)
+    header |= {
         "probe": asdict(answer.probe),
         "problem": answer.poster_problem,
+        "details": [[source, _told(details)] for source, details in answer.details],
+        "complaints": [list(one) for one in answer.complaints],
+        "cut_short": answer.cut_short,
     }
     stills = answer.stills
     if stills is None:
-        return _pack(header)
+        return _pack(header, texts)
     header["colour"] = stills.colour
     header["webp"] = [
         [still.width_px, still.height_px, len(still.content)] for still in stills.webp
     ]
-    return _pack(header, b"".join(still.content for still in stills.webp) + stills.jpeg)
+    return _pack(header, texts + b"".join(still.content for still in stills.webp) + stills.jpeg)
 
 
-def unpack_answer(parcel: bytes | bytearray) -> Examined | Refused:
+def _told(details: Details) -> dict[str, object]:
+    told = {name: getattr(details, name) for name in _DETAILS}
+    chapters = [[chapter.start_s, chapter.title] for chapter in details.chapters]
+    return {**told, "tags": list(details.tags), "chapters": chapters}
+
+
+def unpack_answer(parcel: bytes | bytearray) -> Found:
     """Return what was found.
 
     Raises:
@@ -106,8 +188,107 @@ def unpack_answer(parcel: bytes | bytearray) -> Examined | Refused:
     place = _place(header)
     if "refused" in header:
         return Refused(place, _take(header, "refused", str))
+    subtitles, at = _subtitles(header, body)
+    body = body[at:]
+    if "without_board" in header:
+        board = _board(header, body) if "board" in header else None
+        return Enriched(place, board, _take(header, "without_board", str), subtitles)
     stills = _stills(header, body) if "webp" in header else None
-    return Examined(place, _probe(header), stills, _take(header, "problem", str))
+    return Examined(
+        place,
+        _probe(header),
+        stills,
+        _take(header, "problem", str),
+        tuple(_details(row) for row in _take(header, "details", list)),
+        subtitles,
+        tuple(_pair(row) for row in _take(header, "complaints", list)),
+        _take(header, "cut_short", str),
+    )
+
+
+def _pair(row: object) -> tuple[str, str]:
+    match row:
+        case [str(one), str(other)]:
+            return one, other
+        case _:
+            raise GarbledError("a pair of texts is none")
+
+
+def _kind(name: str) -> CompanionKind:
+    try:
+        return CompanionKind(name)
+    except ValueError as error:
+        raise GarbledError("a companion is of no kind") from error
+
+
+def _source(name: object) -> Source:
+    try:
+        return Source(str(name))
+    except ValueError as error:
+        raise GarbledError("a source is none") from error
+
+
+def _details(row: object) -> tuple[Source, Details]:
+    match row:
+        case [str(source), dict(said)]:
+            told = {name: _take(said, name, kind) for name, kind in _DETAILS.items()}
+            tags = [_line(one) for one in _take(said, "tags", list)]
+            chapters = [_chapter(one) for one in _take(said, "chapters", list)]
+            texts = (one for one in told.values() if isinstance(one, str))
+            for text in texts:
+                _line(text)
+            return _source(source), Details(**told, tags=tuple(tags), chapters=tuple(chapters))
+        case _:
+            raise GarbledError("details are none")
+
+
+def _chapter(row: object) -> Chapter:
+    match row:
+        case [int() | float() as start_s, str(title)]:
+            return Chapter(float(start_s), _line(title))
+        case _:
+            raise GarbledError("a chapter is none")
+
+
+def _line(text: object) -> str:
+    """Return a text that can be written as UTF-8, which names of files may not be."""
+    if not isinstance(text, str) or _SURROGATES.search(text):
+        raise GarbledError("a text is none")
+    return text
+
+
+def _subtitles(header: Mapping[str, Any], body: bytes) -> tuple[tuple[Subtitles, ...], int]:
+    found: list[Subtitles] = []
+    at = 0
+    for row in _take(header, "subtitles", list):
+        match row:
+            case [str(language), str(label), bool(forced), bool(sdh), str(source), int(size)] if (
+                0 < size <= len(body) - at
+            ):
+                content = body[at : at + size]
+                at += size
+            case _:
+                raise GarbledError("subtitles are none")
+        if not content.startswith(b"WEBVTT\n"):
+            raise GarbledError("subtitles are no WebVTT")
+        texts = _line(language), _line(label)
+        found.append(Subtitles(*texts, forced, sdh, _source(source), content))
+    return tuple(found), at
+
+
+def _board(header: Mapping[str, Any], body: bytes) -> Board:
+    match header["board"]:
+        case [int(columns), int(width_px), int(height_px), list(starts_s)] if (
+            min(columns, width_px, height_px) > 0
+            and starts_s
+            and all(isinstance(one, int | float) for one in starts_s)
+        ):
+            board = Board(columns, width_px, height_px, tuple(map(float, starts_s)), body)
+        case _:
+            raise GarbledError("a storyboard is none")
+    if not _is_webp(board.content):
+        raise GarbledError("a storyboard is no WebP")
+    return board
 
 
 def _pack(header: Mapping[str, object], body: bytes = b"") -> bytes:

@@ -52,6 +52,14 @@ class Receipt:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
 
+    def add(self, other: "Receipt") -> None:
+        """Take over what a later refresh did to the pages, for one account of both."""
+        for name in ("planned", "written", "unchanged", "removed", "bytes_written", "events"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for reason, count in other.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
+        self.failed, self.failures = other.failed, other.failures
+
     def told(self) -> Mapping[str, object]:
         """Return everything, ready for JSON."""
         names = [

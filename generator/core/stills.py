@@ -41,6 +41,8 @@ class Look:
         return max(self.red, self.green, self.blue)
 
 
+PROBE_VERSION = 1  # raised when the probe tells more: files known by an older one are asked again
+
 STILL_BOXES = (Size(320, 180), Size(640, 360))  # a card, and a card on a dense screen
 PREVIEW_BOX = Size(960, 540)  # link previews; the largest picture made
 

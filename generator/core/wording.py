@@ -32,6 +32,7 @@ MEDIA_TYPES = {
     "ogv": "video/ogg",
     "ogm": "video/ogg",
 }
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"  # .m3u8
 
 _TAG_FRONT = re.compile(r"^[#\s]+")
 

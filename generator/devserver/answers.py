@@ -24,7 +24,7 @@ from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketHandler
 from typing_extensions import override
 
-from generator.core.nginx import PAGE_TYPES, content_policy, security_headers
+from generator.core.nginx import PAGE_TYPES, PLAY_TYPES, content_policy, security_headers
 from generator.core.wording import media_type
 from generator.devserver.names import is_ours
 from generator.devserver.overlay import BARE_PAGE, STYLE, STYLE_LINK, Failure, laid_over
@@ -43,6 +43,7 @@ _RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*", re.IGNORECASE)
 # As nginx sends them, but for the script's line to us: not every browser counts a web socket of
 # the same host as 'self'.
 _HEADERS = security_headers(content_policy(connect_src="ws:"))
+_TYPES = {**PAGE_TYPES, **PLAY_TYPES}
 
 
 @dataclass(slots=True)
@@ -152,7 +153,7 @@ class File(Ours):
         return True
 
     def _page(self, suffix: str, content: bytes, build: int, failure: Failure | None) -> None:
-        name = PAGE_TYPES.get(suffix, "application/octet-stream")
+        name = _TYPES.get(suffix, "application/octet-stream")
         is_text = name.startswith("text/")
         self.set_header("Content-Type", f"{name}; charset=utf-8" if is_text else name)
         if name == PAGE_TYPES["html"]:

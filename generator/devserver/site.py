@@ -71,7 +71,8 @@ class Site:
             return self._film(path.removeprefix("video/"))
         if not path or path.endswith("/"):
             path += addresses.HOME
-        place = Place(self.out, path)
+        is_film = path.startswith("play/") and path.endswith((".mp4", ".webm"))
+        place = Place(self.out, path, is_film=is_film)
         return place if _is_open(path) and place != self.not_found else None
 
     def _film(self, path: str) -> Place | None:

@@ -40,8 +40,15 @@
     } catch { /* nothing was remembered */ }
   };
 
+  // As live.js remembers it: pages leave room for what one may do, and lead to what one may see.
+  const remember = ({ role, may }) => {
+    document.documentElement.dataset.may = may.join(" ");
+    try { localStorage["reelshelf" + api] = [role, ...may].join(" "); } catch { /* until later */ }
+  };
+
   const look = async () => {
     const { said } = await ask("GET");
+    if (said?.may) remember(said);
     if (!said?.role) status.textContent = "The server that takes sign-ins cannot be reached.";
     else if (said.role === "owner") show("You are signed in.", true);
     else show("", false);

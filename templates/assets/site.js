@@ -5,7 +5,6 @@
 
   // Storage may be full or forbidden.
   const recall = (key) => { try { return localStorage[key]; } catch { return null; } };
-  const remember = (key, value) => { try { localStorage[key] = value; } catch {} };
 
   const show = (place, ...content) => {
     const label = document.createElement("label");
@@ -94,47 +93,14 @@
     };
   }
 
-  const video = one(".stage video");
-  if (video) {
-    video.onerror = () => { one(".broken").hidden = false; };
-    if (video.error) video.onerror();
-
-    const place = "reelshelf.at." + location.pathname;
-    let kept = 0;
-    video.onplay = () => {
-      video.onplay = null;
-      const at = hash("t") ?? recall(place);
-      if (at > 0 && video.currentTime < 1) video.currentTime = at;
-      const keep = () => {
-        kept = video.currentTime;
-        remember(place, video.duration - kept > 5 ? kept : 0);
-      };
-      video.ontimeupdate = () => { if (Math.abs(video.currentTime - kept) >= 4) keep(); };
-      onpagehide = keep;
+  // Pictures that can be leafed through: boards.js knows how, once a mouse comes to the first.
+  const { boards } = root.dataset;
+  if (boards && !navigator.connection?.saveData) {
+    const look = (event) => {
+      if (event.pointerType !== "mouse" || !event.target.closest(".cards .p")) return;
+      removeEventListener("pointerover", look);
+      import(boards).then((module) => module.wake(event), () => {});
     };
-
-    const play = () => { if (video.paused) video.play(); else video.pause(); };
-    const deeds = {
-      " ": play,
-      k: play,
-      j: () => { video.currentTime -= 10; },
-      l: () => { video.currentTime += 10; },
-      f: () => document.fullscreenElement ? document.exitFullscreen() : video.requestFullscreen(),
-    };
-    const box = document.createElement("input");
-    box.type = "checkbox";
-    box.checked = recall("reelshelf.keys") !== "false";
-    box.onchange = () => remember("reelshelf.keys", box.checked);
-    show(one(".keys"), box, " Keys: k or space plays, j and l seek, f fills the screen");
-    onkeydown = (event) => {
-      const { key, target } = event;
-      const taken = target === video
-        ? key === " " // it does so itself
-        : target.closest("a, button, input, select, textarea");
-      if (taken || !deeds[key] || !box.checked) return;
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      event.preventDefault();
-      deeds[key]();
-    };
+    addEventListener("pointerover", look);
   }
 }

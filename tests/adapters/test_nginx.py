@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pytest
 
-from generator.core.nginx import config, content_policy, security_headers
+from generator.core.nginx import PLAY_TYPES, config, content_policy, security_headers
 from generator.core.wording import MEDIA_TYPES
 
 TEMPLATE = (Path(__file__).parents[2] / "deploy" / "nginx.conf").read_text(encoding="utf-8")
@@ -26,6 +26,7 @@ START_S = 10.0
 PAGE = b"<!DOCTYPE html><title>front</title>" + b"<p>line</p>" * 100
 NEW_PAGE = b"<!DOCTYPE html><title>new</title>" + b"<p>no copies yet</p>" * 100
 STYLE = b"body { color: #123 }" * 50
+TEXT = "WEBVTT\n\n00:00.000 --> 00:01.000\nZoë\n".encode()
 MISSING = b"<!DOCTYPE html><title>nothing here</title>"
 FILM = bytes(range(256)) * 40
 UNKIND = b'a film #1? 100% "it\'s" \n$HOME {x}; \xff\xe9+&.mkv'
@@ -98,6 +99,14 @@ def make_site(out: Path) -> None:
     write(out / "atom.xml", b"<feed/>")
     write(out / "assets" / "style-0123456789.css", STYLE)
     write(out / "thumb" / "0" / "1-abc-320.webp", b"webp")
+    write(out / "board" / "0" / "1-0a1b2c.webp", b"webp")
+    write(out / "board" / "0" / "1-0a1b2c.vtt", TEXT)
+    write(out / "board" / "0.json", b"{}")
+    write(out / "text" / "0" / "1-0a1b2c.vtt", TEXT)
+    write(out / "text" / "0" / "1-chapters.vtt", TEXT)
+    for suffix in PLAY_TYPES:
+        write(out / "play" / "0" / f"1-0a1b2c.{suffix}", FILM)
+    write(out / "play" / "0" / ".half.mp4", SECRET)
     write(out / ".reelshelf", SECRET)
     write(out / ".tmp-1-0", SECRET)
     write(out / "watch" / ".half.html", SECRET)
@@ -251,6 +260,9 @@ ASKED = {
     "compressed": ("GET", "/", {"Accept-Encoding": "gzip"}, 200),
     "asset": ("GET", "/assets/style-0123456789.css", {}, 200),
     "thumbnail": ("GET", "/thumb/0/1-abc-320.webp", {}, 200),
+    "storyboard": ("GET", "/board/0/1-0a1b2c.webp", {}, 200),
+    "subtitles": ("GET", "/text/0/1-0a1b2c.vtt", {}, 200),
+    "rendition": ("GET", "/play/0/1-0a1b2c.mp4", {}, 200),
     "film": ("GET", "/video/film.mkv", {}, 200),
     "range": ("GET", "/video/film.mkv", {"Range": "bytes=1-2"}, 206),
     "bad range": ("GET", "/video/film.mkv", {"Range": "bytes=99999-"}, 416),
@@ -288,6 +300,15 @@ def test_every_answer_has_every_security_header_once(ask: Ask, asked: str) -> No
     [
         ("/assets/style-0123456789.css", KEPT),
         ("/thumb/0/1-abc-320.webp", KEPT),
+        ("/board/0/1-0a1b2c.webp", KEPT),
+        ("/board/0/1-0a1b2c.vtt", KEPT),
+        ("/board/0.json", "no-cache"),
+        ("/text/0/1-0a1b2c.vtt", KEPT),
+        ("/text/0/1-chapters.vtt", "no-cache"),
+        ("/play/0/1-0a1b2c.mp4", KEPT),
+        ("/play/0/1-0a1b2c.m3u8", KEPT),
+        ("/play/0/2-0a1b2c.mp4", "no-cache"),
+        ("/board/0/2-0a1b2c.webp", "no-cache"),
         ("/video/film.mkv", "no-cache"),
         ("/watch/new-1.html", "no-cache"),
         ("/assets/nothing.css", "no-cache"),
@@ -329,6 +350,9 @@ def test_a_page_too_new_for_a_copy_is_compressed_on_its_way(ask: Ask) -> None:
         "/%2ereelshelf",
         "/.tmp-1-0",
         "/watch/.half.html",
+        "/play/0/.half.mp4",
+        "/play/../../secret.mp4",
+        "/play../secret.mp4",
         "/video/.film.mp4",
         "/video/.trash/film.mp4",
         "/video/a%20folder/.x/film.mp4",
@@ -371,6 +395,24 @@ def test_a_film_is_sent_as_what_it_is(ask: Ask, suffix: str) -> None:
     assert answer["Content-Type"] == MEDIA_TYPES[suffix.lower()]
     assert answer["Content-Encoding"] is None
     assert answer["Accept-Ranges"] == "bytes"
+
+
+@pytest.mark.parametrize(("suffix", "name"), PLAY_TYPES.items())
+def test_a_copy_of_a_film_is_sent_like_a_film(ask: Ask, suffix: str, name: str) -> None:
+    path = f"/play/0/1-0a1b2c.{suffix}"
+    whole = ask(path, headers={"Accept-Encoding": "gzip, br"})
+    part = ask(path, headers={"Range": "bytes=100-199"})
+
+    assert (whole.status, whole.body, whole["Content-Type"]) == (200, FILM, name)
+    assert whole["Content-Encoding"] is None
+    assert (part.status, part.body) == (206, FILM[100:200])
+
+
+def test_subtitles_are_text_in_utf_8(ask: Ask) -> None:
+    for path in ("/text/0/1-0a1b2c.vtt", "/text/0/1-chapters.vtt", "/board/0/1-0a1b2c.vtt"):
+        answer = ask(path)
+
+        assert (answer.body, answer["Content-Type"]) == (TEXT, "text/vtt; charset=utf-8")
 
 
 @pytest.mark.parametrize(
@@ -454,6 +496,8 @@ def test_a_site_below_a_folder_is_served_there_and_links_when_followed(
         moved = ask("/sub/folder")
         front, film = ask("/sub/folder/"), ask(b"/sub/folder/video/a folder/" + UNKIND)
         asset = ask("/sub/folder/assets/style-0123456789.css")
+        kept = [ask(f"/sub/folder/{path}/0/1-0a1b2c.vtt") for path in ("board", "text")]
+        copy = ask("/sub/folder/play/0/1-0a1b2c.webm", headers={"Range": "bytes=1-2"})
         outside = [ask(path) for path in ("/", "/index.html", "/sub/", "/video/film.mkv")]
         missing, hidden = ask("/sub/folder/nothing"), ask("/sub/folder/.reelshelf")
         linked = ask("/sub/folder/video/leads-out.mp4")
@@ -461,6 +505,8 @@ def test_a_site_below_a_folder_is_served_there_and_links_when_followed(
     assert (moved.status, moved["Location"]) == (301, "/sub/folder/")
     assert (front.body, film.body) == (PAGE, FILM)
     assert (asset.body, asset["Cache-Control"]) == (STYLE, KEPT)
+    assert [(one.body, one["Cache-Control"]) for one in kept] == [(TEXT, KEPT)] * 2
+    assert (copy.status, copy.body, copy["Content-Type"]) == (206, FILM[1:3], "video/webm")
     for answer in (*outside, missing, hidden):
         assert (answer.status, answer.body) == (404, MISSING)
         assert answer["X-Content-Type-Options"] == "nosniff"

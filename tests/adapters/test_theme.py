@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pytest
@@ -14,8 +15,18 @@ from hypothesis import strategies as st
 from jinja2 import nodes
 from typing_extensions import override
 
+from generator.adapters.renderer import Renderer
 from generator.core import contexts as contexts_of
-from generator.core.model import Place, Probe, Video, VideoId
+from generator.core.model import (
+    Chapter,
+    Place,
+    Probe,
+    Rendition,
+    Storyboard,
+    Track,
+    Video,
+    VideoId,
+)
 from generator.core.orders import VIDEO_ORDERS, Key, video_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,10 +50,13 @@ ASSETS = TEMPLATES / "assets"
 CARD_BYTES = 520  # a shelf has some 45 cards, and thousands of shelves are written
 MINI_BYTES = 320
 ASSET_BYTES = {  # every page has the first two; the others those that use them
-    "style.css": 15 * 1024,
-    "site.js": 6 * 1024,
+    "style.css": 18 * 1024,  # a fifth of it is for descriptions, chapters and storyboards
+    "site.js": 5 * 1024,
+    "player.js": 9 * 1024,
+    "boards.js": 3 * 1024,
     "live.js": 18 * 1024,
     "login.js": 4 * 1024,
+    "problems.js": 6 * 1024,
 }
 
 VIDEO_1 = Video(
@@ -143,7 +157,7 @@ def test_templates_only_print_loop_and_ask(name: str) -> None:
     used = {type(node) for node in tree.find_all(nodes.Node)}
     asked = {test.name for test in tree.find_all(nodes.Test)}
 
-    assert asked <= {"none"}
+    assert asked <= {"none", "true"}
     assert used <= {
         nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Const,
         nodes.If, nodes.For, nodes.Test, nodes.Not, nodes.Extends, nodes.Block,
@@ -198,6 +212,9 @@ def test_pages_load_and_link_nothing_from_elsewhere() -> None:
         for tag, attributes in Reader(text).tags:
             addresses = [attributes[key] for key in ("href", "src", "poster") if key in attributes]
             home = SITE_URL if attributes.get("rel") == "canonical" else "/"
+            if attributes.get("rel") == "nofollow noopener ugc":  # what people wrote may lead away
+                assert tag == "a", name
+                continue
 
             assert all(str(one).startswith((home, "#main")) for one in addresses), (name, tag)
 
@@ -270,6 +287,165 @@ def test_ratings_are_sorted_by_the_script_as_by_the_builder(
         return video_key(video, Key.RATING)
 
     assert (by_script(one) < by_script(other)) == (by_builder(one) < by_builder(other))
+
+
+def test_a_video_that_has_little_says_nothing_of_what_others_have() -> None:
+    page = render("watch.html", watch(1, "Bare", neighbours=None, rich=False))
+    tags = [tag for tag, _ in Reader(page).tags]
+    (film,) = (attributes for tag, attributes in Reader(page).tags if tag == "video")
+
+    assert film["src"] == "/video/summer%20holidays/it%27s%20%23me%20%26%20you.mp4"
+    assert not {"source", "track"} & set(tags)
+    assert not re.search(r'class="(?:strip|badge|chapters|about)"|<dt>From', page)
+
+
+def test_a_film_with_copies_has_them_as_sources_and_no_address_of_its_own() -> None:
+    page = Reader(render("watch.html", watch(1, "Rich", neighbours=None)))
+    (film,) = (attributes for tag, attributes in page.tags if tag == "video")
+    sources = [attributes for tag, attributes in page.tags if tag == "source"]
+
+    assert "src" not in film
+    assert [source["type"] for source in sources] == [
+        'video/mp4; codecs="hvc1.1.6.L93.B0,mp4a.40.2"',
+        "application/vnd.apple.mpegurl",
+        "video/mp4",
+    ]
+
+
+def test_tracks_are_named_and_at_most_one_of_them_is_shown_unasked() -> None:
+    page = Reader(render("watch.html", watch(1, "Rich", neighbours=None)))
+    tracks = [attributes for tag, attributes in page.tags if tag == "track"]
+
+    assert [track["kind"] for track in tracks] == [
+        "subtitles", "captions", "subtitles", "chapters", "metadata",
+    ]  # fmt: skip
+    assert all(track["label"] for track in tracks)
+    assert all(track["srclang"] for track in tracks[:3])
+    assert ["default" in track for track in tracks] == [False, False, True, True, False]
+
+
+def test_a_site_without_storyboards_asks_for_none() -> None:
+    context = watch(1, "Rich", neighbours=None)
+    frame_of = site(api=False)
+    text = render("watch.html", {**context, **frame_of})
+    undefined = {**frame_of["site"]}  # type: ignore[dict-item]
+    del undefined["boards"]
+
+    assert 'data-boards="/assets/boards' in render("watch.html", context)
+    assert "data-boards" not in text
+    assert "thumbnails" not in text
+    assert 'class="strip"' not in text
+    assert render("watch.html", {**context, **frame_of, "site": undefined}) == text
+
+
+PROBES = {
+    "better": Probe(
+        "mp4", 60.0, 1920, 1080, 25.0, "hevc", "aac", None, "hvc1.1.6.L93.B0,mp4a.40.2"
+    ),
+    "worse": Probe("avi", 60.0, 640, 480, 25.0, "mpeg4", "mp3"),
+}
+
+
+def as_told(video: Video) -> dict[str, object]:
+    site_ = contexts_of.Site("https://videos.example.org", "/films", "Films")
+    return dict(contexts_of.watch(site_, video, contexts_of.Neighbours()))
+
+
+def test_the_samples_of_a_watch_page_have_what_the_builder_tells() -> None:
+    sample = watch(1, "Film", neighbours=None).keys() - site().keys()
+
+    assert as_told(VIDEO_1).keys() == sample
+
+
+@pytest.mark.parametrize(
+    ("probe", "made_by", "order"),
+    [
+        ("better", "transcode", ("mp4", "m3u8", "webm")),
+        ("better", "remux", ("m3u8", "webm", "mp4")),
+        ("worse", "transcode", ("m3u8", "webm", "mp4")),
+    ],
+)
+def test_sources_stand_in_the_order_in_which_they_are_to_be_tried(
+    probe: str, made_by: str, order: tuple[str, ...]
+) -> None:
+    copy = Rendition("c0de", 9, made_by, "webm", "vp9,opus", is_hls=True)
+    film = as_told(replace(VIDEO_1, probe=PROBES[probe], rendition=copy))
+    short = as_told(replace(VIDEO_1, rendition=replace(copy, is_hls=False, codecs="")))
+    sources = {source["url"].rpartition(".")[2]: source for source in film["sources"]}  # type: ignore[attr-defined]
+
+    assert tuple(sources) == order
+    assert sources["mp4"]["url"] == "/films/video/film.mp4"
+    assert sources["webm"] == {
+        "url": "/films/play/0/1-c0de.webm", "type": 'video/webm; codecs="vp9,opus"',
+    }  # fmt: skip
+    assert sources["m3u8"]["type"] == "application/vnd.apple.mpegurl"
+    assert next(source["type"] for source in short["sources"]) == "video/webm"  # type: ignore[attr-defined]
+    assert as_told(VIDEO_1)["sources"] == ()
+
+
+@given(
+    tracks=st.lists(
+        st.builds(
+            Track,
+            language=st.sampled_from(["", "en", "de"]),
+            label=st.sampled_from(["", "English", "English 2", "Deutsch"]),
+            forced=st.booleans(),
+            sdh=st.booleans(),
+            digest=st.just("c0de"),
+        ),
+        max_size=9,
+    )
+)
+def test_tracks_can_be_told_apart_and_one_that_is_forced_shows(tracks: list[Track]) -> None:
+    told = as_told(replace(VIDEO_1, tracks=tuple(tracks)))["tracks"]
+    assert isinstance(told, tuple)
+    names = [(track["kind"], track["language"], track["label"]) for track in told]
+
+    assert len(set(names)) == len(names) == len(tracks)
+    assert all(all(name) for name in names)
+    shown = [track.forced for track, one in zip(tracks, told, strict=True) if one["default"]]
+    assert shown == ([True] if any(track.forced for track in tracks) else [])
+
+
+def test_a_rich_page_is_the_same_filled_and_by_jinja() -> None:
+    frame_of = site()
+    told = frame_of["site"]
+    assert isinstance(told, dict)
+    renderer = Renderer(TEMPLATES, None, {**told, "nav": frame_of["nav"]})
+    links = {path.partition("-")[0].rpartition("/")[2]: f"/{path}" for path in renderer.assets()}
+    plain = {"assets": links, "nav": frame_of["nav"], "site": told}
+    video = replace(
+        VIDEO_1,
+        description=f"{NASTY[0]} 0:05 https://a.example/",
+        creator=NASTY[1],
+        url="https://www.example.org/",
+        probe=replace(PROBES["better"], pixel_format="yuv420p"),
+        chapters=tuple(Chapter(5 * n, title) for n, title in enumerate(NASTY)),
+        tracks=tuple(
+            Track("en", title, n == 0, sdh=False, digest="c0de") for n, title in enumerate(NASTY)
+        ),
+        storyboard=Storyboard("c0de", 9, 3, 160, 90),
+        rendition=Rendition("c0de", 9, "transcode", "mp4", "avc1.64001f,mp4a.40.2", is_hls=True),
+    )
+    for one in (video, replace(video, rendition=None, tracks=()), VIDEO_1):
+        context = as_told(one)
+        page = renderer.render("watch.html", context).decode()
+
+        assert "watch.html" not in renderer.plain
+        assert page == render("watch.html", {**_unshared(context), **plain})
+        assert ("Plays in Safari" in page) == (one.rendition is None and one is not VIDEO_1)
+
+
+def _unshared(value: object) -> Any:  # noqa: ANN401 (what a template takes)
+    match value:
+        case contexts_of.Shared():
+            return _unshared(value.value)
+        case tuple():
+            return tuple(_unshared(one) for one in value)
+        case dict():
+            return {name: _unshared(one) for name, one in value.items()}
+        case _:
+            return value
 
 
 def test_every_page_has_one_first_heading_and_its_landmarks() -> None:

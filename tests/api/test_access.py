@@ -22,6 +22,7 @@ ACTIONS: dict[str, tuple[str, str, object]] = {
     "favorite": ("PUT", "/api/videos/3/favorite", None),
     "tag": ("PUT", "/api/videos/3/tags", {"tags": ["fjord"]}),
     "rebuild": ("POST", "/api/rebuild", {"full": False}),
+    "mend": ("POST", "/api/problems/retry", {"all": True}),
 }
 LOOKS = {
     "video": ("GET", "/api/videos/3", None),
@@ -29,7 +30,7 @@ LOOKS = {
     "health": ("GET", "/api/health", None),
 }
 
-ALL, NONE, VIEWS = "view rate favorite tag rebuild", "", "view"
+ALL, NONE, VIEWS = "view rate favorite tag rebuild mend", "", "view"
 
 # who | proof | way | from which site | a token exists | rule on loopback | what he may | refusal
 TABLE = """
@@ -199,6 +200,19 @@ def test_everybody_may_look_unless_he_lies(row: Row, asker_of: Callable[[Row], A
     answered = {ask(*request).status for request in LOOKS.values()}
 
     assert answered == {401 if row.refusal == 401 else 200}
+
+
+@pytest.mark.parametrize("row", rows(), ids=str)
+def test_names_of_files_are_told_to_the_owner_and_to_nobody_else(
+    row: Row, asker_of: Callable[[Row], Asker]
+) -> None:
+    ask = asker_of(row)
+
+    session, problems = ask("GET", "/api/session"), ask("GET", "/api/problems")
+
+    who = session.json.get("role", session.status)
+    assert problems.status == {"owner": 200, "visitor": 403, 401: 401}[who]
+    assert (who == "owner") == (b"problems" in problems.body)
 
 
 @pytest.mark.parametrize("allowed", [(), ("view",), ("rate",), ("view", "rate", "favorite")])

@@ -257,6 +257,7 @@ def test_a_wish_for_a_rebuild_is_an_event(owner: Asker, state: Path) -> None:
 # -- what is refused
 
 RATING = ("PUT", "/api/videos/3/rating")
+RETRY, FILE = ("POST", "/api/problems/retry"), {"root": "", "path": "film.mp4"}
 REFUSED: list[tuple[str, tuple[Any, ...], dict[str, str], int]] = [
     ("no such video", ("PUT", "/api/videos/99/rating", {"stars": 3}), {}, 404),
     ("a number no file can hold", ("GET", "/api/videos/9999999999999999999"), {}, 404),
@@ -287,6 +288,16 @@ REFUSED: list[tuple[str, tuple[Any, ...], dict[str, str], int]] = [
     ("an unknown question", ("GET", "/api/state?until=3"), {}, 422),
     ("a question asked twice", ("GET", "/api/state?since=3&since=4"), {}, 422),
     ("a negative version", ("GET", "/api/state?since=-1"), {}, 422),
+    ("no files to try again", (*RETRY, {}), {}, 422),
+    ("none of all files", (*RETRY, {"all": False}), {}, 422),
+    ("all files, in a number", (*RETRY, {"all": 1}), {}, 422),
+    ("all files and some", (*RETRY, {"all": True, "places": [FILE]}), {}, 422),
+    ("an empty list of files", (*RETRY, {"places": []}), {}, 422),
+    ("many files", (*RETRY, {"places": [FILE] * 101}), {}, 422),
+    ("a file without a folder", (*RETRY, {"places": [{"path": "x"}]}), {}, 422),
+    ("a file that is none", (*RETRY, {"places": [None]}), {}, 422),
+    ("nothing said of files", RETRY, {"content-type": "application/json"}, 400),
+    ("a cursor that is none", ("GET", "/api/problems?after=a%2Fb"), {}, 422),
     ("a long wait", ("GET", "/api/receipts/an-event?wait=11"), {}, 422),
     ("an endless wait", ("GET", "/api/receipts/an-event?wait=inf"), {}, 422),
     ("a wrong token", ("POST", "/api/session", {"token": "rs_nothing"}), {}, 401),

@@ -19,10 +19,12 @@ from runtime import Runtime, event_of, lambda_running
 
 from api_lambda.proving import kept_secret, new_token
 from generator.adapters.catalogue import Catalogue
+from generator.core.model import Happening, Kind
 from generator.core.nginx import config
 
 TEMPLATE = (Path(__file__).parents[2] / "deploy" / "nginx.conf").read_text(encoding="utf-8")
 BASE = "/films"
+PLACE = {"root": "", "path": "50%25%20of%20%FF.mp4"}
 SETTINGS = {
     "REELSHELF_SITE_URL": f"https://videos.example.org{BASE}",
     "REELSHELF_VISITORS_MAY": "view:rate:favorite",
@@ -90,6 +92,15 @@ def requests(secret: str) -> list[Sent]:
         Sent("GET", video, None, {"Authorization": "Bearer nonsense"}),
         Sent("POST", "/api/session", {"token": "nonsense"}, json_),
         Sent("DELETE", "/api/session"),
+        Sent("GET", "/api/problems", None, owner),
+        Sent("GET", "/api/problems?after=_w", None, owner),
+        Sent("GET", "/api/problems?after=%C3%A6", None, owner),
+        Sent("GET", "/api/problems"),
+        Sent("POST", "/api/problems/retry", {"places": [PLACE]}, json_ | owner),
+        Sent("POST", "/api/problems/retry", {"all": True}, json_ | owner),
+        Sent("POST", "/api/problems/retry", {"all": True}, json_),
+        Sent("POST", "/api/problems/retry", {"places": []}, json_ | owner),
+        Sent("GET", "/api/problems", None, owner),
     ]
 
 
@@ -174,9 +185,14 @@ def test_nginx_with_uvicorn_and_a_lambda_answer_the_same_to_the_byte(
     state, twin, later = (tmp_path / name for name in ("state", "twin", "later"))
     fill(state)
     kept_secret(state)
+    value = {"root": "", "size_bytes": 0, "mtime_ns": 0, "stage": "probe", "reason": "is empty"}
     with Catalogue(state / "catalogue.db") as catalogue:
         made, secret = new_token("one", 5)
         catalogue.keys.add(made)
+        catalogue.append(
+            Happening(ascii(path), Kind.FILE_REFUSED, 5, "test", None, value | {"path": path})
+            for path in ("50% of \udcff.mp4", "æ & ø.mp4")
+        )
     shutil.copytree(state, twin)
     sent, port, socket = with_keys(requests(secret)), free_port(), tmp_path / "api.sock"
 

@@ -1,5 +1,7 @@
 """Identity: what people do to files, and which video each file is afterwards."""
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,6 +102,98 @@ def test_of_two_equal_videos_that_were_replaced_one_is_found_elsewhere_and_one_s
     assert not told.missing
 
 
+def test_a_copy_becomes_part_of_the_video_whose_file_is_gone() -> None:
+    old, copy = known(1, "a.mp4", "X"), known(2, "b.mp4", "X")
+
+    told = identify([old], [], [], [], [copy])
+
+    assert told.merged == [(copy, old)]
+    assert whose(told) == {"b.mp4": 1}
+    assert not told.missing
+
+
+def test_a_copy_that_goes_leaves_the_video_where_it_is() -> None:
+    old, copy = known(1, "a.mp4", "X"), known(2, "b.mp4", "X")
+
+    told = identify([copy], [], [], [], [old])
+
+    assert told.missing == [copy]
+    assert not told.merged
+
+
+def test_a_copy_whose_time_changed_meanwhile_is_a_copy_still() -> None:
+    old, copy = known(1, "a.mp4", "X"), known(2, "b.mp4", "X")
+
+    told = identify([old], [(copy, seen("b.mp4", "X"))], [], [])
+
+    assert [(one.video, into.video) for one, into in told.merged] == [(2, 1)]
+    ((_, file),) = told.moved
+    assert file.sighting.mtime_ns == 2
+    assert not told.touched
+
+
+def test_of_two_copies_the_one_named_alike_is_taken() -> None:
+    old = known(1, "x/a.mp4", "X")
+    copies = [known(2, "y/b.mp4", "X"), known(3, "y/a.mp4", "X")]
+
+    told = identify([old], [], [], [], copies)
+
+    assert whose(told) == {"y/a.mp4": 1}
+
+
+def test_two_that_are_gone_and_have_one_copy_leave_it_to_the_older() -> None:
+    told = identify([known(1, "a", "X"), known(2, "b", "X")], [], [], [], [known(3, "c", "X")])
+
+    assert whose(told) == {"c": 1}
+    assert [one.video for one in told.missing] == [2]
+
+
+def test_a_film_that_was_converted_beside_itself_is_one_video() -> None:
+    old, new = known(1, "x/film.avi", "X"), known(2, "x/film.mp4", "Y")
+
+    told = identify([old], [], [], [], [new])
+
+    assert told.merged == [(new, old)]
+    assert [(one.video, file.place.path) for one, file in told.replaced] == [(1, "x/film.mp4")]
+
+
+def test_two_that_are_named_like_the_one_that_is_gone_stay_what_they_are() -> None:
+    old = known(1, "film.avi", "X")
+    others = [known(2, "film.mp4", "Y"), known(3, "film.mkv", "Z")]
+
+    told = identify([old], [], [], [], others)
+
+    assert told.missing == [old]
+    assert not told.merged
+
+
+def test_a_film_that_was_away_comes_back_under_another_suffix() -> None:
+    gone = known(1, "film.avi", "X", missing=True)
+
+    told = identify([], [], [seen("FILM.mp4", "Y")], [gone])
+
+    assert [(one.video, file.place.path) for one, file in told.replaced] == [(1, "FILM.mp4")]
+    assert not told.found
+
+
+def test_a_film_that_is_gone_now_rather_than_one_that_was_away_is_the_converted_one() -> None:
+    gone, before = known(2, "film.avi", "X"), known(1, "film.mkv", "Z", missing=True)
+
+    told = identify([gone], [], [seen("film.mp4", "Y")], [before])
+
+    assert [one.video for one, _ in told.replaced] == [2]
+    assert not told.missing
+
+
+def test_where_two_came_that_are_named_like_the_one_that_is_gone_nothing_is_guessed() -> None:
+    gone = known(1, "film.avi", "X")
+
+    told = identify([gone], [], [seen("film.mp4", "Y"), seen("film.mkv", "Z")], [])
+
+    assert told.missing == [gone]
+    assert len(told.found) == 2
+
+
 paths = st.sampled_from([f"p{n}" for n in range(8)])
 contents = st.sampled_from("ABCDE")
 disks = st.dictionaries(paths, contents, max_size=8)
@@ -150,3 +244,42 @@ def test_files_of_different_content_keep_their_videos_through_any_renaming(
     assert whose(told) == moved
     assert not told.found
     assert not told.missing
+
+
+@given(
+    gone=st.lists(st.tuples(paths, contents), max_size=5),
+    present=st.lists(st.tuples(paths, contents), max_size=5),
+    new=disks,
+    away=st.lists(st.tuples(paths, contents), max_size=4),
+    order=st.randoms(use_true_random=False),
+)
+def test_no_video_has_two_files_and_no_file_two_videos_whatever_was_copied(
+    gone: list[tuple[str, str]],
+    present: list[tuple[str, str]],
+    new: dict[str, str],
+    away: list[tuple[str, str]],
+    order: Random,
+) -> None:
+    numbers = list(range(1, 20))
+    order.shuffle(numbers)
+    left = iter(numbers)
+    were = [known(next(left), f"gone/{n}/{path}.avi", content) for n, (path, content) in
+            enumerate(gone)]  # fmt: skip
+    there = [known(next(left), f"there/{n}/{path}.mp4", content) for n, (path, content) in
+             enumerate(present)]  # fmt: skip
+    missing = [known(next(left), f"away/{n}/{path}.avi", content, missing=True) for
+               n, (path, content) in enumerate(away)]  # fmt: skip
+    came = [seen(f"new/{path}.mp4", content) for path, content in new.items()]
+
+    told = identify(were, [], came, missing, there)
+
+    pairs = [*told.touched, *told.replaced, *told.moved, *told.returned]
+    files = [file.place for _, file in pairs] + [file.place for file in told.found]
+    copies = {copy.video: copy.place for copy, _ in told.merged}
+    assert len(files) == len(set(files))
+    assert set(files) == {file.place for file in came} | set(copies.values())
+    videos = [one.video for one, _ in pairs] + [one.video for one in told.missing]
+    assert len(videos) == len(set(videos))
+    assert set(videos) >= {one.video for one in were}
+    assert not copies.keys() & set(videos)
+    assert all(into.video < copy.video for copy, into in told.merged)

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.nginx import SERVED_SUFFIXES, config, content_policy, security_headers
+from generator.core.nginx import (
+    PLAY_TYPES,
+    SERVED_SUFFIXES,
+    config,
+    content_policy,
+    security_headers,
+)
 from generator.core.wording import MEDIA_TYPES
 
 TEMPLATE = (Path(__file__).parents[2] / "deploy" / "nginx.conf").read_text(encoding="utf-8")
@@ -126,6 +132,32 @@ def test_the_pattern_of_a_root_takes_its_films_and_nothing_hidden(name: str, pat
     assert not takes(f"/video/{name}/film.mkv\n")
 
 
+digests = st.text("0123456789abcdef", min_size=1, max_size=32)
+
+
+@given(
+    base=st.sampled_from(["", "/sub", "/a/b.c~d"]),
+    video=st.integers(0, 10**9),
+    digest=digests,
+    name=st.sampled_from([("board", "webp"), ("board", "vtt"), ("text", "vtt")]),
+)
+def test_what_has_a_digest_is_kept_and_the_pages_beside_it_are_not(
+    base: str, video: int, digest: str, name: tuple[str, str]
+) -> None:
+    (location,) = (
+        block
+        for block in filled(base=base).named("location")
+        if "~" in block.words and "board" in block.words[-1]
+    )
+    takes = re.compile(location.words[-1].removesuffix(r"\z") + r"\Z").match
+    folder, suffix = name
+
+    assert takes(f"{base}/{folder}/{video // 1000}/{video}-{digest}.{suffix}")
+    assert not takes(f"{base}/text/{video // 1000}/{video}-chapters.vtt")
+    assert not takes(f"{base}/board/{video // 50}.json")
+    assert not takes(f"{base}/board/{video // 1000}/{video}-{digest}.html")
+
+
 @given(out=paths)
 def test_a_dollar_is_defined_where_one_is_needed(out: str) -> None:
     defined = [block.words for block in filled(out=out).named("geo")]
@@ -181,6 +213,7 @@ def test_every_type_of_video_is_told_and_served() -> None:
 
     assert MEDIA_TYPES.keys() <= SERVED_SUFFIXES
     assert {suffix: told[suffix] for suffix in MEDIA_TYPES} == MEDIA_TYPES
+    assert {suffix: told[suffix] for suffix in PLAY_TYPES} == PLAY_TYPES
 
 
 def test_brotli_is_asked_for_only_when_it_is_there() -> None:

@@ -2,22 +2,25 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from test_exactness import TEMPLATES, full_render, tree
+from typing_extensions import override
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.output import Output
 from generator.core.errors import GuardError
 from generator.core.model import Happening, Kind, OutPath, VideoId
+from generator.core.parcels import Found, Request
 from generator.core.receipt import Receipt
 from generator.engine import Engine
-from generator.observing import Guesses, Observation
+from generator.examining import Guesses
+from generator.observing import Observation
 from generator.watch import Failure, Watch
 
 LONG_S = 60  # nothing takes so long; a test that waits in vain ends
@@ -329,3 +332,48 @@ def test_what_is_recorded_while_all_pages_are_rendered_is_shown_by_the_next_refr
         engine.refresh(trial.NOW + 2)
 
         assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
+
+
+class Slow(Guesses):
+    """Workers that take their time."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    @override
+    def answer(self, requests: Iterable[Request]) -> Iterator[Found]:
+        asked = list(requests)
+        if asked:
+            self.begun.set()
+            assert self.go_on.wait(LONG_S)
+        yield from super().answer(asked)
+
+
+def refused(file: Path) -> dict[str, object]:
+    stat = file.stat()
+    return {
+        "root": "", "path": file.name, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns,
+        "stage": "probe", "reason": "is no video",
+    }  # fmt: skip
+
+
+def test_a_wish_that_comes_while_a_look_is_under_way_asks_for_the_next(tmp_path: Path) -> None:
+    other = tmp_path / "library" / "other.mp4"
+    other.parent.mkdir()
+    other.write_bytes(b"x")
+    with Catalogue(tmp_path / "state/catalogue.db") as catalogue:
+        event = Happening("refused", Kind.FILE_REFUSED, trial.NOW, "test", None, refused(other))
+        catalogue.append([event])
+    with running(tmp_path, quiet_s=0) as builder:
+        assert builder.watch is not None
+        builder.watch.workers = slow = Slow()
+        (tmp_path / "library" / "new.mp4").write_bytes(b"x")
+        assert slow.begun.wait(LONG_S)
+
+        builder.tell(Kind.FILE_CLEARED, root="", path="other.mp4")
+        builder.tell(Kind.REBUILD_ASKED, full=False)
+        slow.go_on.set()
+
+        first, second = builder.next(), builder.receipts.get(timeout=LONG_S)
+        assert second is not None
+        assert (first.found, second.found) == (1, 1)

@@ -151,9 +151,42 @@ def new_poster(history: History) -> list[Happening]:
     return [history.event(Kind.POSTER_MADE, history.some(), **value)]
 
 
+def new_board(history: History) -> list[Happening]:
+    board = {"digest": f"{history.chance.getrandbits(48):012x}", "count": 7, "columns": 3}
+    board |= {"tile_width_px": 160, "tile_height_px": 90}
+    none = history.chance.random() < 0.3
+    value = {"storyboard": None if none else board}
+    return [history.event(Kind.BOARD_MADE, history.some(), **value)]
+
+
+def describe(history: History) -> list[Happening]:
+    """Let a source say something of a video, or nothing any more."""
+    chance, source = history.chance, history.chance.choice(["own", "nfo", "ytdlp"])
+    sayings: list[tuple[str, object]] = [
+        ("title", f"As told {chance.randrange(9)}"),
+        ("description", chance.choice(["One line.", "0:00 Start\n0:30 Middle\n1:00 End\n"])),
+        ("creator", "Some One"),
+        ("recorded_at", trial.START - chance.randrange(DAY_S)),
+        ("chapters", [[0.0, "First"], [chance.randrange(1, 9) + 0.5, "Second <b>"]]),
+        ("tags", chance.sample(["new", "told", "日本"], 2)),
+    ]
+    said = dict(chance.sample(sayings, chance.choice([0, 1, 2, 6])))
+    value = {"details": {source: said}, "read": [source], "companions": f"{history.count}"}
+    return [history.event(Kind.VIDEO_DESCRIBED, history.some(), **value)]
+
+
+def new_rendition(history: History) -> list[Happening]:
+    if history.chance.random() < 0.3:
+        return [history.event(Kind.RENDITION_DROPPED, history.some())]
+    copy = {"digest": f"{history.chance.getrandbits(48):012x}", "size_bytes": 9}
+    copy |= {"made_by": "remux", "container": "mp4", "codecs": "avc1.64001f", "is_hls": False}
+    return [history.event(Kind.RENDITION_MADE, history.some(), rendition=copy)]
+
+
 STEPS = [
     *(add, add, rate, rate, unrate, vote, vote, view, view, favorite, favorite),
     *(tag, tag, retag, move, move, lose, find_again, new_poster),
+    *(new_board, new_board, new_board, describe, describe, describe, new_rendition),
 ]
 
 
@@ -310,11 +343,21 @@ def test_a_build_in_two_processes_gives_what_one_gives(tmp_path: Path) -> None:
     program = (
         "import sys, threading; from pathlib import Path\n"
         "from benchmarks import trial; from generator.engine import Engine\n"
+        "from generator.core.model import Happening, Kind\n"
         "folder, alone = Path(sys.argv[1]), sys.argv[2] == 'alone'\n"
         "stop = threading.Event()\n"
         "threading.Thread(target=stop.wait).start() if alone else None\n"
         "with Engine(trial.settings(folder), Path(sys.argv[3])) as engine:\n"
-        "    trial.fill(engine.catalogue, 1100); engine.refresh(trial.NOW)\n"
+        "    trial.fill(engine.catalogue, 1100)\n"
+        "    sizes = dict(count=9, columns=3, tile_width_px=160, tile_height_px=90)\n"
+        "    said = {'own': {'chapters': [[0.0, 'One'], [2.5, 'Two']]}}\n"
+        "    board = {'storyboard': {'digest': 'd', **sizes}}\n"
+        "    told = {'details': said, 'read': ['own'], 'companions': ''}\n"
+        "    for video in range(1, 1100, 3):\n"
+        "        made = Happening(f'b{video}', Kind.BOARD_MADE, 1, 't', video, board)\n"
+        "        heard = Happening(f't{video}', Kind.VIDEO_DESCRIBED, 1, 't', video, told)\n"
+        "        engine.catalogue.append([made, heard])\n"
+        "    engine.refresh(trial.NOW)\n"
         "stop.set()"
     )
     for name in ("alone", "both"):

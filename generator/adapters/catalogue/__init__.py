@@ -1,5 +1,7 @@
 """The catalogue: the precious SQLite file with the event log and what it folds to."""
 
-from generator.adapters.catalogue.store import Catalogue, Compared
+from generator.adapters.catalogue.files import Compared
+from generator.adapters.catalogue.rows import stamp
+from generator.adapters.catalogue.store import Catalogue
 
-__all__ = ["Catalogue", "Compared"]
+__all__ = ["Catalogue", "Compared", "stamp"]

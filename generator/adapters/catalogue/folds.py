@@ -8,8 +8,10 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from generator.adapters.catalogue import fields
 from generator.adapters.catalogue.rows import to_sql
-from generator.core.model import Happening, Kind, VideoId
+from generator.core import copying
+from generator.core.model import SIDECAR, Happening, Kind, Source, VideoId
 from generator.core.votes import pulled_tenths
 
 Fold = Callable[[sqlite3.Connection, Happening], VideoId | None]
@@ -17,7 +19,8 @@ Fold = Callable[[sqlite3.Connection, Happening], VideoId | None]
 _FILE = ("root", "path", "size_bytes", "mtime_ns", "fingerprint")
 _PROBE = (
     "container", "duration_s", "width_px", "height_px", "fps", "video_codec", "audio_codec",
-    "recorded_at",
+    "recorded_at", "codecs", "pixel_format", "fast_start", "text_streams", "probed", "need",
+    "companions",
 )  # fmt: skip
 _FOUND = ("slug", "title", "added_at", *_FILE, *_PROBE)
 
@@ -32,7 +35,10 @@ def _found(connection: sqlite3.Connection, event: Happening) -> VideoId:
     )
     assert cursor.lastrowid is not None
     video = VideoId(cursor.lastrowid)
+    fields.put(connection, video, Source.FILE, event.value, ("title", "recorded_at"))
+    _described_by(connection, video, event)
     _tag_from(connection, video, "folder", event.value.get("folder_tags"))
+    _to_enrich(connection, video)
     _clear(connection, event)
     return video
 
@@ -40,16 +46,123 @@ def _found(connection: sqlite3.Connection, event: Happening) -> VideoId:
 def _changed(connection: sqlite3.Connection, event: Happening) -> VideoId:
     video = _update(connection, event, (*_FILE, *_PROBE))
     if event.value.get("other_content"):
-        connection.execute("UPDATE video SET poster = NULL WHERE id = ?", (video,))
+        connection.execute(
+            "UPDATE video SET poster = NULL, storyboard = NULL, rendition = NULL, rendered = 0"
+            " WHERE id = ?",
+            (video,),
+        )
+        fields.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
+        _to_enrich(connection, video)
+    if "recorded_at" in event.value:
+        fields.put(connection, video, Source.FILE, event.value, ("recorded_at",))
+    _described_by(connection, video, event)
     _clear(connection, event)
     return video
 
 
 def _moved(connection: sqlite3.Connection, event: Happening) -> VideoId:
-    video = _update(connection, event, ("title", *_FILE))
+    video = _update(connection, event, _FILE)
+    fields.put(connection, video, Source.FILE, event.value, ("title",))
+    fields.settle(connection, video)
     _tag_from(connection, video, "folder", event.value.get("folder_tags"))
     _clear(connection, event)
     return video
+
+
+def _described(connection: sqlite3.Connection, event: Happening) -> VideoId:
+    """Take over what is said of a video, and what the probe says if it was asked once more."""
+    video = _subject(event)
+    if event.value.get("text_streams"):
+        connection.execute(
+            "UPDATE video SET enriched = enriched & 1 WHERE id = ? AND text_streams = 0", (video,)
+        )
+    if set(_PROBE) & event.value.keys():
+        _update(connection, event, _PROBE)
+    _described_by(connection, video, event)
+    return video
+
+
+def _described_by(connection: sqlite3.Connection, video: VideoId, event: Happening) -> None:
+    """Take over what sources say, and settle which of it is shown.
+
+    `details` of the event has every source that was read, and what it says; those that
+    `read` names without saying anything have nothing to say any more.
+    """
+    details = event.value.get("details")
+    if details is not None:
+        assert isinstance(details, Mapping)
+        names = event.value["read"]
+        assert isinstance(names, list | tuple)
+        for source in map(Source, names):
+            said = details.get(source, {})
+            fields.put(connection, video, source, said, fields.OF_SOURCE[source])
+            if source is not Source.BESIDE:
+                _tag_from(connection, video, source, said.get("tags", ()))
+    fields.settle(connection, video)
+
+
+def _to_enrich(connection: sqlite3.Connection, video: VideoId) -> None:
+    """Note what is still to be got from a file: a storyboard (1), and subtitles (2) if any."""
+    connection.execute(
+        "UPDATE video SET enriched = CASE WHEN text_streams > 0 THEN 0 ELSE 2 END WHERE id = ?",
+        (video,),
+    )
+
+
+def _enriched(connection: sqlite3.Connection, event: Happening) -> VideoId:
+    """Note a storyboard, or that none can be had; and inner subtitles, if they were asked for."""
+    video = _subject(event)
+    if "storyboard" in event.value:
+        connection.execute(
+            "UPDATE video SET storyboard = ?, enriched = enriched | 1 WHERE id = ?",
+            (_json(event.value["storyboard"]), video),
+        )
+    if "tracks" in event.value:
+        fields.put(connection, video, Source.EMBEDDED, event.value, ("tracks",))
+        fields.settle(connection, video)
+        connection.execute("UPDATE video SET enriched = enriched | 2 WHERE id = ?", (video,))
+    return video
+
+
+def _not_enriched(connection: sqlite3.Connection, event: Happening) -> VideoId:
+    video = _subject(event)
+    connection.execute("UPDATE video SET enriched = 3 WHERE id = ?", (video,))
+    return _complain(connection, video, event, "storyboard")
+
+
+def _board_dropped(connection: sqlite3.Connection, event: Happening) -> VideoId:
+    """Let storyboard and inner subtitles be got once more: their files were lost."""
+    video = _subject(event)
+    connection.execute("UPDATE video SET storyboard = NULL WHERE id = ?", (video,))
+    fields.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
+    fields.settle(connection, video)
+    _to_enrich(connection, video)
+    return video
+
+
+def _rendered(connection: sqlite3.Connection, event: Happening) -> VideoId:
+    video = _subject(event)
+    connection.execute(
+        "UPDATE video SET rendition = ?, rendered = 1 WHERE id = ?",
+        (_json(event.value["rendition"]), video),
+    )
+    return video
+
+
+def _not_rendered(connection: sqlite3.Connection, event: Happening) -> VideoId:
+    video = _subject(event)
+    connection.execute("UPDATE video SET rendered = 1 WHERE id = ?", (video,))
+    return _complain(connection, video, event, "rendition")
+
+
+def _rendition_dropped(connection: sqlite3.Connection, event: Happening) -> VideoId:
+    video = _subject(event)
+    connection.execute("UPDATE video SET rendition = NULL, rendered = 0 WHERE id = ?", (video,))
+    return video
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value, separators=(",", ":"))
 
 
 def _missing(connection: sqlite3.Connection, event: Happening) -> VideoId:
@@ -67,8 +180,106 @@ def _returned(connection: sqlite3.Connection, event: Happening) -> VideoId:
 
 def _dropped(connection: sqlite3.Connection, event: Happening) -> VideoId:
     video = _subject(event)
-    connection.execute("UPDATE video SET dropped = 1, poster = NULL WHERE id = ?", (video,))
+    connection.execute(
+        "UPDATE video SET dropped = 1, poster = NULL, storyboard = NULL, rendition = NULL,"
+        " rendered = 0, companions = '?' WHERE id = ?",
+        (video,),
+    )
+    fields.put(connection, video, Source.BESIDE, {}, ("tracks",))
+    fields.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
+    fields.settle(connection, video)
+    _to_enrich(connection, video)
     return video
+
+
+def _merged(connection: sqlite3.Connection, event: Happening) -> VideoId:
+    """Let a copy become part of the video that `into` names: what people made of it goes there."""
+    video, into = _subject(event), event.value["into"]
+    assert isinstance(into, int)
+    votes = connection.execute(
+        "SELECT visitor, stars, at FROM vote WHERE video = ?", (video,)
+    ).fetchall()
+    for table, columns, which, last in _OPINIONS:
+        connection.execute(
+            f"INSERT INTO {table} SELECT ?, {columns} FROM {table}"  # noqa: S608
+            f" WHERE video = ? AND {which} ON CONFLICT {last}",
+            (into, video),
+        )
+    connection.execute(
+        "INSERT INTO views SELECT ?, count, last_at FROM views WHERE video = ?"
+        " ON CONFLICT (video) DO UPDATE SET count = count + excluded.count,"
+        " last_at = max(last_at, excluded.last_at)",
+        (into, video),
+    )
+    connection.execute(
+        "INSERT INTO viewed SELECT ?, day, count FROM viewed WHERE video = ?"
+        " ON CONFLICT (video, day) DO UPDATE SET count = count + excluded.count",
+        (into, video),
+    )
+    _forget_opinions(connection, video)  # before its votes count for the other: none counts twice
+    for visitor, stars, at in votes:
+        _take_vote(connection, VideoId(into), visitor, stars, at)
+    _forget_file(connection, video, event.at)
+    connection.execute(
+        "UPDATE video SET merged_into = ? WHERE ? IN (id, merged_into)", (into, video)
+    )
+    return video
+
+
+def _take_vote(
+    connection: sqlite3.Connection, video: VideoId, visitor: str, stars: int, at: int
+) -> None:
+    """Let a visitor's vote for a copy count, unless there is a later one of the same visitor."""
+    before = connection.execute(
+        "SELECT stars, at FROM vote WHERE video = ? AND visitor = ?", (video, visitor)
+    ).fetchone()
+    if before is None or before[1] < at:
+        connection.execute(
+            "INSERT OR REPLACE INTO vote VALUES (?, ?, ?, ?)", (video, visitor, stars, at)
+        )
+        less = before[0] if before else 0
+        _count_votes(connection, video, votes=before is None, stars=stars - less)
+
+
+_LATER = "DO UPDATE SET stars = excluded.stars, at = excluded.at WHERE excluded.at > rating.at"
+# What people made of a video, but for what is counted; tags of theirs, not of other sources.
+# Where two say something else, the later rating counts, the first favorite, the video's own tag.
+_OPINIONS = (
+    ("rating", "stars, at", "TRUE", "(video) " + _LATER),
+    ("favorite", "at", "TRUE", "DO NOTHING"),
+    ("visitor_favorite", "visitor, at", "TRUE", "DO NOTHING"),
+    ("tag", "name, source, removed", "source = 'user'", "DO NOTHING"),
+)
+
+
+def _forgotten(connection: sqlite3.Connection, event: Happening) -> VideoId:
+    """Forget a video that is missing for too long; its number stays taken."""
+    video = _subject(event)
+    _forget_opinions(connection, video)
+    _forget_file(connection, video, event.at)
+    connection.execute("UPDATE video SET title = '', slug = 'video' WHERE id = ?", (video,))
+    return video
+
+
+def _forget_opinions(connection: sqlite3.Connection, video: VideoId) -> None:
+    for visitor, stars in connection.execute(
+        "SELECT visitor, stars FROM vote WHERE video = ?", (video,)
+    ).fetchall():
+        connection.execute("DELETE FROM vote WHERE video = ? AND visitor = ?", (video, visitor))
+        _count_votes(connection, video, votes=-1, stars=-stars)
+    for table in ("rating", "views", "viewed", "favorite", "visitor_favorite", "tag", "field"):
+        connection.execute(f"DELETE FROM {table} WHERE video = ?", (video,))  # noqa: S608
+
+
+def _forget_file(connection: sqlite3.Connection, video: VideoId, at: int) -> None:
+    """Let no file be taken for this video's again, and its pages go."""
+    connection.execute(
+        "UPDATE video SET path = '', fingerprint = '', dropped = 1, companions = '',"
+        " missing_at = coalesce(missing_at, ?), poster = NULL, storyboard = NULL,"
+        " rendition = NULL, description = '', creator = '', url = '', chapters = NULL,"
+        " tracks = NULL, enriched = 3, need = '' WHERE id = ?",
+        (at, video),
+    )
 
 
 def _poster_made(connection: sqlite3.Connection, event: Happening) -> VideoId:
@@ -81,11 +292,17 @@ def _poster_made(connection: sqlite3.Connection, event: Happening) -> VideoId:
 
 
 def _poster_failed(connection: sqlite3.Connection, event: Happening) -> VideoId:
-    video = _subject(event)
+    return _complain(connection, _subject(event), event, "poster")
+
+
+def _complain(
+    connection: sqlite3.Connection, video: VideoId, event: Happening, stage: str
+) -> VideoId:
+    """Note a problem of a video's file; one that is noted already is the graver."""
     connection.execute(
-        "INSERT OR REPLACE INTO problem SELECT root, path, size_bytes, mtime_ns, 'poster', ?, ?"
+        "INSERT OR IGNORE INTO problem SELECT root, path, size_bytes, mtime_ns, ?, ?, ?"
         " FROM video WHERE id = ?",
-        (event.value["reason"], event.at, video),
+        (stage, event.value["reason"], event.at, video),
     )
     return video
 
@@ -110,6 +327,37 @@ def _clear(connection: sqlite3.Connection, event: Happening) -> None:
     connection.execute(
         "DELETE FROM problem WHERE root = ? AND path = ?",
         (event.value["root"], _sql_path(event.value)),
+    )
+
+
+def _cleared(connection: sqlite3.Connection, event: Happening) -> None:
+    """Forget a problem, and let what failed of its file be tried again.
+
+    Of a file beside a video it is not known whose it is: all that have some there are read again.
+    """
+    key = (event.value["root"], _sql_path(event.value))
+    stage = connection.execute(
+        "SELECT stage FROM problem WHERE root = ? AND path = ?", key
+    ).fetchone()
+    _clear(connection, event)
+    if stage == (copying.STAGE,):  # of a video that was taken cut short: it is told again
+        connection.execute(
+            "UPDATE video SET companions = '?' WHERE root = ? AND path = ? AND missing_at IS NULL",
+            key,
+        )
+    if stage == (SIDECAR,):
+        folder = str(event.value["path"]).rpartition("/")[0]
+        low, high = (f"{folder}/", f"{folder}0") if folder else ("", "\U0010ffff")
+        connection.execute(
+            "UPDATE video SET companions = '?' WHERE root = ? AND path >= ? AND path < ?"
+            " AND companions != '' AND missing_at IS NULL",
+            (key[0], to_sql(low), to_sql(high)),
+        )
+    connection.execute(
+        "UPDATE video SET rendered = rendition IS NOT NULL, enriched = CASE"
+        " WHEN storyboard IS NULL THEN CASE WHEN text_streams > 0 THEN 0 ELSE 2 END"
+        " ELSE enriched END WHERE root = ? AND path = ? AND missing_at IS NULL",
+        key,
     )
 
 
@@ -292,7 +540,7 @@ FOLDS: dict[Kind, Fold] = {
     Kind.POSTER_MADE: _poster_made,
     Kind.POSTER_FAILED: _poster_failed,
     Kind.FILE_REFUSED: _refused,
-    Kind.FILE_CLEARED: _clear,
+    Kind.FILE_CLEARED: _cleared,
     Kind.RATED: _rated,
     Kind.UNRATED: _unrated,
     Kind.VIEWED: _viewed,
@@ -303,4 +551,13 @@ FOLDS: dict[Kind, Fold] = {
     Kind.RETAGGED: _retagged,
     Kind.FOLDER_TAGGED: _folder_tagged,
     Kind.REBUILD_ASKED: _rebuild_asked,
+    Kind.VIDEO_MERGED: _merged,
+    Kind.VIDEO_FORGOTTEN: _forgotten,
+    Kind.VIDEO_DESCRIBED: _described,
+    Kind.BOARD_MADE: _enriched,
+    Kind.BOARD_FAILED: _not_enriched,
+    Kind.BOARD_DROPPED: _board_dropped,
+    Kind.RENDITION_MADE: _rendered,
+    Kind.RENDITION_FAILED: _not_rendered,
+    Kind.RENDITION_DROPPED: _rendition_dropped,
 }

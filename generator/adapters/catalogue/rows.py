@@ -2,12 +2,25 @@
 
 import json
 import os
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
-from generator.core.model import Figures, Place, Poster, Probe, Video
+from generator.core.model import (
+    Chapter,
+    Figures,
+    Place,
+    Poster,
+    Probe,
+    Rendition,
+    Storyboard,
+    Track,
+    Video,
+)
 from generator.core.wording import rounded_down
 
 _HIGHEST_STAMP = (1 << 63) - 1
+_AT_ONCE = 500  # parameters in one IN (…)
+_Value = TypeVar("_Value", int, str)
 
 
 def stamp(mtime_ns: int) -> int:
@@ -34,7 +47,9 @@ def video_of(row: tuple[Any, ...]) -> Video:
     (
         number, slug, root, path, title, added_at, recorded_at, size_bytes,
         container, duration_s, width_px, height_px, fps, video_codec, audio_codec, poster,
-        stars, views, favorite_at, votes, score_tenths, tags,
+        stars, views, favorite_at, votes, score_tenths,
+        codecs, pixel_format, fast_start, text_streams,
+        description, is_markdown, creator, url, chapters, tracks, storyboard, rendition, tags,
     ) = row  # fmt: skip
     return Video(
         id=number,
@@ -44,7 +59,10 @@ def video_of(row: tuple[Any, ...]) -> Video:
         added_at=added_at,
         recorded_at=recorded_at,
         size_bytes=size_bytes,
-        probe=Probe(container, duration_s, width_px, height_px, fps, video_codec, audio_codec),
+        probe=Probe(
+            container, duration_s, width_px, height_px, fps, video_codec, audio_codec, None, codecs,
+            pixel_format, None if fast_start is None else bool(fast_start), text_streams,
+        ),
         poster=poster_of(poster) if poster else None,
         stars=stars,
         views=rounded_down(views or 0),
@@ -52,6 +70,27 @@ def video_of(row: tuple[Any, ...]) -> Video:
         tags=tuple(tags.split("\n")) if tags else (),
         votes=votes or 0,
         score_tenths=score_tenths,
+        description=description,
+        is_markdown=bool(is_markdown),
+        creator=creator,
+        url=url,
+        chapters=chapters_of(chapters) if chapters else (),
+        tracks=tracks_of(tracks) if tracks else (),
+        storyboard=Storyboard(**json.loads(storyboard)) if storyboard else None,
+        rendition=Rendition(**json.loads(rendition)) if rendition else None,
+    )  # fmt: skip
+
+
+def chapters_of(text: str) -> tuple[Chapter, ...]:
+    """Return the chapters that a row tells of."""
+    return tuple(Chapter(start_s, title) for start_s, title in json.loads(text))
+
+
+def tracks_of(text: str) -> tuple[Track, ...]:
+    """Return the subtitles that a row tells of."""
+    return tuple(
+        Track(language, label, bool(forced), bool(sdh), digest)
+        for language, label, forced, sdh, digest in json.loads(text)
     )
 
 
@@ -74,3 +113,9 @@ def poster_of(text: str) -> Poster:
     """Return the poster that a video's row tells of."""
     fields = json.loads(text)
     return Poster(**{**fields, "widths_px": tuple(fields["widths_px"])})
+
+
+def portions(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
+    """Yield the values in portions that fit into one `IN (…)`."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]

@@ -31,6 +31,13 @@ def views_by_day(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations()
+def what_sources_say(db: sqlite_utils.Database) -> None:
+    """Create what version 0.3 added: fields by their sources, and what was made of videos."""
+    for statement in _TABLES_FOR_SOURCES:
+        db.execute(statement)
+
+
 _TABLES = (
     """CREATE TABLE video (
         id INTEGER PRIMARY KEY, slug TEXT NOT NULL, root TEXT NOT NULL,
@@ -101,6 +108,44 @@ _TABLES_FOR_VISITORS = (
 )
 
 
+_TABLES_FOR_SOURCES = (
+    """CREATE TABLE field (
+        video INTEGER NOT NULL, name TEXT NOT NULL, source TEXT NOT NULL, value ANY NOT NULL,
+        PRIMARY KEY (video, name, source)
+    ) STRICT, WITHOUT ROWID""",
+    "INSERT INTO field SELECT id, 'title', 'file', title FROM video",
+    "INSERT INTO field SELECT id, 'recorded_at', 'file', recorded_at FROM video",
+    # of the fields above, what is shown
+    "ALTER TABLE video ADD COLUMN description TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE video ADD COLUMN is_markdown INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE video ADD COLUMN creator TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE video ADD COLUMN url TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE video ADD COLUMN chapters TEXT",  # JSON: [start_s, title] each
+    "ALTER TABLE video ADD COLUMN tracks TEXT",  # JSON: language, label, forced, sdh, digest each
+    # more of the probe, and which version of it (`stills.PROBE_VERSION`) told
+    "ALTER TABLE video ADD COLUMN codecs TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE video ADD COLUMN pixel_format TEXT",
+    "ALTER TABLE video ADD COLUMN fast_start INTEGER",
+    "ALTER TABLE video ADD COLUMN text_streams INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE video ADD COLUMN probed INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE video ADD COLUMN need TEXT NOT NULL DEFAULT ''",  # playability.need
+    # what was made of it
+    "ALTER TABLE video ADD COLUMN storyboard TEXT",  # JSON, as model.Storyboard
+    "ALTER TABLE video ADD COLUMN rendition TEXT",  # JSON, as model.Rendition
+    "ALTER TABLE video ADD COLUMN enriched INTEGER NOT NULL DEFAULT 2",  # 1: board, 2: subtitles
+    "ALTER TABLE video ADD COLUMN rendered INTEGER NOT NULL DEFAULT 0",  # 1: a copy was tried
+    "ALTER TABLE video ADD COLUMN companions TEXT NOT NULL DEFAULT ''",  # beside it, at last look
+    "ALTER TABLE video ADD COLUMN merged_into INTEGER",  # the video that a copy became part of
+    "CREATE INDEX video_companions ON video (root) WHERE companions != ''",
+    """CREATE INDEX video_enriched ON video (enriched, added_at)
+        WHERE enriched != 3 AND missing_at IS NULL""",
+    """CREATE INDEX video_need ON video (need, added_at)
+        WHERE need != '' AND rendered = 0 AND missing_at IS NULL""",
+    "CREATE INDEX video_probed ON video (probed) WHERE missing_at IS NULL",
+    "CREATE INDEX video_merged ON video (merged_into) WHERE merged_into IS NOT NULL",
+)
+
+
 def written_by_newer(database: sqlite_utils.Database) -> bool:
     """Tell whether the catalogue has had a migration that this code does not know."""
     if "_sqlite_migrations" not in database.table_names():
@@ -110,4 +155,9 @@ def written_by_newer(database: sqlite_utils.Database) -> bool:
     return bool(applied - known - _KNOWN)
 
 
-_KNOWN = {first_tables.__name__, other_peoples_votes.__name__, views_by_day.__name__}
+_KNOWN = {
+    first_tables.__name__,
+    other_peoples_votes.__name__,
+    views_by_day.__name__,
+    what_sources_say.__name__,
+}

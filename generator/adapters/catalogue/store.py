@@ -5,43 +5,39 @@ already in the log changes nothing. Two processes may write: each waits for the 
 """
 
 import json
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from secrets import randbelow
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Self
 from uuid import uuid4
 
 import sqlite_utils
 
 from generator.adapters.catalogue import thinning
+from generator.adapters.catalogue.files import Files
 from generator.adapters.catalogue.folds import FOLDS
 from generator.adapters.catalogue.keys import Keys
+from generator.adapters.catalogue.longer import Longer
 from generator.adapters.catalogue.rows import (
     figures_of,
-    from_sql,
-    poster_of,
-    stamp,
+    portions,
     to_sql,
     video_of,
 )
 from generator.adapters.catalogue.schema import migrations, written_by_newer
 from generator.core.errors import SettingsError
-from generator.core.identity import Known
 from generator.core.model import (
     Figures,
     Happening,
     Kind,
     Outcome,
     Place,
-    Poster,
     Problem,
     Recorded,
-    Sighting,
     Verdict,
     Video,
     VideoId,
@@ -49,11 +45,8 @@ from generator.core.model import (
 
 _BUSY_S = 10.0
 _WAL_PAGES = 4000  # 16 MB: pages that many events touch are carried home once, not each time
-_AT_ONCE = 500  # parameters in one IN (…)
 _THROWS = 100  # for a random video; where all miss, few are wanted, and they are listed
-_Value = TypeVar("_Value", int, str)
 
-_KNOWN_COLUMNS = "id, root, path, size_bytes, mtime_ns, fingerprint, missing_at IS NOT NULL"
 _TAGS = """
     (SELECT group_concat(name, char(10)) FROM
         (SELECT DISTINCT name FROM tag AS here WHERE here.video = video.id AND removed = 0
@@ -66,7 +59,9 @@ _TAGS = """
 _VIDEO_COLUMNS = f"""
     video.id, slug, root, path, title, added_at, recorded_at, size_bytes,
     container, duration_s, width_px, height_px, fps, video_codec, audio_codec, poster,
-    stars, count, favorite.at, votes, tenths, {_TAGS}
+    stars, count, favorite.at, votes, tenths,
+    codecs, pixel_format, fast_start, text_streams,
+    description, is_markdown, creator, url, chapters, tracks, storyboard, rendition, {_TAGS}
 """
 _VERSION = "(SELECT max(seq) FROM event WHERE event.video = video.id)"
 _FIGURE_COLUMNS = f"video.id, {_VERSION}, stars, votes, tenths, count, favorite.at, {_TAGS}"
@@ -78,44 +73,7 @@ _BEFORE = """
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What a walk and the catalogue say of the same places."""
-
-    unchanged: int
-    changed: tuple[tuple[Known, Sighting], ...]
-    gone: tuple[Known, ...]
-    new: tuple[Sighting, ...]
-
-
-class Look(Protocol):
-    """What the scanner reports, as far as the catalogue needs it."""
-
-    @property
-    def files(self) -> Mapping[str, Mapping[str, tuple[int, int]]]:
-        """Return, by root, path -> (size_bytes, mtime_ns)."""
-
-    @property
-    def roots(self) -> Mapping[str, object]:
-        """Return the roots of the library; what lay in others is gone."""
-
-    @property
-    def folders(self) -> frozenset[Place]:
-        """Return the folders that were read without what is below them."""
-
-    @property
-    def trees(self) -> frozenset[Place]:
-        """Return the folders that were read with what is below them."""
-
-    @property
-    def gone(self) -> frozenset[Place]:
-        """Return folders that are no more."""
-
-    def covers(self, place: Place) -> bool:
-        """Tell whether a file at `place` would have been seen."""
-
-
-class Catalogue:
+class Catalogue(Files):
     """One open catalogue, for one thread; with `any_thread`, for any that only reads.
 
     Raises:
@@ -207,15 +165,28 @@ class Catalogue:
         seq, kind, video, value, at, dropped = self._connection.execute(
             _BEFORE, (happening.id, happening.video)
         ).fetchone()
-        if seq is not None:
-            same = (kind, video) == (happening.kind, happening.video)
+        into = self._whole_of(happening.video) if dropped and happening.video else happening.video
+        if seq is not None:  # told before, of the same video or of a copy that is part of it now
+            same = kind == happening.kind and (video and self._whole_of(video)) == into
             if same and json.loads(value) == happening.value:
-                return Verdict.REPEATED, seq, at, video
+                return Verdict.REPEATED, seq, at, into
             return Verdict.ID_IN_USE, 0, 0, None
+        if into != happening.video:
+            return self._record(replace(happening, video=into))
         if happening.video is not None and dropped != 0:
             return Verdict.UNKNOWN_VIDEO, 0, 0, None
         recorded = self._insert(happening)
         return Verdict.RECORDED, recorded.seq, happening.at, recorded.video
+
+    def _whole_of(self, video: VideoId) -> VideoId:
+        """Return the video that this one became part of at last, or itself."""
+        while True:
+            row = self._connection.execute(
+                "SELECT merged_into FROM video WHERE id = ?", (video,)
+            ).fetchone()
+            if row is None or row[0] is None:
+                return video
+            video = VideoId(row[0])
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -328,6 +299,11 @@ class Catalogue:
     # -- figures
 
     @property
+    def longer(self) -> Longer:
+        """Return what is still to be done that takes longer."""
+        return Longer(self._connection)
+
+    @property
     def keys(self) -> Keys:
         """Return what proves the owner and hides the visitors."""
         return Keys(self._connection)
@@ -335,7 +311,7 @@ class Catalogue:
     def figures(self, ids: Iterable[VideoId]) -> list[Figures]:
         """Return what people made of the videos among `ids` that there are, ascending."""
         found: list[Figures] = []
-        for some in _portions(sorted(ids)):
+        for some in portions(sorted(ids)):
             marks = ",".join("?" * len(some))
             query = f"SELECT {_FIGURE_COLUMNS} WHERE video.id IN ({marks}) ORDER BY 1"
             found += map(figures_of, self._connection.execute(query, some))
@@ -416,7 +392,7 @@ class Catalogue:
             query = f"SELECT {_VIDEO_COLUMNS} WHERE dropped = 0 ORDER BY video.id"
             yield from map(video_of, self._connection.execute(query))
             return
-        for some in _portions(sorted(ids)):
+        for some in portions(sorted(ids)):
             marks = ",".join("?" * len(some))
             query = (
                 f"SELECT {_VIDEO_COLUMNS} WHERE dropped = 0 AND video.id IN ({marks}) ORDER BY 1"
@@ -427,7 +403,7 @@ class Catalogue:
         """Return how many videos, missing ones, problems and events there are."""
         queries = {
             "videos": "SELECT count(*) FROM video WHERE dropped = 0",
-            "missing": "SELECT count(*) FROM video WHERE missing_at IS NOT NULL",
+            "missing": "SELECT count(*) FROM video WHERE missing_at IS NOT NULL AND path != ''",
             "problems": "SELECT count(*) FROM problem",
             "events": "SELECT count(*) FROM event",
         }
@@ -445,145 +421,6 @@ class Catalogue:
         ).fetchone()
         return VideoId(row[0]) if row else None
 
-    # -- files
-
-    def compare(self, walk: Look, within: Look | None = None) -> Compared:
-        """Tell what differs between a look at the library and the catalogue.
-
-        Args:
-            walk: what was seen.
-            within: the same, where only some folders were looked at; None: everything was.
-        """
-        files = {root: dict(found) for root, found in walk.files.items()}
-        changed: list[tuple[int, Sighting]] = []
-        gone: list[int] = []
-        unchanged = 0
-        nothing: dict[str, tuple[int, int]] = {}
-        for root, path, size_bytes, mtime_ns, video in self._files(within):
-            found = files.get(root, nothing).pop(path, None)
-            if found == (size_bytes, mtime_ns):
-                unchanged += 1
-            elif found is None:
-                if root not in walk.roots or walk.covers(Place(root, path)):
-                    gone.append(video)
-            elif (found[0], stamp(found[1])) == (size_bytes, mtime_ns):
-                unchanged += 1
-            else:
-                sighting = Sighting(Place(root, path), found[0], stamp(found[1]))
-                changed.append((video, sighting))
-        known = {one.video: one for one in self.known([*gone, *(video for video, _ in changed)])}
-        return Compared(
-            unchanged,
-            tuple((known[VideoId(video)], sighting) for video, sighting in changed),
-            tuple(known[VideoId(video)] for video in gone),
-            tuple(self._new(files)),
-        )
-
-    def _new(self, files: Mapping[str, dict[str, tuple[int, int]]]) -> Iterator[Sighting]:
-        quarantined = self._quarantined() if any(files.values()) else {}
-        for root, found in files.items():
-            for path, (size_bytes, mtime_ns) in found.items():
-                sighting = Sighting(Place(root, path), size_bytes, stamp(mtime_ns))
-                if quarantined.get(sighting.place) != (size_bytes, sighting.mtime_ns):
-                    yield sighting
-
-    def _files(self, within: Look | None) -> Iterator[tuple[str, str, int, int, int]]:
-        query = "SELECT root, path, size_bytes, mtime_ns, id FROM video WHERE missing_at IS NULL"
-        if within is None:
-            for root, path, size, mtime, video in self._connection.execute(query):
-                yield root, path if type(path) is str else os.fsdecode(path), size, mtime, video
-            return
-        deep = within.trees | within.gone
-        for folder in {*within.folders, *deep}:
-            for low, high in _ranges(folder.path):
-                rows = self._connection.execute(
-                    query + " AND root = ? AND path >= ? AND path < ?", (folder.root, low, high)
-                )
-                for root, path, size, mtime, video in rows:
-                    name = from_sql(path)
-                    if folder in deep or name.rpartition("/")[0] == folder.path:
-                        yield root, name, size, mtime, video
-
-    def _quarantined(self) -> dict[Place, tuple[int, int]]:
-        rows = self._connection.execute(
-            "SELECT root, path, size_bytes, mtime_ns FROM problem WHERE stage != 'poster'"
-        )
-        return {Place(root, from_sql(path)): (size, mtime) for root, path, size, mtime in rows}
-
-    def known(self, videos: Iterable[int]) -> list[Known]:
-        """Return what is known of the files of videos."""
-        found: list[Known] = []
-        for some in _portions(sorted(videos)):
-            marks = ",".join("?" * len(some))
-            found += self._all_known(f"id IN ({marks})", some)
-        return found
-
-    def present(self) -> list[Known]:
-        """Return what is known of every file that is there."""
-        return self._all_known("missing_at IS NULL", ())
-
-    def present_by_root(self) -> dict[str, int]:
-        """Return how many videos have a file, by root."""
-        return dict(
-            self._connection.execute(
-                "SELECT root, count(*) FROM video WHERE missing_at IS NULL GROUP BY root"
-            )
-        )
-
-    def present_with(self, fingerprints: Iterable[str]) -> list[Known]:
-        """Return the videos with a file that holds one of these contents."""
-        return self._alike("missing_at IS NULL", fingerprints)
-
-    def missing_like(self, seen: Sequence[tuple[Place, str]]) -> list[Known]:
-        """Return missing videos of which a file has the content, or the place."""
-        found = self._alike("missing_at IS NOT NULL", (fingerprint for _, fingerprint in seen))
-        for place, _ in seen:
-            found += self._all_known(
-                "missing_at IS NOT NULL AND root = ? AND path = ?",
-                (place.root, to_sql(place.path)),
-            )
-        return list({known.video: known for known in found}.values())
-
-    def _alike(self, condition: str, fingerprints: Iterable[str]) -> list[Known]:
-        found: list[Known] = []
-        for some in _portions(sorted(set(fingerprints))):
-            marks = ",".join("?" * len(some))
-            found += self._all_known(f"{condition} AND fingerprint IN ({marks})", some)
-        return found
-
-    def _all_known(self, condition: str, values: Sequence[object]) -> list[Known]:
-        rows = self._connection.execute(
-            f"SELECT {_KNOWN_COLUMNS} FROM video WHERE {condition}",  # noqa: S608 (literals above)
-            values,
-        )
-        return [
-            Known(VideoId(i), Place(root, from_sql(path)), size, mtime, print_, bool(missing))
-            for i, root, path, size, mtime, print_, missing in rows
-        ]
-
-    def without_poster(self) -> list[Known]:
-        """Return the videos whose poster was never tried, or is to be tried again."""
-        return self._all_known(
-            "poster IS NULL AND missing_at IS NULL AND NOT EXISTS (SELECT 1 FROM problem"
-            " WHERE problem.root = video.root AND problem.path = video.path)",
-            (),
-        )
-
-    def posters(self) -> Iterator[tuple[VideoId, Poster]]:
-        """Yield every poster that the output folder should have."""
-        rows = self._connection.execute(
-            "SELECT id, poster FROM video WHERE poster IS NOT NULL AND dropped = 0 ORDER BY id"
-        )
-        for video, text in rows:
-            yield VideoId(video), poster_of(text)
-
-    def missing_until(self, instant: int) -> list[VideoId]:
-        """Return the videos that still have pages and were missing at `instant` already."""
-        rows = self._connection.execute(
-            "SELECT id FROM video WHERE missing_at <= ? AND dropped = 0", (instant,)
-        )
-        return [VideoId(row[0]) for row in rows]
-
     def forget_problems(self, problems: Iterable[Problem], now: int) -> None:
         """Record that someone wants these files tried again."""
         self.append(
@@ -596,29 +433,3 @@ class Catalogue:
             )
             for one in problems
         )
-
-    def problems(self) -> list[Problem]:
-        """Return every problem, by place."""
-        rows = self._connection.execute(
-            "SELECT root, path, size_bytes, mtime_ns, stage, reason, at FROM problem"
-            " ORDER BY root, path"
-        )
-        return [
-            Problem(Place(root, from_sql(path)), size, mtime, stage, reason, at)
-            for root, path, size, mtime, stage, reason, at in rows
-        ]
-
-
-def _ranges(folder: str) -> tuple[tuple[str | bytes, str | bytes], ...]:
-    """Return the spans, for text and for bytes, in which the paths below a folder lie."""
-    prefix = os.fsencode(folder + "/") if folder else b""
-    after = prefix[:-1] + b"0" if prefix else b"\xff" * 8  # "0" follows "/"
-    low, high = to_sql(folder + "/") if folder else "", to_sql(folder + "0") if folder else None
-    if isinstance(low, bytes) or isinstance(high, bytes):
-        return ((prefix, after),)
-    return ((low, high if high is not None else "\U0010ffff"), (prefix, after))
-
-
-def _portions(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
-    for start in range(0, len(values), _AT_ONCE):
-        yield values[start : start + _AT_ONCE]

@@ -36,9 +36,11 @@ def thin(connection: sqlite3.Connection, now: int, cursor: int, most: int) -> in
     for _, _, video, count, at in views:
         counts[video, at // _DAY_S] += 1 if count is None else int(count)
     connection.executemany(
-        "INSERT INTO viewed VALUES (?, date(? * 86400, 'unixepoch'), ?)"
+        # of a copy that became part of another video, for that; of a forgotten one, for none
+        "INSERT INTO viewed SELECT coalesce(merged_into, id), date(? * 86400, 'unixepoch'), ?"
+        " FROM video WHERE id = ? AND (path != '' OR merged_into IS NOT NULL)"
         " ON CONFLICT (video, day) DO UPDATE SET count = count + excluded.count",
-        [(video, day, count) for (video, day), count in counts.items()],
+        [(day, count, video) for (video, day), count in counts.items()],
     )
     connection.executemany("DELETE FROM event WHERE seq = ?", [(event[0],) for event in views])
     connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (_PLACE, str(old[-1][0])))

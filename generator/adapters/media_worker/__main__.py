@@ -1,6 +1,6 @@
 """The program that looks into video files: one at a time, asked and answering through pipes.
 
-`python -m generator.adapters.media_worker MEMORY_MB TIME_LIMIT_S`: requests on standard input,
+`python -m generator.adapters.media_worker MEMORY_MB TIME_LIMIT_S NICE`: requests on standard input,
 answers on standard output, until the input ends. It is what stands between the site and files that
 crash, hang or bloat a decoder, so it may be killed at any moment: it writes no file, starts
 nothing, and keeps nothing between two files.
@@ -14,9 +14,7 @@ from pathlib import Path
 
 import av
 
-from generator.adapters.media_worker.film import Film, UnfitError
-from generator.adapters.media_worker.pictures import poster
-from generator.core.model import Examined, Place, Refused
+from generator.adapters.media_worker.looking import look_at
 from generator.core.parcels import READY, missing, pack_answer, unpack_request
 
 _OUTLIVES = 2.0  # of the time limit: by then the parent has killed us, or is dead itself
@@ -25,14 +23,15 @@ _SILENT = -8  # AV_LOG_QUIET
 
 def main() -> None:
     """Answer requests until there are no more."""
-    memory_mb, time_limit_s = int(sys.argv[1]), float(sys.argv[2])
+    memory_mb, time_limit_s, nice = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+    os.nice(nice)
     requests, answers = _take_pipes()
     _restrict(memory_mb)
     _send(answers, READY)
     while parcel := _next_parcel(requests):
         request = unpack_request(parcel)
         signal.setitimer(signal.ITIMER_REAL, time_limit_s * _OUTLIVES)  # SIGALRM ends us
-        answer = _examine(request.place, request.file, memory_mb)
+        answer = look_at(request, memory_mb)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _send(answers, pack_answer(answer))
 
@@ -77,23 +76,6 @@ def _send(answers: int, parcel: bytes) -> None:
     rest = memoryview(parcel)
     while rest:
         rest = rest[os.write(answers, rest) :]
-
-
-def _examine(place: Place, file: str, memory_mb: int) -> Examined | Refused:
-    too_much = f"needed more than {memory_mb} MB"
-    try:
-        with Film(file) as film:
-            try:
-                stills, problem = poster(film), ""
-            except UnfitError as error:
-                stills, problem = None, str(error)
-            except MemoryError:
-                stills, problem = None, too_much
-            return Examined(place, film.probe(), stills, problem)
-    except UnfitError as error:
-        return Refused(place, str(error))
-    except MemoryError:
-        return Refused(place, too_much)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ a playlist that calls itself .mp4 leads nowhere, and no name can be taken for an
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -16,11 +18,13 @@ from av.audio.stream import AudioStream
 from av.codec.context import CodecContext, ThreadType
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Discard, Disposition
+from av.subtitles.stream import SubtitleStream
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from generator.adapters.media_worker import probing
 from generator.core.model import Probe
 from generator.core.stills import (
     PREVIEW_BOX,
@@ -40,7 +44,7 @@ _CONTAINERS = (
 _SAFE = {"protocol_whitelist": "fd", "format_whitelist": _CONTAINERS}
 # Finding out what streams there are decodes a few frames that nobody sees: as roughly as can be.
 _ROUGH = {"skip_frame": "nokey", "skip_loop_filter": "all", "skip_idct": "all"}
-_READ_ONLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+READ_ONLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
     (stat.S_ISDIR, "a folder"),
@@ -50,7 +54,9 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 _MICROSECONDS = 1_000_000  # av.time_base
+_KEY_WITHIN_BYTES = 1 << 26
 _KEY_WITHIN = 1_000  # packets; a key frame comes every 10 s at most where seeking shall work
+_COVER_WITHIN = 100  # packets of all kinds; attached pictures come first
 _DECODE_PACKETS = 3_000
 _DECODE_PX = 60_000_000  # 1 s of 1080p and more, where key frames show nothing; some 0.2 s of work
 
@@ -59,10 +65,23 @@ class UnfitError(Exception):
     """The file, or its poster, cannot be had; the message says why, to a person."""
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A packet that a key frame is in, still encoded.
+
+    `start_s` counts from where the video starts, in whole milliseconds; None where the file does
+    not say, or what it says cannot be.
+    """
+
+    start_s: float | None
+    packet: "Packet[VideoStream]"
+
+
 class Film:
     """A video file, open until the `with` block ends.
 
-    What frames say of their size and rotation is believed over what the header says.
+    What frames say of their size and rotation is believed over what the header says. `read_bytes`
+    counts what was read of the pictures, decoded or not.
 
     Raises:
         UnfitError: it is no file, or no video.
@@ -70,19 +89,23 @@ class Film:
     """
 
     def __init__(self, file: str) -> None:
-        descriptor = _open_regular(file)
+        descriptor = open_regular(file)
         try:
-            self._container = _open_container(descriptor)
+            self._outline = probing.outline_of(descriptor)
+            self._container = open_container(descriptor)
+        except UnfitError as error:
+            raise UnfitError(_with_missing(str(error), self._outline.cut_short)) from error
         finally:
             os.close(descriptor)  # FFmpeg has a copy
         try:
-            self._stream = _video_stream(self._container)
+            self._stream = video_stream(self._container)
         except UnfitError:
             self._container.close()
             raise
         self._codec = _codec(self._stream)
         self._coded = self._claimed_size()
         self._turn_deg = 0
+        self.read_bytes = 0
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +128,27 @@ class Film:
         return plausible_duration(float(self._stream.duration * self._stream.time_base))
 
     @property
+    def tags(self) -> dict[str, str]:
+        """Return what it says of itself in words; the container's word before the picture's."""
+        return {**self._stream.metadata, **self._container.metadata}
+
+    @property
+    def chapters(self) -> tuple[tuple[float, float, str], ...]:
+        """Return (start_s, end_s, title) of its chapters, as they are told."""
+        found = []
+        for chapter in self._container.chapters():
+            base = chapter["time_base"]
+            if base is not None:
+                start_s, end_s = float(chapter["start"] * base), float(chapter["end"] * base)
+                found.append((start_s, end_s, chapter["metadata"].get("title", "")))
+        return tuple(found)
+
+    @property
+    def cut_short(self) -> str:
+        """Return what of the file is missing, "" for nothing."""
+        return self._outline.cut_short
+
+    @property
     def turn_deg(self) -> int:
         """Return by how much to turn its frames clockwise; known once one was decoded."""
         return self._turn_deg
@@ -121,7 +165,7 @@ class Film:
         displayed = self.displayed
         sounds = self._container.streams.audio
         return Probe(
-            container=self._container.format.name,
+            container=probing.kind_of(self._container, self._outline),
             duration_s=self.duration_s,
             width_px=displayed.width_px if displayed else None,
             height_px=displayed.height_px if displayed else None,
@@ -129,21 +173,65 @@ class Film:
             video_codec=_codec_name(self._stream),
             audio_codec=_codec_name(sounds[0]) if sounds else None,
             recorded_at=recorded_at({**self._stream.metadata, **self._container.metadata}),
+            codecs=probing.codecs(self._container, self._stream, self._outline),
+            pixel_format=self._codec.pix_fmt if self._codec else None,
+            fast_start=self._outline.fast_start,
+            text_streams=probing.text_streams(self._container),
         )
+
+    def cover(self) -> bytes | None:
+        """Return the first picture that is attached to it, encoded as it is; None without one."""
+        attached = [
+            one.index
+            for one in self._container.streams.video
+            if one.disposition & Disposition.attached_pic
+        ]
+        if not attached:
+            return None
+        self._seek(0)
+        try:
+            for packet in islice(self._container.demux(), _COVER_WITHIN):
+                if packet.stream_index in attached and packet.size:
+                    return bytes(packet)
+        except MemoryError:
+            raise
+        except av.FFmpegError:
+            return None
+        return None
 
     def key_frame(self, instant_s: float) -> VideoFrame | None:
         """Return the key frame before an instant; None where none is near."""
-        codec = self._decoder()
-        codec.skip_frame = "NONKEY"
+        return next(filter(None, map(self.picture, self.keys(instant_s))), None)
+
+    def keys(
+        self, instant_s: float, within: int = _KEY_WITHIN, within_bytes: int = _KEY_WITHIN_BYTES
+    ) -> Iterator[Key]:
+        """Yield the keys among so many packets and bytes, from the one before an instant on.
+
+        Other streams are passed over, by some containers without being read. That cannot be had
+        for what lies between two keys (Discard.nonkey): MP4's timestamps go wrong by it.
+        """
+        self._decoder().skip_frame = "NONKEY"
         self._seek(instant_s)
-        for packet in islice(self._packets(), _KEY_WITHIN):
-            if not packet.is_keyframe:
-                continue
-            frames = self._decode(packet) or self._decode(None)  # None: give what you hold back
-            if frames:
-                return self._noted(frames[0])
-            codec.flush_buffers()
-        return None
+        others = [one for one in self._container.streams if one is not self._stream]
+        try:
+            for stream in others:
+                stream.discard = Discard.all
+            end_bytes = self.read_bytes + within_bytes
+            for packet in islice(self._packets(), within):
+                if packet.is_keyframe and packet.size:
+                    yield Key(self._start_s(packet), packet)
+                if self.read_bytes >= end_bytes:
+                    return
+        finally:
+            for stream in others:
+                stream.discard = Discard.default
+
+    def picture(self, key: Key) -> VideoFrame | None:
+        """Return the key's frame, or None where it is damaged."""
+        self._decoder().flush_buffers()
+        frames = self._decode(key.packet) or self._decode(None)  # None: give what you hold back
+        return self._noted(frames[0]) if frames else None
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield frames from the start on, not without end."""
@@ -157,6 +245,34 @@ class Film:
             if left_px <= 0:
                 return
 
+    def text_packets(
+        self, codecs: Collection[str]
+    ) -> Iterator[tuple[float, "Packet[SubtitleStream]"]]:
+        """Yield the packets of subtitles in these codecs, with their starts in seconds, in a pass.
+
+        Whatever else the file holds is passed over, by some containers without being read.
+        """
+        streams = self._container.streams
+        wanted = tuple(one for one in streams.subtitles if _codec_name(one) in codecs)
+        others = [one for one in streams if one not in wanted] if wanted else []
+        origin_s = max(self._container.start_time or 0, 0) / _MICROSECONDS  # as browsers count
+        with suppress(UnfitError):  # of pictures that cannot be decoded
+            self._seek(0)
+        try:
+            for stream in others:
+                stream.discard = Discard.all
+            for packet in self._container.demux(wanted) if wanted else ():
+                ticks = packet.dts if packet.pts is None else packet.pts
+                if packet.size and ticks is not None:
+                    yield float(ticks * packet.time_base) - origin_s, packet
+        except MemoryError:
+            raise
+        except av.FFmpegError:  # damaged from here on
+            return
+        finally:
+            for stream in others:
+                stream.discard = Discard.default
+
     def _claimed_size(self) -> Size | None:
         if self._codec is None:
             return None
@@ -166,6 +282,14 @@ class Film:
         if self._codec is None:
             raise UnfitError("its codec is unknown")
         return self._codec
+
+    def _start_s(self, packet: "Packet[VideoStream]") -> float | None:
+        ticks = packet.dts if packet.pts is None else packet.pts
+        if ticks is None or not packet.time_base:
+            return None
+        origin_s = max(self._container.start_time or 0, 0) / _MICROSECONDS  # as browsers count
+        start_s = float(ticks * packet.time_base) - origin_s
+        return max(0.0, round(start_s, 3)) if start_s < 1 else plausible_duration(start_s)
 
     def _seek(self, instant_s: float) -> None:
         start = self._container.start_time or 0
@@ -180,7 +304,9 @@ class Film:
 
     def _packets(self) -> Iterator["Packet[VideoStream]"]:
         try:
-            yield from self._container.demux(self._stream)
+            for packet in self._container.demux(self._stream):
+                self.read_bytes += packet.size
+                yield packet
         except MemoryError:
             raise
         except av.FFmpegError:
@@ -200,14 +326,18 @@ class Film:
         return frame
 
 
-def _open_regular(file: str) -> int:
-    """Return a descriptor of a regular file; nothing else is so much as opened."""
+def open_regular(file: str) -> int:
+    """Return a descriptor of a regular file; nothing else is so much as opened.
+
+    Raises:
+        UnfitError: it is something else, is empty, or cannot be opened.
+    """
     try:
         mode = os.lstat(file).st_mode
         for is_kind, kind in _KINDS:
             if is_kind(mode):
                 raise UnfitError(f"is {kind}, not a file")
-        descriptor = os.open(file, _READ_ONLY)
+        descriptor = os.open(file, READ_ONLY)
     except OSError as error:
         raise UnfitError(f"cannot be opened: {error.strerror}") from error
     except ValueError as error:
@@ -219,8 +349,22 @@ def _open_regular(file: str) -> int:
     raise UnfitError("is empty" if stat.S_ISREG(status.st_mode) else "is not a file any more")
 
 
-def _open_container(descriptor: int) -> InputContainer:
-    options = {"fd": str(descriptor), **_SAFE, **_ROUGH}
+def _with_missing(reason: str, missing: str) -> str:
+    return f"{reason} ({missing})" if missing else reason
+
+
+def open_container(descriptor: int, *, is_rough: bool = True) -> InputContainer:
+    """Return the container behind a descriptor, of which FFmpeg keeps a copy.
+
+    Args:
+        descriptor: stands where the container begins.
+        is_rough: streams are looked into as cheaply as can be; it leaves the order of frames to
+            guesses, which is no harm as long as nothing is copied.
+
+    Raises:
+        UnfitError: it is damaged, or of a kind that is not taken as video.
+    """
+    options = {"fd": str(descriptor), **_SAFE, **(_ROUGH if is_rough else {})}
     try:
         return av.open("fd:", options=options, metadata_errors="replace")
     except MemoryError:
@@ -231,7 +375,12 @@ def _open_container(descriptor: int) -> InputContainer:
         raise UnfitError(f"is damaged, or not a video: {error.strerror}") from error
 
 
-def _video_stream(container: InputContainer) -> VideoStream:
+def video_stream(container: InputContainer) -> VideoStream:
+    """Return the picture that counts: the first that is no cover and can be decoded, if any can.
+
+    Raises:
+        UnfitError: there is none.
+    """
     pictures = container.streams.video
     videos = [one for one in pictures if not one.disposition & Disposition.attached_pic]
     if not videos:
@@ -255,6 +404,6 @@ def _context(stream: VideoStream) -> VideoCodecContext | None:
     return stream.codec_context  # None without a decoder, which PyAV's stubs do not tell
 
 
-def _codec_name(stream: VideoStream | AudioStream) -> str | None:
+def _codec_name(stream: VideoStream | AudioStream | SubtitleStream) -> str | None:
     context: CodecContext | None = stream.codec_context  # likewise
     return None if context is None else context.codec.canonical_name

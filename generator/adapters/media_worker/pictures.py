@@ -76,7 +76,7 @@ def poster(film: Film) -> Stills:
         shot = _choice(_shots(film))
         if shot is None:
             raise UnfitError("no picture can be decoded")
-        return _stills(shot)
+        return stills_of(shot)
     except MemoryError:
         raise
     except av.FFmpegError as error:
@@ -108,12 +108,17 @@ def _shots(film: Film) -> Iterator[Shot]:
 
 def _shot(film: Film, frame: VideoFrame) -> Shot:
     displayed = film.displayed or Size(frame.width, frame.height)
-    upright = fit(displayed, PREVIEW_BOX)
-    lying = upright.turned() if film.turn_deg in (90, 270) else upright
+    small, matrix = shrunk(frame, fit(displayed, PREVIEW_BOX), film.turn_deg)
+    return shot_of(small, matrix, displayed, film.turn_deg)
+
+
+def shrunk(frame: VideoFrame, upright: Size, turn_deg: int) -> tuple[VideoFrame, Colorspace]:
+    """Return a frame of the size that makes `upright` once turned, in its own colours; which."""
+    lying = upright.turned() if turn_deg in (90, 270) else upright
     matrix = _MATRICES.get(frame.colorspace, _unsaid_matrix(frame))
     # Shrunk first, converted later: swscale does both at once through RGB, at thrice the cost.
     halves = frame.width >= 2 * lying.width_px and frame.height >= 2 * lying.height_px
-    small = _scaled(
+    small = scaled(
         frame,
         lying,
         "yuv420p",
@@ -121,15 +126,21 @@ def _shot(film: Film, frame: VideoFrame) -> Shot:
         src_colorspace=matrix,
         dst_colorspace=matrix,
     )
-    tiny = _scaled(small, _TINY, "rgb24", interpolation=Interpolation.AREA, src_colorspace=matrix)
-    return Shot(small, matrix, film.turn_deg, displayed, look_of(bytes(tiny.planes[0])))
+    return small, matrix
+
+
+def shot_of(small: VideoFrame, matrix: Colorspace, displayed: Size, turn_deg: int = 0) -> Shot:
+    """Return the shot that a frame of the preview's size makes."""
+    tiny = scaled(small, _TINY, "rgb24", interpolation=Interpolation.AREA, src_colorspace=matrix)
+    return Shot(small, matrix, turn_deg, displayed, look_of(bytes(tiny.planes[0])))
 
 
 def _unsaid_matrix(frame: VideoFrame) -> Colorspace:
     return Colorspace.ITU709 if frame.height >= _HD_HEIGHT_PX else Colorspace.ITU601
 
 
-def _turned(frame: VideoFrame, turn_deg: int) -> VideoFrame:
+def turned(frame: VideoFrame, turn_deg: int) -> VideoFrame:
+    """Return a frame turned clockwise."""
     if turn_deg not in _TURNS:
         return frame
     graph = Graph()
@@ -142,9 +153,10 @@ def _turned(frame: VideoFrame, turn_deg: int) -> VideoFrame:
     return graph.vpull()
 
 
-def _stills(shot: Shot) -> Stills:
+def stills_of(shot: Shot) -> Stills:
+    """Return the stills that a shot makes."""
     small = shot.small
-    preview = _scaled(
+    preview = scaled(
         small,
         Size(small.width, small.height),
         "yuvj420p",
@@ -153,18 +165,18 @@ def _stills(shot: Shot) -> Stills:
         dst_colorspace=Colorspace.ITU601,
         dst_color_range=ColorRange.JPEG,
     )
-    frame = preview = _turned(preview, shot.turn_deg)
+    frame = preview = turned(preview, shot.turn_deg)
     webp: list[Still] = []
     sizes = still_sizes(shot.displayed)
     for size in reversed(sizes):
-        frame = _scaled(frame, size, "yuv420p", dst_color_range=ColorRange.MPEG)
-        content = _encoded(frame, "libwebp", _CARD if size == sizes[0] else _DENSE)
+        frame = scaled(frame, size, "yuv420p", dst_color_range=ColorRange.MPEG)
+        content = encoded(frame, "libwebp", _CARD if size == sizes[0] else _DENSE)
         webp.append(Still(size.width_px, size.height_px, content))
-    jpeg = _encoded(preview, "mjpeg", _JPEG)
+    jpeg = encoded(preview, "mjpeg", _JPEG)
     return Stills(tuple(reversed(webp)), jpeg, colour_of(shot.look))
 
 
-def _scaled(
+def scaled(
     frame: VideoFrame,
     size: Size,
     layout: str,
@@ -172,6 +184,7 @@ def _scaled(
     interpolation: Interpolation = Interpolation.BICUBIC,
     **colours: int,
 ) -> VideoFrame:
+    """Return a frame in another size and layout; `colours` as `VideoFrame.reformat` has them."""
     return frame.reformat(
         size.width_px,
         size.height_px,
@@ -182,7 +195,8 @@ def _scaled(
     )
 
 
-def _encoded(frame: VideoFrame, encoder: str, options: dict[str, str]) -> bytes:
+def encoded(frame: VideoFrame, encoder: str, options: dict[str, str]) -> bytes:
+    """Return a frame encoded as one picture."""
     context = av.CodecContext.create(encoder, "w")
     assert isinstance(context, VideoCodecContext)
     context.width, context.height = frame.width, frame.height

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator.adapters.scanner.report import RootState, Walk, above
+from generator.core.companions import is_companion
 from generator.core.intake import Intake
 from generator.core.model import Place, Sighting, Unwanted
 
@@ -80,6 +81,12 @@ def stat_one(root: Path, place: Place, *, follow_links: bool = False) -> Sightin
     return Sighting(place, status.st_size, status.st_mtime_ns)
 
 
+def has_beside(root: Path, place: Place, ends: Iterable[str]) -> bool:
+    """Tell whether something has the name of a file with one of these at its end."""
+    file = f"{root}/{place.path}"
+    return any(os.path.lexists(file + end) for end in ends)  # asked of every new file: no Path
+
+
 def is_gone(root: Path, place: Place) -> bool:
     """Tell whether a file is certainly not there: not so where it cannot be told."""
     try:
@@ -118,6 +125,7 @@ class _Reading:
         self._identities = {root: _identity(base) for root, base in self._bases.items()}
         self._states = {root: _state(base) for root, base in self._bases.items()}
         self._files: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
+        self._companions: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
         self._unwanted: list[Unwanted] = []
         self._folders: set[Place] = set()
         self._trees: set[Place] = set()
@@ -180,6 +188,7 @@ class _Reading:
             trees=frozenset(self._trees),
             gone=frozenset(self._gone),
             unread=frozenset(self._unread | troubled),
+            companions=self._companions,
         )
 
     def _at(self, place: Place) -> str:
@@ -248,11 +257,24 @@ class _Reading:
                 self._odd(entry, stat.S_IFMT(status.st_mode), folder)
 
     def _other(self, entry: os.DirEntry[str], folder: _Folder) -> None:
-        """Deal with a name that is no video's: a folder, or a link that may lead to one."""
+        """Deal with a name that is no video's: a folder, a companion, or a link to a folder."""
         if entry.is_dir(follow_symlinks=False):
             self._below(entry.name, folder)
         elif entry.is_symlink():
             self._link(entry, folder, named=False)
+        elif is_companion(entry.name) and not self._intake.passes_over(entry.name):
+            self._companion(entry, folder)
+
+    def _companion(self, entry: os.DirEntry[str], folder: _Folder) -> None:
+        path = folder.prefix + entry.name
+        if self._intake.by_path and self._intake.bars_file_at(path):
+            return
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except OSError:
+            return  # one that cannot even be looked at says nothing
+        if stat.S_ISREG(status.st_mode):
+            self._companions[folder.root][path] = (status.st_size, status.st_mtime_ns)
 
     def _odd(self, entry: os.DirEntry[str], kind: int, folder: _Folder) -> None:
         """Deal with what has a video's name and is no regular file."""

@@ -1,7 +1,7 @@
 """What the scanner reports: what was seen, and how far the eye reached."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from generator.core.model import Place, Unwanted
 
@@ -25,6 +25,7 @@ class Walk:
     """What was seen, and how far the eye reached.
 
     `files` has, by root, path -> (size_bytes, mtime_ns); every root asked for is a key.
+    `companions` likewise has what is named like something that belongs to a video.
     `folders` were read without what is below them, `trees` with it ("" is a whole root); `gone`
     are folders to look at that are no more. In a look, none of these lies in one of `trees` or
     `gone`. Of the places in `unread`, and all below them, nothing is known; `unwanted` says why.
@@ -37,6 +38,7 @@ class Walk:
     trees: frozenset[Place]
     gone: frozenset[Place]
     unread: frozenset[Place]
+    companions: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
 
     def covers(self, place: Place) -> bool:
         """Tell whether a file at `place` would be in `files` if it were in the library."""

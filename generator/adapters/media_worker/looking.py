@@ -1,0 +1,146 @@
+"""Looking at one file and what lies beside it: a request becomes an answer."""
+
+import os
+import stat
+
+from generator.adapters.media_worker import boards, posters, sidecars, subtitles
+from generator.adapters.media_worker.film import READ_ONLY, Film, UnfitError
+from generator.adapters.media_worker.pictures import poster
+from generator.core.companions import between
+from generator.core.model import (
+    CompanionKind,
+    Details,
+    Enriched,
+    Examined,
+    Refused,
+    Source,
+    Stills,
+    Subtitles,
+)
+from generator.core.parcels import Beside, Found, Request
+from generator.core.subtitles import Suffix, suffix_of
+
+_SOURCES = {
+    CompanionKind.OWN: Source.OWN,
+    CompanionKind.NFO: Source.NFO,
+    CompanionKind.YTDLP: Source.YTDLP,
+    CompanionKind.JSON: Source.JSON,
+}
+
+
+def look_at(request: Request, memory_mb: int) -> Found:
+    """Return what was asked for; a file that needs too much memory is refused."""
+    too_much = f"needed more than {memory_mb} MB"
+    try:
+        with Film(request.file) as film:
+            if request.board or request.texts:
+                return _enriched(request, film, too_much)
+            return _examined(request, film, too_much)
+    except UnfitError as error:
+        return Refused(request.place, str(error))
+    except MemoryError:
+        return Refused(request.place, too_much)
+
+
+def _enriched(request: Request, film: Film, too_much: str) -> Enriched:
+    board, problem = None, ""
+    if request.board:
+        try:
+            board = boards.board(film)
+        except UnfitError as error:
+            problem = str(error)
+        except MemoryError:
+            problem = too_much
+    texts = subtitles.embedded(film) if request.texts else ()
+    return Enriched(request.place, board, problem, texts)
+
+
+def _examined(request: Request, film: Film, too_much: str) -> Examined:
+    reading = _Reading(request.place.path, too_much)
+    for companion in request.companions:
+        reading.read(companion)
+    stills, problem = reading.stills, ""
+    try:
+        stills = stills or posters.from_cover(film) or poster(film)
+    except UnfitError as error:
+        problem = str(error)
+    except MemoryError:
+        problem = too_much
+    probe = film.probe()
+    told = sidecars.embedded_details(film.tags, film.chapters)
+    return Examined(
+        request.place,
+        probe,
+        stills,
+        problem,
+        (*reading.details.items(), (Source.EMBEDDED, told)),
+        tuple(reading.subtitles),
+        tuple(reading.complaints),
+        film.cut_short,
+    )
+
+
+class _Reading:
+    """Companions, read one after another; of a kind that tells the same, the first is believed."""
+
+    def __init__(self, video: str, too_much: str) -> None:
+        self._video, self._too_much = video, too_much
+        self.details: dict[Source, Details] = {}
+        self.subtitles: list[Subtitles] = []
+        self.complaints: list[tuple[str, str]] = []
+        self.stills: Stills | None = None
+
+    def read(self, companion: Beside) -> None:
+        """Read one; what is wrong with it is a complaint and no more."""
+        try:
+            self._read(companion)
+        except UnfitError as error:
+            self.complaints.append((companion.file, str(error)))
+        except MemoryError:
+            self.complaints.append((companion.file, self._too_much))
+
+    def _read(self, companion: Beside) -> None:
+        kind, name = companion.kind, companion.file.rpartition("/")[2]
+        if kind is CompanionKind.SUBTITLES:
+            content = _content(companion.file, subtitles.MOST_BYTES)
+            told = suffix_of(between(self._video, name)) or Suffix(
+                "", forced=False, sdh=False, label="Subtitles"
+            )
+            self.subtitles.append(
+                Subtitles(
+                    told.language,
+                    told.label,
+                    told.forced,
+                    told.sdh,
+                    Source.BESIDE,
+                    subtitles.to_webvtt(name, content),
+                )
+            )
+        elif kind is CompanionKind.PICTURE:
+            if self.stills is None:
+                content = _content(companion.file, posters.MOST_BYTES)
+                self.stills = posters.from_picture(content)
+        elif _SOURCES[kind] not in self.details:
+            content = _content(companion.file, sidecars.most_bytes(kind))
+            self.details[_SOURCES[kind]] = sidecars.read_details(kind, name, content)
+
+
+def _content(file: str, most_bytes: int) -> bytes:
+    try:
+        descriptor = os.open(file, READ_ONLY)
+    except OSError as error:
+        raise UnfitError(f"cannot be opened: {error.strerror}") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnfitError("is not a file")
+        if status.st_size > most_bytes:
+            raise UnfitError(f"is larger than {most_bytes >> 20} MB, and is not read")
+        parts = []
+        while piece := os.read(descriptor, most_bytes):
+            parts.append(piece)
+        return b"".join(parts)
+    except OSError as error:
+        raise UnfitError(f"cannot be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)

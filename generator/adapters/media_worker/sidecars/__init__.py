@@ -1,0 +1,50 @@
+"""Sidecars: what files beside a video, and its container, say of it.
+
+Bytes go in and plausible values come out. Whatever the bytes are, nothing but `UnfitError` leaves
+here; what it says is for the person whose file it is. A field that is not sound is as if it were
+not there; a file that cannot be read is told of as a whole, and never half believed.
+"""
+
+from generator.adapters.media_worker.film import UnfitError
+from generator.adapters.media_worker.sidecars import nfo, own, tagfile, ytdlp
+from generator.adapters.media_worker.sidecars.embedded import embedded_details
+from generator.core.model import CompanionKind, Details
+
+__all__ = ["embedded_details", "most_bytes", "read_details"]
+
+_MIB = 1 << 20
+_YTDLP_MIB = 32  # with comments and every format; a few hundred KB without
+
+
+def most_bytes(kind: CompanionKind) -> int:
+    """Return how large a sidecar of this kind is at most; a larger one is not read."""
+    return _YTDLP_MIB * _MIB if kind is CompanionKind.YTDLP else _MIB
+
+
+def read_details(kind: CompanionKind, name: str, content: bytes) -> Details:
+    """Return what a sidecar says of its video; empty where it says nothing of interest.
+
+    Args:
+        kind: what it is taken for.
+        name: of the file, without its folder.
+        content: at most `most_bytes(kind)`.
+
+    Raises:
+        UnfitError: it cannot be read, or is about something else; nothing else is raised.
+    """
+    try:
+        match kind:
+            case CompanionKind.OWN:
+                return own.read(name, content)
+            case CompanionKind.NFO:
+                return nfo.read(content)
+            case CompanionKind.YTDLP:
+                return ytdlp.read(content)
+            case CompanionKind.JSON:
+                return tagfile.read(name, content)
+            case CompanionKind.SUBTITLES | CompanionKind.PICTURE:
+                raise UnfitError("is no description")
+    except RecursionError:
+        raise UnfitError("is nested too deeply to be read") from None
+    except MemoryError:
+        raise UnfitError("needs more memory than allowed to be read") from None

@@ -1,0 +1,152 @@
+"""Our own sidecars: a .toml, or a .md whose text is the description, with or without a head."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+
+import yaml
+
+from generator.adapters.media_worker.film import UnfitError
+from generator.adapters.media_worker.sidecars import claims
+from generator.adapters.media_worker.sidecars.lettering import text_of
+from generator.core.model import Details
+
+_MOST_FRONT = 64 * 1024  # characters; YAML is read at some 200 KB a second
+_FENCES = {
+    "---": re.compile(r"^(?:---|\.\.\.)[ \t]*$", re.MULTILINE),
+    "+++": re.compile(r"^\+\+\+[ \t]*$", re.MULTILINE),
+}
+_NULLS = ("~", "null", "Null", "NULL")
+_PLAIN_KEYS = frozenset({"title", "date", "creator", "author", "tags", "keywords", "url"})
+_PLAIN_LINE = re.compile(r"([A-Za-z]{1,20})[ \t]*:[ \t]+(.*)")
+_TOML_PLACE = re.compile(r"line \d+, column \d+")
+_TOML_TEXT = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\Z)|' + r"'''(?:[^']|'(?!''))*+(?:'''|\Z)"
+    r'|"(?:[^"\\\n]|\\.)*+"?|' + r"'[^'\n]*+'?|#[^\n]*+",
+    re.DOTALL,
+)
+_TOML_JOINTS = re.compile(r"[=,{}\[\]\n]")
+_MOST_DOTS = 16  # in one key of TOML: each costs tomllib as much as all before it
+_LONG_NUMBER = re.compile(r"\d[\d_]{999,}", re.ASCII)
+
+
+def read(name: str, content: bytes) -> Details:
+    """Return what a .toml or .md says of its video.
+
+    Raises:
+        UnfitError: it is no text, or its TOML or YAML is not sound.
+    """
+    text = text_of(content)
+    if name.lower().endswith(".toml"):
+        return _details(_toml(text, "is not sound TOML"))
+    fields, body = _parted(text)
+    title = claims.line(fields.get("title"))
+    heading, below = _heading(body)
+    if heading and title in (None, heading):
+        title, body = heading, below
+    description = claims.prose(body) or claims.prose(fields.get("description"))
+    return _details({**fields, "title": title, "description": description}, is_markdown=True)
+
+
+def _details(fields: Mapping[str, object], *, is_markdown: bool = False) -> Details:
+    description = claims.prose(fields.get("description"))
+    return Details(
+        title=claims.line(fields.get("title")),
+        description=description,
+        is_markdown=is_markdown and description is not None,
+        recorded_at=claims.instant(fields.get("date")),
+        creator=claims.first(claims.names, fields.get("creator"), fields.get("author")),
+        url=claims.address(fields.get("url")),
+        tags=claims.tags(fields.get("tags"), fields.get("keywords")),
+        chapters=claims.chapters(fields.get("chapters")),
+    )
+
+
+def _parted(text: str) -> tuple[dict[str, object], str]:
+    """Return the fields that a Markdown file has in front, and its body."""
+    opening, _, rest = text.partition("\n")
+    opening = opening.rstrip()
+    if opening not in _FENCES:
+        return _plain_lines(text)
+    closing = _FENCES[opening].search(rest)
+    if closing is None:
+        return {}, text  # a rule between paragraphs, then
+    front, body = "\n" + rest[: closing.start()], rest[closing.end() :]  # keeps lines countable
+    if len(front) > _MOST_FRONT:
+        raise UnfitError(
+            f"has more than {_MOST_FRONT >> 10} KB between its first {opening} and the next"
+        )
+    if opening == "+++":
+        return _toml(front, "has TOML in front that is not sound"), body
+    fields = _yaml(front)
+    return ({}, text) if fields is None else (fields, body)
+
+
+def _plain_lines(text: str) -> tuple[dict[str, object], str]:
+    """Return fields of lines like "Title: Harbour", which end where a line is another."""
+    fields: dict[str, object] = {}
+    at = 0
+    while found := _PLAIN_LINE.match(text, at):
+        key = found[1].lower()
+        if not fields and key not in _PLAIN_KEYS:
+            break
+        fields.setdefault(key, found[2])
+        at = found.end() + 1
+    return fields, text[at:]
+
+
+def _heading(body: str) -> tuple[str | None, str]:
+    """Return the heading with which a text begins, and what is below it."""
+    text = body.lstrip("\n")
+    first, _, below = text.partition("\n")
+    second, _, further = below.partition("\n")
+    if first.startswith("# "):
+        bare = first.rstrip().rstrip("#")
+        closed = bare.endswith((" ", "\t"))
+        return claims.line((bare if closed else first)[2:]), below
+    if first.strip() and second.rstrip() and set(second.rstrip()) == {"="}:
+        return claims.line(first), further
+    return None, body
+
+
+def _toml(text: str, complaint: str) -> dict[str, object]:
+    keys_and_values = _TOML_JOINTS.split(_TOML_TEXT.sub("", text))
+    if any(one.count(".") > _MOST_DOTS for one in keys_and_values):
+        raise UnfitError(f"{complaint}: it names tables within tables without end")
+    try:
+        return _lower(_toml_value(text))
+    except ValueError as error:
+        place = _TOML_PLACE.search(str(error))
+        raise UnfitError(f"{complaint} ({place[0] if place else 'at its end'})") from error
+
+
+def _toml_value(text: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:  # a whole number of thousands of digits, which is nothing that we read
+        return tomllib.loads(_LONG_NUMBER.sub("0", text))
+
+
+def _yaml(text: str) -> dict[str, object] | None:
+    """Return the fields of YAML, every value as it is written; None where it has no fields.
+
+    The base loader knows neither types nor merging, so that nothing is made, nothing grows, and
+    a title of "1:30" or "no" stays what it is.
+    """
+    try:
+        value: object = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - safer than the safe
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UnfitError(f"has YAML in front that is not sound (line {line})") from error
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise UnfitError("has YAML in front that is not sound") from error
+    if not isinstance(value, dict):
+        return None if value else {}
+    fields = {str(key): said for key, said in value.items() if said not in _NULLS}
+    return _lower(fields)
+
+
+def _lower(fields: Mapping[str, object]) -> dict[str, object]:
+    return {key.lower(): value for key, value in fields.items()}

@@ -1,0 +1,9 @@
+"""Subtitles: files beside a video and streams inside it, as WebVTT.
+
+Whatever the bytes are, nothing but `UnfitError` leaves here, and what is made is valid.
+"""
+
+from generator.adapters.media_worker.subtitles.inside import embedded
+from generator.adapters.media_worker.subtitles.reading import MOST_BYTES, to_webvtt
+
+__all__ = ["MOST_BYTES", "embedded", "to_webvtt"]

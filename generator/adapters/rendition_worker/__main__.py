@@ -1,0 +1,133 @@
+"""The program that makes playable copies: one, and then it ends.
+
+`python -P -m generator.adapters.rendition_worker SETTINGS`: SETTINGS are `Limits` in JSON; the
+request is a line on standard input, which stays open for as long as the work is wanted; what is
+told goes to standard output. It writes in the folder of its job and nowhere else, and may be killed
+at any moment: the next one goes on with what it finished.
+"""
+
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import platform
+import resource
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from generator.adapters.media_worker.film import UnfitError, open_regular
+from generator.adapters.rendition_worker.making import Means, make
+from generator.adapters.rendition_worker.pulse import Pulse
+from generator.core.renditions import LOCK, Ended, unpack_request
+
+_SILENT = -8  # AV_LOG_QUIET
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_MOST_REQUEST_BYTES = 1 << 20
+_SET_IO_PRIORITY = {"x86_64": 251, "aarch64": 30}  # system calls
+_THIS, _LAST = 1, 2 << 13 | 7  # not idle: then a busy disk would let us starve
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the worker is held to; `folder` is that of the job."""
+
+    folder: str
+    memory_mb: int
+    most_bytes: int
+    nice: int
+    threads: int
+    chunk_s: float
+
+
+def main() -> None:
+    """Make one copy, and tell how it went."""
+    limits = Limits(**json.loads(sys.argv[-1]))
+    requests, answers = _take_pipes()
+    request = unpack_request(_line(requests))
+    os.chdir(limits.folder)
+    pulse = Pulse(answers)
+    pulse.begin()
+    with Path(LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one that was left over ends as soon as it beats
+        try:
+            descriptor = open_regular(request.file)
+            _restrict(limits)
+            make(request, descriptor, pulse, Means(limits.threads, limits.chunk_s))
+            ended = Ended("made")
+        except UnfitError as error:
+            ended = Ended("refused", str(error))
+        except MemoryError:
+            ended = Ended("refused", f"needed more than {limits.memory_mb} MB")
+        except BrokenPipeError:
+            raise
+        except (av.FFmpegError, OSError) as error:
+            ended = _failure(error, limits)
+    pulse.end(ended)
+
+
+def _failure(error: av.FFmpegError | OSError, limits: Limits) -> Ended:
+    if error.errno in _FULL:
+        return Ended("full", "the disk is full")
+    if error.errno == errno.EFBIG:
+        return Ended("refused", f"its copy would be larger than {limits.most_bytes >> 20} MB")
+    return Ended("refused", f"cannot be copied: {error.strerror}")
+
+
+def _take_pipes() -> tuple[int, int]:
+    """Return descriptors of the two pipes, moved to where no library reads or prints by itself."""
+    requests, answers = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return requests, answers
+
+
+def _line(requests: int) -> bytes:
+    line = bytearray()
+    while not line.endswith(b"\n") and len(line) < _MOST_REQUEST_BYTES:
+        piece = os.read(requests, _MOST_REQUEST_BYTES)
+        if not piece:
+            break
+        line += piece
+    # From now on the system ends us (by SIGIO) when whoever asked closes the other end, or dies.
+    fcntl.fcntl(requests, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(requests, fcntl.F_SETFL, fcntl.fcntl(requests, fcntl.F_GETFL) | os.O_ASYNC)
+    return bytes(line)
+
+
+def _restrict(limits: Limits) -> None:
+    """Bound what a file can make us do; the memory that the libraries take up is not counted."""
+    av.logging.set_libav_level(_SILENT)
+    sys.dont_write_bytecode = True
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.most_bytes, limits.most_bytes))
+    limit_bytes = _address_space_bytes() + (limits.memory_mb << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+    os.nice(limits.nice)
+    _wait_for_other_readers()
+
+
+def _address_space_bytes() -> int:
+    pages = Path("/proc/self/statm").read_text(encoding="ascii")
+    return int(pages.split()[0]) * resource.getpagesize()
+
+
+def _wait_for_other_readers() -> None:
+    """Let everybody else go first at the disk, where the system knows such a thing."""
+    number = _SET_IO_PRIORITY.get(platform.machine())
+    if sys.platform == "linux" and number is not None:
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).syscall(number, _THIS, 0, _LAST)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (BrokenPipeError, KeyboardInterrupt):
+        sys.exit(1)  # whoever asked is gone

@@ -1,0 +1,35 @@
+"""Devices: what tells the file system that a root is on from others, now and after a restart."""
+
+import os
+from pathlib import Path
+
+from generator.adapters.scanner.report import Walk
+from generator.core.guard import Device
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def devices(walk: Walk) -> dict[str, Device]:
+    """Return the device of each root that could be read, by the root's path."""
+    boot = _boot()
+    return {
+        state.path: Device(boot, state.device, _file_system(state.path, state.device))
+        for state in walk.roots.values()
+        if state.device is not None and not state.trouble
+    }
+
+
+def _file_system(path: str, number: int) -> int:
+    """Return what the file system calls itself; XFS and FAT have no more than the number."""
+    try:
+        told = os.statvfs(path).f_fsid
+    except OSError:
+        return 0
+    return 0 if told == number else told
+
+
+def _boot() -> str:
+    try:
+        return _BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

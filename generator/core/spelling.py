@@ -1,0 +1,79 @@
+"""Spelling: a video as one line of JSON, for whoever keeps videos and compares them.
+
+Short, for a ledger keeps one for every video: what most videos do not have is left out at the end.
+"""
+
+import json
+from dataclasses import astuple
+from typing import Any
+
+from generator.core.model import (
+    Chapter,
+    Place,
+    Poster,
+    Probe,
+    Rendition,
+    Storyboard,
+    Track,
+    Video,
+    VideoId,
+)
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def spelled(video: Video) -> str:
+    """Return everything about a video but its id."""
+    still, probe = video.poster, video.probe
+    poster = still and (
+        still.digest, still.widths_px, still.width_px, still.height_px, still.colour
+    )  # fmt: skip
+    usual = (
+        video.slug, video.place.root, video.place.path, video.title, video.added_at,
+        video.recorded_at, video.size_bytes,
+        (probe.container, probe.duration_s, probe.width_px, probe.height_px, probe.fps,
+         probe.video_codec, probe.audio_codec, probe.recorded_at, probe.codecs,
+         probe.pixel_format, probe.fast_start, probe.text_streams),
+        poster, video.stars, video.views, video.favorite, video.tags, video.votes,
+        video.score_tenths,
+    )  # fmt: skip
+    told = (video.description, video.is_markdown, video.creator, video.url)
+    made = (
+        tuple((chapter.start_s, chapter.title) for chapter in video.chapters),
+        tuple(map(astuple, video.tracks)),
+        video.storyboard and astuple(video.storyboard),
+        video.rendition and astuple(video.rendition),
+    )
+    if not any(made):
+        return _encode((*usual, *told) if any(told) else usual)
+    return _encode((*usual, *told, *made))
+
+
+def video_of(number: int, text: str) -> Video:
+    """Return the video that `spelled` spelled."""
+    (
+        slug, root, path, title, added_at, recorded_at, size_bytes, probe, poster, stars, views,
+        favorite, tags, votes, score_tenths, *more,
+    ) = json.loads(text)  # fmt: skip
+    if poster is not None:
+        digest, widths, width, height, colour = poster
+        poster = Poster(digest, tuple(widths), width, height, colour)
+    return Video(
+        VideoId(number), slug, Place(root, path), title, added_at, recorded_at, size_bytes,
+        Probe(*probe), poster, stars, views, favorite, tuple(tags), votes, score_tenths,
+        *_more(more),
+    )  # fmt: skip
+
+
+def _more(more: list[Any]) -> list[Any]:
+    told, made = more[:4], more[4:]
+    if not made:
+        return told
+    chapters, tracks, storyboard, rendition = made
+    return [
+        *told,
+        tuple(Chapter(*one) for one in chapters),
+        tuple(Track(*one) for one in tracks),
+        storyboard and Storyboard(*storyboard),
+        rendition and Rendition(*rendition),
+    ]

@@ -1,0 +1,126 @@
+// The owner sees which files are not shown, or not wholly, and has them tried again.
+{
+  const root = document.documentElement;
+  const { api } = root.dataset;
+  const one = (selector, within = document) => within.querySelector(selector);
+  const status = one("main [role=status]");
+  const list = one(".problems");
+  const [all, more] = document.querySelectorAll("main button");
+  const signIn = one("main a.button")?.parentElement;
+  const tell = (text) => { status.textContent = text; };
+  const make = (tag, about, ...content) => {
+    const element = Object.assign(document.createElement(tag), about);
+    element.append(...content);
+    return element;
+  };
+
+  const ask = async (method, path, body, key) => {
+    const headers = { "Reelshelf-As": "owner" };
+    if (body) headers["Content-Type"] = "application/json";
+    if (key) headers["Idempotency-Key"] = key;
+    try {
+      const answer = await fetch(api + path, {
+        method, headers, body: body && JSON.stringify(body), cache: "no-store",
+        signal: AbortSignal.timeout(60_000),
+      });
+      const isJson = answer.headers.get("Content-Type")?.includes("json");
+      return { code: answer.status, said: isJson && await answer.json().catch(() => undefined) };
+    } catch {
+      return { code: 0 };
+    }
+  };
+
+  const refuse = ({ code, said }, what) => {
+    const isStranger = code === 401 || code === 403;
+    if (isStranger) list.replaceChildren();
+    if (isStranger || !list.children.length) all.hidden = more.hidden = true;
+    signIn.hidden = !isStranger;
+    if (isStranger) tell("You are not signed in.");
+    else tell(`${what}: ${code >= 500 && said?.detail || "the server cannot be reached"}. Try again in a while.`);
+  };
+
+  // -- the list
+
+  let next;
+  const nameOf = ({ root: folder, path }) => folder + "\n" + path;
+  const itemAt = (place) => [...list.children].find((item) => item.dataset.place === place);
+  const isWaiting = (item) => one("button", item).hidden;
+  const itemOf = (problem) => {
+    const at = new Date(problem.at).toLocaleString(root.lang, { dateStyle: "medium", timeStyle: "short" });
+    const button = make("button", {
+      type: "button", textContent: "Try again", ariaLabel: "Try again: " + problem.name,
+      onclick: () => retry([item], { places: [{ root: problem.root, path: problem.path }] }),
+    });
+    const item = make("li", {}, make("div", {},
+      make("b", {}, make("bdi", { textContent: problem.name })),
+      make("p", { textContent: problem.reason }),
+      make("p", {}, problem.stage + ", ", make("time", { dateTime: problem.at, textContent: at })),
+    ), button);
+    item.dataset.place = nameOf(problem);
+    return item;
+  };
+
+  const look = async (after = "", told = "") => {
+    const answer = await ask("GET", "/problems" + (after && "?after=" + after));
+    const { said } = answer;
+    if (!said?.problems) { refuse(answer, "Not listed"); return; }
+    const focused = list.contains(document.activeElement) && document.activeElement.closest("li");
+    const shown = new Set(said.problems.map(nameOf));
+    const kept = [...list.children].filter((item) =>
+      !shown.has(item.dataset.place) && (after || isWaiting(item)));
+    list.replaceChildren(...kept, ...said.problems.map(itemOf));
+    if (focused) (one("button", itemAt(focused.dataset.place) ?? list) ?? one(".brand")).focus();
+    next = said.next;
+    signIn.hidden = true;
+    more.hidden = !next;
+    all.hidden = !said.total;
+    const files = said.total === 1 ? "1 file has a problem." : `${said.total} files have problems.`;
+    tell(told + (said.total ? files : "No file has a problem."));
+  };
+
+  // -- trying again
+
+  const keys = new Map(); // by what is asked for: the same until it is recorded
+  const retry = async (items, body) => {
+    const name = JSON.stringify(body);
+    if (!keys.has(name)) keys.set(name, crypto.getRandomValues(new Uint32Array(4)).join("-"));
+    const answer = await ask("POST", "/problems/retry", body, keys.get(name));
+    if (answer.code !== 202) { refuse(answer, "Not recorded"); return; }
+    keys.delete(name);
+    for (const item of items) wait(item);
+    const what = body.all ? "All are" : `${one("b", items[0]).textContent} is`;
+    tell(`${what} tried again by the next look at the library: at once where reelshelf watches it, or by the next build.`);
+    if (await isShown(answer.said.event)) {
+      for (const item of items) item.remove();
+      look("", "Tried again. ");
+    }
+  };
+
+  const wait = (item) => {
+    const button = one("button", item);
+    const hadFocus = button === document.activeElement;
+    button.hidden = true;
+    one("p:last-child", item).textContent = "To be tried again";
+    if (!hadFocus) return;
+    const others = [...list.querySelectorAll("button:not([hidden])")];
+    const following = others.find((other) => item.compareDocumentPosition(other) & 4);
+    (following ?? others[0] ?? all).focus();
+  };
+
+  // The refresh that shows an event has looked at what the event asks for.
+  const isShown = async (event) => {
+    for (let tries = 60; tries; tries -= 1) {
+      const { said } = await ask("GET", `/receipts/${event}?wait=10`);
+      if (said?.state === "shown") return true;
+      if (said?.state !== "waiting") return false;
+    }
+    return false;
+  };
+
+  if (api && list) {
+    all.onclick = () => retry([...list.children].filter((item) => !isWaiting(item)), { all: true });
+    more.onclick = () => look(next);
+    tell("");
+    look();
+  }
+}
