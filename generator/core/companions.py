@@ -20,7 +20,7 @@ _KINDS = {
     "md": CompanionKind.OWN,
     "nfo": CompanionKind.NFO,
     "json": CompanionKind.JSON,
-    **dict.fromkeys(("srt", "vtt", "ass", "ssa"), CompanionKind.SUBTITLES),
+    **dict.fromkeys(("srt", "vtt", "ass", "ssa", "sbv", "ttml"), CompanionKind.SUBTITLES),
     **dict.fromkeys(("jpg", "jpeg", "png", "webp", "avif"), CompanionKind.PICTURE),
 }
 SUFFIXES = frozenset(_KINDS)

@@ -12,7 +12,7 @@ from spoken import ENCODINGS, SPOKEN
 from webvtt_judges import Referee, Shown, referee, shown
 
 from generator.adapters.media_worker.film import Film, UnfitError
-from generator.adapters.media_worker.subtitles import MOST_BYTES, embedded, to_webvtt
+from generator.adapters.media_worker.subtitles import MOST_BYTES, embedded, inside, to_webvtt
 from generator.core.model import Source, Subtitles
 
 # What holds no cue with a text, and what is a piece of a file.
@@ -85,6 +85,26 @@ def test_every_language_is_read_in_unicode(language: str, encoding: str) -> None
     content = (mark + subrip(*SPOKEN[language])).encode(encoding)
 
     assert seen("film.srt", content) == list(SPOKEN[language])
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "text"),
+    [
+        ("film.srt", "cp1251", SPOKEN["ru"][1]),
+        ("film.ru.srt", "koi8_r", SPOKEN["ru"][1]),
+        ("film.srt", "cp1252", "L'été, à côté, il est très tard, déjà là. " * 6 + "Pordò"),
+        ("film.srt", "cp1252", "Das heißt, wir müssen früher los."),
+    ],
+)
+def test_the_encoding_of_a_single_line_is_found(name: str, encoding: str, text: str) -> None:
+    assert seen(name, subrip(text).encode(encoding)) == [text]
+
+
+def test_signs_that_somebody_else_lost_do_not_cost_the_others() -> None:
+    assert seen("film.srt", subrip("na\ufffdve", "\xe9t\xe9").encode()) == [
+        "na\ufffdve",
+        "\xe9t\xe9",
+    ]
 
 
 def test_the_encoding_is_found_of_people_who_shout() -> None:
@@ -266,6 +286,8 @@ def test_what_a_file_is_is_told_by_what_is_in_it(name: str) -> None:
 
     assert seen(name, "WEBVTT\n\n00:01.000 --> 00:02.000\nHi you\n\nstray\n") == ["Hi you"]
     assert seen(name, script) == ["Hi you"]
+    assert seen("film.ass", subrip("Hi you")) == ["Hi you"]
+    assert seen("film.srt", subrip("Dialogue: none\nWEBVTT")) == ["Dialogue: none\nWEBVTT"]
 
 
 SCRIPT = r"""[Script Info]
@@ -519,6 +541,19 @@ def test_pictures_come_as_before_after_subtitles_were_read(
         assert len(embedded(film)) == 1
         assert len(list(film.frames())) == before > 0
         assert embedded(film)
+
+
+def test_of_a_video_that_takes_too_long_to_be_read_there_are_none(
+    made_film: Callable[..., tuple[Subtitles, ...]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert made_film("film.mkv", Inner(subrip("Hi").encode()))
+    monkeypatch.setattr(inside, "_MOST_S", 0.0)
+
+    with Film(str(tmp_path / "film.mkv")) as film:
+        assert embedded(film) == ()
+        assert film.key_frame(0) is not None
 
 
 def test_a_video_without_subtitles_has_none(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ def told(videos: list[str], files: list[str]) -> dict[str, list[tuple[str, str]]
         ("film.de.srt", "subtitles"),
         ("film.de.forced.ass", "subtitles"),
         ("film.mp4.en.vtt", "subtitles"),
+        ("film.en.sbv", "subtitles"),
+        ("film.ttml", "subtitles"),
         ("film.jpg", "picture"),
         ("film.WEBP", "picture"),
         ("film-poster.png", "picture"),

@@ -148,6 +148,8 @@ def sound(found: Suffix) -> None:
         ("eng", "English", Suffix("en", forced=False, sdh=False, label="English")),
         ("", "", Suffix("", forced=False, sdh=False, label="Subtitles")),
         ("klingon", "\n", Suffix("", forced=False, sdh=False, label="Subtitles")),
+        (" ENG\n", "", Suffix("en", forced=False, sdh=False, label="English")),
+        ("", "x" * 99, Suffix("", forced=False, sdh=False, label="x" * 80)),
     ],
 )
 def test_a_stream_is_named_by_its_title_where_that_says_more_than_the_language(

@@ -263,7 +263,7 @@ class Film:
                 stream.discard = Discard.all
             for packet in self._container.demux(wanted) if wanted else ():
                 ticks = packet.dts if packet.pts is None else packet.pts
-                if packet.size and ticks is not None:
+                if packet.size and ticks is not None and packet.time_base:
                     yield float(ticks * packet.time_base) - origin_s, packet
         except MemoryError:
             raise

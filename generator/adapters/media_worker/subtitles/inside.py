@@ -7,6 +7,7 @@ what looks like an override in it is lost.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from time import monotonic
 
 from av.packet import Packet
 from av.stream import Disposition
@@ -28,6 +29,7 @@ from generator.core.webvtt import Cue, escaped
 _MOST_STREAMS = 64
 _MOST_MADE_BYTES = 32 << 20  # of one film
 _LASTS_S = 5.0  # what does not say, at most
+_MOST_S = 60.0  # of reading: of a Matroska all is read, and a storyboard is waited for as well
 _MARKED_SDH = Disposition.hearing_impaired | Disposition.captions
 
 
@@ -59,10 +61,14 @@ class _Stream:
 def embedded(film: Film) -> tuple[Subtitles, ...]:
     """Return the subtitles inside a film that are text, in the order of their streams.
 
-    Streams that hold none, or too many, are left out; so is what lies behind a damaged place.
+    Streams that hold none, or too many, are left out; so is what lies behind a damaged place. Of
+    a file that takes minutes to be read there are none.
     """
     streams: dict[int, _Stream] = {}
+    begun_s = monotonic()
     for start_s, packet in film.text_packets(_READERS.keys()):
+        if monotonic() - begun_s > _MOST_S:
+            return ()
         stream = streams.get(packet.stream_index)
         if stream is None:
             if len(streams) >= _MOST_STREAMS:

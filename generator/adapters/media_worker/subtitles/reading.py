@@ -28,6 +28,7 @@ _SCRIPT = re.compile(
 )
 _MICRODVD = re.compile(r"\s*\{\d+\}[ \t]*\{\d*\}")
 _TTML = re.compile(r"<(?:\w{1,20}:)?tt[\s>]")
+_SCRIPTS = ("ass", "ssa")
 _PACK = b"\0\0\1\xba"  # MPEG-PS: VobSub
 _LOOKED_AT = 10_000  # characters
 # A line that was meant to tell times and does not: what stands below it belongs to no time.
@@ -83,7 +84,7 @@ def _reader(suffix: str, text: str) -> Callable[[str], Iterator[Cue]]:
     start = text[:_LOOKED_AT]
     if start.lstrip().startswith(_SIGNATURE):
         return _webvtt
-    if _SCRIPT.search(start) or suffix in ("ass", "ssa"):
+    if _SCRIPT.search(start) and (suffix in _SCRIPTS or "-->" not in start):
         return _substation
     if start.lstrip().startswith("<") and _TTML.search(start):
         return _ttml
