@@ -308,6 +308,7 @@ class _Lane:
         self._thread: threading.Thread | None = None
         self._idle = threading.Event()
         self._idle.set()
+        self._is_stopped = False
         self.failure: ReelshelfError | None = None
 
     @property
@@ -326,6 +327,7 @@ class _Lane:
     def close(self) -> None:
         """Stop it, whatever it is at."""
         if self._thread is not None:
+            self._is_stopped = True
             self._given.put(None)
             self._interrupt()
             self._thread.join()
@@ -338,7 +340,7 @@ class _Lane:
             self._wake()
 
     def _batches(self) -> Iterator[list[_Job]]:
-        while (jobs := self._given.get()) is not None:
+        while (jobs := self._given.get()) is not None and not self._is_stopped:
             yield jobs
             self._idle.set()
             self._wake()
@@ -348,7 +350,7 @@ class _Lane:
         self._wake()
 
     def _interrupt(self) -> None:
-        raise NotImplementedError
+        """Wake what waits for a program; whoever looks often needs nothing."""
 
     def _work(self) -> None:
         raise NotImplementedError
@@ -385,11 +387,6 @@ class _Copies(_Lane):
     """Playable copies, one after another."""
 
     progress: Progress | None = None
-    _is_stopped = False
-
-    @override
-    def _interrupt(self) -> None:
-        self._is_stopped = True
 
     @override
     def _work(self) -> None:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -63,6 +64,7 @@ class MediaWorkers:
         self._command = tuple(command) or _shipped_worker(memory_mb, time_limit_s, nice)
         self._workers: list[_Worker] = []
         self._bell, self._ringer = os.pipe()
+        self._ringing = Lock()
         self._stopped = False
 
     def __enter__(self) -> Self:
@@ -81,15 +83,17 @@ class MediaWorkers:
         for worker in self._workers:
             worker.end()
         self._workers.clear()
-        for descriptor in {self._bell, self._ringer} - {-1}:
+        with self._ringing:
+            ends, self._bell, self._ringer = {self._bell, self._ringer} - {-1}, -1, -1
+        for descriptor in ends:
             os.close(descriptor)
-        self._bell = self._ringer = -1
 
     def stop(self) -> None:
         """Let `answer` end at once, here or in another thread; nothing is answered any more."""
         self._stopped = True
-        if self._ringer != -1:
-            os.write(self._ringer, b"!")
+        with self._ringing:  # or the number might be another file's by now
+            if self._ringer != -1:
+                os.write(self._ringer, b"!")
 
     def examine(self, paths: Iterable[tuple[Place, str]]) -> Iterator[Examined | Refused]:
         """Yield what is found in each file, as it is found.

@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -287,3 +288,13 @@ def test_workers_end_when_their_parent_is_killed(clip: Path) -> None:
 
     assert len(orphans) == 2
     assert all(is_gone(pid) for pid in orphans)
+
+
+def test_workers_may_be_stopped_while_another_thread_lets_go_of_them() -> None:
+    for _ in range(200):
+        workers = MediaWorkers(jobs=1)
+        closing = threading.Thread(target=workers.close)
+        closing.start()
+        workers.stop()
+        closing.join()
+        workers.stop()
