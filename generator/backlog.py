@@ -22,7 +22,7 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.catalogue.longer import Wish
 from generator.adapters.media import MediaWorkers
 from generator.adapters.output import Output
-from generator.adapters.renditions import Made, Progress, RenditionRequest, Renditions
+from generator.adapters.renditions import Made, NoRoom, Progress, RenditionRequest, Renditions
 from generator.adapters.settings import Settings
 from generator.core import addresses, wording
 from generator.core.errors import ReelshelfError
@@ -86,6 +86,7 @@ class Backlog:
         self._boards = _Boards(settings, self._finished, wake)
         self._copies = _Copies(settings, self._finished, wake)
         self._is_starved = False  # of room on the disk; told once
+        self._is_full = False  # no more copies in this run: the disk took one of them not
         self.enriched = self.rendered = 0  # recorded so far
 
     def __enter__(self) -> Self:
@@ -128,7 +129,7 @@ class Backlog:
                 raise lane.failure
         if not self._boards.busy:
             self._feed_boards(catalogue)
-        if not self._copies.busy and self._settings.renditions != "off":
+        if not self._copies.busy and not self._is_full and self._settings.renditions != "off":
             self._feed_copies(catalogue)
         return bool(self._under_way)
 
@@ -195,7 +196,10 @@ class Backlog:
         known = {one.video: one for one in catalogue.known([one.job.video.id for one in done])}
         events: list[Happening] = []
         for one in done:
-            if _is_same(one.job.known, known.get(one.job.video.id)):
+            if isinstance(one.found, NoRoom):  # the file is not to blame
+                log.warning("no more playable copies for now: %s", one.found.reason)
+                self._is_full = True
+            elif _is_same(one.job.known, known.get(one.job.video.id)):
                 events += _events(output, one, now)
                 self.enriched += isinstance(one.found, Enriched)
                 self.rendered += isinstance(one.found, Made)

@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,7 +14,8 @@ from test_exactness import TEMPLATES, tree
 from test_real_files import Library
 
 from generator.adapters.media import MediaWorkers
-from generator.backlog import Backlog
+from generator.adapters.renditions import Made, NoRoom
+from generator.backlog import Backlog, wish_of
 from generator.core.model import Happening, Kind, Video, VideoId
 from generator.core.receipt import Receipt
 from generator.engine import Engine
@@ -248,3 +250,21 @@ def test_a_retry_makes_a_storyboard_that_failed_wanted_again(library: Library) -
 
         assert work_off(engine, library) == 1
         assert engine.catalogue.problems() == []
+
+
+def test_a_full_disk_is_no_fault_of_the_file_whose_copy_it_does_not_take(library: Library) -> None:
+    library.settings = library.settings.model_copy(update={"renditions": "all"})
+    library.put("film.mp4")
+    with library.engine() as engine, Backlog(library.settings) as backlog:
+        library.build(engine)
+        while backlog.feed(engine.catalogue) and backlog.rendered == 0:
+            found = backlog._finished.get(timeout=LONG_S)  # noqa: SLF001 (before it is recorded)
+            if isinstance(found.found, Made):
+                refused = NoRoom(found.job.known.place, "the disk is full")
+                found = replace(found, found=refused)
+            backlog._finished.put(found)  # noqa: SLF001
+            backlog.record(engine.catalogue, engine.output, library.now)
+
+        assert engine.catalogue.problems() == []
+        assert engine.catalogue.longer.to_render(wish_of(library.settings), 9) == [1]
+        assert not backlog.feed(engine.catalogue), "it is not tried again and again"
