@@ -25,5 +25,19 @@ class TemplateError(ReelshelfError):
     """A template is missing or cannot be rendered; every page is as it was."""
 
 
+class PublishError(ReelshelfError):
+    """The bucket or the CDN refuses, or cannot be reached; the next publish goes on from here."""
+
+
+class QueueError(ReelshelfError):
+    """The queue refuses, or cannot be reached; what it holds stays in it."""
+
+
+class OwnerError(ReelshelfError):
+    """Another worker owns this site; nothing was changed."""
+
+    exit_code = 2
+
+
 class BusyError(ReelshelfError):
     """Another reelshelf builds this site; nothing was changed."""

@@ -48,6 +48,19 @@ class Kind(StrEnum):
     RENDITION_DROPPED = "RenditionDropped"
 
 
+OPINIONS = frozenset(
+    {
+        Kind.RATED,
+        Kind.UNRATED,
+        Kind.FAVORITED,
+        Kind.UNFAVORITED,
+        Kind.TAGGED,
+        Kind.UNTAGGED,
+        Kind.RETAGGED,
+    }
+)  # of which the last one counts
+
+
 class Source(StrEnum):
     """Who says something of a video; as members stand here, the earlier is believed.
 
@@ -331,7 +344,11 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """An event before it is in the log. `id` makes it happen once, however often it is told."""
+    """An event before it is in the log. `id` makes it happen once, however often it is told.
+
+    `told_us` is for events that waited in a queue: when they were told, in microseconds since
+    1970. It orders them, whenever they come; None: the order is that in which they come.
+    """
 
     id: str
     kind: Kind
@@ -339,6 +356,7 @@ class Happening:
     source: str
     video: VideoId | None = None
     value: Mapping[str, object] = field(default_factory=dict)
+    told_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,7 +432,11 @@ class Enriched:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A file that cannot be taken as a video, and why."""
+    """A file that cannot be taken as a video, and why.
+
+    `passing`: nothing is wrong with the file, it could not be had now.
+    """
 
     place: Place
     reason: str
+    passing: bool = False

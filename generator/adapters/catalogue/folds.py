@@ -431,10 +431,10 @@ def _favorited(connection: sqlite3.Connection, event: Happening) -> VideoId:
     video = _subject(event)
     visitor = event.value.get("visitor")
     if visitor is None:
-        connection.execute("INSERT OR IGNORE INTO favorite VALUES (?, ?)", (video, event.at))
+        connection.execute("INSERT OR REPLACE INTO favorite VALUES (?, ?)", (video, event.at))
     else:
         connection.execute(
-            "INSERT OR IGNORE INTO visitor_favorite VALUES (?, ?, ?)", (video, visitor, event.at)
+            "INSERT OR REPLACE INTO visitor_favorite VALUES (?, ?, ?)", (video, visitor, event.at)
         )
     return video
 

@@ -5,7 +5,7 @@ stop, and one look costs no more in a large library than in a small one.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from generator.core.model import VideoId
@@ -36,50 +36,58 @@ class Wish:
 
 
 class Longer:
-    """What is to be done for the videos of one open catalogue that have a file."""
+    """What is to be done for the videos of one open catalogue that have a file.
+
+    Of `roots`, where they are given, and of none else: what is in a bucket is not read as a whole.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def to_enrich(self, most: int, *, boards: bool) -> list[ToEnrich]:
+    def to_enrich(
+        self, most: int, *, boards: bool, roots: Sequence[str] | None = None
+    ) -> list[ToEnrich]:
         """Return the newest videos that want it; `boards` tells whether storyboards are made."""
         found = []
+        within, names = _within(roots)
         for state in range(_BOARD | _TEXTS):
             board, texts = boards and not state & _BOARD, not state & _TEXTS
             if board or texts:
                 rows = self._connection.execute(
-                    "SELECT added_at, id FROM video WHERE enriched = ? AND missing_at IS NULL"
-                    " AND enriched != 3 ORDER BY added_at DESC LIMIT ?",
-                    (state, most),
+                    "SELECT added_at, id FROM video WHERE enriched = ? AND missing_at IS NULL"  # noqa: S608 (marks only)
+                    f" AND enriched != 3{within} ORDER BY added_at DESC LIMIT ?",
+                    (state, *names, most),
                 )
                 found += [(at, ToEnrich(VideoId(video), board, texts)) for at, video in rows]
         newest = sorted(found, key=lambda one: (-one[0], -one[1].video))
         return [one for _, one in newest[:most]]
 
-    def count_to_enrich(self, *, boards: bool) -> int:
+    def count_to_enrich(self, *, boards: bool, roots: Sequence[str] | None = None) -> int:
         """Return how many videos want it."""
         states = (0, 1, 2) if boards else (0, 1)
         marks = ",".join("?" * len(states))
+        within, names = _within(roots)
         row = self._connection.execute(
             f"SELECT count(*) FROM video WHERE enriched IN ({marks})"  # noqa: S608 (marks only)
-            " AND missing_at IS NULL AND enriched != 3",
-            states,
+            f" AND missing_at IS NULL AND enriched != 3{within}",
+            (*states, *names),
         ).fetchone()
         return int(row[0])
 
-    def to_render(self, wish: Wish, most: int) -> list[VideoId]:
+    def to_render(self, wish: Wish, most: int, roots: Sequence[str] | None = None) -> list[VideoId]:
         """Return the newest videos of which a playable copy is wanted, and not tried yet."""
         found: list[tuple[int, int]] = []
+        within, names = _within(roots)
         for need in wish.needs:
-            found += self._wanting(need, "TRUE", (), most)
+            found += self._wanting(need, f"TRUE{within}", names, most)
         if wish.needs and (wish.long_s or wish.large_bytes):
             size = "(? > 0 AND duration_s >= ?) OR (? > 0 AND size_bytes >= ?)"
             limits = (wish.long_s, wish.long_s, wish.large_bytes, wish.large_bytes)
-            found += self._wanting("plays", size, limits, most)
+            found += self._wanting("plays", f"({size}){within}", (*limits, *names), most)
         return [VideoId(video) for _, video in sorted(found, reverse=True)[:most]]
 
     def _wanting(
-        self, need: str, condition: str, values: tuple[float, ...], most: int
+        self, need: str, condition: str, values: tuple[float | str, ...], most: int
     ) -> list[tuple[int, int]]:
         query = (
             "SELECT added_at, id FROM video WHERE need = ? AND need != '' AND rendered = 0"  # noqa: S608
@@ -119,3 +127,10 @@ class Longer:
                 last = into[last]
             found.append(((VideoId(video), slugs[video]), (VideoId(last), slugs[last])))
         return found
+
+
+def _within(roots: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
+    """Return the condition that a video is in one of some roots, and its values."""
+    if roots is None:
+        return "", ()
+    return f" AND root IN ({','.join('?' * len(roots))})", tuple(roots)

@@ -38,6 +38,17 @@ def what_sources_say(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def order_of_opinions(db: sqlite_utils.Database) -> None:
+    """Note when events were told that waited in a queue, and find what was told after one."""
+    db.execute("ALTER TABLE event ADD COLUMN told_us INTEGER")
+    db.execute(
+        "CREATE INDEX event_order ON event (video, coalesce(told_us, at * 1000000 + 999999))"
+        " WHERE kind IN ('Rated', 'Unrated', 'Favorited', 'Unfavorited',"
+        " 'Tagged', 'Untagged', 'Retagged')"
+    )
+
+
 _TABLES = (
     """CREATE TABLE video (
         id INTEGER PRIMARY KEY, slug TEXT NOT NULL, root TEXT NOT NULL,
@@ -160,4 +171,5 @@ _KNOWN = {
     other_peoples_votes.__name__,
     views_by_day.__name__,
     what_sources_say.__name__,
+    order_of_opinions.__name__,
 }

@@ -31,6 +31,7 @@ from generator.adapters.catalogue.rows import (
 from generator.adapters.catalogue.schema import migrations, written_by_newer
 from generator.core.errors import SettingsError
 from generator.core.model import (
+    OPINIONS,
     Figures,
     Happening,
     Kind,
@@ -70,6 +71,16 @@ _BEFORE = """
     SELECT seq, kind, event.video, value, at, (SELECT dropped FROM video WHERE id = ?2)
     FROM (SELECT 1) LEFT JOIN event ON event.id = ?1
 """
+# What was told of a video, or of one that became part of it, after an event that came late. Who
+# wrote to the catalogue directly was heard at once: of one second, after those who were queued.
+_ORDER = "coalesce(told_us, at * 1000000 + 999999)"
+_TOLD_AFTER = f"""
+    SELECT id, kind, value, at, source FROM event
+    WHERE video IN (SELECT ?1 UNION ALL SELECT id FROM video WHERE merged_into = ?1)
+    AND kind IN ('Rated', 'Unrated', 'Favorited', 'Unfavorited', 'Tagged', 'Untagged', 'Retagged')
+    AND {_ORDER} >= ?2 AND ({_ORDER} > ?2 OR told_us IS NULL OR id > ?3)
+    ORDER BY {_ORDER}, told_us IS NULL, CASE WHEN told_us IS NULL THEN seq ELSE id END
+"""  # noqa: S608 (literals above)
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -133,6 +144,10 @@ class Catalogue(Files):
         self._connection.backup(twin._connection)
         return twin
 
+    def image(self) -> bytes:
+        """Return the whole file as it is now, as one that could be opened."""
+        return self._connection.serialize()
+
     # -- the log
 
     def append(self, happenings: Iterable[Happening]) -> tuple[Recorded, ...]:
@@ -173,10 +188,17 @@ class Catalogue(Files):
             return Verdict.ID_IN_USE, 0, 0, None
         if into != happening.video:
             return self._record(replace(happening, video=into))
-        if happening.video is not None and dropped != 0:
+        if happening.video is not None and dropped != 0 and not self._waited(happening):
             return Verdict.UNKNOWN_VIDEO, 0, 0, None
         recorded = self._insert(happening)
         return Verdict.RECORDED, recorded.seq, happening.at, recorded.video
+
+    def _waited(self, happening: Happening) -> bool:
+        """Tell whether an event may be about a video that had pages when it was told."""
+        row = self._connection.execute(
+            "SELECT path != '' FROM video WHERE id = ?", (happening.video,)
+        ).fetchone()
+        return happening.told_us is not None and row is not None and bool(row[0])
 
     def _whole_of(self, video: VideoId) -> VideoId:
         """Return the video that this one became part of at last, or itself."""
@@ -209,8 +231,11 @@ class Catalogue(Files):
 
     def _insert(self, happening: Happening) -> Recorded:
         video = FOLDS[happening.kind](self._connection, happening)
+        if happening.told_us is not None and happening.kind in OPINIONS:
+            self._fold_again(happening)
         cursor = self._connection.execute(
-            "INSERT INTO event (id, kind, video, value, at, source) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO event (id, kind, video, value, at, source, told_us)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 happening.id,
                 happening.kind,
@@ -218,10 +243,18 @@ class Catalogue(Files):
                 _json(happening.value),
                 happening.at,
                 happening.source,
+                happening.told_us,
             ),
         )
         assert cursor.lastrowid is not None
         return Recorded(cursor.lastrowid, video, new=True)
+
+    def _fold_again(self, late: Happening) -> None:
+        """Let what was told after an event that came late count as if that had come in time."""
+        after = self._connection.execute(_TOLD_AFTER, (late.video, late.told_us, late.id))
+        for key, kind, value, at, source in after.fetchall():
+            happening = Happening(key, Kind(kind), at, source, late.video, json.loads(value))
+            FOLDS[happening.kind](self._connection, happening)
 
     def last_event(self) -> int:
         """Return the number of the newest event, 0 for none."""

@@ -1,0 +1,170 @@
+"""Letters: what travels through a queue, and what is believed of it.
+
+A letter is an event as JSON, written by the API, or a notice of S3's that objects came or went. A
+queue may bring a letter twice, late, before those written earlier, or not in any sense at all.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from generator.core.model import Happening, Kind, VideoId
+
+VERSION = 1
+_SLACK_US = 300_000_000  # so much may the clock of who wrote be ahead of ours
+_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_HIGHEST = (1 << 63) - 1
+_MOST_TAGS, _LONGEST_TAG, _LONGEST_NAME = 100, 200, 100
+_SOURCES = frozenset({"owner", "visitor"})
+_FROM_S3 = "aws:s3"
+
+
+class LetterError(ValueError):
+    """A letter that cannot be believed; the message says why, to a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectNotice:
+    """That an object of a bucket came, or went: a hint, and no fact."""
+
+    bucket: str
+    key: str
+    is_gone: bool
+
+
+Letter = Happening | tuple[ObjectNotice, ...]
+
+
+def written(happening: Happening) -> str:
+    """Return an event as a letter. It has to say when it was told (`told_us`)."""
+    assert happening.told_us is not None, "what goes through a queue says when it was told"
+    told = {
+        "v": VERSION,
+        "id": happening.id,
+        "kind": happening.kind,
+        "at": happening.at,
+        "told_us": happening.told_us,
+        "source": happening.source,
+        "video": happening.video,
+        "value": dict(happening.value),
+    }
+    return json.dumps(told, separators=(",", ":"))
+
+
+def read(text: str, now_us: int) -> Letter:
+    """Return what a letter says: an event, or notices of a bucket (none: it was S3's trial).
+
+    Args:
+        text: the letter.
+        now_us: the current instant in microseconds since 1970; nothing is told after it.
+
+    Raises:
+        LetterError: it is none, or one that nobody should have sent.
+    """
+    try:
+        told = json.loads(text)
+    except ValueError as error:
+        raise LetterError("it is no JSON") from error
+    except RecursionError as error:
+        raise LetterError("it is nested too deeply") from error
+    if not isinstance(told, dict):
+        raise LetterError("it is no JSON object")
+    if "Records" in told or told.get("Event") == "s3:TestEvent":
+        return _notices(told)
+    return _event(told, now_us)
+
+
+def _notices(told: Mapping[str, object]) -> tuple[ObjectNotice, ...]:
+    records = told.get("Records", [])
+    if not isinstance(records, list):
+        raise LetterError("its Records are no list")
+    return tuple(_notice(one) for one in records)
+
+
+def _notice(record: object) -> ObjectNotice:
+    try:
+        assert isinstance(record, dict)
+        name, there = record["eventName"], record["s3"]
+        bucket, key = there["bucket"]["name"], there["object"]["key"]
+        assert record["eventSource"] == _FROM_S3
+        assert isinstance(name, str)
+        assert isinstance(bucket, str)
+        assert isinstance(key, str)
+    except (AssertionError, KeyError, TypeError) as error:
+        raise LetterError("one of its Records is no notice of S3's") from error
+    is_gone = name.removeprefix("s3:").startswith(("ObjectRemoved", "LifecycleExpiration"))
+    return ObjectNotice(bucket, unquote_plus(key, errors="surrogateescape"), is_gone)
+
+
+def _event(told: Mapping[str, object], now_us: int) -> Happening:
+    if told.get("v") != VERSION:
+        raise LetterError(f"its version is {told.get('v')!r}, and {VERSION} is all that is known")
+    kind = told.get("kind")
+    if not isinstance(kind, str) or (check := _VALUES.get(kind)) is None:
+        raise LetterError(f"{kind!r} is not what people do")
+    key, source, value = told.get("id"), told.get("source"), told.get("value")
+    if not isinstance(key, str) or not _ID.fullmatch(key):
+        raise LetterError("its id is none")
+    if not isinstance(source, str) or source not in _SOURCES:
+        raise LetterError(f"nobody is {source!r}")
+    if not isinstance(value, dict) or not check(value):
+        raise LetterError(f"its value is none of {kind}")
+    at, told_us = _number(told, "at"), _number(told, "told_us")
+    video = None if kind == Kind.REBUILD_ASKED else VideoId(_number(told, "video", least=1))
+    if now_us + _SLACK_US < told_us:  # a clock that is wrong must not win for ever
+        told_us, at = now_us, min(at, now_us // 1_000_000)
+    return Happening(key, Kind(kind), at, source, video, value, told_us)
+
+
+def _number(told: Mapping[str, object], name: str, least: int = 0) -> int:
+    value = told.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _HIGHEST:
+        raise LetterError(f"its {name} is no number that there can be")
+    return value
+
+
+def _has_only(value: Mapping[str, object], *names: str) -> bool:
+    visitor = value.get("visitor", "-")
+    return _is_text(visitor, _LONGEST_NAME) and value.keys() - {"visitor"} == set(names)
+
+
+def _is_rating(value: Mapping[str, object]) -> bool:
+    stars = value.get("stars")
+    return _has_only(value, "stars") and type(stars) is int and 1 <= stars <= 5  # noqa: PLR2004
+
+
+def _is_mark(value: Mapping[str, object]) -> bool:
+    return _has_only(value)
+
+
+def _are_tags(value: Mapping[str, object]) -> bool:
+    names = value.get("names")
+    if value.keys() != {"names"} or not isinstance(names, list) or len(names) > _MOST_TAGS:
+        return False
+    return all(_is_text(one, _LONGEST_TAG) for one in names)
+
+
+def _is_text(value: object, longest: int) -> bool:
+    """Tell whether a value is text of some length that can be kept: half a character cannot."""
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        return False
+    return not any("\ud800" <= char <= "\udfff" for char in value)
+
+
+def _is_wish(value: Mapping[str, object]) -> bool:
+    return value.keys() == {"full"} and isinstance(value["full"], bool)
+
+
+_VALUES: dict[str, Callable[[Mapping[str, object]], bool]] = {
+    Kind.RATED: _is_rating,
+    Kind.UNRATED: _is_mark,
+    Kind.VIEWED: lambda value: not value,
+    Kind.FAVORITED: _is_mark,
+    Kind.UNFAVORITED: _is_mark,
+    Kind.TAGGED: _are_tags,
+    Kind.UNTAGGED: _are_tags,
+    Kind.RETAGGED: _are_tags,
+    Kind.REBUILD_ASKED: _is_wish,
+}
