@@ -37,6 +37,7 @@ from generator.core.receipt import Receipt
 from generator.core.scopes import ALL, FAVORITES, LIBRARY, TAGS, Difference
 from generator.painting import TEMPLATES, Painter, uses
 from generator.performing import (
+    FOR_GOOD,
     FORWARD_S,
     Work,
     forward_pages,
@@ -50,7 +51,7 @@ from generator.performing import (
     write_assets,
     write_pages,
 )
-from generator.planning import Plan, every_page, plan
+from generator.planning import Plan, every_page, host_pages, plan, plan_host_files
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ _SKELETON = "skeleton/"  # of templates, by what they are made of
 _PLAIN = "plain/"  # templates whose pages are not only filled
 _END = "."  # the last line of a note that was written whole
 _TOLD = 20  # failures, one by one
+_ANEW = "everything is rendered anew"
 _MANY = 5000  # from so many pages on, what is under way is noted as everything
 
 
@@ -199,6 +201,9 @@ class Engine:
             self._drop_made(planned, differences)
             self._lead_on(planned, differences, everything=not since)
             self._expire_forwards(planned, now)
+            wants = self.settings.host_files
+            until = now + FORWARD_S
+            plan_host_files(self.ledger, planned, until, FOR_GOOD, wanted=wants)
             everything = full or doubt.all or self._is_torn(doubt, planned)
         work = self._work(receipt, doubt.paths)
         if planned.pages or planned.gone or planned.lists or cursor != since:
@@ -247,7 +252,9 @@ class Engine:
         write_pages(work, list(self._pages(known, which)))
 
     def _pages(self, videos: Sequence[Video], which: "Which") -> Iterator[Page]:
-        for page in (*every_page(self.ledger, self.site, videos), *forward_pages(self.ledger)):
+        hosts = host_pages(self.ledger, _ANEW) if self.settings.host_files else ()
+        every = every_page(self.ledger, self.site, videos)
+        for page in (*every, *forward_pages(self.ledger), *hosts):
             if which.all or page.path in which.paths or uses(page.template, which.stale):
                 yield page
 
@@ -329,6 +336,7 @@ class Engine:
             "output": self._mark,
             "boot": _boot(),
             "sealed": "0",
+            "host_files": "1" if self.settings.host_files else "",
         }
         if templates:
             facts |= {f"template/{name}": self.renderer.inputs(name) for name in TEMPLATES}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from generator.adapters.renderer import Renderer
-from generator.core import addresses, contexts, webvtt
+from generator.core import addresses, contexts, hosting, webvtt
 from generator.core.contexts import Context, Html, Neighbours, Site
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.orders import (
@@ -21,9 +21,11 @@ from generator.core.pages import (
     OfBoards,
     OfChapters,
     OfCount,
+    OfHeaders,
     OfNewest,
     OfNothing,
     OfPart,
+    OfRedirects,
     OfScope,
     OfSections,
     OfShelf,
@@ -150,6 +152,10 @@ class Painter:
                 return self._boards(part)
             case OfChapters(chapters, duration_s):
                 return webvtt.chapters_vtt(chapters, duration_s)
+            case OfHeaders():
+                return hosting.headers_file(self._site.base)
+            case OfRedirects(forwards):
+                return hosting.redirects_file(self._site.base, forwards)
             case _:
                 return self._renderer.render(page.template, self._context(page))
 
@@ -190,7 +196,7 @@ class Painter:
                 return {**self._head(page.path, "Moved on", indexed=False), "target": target}
             case OfNothing():
                 return self._fixed(page.path)
-            case OfCount() | OfBoards() | OfChapters():
+            case OfCount() | OfBoards() | OfChapters() | OfHeaders() | OfRedirects():
                 raise TypeError("made by no template")
 
     def _shelf(self, path: OutPath, subject: OfShelf) -> Context:

@@ -24,7 +24,7 @@ from generator.patching import Patches
 from generator.planning import Plan, PlannedList
 
 FORWARD_S = 30 * 86400  # how long a page leads on
-_FOR_GOOD = 1 << 62
+FOR_GOOD = 1 << 62
 _IN_MEMORY = 2000  # so many pages are painted before the first is written
 _LAST = 3  # the rank from which pages are written after all others
 _ASSET = "(asset)"
@@ -376,7 +376,7 @@ def settle(work: Work, plan: Plan, until: int) -> None:
     ledger.drop_forwards(gone)
     lasting = {path: target for path, target in plan.forwards.items() if path in plan.lasting}
     ledger.put_forwards(plan.forwards, until)
-    ledger.put_forwards(lasting, _FOR_GOOD)
+    ledger.put_forwards(lasting, FOR_GOOD)
     ledger.remember("next_scope", str(plan.next_scope))
     ledger.remember("next_list", str(plan.next_list))
 

@@ -46,6 +46,40 @@ def version_2(db: sqlite_utils.Database) -> None:
         db.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
 
 
+@migrations()
+def version_3(db: sqlite_utils.Database) -> None:
+    """Note what was published; note pages that change, once anything was."""
+    for statement in _PUBLISHED:
+        db.execute(statement)
+
+
+_PUBLISHED = (
+    """CREATE TABLE published (
+        key TEXT PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,
+        etag TEXT NOT NULL, size INTEGER NOT NULL, look TEXT NOT NULL, video INTEGER,
+        cursor TEXT NOT NULL, version TEXT NOT NULL, gone_at INTEGER
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX published_video ON published (video) WHERE video IS NOT NULL",
+    "CREATE INDEX published_gone ON published (gone_at) WHERE gone_at IS NOT NULL",
+    "CREATE TABLE unpublished (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    "CREATE TABLE unsent (video INTEGER PRIMARY KEY) STRICT",
+    "CREATE TABLE upload (key TEXT PRIMARY KEY, id TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE uninvalidated (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    """CREATE TABLE former (
+        round INTEGER NOT NULL, key TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
+        digest TEXT, size INTEGER NOT NULL, look TEXT NOT NULL, video INTEGER,
+        cursor TEXT NOT NULL, version TEXT NOT NULL, -- digest is null where nothing was there
+        PRIMARY KEY (round, key)
+    ) STRICT, WITHOUT ROWID""",
+    *(
+        f"""CREATE TRIGGER page_{event} AFTER {event} ON page
+        WHEN EXISTS (SELECT 1 FROM fact WHERE name = 'publishing')
+        BEGIN INSERT OR REPLACE INTO unpublished VALUES ({row}.path); END"""  # noqa: S608 (literals)
+        for event, row in (("insert", "new"), ("update", "new"), ("delete", "old"))
+    ),
+)
+
+
 _TABLES = (
     "CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
     """CREATE TABLE scope (
@@ -158,6 +192,15 @@ class Ledger:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """Return what the tables of what was published are read and written with."""
+        return self._connection
+
+    def image(self) -> bytes:
+        """Return the whole file as it is now, as one that could be opened."""
+        return self._connection.serialize()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -395,6 +438,16 @@ class Ledger:
     def forwards(self) -> dict[OutPath, str]:
         """Return every page that leads on, with where to."""
         return dict(self._connection.execute("SELECT path, target FROM forward"))
+
+    def newest_forwards(self) -> Iterator[tuple[int, OutPath, str]]:
+        """Yield pages that lead on as (until, path, target), those that do so longest first."""
+        yield from self._connection.execute(
+            "SELECT until, path, target FROM forward ORDER BY until DESC, path DESC"
+        )
+
+    def leads_on(self, paths: Sequence[OutPath]) -> bool:
+        """Tell whether any of these pages leads on."""
+        return next(self._in("SELECT path FROM forward WHERE path IN", paths), None) is not None
 
     def forwards_until(self, instant: int) -> list[OutPath]:
         """Return the forwards whose time is over."""

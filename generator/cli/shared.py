@@ -31,8 +31,13 @@ app = typer.Typer(
 out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, highlight=False)
 
 Library = Annotated[
-    list[Path] | None,
-    typer.Option("--library", "-l", help="A folder of videos; may be given several times."),
+    list[str] | None,
+    typer.Option(
+        "--library",
+        "-l",
+        metavar="DIR",
+        help="A folder of videos, or s3://bucket/prefix; may be given several times.",
+    ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where the site is written.")]
 Config = Annotated[
@@ -75,7 +80,7 @@ def shipped(folder: str) -> Path:
 
 def settings_of(
     config: Path | None,
-    library: list[Path] | None,
+    library: list[str] | None,
     out_folder: Path | None,
     **others: int | None,
 ) -> Settings:
@@ -132,6 +137,7 @@ def start_log(*, verbose: bool, as_json: bool) -> None:
         stream=sys.stderr,
     )
     logging.getLogger("generator").setLevel(level)
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where credentials are
 
 
 def now() -> int:

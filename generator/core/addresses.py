@@ -30,6 +30,8 @@ ROBOTS = OutPath("robots.txt")
 SITEMAP_INDEX = OutPath("sitemap.xml")
 SITEMAP_PAGES = OutPath("sitemap/pages.xml")
 SHELVES = OutPath("data/random.json")
+HEADERS = OutPath("_headers")
+REDIRECTS = OutPath("_redirects")
 
 
 def slug_of(title: str) -> str:

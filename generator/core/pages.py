@@ -121,6 +121,18 @@ class OfTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class OfHeaders:
+    """With which headers a host is to send the site."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfRedirects:
+    """Pages that lead on, and the addresses they lead to, for a host; the newest first."""
+
+    forwards: tuple[tuple[OutPath, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OfNothing:
     """A page that shows nothing of the library."""
 
@@ -137,6 +149,8 @@ Subject: TypeAlias = (
     | OfChapters
     | OfCount
     | OfTarget
+    | OfHeaders
+    | OfRedirects
     | OfNothing
 )
 

@@ -10,6 +10,7 @@ from generator.adapters.ledger import Ledger
 from generator.core.contexts import Site
 from generator.core.scopes import Difference
 from generator.planning.draft import Draft
+from generator.planning.hosts import host_pages, plan_host_files
 from generator.planning.indexes import plan_indexes
 from generator.planning.overviews import plan_overviews
 from generator.planning.parts import plan_boards, plan_sitemaps
@@ -18,7 +19,7 @@ from generator.planning.scopes import plan_scopes
 from generator.planning.watching import plan_chapters, plan_watch_pages
 from generator.planning.whole import every_page, plan_first
 
-__all__ = ["Plan", "PlannedList", "every_page", "plan"]
+__all__ = ["Plan", "PlannedList", "every_page", "host_pages", "plan", "plan_host_files"]
 
 
 def plan(ledger: Ledger, site: Site, differences: Iterable[Difference]) -> Plan:

@@ -1,0 +1,165 @@
+"""Invalidations: which paths a CDN is told to forget, what that costs, and what goes by its time.
+
+A month has 1,000 paths for nothing, and each one more has its price; a path that ends in "*" counts
+as one, however much it drops. Pages are fresh within a minute by themselves, so what does not fit
+into the month's budget is left to that, and told.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import quote
+
+FREE_A_MONTH = 1_000  # paths of one account
+PATH_USD = 0.005  # each path beyond
+LEFT_USD = 0.01  # what we would rather pay than leave a page that changed to its time
+REFETCH_USD = 0.0000004  # each object that a prefix drops and somebody asks for: one GET of S3
+MOST_WILDCARDS = 15  # under way at once
+MOST_PATHS = 3_000  # under way at once, that are no wildcards
+MEDIA = ("video/", "play/")  # what below the site's base is too dear to be fetched anew
+_LONGEST = 4_000  # characters of a path
+_PLAIN = "/!$&'()*+,;=:@-._"  # beside letters and digits; all else is escaped, and only that
+
+
+@dataclass(frozen=True, slots=True)
+class Invalidations:
+    """What is to be invalidated, as CloudFront wants it, and what is not.
+
+    `left` are those of the changed paths that go by their time in the cache. `cost_usd` is beside
+    what the month has cost so far.
+    """
+
+    paths: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    cost_usd: float = 0.0
+
+    @property
+    def wildcards(self) -> tuple[str, ...]:
+        """Return those that end in "*"."""
+        return tuple(path for path in self.paths if path.endswith("*"))
+
+
+def plan_invalidations(
+    changed: Iterable[str],
+    *,
+    base: str,
+    budget: int,
+    spent: int,
+    held: Callable[[str], int],
+) -> Invalidations:
+    """Return what to invalidate.
+
+    Every path for itself, as long as that costs nothing more. Then prefixes that stand for many
+    changed paths, where fetching all else below them anew is cheaper than those paths; never one
+    that holds media, nor the whole site.
+
+    Args:
+        changed: keys in the bucket ("films/tag/x.html"), what matters most first.
+        base: where the site lives on its host, "" or "/films".
+        budget: how many paths may be invalidated in a month.
+        spent: how many were, this month.
+        held: how many objects' keys begin with a prefix; asked for few.
+    """
+    may = max(0, min(budget - spent, MOST_PATHS))
+    waiting = {key: addresses_of(key) for key in dict.fromkeys(changed)}
+    free = max(0, min(may, FREE_A_MONTH - spent))
+    prefixes = _prefixes(waiting, base, may, free, held)
+    paths = [_escaped(prefix) + "*" for prefix in prefixes]
+    left = []
+    for key, addresses in waiting.items():
+        if any(key.startswith(prefix) for prefix in prefixes):
+            continue
+        if addresses and len(paths) + len(addresses) <= may:
+            paths += addresses
+        else:
+            left.append(key)
+    return Invalidations(tuple(paths), tuple(left), cost_usd(len(paths), spent))
+
+
+def cost_usd(paths: int, spent: int) -> float:
+    """Return what so many paths cost in a month in which so many were invalidated before."""
+    paid = max(0, spent + paths - FREE_A_MONTH) - max(0, spent - FREE_A_MONTH)
+    return round(paid * PATH_USD, 6)
+
+
+def addresses_of(key: str) -> tuple[str, ...]:
+    """Return the paths by which CloudFront may hold an object, none if it cannot be told of it.
+
+    It takes no "~" in a path, escaped or not; a "*" at the end would mean something else.
+    """
+    if "~" in key or key.endswith("*") or not _is_text(key):
+        return ()
+    path = _escaped(key)
+    if len(path) > _LONGEST:
+        return ()
+    if key == "index.html" or key.endswith("/index.html"):
+        return path, path.removesuffix("index.html")  # asked for as a folder, above all
+    return (path,)
+
+
+def _prefixes(
+    waiting: dict[str, tuple[str, ...]],
+    base: str,
+    may: int,
+    free: int,
+    held: Callable[[str], int],
+) -> list[str]:
+    """Return the prefixes of keys that are cheaper than the changed paths they stand for."""
+    chosen: list[str] = []
+    rest = dict(waiting)
+    ask = cache(held)
+
+    def loss_usd(paths: int, untold: int) -> float:
+        left = untold + max(0, paths - may)
+        return max(0, paths - free) * PATH_USD + left * LEFT_USD
+
+    while len(chosen) < min(MOST_WILDCARDS, may):
+        paths: Counter[str] = Counter()  # below each prefix; "" is for all of them
+        untold: Counter[str] = Counter()  # likewise, keys that only a prefix can stand for
+        for key, addresses in rest.items():
+            for prefix in ("", *_above(key, base)):
+                paths[prefix] += len(addresses)
+                untold[prefix] += not addresses
+        now = loss_usd(len(chosen) + paths[""], untold[""])
+        best, most = "", 0.0
+        for prefix in sorted(paths.keys() - {""}, key=len, reverse=True):
+            then = len(chosen) + 1 + paths[""] - paths[prefix]
+            gain = now - loss_usd(then, untold[""] - untold[prefix])
+            if gain > most and gain - ask(prefix) * REFETCH_USD > most:
+                best, most = prefix, gain - ask(prefix) * REFETCH_USD
+        if not best:
+            break
+        chosen.append(best)
+        rest = {key: some for key, some in rest.items() if not key.startswith(best)}
+    return chosen
+
+
+def _above(key: str, base: str) -> list[str]:
+    """Return the prefixes that may stand for a key: its folders, and what is before a "~"."""
+    root = base.removeprefix("/") + "/" if base else ""
+    if not key.startswith(root) or not _is_text(key):
+        return []
+    ends = [found.end() for found in re.finditer("/", key)]
+    if "~" in key:
+        ends.append(key.index("~"))
+    prefixes = [key[:end] for end in ends if end > len(root)]
+    return [prefix for prefix in prefixes if "~" not in prefix and not _holds_media(prefix, root)]
+
+
+def _holds_media(prefix: str, root: str) -> bool:
+    media: Sequence[str] = [root + one for one in MEDIA]
+    return any(prefix.startswith(one) or one.startswith(prefix) for one in media)
+
+
+def _escaped(key: str) -> str:
+    return "/" + quote(key, safe=_PLAIN)
+
+
+def _is_text(key: str) -> bool:
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,148 @@
+"""Refusals: what AWS, and stores that speak S3, answer when they do not do it, told to people."""
+
+import re
+
+_SECRET = re.compile(
+    r"\b(?:AKIA|ASIA)[A-Z0-9]{8,}|(?:Credential|Signature|AWSAccessKeyId|X-Amz-[A-Za-z-]+)=[^\s,&]+"
+    r"|(?<=://)[^/@\s]+(?=@)"
+)
+_LONGEST = 200
+
+# By the code of the answer, or by the name of the error where no answer came: why, and what to do.
+_TOLD: dict[str, tuple[str, str]] = {
+    "NoCredentialsError": (
+        "there are no credentials",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    ),
+    "PartialCredentialsError": (
+        "the credentials are incomplete",
+        "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+    "ProfileNotFound": ("the profile in AWS_PROFILE does not exist", "see ~/.aws/config"),
+    "ExpiredToken": ("the credentials have expired", "sign in again (`aws sso login`, perhaps)"),
+    "InvalidAccessKeyId": (
+        "the access key is not known there",
+        "see AWS_ACCESS_KEY_ID, and whether the setting `endpoint` is the right store's",
+    ),
+    "SignatureDoesNotMatch": (
+        "the secret key is not the access key's",
+        "see AWS_SECRET_ACCESS_KEY, and the setting `region`",
+    ),
+    "RequestTimeTooSkewed": (
+        "the clock of this machine is wrong by many minutes",
+        "set it (`timedatectl set-ntp true`)",
+    ),
+    "NoSuchBucket": ("there is no such bucket", "see the setting `bucket`, or create it"),
+    "NoSuchDistribution": ("there is no such distribution", "see the setting `distribution`"),
+    "AccessDenied": (
+        "access is denied",
+        "give these credentials the permissions in docs/howto/deploy-aws.md",
+    ),
+    "PermanentRedirect": (
+        "the bucket is in another region, or at another address",
+        "set `region` to the bucket's own, and see `endpoint` (https?)",
+    ),
+    "InvalidBucketName": ("that is no name of a bucket", "see the setting `bucket`"),
+    "EntityTooLarge": ("it is larger than the store takes", "keep it out with publish_media"),
+    "QuotaExceeded": ("the store is full", "make room there, or ask for more, and publish again"),
+    "KeyTooLongError": ("its name is longer than 1,024 bytes", "give the file a shorter name"),
+    "InvalidURI": ("the store does not take its name", "give the file another name"),
+    "BadDigest": ("the bytes changed on their way", "publish again; if it stays, see the network"),
+    "EndpointConnectionError": (
+        "it cannot be reached",
+        "see the network and the setting `endpoint`; the next publish goes on from here",
+    ),
+    "ReadTimeoutError": ("no answer came in time", "publish again; it goes on from here"),
+    "SSLError": (
+        "its certificate is not trusted",
+        "see the setting `endpoint`, and AWS_CA_BUNDLE for a certificate of your own",
+    ),
+    "InvalidEndpoint": ("that is no address", 'set `endpoint` to one like "https://s3.example.org"'),
+    "SlowDown": ("it asks us to go slower", "wait a minute and publish again"),
+    "InternalError": ("it failed on the other side", "wait a minute and publish again"),
+    "NoSuchVersion": ("that version is gone", "older versions may have been removed by a rule"),
+    "NotImplemented": (
+        "the store cannot do that",
+        "see what its makers say of the operation",
+    ),
+    "TooManyInvalidationsInProgress": (
+        "too many invalidations are under way",
+        "the pages are published; they are fresh when their time in the cache is over",
+    ),
+}  # fmt: skip
+
+_SAME = {
+    "ExpiredTokenException": "ExpiredToken",
+    "TokenRefreshRequired": "ExpiredToken",
+    "TokenRetrievalError": "ExpiredToken",
+    "SSOTokenLoadError": "ExpiredToken",
+    "UnauthorizedSSOTokenError": "ExpiredToken",
+    "CredentialRetrievalError": "NoCredentialsError",
+    "InvalidClientTokenId": "InvalidAccessKeyId",
+    "InvalidToken": "ExpiredToken",
+    "UnrecognizedClientException": "InvalidAccessKeyId",
+    "RequestExpired": "RequestTimeTooSkewed",
+    "AccessDeniedException": "AccessDenied",
+    "AllAccessDisabled": "AccessDenied",
+    "AccountProblem": "AccessDenied",
+    "Forbidden": "AccessDenied",
+    "Unauthorized": "AccessDenied",
+    "401": "AccessDenied",
+    "403": "AccessDenied",
+    "301": "PermanentRedirect",
+    "307": "PermanentRedirect",
+    "RecursionError": "PermanentRedirect",
+    "AuthorizationHeaderMalformed": "PermanentRedirect",
+    "IllegalLocationConstraintException": "PermanentRedirect",
+    "MovedPermanently": "PermanentRedirect",
+    "ParamValidationError": "InvalidBucketName",
+    "404": "NoSuchBucket",
+    "413": "EntityTooLarge",
+    "507": "QuotaExceeded",
+    "InsufficientStorage": "QuotaExceeded",
+    "QuotaExceededException": "QuotaExceeded",
+    "XMinioStorageFull": "QuotaExceeded",
+    "XAmzContentSHA256Mismatch": "BadDigest",
+    "InvalidDigest": "BadDigest",
+    "ConnectionError": "EndpointConnectionError",
+    "ConnectTimeoutError": "EndpointConnectionError",
+    "ProxyConnectionError": "EndpointConnectionError",
+    "ConnectionClosedError": "ReadTimeoutError",
+    "HTTPClientError": "ReadTimeoutError",
+    "IncompleteReadError": "ReadTimeoutError",
+    "ResponseStreamingError": "ReadTimeoutError",
+    "RequestTimeout": "ReadTimeoutError",
+    "ServiceUnavailable": "SlowDown",
+    "Throttling": "SlowDown",
+    "ThrottlingException": "SlowDown",
+    "RequestLimitExceeded": "SlowDown",
+    "429": "SlowDown",
+    "503": "SlowDown",
+    "500": "InternalError",
+    "502": "InternalError",
+    "504": "InternalError",
+    "501": "NotImplemented",
+    "MethodNotAllowed": "NotImplemented",
+}
+
+
+def refusal(code: str, status: int = 0, message: str = "") -> tuple[str, str]:
+    """Return why it was refused, and what to do about it ("" where nobody knows).
+
+    Args:
+        code: what the answer calls it, or the name of the error where none came.
+        status: the HTTP status of the answer; 0 for none.
+        message: what the answer says; used only where nothing better is known, and cut short.
+    """
+    for name in (code, str(status)):
+        known = _TOLD.get(_SAME.get(name, name))
+        if known is not None:
+            return known
+    said = presentable(message)
+    return (f"{code}: {said}" if said else code), ""
+
+
+def presentable(message: str) -> str:
+    """Return what others said as one short line, without anything that could be a secret."""
+    line = " ".join(_SECRET.sub("…", message).split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
