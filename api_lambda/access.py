@@ -4,10 +4,11 @@ The owner proves himself by a token, by a session that a token began, or by sitt
 Whoever cannot is a visitor; there is no third.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from hmac import compare_digest
 from ipaddress import IPv6Address, ip_address
 from typing import Literal
 from urllib.parse import urlsplit
@@ -45,7 +46,8 @@ class Transport(StrEnum):
 class Caller:
     """What a request says of where it comes from. Names of headers are lower-case.
 
-    `peer` is the address at the other end of the connection, "" if that has none.
+    `peer` is the address at the other end of the connection, "" if that has none. `by_cdn` tells
+    that it came through our own CDN, which proved itself.
     """
 
     transport: Transport
@@ -54,6 +56,7 @@ class Caller:
     method: str
     headers: Mapping[str, str]
     scheme: str = "http"
+    by_cdn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +163,13 @@ def is_cross_site(caller: Caller, origins: frozenset[str]) -> bool:
 
 
 def client_of(caller: Caller, proxies: frozenset[str]) -> str:
-    """Return the address of who asks: as the proxy in front tells it, if that one is ours.
+    """Return the address of who asks: as the proxy or CDN in front tells it, if that one is ours.
 
     Of IPv6 the first half: the other half is for one household to choose from.
     """
+    viewer = caller.headers.get("cloudfront-viewer-address", "")
+    if caller.by_cdn and viewer:
+        return _household(viewer.rpartition(":")[0].strip("[]"))  # behind the last is the port
     address = caller.peer
     is_ours = caller.transport is Transport.SOCKET or is_loopback(address) or address in proxies
     if caller.transport is not Transport.LAMBDA and is_ours:
@@ -181,6 +187,16 @@ def _household(address: str) -> str:
     if not isinstance(found, IPv6Address):
         return str(found)
     return str(found.ipv4_mapped) if found.ipv4_mapped else str(IPv6Address(int(found) >> 64 << 64))
+
+
+def is_by_cdn(headers: Mapping[str, str], secrets: Iterable[str]) -> bool:
+    """Tell whether a request brings one of the secrets that only the CDN in front knows.
+
+    It takes as long whichever it brings.
+    """
+    given = headers.get("x-origin-verify", "").encode("utf-8", "surrogateescape")
+    found = [compare_digest(given, one.encode("utf-8", "surrogateescape")) for one in secrets]
+    return any(found)
 
 
 def is_json(content_type: str | None) -> bool:

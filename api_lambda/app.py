@@ -1,13 +1,13 @@
 """The API as one ASGI application: for uvicorn, for the dev server, for Lambda, for tests."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -16,14 +16,25 @@ from typing_extensions import override
 
 from api_lambda import shapes
 from api_lambda.access import Action, Loopback
+from api_lambda.asking import Answer, Porter, Reading
 from api_lambda.contract import declare, openapi
-from api_lambda.desk import Answer, Desk, Reading, Rules
+from api_lambda.deeds import Deeds, Rules
 from api_lambda.door import Door, Guard, Operation, operation
-from api_lambda.limiting import Limit
+from api_lambda.owning import Told, ring_of
 from generator import __version__
+from generator.adapters.queues import open_queue
 from generator.adapters.settings import Settings
+from generator.adapters.shared import Shared, is_redis
+from generator.core.queueing import Queue
 
-_MINUTE_S = 60
+_VIDEOS = "/api/videos/{id}"
+_ELSEWHERE = (
+    "/api/state",
+    "/api/receipts/{event}",
+    "/api/random",
+    "/api/problems",
+    "/api/problems/retry",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +42,8 @@ class ApiConfig:
     """What the API goes by.
 
     `origins` are those of the site's own pages; `proxies` are addresses, beside this machine's,
-    whose word on whom they ask for is believed; `clock` tells seconds since 1970.
+    whose word on whom they ask for is believed; `clock` tells seconds since 1970. With `queue`,
+    the address of one, events go there and nothing of `state` is opened.
     """
 
     state: Path
@@ -43,10 +55,18 @@ class ApiConfig:
     owner_on_loopback: Loopback = "until-token"
     proxies: frozenset[str] = frozenset()
     clock: Callable[[], float] = time.time
+    queue: str = ""
+    secrets: Told = field(default_factory=Told)
 
     @classmethod
-    def of(cls, settings: Settings, *, owner_on_loopback: Loopback = "until-token") -> Self:
-        """Return what the settings say."""
+    def of(
+        cls,
+        settings: Settings,
+        secrets: Told | None = None,
+        *,
+        owner_on_loopback: Loopback = "until-token",
+    ) -> Self:
+        """Return what the settings say; their queue counts only together with `secrets`."""
         return cls(
             state=settings.state,
             base=settings.site.base,
@@ -55,6 +75,8 @@ class ApiConfig:
             visitor_writes_per_minute=settings.visitor_writes_per_minute,
             durable=settings.durable,
             owner_on_loopback=owner_on_loopback,
+            queue=settings.queue if secrets is not None else "",
+            secrets=secrets or Told(),
         )
 
 
@@ -71,15 +93,29 @@ class Api(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def create_app(config: ApiConfig) -> FastAPI:
-    """Return the API; the catalogue is opened when it is first asked for.
+def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
+    """Return the API: beside a catalogue, opened when it is first asked for, or before a queue.
 
     `app.state.close()` finishes what was accepted and lets go of the files; so does the end of a
     server that knows ASGI's lifespan.
+
+    Args:
+        config: what it goes by.
+        queue: the queue to use instead of the one at `config.queue`.
+
+    Raises:
+        SettingsError: `config.queue` is no address of a queue, or secrets are missing.
     """
-    desk = Desk(
-        Rules(config.state, config.base, config.durable, config.visitors_may, config.proxies)
+    rules = Rules(
+        config.state,
+        config.base,
+        config.durable,
+        config.visitors_may,
+        config.proxies,
+        config.visitor_writes_per_minute,
     )
+    is_remote = bool(config.queue) or queue is not None
+    desk, known = _remote(config, rules, queue) if is_remote else _local(rules)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -106,19 +142,19 @@ def create_app(config: ApiConfig) -> FastAPI:
         del asking
         return Answer(told())
 
-    operations = (*_operations(desk), operation("GET", "/api/openapi.json", contract, Contract))
+    operations = (*known, operation("GET", "/api/openapi.json", contract, Contract))
     guard = Guard(
         config.owner_on_loopback,
         config.origins,
         config.visitors_may,
         config.proxies,
-        Limit(config.visitor_writes_per_minute, _MINUTE_S),
         config.clock,
+        config.secrets.origins,
     )
-    app.door = Door(desk, guard, operations)
+    app.door = Door(desk, guard, operations, _ELSEWHERE if is_remote else ())
     app.state.close, app.state.desk = desk.close, desk
     for one in operations:
-        declare(app, one)
+        declare(app, one, is_queued=is_remote)
     return app
 
 
@@ -129,30 +165,75 @@ class Contract(BaseModel):
     paths: dict[str, object]
 
 
-def _operations(desk: Desk) -> tuple[Operation, ...]:
-    """Return everything that can be asked for, what is asked most first."""
-    videos = "/api/videos/{id}"
-    done, wish = shapes.Recorded, HTTPStatus.ACCEPTED
-    gone = HTTPStatus.NO_CONTENT
-    return (
-        operation("POST", f"{videos}/views", desk.view, done, Action.VIEW),
-        operation("PUT", f"{videos}/rating", desk.rate, done, Action.RATE),
-        operation("DELETE", f"{videos}/rating", desk.unrate, done, Action.RATE),
-        operation("PUT", f"{videos}/favorite", desk.favor, done, Action.FAVORITE),
-        operation("DELETE", f"{videos}/favorite", desk.unfavor, done, Action.FAVORITE),
-        operation("GET", videos, desk.video, shapes.VideoShown),
-        operation("PUT", f"{videos}/tags", desk.set_tags, done, Action.TAG),
-        operation("POST", f"{videos}/tags", desk.add_tags, done, Action.TAG),
-        operation("DELETE", f"{videos}/tags", desk.remove_tags, done, Action.TAG),
-        operation("DELETE", f"{videos}/tags/{{tag}}", desk.remove_tag, done, Action.TAG),
+class _Desk(Porter, Protocol):
+    def close(self) -> None: ...
+
+
+_Opened = tuple[_Desk, tuple[Operation, ...]]
+
+
+def _local(rules: Rules) -> _Opened:
+    from api_lambda.desk import Desk  # noqa: PLC0415 (SQLite and all: not before a queue)
+
+    desk = Desk(rules)
+    wish = HTTPStatus.ACCEPTED
+    return desk, (
+        *_deeds(desk, shapes.Recorded, HTTPStatus.OK),
+        operation("GET", _VIDEOS, desk.video, shapes.VideoShown),
         operation("GET", "/api/state", desk.state, shapes.State),
         operation("GET", "/api/receipts/{event}", desk.receipt, shapes.Receipt),
         operation("POST", "/api/rebuild", desk.rebuild, shapes.Wish, Action.REBUILD, status=wish),
         operation("GET", "/api/problems", desk.problems, shapes.FileProblems, Action.MEND),
         operation("POST", "/api/problems/retry", desk.retry, shapes.Wish, Action.MEND, status=wish),
         operation("GET", "/api/random", desk.random, shapes.Drawn),
+        operation("GET", "/api/health", desk.health, shapes.Health),
+        *_sessions(desk),
+    )
+
+
+def _remote(config: ApiConfig, rules: Rules, queue: Queue | None) -> _Opened:
+    from api_lambda.remote import Outside, RemoteDesk  # noqa: PLC0415 (not beside a catalogue)
+
+    shared = Shared(config.queue) if is_redis(config.queue) else None
+    ring = ring_of(config.secrets, shared.keys if shared else None)
+    opened = queue if queue is not None else open_queue(config.queue)
+    desk = RemoteDesk(rules, Outside(opened, ring, shared, config.clock))
+    wish = HTTPStatus.ACCEPTED
+    return desk, (
+        *_deeds(desk, shapes.Queued, wish),
+        operation("GET", _VIDEOS, desk.video, shapes.VideoAfar),
+        operation("POST", "/api/rebuild", desk.rebuild, shapes.Queued, Action.REBUILD, status=wish),
+        operation("GET", "/api/health", desk.health, shapes.Standing),
+        *_sessions(desk),
+    )
+
+
+def _deeds(desk: Deeds, done: type[BaseModel], status: HTTPStatus) -> tuple[Operation, ...]:
+    """Return what people do with videos, what they do most first."""
+    rating, favorite, tags = (f"{_VIDEOS}/{what}" for what in ("rating", "favorite", "tags"))
+
+    def deed(
+        method: str, path: str, endpoint: Callable[..., Awaitable[Answer]], action: Action
+    ) -> Operation:
+        return operation(method, path, endpoint, done, action, status=status)
+
+    return (
+        deed("POST", f"{_VIDEOS}/views", desk.view, Action.VIEW),
+        deed("PUT", rating, desk.rate, Action.RATE),
+        deed("DELETE", rating, desk.unrate, Action.RATE),
+        deed("PUT", favorite, desk.favor, Action.FAVORITE),
+        deed("DELETE", favorite, desk.unfavor, Action.FAVORITE),
+        deed("PUT", tags, desk.set_tags, Action.TAG),
+        deed("POST", tags, desk.add_tags, Action.TAG),
+        deed("DELETE", tags, desk.remove_tags, Action.TAG),
+        deed("DELETE", f"{tags}/{{tag}}", desk.remove_tag, Action.TAG),
+    )
+
+
+def _sessions(desk: Deeds) -> tuple[Operation, ...]:
+    gone = HTTPStatus.NO_CONTENT
+    return (
         operation("GET", "/api/session", desk.session, shapes.Session),
         operation("POST", "/api/session", desk.log_in, None, status=gone),
         operation("DELETE", "/api/session", desk.log_out, None, status=gone),
-        operation("GET", "/api/health", desk.health, shapes.Health),
     )

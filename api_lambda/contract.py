@@ -25,11 +25,25 @@ _WHY = {
     HTTPStatus.SERVICE_UNAVAILABLE: "The catalogue is out of reach, or the disk full;"
     " nothing was recorded.",
 }
+_NOT_QUEUED = {
+    HTTPStatus.SERVICE_UNAVAILABLE: "The queue is out of reach, or who the owner is not known yet;"
+    " a write may have been recorded, and counts once when it is sent again with its"
+    " Idempotency-Key.",
+    HTTPStatus.NOT_FOUND: "There is no such thing, for certain.",
+}
 _WAITING = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
-def declare(app: FastAPI, one: Operation) -> None:
-    """Let FastAPI know an operation. The door answers it; FastAPI tells of it."""
+def declare(app: FastAPI, one: Operation, *, is_queued: bool = False) -> None:
+    """Let FastAPI know an operation. The door answers it; FastAPI tells of it.
+
+    Args:
+        app: what tells the contract.
+        one: the operation.
+        is_queued: whether events go into a queue, which knows of no conflicts.
+    """
+    refusals = _refusals(one) - ({HTTPStatus.CONFLICT} if is_queued else set())
+    why = _WHY | _NOT_QUEUED if is_queued else _WHY
     app.add_api_route(
         one.path,
         one.endpoint,
@@ -38,7 +52,7 @@ def declare(app: FastAPI, one: Operation) -> None:
         status_code=one.status,
         response_model=one.answers,
         response_description=HTTPStatus(one.status).phrase,
-        responses={int(status): _problem(status) for status in sorted(_refusals(one))},
+        responses={int(status): _problem(status, why[status]) for status in sorted(refusals)},
     )
 
 
@@ -95,8 +109,8 @@ def _refusals(one: Operation) -> set[HTTPStatus]:
     return found
 
 
-def _problem(status: HTTPStatus) -> dict[str, Any]:
-    told: dict[str, Any] = {"model": ProblemShape, "description": _WHY[status]}
+def _problem(status: HTTPStatus, why: str) -> dict[str, Any]:
+    told: dict[str, Any] = {"model": ProblemShape, "description": why}
     if status in _WAITING:
         told["headers"] = {
             "Retry-After": {

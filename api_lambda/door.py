@@ -9,7 +9,7 @@ import inspect
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, get_args
 from urllib.parse import parse_qsl
@@ -23,13 +23,13 @@ from api_lambda.access import (
     Role,
     Transport,
     client_of,
+    is_by_cdn,
     is_cross_site,
     is_json,
     may,
     role_of,
 )
-from api_lambda.desk import Answer, Asking, Desk, refusal_of
-from api_lambda.limiting import Limit
+from api_lambda.asking import Answer, Asking, Porter
 from api_lambda.problems import (
     PROBLEM_TYPE,
     Problem,
@@ -106,8 +106,8 @@ class Guard:
     origins: frozenset[str]
     visitors_may: frozenset[str]
     proxies: frozenset[str]
-    writes: Limit
     clock: Callable[[], float]
+    origin_secrets: tuple[str, ...] = ()  # none: whoever comes to the door may knock
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,20 @@ class _Address:
 class Door:
     """The ASGI application."""
 
-    def __init__(self, desk: Desk, guard: Guard, operations: Sequence[Operation]) -> None:
+    def __init__(
+        self,
+        desk: Porter,
+        guard: Guard,
+        operations: Sequence[Operation],
+        elsewhere: Sequence[str] = (),
+    ) -> None:
+        """Lead to the operations, and say of what is `elsewhere` that it is not to be had here."""
         self._desk = desk
         self._guard = guard
+        self._elsewhere = tuple(_pattern(path) for path in elsewhere)
         addresses: dict[str, _Address] = {}
         for one in operations:
-            pattern = re.sub(r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{_PARAMETERS[m[1]]})", one.path)
-            address = addresses.setdefault(one.path, _Address(re.compile(pattern, re.DOTALL)))
+            address = addresses.setdefault(one.path, _Address(_pattern(one.path)))
             address.methods[one.method] = one
         self._addresses = tuple(addresses.values())
 
@@ -133,8 +140,9 @@ class Door:
         """Answer one request."""
         asking: Asking | None = None
         try:
+            caller = self._caller(scope)
             found, values = self._found(scope)
-            asking = self._let_in(scope, found)
+            asking = await self._let_in(caller, found)
             if found.query is not None:
                 values["query"] = _query(found.query, scope["query_string"])
             if found.body is not None:
@@ -143,7 +151,7 @@ class Door:
         except Problem as problem:
             answer = _refusal(problem)
         except Exception as error:  # noqa: BLE001 (the one place where nothing may pass through)
-            answer = _refusal(refusal_of(error) or _fault(scope, error))
+            answer = _refusal(self._desk.refusal_of(error) or _fault(scope, error))
         await _send(answer, asking, scope, send)
 
     def _found(self, scope: Scope) -> tuple[Operation, dict[str, Any]]:
@@ -161,13 +169,23 @@ class Door:
                 if values["id"] > HIGHEST_ID:
                     raise Problem(HTTPStatus.NOT_FOUND, "there is no such video")
             return found, values
+        if any(pattern.fullmatch(path) for pattern in self._elsewhere):
+            raise Problem(HTTPStatus.NOT_IMPLEMENTED, "only an API beside the catalogue knows this")
         raise Problem(HTTPStatus.NOT_FOUND, "there is nothing at this address")
 
-    def _let_in(self, scope: Scope, found: Operation) -> Asking:
-        guard, caller, now = self._guard, _caller(scope), self._guard.clock()
+    def _caller(self, scope: Scope) -> Caller:
+        caller, expected = _caller(scope), self._guard.origin_secrets
+        if not expected:
+            return caller
+        if not is_by_cdn(caller.headers, expected):
+            raise Problem(HTTPStatus.FORBIDDEN, "ask at the address of the site")
+        return replace(caller, by_cdn=True)
+
+    async def _let_in(self, caller: Caller, found: Operation) -> Asking:
+        guard, now = self._guard, self._guard.clock()
         if is_cross_site(caller, guard.origins):
             raise Problem(HTTPStatus.FORBIDDEN, "pages of other sites may not do this")
-        proofs = self._desk.proofs(caller, int(now))
+        proofs = await self._desk.proofs(caller, int(now))
         if proofs.wrong_bearer:
             raise wrong_token()
         role = role_of(caller, proofs, guard.rule, self._desk.any_token)
@@ -177,10 +195,15 @@ class Door:
             if found.action not in may(role, guard.visitors_may):
                 raise Problem(HTTPStatus.FORBIDDEN, "only the owner may do this: sign in")
             if role is Role.VISITOR:
-                wait_s = guard.writes.wait_s(client_of(caller, guard.proxies), now)
+                wait_s = await self._desk.wait_s(client_of(caller, guard.proxies), now)
                 if wait_s:
                     raise too_many(wait_s)
         return Asking(caller, role, int(now), _key(caller))
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parameters = re.sub(r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{_PARAMETERS[m[1]]})", path)
+    return re.compile(parameters, re.DOTALL)
 
 
 def _caller(scope: Scope) -> Caller:

@@ -1,9 +1,22 @@
 """The API as a Lambda: behind an HTTP API (payload 2.0). Settings come from REELSHELF_*."""
 
+import os
+from contextlib import suppress
+
 from mangum import Mangum
 
 from api_lambda.app import ApiConfig, create_app
+from api_lambda.owning import taken
+from generator.adapters.queues import open_queue
+from generator.adapters.queues.sqs import SqsQueue
 from generator.adapters.settings import load
+from generator.core.errors import QueueError
 
-app = create_app(ApiConfig.of(load(None, {}), owner_on_loopback="never"))
+secrets = taken(os.environ)  # first: they are no settings
+config = ApiConfig.of(load(None, {}), secrets, owner_on_loopback="never")
+queue = open_queue(config.queue) if config.queue else None
+if isinstance(queue, SqsQueue):
+    with suppress(QueueError):  # that is told to whoever writes
+        queue.prepare()  # now, while Lambda lends a whole processor for nothing
+app = create_app(config, queue)
 handler = Mangum(app, lifespan="off")

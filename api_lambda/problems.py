@@ -56,12 +56,10 @@ def too_many(wait_s: int) -> Problem:
     )
 
 
-def unavailable(detail: str, wait_s: int = 5) -> Problem:
-    """Return that nothing can be done just now, and nothing was."""
+def unavailable(detail: str, what: str = "nothing was recorded", wait_s: int = 5) -> Problem:
+    """Return that nothing can be done just now, and `what` became of it."""
     return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        f"{detail}; nothing was recorded",
-        {"Retry-After": str(wait_s)},
+        HTTPStatus.SERVICE_UNAVAILABLE, f"{detail}; {what}", {"Retry-After": str(wait_s)}
     )
 
 

@@ -161,6 +161,28 @@ class VideoShown(VideoFigures):
     you: You
 
 
+class YouAfar(Given):
+    """Who asks, what he may, and what he said before, where that is known."""
+
+    role: Role
+    may: list[Action]
+    stars: Annotated[int | None, Field(ge=1, le=5)] = None
+    favorite: bool = False
+
+
+class VideoAfar(Given):
+    """A video, as far as it is known: its figures are all there, or none of them."""
+
+    id: Annotated[int, Field(examples=[17])]
+    version: Annotated[int, Field(description="the number of its last event", examples=[812])] = 0
+    stars: Annotated[int | None, Field(ge=1, le=5, examples=[4])] = None
+    rating: Mean | None = None
+    views: Annotated[int, Field(ge=0, examples=[1234])] = 0
+    favorite: bool = False
+    tags: Annotated[list[str], Field(examples=[["fjord", "winter"]])] = []
+    you: YouAfar
+
+
 class Recorded(Given):
     """An event that is on the disk; asking again with its id answers the same."""
 
@@ -177,6 +199,14 @@ class Wish(Given):
     event: str
     seq: int
     receipt: str
+
+
+class Queued(Given):
+    """An event that the queue keeps; sent again with its id it happens once all the same."""
+
+    event: Annotated[str, Field(examples=["562a77b1f7b6130a7024654a5f589c3a"])]
+    at: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
+    state: Literal["queued"]
 
 
 class Receipt(Given):
@@ -235,6 +265,12 @@ class Health(Given):
 
     status: Literal["ok"]
     version: int
+
+
+class Standing(Given):
+    """That the API can take what people do, as far as it can tell."""
+
+    status: Literal["ok"]
 
 
 class FieldProblem(Given):

@@ -7,10 +7,11 @@ by looking from time to time.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 from generator.adapters.bell import Bell
@@ -45,7 +46,7 @@ Failure = GuardError | TemplateError | OSError
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class Task:
     """A refresh to come: whether to look at the library, and where (None: everywhere)."""
 
     look: bool = False
@@ -93,6 +94,10 @@ class Watch:
     _gathered_s: float = 0.0  # when something finished was recorded last
     _deaf_s: float = 0.0  # until when nobody who asks for a look is heard: the last one failed
     _again: set[Place] = field(default_factory=set)
+    _hinted: set[Place] = field(default_factory=set)  # by other threads
+    _hinting: Lock = field(default_factory=Lock)
+    _put_off: set[Place] = field(default_factory=set)  # what could not be had, and when to try
+    _put_off_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._events = Events(self.engine, self.settings)
@@ -108,7 +113,9 @@ class Watch:
             self._listen(bell)
             for name, mode in self._watcher.modes.items():
                 log.info("watching %s by %s", settings.roots[name], mode.reason or mode.means)
-            yield self._refresh(_Task(look=True))
+            for root in settings.buckets.values():
+                log.info("watching %s by notices, and all every %d s", root, settings.scan_every_s)
+            yield self._refresh(Task(look=True))
             while not self._stopped and not self.outdated:
                 task = self._next()
                 receipt = self._try(task) if task is not None else None
@@ -119,6 +126,16 @@ class Watch:
     def stop(self) -> None:
         """End `receipts` soon; may be called from another thread."""
         self._stopped = True
+        self.wake()
+
+    def hint(self, folders: Iterable[Place]) -> None:
+        """Have it look into folders of the library; may be called from another thread.
+
+        A hint that the end of the process overtakes is not missed: what begins to watch looks at
+        everything first.
+        """
+        with self._hinting:
+            self._hinted.update(folders)
         self.wake()
 
     def wake(self) -> None:
@@ -147,11 +164,12 @@ class Watch:
 
     # -- what is next
 
-    def _next(self) -> _Task | None:
+    def _next(self) -> Task | None:
         """Wait, and return the refresh that is due; None where none is."""
         left_s = self._scanned + self.settings.scan_every_s - time.monotonic()
         again_s = max(self.settings.quiet_s, _AGAIN_S)
-        hints = self._hints(min(left_s, again_s) if self._again else left_s)
+        put_off_s = self._put_off_s - time.monotonic() if self._put_off else left_s
+        hints = self._hints(min(left_s, put_off_s, again_s if self._again else left_s))
         if self._stopped or self.outdated:
             return None
         asked = self._is_asked()
@@ -159,16 +177,16 @@ class Watch:
         is_due = now_s >= self._scanned + self.settings.scan_every_s
         if hints.everything or is_due or asked:
             self._scanned = now_s
-            return _Task(look=True, full=self._events.begin_a_look())
+            return Task(look=True, full=self._events.begin_a_look())
         where = self._where(hints)
         if where.folders or where.trees:
-            return _Task(look=True, where=where)
+            return Task(look=True, where=where)
         if self._take_edit():
-            return _Task()
+            return Task()
         if self._events.ready():
             self._events.gather()
-            return _Task()
-        return _Task() if self._has_finished() and self._record() else None
+            return Task()
+        return Task() if self._has_finished() and self._record() else None
 
     def _hints(self, wait_s: float) -> Hints:
         """Wait for something to do; meanwhile make compressed copies, and sync the disk."""
@@ -188,6 +206,7 @@ class Watch:
 
     def _is_called(self) -> bool:
         asked = self._stopped or self.outdated or self._edited or self._events.ready()
+        asked = asked or bool(self._hinted)
         return asked or self._is_asked() or self._has_finished()
 
     def _is_asked(self) -> bool:
@@ -257,12 +276,18 @@ class Watch:
         return False
 
     def _where(self, hints: Hints) -> Where:
-        folders, self._again = frozenset(hints.folders | self._again), set()
-        return Where(folders, hints.trees)
+        folders, self._again = hints.folders | self._again, set()
+        with self._hinting:
+            folders |= self._hinted
+            self._hinted.clear()
+        if time.monotonic() >= self._put_off_s:
+            folders |= self._put_off
+            self._put_off = set()
+        return Where(frozenset(folders), hints.trees)
 
     # -- refreshing
 
-    def _try(self, task: _Task) -> Receipt | None:
+    def _try(self, task: Task) -> Receipt | None:
         try:
             return self._refresh(task)
         except (GuardError, TemplateError, OSError) as error:
@@ -290,13 +315,13 @@ class Watch:
             log.warning("%s\n  %s", message, hint)
         self._told = message
 
-    def _refresh(self, task: _Task) -> Receipt:
+    def _refresh(self, task: Task) -> Receipt:
         receipt = self._refreshed(task)
         self._events.rest(0)
         self._told = ""
         return receipt
 
-    def _refreshed(self, task: _Task) -> Receipt:
+    def _refreshed(self, task: Task) -> Receipt:
         now = int(time.time())
         if not task.look:
             return self.engine.refresh(now)
@@ -304,6 +329,9 @@ class Watch:
         look.accept_loss = self.accept_loss
         receipt = self.engine.refresh(now, look, full=task.full)
         self._again |= look.unsettled
+        if look.put_off:
+            self._put_off |= look.put_off
+            self._put_off_s = time.monotonic() + _RETRY_S
         return receipt
 
 

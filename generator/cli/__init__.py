@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from generator.cli import access, api, building, copies, serving, telling
+from generator.cli import access, api, building, copies, publishing, serving, telling, working
 from generator.cli.shared import app, fail, out, shipped
 from generator.core.errors import ReelshelfError
 
@@ -20,9 +20,11 @@ __all__ = [
     "building",
     "copies",
     "main",
+    "publishing",
     "serving",
     "shipped",
     "telling",
+    "working",
 ]
 
 

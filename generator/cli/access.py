@@ -14,7 +14,8 @@ from generator.core.wording import rfc3339
 
 _DAY = "%Y-%m-%d"
 _ONCE = """This is shown once. It signs in at login.html of the site; a program sends it with
-each request: Authorization: Bearer rs_…"""
+each request: Authorization: Bearer rs_…
+An API on AWS knows it by its digest: `reelshelf token digest`."""
 
 
 class Deed(StrEnum):
@@ -22,19 +23,26 @@ class Deed(StrEnum):
 
     NEW = "new"
     LIST = "list"
+    DIGEST = "digest"
     REVOKE = "revoke"
 
 
 @app.command()
 def token(
-    deed: Annotated[Deed, typer.Argument(help="Make one, list them, or end one.")],
+    deed: Annotated[
+        Deed, typer.Argument(help="Make one, list them, tell their digests, or end one.")
+    ],
     name: Annotated[
         str | None, typer.Argument(help="What to call a new one, or which to revoke (name or id).")
     ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Make, list or revoke the tokens that prove the owner to the API."""
+    """Make, list or revoke the tokens that prove the owner to the API.
+
+    `digest` prints what an API without a catalogue knows of those that are valid, for
+    REELSHELF_OWNER_DIGESTS: nobody can make the tokens of it.
+    """
     settings = settled(config)
     with Catalogue(settings.state / "catalogue.db") as catalogue:
         told, text = _done(deed, name, catalogue)
@@ -47,6 +55,8 @@ def _done(deed: Deed, name: str | None, catalogue: Catalogue) -> tuple[dict[str,
             return _new(catalogue, name or "owner")
         case Deed.LIST:
             return _list(catalogue)
+        case Deed.DIGEST:
+            return _digest(catalogue)
         case Deed.REVOKE:
             return _revoke(catalogue, name or "")
 
@@ -72,6 +82,11 @@ def _list(catalogue: Catalogue) -> tuple[dict[str, Any], str]:
         for one in tokens
     ]
     return {"tokens": [_row(one) for one in tokens]}, "\n".join(lines) or "no tokens"
+
+
+def _digest(catalogue: Catalogue) -> tuple[dict[str, Any], str]:
+    digests = [one for _, one in catalogue.keys.valid()]
+    return {"digests": digests}, ",".join(digests)
 
 
 def _revoke(catalogue: Catalogue, name: str) -> tuple[dict[str, Any], str]:

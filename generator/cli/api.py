@@ -7,12 +7,13 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from generator.adapters.catalogue import Catalogue
 from generator.cli.shared import Config, Json, Verbose, app, settled, show, start_log
 from generator.core.errors import SettingsError
 
@@ -32,26 +33,35 @@ def api(
     socket_file: Annotated[
         Path | None, typer.Option("--socket", help="A Unix socket to serve at instead of a port.")
     ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A proxy on another machine, whose word on whom it asks for is believed."
+            " May be given several times.",
+        ),
+    ] = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Serve the API: what people do is recorded. Stop it with Ctrl-C."""
-    settings = settled(config)
-    start_log(verbose=verbose, as_json=as_json)
-    Catalogue(settings.state / "catalogue.db").close()  # what is wrong with it is told at once
+    """Serve the API: what people do is recorded, or put into the queue. Stop it with Ctrl-C."""
     import uvicorn  # noqa: PLC0415 (no other command needs it)
 
     from api_lambda.app import ApiConfig, create_app  # noqa: PLC0415 (likewise)
-    from api_lambda.proving import kept_secret  # noqa: PLC0415 (likewise)
+    from api_lambda.owning import taken  # noqa: PLC0415 (likewise)
 
-    kept_secret(settings.state)  # while there is room for it
-
+    secrets = taken(os.environ)  # first: they are no settings
+    settings = settled(config)
+    start_log(verbose=verbose, as_json=as_json)
+    if not settings.queue:
+        _look_at(settings.state)
+    goes_by = replace(ApiConfig.of(settings, secrets), proxies=_addresses(proxy or []))
     sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn ends, and sends it again when it has
     with _socket(socket_file) if socket_file else _port(host, port) as listening:
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(ApiConfig.of(settings)),
+                create_app(goes_by),
                 http="httptools",
                 loop="uvloop",
                 ws="none",
@@ -69,6 +79,22 @@ def api(
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):  # how it is meant to be stopped
             server.run(sockets=[listening])
+
+
+def _addresses(told: list[str]) -> frozenset[str]:
+    try:
+        return frozenset(str(ip_address(one)) for one in told)
+    except ValueError as error:
+        raise SettingsError(f"--proxy: {error}", hint="it is like 10.0.0.10") from error
+
+
+def _look_at(state: Path) -> None:
+    """Open and make what the API needs beside a catalogue: what is wrong is told at once."""
+    from api_lambda.proving import kept_secret  # noqa: PLC0415 (as above)
+    from generator.adapters.catalogue import Catalogue  # noqa: PLC0415 (before a queue is none)
+
+    Catalogue(state / "catalogue.db").close()
+    kept_secret(state)  # while there is room for it
 
 
 @contextmanager

@@ -44,6 +44,11 @@ class Developing:
         self._failure = ""
 
     @property
+    def settings(self) -> Settings:
+        """Return the settings as they are now."""
+        return self._settings
+
+    @property
     def site(self) -> Site:
         """Return what there is to serve, as the settings have it now."""
         settings = self._settings

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from generator.adapters.settings import FILE
+from generator.adapters.settings import FILE, Settings
 from generator.cli.shared import (
     Config,
     Jobs,
@@ -18,6 +18,7 @@ from generator.cli.shared import (
     Out,
     Verbose,
     app,
+    err,
     settings_of,
     shipped,
     show,
@@ -66,12 +67,23 @@ def dev(
         names=own_names() if phone else None,
     )
     server.start()
+    _tell_of_buckets(developing.settings)
     developing.start(server, lambda: _announce(server, as_json=as_json, phone=phone))
     try:
         with suppress(KeyboardInterrupt):  # how it is meant to be stopped
             server.run()
     finally:
         developing.stop()
+
+
+def _tell_of_buckets(settings: Settings) -> None:
+    """Say that films in buckets are not served: a player would tell no more than that."""
+    for root in settings.buckets.values():
+        err.print(
+            f"note: the videos in {root} are not served from here; a CDN has to",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _announce(server: DevServer, *, as_json: bool, phone: bool) -> None:
@@ -123,4 +135,5 @@ def nginx(
     except ValueError as error:
         hint = "rename the folder, or mend what was given"
         raise SettingsError(f"nginx cannot serve this: {error}", hint=hint) from error
+    _tell_of_buckets(settings)
     print(json.dumps({"config": text}) if as_json else text.rstrip())  # noqa: T201 (to the letter)

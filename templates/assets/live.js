@@ -3,6 +3,7 @@
 // A deed waits in storage under the name of its video and kind, so that the last of a kind counts,
 // and is sent with a key that makes it happen once, however often. Shown is what the API last
 // said, with the deeds that wait laid over it: one that is refused is forgotten, and so undone.
+// A deed that an API has put into a queue is laid over, too, for a while.
 const root = document.documentElement;
 const { api } = root.dataset;
 const place = "reelshelf" + api; // in storage, as several sites may share an origin
@@ -66,12 +67,15 @@ const ask = async (method, path, body, key, as) => {
 };
 const isAway = (status) => status < 200 || status >= 500 || [408, 425, 429].includes(status);
 
-const waiting = () => names().filter((name) => name.startsWith(place + "#do ")).flatMap((name) => {
+const stored = (mark, for_ms) => names().filter((name) => name.startsWith(place + mark)).flatMap((name) => {
   const deed = read(name);
-  if (deed?.at > Date.now() - KEEP_MS) return [{ ...deed, name }];
+  if (deed?.at > Date.now() - for_ms) return [{ ...deed, name }];
   forget(name);
   return [];
 }).sort((a, b) => a.at - b.at);
+const waiting = () => stored("#do ", KEEP_MS);
+const queued = () => stored("#queued ", FRESH_MS);
+const deeds = (as) => [...queued().filter((deed) => deed.as === as), ...waiting()].filter(({ change }) => change);
 
 const act = (kind, method, path, body, change) => {
   const at = performance.timeOrigin + performance.now();
@@ -105,7 +109,8 @@ const deliverOne = async () => {
   if (!deed) return false;
   const path = `/videos/${deed.video}${deed.path}`;
   const { status, wait_s, said } = await ask(deed.method, path, deed.body, deed.key, deed.as);
-  const isDone = status < 300 && said?.video;
+  const isQueued = said?.state === "queued";
+  const isDone = status < 300 && (isQueued || said?.video);
   if (isAway(status) || (status < 400 && !isDone)) {
     pause_ms = Math.min(2 * pause_ms || RETRY_MS[0], RETRY_MS[1]);
     again = setTimeout(deliver, Math.max(pause_ms * (0.75 + Math.random() / 2), 1000 * wait_s));
@@ -117,8 +122,13 @@ const deliverOne = async () => {
   }
   pause_ms = 0;
   if (read(deed.name)?.at === deed.at) forget(deed.name); // or it has been overtaken
-  if (isDone) learn(said.video, deed.change);
-  else if (deed.change) tell(`Not saved: ${said?.detail ?? `the server answered ${status}`}`);
+  const name = deed.name.replace("#do ", "#queued ");
+  if (isQueued) {
+    if (deed.change) keep(name, JSON.stringify({ ...deed, at: Date.now() }));
+  } else if (isDone) {
+    forget(name);
+    learn(said.video, deed.change);
+  } else if (deed.change) tell(`Not saved: ${said?.detail ?? `the server answered ${status}`}`);
   if (article && (status === 401 || status === 403)) look();
   show();
   return true;
@@ -154,11 +164,11 @@ const laid = new Set();
 const layOver = () => {
   const known = own();
   const isOwner = recall(place)?.startsWith("owner");
-  const deeds = isOwner ? waiting().filter(({ change }) => change) : [];
+  const mine = isOwner ? deeds("owner") : [];
   let isMoved = false;
   for (const [card, { k, marks }] of cards) {
     const [video, ...rest] = k.split(" ");
-    const shown = deeds.filter((deed) => deed.video === video)
+    const shown = mine.filter((deed) => deed.video === video)
       .reduce((before, { change }) => altered(before, change), { ...known[video] });
     const p = one("p", card);
     if (!p || !(laid.has(card) || "favorite" in shown || "stars" in shown)) continue;
@@ -220,9 +230,10 @@ const look = async () => {
   if (said?.you) {
     const { role, may } = said.you;
     const isOlder = figures.version > said.version; // overtaken by the answer to a click
-    you = isOlder ? { ...you, role, may } : said.you;
-    if (!isOlder) figures = said;
+    if (!isOlder) Object.assign(figures, !("version" in said) && role === "owner" && own()[id], said);
+    you = isOlder ? { ...you, role, may } : { ...(role === "owner" && figures), ...said.you };
     keep(place, [you.role, ...you.may].join(" "));
+    if ("stars" in said.you) settle({ ...said, ...said.you });
   } else if (before && isAway(status)) { // an outage: what one might do before is kept for later
     const [role, ...may] = before.split(" ");
     if (role === "owner") Object.assign(figures, own()[id]);
@@ -238,10 +249,18 @@ const look = async () => {
   show();
 };
 
+// What the API has seen is not laid over what others do later.
+const settle = (known) => {
+  const after = (change) => JSON.stringify(altered(known, change));
+  for (const { name, video, change } of queued()) {
+    if (video === id && after(change) === after({})) forget(name);
+  }
+};
+
 const show = () => {
   layOver();
   if (!you) return;
-  const mine = waiting().filter(({ video, change }) => video === id && change)
+  const mine = deeds(you.role).filter(({ video }) => video === id)
     .reduce((before, { change }) => altered(before, change), { ...you, tags: figures.tags });
   const may = (what) => you.may.includes(what);
   if (stars) showStars(may("rate") ? mine.stars : figures.stars, may("rate"));

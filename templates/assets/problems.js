@@ -36,6 +36,7 @@
     if (isStranger || !list.children.length) all.hidden = more.hidden = true;
     signIn.hidden = !isStranger;
     if (isStranger) tell("You are not signed in.");
+    else if (code === 501) tell("This list is not to be had here: the server that takes clicks is not where the library is. There, \u201creelshelf problems\u201d prints it.");
     else tell(`${what}: ${code >= 500 && said?.detail || "the server cannot be reached"}. Try again in a while.`);
   };
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
@@ -15,6 +15,9 @@ from typing import Any
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
+from generator.core import letters
+from generator.core.model import Happening
+from generator.core.queueing import Depth, Message
 
 VIDEOS = 20
 LIMIT_S = 20.0
@@ -168,3 +171,44 @@ def until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + LIMIT_S
     while not condition():
         assert time.monotonic() < end, "it did not come about"
+
+
+class Tray:
+    """A queue in memory that somebody may look into; `refusal` is raised instead of keeping."""
+
+    def __init__(self) -> None:
+        self.bodies: list[str] = []
+        self.batches: list[int] = []
+        self.refusal: Exception | None = None
+
+    def send(self, bodies: Sequence[str]) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.bodies += bodies
+        self.batches.append(len(bodies))
+
+    def receive(self, most: int, wait_s: float) -> list[Message]:
+        raise NotImplementedError
+
+    def delete(self, messages: Sequence[Message]) -> None:
+        raise NotImplementedError
+
+    def extend(self, messages: Sequence[Message], seconds: int) -> None:
+        raise NotImplementedError
+
+    def depth(self) -> Depth:
+        raise NotImplementedError
+
+    def dead(self, most: int) -> list[Message]:
+        raise NotImplementedError
+
+    def put_back(self) -> int:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Keep everything."""
+
+    @property
+    def happenings(self) -> list[Happening]:
+        found = [letters.read(body, 1 << 60) for body in self.bodies]
+        return [one for one in found if isinstance(one, Happening)]

@@ -4,11 +4,18 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-from asking import Asker, serving
+import pytest
+from asking import Asker, Tray, serving
+from cloud import redis_server
 
+from api_lambda.app import ApiConfig, create_app
+from api_lambda.owning import Told
 from generator.adapters.ledger import Ledger
+from generator.adapters.shared import Shared
+from generator.core.model import Figures, VideoId
 
 METHODS = {"get", "put", "post", "delete"}
 
@@ -64,15 +71,59 @@ def test_the_running_api_keeps_its_contract(
     port = free_port()
 
     with serving(state, "--port", str(port), REELSHELF_VISITOR_WRITES_PER_MINUTE="100000"):
-        done = subprocess.run(
-            [
-                Path(sys.executable).with_name("schemathesis"), "run",
-                f"http://127.0.0.1:{port}/api/openapi.json", "--checks", "all",
-                "--phases", "examples,coverage,fuzzing", "--max-examples", "8",
-                "--seed", "3", "--no-color",
-            ],
-            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        told = fuzzed(port, tmp_path)
 
+    assert "20 selected / 20 total" in told
+
+
+def fuzzed(port: int, folder: Path) -> str:
+    """Return what schemathesis says of an API that keeps its contract."""
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("schemathesis"), "run",
+            f"http://127.0.0.1:{port}/api/openapi.json", "--checks", "all",
+            "--phases", "examples,coverage,fuzzing", "--max-examples", "8",
+            "--seed", "3", "--no-color",
+        ],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:]
-    assert "20 selected / 20 total" in done.stdout
+    return done.stdout
+
+
+def test_an_api_before_a_queue_tells_what_it_can_and_no_more(tmp_path: Path) -> None:
+    app = create_app(ApiConfig(tmp_path, secrets=Told(secret="5e" * 32)), Tray())
+    told = Asker(app)("GET", "/api/openapi.json").json
+    app.state.close()
+
+    operations = {
+        f"{method} {path}": one["responses"]
+        for path, methods in told["paths"].items()
+        for method, one in methods.items()
+    }
+    deeds = [answers for answers in operations.values() if "202" in answers]
+    assert len(operations) == 16
+    assert len(deeds) == 10
+    assert not [path for path in told["paths"] if "problems" in path or "state" in path]
+    assert all("409" not in one and "200" not in one and "503" in one for one in deeds)
+    assert all("Idempotency-Key" in one["503"]["description"] for one in deeds)
+
+
+@pytest.mark.system("redis-server")
+def test_the_running_api_before_a_queue_keeps_its_contract(
+    tmp_path: Path, free_port: Callable[[], int], program: Callable[[str], str]
+) -> None:
+    program("redis-server")
+    port = free_port()
+    with redis_server(tmp_path) as redis, closing(Shared(redis.address)) as shared:
+        shared.begin_era()
+        shared.put_keys([], bytes(32))
+        shared.put_figures([Figures(VideoId(17), 5, 4, 1, 39, 7, True, ("fjord",))])  # noqa: FBT003
+        settings = {
+            "REELSHELF_QUEUE": redis.address,
+            "REELSHELF_VISITOR_WRITES_PER_MINUTE": "100000",
+        }
+        with serving(tmp_path / "nowhere", "--port", str(port), **settings):
+            told = fuzzed(port, tmp_path)
+
+    assert "15 selected / 15 total" in told

@@ -12,12 +12,15 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 from asking import LIMIT_S, fill, serving, until
+from cloud import KEYS, Aws, aws_server
 from runtime import Runtime, event_of, lambda_running
 
-from api_lambda.proving import kept_secret, new_token
+from api_lambda.proving import digest, kept_secret, new_token
 from generator.adapters.catalogue import Catalogue
 from generator.core.model import Happening, Kind
 from generator.core.nginx import config
@@ -30,6 +33,7 @@ SETTINGS = {
     "REELSHELF_VISITORS_MAY": "view:rate:favorite",
 }
 MATTER = {"content-type", "cache-control", "allow", "retry-after", "www-authenticate", "set-cookie"}
+SESSION_END = re.compile(r"(?<=\|)[0-9]{10}\.[^;]+")
 AT = re.compile(rb'"at":"[^"]+"')
 
 
@@ -146,12 +150,15 @@ def matter(headers: list[tuple[str, str]], body: bytes) -> list[tuple[str, str]]
 
 
 @contextmanager
-def nginx_running(nginx: str, folder: Path, port: int, api: str) -> Iterator[None]:
+def nginx_running(nginx: str, folder: Path, port: int, api: str, *others: str) -> Iterator[None]:
+    """Run nginx before an API, and others that it shares requests out among."""
     (folder / "site").mkdir(parents=True)
     site = config(
         TEMPLATE, out=str(folder / "site"), roots={}, listen=f"127.0.0.1:{port}",
         server_name="_", base=BASE, api=api,
     )  # fmt: skip
+    for other in others:  # as docs/howto/several-machines.md says
+        site = site.replace("    keepalive 16;", f"    server {other};\n    keepalive 16;", 1)
     scratch = "".join(
         f'{kind}_temp_path "{folder}/{kind}";'
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -221,6 +228,89 @@ def test_nginx_with_uvicorn_and_a_lambda_answer_the_same_to_the_byte(
     }  # fmt: skip
 
 
+def afar(secret: str) -> list[Sent]:
+    """Return what an API before a queue is asked, and what only one beside a catalogue knows."""
+    nobody = {"Authorization": f"Bearer {secret}", "Reelshelf-As": "owner"}
+    signed_out = {"Reelshelf-As": "owner"}
+    json_ = {"Content-Type": "application/json"}
+    return [
+        *requests(secret),
+        Sent("DELETE", "/api/videos/3/tags", None, nobody),
+        Sent("DELETE", "/api/videos/3/favorite", None, signed_out),
+        Sent("POST", "/api/session", {"token": secret}, json_),
+        Sent("GET", "/api/videos/99999999999999999999"),
+    ]
+
+
+@pytest.mark.system("nginx")
+def test_before_a_queue_both_answer_the_same_too_and_send_the_same(
+    tmp_path: Path, program: Callable[[str], str], free_port: Callable[[], int]
+) -> None:
+    port, socket, nowhere = free_port(), tmp_path / "api.sock", tmp_path / "nowhere"
+    secret = "rs_the-token-of-the-owner"
+    with aws_server() as aws:
+        queues = [new_queue(aws, name) for name in ("home", "lambda")]
+        settings = [
+            {
+                **SETTINGS,
+                **aws.environment,
+                "REELSHELF_QUEUE": queue,
+                "REELSHELF_SECRET": "5e" * 32,
+                "REELSHELF_OWNER_DIGESTS": digest(secret),
+            }
+            for queue in queues
+        ]
+        sent = with_keys(afar(secret))
+        with (
+            serving(nowhere, "--socket", str(socket), **settings[0]),
+            nginx_running(program("nginx"), tmp_path / "nginx", port, f"unix:{socket}"),
+        ):
+            at_home = by_nginx(port, sent)
+        with lambda_running(nowhere, **settings[1]) as runtime:
+            on_lambda = by_lambda(runtime, sent)
+        letters = [sorted(letters_in(aws, queue)) for queue in queues]
+
+    for one, here, there in zip(sent, at_home, on_lambda, strict=True):
+        assert without_end(without_time(here)) == without_end(without_time(there)), one
+    assert letters[0] == letters[1]
+    assert len(letters[0]) == [status for status, *_ in at_home].count(202) == 13
+    assert {status for status, *_ in at_home} == {
+        200, 202, 204, 400, 401, 403, 404, 405, 413, 415, 422, 501,
+    }  # fmt: skip
+    assert not nowhere.exists()
+
+
+def without_end(told: Told) -> Told:
+    """Leave out when a session ends, and the signature that covers it."""
+    status, headers, body = told
+    return status, [(name, SESSION_END.sub("", value)) for name, value in headers], body
+
+
+def new_queue(aws: Aws, name: str) -> str:
+    with closing(client(aws)) as sqs:
+        return str(sqs.create_queue(QueueName=name)["QueueUrl"])
+
+
+def letters_in(aws: Aws, queue: str) -> Iterator[str]:
+    """Yield what is in a queue, but for when it was told."""
+    with closing(client(aws)) as sqs:
+        while some := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            for one in some:
+                told = {**json.loads(one["Body"]), "at": 0, "told_us": 0}
+                yield json.dumps(told)
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+
+
+def client(aws: Aws) -> Any:  # noqa: ANN401 (boto3 has no types)
+    return boto3.client(
+        "sqs",
+        endpoint_url=aws.address,
+        region_name=KEYS["AWS_DEFAULT_REGION"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
 def without_time(told: Told) -> Told:
     status, headers, body = told
     return status, headers, AT.sub(b'"at":""', body)
@@ -241,4 +331,4 @@ def test_nginx_without_an_api_behind_it_says_so_as_the_api_would(
         ("content-type", "application/problem+json"),
         ("retry-after", "5"),
     ]
-    assert json.loads(body)["detail"] == "the API is away; nothing was recorded"
+    assert json.loads(body)["detail"] == "the API is away; send it again, with the same id"

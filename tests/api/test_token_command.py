@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import Asker
+from asking import Asker, Tray
 from fastapi import FastAPI
 from typer.testing import CliRunner
 
-from generator.cli import app
+from api_lambda.app import ApiConfig, create_app
+from api_lambda.owning import Told
+from generator.cli import app as commands
 from generator.core.errors import SettingsError
 
 FAR = ("192.0.2.7", 5000)
@@ -20,7 +22,7 @@ FAR = ("192.0.2.7", 5000)
 def token(state: Path) -> Callable[..., Any]:
     def call(*arguments: str) -> Any:  # noqa: ANN401 (what it prints)
         runner = CliRunner(env={"REELSHELF_STATE": str(state)})
-        done = runner.invoke(app, ["token", *arguments, "--json"])
+        done = runner.invoke(commands, ["token", *arguments, "--json"])
         if done.exception is not None:
             raise done.exception
         return json.loads(done.stdout)
@@ -71,3 +73,19 @@ def test_two_valid_tokens_have_two_names(token: Callable[..., Any]) -> None:
         token("new", "phone")
     token("revoke", "phone")
     assert token("new", "phone")["name"] == "phone"
+
+
+def test_digests_of_valid_tokens_let_an_api_without_a_catalogue_know_the_owner(
+    token: Callable[..., Any], tmp_path: Path
+) -> None:
+    secret = token("new", "phone")["token"]
+    token("new", "lost")
+    token("revoke", "lost")
+    digests = ",".join(token("digest")["digests"])
+    app = create_app(ApiConfig(tmp_path, secrets=Told(digests, "5e" * 32)), Tray())
+
+    owner = Asker(app, client=FAR).with_headers(authorization=f"Bearer {secret}")
+
+    assert owner("GET", "/api/session").json["role"] == "owner"
+    assert "," not in digests
+    app.state.close()

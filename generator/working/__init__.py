@@ -1,0 +1,8 @@
+"""The worker: what waits in a queue is recorded, shown, published, and only then let go."""
+
+from generator.working.beat import Beat, Publishes, PublishesBeside
+from generator.working.held import Pace
+from generator.working.sharing import Sharing
+from generator.working.worker import EventsAlone, Worker
+
+__all__ = ["Beat", "EventsAlone", "Pace", "Publishes", "PublishesBeside", "Sharing", "Worker"]
