@@ -116,7 +116,9 @@ class Backlog:
 
     def left(self, catalogue: Catalogue) -> int:
         """Return how many videos still want a storyboard, or the subtitles inside them."""
-        return catalogue.longer.count_to_enrich(boards=self._settings.storyboards)
+        return catalogue.longer.count_to_enrich(
+            boards=self._settings.storyboards, roots=self._readable
+        )
 
     def feed(self, catalogue: Catalogue) -> bool:
         """Hand out work where there is room for more; tell whether any is under way.
@@ -133,9 +135,16 @@ class Backlog:
             self._feed_copies(catalogue)
         return bool(self._under_way)
 
+    @property
+    def _readable(self) -> list[str] | None:
+        """Return the roots of which files are read as a whole: folders; None for all there are."""
+        return list(self._settings.roots) if self._settings.buckets else None
+
     def _feed_boards(self, catalogue: Catalogue) -> None:
         most = _AT_ONCE + len(self._under_way)
-        wanted = catalogue.longer.to_enrich(most, boards=self._settings.storyboards)
+        wanted = catalogue.longer.to_enrich(
+            most, boards=self._settings.storyboards, roots=self._readable
+        )
         wishes = {one.video: one for one in wanted if one.video not in self._under_way}
         jobs = []
         for video, known in _with_file(catalogue, list(wishes)[:_AT_ONCE], self._settings.roots):
@@ -147,7 +156,8 @@ class Backlog:
         self._give(self._boards, jobs)
 
     def _feed_copies(self, catalogue: Catalogue) -> None:
-        wanted = catalogue.longer.to_render(wish_of(self._settings), 1 + len(self._under_way))
+        most = 1 + len(self._under_way)
+        wanted = catalogue.longer.to_render(wish_of(self._settings), most, self._readable)
         for number in wanted:
             if number in self._under_way:
                 continue

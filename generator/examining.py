@@ -32,6 +32,7 @@ from generator.core.model import (
     Subtitles,
     VideoId,
 )
+from generator.core.objects import AwayError, unsigned
 from generator.core.parcels import Beside, Found, Request
 from generator.core.receipt import Receipt
 from generator.core.remedies import remedy_of
@@ -81,8 +82,9 @@ class _Answered:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """Files to examine, and where what is found goes; `file` gives the path of a place.
+    """Files to examine, and where what is found goes; `file` gives what a place is found by.
 
+    `put_off` is told of files that could not be had: nothing is recorded of them.
     `is_first`: the library is seen for the first time, so that files were added when they were
     written. `embedded_titles`: those inside the files are taken.
     """
@@ -95,6 +97,7 @@ class Examination:
     is_first: bool
     embedded_titles: bool
     progress: Callable[[str, int, int], None]
+    put_off: Callable[[Place, str], None] = lambda *_: None
 
     def examine(self, wanted: Iterable[Wanted]) -> None:
         """Examine files and record what they hold; results so far are kept if it is stopped."""
@@ -111,7 +114,9 @@ class Examination:
     def _answers(self, wanted: Mapping[Place, Wanted]) -> Iterator[_Answered]:
         """Yield what each file gives; one that fails with its companions is tried without them."""
         failed: dict[Place, Refused] = {}
-        for found in self.workers.answer(self._request(place) for place in wanted):
+        for found in self.workers.answer(self._requests(wanted)):
+            if self._is_put_off(found):
+                continue
             if isinstance(found, Refused) and self.companions.get(found.place):
                 failed[found.place] = found
             elif not isinstance(found, Enriched):
@@ -123,8 +128,21 @@ class Examination:
                 files = [self.file(one.place) for one in self.companions[found.place]]
                 complaints = tuple((file, reason) for file in files)
                 yield _Answered(wanted[found.place], replace(found, complaints=complaints))
-            elif isinstance(found, Refused):
+            elif isinstance(found, Refused) and not self._is_put_off(found):
                 yield _Answered(wanted[found.place], found)
+
+    def _is_put_off(self, found: Found) -> bool:
+        if not isinstance(found, Refused) or not found.passing:
+            return False
+        self.put_off(found.place, found.reason)
+        return True
+
+    def _requests(self, places: Iterable[Place]) -> Iterator[Request]:
+        for place in places:
+            try:
+                yield self._request(place)
+            except AwayError as error:  # nothing to sign its address with
+                self.put_off(place, str(error.strerror))
 
     def _request(self, place: Place) -> Request:
         companions = self.companions.get(place, ())
@@ -153,9 +171,11 @@ class Examination:
     def _complaints(self, one: _Answered, now: int) -> Iterator[Happening]:
         if isinstance(one.answer, Refused):
             return
-        reasons = dict(one.answer.complaints)
+        reasons = {unsigned(file): reason for file, reason in one.answer.complaints}
+        if not reasons:
+            return
         for companion in self.companions.get(one.wanted.place, ()):
-            reason = reasons.get(self.file(companion.place))
+            reason = reasons.get(unsigned(self.file(companion.place)))
             if reason is not None:
                 sighting = Sighting(companion.place, companion.size_bytes, companion.mtime_ns)
                 yield refusal(sighting, "sidecar", reason, now)

@@ -9,16 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from generator.adapters import fingerprint, scanner
+from generator.adapters import scanner
 from generator.adapters.catalogue import Catalogue, Compared, stamp
 from generator.adapters.scanner import Walk
 from generator.adapters.settings import Settings
 from generator.core import addresses, copying, guard, wording
+from generator.core.buckets import SCHEME
 from generator.core.companions import belonging, signature
 from generator.core.errors import GuardError, SettingsError
 from generator.core.guard import Device, RootLook, objection
 from generator.core.identity import Identities, Known, Seen, identify
-from generator.core.intake import compile_intake
 from generator.core.model import (
     SIDECAR,
     Companion,
@@ -29,15 +29,18 @@ from generator.core.model import (
     Sighting,
     VideoId,
 )
+from generator.core.objects import AwayError, ShiftedError
 from generator.core.receipt import Receipt
 from generator.core.scopes import folder_of
 from generator.core.stills import PROBE_VERSION
 from generator.examining import Builder, Examination, Wanted, Workers, event_of, refusal
+from generator.library import Library
 
 log = logging.getLogger(__name__)
 
 _DEVICES = "devices"  # the fact that tells where the roots were at the last look that was believed
 _DAY_S = 86400
+_SEE = "see docs/howto/library-in-a-bucket.md, and try again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Where:
 class Observation:
     """One look at the library: call it with what builds.
 
-    Afterwards `unsettled` are the folders of files that were still changing.
+    Afterwards `unsettled` are the folders of files that were still changing, and `put_off` those
+    of files in a bucket that could not be had, or not to the end: nothing was recorded of them.
     `pause` waits so many seconds for files to become quiet; None: they are left for later.
     """
 
@@ -64,6 +68,11 @@ class Observation:
     accept_loss: bool = False
     progress: Callable[[str, int, int], None] = lambda *_: None
     unsettled: set[Place] = field(default_factory=set)
+    put_off: set[Place] = field(default_factory=set)
+    _library: Library = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._library = Library(self.settings)
 
     def __call__(self, builder: Builder, receipt: Receipt, *, full: bool) -> None:
         """Look, and record what differs.
@@ -74,7 +83,7 @@ class Observation:
         """
         is_first = builder.catalogue.last_event() == 0
         with receipt.phase("scan"):
-            walk = self._walk()
+            walk = self._library.walk(self.where)
             companions = _companions(walk)
             compared = builder.catalogue.compare(
                 walk, None if self.where is None else walk, _signatures(companions), receipt.at
@@ -98,22 +107,14 @@ class Observation:
                 self.workers,
                 receipt,
                 companions,
-                self._file,
+                self._library.file,
                 is_first,
                 self.settings.embedded_titles,
                 self.progress,
+                self._put_off,
             ).examine(wanted)
 
     # -- looking
-
-    def _walk(self) -> Walk:
-        intake = compile_intake(self.settings.ignore)
-        roots, follow = self.settings.roots, self.settings.follow_links
-        if self.where is None:
-            return scanner.walk(roots, intake, follow_links=follow)
-        return scanner.look(
-            roots, intake, folders=self.where.folders, trees=self.where.trees, follow_links=follow
-        )
 
     def _quiet(self, sightings: Iterable[Sighting], receipt: Receipt) -> list[Sighting]:
         """Return the files that nobody writes to any more."""
@@ -124,8 +125,10 @@ class Observation:
             age_s = abs(now - sighting.mtime_ns / 1e9)
             if self._waits_for_sound(sighting, now):
                 receipt.still_copied += 1
+            elif self._library.is_whole_at_once(sighting.place):
+                settled.append(sighting)
             else:
-                is_quiet = age_s >= quiet_s and not self._is_under_way(sighting.place)
+                is_quiet = age_s >= quiet_s and not self._library.is_under_way(sighting.place)
                 (settled if is_quiet else fresh).append(sighting)
         if fresh and self.pause is not None:
             self.pause(quiet_s)
@@ -133,38 +136,24 @@ class Observation:
             settled += [one for one, is_same in again if is_same]
             fresh = [one for one, is_same in again if is_same is False]
         for one in fresh:
-            repeats = self.where is not None and self._is_under_way(one.place)  # maybe for days
+            under_way = self._library.is_under_way(one.place)
+            repeats = self.where is not None and under_way  # maybe for days
             tell = log.debug if repeats else log.info
             tell("%s is still being written; it is taken when it is quiet", one.place.path)
-            self.unsettled.add(Place(one.place.root, one.place.path.rpartition("/")[0]))
+            self.unsettled.add(_folder(one.place))
         receipt.still_copied += len(fresh)
         return settled
 
     def _seen_again(self, before: Sighting) -> bool | None:
         """Tell whether a file is at rest now; None where it is gone."""
-        seen = self._stat(before.place)
-        return None if seen is None else seen == before and not self._is_under_way(before.place)
+        seen = self._library.stat(before.place)
+        is_under_way = self._library.is_under_way(before.place)
+        return None if seen is None else seen == before and not is_under_way
 
     def _waits_for_sound(self, seen: Sighting, now: float) -> bool:
         """Tell whether a file is the pictures of a film that is to get its sound soon."""
         name = seen.place.path.rpartition("/")[2]
         return copying.is_part_of_a_film(name) and copying.may_grow(seen.mtime_ns, now)
-
-    def _is_under_way(self, place: Place) -> bool:
-        """Tell whether something beside a file says that it is being written."""
-        root = self.settings.roots.get(place.root)
-        return root is not None and scanner.has_beside(root, place, copying.UNDER_WAY)
-
-    def _stat(self, place: Place) -> Sighting | None:
-        root = self.settings.roots.get(place.root)
-        if root is None:
-            return None
-        return scanner.stat_one(root, place, follow_links=self.settings.follow_links)
-
-    def _is_gone(self, place: Place) -> bool:
-        """Tell whether a file is certainly not there: its root is, and nothing hides it."""
-        root = self.settings.roots.get(place.root)
-        return root is None or scanner.is_gone(root, place)
 
     # -- identity
 
@@ -182,7 +171,9 @@ class Observation:
         gone = list(compared.gone)
         named = {one.video for one in gone} | {one.video for one, _ in seen_changed}
         elsewhere = catalogue.present_with(s.fingerprint for s in seen_new)
-        gone += [one for one in elsewhere if one.video not in named and self._is_gone(one.place)]
+        gone += [
+            one for one in elsewhere if one.video not in named and self._library.is_gone(one.place)
+        ]
         everything = [*seen_new, *(seen for _, seen in seen_changed)]
         missing = catalogue.missing_like([(s.place, s.fingerprint) for s in everything])
         named.update(one.video for one in gone)
@@ -202,7 +193,7 @@ class Observation:
 
     def _as_it_is(self, known: Known) -> Known | None:
         """Return a video's file as it is now, if it is there and holds what it held."""
-        seen = self._stat(known.place)
+        seen = self._library.stat(known.place)
         if seen is None:
             return None
         now = replace(known, size_bytes=seen.size_bytes, mtime_ns=stamp(seen.mtime_ns))
@@ -214,18 +205,23 @@ class Observation:
     def _seen(
         self, sightings: Iterable[Sighting], refused: list[tuple[Sighting, str]]
     ) -> Iterator[Seen]:
-        for sighting in sightings:
-            try:
-                print_ = fingerprint.fingerprint(
-                    self._file(sighting.place), follow_links=self.settings.follow_links
-                )
-            except OSError as error:
-                refused.append((sighting, f"cannot be read: {error.strerror or error}"))
+        for sighting, told in self._library.fingerprints(sightings):
+            if isinstance(told, str):
+                yield Seen(sighting, told)
+            elif isinstance(told, AwayError):
+                raise GuardError(
+                    f"{self.settings.buckets[sighting.place.root]} cannot be read"
+                    f" ({told.strerror}), and nothing was changed",
+                    hint=_SEE,
+                ) from told
+            elif isinstance(told, ShiftedError):
+                self._put_off(sighting.place, str(told.strerror))
             else:
-                yield Seen(sighting, print_)
+                refused.append((sighting, f"cannot be read: {told.strerror or told}"))
 
-    def _file(self, place: Place) -> str:
-        return f"{self.settings.roots[place.root]}/{place.path}"
+    def _put_off(self, place: Place, reason: str) -> None:
+        log.warning("%s: %s; it is looked at again", wording.readable(place.path), reason)
+        self.put_off.add(_folder(place))
 
     def _guard(self, catalogue: Catalogue, walk: Walk, told: Identities) -> None:
         known = catalogue.present_by_root()
@@ -245,6 +241,8 @@ class Observation:
             for root, state in walk.roots.items()
         }
         for look in looks.values():
+            if look.trouble and not look.known and look.path.startswith(SCHEME):
+                raise GuardError(f"cannot read the library {look.path}: {look.trouble}", hint=_SEE)
             if look.trouble and not look.known:
                 raise SettingsError(
                     f"cannot read the library {look.path}: {look.trouble}",
@@ -254,7 +252,8 @@ class Observation:
         if reason:
             raise GuardError(
                 f"the scan is not believed, and nothing was changed: {reason}",
-                hint="mount what is not mounted; if it is meant, `reelshelf build --accept-loss`",
+                hint=(f"{_SEE}; " if self.settings.buckets else "mount what is not mounted; ")
+                + "if it is meant, `reelshelf build --accept-loss`",
             )
         kept = guard.written({**before, **devices})
         if kept != guard.written(before):
@@ -381,6 +380,10 @@ class Observation:
             and (not one.path or folder == one.path or folder.startswith(one.path + "/"))
             for one in self.where.trees
         )
+
+
+def _folder(place: Place) -> Place:
+    return Place(place.root, place.path.rpartition("/")[0])
 
 
 def _is_other(before: Device | None, now: Device | None) -> bool:

@@ -7,6 +7,7 @@ real libraries (same intro, same credits), hence the middle.
 import errno
 import os
 import stat
+from collections.abc import Callable
 from hashlib import blake2b
 
 SAMPLE_BYTES = 64 * 1024
@@ -29,13 +30,26 @@ def fingerprint(path: str, *, follow_links: bool = False) -> str:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", path)
-        digest = blake2b(b"%d\n" % status.st_size, digest_size=_DIGEST_BYTES)
-        for start, length in _samples(status.st_size):
-            digest.update(_read(descriptor, start, length, path))
+        told = fingerprint_of(
+            status.st_size, lambda start, length: _read(descriptor, start, length, path)
+        )
         if os.fstat(descriptor).st_size != status.st_size:
             raise OSError(errno.EAGAIN, "changed its size while it was read", path)
     finally:
         os.close(descriptor)
+    return told
+
+
+def fingerprint_of(size_bytes: int, read: Callable[[int, int], bytes]) -> str:
+    """Return the fingerprint of what is so long, wherever it lies: the same for the same bytes.
+
+    Args:
+        size_bytes: how long it is.
+        read: returns exactly so many bytes (second) from an offset on (first), or raises.
+    """
+    digest = blake2b(b"%d\n" % size_bytes, digest_size=_DIGEST_BYTES)
+    for start, length in _samples(size_bytes):
+        digest.update(read(start, length))
     return digest.hexdigest()
 
 

@@ -32,7 +32,10 @@ from generator.core.parcels import (
 _DELIVERY_S = 5.0  # for a request to be taken, or for an answer that has begun to be complete
 _BURIAL_S = 5.0  # a killed process that waits for a dead disk is not waited for
 # A decoder that a file took over finds no secrets in its environment, only what it needs to run.
-_ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONUTF8")
+_ENVIRONMENT = (
+    *("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONUTF8"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),  # whom to believe that it is the store
+)
 
 
 class MediaError(ReelshelfError):

@@ -68,7 +68,7 @@ class GarbledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A companion to read: what it is, and its path in the file system."""
+    """A companion to read: what it is, and where it is found, as the file of a request."""
 
     kind: CompanionKind
     file: str
@@ -78,6 +78,7 @@ class Beside:
 class Request:
     """Examine `file`, a path in the file system, which the library knows as `place`.
 
+    It may be an address instead (https, http), to be read by range without any other leave.
     `companions` are read, too. `board` and `texts` ask for what takes longer instead: the
     storyboard, and the subtitles inside.
     """
@@ -140,7 +141,7 @@ def pack_answer(answer: Found) -> bytes:
     """Return the parcel that tells what was found."""
     place = asdict(answer.place)
     if isinstance(answer, Refused):
-        return _pack({"place": place, "refused": answer.reason})
+        return _pack({"place": place, "refused": answer.reason, "passing": answer.passing})
     rows = [
         [one.language, one.label, one.forced, one.sdh, one.source, len(one.content)]
         for one in answer.subtitles
@@ -187,7 +188,8 @@ def unpack_answer(parcel: bytes | bytearray) -> Found:
     header, body = _unpack(parcel)
     place = _place(header)
     if "refused" in header:
-        return Refused(place, _take(header, "refused", str))
+        reason, passing = _take(header, "refused", str), header.get("passing", False)
+        return Refused(place, reason, passing is True)
     subtitles, at = _subtitles(header, body)
     body = body[at:]
     if "without_board" in header:

@@ -49,7 +49,7 @@ stills = st.builds(
     st.binary(min_size=3, max_size=3).map(bytes.hex),
 )
 answers = st.builds(Examined, places, probes, st.none() | stills, texts) | st.builds(
-    Refused, places, texts
+    Refused, places, texts, st.booleans()
 )
 STILLS = Stills((Still(320, 180, WEBP),), JPEG, "00ff00")
 SOUND = pack_answer(Examined(Place("", "a.mp4"), Probe("mov", 1.5), STILLS))

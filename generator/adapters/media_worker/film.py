@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import av
 from av.audio.stream import AudioStream
@@ -26,6 +26,7 @@ from av.video.stream import VideoStream
 
 from generator.adapters.media_worker import probing
 from generator.core.model import Probe
+from generator.core.objects import is_address
 from generator.core.stills import (
     PREVIEW_BOX,
     Size,
@@ -36,12 +37,17 @@ from generator.core.stills import (
     plausible_turn,
     recorded_at,
 )
+from generator.core.wholeness import Outline, outline
+
+if TYPE_CHECKING:
+    from generator.adapters.media_worker.ranged import RangedFile
 
 # Demuxers for what intake.VIDEO_SUFFIXES names; none of them opens a second file.
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpegts,mpeg,mpegvideo,ogg,rm,mxf,wtv,dv"
 )
 _SAFE = {"protocol_whitelist": "fd", "format_whitelist": _CONTAINERS}
+_NO_PROTOCOL = {"protocol_whitelist": "none"}  # what is read through us needs not even that one
 # Finding out what streams there are decodes a few frames that nobody sees: as roughly as can be.
 _ROUGH = {"skip_frame": "nokey", "skip_loop_filter": "all", "skip_idct": "all"}
 READ_ONLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -78,7 +84,7 @@ class Key:
 
 
 class Film:
-    """A video file, open until the `with` block ends.
+    """A video file, open until the `with` block ends; behind an address, it is read by range.
 
     What frames say of their size and rotation is believed over what the header says. `read_bytes`
     counts what was read of the pictures, decoded or not.
@@ -86,21 +92,20 @@ class Film:
     Raises:
         UnfitError: it is no file, or no video.
         MemoryError: opening it needs more than allowed.
+        OSError: it is behind an address, and cannot be fetched; see `settle`.
     """
 
     def __init__(self, file: str) -> None:
-        descriptor = open_regular(file)
-        try:
-            self._outline = probing.outline_of(descriptor)
-            self._container = open_container(descriptor)
-        except UnfitError as error:
-            raise UnfitError(_with_missing(str(error), self._outline.cut_short)) from error
-        finally:
-            os.close(descriptor)  # FFmpeg has a copy
+        self._source: RangedFile | None = None
+        if is_address(file):
+            self._outline, self._container = self._opened_by_range(file)
+        else:
+            self._outline, self._container = _opened(file)
         try:
             self._stream = video_stream(self._container)
         except UnfitError:
-            self._container.close()
+            self.close()
+            self.settle()
             raise
         self._codec = _codec(self._stream)
         self._coded = self._claimed_size()
@@ -116,7 +121,24 @@ class Film:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it."""
         self._container.close()
+        if self._source is not None:
+            self._source.close()
+
+    def settle(self) -> None:
+        """Tell of what FFmpeg may have taken for the end, or for damage: that it was not fetched.
+
+        Raises:
+            AwayError: the store could not be reached.
+            ShiftedError: the file was replaced or removed meanwhile.
+            BarredError: it may not be read.
+        """
+        if self._source is not None:
+            self._source.settle()
 
     @property
     def duration_s(self) -> float | None:
@@ -273,6 +295,18 @@ class Film:
             for stream in others:
                 stream.discard = Discard.default
 
+    def _opened_by_range(self, address: str) -> tuple[Outline, InputContainer]:
+        from generator.adapters.media_worker.ranged import RangedFile  # noqa: PLC0415 (TLS)
+
+        self._source = RangedFile(address)
+        told = outline(self._source)
+        try:
+            return told, open_container(self._source)
+        except UnfitError as error:
+            self._source.close()
+            self.settle()
+            raise UnfitError(_with_missing(str(error), told.cut_short)) from error
+
     def _claimed_size(self) -> Size | None:
         if self._codec is None:
             return None
@@ -326,6 +360,18 @@ class Film:
         return frame
 
 
+def _opened(file: str) -> tuple[Outline, InputContainer]:
+    descriptor = open_regular(file)
+    told = Outline()
+    try:
+        told = probing.outline_of(descriptor)
+        return told, open_container(descriptor)
+    except UnfitError as error:
+        raise UnfitError(_with_missing(str(error), told.cut_short)) from error
+    finally:
+        os.close(descriptor)  # FFmpeg has a copy
+
+
 def open_regular(file: str) -> int:
     """Return a descriptor of a regular file; nothing else is so much as opened.
 
@@ -353,19 +399,24 @@ def _with_missing(reason: str, missing: str) -> str:
     return f"{reason} ({missing})" if missing else reason
 
 
-def open_container(descriptor: int, *, is_rough: bool = True) -> InputContainer:
+def open_container(source: "int | RangedFile", *, is_rough: bool = True) -> InputContainer:
     """Return the container behind a descriptor, of which FFmpeg keeps a copy.
 
     Args:
-        descriptor: stands where the container begins.
+        source: the descriptor; or what is read in its place, and stays the caller's. It stands
+            where the container begins.
         is_rough: streams are looked into as cheaply as can be; it leaves the order of frames to
             guesses, which is no harm as long as nothing is copied.
 
     Raises:
         UnfitError: it is damaged, or of a kind that is not taken as video.
     """
-    options = {"fd": str(descriptor), **_SAFE, **(_ROUGH if is_rough else {})}
+    options = {**_SAFE, **(_ROUGH if is_rough else {})}
     try:
+        if not isinstance(source, int):
+            options |= _NO_PROTOCOL
+            return av.open(source, "r", options=options, metadata_errors="replace")
+        options["fd"] = str(source)
         return av.open("fd:", options=options, metadata_errors="replace")
     except MemoryError:
         raise

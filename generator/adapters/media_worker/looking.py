@@ -17,6 +17,7 @@ from generator.core.model import (
     Stills,
     Subtitles,
 )
+from generator.core.objects import EMPTY, AwayError, BarredError, ShiftedError, is_address, name_of
 from generator.core.parcels import Beside, Found, Request
 from generator.core.subtitles import Suffix, suffix_of
 
@@ -31,13 +32,18 @@ _SOURCES = {
 def look_at(request: Request, memory_mb: int) -> Found:
     """Return what was asked for; a file that needs too much memory is refused."""
     too_much = f"needed more than {memory_mb} MB"
+    look = _enriched if request.board or request.texts else _examined
     try:
         with Film(request.file) as film:
-            if request.board or request.texts:
-                return _enriched(request, film, too_much)
-            return _examined(request, film, too_much)
+            found = look(request, film, too_much)
+            film.settle()
+            return found
     except UnfitError as error:
         return Refused(request.place, str(error))
+    except BarredError as error:
+        return Refused(request.place, str(error.strerror))
+    except (AwayError, ShiftedError) as error:
+        return Refused(request.place, str(error.strerror), passing=True)
     except MemoryError:
         return Refused(request.place, too_much)
 
@@ -100,7 +106,7 @@ class _Reading:
             self.complaints.append((companion.file, self._too_much))
 
     def _read(self, companion: Beside) -> None:
-        kind, name = companion.kind, companion.file.rpartition("/")[2]
+        kind, name = companion.kind, name_of(companion.file)
         if kind is CompanionKind.SUBTITLES:
             content = _content(companion.file, subtitles.MOST_BYTES)
             told = suffix_of(between(self._video, name)) or Suffix(
@@ -126,6 +132,8 @@ class _Reading:
 
 
 def _content(file: str, most_bytes: int) -> bytes:
+    if is_address(file):
+        return _fetched(file, most_bytes)
     try:
         descriptor = os.open(file, READ_ONLY)
     except OSError as error:
@@ -144,3 +152,25 @@ def _content(file: str, most_bytes: int) -> bytes:
         raise UnfitError(f"cannot be read: {error.strerror}") from error
     finally:
         os.close(descriptor)
+
+
+def _fetched(address: str, most_bytes: int) -> bytes:
+    from generator.adapters.media_worker.ranged import RangedFile  # noqa: PLC0415 (TLS)
+
+    try:
+        file = RangedFile(address)
+    except BarredError as error:
+        if error.strerror == EMPTY:
+            return b""
+        raise UnfitError(f"cannot be read: {error.strerror}") from error
+    try:
+        if file.size_bytes > most_bytes:
+            raise UnfitError(f"is larger than {most_bytes >> 20} MB, and is not read")
+        content = file.read()
+        file.settle()
+    except BarredError as error:
+        raise UnfitError(f"cannot be read: {error.strerror}") from error
+    else:
+        return content
+    finally:
+        file.close()
