@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 LIBRARY ?=
 PORT ?= 8000
 
-.PHONY: help demo test env clean
+.PHONY: help demo test env template lambda clean
 
 help:
 	@echo "make demo [LIBRARY=/path] [PORT=8000]   build a site and serve it"
 	@echo "make test                               the whole gate: lint, types, contracts, tests"
 	@echo "make env                                the environment alone (.venv)"
+	@echo "make lambda                             the zips for AWS, in build/"
+	@echo "make template                           check the AWS template"
 
 env: $(VENV)/.ready
 
@@ -25,8 +27,20 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 demo: env
 	@$(BIN)/python scripts/demo.py --port $(PORT) $(if $(LIBRARY),--library "$(LIBRARY)")
 
-test: env
+# Its tools want another version of a package of ours.
+$(VENV)-deploy/.ready: requirements/deploy.txt
+	$(PYTHON) -m venv $(VENV)-deploy
+	$(VENV)-deploy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deploy.txt
+	@touch $@
+
+template: $(VENV)-deploy/.ready
+	@$(VENV)-deploy/bin/python scripts/check_template.py
+
+lambda: env
+	@$(BIN)/python scripts/make_lambda.py
+
+test: env $(VENV)-deploy/.ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
 clean:
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-deploy build demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -9,6 +9,7 @@ import json
 import platform
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks import (
@@ -16,11 +17,14 @@ from benchmarks import (
     build,
     burst,
     change,
+    cost,
     devserver,
     live,
     media,
     nothing,
     posters,
+    publishing,
+    queues,
     rating,
     storyboards,
     view,
@@ -29,6 +33,7 @@ from benchmarks import (
 BENCHMARKS: dict[str, Callable[[int | None, Path], dict[str, object]]] = {
     "api": api.run,
     "build": build.run,
+    "cost": cost.run,
     "devserver": devserver.run,
     "live": live.run,
     "media": media.run,
@@ -37,7 +42,9 @@ BENCHMARKS: dict[str, Callable[[int | None, Path], dict[str, object]]] = {
     "rating": rating.run,
     "view": view.run,
     "burst": burst.run,
+    "queues": queues.run,
     "posters": lambda videos, _: posters.run(videos),
+    "publishing": publishing.run,
     "storyboards": lambda videos, _: storyboards.run(videos),
 }
 
@@ -47,15 +54,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=sorted(BENCHMARKS))
     parser.add_argument("--videos", type=int, help="how large a library (default: the benchmark's)")
+    parser.add_argument("--objects", type=int, help="publishing: how large a site")
+    parser.add_argument("--aws", default="", help="publishing: the AWS command line, to compare")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     parser.add_argument("--folder", type=Path, help="where to work, and leave what was made")
     given = parser.parse_args()
+    size, benchmark = given.videos, BENCHMARKS[given.name]
+    if given.name == "publishing":
+        size, benchmark = given.objects, partial(publishing.run, aws=given.aws)
     if given.folder:
         folder = tempfile.mkdtemp(dir=given.folder, prefix="reelshelf-")
-        figures = BENCHMARKS[given.name](given.videos, Path(folder))
+        figures = benchmark(size, Path(folder))
     else:
         with tempfile.TemporaryDirectory(prefix="reelshelf-") as folder:
-            figures = BENCHMARKS[given.name](given.videos, Path(folder))
+            figures = benchmark(size, Path(folder))
     machine = {"python": platform.python_version(), "machine": platform.machine()}
     if given.json:
         print(json.dumps({"benchmark": given.name, **machine, **figures}))

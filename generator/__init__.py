@@ -1,3 +1,3 @@
 """reelshelf: an event-driven static site generator for video libraries."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

@@ -20,17 +20,31 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from generator.core.buckets import SCHEME, Bucket, bucket_of
 from generator.core.contexts import Site
 from generator.core.errors import SettingsError
 
 FILE = "reelshelf.toml"
 _PREFIX = "REELSHELF_"
+_SECRETS = frozenset({"owner_digests", "secret", "secrets", "origin_secrets"})  # the API's own
+_BETWEEN = re.compile(re.escape(os.pathsep) + "(?!//)")  # two paths, and not "s3" and its slashes
 _PATHS = ("library", "out", "state", "templates")
 
 
 def _listed(value: object) -> object:
     """Read what the environment gives as "a:b" (paths) as a list."""
     return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+
+
+def _rooted(value: object) -> object:
+    """Read the roots of a library: folders, and what is in a bucket ("s3://bucket/prefix")."""
+    if isinstance(value, str):
+        value = [part for part in _BETWEEN.split(value) if part]
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(
+        bucket_of(one) if isinstance(one, str) and one.startswith(SCHEME) else one for one in value
+    )
 
 
 class Settings(BaseSettings):
@@ -44,8 +58,8 @@ class Settings(BaseSettings):
     )
 
     library: Annotated[
-        tuple[Path, ...], NoDecode, BeforeValidator(_listed),
-        Field(description="folders of videos; several are told apart by their names"),
+        tuple[Path | Bucket, ...], NoDecode, BeforeValidator(_rooted),
+        Field(description="folders of videos, or s3://bucket/prefix; told apart by their names"),
     ] = ()  # fmt: skip
     out: Annotated[Path, Field(description="where the site is written")] = Path("site_out")
     state: Annotated[
@@ -134,6 +148,47 @@ class Settings(BaseSettings):
     views_wait_s: Annotated[
         float, Field(ge=0, description="how long views alone wait before pages are rewritten")
     ] = 5.0
+    bucket: Annotated[str, Field(description="the bucket that `publish` puts the site into")] = ""
+    media_bucket: Annotated[
+        str, Field(description="the bucket for the videos themselves; empty: the same")
+    ] = ""
+    publish_media: Annotated[
+        bool, Field(description="whether the videos themselves are published, too")
+    ] = True
+    endpoint: Annotated[
+        str, Field(description="the address of a store that speaks S3; empty: AWS")
+    ] = ""
+    region: Annotated[str, Field(description="the region of the buckets; empty: as AWS tells")] = ""
+    publish_encoding: Annotated[
+        Literal["none", "gzip"], Field(description="how text lies in the bucket; CDNs compress it")
+    ] = "none"
+    fresh_s: Annotated[
+        int, Field(ge=0, description="how many seconds a CDN may keep a page without asking")
+    ] = 60
+    publish_every_s: Annotated[
+        float, Field(ge=0, le=21600, description="so many seconds pass from publish to publish")
+    ] = 0.0
+    delete_grace_s: Annotated[
+        int, Field(ge=0, description="what is gone leaves the bucket so many seconds later")
+    ] = 3600
+    delete_limit: Annotated[
+        float, Field(ge=0, le=1, description="the share of the bucket one publish may delete")
+    ] = 0.1
+    distribution: Annotated[
+        str, Field(description="the CloudFront distribution in front of the bucket")
+    ] = ""
+    invalidations_per_month: Annotated[
+        int, Field(ge=0, description="how many paths may be invalidated in a month")
+    ] = 1000
+    host_files: Annotated[
+        bool, Field(description="write _headers and _redirects, for hosts that read them")
+    ] = False
+    queue: Annotated[
+        str, Field(description="where events wait: an SQS queue's URL, or redis://host:6379/0")
+    ] = ""
+    state_bucket: Annotated[
+        str, Field(description="the versioned bucket of the owner's mark, and of a Lambda's state")
+    ] = ""
     batch_ms: Annotated[
         float, Field(ge=0, description="events that come so close together are one refresh")
     ] = 3.0
@@ -170,21 +225,28 @@ class Settings(BaseSettings):
 
     @field_validator("library")
     @classmethod
-    def _apart(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
-        names = [path.name for path in value]
+    def _apart(cls, value: tuple[Path | Bucket, ...]) -> tuple[Path | Bucket, ...]:
+        names = [root.name for root in value]
         if len(set(names)) < len(names):
             raise ValueError("two of its folders have the same name; addresses need them apart")
         for one in value:
-            if any(one != other and one.is_relative_to(other) for other in value):
+            if any(one != other and _lies_in(one, other) for other in value):
                 raise ValueError(f"{one} lies within another folder of the library")
         return value
 
     @property
     def roots(self) -> dict[str, Path]:
-        """Return the folders of the library by name; an only one has the name ""."""
-        if len(self.library) == 1:
-            return {"": self.library[0]}
-        return {path.name: path for path in self.library}
+        """Return the folders of the library by name; a root that is the only one is called ""."""
+        return {name: root for name, root in self._named if isinstance(root, Path)}
+
+    @property
+    def buckets(self) -> dict[str, Bucket]:
+        """Return the roots of the library that are in buckets, named likewise."""
+        return {name: root for name, root in self._named if isinstance(root, Bucket)}
+
+    @property
+    def _named(self) -> list[tuple[str, Path | Bucket]]:
+        return [("" if len(self.library) == 1 else root.name, root) for root in self.library]
 
     @property
     def workers(self) -> int:
@@ -244,7 +306,8 @@ def _strangers() -> Iterator[str]:
     """Yield what is wrong with variables of the environment that look like settings."""
     for name in sorted(os.environ):
         setting = name.removeprefix(_PREFIX).lower()
-        if name.startswith(_PREFIX) and setting not in Settings.model_fields:
+        is_known = setting in Settings.model_fields or setting in _SECRETS
+        if name.startswith(_PREFIX) and not is_known:
             yield f"  {name} (in the environment): " + _stranger(setting)
 
 
@@ -291,19 +354,25 @@ def _read(file: Path) -> dict[str, Any]:
         value = written.get(name)
         if isinstance(value, str):
             written[name] = (
-                [_resolved(base, Path(value))]
-                if name == "library"
-                else _resolved(base, Path(value))
+                [_resolved(base, value)] if name == "library" else _resolved(base, Path(value))
             )
         elif isinstance(value, list) and all(isinstance(one, str) for one in value):
-            written[name] = [_resolved(base, Path(one)) for one in value]
+            written[name] = [_resolved(base, one) for one in value]
     return written
 
 
 def _resolved(base: Path, value: Any) -> Any:  # noqa: ANN401 (a path, several, or none)
     if isinstance(value, tuple):
         return tuple(_resolved(base, one) for one in value)
-    return None if value is None else Path(os.path.normpath(base / value.expanduser()))
+    if value is None or isinstance(value, Bucket) or str(value).startswith(SCHEME):
+        return value
+    return Path(os.path.normpath(base / Path(value).expanduser()))
+
+
+def _lies_in(one: Path | Bucket, other: Path | Bucket) -> bool:
+    if isinstance(one, Bucket):
+        return isinstance(other, Bucket) and one.lies_in(other)
+    return isinstance(other, Path) and one.is_relative_to(other)
 
 
 def _name(location: tuple[int | str, ...]) -> str:

@@ -1,0 +1,64 @@
+"""A program: a builder without a disk that runs again and again, and dies now and then.
+
+`python tests/builder_runs.py FOLDER QUEUE STATE_BUCKET BUCKET LEASE_S SEED DEATHS STOP`: runs until
+the file STOP is there; with a chance of DEATHS at each step it ends at once, as if killed.
+"""
+
+import os
+import random
+import sys
+from pathlib import Path
+
+from generator.adapters.bucket import Bucket
+from generator.adapters.queues import open_queue
+from generator.adapters.settings import Settings
+from generator.cli.shared import shipped
+from generator.core.errors import ReelshelfError
+from generator.lambda_builder import Builder
+
+DIED = 7
+
+
+def settings_of(folder: Path, queue: str, state_bucket: str, bucket: str) -> Settings:
+    return Settings(
+        out=folder / "out",
+        state=folder / "state",
+        title="A trial library",
+        site_url="https://videos.example.org",
+        queue=queue,
+        state_bucket=state_bucket,
+        bucket=bucket,
+        publish_media=False,
+        delete_grace_s=0,
+    )
+
+
+def builder_of(settings: Settings, lease_s: float = 960.0) -> Builder:
+    state = Bucket(settings.state_bucket)
+    queue = open_queue(settings.queue)
+    return Builder(settings, shipped("templates"), queue, state, lease_s=lease_s)
+
+
+def main() -> None:
+    folder, queue, state_bucket, bucket, lease_s, seed, deaths, stop = sys.argv[1:]
+    chance, stopped = random.Random(int(seed)), Path(stop)
+    builder = builder_of(
+        settings_of(Path(folder), queue, state_bucket, bucket), lease_s=float(lease_s)
+    )
+
+    def die_maybe(step: str) -> None:
+        if chance.random() < float(deaths):
+            sys.stderr.write(f"{step}\n")
+            sys.stderr.flush()
+            os._exit(DIED)
+
+    builder.on_step = die_maybe
+    while not stopped.exists():
+        try:
+            builder.run()
+        except ReelshelfError as error:
+            sys.stderr.write(f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()
