@@ -11,6 +11,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from generator.adapters import aws
 from generator.adapters.shared import OwnerKeys
 from generator.core.errors import QueueError, SettingsError
 
@@ -123,15 +124,14 @@ def _of_worker(keys: OwnerKeys | None) -> OwnerKeys:
 
 
 def _of_parameter(name: str) -> OwnerKeys:
-    import boto3  # noqa: PLC0415 (only on AWS)
-    from botocore.config import Config  # noqa: PLC0415 (likewise)
+    from botocore.config import Config  # noqa: PLC0415 (slow to import, and only on AWS)
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 (likewise)
 
     patience = Config(
         retries={"mode": "standard", "max_attempts": 3}, connect_timeout=2, read_timeout=3
     )
     try:
-        client = boto3.client("ssm", config=patience)
+        client = aws.session().client("ssm", config=patience)
         found: Any = client.get_parameter(Name=name, WithDecryption=True)
     except (BotoCoreError, ClientError) as error:
         raise QueueError(

@@ -1,14 +1,17 @@
 """A program: a builder without a disk that runs again and again, and dies now and then.
 
 `python tests/builder_runs.py FOLDER QUEUE STATE_BUCKET BUCKET LEASE_S SEED DEATHS STOP`: runs until
-the file STOP is there; with a chance of DEATHS at each step it ends at once, as if killed.
+the file STOP is there; with a chance of DEATHS at each step it ends at once, as if killed, and
+another one begins. Where each died is a line of the standard error.
 """
 
 import os
 import random
 import sys
+import traceback
 from pathlib import Path
 
+from generator.adapters import aws
 from generator.adapters.bucket import Bucket
 from generator.adapters.queues import open_queue
 from generator.adapters.settings import Settings
@@ -41,23 +44,41 @@ def builder_of(settings: Settings, lease_s: float = 960.0) -> Builder:
 
 def main() -> None:
     folder, queue, state_bucket, bucket, lease_s, seed, deaths, stop = sys.argv[1:]
-    chance, stopped = random.Random(int(seed)), Path(stop)
-    builder = builder_of(
-        settings_of(Path(folder), queue, state_bucket, bucket), lease_s=float(lease_s)
-    )
+    settings = settings_of(Path(folder), queue, state_bucket, bucket)
+    numbers, stopped = random.Random(int(seed)), Path(stop)
+    for service in ("s3", "sqs"):  # what is read of boto3's descriptions is read once
+        aws.session().client(service).close()
+    while not stopped.exists():  # a life is a fork: to import all of it takes a second
+        life = os.fork()
+        if not life:
+            live(builder_of(settings, float(lease_s)), numbers, float(deaths), stopped)
+            os._exit(0)
+        _, status = os.waitpid(life, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code not in {0, DIED}:
+            sys.exit(code)
+        numbers.random()
+
+
+def live(builder: Builder, chance: random.Random, deaths: float, stopped: Path) -> None:
+    """Run again and again until stopped, or dead."""
 
     def die_maybe(step: str) -> None:
-        if chance.random() < float(deaths):
+        if chance.random() < deaths:
             sys.stderr.write(f"{step}\n")
             sys.stderr.flush()
             os._exit(DIED)
 
     builder.on_step = die_maybe
-    while not stopped.exists():
-        try:
-            builder.run()
-        except ReelshelfError as error:
-            sys.stderr.write(f"{error}\n")
+    try:
+        while not stopped.exists():
+            try:
+                builder.run()
+            except ReelshelfError as error:
+                sys.stderr.write(f"{error}\n")
+    except BaseException:  # noqa: BLE001 (a fork ends here, whatever happens)
+        traceback.print_exc()
+        os._exit(1)
 
 
 if __name__ == "__main__":

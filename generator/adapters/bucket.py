@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Final, Protocol
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from generator.adapters import aws
 from generator.core.errors import PublishError
 from generator.core.publishing import Headers
 from generator.core.refusals import refusal
@@ -444,8 +445,7 @@ class _absent:  # noqa: N801 (reads as a word of the language, as `suppress` doe
 
 
 def _client(endpoint: str, region: str, threads: int) -> Any:  # noqa: ANN401 (boto3 has no types)
-    import boto3.session  # noqa: PLC0415 (a quarter of a second, for those who publish)
-    from botocore.config import Config  # noqa: PLC0415 (likewise)
+    from botocore.config import Config  # noqa: PLC0415 (slow to import)
 
     elsewhere = endpoint or os.environ.get(
         "AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL")
@@ -459,7 +459,7 @@ def _client(endpoint: str, region: str, threads: int) -> Any:  # noqa: ANN401 (b
         response_checksum_validation="when_required",
         s3={"addressing_style": "path"} if elsewhere else None,
     )
-    return boto3.session.Session().client(
+    return aws.session().client(
         "s3", endpoint_url=endpoint or None, region_name=region or None, config=config
     )
 

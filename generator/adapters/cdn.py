@@ -7,6 +7,7 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
+from generator.adapters import aws
 from generator.core.errors import PublishError
 from generator.core.refusals import refusal
 
@@ -107,14 +108,13 @@ def _batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _client(endpoint: str) -> Any:  # noqa: ANN401 (boto3 has no types)
-    import boto3.session  # noqa: PLC0415 (a quarter of a second, for those who publish)
-    from botocore.config import Config  # noqa: PLC0415 (likewise)
+    from botocore.config import Config  # noqa: PLC0415 (slow to import)
 
     config = Config(
         retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=60
     )
     # CloudFront is everywhere, and signed for in this region.
-    return boto3.session.Session().client(
+    return aws.session().client(
         "cloudfront", region_name="us-east-1", endpoint_url=endpoint or None, config=config
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from generator.adapters import aws
 from generator.core.objects import AwayError, BarredError, Listed, ShiftedError, time_of
 
 _URL_LASTS_S = 3600
@@ -135,8 +136,7 @@ class Reader:
 
 @lru_cache(maxsize=8)
 def _client(endpoint: str, region: str) -> Any:  # noqa: ANN401 (boto3 has no types)
-    import boto3  # noqa: PLC0415 (slow to import, and only libraries in buckets need it)
-    from botocore.config import Config  # noqa: PLC0415 (likewise)
+    from botocore.config import Config  # noqa: PLC0415 (slow to import)
 
     config = Config(
         retries={"mode": "standard", "max_attempts": 5},
@@ -148,8 +148,7 @@ def _client(endpoint: str, region: str) -> Any:  # noqa: ANN401 (boto3 has no ty
         response_checksum_validation="when_required",
         s3={"addressing_style": "path" if endpoint else "auto"},
     )
-    session = boto3.session.Session()
-    return session.client(
+    return aws.session().client(
         "s3", endpoint_url=endpoint or None, region_name=region or None, config=config
     )
 

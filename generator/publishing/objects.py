@@ -1,12 +1,14 @@
 """The objects of a site: in which bucket each is, with which headers and bytes."""
 
 import gzip
+import logging
 from collections import Counter
 from pathlib import Path
 
 from generator.adapters.bucket import Bucket, Stored
 from generator.adapters.output import digest_of
 from generator.adapters.settings import Settings
+from generator.core.errors import PublishError
 from generator.core.model import OutPath
 from generator.core.publishing import (
     Headers,
@@ -17,6 +19,8 @@ from generator.core.publishing import (
     look_of,
 )
 from generator.engine import Engine
+
+log = logging.getLogger(__name__)
 
 THREADS = 16  # that send at once
 _OLD_UPLOAD_S = 7 * 86_400
@@ -61,10 +65,16 @@ class Objects:
         return self.media if key.startswith(self.media_prefix) else self.site
 
     def abort_uploads(self) -> None:
-        """Give up uploads of large files that nobody went on with for a week; they cost money."""
-        if self._settings.publish_media:
-            self.media.abort_uploads(_OLD_UPLOAD_S, self.media_prefix)
-        self.site.abort_uploads(_OLD_UPLOAD_S, f"{self.prefix}play/")
+        """Give up uploads of large files that nobody went on with for a week; they cost money.
+
+        A store that does not let us is told of, and keeps them.
+        """
+        try:
+            if self._settings.publish_media:
+                self.media.abort_uploads(_OLD_UPLOAD_S, self.media_prefix)
+            self.site.abort_uploads(_OLD_UPLOAD_S, f"{self.prefix}play/")
+        except PublishError as error:
+            log.warning("%s\n  uploads that never ended stay, and cost what they hold", error)
 
     def rules(self, most: int = 0) -> Rules:
         """Return what settings say; `most` is how much one publish may delete."""

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+from generator.adapters import aws
 from generator.core.errors import QueueError
 from generator.core.queueing import Depth, Message
 
@@ -62,15 +63,14 @@ class SqsQueue:
 
     @cached_property
     def _client(self) -> Any:  # noqa: ANN401 (boto3 has no types)
-        import boto3  # noqa: PLC0415 (a second, and only those with such a queue need it)
-        from botocore.config import Config  # noqa: PLC0415 (likewise)
+        from botocore.config import Config  # noqa: PLC0415 (slow to import)
 
         parts = urlsplit(self.url)
         host = parts.hostname or ""
         of_aws = re.fullmatch(r"sqs\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?", host)
         is_led = "AWS_ENDPOINT_URL" in os.environ or "AWS_ENDPOINT_URL_SQS" in os.environ
         with self._told("reached"):
-            session = boto3.session.Session()
+            session = aws.session()
             return session.client(
                 "sqs",
                 region_name=of_aws[1] if of_aws else session.region_name or "us-east-1",
