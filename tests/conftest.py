@@ -13,6 +13,23 @@ settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60
 settings.load_profile("ci")
 
 
+# Files that take long go first, so that no worker is left with one when the others are done.
+LONG = (
+    "test_a_minute", "test_any_course", "test_exactness", "test_lambda_builder", "test_publish",
+    "test_worker", "test_following", "test_what_people_do", "test_cli", "test_clicks",
+    "test_watch_page", "test_care", "test_bucket_library", "test_renditions_killed",
+    "test_renditions", "test_queue_races", "test_bucket", "test_host_files",
+    "test_plays_in_a_browser", "test_killed", "test_dev_command", "test_problems_page",
+)  # fmt: skip
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of files that take long in front."""
+    ranks = {name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def program() -> Callable[[str], str]:
     """Return a function from a program's name to its path; without it the test is skipped."""

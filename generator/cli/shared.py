@@ -78,7 +78,7 @@ def shipped(folder: str) -> Path:
     return inside if inside.is_dir() else here.parent / folder
 
 
-def settings_of(
+def settings_with(
     config: Path | None,
     library: list[str] | None,
     out_folder: Path | None,
@@ -87,14 +87,28 @@ def settings_of(
     """Return the settings a command runs with; of `others`, those that are None are not said.
 
     Raises:
-        SettingsError: something in them is wrong, or no library is named.
+        SettingsError: something in them is wrong.
     """
     overrides: dict[str, Any] = {name: value for name, value in others.items() if value is not None}
     if library:
         overrides["library"] = tuple(library)
     if out_folder is not None:
         overrides["out"] = out_folder
-    settings = load(config, overrides)
+    return load(config, overrides)
+
+
+def settings_of(
+    config: Path | None,
+    library: list[str] | None,
+    out_folder: Path | None,
+    **others: int | None,
+) -> Settings:
+    """Return the settings of a command that builds from a library.
+
+    Raises:
+        SettingsError: something in them is wrong, or no library is named.
+    """
+    settings = settings_with(config, library, out_folder, **others)
     if not settings.library:
         raise SettingsError(
             "no library is named",

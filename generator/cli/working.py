@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import typer
 
 from generator.adapters.queues import open_queue
-from generator.adapters.settings import Settings, load
+from generator.adapters.settings import Settings
 from generator.cli.shared import (
     AcceptLoss,
     Config,
@@ -25,6 +25,7 @@ from generator.cli.shared import (
     Verbose,
     app,
     now,
+    settings_with,
     shipped,
     show,
     start_log,
@@ -120,12 +121,7 @@ def _settings(
     config: Path | None, library: list[str] | None, out: Path | None, **others: int | None
 ) -> Settings:
     """Return settings that name a queue; a library may be named."""
-    overrides: dict[str, Any] = {name: value for name, value in others.items() if value is not None}
-    if library:
-        overrides["library"] = tuple(library)
-    if out is not None:
-        overrides["out"] = out
-    settings = load(config, overrides)
+    settings = settings_with(config, library, out, **others)
     if not settings.queue:
         raise SettingsError(
             "no queue is named",
@@ -233,8 +229,8 @@ def _told(queue: Queue) -> tuple[dict[str, Any], list[str]]:
     ]
     oldest = "" if depth.oldest_s is None else f"; the oldest for {depth.oldest_s:.0f} s"
     lines = [
-        f"waiting   {depth.waiting or 'none'}{oldest}",
-        f"under way {depth.under_way or 'none'}",
+        f"waiting   {depth.waiting or 'none'}{oldest if depth.waiting else ''}",
+        f"under way {depth.under_way or 'none'}{'' if depth.waiting else oldest}",
         f"put aside {depth.dead or 'none'}",
         *(f"  {one.id}\n    {_reason(one)}" for one in aside),
     ]

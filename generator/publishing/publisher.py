@@ -186,9 +186,9 @@ class Publisher:
         self, receipt: PublishReceipt, progress: Progress, *, verify: bool, force: bool
     ) -> None:
         with receipt.phase("plan"):
+            scene = self._observer.look(self._now(), verify=verify)
             if verify:
                 self._objects.abort_uploads()
-            scene = self._observer.look(self._now(), verify=verify)
             plan = self._plan(scene, force=force)
         receipt.is_full, receipt.strays = scene.is_full, scene.strays
         receipt.left.update(scene.left)

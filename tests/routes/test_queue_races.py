@@ -285,6 +285,7 @@ def race(opened: Callable[[], Queue], file: Path, beside: Callable[[], None]) ->
     for _ in range(4):
         bear()
     beside()
+    bear()  # those before it may have found the queue empty between two letters, and ended
     end_s = time.monotonic() + LIMIT_S
     while children:
         assert time.monotonic() < end_s
