@@ -2,7 +2,8 @@
 
 `python tests/builder_runs.py FOLDER QUEUE STATE_BUCKET BUCKET LEASE_S SEED DEATHS STOP`: runs until
 the file STOP is there; with a chance of DEATHS at each step it ends at once, as if killed, and
-another one begins. Where each died is a line of the standard error.
+another one begins. Where each died is a line of the standard error. At the steps `SURELY` it dies
+once, whatever chance says.
 """
 
 import os
@@ -19,7 +20,8 @@ from generator.cli.shared import shipped
 from generator.core.errors import ReelshelfError
 from generator.lambda_builder import Builder
 
-DIED = 7
+DIED, DIED_SURELY = 7, 8
+SURELY = ("recorded", "refreshed")
 
 
 def settings_of(folder: Path, queue: str, state_bucket: str, bucket: str) -> Settings:
@@ -45,29 +47,35 @@ def builder_of(settings: Settings, lease_s: float = 960.0) -> Builder:
 def main() -> None:
     folder, queue, state_bucket, bucket, lease_s, seed, deaths, stop = sys.argv[1:]
     settings = settings_of(Path(folder), queue, state_bucket, bucket)
+    surely = list(SURELY)
     numbers, stopped = random.Random(int(seed)), Path(stop)
     for service in ("s3", "sqs"):  # what is read of boto3's descriptions is read once
         aws.session().client(service).close()
     while not stopped.exists():  # a life is a fork: to import all of it takes a second
         life = os.fork()
         if not life:
-            live(builder_of(settings, float(lease_s)), numbers, float(deaths), stopped)
+            live(builder_of(settings, float(lease_s)), numbers, float(deaths), surely[:1], stopped)
             os._exit(0)
         _, status = os.waitpid(life, 0)
         code = os.waitstatus_to_exitcode(status)
-        if code not in {0, DIED}:
+        if code == DIED_SURELY:
+            del surely[0]
+        elif code not in {0, DIED}:
             sys.exit(code)
         numbers.random()
 
 
-def live(builder: Builder, chance: random.Random, deaths: float, stopped: Path) -> None:
+def live(
+    builder: Builder, chance: random.Random, deaths: float, surely: list[str], stopped: Path
+) -> None:
     """Run again and again until stopped, or dead."""
 
     def die_maybe(step: str) -> None:
-        if chance.random() < deaths:
+        by_chance = chance.random() < deaths
+        if by_chance or step in surely:
             sys.stderr.write(f"{step}\n")
             sys.stderr.flush()
-            os._exit(DIED)
+            os._exit(DIED_SURELY if step in surely else DIED)
 
     builder.on_step = die_maybe
     try:

@@ -450,7 +450,7 @@ def mutated(content: bytes, changes: list[tuple[float, int, bytes]]) -> bytes:
     return content
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(content=st.sampled_from(SEEDS), changes=st.lists(edits, max_size=6))
 def test_no_picture_however_damaged_raises_anything_but_that_it_is_unfit(
     content: bytes, changes: list[tuple[float, int, bytes]]

@@ -195,7 +195,7 @@ def test_json_that_cannot_be_read_is_told_of(content: bytes, reason: str) -> Non
             read_details(kind, "film.mp4.json", content)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(form=st.sampled_from(FORMS), content=st.binary(max_size=2000))
 def test_any_bytes(form: tuple[CompanionKind, str], content: bytes) -> None:
     read(*form, content)
@@ -206,7 +206,7 @@ def test_any_text(form: tuple[CompanionKind, str], text: str, encoding: str) -> 
     read(*form, written(text, encoding))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(draw=st.data(), form=st.sampled_from(FORMS))
 def test_pieces_of_a_language_in_any_order(
     draw: st.DataObject, form: tuple[CompanionKind, str]
@@ -222,7 +222,7 @@ def test_pieces_of_a_language_in_any_order(
     read(kind, name, written(before + text + after, draw.draw(encodings)))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(draw=st.data())
 def test_real_files_that_were_damaged(draw: st.DataObject, shared: Path) -> None:
     kind, name, content = draw.draw(st.sampled_from(samples(shared)))

@@ -76,7 +76,7 @@ def state_of(catalogue: Catalogue) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(told(), st.randoms(use_true_random=False))
 def test_any_order_of_arrival_gives_the_same(events: list[Happening], chance: Random) -> None:
     in_order = sorted(events, key=lambda one: (one.told_us, one.id))

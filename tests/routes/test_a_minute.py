@@ -34,7 +34,7 @@ with Catalogue(Path(file)) as catalogue:
             event = Happening(f"{name}-{number}", kind, number, name, video, value)
             (outcome,) = catalogue.record([event])
         print(json.dumps([video, kind, value.get("stars"), outcome.seq]), flush=True)
-        pace.wait(0.003)
+        pace.wait(0.02)
 """
 
 

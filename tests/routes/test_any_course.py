@@ -168,4 +168,4 @@ class AnyCourse(RuleBasedStateMachine):
 
 
 TestAnyCourse = AnyCourse.TestCase
-TestAnyCourse.settings = settings(max_examples=14, stateful_step_count=12, deadline=None)
+TestAnyCourse.settings = settings(max_examples=10, stateful_step_count=12, deadline=None)

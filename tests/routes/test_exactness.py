@@ -190,7 +190,7 @@ STEPS = [
 ]
 
 
-@settings(max_examples=14)
+@settings(max_examples=10)
 @given(
     videos=st.sampled_from([0, 5, 70, 150, 260]),
     seed=st.integers(0, 10**6),
@@ -212,7 +212,7 @@ def test_the_site_equals_a_full_render_after_any_history(
             assert tree(folder / "out") == full_render(engine, folder / f"full{number}")
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(seed=st.integers(0, 10**6), bursts=st.integers(1, 4))
 def test_a_ledger_thrown_away_gives_a_site_of_the_same_catalogue(seed: int, bursts: int) -> None:
     with trial_site(90) as (engine, folder):
