@@ -48,7 +48,8 @@ class Output:
             OSError: the folder cannot be made or written to.
         """
         os.makedirs(self._root, exist_ok=True)
-        if not self.mark() and any(_is_ours(name) for name in os.listdir(self._root)):
+        # What begins with a dot is nobody's page, or a mark that was cut off while it was written.
+        if not self.mark() and any(not name.startswith(".") for name in os.listdir(self._root)):
             raise SettingsError(
                 f"the folder {self._root} holds files that reelshelf did not write",
                 hint="build into an empty folder (--out, or out in reelshelf.toml):"

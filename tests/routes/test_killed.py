@@ -127,6 +127,18 @@ def test_killed_again_and_again_the_build_still_ends(tmp_path: Path) -> None:
         assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
 
 
+def test_killed_while_the_folder_is_marked_the_next_build_goes_on(tmp_path: Path) -> None:
+    prepare(tmp_path, built=False)
+    (tmp_path / "out").mkdir(exist_ok=True)
+    (tmp_path / "out/.tmp-123-0").write_bytes(b"0123")  # a mark of which a part was written
+
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        engine.refresh(trial.NOW + 2)
+
+        assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
+    assert not list((tmp_path / "out").glob(".tmp-*"))
+
+
 def test_after_a_power_cut_every_page_is_compared_with_the_disk(tmp_path: Path) -> None:
     prepare(tmp_path, built=False)
     with Engine(trial.settings(tmp_path), TEMPLATES) as engine:

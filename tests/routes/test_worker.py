@@ -143,7 +143,7 @@ class Working:
 
     def __init__(self, settings: Settings, queue: Queue, **more: Any) -> None:  # noqa: ANN401
         self.settings, self.queue, self._more = settings, queue, more
-        self.receipts: queues.Queue[Receipt] = queues.Queue()
+        self.receipts: queues.Queue[Receipt | None] = queues.Queue()
         self.error: BaseException | None = None
         self.ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -166,6 +166,7 @@ class Working:
             self.error = error
         finally:
             self.ready.set()
+            self.receipts.put(None)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -177,7 +178,9 @@ class Working:
         self.stop()
 
     def next(self) -> Receipt:
-        return self.receipts.get(timeout=LIMIT_S)
+        receipt = self.receipts.get(timeout=LIMIT_S)
+        assert receipt is not None, self.error
+        return receipt
 
     def stop(self) -> None:
         self.builds.stop()
