@@ -14,6 +14,7 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +22,7 @@ from typing import Any, NoReturn
 import jinja2
 from jinja2 import meta, nodes
 from markupsafe import escape
+from typing_extensions import override
 
 from generator import __version__
 from generator.core.contexts import Context, Html, Shared
@@ -68,6 +70,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            bytecode_cache=_Compiled(),
         )
         self._assets = _assets(folders)
         base = str(frame["base"])
@@ -79,6 +82,7 @@ class Renderer:
         self._recall = recall
         self.learned: dict[str, str] = {}  # skeletons made here, for `recall` another time
         self._templates: dict[str, jinja2.Template] = {}
+        self._facts: dict[str, _Facts] = {}
         self._compiles: dict[str, bool] = {}
         self.plain: set[str] = set()  # templates that were rendered by Jinja, not filled
         self._skeletons: dict[tuple[Hashable, ...], Skeleton | None] = {}
@@ -122,7 +126,7 @@ class Renderer:
             return known
         digest = sha256(self._frame_digest)
         for part in sorted(self._closure(name)):
-            digest.update(part.encode() + b"\0" + self._source(part).encode() + b"\0")
+            digest.update(part.encode() + b"\0" + self._facts_of(part).source.encode() + b"\0")
         known = self._inputs[name] = digest.hexdigest()[:32]
         return known
 
@@ -166,11 +170,23 @@ class Renderer:
         except jinja2.TemplateError as error:
             raise _wrong(name, error) from error
 
-    def _parsed(self, name: str) -> nodes.Template:
+    def _facts_of(self, name: str) -> "_Facts":
+        known = self._facts.get(name)
+        if known is None:
+            source = self._source(name)
+            known = self._facts[name] = _FACTS.get(source) or self._told(name, source)
+        return known
+
+    def _told(self, name: str, source: str) -> "_Facts":
         try:
-            return self._environment.parse(self._source(name), name)
+            tree = self._environment.parse(source, name)
         except jinja2.TemplateError as error:
             raise _wrong(name, error) from error
+        if len(_FACTS) >= _MOST_TEMPLATES:
+            _FACTS.clear()
+        references = tuple(meta.find_referenced_templates(tree))
+        made = _FACTS[source] = _Facts(source, references, _only_prints(tree))
+        return made
 
     def _closure(self, name: str) -> set[str]:
         """Return a template and all that it extends, includes and imports."""
@@ -181,7 +197,7 @@ class Renderer:
             if part in found:
                 continue
             found.add(part)
-            for reference in meta.find_referenced_templates(self._parsed(part)):
+            for reference in self._facts_of(part).references:
                 if reference is None:
                     raise TemplateError(
                         f"cannot use the template {part}: it includes one by a computed name",
@@ -225,7 +241,7 @@ class Renderer:
     def _compilable(self, name: str) -> bool:
         known = self._compiles.get(name)
         if known is None:
-            known = all(_only_prints(self._parsed(part)) for part in self._closure(name))
+            known = all(self._facts_of(part).only_prints for part in self._closure(name))
             self._compiles[name] = known
         return known
 
@@ -242,6 +258,39 @@ def _only_prints(tree: nodes.Template) -> bool:
     return all(node.name in _HARMLESS_FILTERS for node in tree.find_all(nodes.Filter)) and all(
         node.name in _HARMLESS_TESTS for node in tree.find_all(nodes.Test)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is to be known of a template's text; whoever has the text has all of it."""
+
+    source: str
+    references: tuple[str | None, ...]
+    only_prints: bool
+
+
+# For all sites of a process: after an edit what was not edited is still known.
+_FACTS: dict[str, _Facts] = {}
+_CODE: dict[str, bytes] = {}
+_MOST_TEMPLATES = 500
+
+
+class _Compiled(jinja2.BytecodeCache):
+    """Compiled templates by their place; Jinja sees to it that they are of the same text."""
+
+    @override
+    def load_bytecode(self, bucket: "jinja2.bccache.Bucket") -> None:
+        """Give what was compiled before from the same text."""
+        known = _CODE.get(bucket.key)
+        if known is not None:
+            bucket.bytecode_from_string(known)
+
+    @override
+    def dump_bytecode(self, bucket: "jinja2.bccache.Bucket") -> None:
+        """Take what was compiled."""
+        if len(_CODE) >= _MOST_TEMPLATES:
+            _CODE.clear()
+        _CODE[bucket.key] = bucket.bytecode_to_string()
 
 
 class _MisuseError(Exception):

@@ -4,7 +4,7 @@ import logging
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,6 +23,7 @@ from generator.cli.shared import (
     start_log,
     stoppable,
     tell_line,
+    tell_published,
     watching_on,
 )
 from generator.core import wording
@@ -119,7 +120,7 @@ def _watch(
         watching.accept_loss = accept_loss
         asked = _AsAsked(publisher_of(engine), verify=verify, force=force)
         beat = Beat(engine, asked, settings.publish_every_s)
-        beat.on_published = partial(_tell_published, as_json=as_json)
+        beat.on_published = partial(tell_published, as_json=as_json)
 
         def retry() -> None:
             if beat.is_due():
@@ -200,14 +201,3 @@ def _account(receipt: PublishReceipt, *, dry: bool) -> list[str]:
         f"money    {will} {receipt.usd:.6f} USD ({PRICES})",
         f"seconds  {receipt.total_s:.2f} ({times})",
     ]
-
-
-def _tell_published(receipt: object, *, as_json: bool) -> None:
-    if not isinstance(receipt, PublishReceipt) or not receipt.did_something:
-        return
-    told: dict[str, Any] = dict(receipt.told())
-    text = (
-        f"          published: {receipt.put} put ({wording.file_size(receipt.bytes)}),"
-        f" {receipt.deleted} deleted, {len(receipt.left)} left in {receipt.total_s:.2f} s"
-    )
-    show(as_json, {"published": told}, text)

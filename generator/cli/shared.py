@@ -18,6 +18,7 @@ from generator.adapters.settings import FILE, Settings, load
 from generator.backlog import Backlog
 from generator.core import wording
 from generator.core.errors import SettingsError
+from generator.core.publishing import PublishReceipt
 from generator.core.receipt import Receipt
 from generator.engine import Engine
 from generator.watch import Watch
@@ -239,3 +240,15 @@ def tell_line(receipt: Receipt, *, as_json: bool) -> None:
         f" {receipt.unchanged} unchanged, {receipt.removed} removed in {receipt.total_s:.2f} s",
         markup=False,
     )
+
+
+def tell_published(receipt: object, *, as_json: bool) -> None:
+    """Print what a publish beside builds did, if it did something."""
+    if not isinstance(receipt, PublishReceipt) or not receipt.did_something:
+        return
+    told: dict[str, Any] = dict(receipt.told())
+    text = (
+        f"          published: {receipt.put} put ({wording.file_size(receipt.bytes)}),"
+        f" {receipt.deleted} deleted, {len(receipt.left)} left in {receipt.total_s:.2f} s"
+    )
+    show(as_json, {"published": told}, text)

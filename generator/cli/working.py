@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -30,6 +31,7 @@ from generator.cli.shared import (
     show,
     start_log,
     tell_line,
+    tell_published,
     watching_on,
     workers_of,
 )
@@ -38,7 +40,6 @@ from generator.core.buckets import places_of
 from generator.core.errors import SettingsError
 from generator.core.letters import LetterError, ObjectNotice
 from generator.core.model import Happening
-from generator.core.publishing import PublishReceipt
 from generator.core.queueing import Message, Queue
 from generator.core.receipt import Receipt
 from generator.engine import Engine
@@ -81,7 +82,7 @@ def worker(
         own = _owning(engine, settings, take_over=take_over)
         works = Worker(settings, engine, queue, _publisher(engine, settings), own=own)
         works.sharing = stack.enter_context(_sharing(settings))
-        works.on_published = _tell_published
+        works.on_published = partial(tell_published, as_json=as_json)
         try:
             if once:
                 tell_line(works.drain(lambda: _look(engine, settings)), as_json=as_json)
@@ -98,13 +99,6 @@ def worker(
                 tell_line(receipt, as_json=as_json)
         except KeyboardInterrupt:  # how it is meant to be stopped
             log.info("stopped; what was in hand is given back")
-
-
-def _tell_published(receipt: object) -> None:
-    if isinstance(receipt, PublishReceipt) and receipt.did_something:
-        log.info(
-            "published: %d put, %d deleted in %.2f s", receipt.put, receipt.deleted, receipt.total_s
-        )
 
 
 def _tell_counts(works: Worker, *, as_json: bool) -> None:

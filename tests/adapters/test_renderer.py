@@ -94,9 +94,11 @@ def test_an_own_template_comes_before_ours(tmp_path: Path) -> None:
 def test_a_change_of_an_included_template_is_a_change_of_its_pages(tmp_path: Path) -> None:
     before = renderer(tmp_path, page="{% include 'part.html' %}", part="one", other="x")
     digests = {name: before.inputs(name) for name in ("page.html", "other.html")}
+    assert before.render("page.html", {}) == b"one"
 
     after = renderer(tmp_path, part="two")
 
+    assert after.render("page.html", {}) == b"two"
     assert before.is_outdated()
     assert after.inputs("page.html") != digests["page.html"]
     assert after.inputs("other.html") == digests["other.html"]
