@@ -21,17 +21,19 @@ const seek = (at) => {
 
 const noticeWhatDoesNotPlay = () => {
   const sources = all("source", video);
-  const notice = () => {
-    isBroken = true;
-    one(".broken").hidden = false;
+  const tell = (broken) => {
+    isBroken = broken;
+    one(".broken").hidden = !broken;
   };
   // Of a last source whose type it does not know, Chromium says nothing.
   const look = ({ target }) => {
     const isLast = target === sources.at(-1) || video.networkState === video.NETWORK_NO_SOURCE;
-    if (video.error || (sources[0] && isLast)) notice();
+    if (video.error || (sources[0] && isLast)) tell(true);
   };
   for (const source of [video, ...sources]) source.onerror = look;
-  look({});
+  // Before it begins to choose, it says that there is no source, too.
+  video.onloadedmetadata = () => tell(false);
+  setTimeout(look, 0, {});
 };
 
 // -- where one was, or wants to be

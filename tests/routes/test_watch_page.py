@@ -346,6 +346,17 @@ def test_the_copy_plays_where_the_file_does_not(windows: Open) -> None:
     assert page.locator(".chapters a").first.get_attribute("href") == "/play/0/3-c0de.webm#t=0"
 
 
+def test_what_was_said_too_early_is_taken_back(windows: Open) -> None:
+    page = ready(windows().watch(COPIED))
+    last = page.locator("video source").last
+    last.dispatch_event("error")
+    expect(page.locator(".broken")).to_be_visible()
+
+    page.locator("video").evaluate("video => video.load()")
+
+    expect(page.locator(".broken")).to_be_hidden()
+
+
 def test_a_film_that_plays_nowhere_is_told_of(windows: Open) -> None:
     page = windows().watch(BROKEN)
 
