@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -168,9 +169,10 @@ def fetch(
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for something that another process brings about."""
-    end = time.monotonic() + LIMIT_S
+    end, pause = time.monotonic() + LIMIT_S, threading.Event()
     while not condition():
         assert time.monotonic() < end, "it did not come about"
+        pause.wait(0.005)
 
 
 class Tray:

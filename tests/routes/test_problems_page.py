@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import pytest
 from clips import make_clip
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from served import running
+from test_clicks import until
 from test_exactness import TEMPLATES
 from test_served_site import CHROMIUM
 
@@ -75,13 +75,6 @@ def again(page: Page, name: str) -> Locator:
 
 def footer_link(page: Page) -> Locator:
     return page.get_by_role("contentinfo").get_by_role("link", name="Problems")
-
-
-def until(said: Callable[[], bool]) -> None:
-    """Wait for something on the disk that no page shows."""
-    deadline = time.monotonic() + 10
-    while not said():
-        assert time.monotonic() < deadline
 
 
 # -- the whole way: the file on the disk, the builder, the page
