@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from generator.core.model import OutPath
 _PACKED = (".gz", ".br")
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _SCRATCH = ".tmp-"
+_CUT_OFF = re.compile(r"\.tmp-[0-9]+-[0-9]+")  # of `write`
 _AT_ONCE = 1 << 16  # bytes; more than nearly every page has
 _SYNCFS = getattr(ctypes.CDLL(None), "syncfs", None)  # Linux; elsewhere all is synced
 _MARK = ".reelshelf"  # whose output this is
@@ -48,8 +50,11 @@ class Output:
             OSError: the folder cannot be made or written to.
         """
         os.makedirs(self._root, exist_ok=True)
-        # What begins with a dot is nobody's page, or a mark that was cut off while it was written.
-        if not self.mark() and any(not name.startswith(".") for name in os.listdir(self._root)):
+        names = os.listdir(self._root)
+        # A mark may have been cut off while it was written; what only looks alike is somebody's.
+        if not self.mark() and any(
+            _is_ours(name) and not _CUT_OFF.fullmatch(name) for name in names
+        ):
             raise SettingsError(
                 f"the folder {self._root} holds files that reelshelf did not write",
                 hint="build into an empty folder (--out, or out in reelshelf.toml):"

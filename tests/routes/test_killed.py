@@ -15,6 +15,7 @@ from test_exactness import TEMPLATES, History, full_render, tree
 
 from benchmarks import trial
 from generator.adapters.output import Output
+from generator.core.errors import SettingsError
 from generator.core.model import OutPath
 from generator.engine import Engine
 
@@ -137,6 +138,19 @@ def test_killed_while_the_folder_is_marked_the_next_build_goes_on(tmp_path: Path
 
         assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
     assert not list((tmp_path / "out").glob(".tmp-*"))
+
+
+def test_what_only_looks_like_a_cut_off_mark_is_somebodys(tmp_path: Path) -> None:
+    prepare(tmp_path, built=False)
+    (tmp_path / "out").mkdir(exist_ok=True)
+    (tmp_path / "out/.tmp-notes").write_bytes(b"mine")
+
+    with (
+        Engine(trial.settings(tmp_path), TEMPLATES) as engine,
+        pytest.raises(SettingsError, match="did not write"),
+    ):
+        engine.refresh(trial.NOW + 2)
+    assert (tmp_path / "out/.tmp-notes").read_bytes() == b"mine"
 
 
 def test_after_a_power_cut_every_page_is_compared_with_the_disk(tmp_path: Path) -> None:

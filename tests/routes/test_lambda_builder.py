@@ -196,7 +196,8 @@ def processes(
             while not _is_drained(waiting):
                 assert time.monotonic() < end_s, waiting.depth()
                 assert [child.poll() for child in running] == [None] * BUILDERS
-                time.sleep(0.05)
+                with suppress(subprocess.TimeoutExpired):
+                    running[0].wait(0.05)
         finally:
             stop.touch()
             for child in running:
