@@ -13,6 +13,7 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.output import Output
 from generator.core import addresses, copying
 from generator.core.companions import signature
+from generator.core.dates import moment_in_name
 from generator.core.identity import Known, Seen
 from generator.core.model import (
     Companion,
@@ -184,7 +185,7 @@ class Examination:
         wanted, answer, known = one.wanted, one.answer, one.wanted.known
         mark = signature(wanted.place.path, self.companions.get(wanted.place, ()))
         if isinstance(answer, Examined):
-            answer = _with_dates(answer, titles=self.embedded_titles)
+            answer = _with_dates(answer, wanted.place, titles=self.embedded_titles)
         if wanted.seen is None:
             assert known is not None
             if isinstance(answer, Refused):
@@ -202,6 +203,7 @@ class Examination:
             return event_of(Kind.VIDEO_CHANGED, now, known.video, value)
         value |= {"companions": mark} | _probe_value(wanted, answer) | _details_value(answer)
         value["recorded_at"] = file_at = wanted.seen.sighting.mtime_ns // 10**9
+        value["recorded_offset_min"] = 0  # of whom the clock was nobody knows
         if known is not None:
             value["other_content"] = True
             kind = Kind.VIDEO_RETURNED if known.missing else Kind.VIDEO_CHANGED
@@ -351,20 +353,40 @@ def _probe_value(wanted: Wanted, answer: Examined) -> dict[str, object]:
     }
 
 
-_READ = (Source.OWN, Source.NFO, Source.YTDLP, Source.JSON, Source.EMBEDDED)
+_READ = (
+    Source.OWN, Source.NFO, Source.YTDLP, Source.JSON, Source.EMBEDDED, Source.NAME
+)  # fmt: skip
 
 
-def _with_dates(answer: Examined, *, titles: bool) -> Examined:
-    """Let what the file says of itself have the probe's date, and its title only if wanted."""
+def _with_dates(answer: Examined, place: Place, *, titles: bool) -> Examined:
+    """Let what the file says of itself have the probe's date, and its title only if wanted.
+
+    What its name says comes beside.
+    """
     told = dict(answer.details)
-    embedded = told.get(Source.EMBEDDED, Details())
-    recorded_at = embedded.recorded_at
-    told[Source.EMBEDDED] = replace(
-        embedded,
-        recorded_at=answer.probe.recorded_at if recorded_at is None else recorded_at,
-        title=embedded.title if titles else None,
-    )
+    embedded, probe = told.get(Source.EMBEDDED, Details()), answer.probe
+    if embedded.recorded_at is None:
+        embedded = replace(
+            embedded,
+            recorded_at=probe.recorded_at,
+            recorded_offset_min=probe.recorded_offset_min,
+        )
+    told[Source.EMBEDDED] = replace(embedded, title=embedded.title if titles else None)
+    told[Source.NAME] = _named(place)
     return replace(answer, details=tuple(told.items()))
+
+
+def _named(place: Place) -> Details:
+    """Return what the name of a file says of it, besides its title."""
+    moment = moment_in_name(place.path.rpartition("/")[2])
+    if moment is None:
+        return Details()
+    return Details(recorded_at=moment.at, recorded_offset_min=moment.offset_min)
+
+
+def named(place: Place) -> dict[str, object]:
+    """Return what an event tells of the name of a file."""
+    return _said(_named(place))
 
 
 def _details_value(answer: Examined) -> dict[str, object]:
@@ -383,6 +405,11 @@ def _said(details: Details) -> dict[str, object]:
         "url": details.url,
         "tags": list(details.tags) or None,
         "chapters": [[one.start_s, one.title] for one in details.chapters] or None,
+        "recorded_offset_min": details.recorded_offset_min,
+        "season": details.season,
+        "episode": details.episode,
+        "playlist_index": details.playlist_index,
+        "is_other_cut": details.is_other_cut or None,
     }
     return {name: value for name, value in said.items() if value is not None}
 

@@ -33,7 +33,7 @@ from generator.core.objects import AwayError, ShiftedError
 from generator.core.receipt import Receipt
 from generator.core.scopes import folder_of
 from generator.core.stills import PROBE_VERSION
-from generator.examining import Builder, Examination, Wanted, Workers, event_of, refusal
+from generator.examining import Builder, Examination, Wanted, Workers, event_of, named, refusal
 from generator.library import Library
 
 log = logging.getLogger(__name__)
@@ -332,6 +332,7 @@ class Observation:
             "mtime_ns": seen.sighting.mtime_ns,
             "fingerprint": seen.fingerprint,
             "title": wording.title_of(place.path.rpartition("/")[2]),
+            "named": named(place),
             "folder_tags": self._folder_tags(place),
         }
 

@@ -62,6 +62,7 @@ def card(number: int, title: str, *, picture: bool = True, rich: bool = True) ->
         "colour": f"r{number % 16:x} g{number * 7 % 16:x} b{number * 3 % 16:x}",
         "duration": f"{1 + number % 12}:{number * 17 % 60:02d}:05" if rich else None,
         "date": f"2024-{1 + number % 12:02d}-{1 + number % 28:02d}",
+        "is_added": number % 2 == 0,
         "stars": str(1 + number % 5) if rich else None,
         "mean": "3.9" if rich else None,
         "views": "1.2K" if rich else None,
@@ -123,11 +124,11 @@ def watch(number: int, title: str, *, neighbours: Markup | None, rich: bool = Tr
         "chapters_url": f"/text/0/{number}-chapters.vtt" if rich else None,
         "origin": {"label": "example.org", "url": "https://example.org/?a=1&b=2"} if rich else None,
         "facts": (
-            {"label": "Length", "value": "1:02:03"},
-            {"label": "Picture", "value": "1080 by 1920"},
-            {"label": "Size", "value": "118 MB"},
-            {"label": "Recorded", "value": "2024-04-28"},
-            {"label": "File", "value": title},
+            {"label": "Length", "value": "1:02:03", "datetime": None},
+            {"label": "Picture", "value": "1080 by 1920", "datetime": None},
+            {"label": "Size", "value": "118 MB", "datetime": None},
+            {"label": "Recorded", "value": "2024-04-28", "datetime": "2024-04-28T09:30:00+02:00"},
+            {"label": "File", "value": title, "datetime": None},
         )
         if rich
         else (),
@@ -299,6 +300,7 @@ def _shelf(title: str, cards: Markup, folders: Markup) -> Context:
             ("Newest", "Oldest", "Title A to Z", "Title Z to A", "Best rated", "Least rated")
         ),
         "sortable": False,
+        "names": None,
         "folders": folders,
         "folders_next": "/folder/a/folders.html",
         "cards": cards,
@@ -317,6 +319,7 @@ def _shelf_of_a_whole_scope(cards: Markup) -> Context:
         "crumbs": (),
         "orders": (),
         "sortable": True,
+        "names": " ".join(str(number) for number in range(9, 0, -1)),
         "folders": None,
         "folders_next": None,
         "cards": cards,

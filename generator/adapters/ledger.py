@@ -53,6 +53,14 @@ def version_3(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def version_4(db: sqlite_utils.Database) -> None:
+    """Begin anew: videos are listed by number and name, too; what was published is remembered."""
+    db.execute("DELETE FROM fact WHERE name NOT LIKE 'publish%'")
+    for table in ("scope", "list", "shelf", "forward", "shown", "page", "packed", "failed"):
+        db.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
+
+
 _PUBLISHED = (
     """CREATE TABLE published (
         key TEXT PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,

@@ -18,6 +18,7 @@ _MOST_LOOKED_AT = 10_000
 _MOST_TITLE = 200  # characters
 _MOST_SECONDS = 31 * 86_400.0  # as long as a video is believed to be
 _LEAST_LINES = 3
+_LEAST_S = 0.05  # how long a last chapter is: ends are not told to the millisecond
 _MOST_TEXT = 20_000  # characters
 _SIXTY = 60
 _CLOCK = re.compile(
@@ -39,8 +40,9 @@ def tidy_chapters(
 ) -> tuple[Chapter, ...]:
     """Return the chapters that can be, ascending by start, no two at the same millisecond.
 
-    What starts before 0, nowhere, or not before the end of the video is left out; one without a
-    title is named by its number; a lone chapter from 0 on divides nothing and is left out too.
+    What starts before 0, nowhere, or not well before the end of the video is left out; one
+    without a title is named by its number; a lone chapter from 0 on divides nothing and is left
+    out, too.
 
     Args:
         chapters: in any order, with any floats and any text.
@@ -49,7 +51,7 @@ def tidy_chapters(
     Returns:
         At most `MOST_CHAPTERS`, with titles of one line.
     """
-    end_s = _MOST_SECONDS if duration_s is None else min(duration_s, _MOST_SECONDS)
+    end_s = _MOST_SECONDS if duration_s is None else min(duration_s - _LEAST_S, _MOST_SECONDS)
     first_at: dict[float, str] = {}
     for chapter in islice(chapters, _MOST_LOOKED_AT):
         if 0 <= chapter.start_s < end_s:  # NaN compares with nothing
@@ -63,8 +65,18 @@ def tidy_chapters(
     )
 
 
-def chapters_in(text: str) -> tuple[Chapter, ...]:
-    """Return the chapters that a description lists, tidy; () where it lists none."""
+def all_within(chapters: Iterable[Chapter], duration_s: float | None) -> bool:
+    """Tell whether no chapter starts at or behind the end of a video."""
+    return duration_s is None or all(one.start_s < duration_s for one in chapters)
+
+
+def chapters_in(
+    text: str, duration_s: float | None = None, *, whole: bool = False
+) -> tuple[Chapter, ...]:
+    """Return the chapters that a description lists, tidy; () where it lists none.
+
+    `whole`: all of them, or where one is behind the end, none.
+    """
     runs: list[list[Chapter]] = []
     leads = False
     for line in text[:_MOST_TEXT].splitlines():
@@ -77,7 +89,8 @@ def chapters_in(text: str) -> tuple[Chapter, ...]:
         elif chapter.start_s == 0:
             runs.append([chapter])
             leads = in_front
-    return tidy_chapters(next((run for run in runs if len(run) >= _LEAST_LINES), ()))
+    run = next((run for run in runs if len(run) >= _LEAST_LINES), [])
+    return () if whole and not all_within(run, duration_s) else tidy_chapters(run, duration_s)
 
 
 def chapter_in(line: str) -> Chapter | None:

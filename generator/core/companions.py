@@ -3,7 +3,9 @@
 A companion is named like its video, with or without the video's own suffix: `film.nfo` and
 `film.mp4.nfo` belong to `film.mp4`. Subtitles and pictures may say more in between
 (`film.de.forced.srt`, `film-poster.jpg`). What is named like the folder's own (`folder.jpg`,
-`movie.nfo`) belongs to a video that is alone in its folder.
+`movie.nfo`) belongs to a video that is alone in its folder. Names that are spelled otherwise count
+where the name itself is not there (`naming`), and a `.json` may be one of Google Takeout's
+(`takeout`).
 """
 
 from collections import defaultdict
@@ -11,7 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 
 from generator.core.model import Companion, CompanionKind, Place
+from generator.core.naming import LEVELS, Names, level_of
 from generator.core.subtitles import suffix_of
+from generator.core.takeout import Films
 
 Files = Mapping[str, tuple[int, int]]  # path -> (size_bytes, mtime_ns)
 
@@ -50,79 +54,112 @@ def belonging(root: str, videos: Iterable[str], files: Files) -> dict[str, tuple
     """
     if not files:
         return {}
-    folders = {path.rpartition("/")[0] for path in files}
-    names: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    alone: dict[str, list[str]] = defaultdict(list)
+    folders = {path.rpartition("/")[0]: _Folder() for path in files}
     for path in videos:
         folder, _, name = path.rpartition("/")
         if folder in folders:
-            stem = name.rpartition(".")[0]
-            for known in {name, stem}:
-                names[folder][known].append(path)
-            alone[folder].append(path)
-    found: dict[str, list[tuple[tuple[int, int, str], Companion]]] = defaultdict(list)
+            folders[folder].add(path, name)
+    found: dict[str, list[tuple[tuple[int, int, int, str], Companion]]] = defaultdict(list)
     for path, (size_bytes, mtime_ns) in files.items():
         folder, _, name = path.rpartition("/")
-        for kind, rank, video in _owners(name, names[folder], alone[folder]):
+        for kind, level, rank, video in _owners(name, folders[folder]):
             companion = Companion(kind, Place(root, path), size_bytes, mtime_ns)
-            found[video].append(((_ORDER[kind], rank, path), companion))
+            found[video].append(((_ORDER[kind], level, rank, path), companion))
     return {
         video: tuple(companion for _, companion in sorted(some, key=_key)[:_MOST])
         for video, some in found.items()
     }
 
 
-def _key(ranked: tuple[tuple[int, int, str], Companion]) -> tuple[int, int, str]:
+def _key(ranked: tuple[tuple[int, int, int, str], Companion]) -> tuple[int, int, int, str]:
     return ranked[0]
 
 
-def _owners(
-    name: str, known: Mapping[str, list[str]], alone: list[str]
-) -> Iterator[tuple[CompanionKind, int, str]]:
-    """Yield whose companion a file is, as what, and how well it is named."""
+class _Folder:
+    """The videos of one folder, by the names that companions may have of them."""
+
+    def __init__(self) -> None:
+        self.known, self.wholes = Names(), Names()  # with their stems, and without
+        self.paths: list[str] = []
+        self._films: Films | None = None
+
+    def add(self, path: str, name: str) -> None:
+        """Let a video lie in the folder."""
+        for known in {name, name.rpartition(".")[0]}:
+            self.known.add(known, path)
+        self.wholes.add(name, path)
+        self.paths.append(path)
+
+    @property
+    def films(self) -> Films:
+        """Return its videos as Google Takeout names them."""
+        if self._films is None:
+            self._films = Films(self.paths)
+        return self._films
+
+
+def _owners(name: str, folder: _Folder) -> Iterator[tuple[CompanionKind, int, int, str]]:
+    """Yield whose companion a file is, as what, and how well it is named: by level and rank."""
     stem, _, suffix = name.rpartition(".")
-    kind = _KINDS[suffix.lower()]
+    kind, known = _KINDS[suffix.lower()], folder.known
     if kind is CompanionKind.JSON:
-        if stem.lower().endswith(_YTDLP):
-            owners = known.get(stem[: -len(_YTDLP)], ())
-            yield from ((CompanionKind.YTDLP, 0, video) for video in owners)
-        else:
-            whole = [video for video in known.get(stem, ()) if video.endswith(stem)]
-            yield from ((kind, 0, video) for video in whole)
+        yield from _of_json(stem, folder)
     elif kind is CompanionKind.SUBTITLES:
-        yield from ((kind, 0, video) for video in _of_subtitles(stem, known))
+        level, videos = _of_subtitles(stem, known)
+        yield from ((kind, level, 0, video) for video in videos)
     elif kind is CompanionKind.PICTURE:
         for rank, end in enumerate(_PICTURES):
             if stem.lower().endswith(end):
-                cut = stem[: len(stem) - len(end)]
-                yield from ((kind, rank, video) for video in known.get(cut, ()))
+                level, videos = known.find(stem[: len(stem) - len(end)])
+                yield from ((kind, level, rank, video) for video in videos)
     else:
         rank = int(suffix.lower() != "toml")  # of our own two, the stricter one first
-        yield from ((kind, rank, video) for video in known.get(stem, ()))
+        level, videos = known.find(stem)
+        yield from ((kind, level, rank, video) for video in videos)
     folder_names = _FOLDERS.get(kind, ())
-    if len(alone) == 1 and stem.lower() in folder_names and not known.get(stem):
-        yield kind, len(_PICTURES) + folder_names.index(stem.lower()), alone[0]
+    if len(folder.paths) == 1 and stem.lower() in folder_names and not known.find(stem)[1]:
+        yield kind, LEVELS, folder_names.index(stem.lower()), folder.paths[0]
 
 
-def _of_subtitles(stem: str, known: Mapping[str, list[str]]) -> list[str]:
+def _of_json(stem: str, folder: _Folder) -> Iterator[tuple[CompanionKind, int, int, str]]:
+    if stem.lower().endswith(_YTDLP):
+        level, videos = folder.known.find(stem[: -len(_YTDLP)])
+        yield from ((CompanionKind.YTDLP, level, 0, video) for video in videos)
+        return
+    level, videos = folder.wholes.find(stem)
+    yield from ((CompanionKind.JSON, level, 0, video) for video in videos)
+    if not videos:
+        yield from (
+            (CompanionKind.JSON, LEVELS, fit, video) for fit, video in folder.films.of(stem)
+        )
+
+
+def _of_subtitles(stem: str, known: Names) -> tuple[int, list[str]]:
     """Return the videos that subtitles belong to: of those they continue, the longest name."""
-    end = len(stem)
-    while end > 0:
-        if stem[:end] in known:
-            middle = stem[end + 1 :]
-            return known[stem[:end]] if suffix_of(middle) is not None else []
-        end = stem.rfind(".", 0, end)
-    return []
+    for level in range(LEVELS):
+        end = len(stem)
+        while end > 0:
+            videos = known.at(level, stem[:end])
+            if videos:
+                middle = stem[end + 1 :]
+                return (level, videos) if suffix_of(middle) is not None else (0, [])
+            end = stem.rfind(".", 0, end)
+    return 0, []
 
 
 def between(video: str, companion: str) -> str:
     """Return what stands between the name of a video and the suffix of its companion, or ""."""
     name = video.rpartition("/")[2]
     stem = companion.rpartition("/")[2].rpartition(".")[0]
-    for known in (name, name.rpartition(".")[0]):
-        if stem == known or stem.startswith(known + "."):
-            return stem[len(known) + 1 :]
-    return ""
+    names = (name, name.rpartition(".")[0])
+    found: list[tuple[int, int, str]] = []
+    end = len(stem)
+    while end > 0:
+        levels = [level for known in names if (level := level_of(stem[:end], known)) is not None]
+        if levels:
+            found.append((min(levels), -end, stem[end + 1 :]))
+        end = stem.rfind(".", 0, end)
+    return min(found, default=(0, 0, ""))[2]
 
 
 def signature(video: str, companions: Iterable[Companion]) -> str:

@@ -80,7 +80,8 @@ def card(site: Site, video: Video) -> Context:
         "title": video.title,
         **_thumbs(site, video),
         "duration": wording.duration(video.probe.duration_s),
-        "date": wording.date(video.added_at),
+        "date": _recorded_day(video) if video.is_dated else wording.date(video.added_at),
+        "is_added": not video.is_dated,
         "stars": str(video.stars) if video.stars else None,
         "mean": _mean(video),
         "views": wording.rounded(video.views),
@@ -95,6 +96,10 @@ def card(site: Site, video: Video) -> Context:
             "recorded": str(video.recorded_at),
         },
     }
+
+
+def _recorded_day(video: Video) -> str:
+    return wording.date(video.recorded_at, video.recorded_offset_min)
 
 
 def _mean(video: Video) -> str | None:
@@ -225,6 +230,8 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
         has_copy, is_remux = True, video.rendition.made_by == "remux"
         plays, plays_type, sources = _sources(site, video, video.rendition, is_remux=is_remux)
     duration, description = _whole_seconds(video), _description(video)
+    recorded = wording.iso_time(video.recorded_at, video.recorded_offset_min)
+    times = {"Recorded": recorded, "Added": wording.rfc3339(video.added_at)}
     about = chapters = origin = board = None
     if video.description or video.chapters:
         film = prose.Film(plays, video.probe.duration_s)
@@ -260,7 +267,12 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
         "about": Html(about.encode()) if about else None,
         "chapters": Html(chapters.encode()) if chapters else None,
         "chapters_url": site.link(addresses.chapters_page(video.id)) if chapters else None,
-        "facts": tuple([{"label": label, "value": value} for label, value in _facts(video)]),
+        "facts": tuple(
+            [
+                {"label": label, "value": value, "datetime": times.get(label)}
+                for label, value in _facts(video)
+            ]
+        ),
         "origin": origin,
         "tags": tuple([_tag_link(site, name) for name in video.tags]),
         "crumbs": _shared_folder_crumbs(site, folder_of(video.place)),
@@ -277,6 +289,7 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
                 "url": head["canonical"],
                 "thumbnailUrl": preview,
                 "duration": duration and f"PT{duration}S",
+                "dateCreated": recorded if video.is_dated else None,
             },
         ),
         "og_image": preview,
@@ -396,7 +409,7 @@ def _facts(video: Video) -> Iterable[tuple[str, str]]:
         yield "Codecs", ", ".join(codecs)
     if probe.fps:
         yield "Frames", f"{probe.fps:g} a second"
-    yield "Recorded", wording.date(video.recorded_at)
+    yield "Recorded", _recorded_day(video)
     yield "Added", wording.date(video.added_at)
     yield "File", wording.readable(video.place.path)
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from generator.core import contexts
 from generator.core.contexts import Site
 from generator.core.model import Video
-from generator.core.scopes import Difference, folder_of
+from generator.core.orders import Key, video_key
+from generator.core.scopes import Difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,7 @@ class Looks:
         if card and _is_opinion(before, after):
             return cls(card=True, watch=True, beside=False, feed=False)
         nobody = contexts.Neighbours()
-        moved = (folder_of(before.place), before.title, before.added_at) != (
-            folder_of(after.place), after.title, after.added_at)  # fmt: skip
+        moved = video_key(before, Key.PLACE) != video_key(after, Key.PLACE)
         return cls(
             card=card,
             watch=contexts.watch(site, before, nobody) != contexts.watch(site, after, nobody),

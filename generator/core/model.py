@@ -73,7 +73,8 @@ class Source(StrEnum):
     JSON = "json"  # <video>.<ext>.json, as the old server kept it
     EMBEDDED = "embedded"  # what the container holds
     BESIDE = "beside"  # subtitles in files of their own
-    FILE = "file"  # its name and its time
+    NAME = "name"  # a date in its name
+    FILE = "file"  # its name as a title, and its time
 
 
 class CompanionKind(StrEnum):
@@ -135,8 +136,11 @@ class Details:
     """What one source says of a video, made plausible; None and () where it says nothing.
 
     `title` and `creator` are one line. `description` is plain text, or Markdown where
-    `is_markdown`. `recorded_at` is within 1971..2100. `url` is where it came from: http or https.
-    `tags` are as `wording.tag_of` spells them. `chapters` ascend.
+    `is_markdown`. `recorded_at` is within 1800..2100, negative before 1970, and goes with
+    `recorded_offset_min` as in `Video`. `url` is where it came from: http or https. `tags` are as
+    `wording.tag_of` spells them. `chapters` ascend. `season` is told with an `episode` only, and
+    `playlist_index` is its place in a list. `is_other_cut`: it is about a longer or shorter cut of
+    the video, so that times in its description count only if all of them lie within this one.
     """
 
     title: str | None = None
@@ -147,6 +151,11 @@ class Details:
     url: str | None = None
     tags: tuple[str, ...] = ()
     chapters: tuple[Chapter, ...] = ()
+    recorded_offset_min: int | None = None
+    season: int | None = None
+    episode: int | None = None
+    playlist_index: int | None = None
+    is_other_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +236,7 @@ class Probe:
     of the first picture and sound as RFC 6381 names them ("avc1.64001f,mp4a.40.2"), "" where they
     cannot be named. `pixel_format` is FFmpeg's name ("yuv420p10le"). `fast_start` is None where
     the container knows no such thing. `text_streams` counts subtitles that are text.
+    `recorded_offset_min` is as in `Video`.
     """
 
     container: str
@@ -241,6 +251,7 @@ class Probe:
     pixel_format: str | None = None
     fast_start: bool | None = None
     text_streams: int = 0
+    recorded_offset_min: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +293,9 @@ class Video:
     `size_bytes` is of the file; `stars` (1 to 5 or None) are the owner's; `tags` are sorted and
     lower-case. `views` are rounded down to what people read ("1.2K" is 1200), so that most views
     change no page. `votes` are the visitors', `score_tenths` their mean as `Figures` has it.
+    `recorded_offset_min` is how many minutes east of UTC it was recorded; where it is None the zone
+    is unknown, and `recorded_at` is the local time as if it were UTC. `is_dated`: something better
+    than the file's time tells when. `season`, `episode` and `playlist_index` are sidecars' words.
     """
 
     id: VideoId
@@ -307,6 +321,11 @@ class Video:
     tracks: tuple[Track, ...] = ()
     storyboard: Storyboard | None = None
     rendition: Rendition | None = None
+    recorded_offset_min: int | None = None
+    is_dated: bool = False
+    season: int | None = None
+    episode: int | None = None
+    playlist_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

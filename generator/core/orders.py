@@ -14,9 +14,11 @@ from enum import StrEnum
 from hashlib import blake2b
 
 from generator.core.model import Video
+from generator.core.numbering import numbered
 
 _SECONDS_BIAS = 1 << 39  # instants reach from 15,400 BC to AD 19,400 in five bytes
 _SECONDS_TOP = (1 << 40) - 1
+_FOLDER_BYTES, _PATH_BYTES, _SERIES_BYTES = 60, 160, 80
 _TITLE_BYTES = 200  # two titles alike for longer stand newest first
 _DIGITS = re.compile(r"[0-9]+")
 _SPACES = re.compile(r"[\s\x00]+")
@@ -34,6 +36,7 @@ class Key(StrEnum):
     DURATION = "duration"
     SIZE = "size"
     RECORDED = "recorded"
+    PLACE = "place"
     SHUFFLE = "shuffle"
     NAME = "name"
     COUNT = "count"
@@ -55,6 +58,8 @@ VIDEO_ORDERS = (
     Order("oldest", Key.ADDED, descending=False, label="Oldest"),
     Order("title", Key.TITLE, descending=False, label="Title A to Z"),
     Order("title-desc", Key.TITLE, descending=True, label="Title Z to A"),
+    Order("name", Key.PLACE, descending=False, label="By number and name"),
+    Order("name-desc", Key.PLACE, descending=True, label="By number and name, last first"),
     Order("rating", Key.RATING, descending=True, label="Best rated"),
     Order("rating-asc", Key.RATING, descending=False, label="Least rated"),
     Order("views", Key.VIEWS, descending=True, label="Most viewed"),
@@ -90,8 +95,36 @@ def video_key(video: Video, key: Key) -> bytes:
 
 
 def _title_front(video: Video, tail: bytes) -> bytes:
+    return _title_front_of(video.title, tail)
+
+
+def _title_front_of(title: str, tail: bytes) -> bytes:
     newest_first = _SECONDS_TOP - int.from_bytes(tail[:5], "big")
-    return collation(video.title) + b"\0" + newest_first.to_bytes(5, "big") + tail[5:]
+    return collation(title) + b"\0" + newest_first.to_bytes(5, "big") + tail[5:]
+
+
+def _place_front(video: Video, tail: bytes) -> bytes:
+    """Return the folder, then the series, season and episode, then the name.
+
+    Of a long folder the end is left out; what tells it from all others stands behind it.
+    """
+    folder, _, name = video.place.path.rpartition("/")
+    folders = [collation(part)[:_FOLDER_BYTES] for part in (video.place.root, *folder.split("/"))]
+    path = f"{video.place.root}/{folder}".encode("utf-8", "surrogateescape")
+    place = numbered(video)
+    if place.episode is None:
+        number = bytes(6)
+    else:
+        number = ((place.season or 0) + 1).to_bytes(3, "big") + place.episode.to_bytes(3, "big")
+    return b"".join(
+        (
+            b"\x01".join(folders)[:_PATH_BYTES] + b"\0",
+            blake2b(path, digest_size=4).digest(),
+            collation(place.series)[:_SERIES_BYTES] + b"\0",
+            number,
+            _title_front_of(name.rpartition(".")[0] or name, tail),
+        )
+    )
 
 
 def _rating(video: Video) -> bytes:
@@ -108,6 +141,7 @@ _FRONTS: dict[Key, Callable[[Video, bytes], bytes]] = {
     Key.DURATION: lambda video, tail: _count(round((video.probe.duration_s or 0) * 1000)) + tail,
     Key.SIZE: lambda video, tail: _count(video.size_bytes) + tail,
     Key.RECORDED: lambda video, tail: _seconds(video.recorded_at) + tail,
+    Key.PLACE: _place_front,
     Key.SHUFFLE: lambda _, tail: blake2b(tail[5:], digest_size=6).digest() + tail[5:],
 }
 

@@ -49,6 +49,7 @@ _PROBE: dict[str, type | UnionType] = {
     "pixel_format": str | None,
     "fast_start": bool | None,
     "text_streams": int,
+    "recorded_offset_min": int | None,
 }
 _DETAILS: dict[str, type | UnionType] = {
     "title": str | None,
@@ -57,6 +58,11 @@ _DETAILS: dict[str, type | UnionType] = {
     "recorded_at": int | None,
     "creator": str | None,
     "url": str | None,
+    "recorded_offset_min": int | None,
+    "season": int | None,
+    "episode": int | None,
+    "playlist_index": int | None,
+    "is_other_cut": bool,
 }
 
 READY = _HEAD.pack(_MARK, 0, 0)  # what a worker says once, before its first answer

@@ -36,7 +36,8 @@ TAGS = Scope(ScopeKind.TAGS)
 LIBRARY = Scope(ScopeKind.FOLDER)
 
 VIDEO_KEYS = (
-    Key.TITLE,  # first: the one listing that a scope on one page has
+    Key.PLACE,  # first: the one listing that a scope on one page has
+    Key.TITLE,
     Key.ADDED,
     Key.RATING,
     Key.VIEWS,

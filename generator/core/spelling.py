@@ -30,7 +30,7 @@ def spelled(video: Video) -> str:
     )  # fmt: skip
     usual = (
         video.slug, video.place.root, video.place.path, video.title, video.added_at,
-        video.recorded_at, video.size_bytes,
+        video.recorded_at, video.recorded_offset_min, video.is_dated, video.size_bytes,
         (probe.container, probe.duration_s, probe.width_px, probe.height_px, probe.fps,
          probe.video_codec, probe.audio_codec, probe.recorded_at, probe.codecs,
          probe.pixel_format, probe.fast_start, probe.text_streams),
@@ -44,6 +44,9 @@ def spelled(video: Video) -> str:
         video.storyboard and astuple(video.storyboard),
         video.rendition and astuple(video.rendition),
     )
+    numbers = (video.season, video.episode, video.playlist_index)
+    if numbers != (None, None, None):
+        return _encode((*usual, *told, *made, *numbers))
     if not any(made):
         return _encode((*usual, *told) if any(told) else usual)
     return _encode((*usual, *told, *made))
@@ -52,16 +55,22 @@ def spelled(video: Video) -> str:
 def video_of(number: int, text: str) -> Video:
     """Return the video that `spelled` spelled."""
     (
-        slug, root, path, title, added_at, recorded_at, size_bytes, probe, poster, stars, views,
-        favorite, tags, votes, score_tenths, *more,
+        slug, root, path, title, added_at, recorded_at, recorded_offset_min, is_dated, size_bytes,
+        probe, poster, stars, views, favorite, tags, votes, score_tenths, *more,
     ) = json.loads(text)  # fmt: skip
     if poster is not None:
         digest, widths, width, height, colour = poster
         poster = Poster(digest, tuple(widths), width, height, colour)
+    told, numbers = _more(more[:8]), more[8:] or (None, None, None)
     return Video(
         VideoId(number), slug, Place(root, path), title, added_at, recorded_at, size_bytes,
         Probe(*probe), poster, stars, views, favorite, tuple(tags), votes, score_tenths,
-        *_more(more),
+        *told,
+        recorded_offset_min=recorded_offset_min,
+        is_dated=is_dated,
+        season=numbers[0],
+        episode=numbers[1],
+        playlist_index=numbers[2],
     )  # fmt: skip
 
 

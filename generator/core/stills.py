@@ -5,10 +5,7 @@ itself is taken as a claim: what cannot be true is None, or as if it had not bee
 """
 
 import math
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fractions import Fraction
 from operator import mul
 
@@ -41,7 +38,7 @@ class Look:
         return max(self.red, self.green, self.blue)
 
 
-PROBE_VERSION = 1  # raised when the probe tells more: files known by an older one are asked again
+PROBE_VERSION = 2  # raised when the probe tells more: files known by an older one are asked again
 
 STILL_BOXES = (Size(320, 180), Size(640, 360))  # a card, and a card on a dense screen
 PREVIEW_BOX = Size(960, 540)  # link previews; the largest picture made
@@ -56,10 +53,6 @@ _FLAT = 8.0
 _MOST_SECONDS = 31 * 86_400.0  # surveillance runs for days; 32-bit overflows claim 49
 _LEAST_FPS, _MOST_FPS = Fraction(1, 1000), Fraction(1000)
 _SIDE_MOST_PX = 65_535
-_RECORDED_FIRST = int(datetime(1971, 1, 1, tzinfo=UTC).timestamp())  # 1904 and 1970 mean "unset"
-_RECORDED_LAST = int(datetime(2101, 1, 1, tzinfo=UTC).timestamp()) - 1
-_DATE_TAGS = ("com.apple.quicktime.creationdate", "creation_time", "date")  # most exact first
-_WHOLE_DATE = re.compile(r"\d{4}-?\d\d-?\d\d(?!\d)")
 
 
 def displayed_size(coded: Size, aspect: Fraction | None, turn_deg: int) -> Size:
@@ -171,26 +164,3 @@ def plausible_fps(*rates: Fraction | None) -> float | None:
     """
     plausible = [rate for rate in rates if rate is not None and _LEAST_FPS <= rate <= _MOST_FPS]
     return round(float(min(plausible)), 3) if plausible else None
-
-
-def recorded_at(tags: Mapping[str, str]) -> int | None:
-    """Return the instant a container says it was recorded at, within 1971..2100.
-
-    A time without a zone is taken as UTC, a date without a time as its midnight.
-    """
-    lower = {name.lower(): value for name, value in tags.items()}
-    for name in _DATE_TAGS:
-        instant = _instant(lower.get(name, "").strip())
-        if instant is not None and _RECORDED_FIRST <= instant <= _RECORDED_LAST:
-            return instant
-    return None
-
-
-def _instant(text: str) -> int | None:
-    if not _WHOLE_DATE.match(text):
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        return None

@@ -118,9 +118,18 @@ def file_size(size_bytes: int) -> str:
     return f"{value:.1f} TB"
 
 
-def date(instant: int) -> str:
-    """Return "2024-05-01", UTC; the nearest day that a calendar has."""
-    return _moment(instant).date().isoformat()
+def date(instant: int, offset_min: int | None = None) -> str:
+    """Return "2024-05-01", the day so many minutes east of UTC; the nearest that a calendar has."""
+    return _moment(instant + (offset_min or 0) * 60).date().isoformat()
+
+
+def iso_time(at: int, offset_min: int | None) -> str:
+    """Return "2024-05-01T12:00:00+02:00" (ISO 8601), the time of the place; no offset for None."""
+    text = _moment(at + (offset_min or 0) * 60).replace(tzinfo=None).isoformat()
+    if offset_min is None:
+        return text
+    hours, minutes = divmod(abs(offset_min), 60)
+    return f"{text}{'-' if offset_min < 0 else '+'}{hours:02d}:{minutes:02d}"
 
 
 def rfc3339(instant: int) -> str:

@@ -88,7 +88,7 @@ def _folder_after(draft: Draft, scope: Scope) -> ScopeRow | None:
     below = draft.row(Scope(ScopeKind.SUBFOLDERS, scope.name))
     if row is None and below is not None:
         row = draft.put_row(scope, None, 0, paged=False)
-        draft.put_list(scope, Key.TITLE, None, Changes())
+        draft.put_list(scope, Key.PLACE, None, Changes())
     if row is not None and not row.members and below is None and scope != LIBRARY:
         stored = draft.ledger.scope(scope)
         if stored is not None:

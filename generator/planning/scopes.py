@@ -50,7 +50,7 @@ def _plan_scope(draft: Draft, scope: Scope, passage: Passage) -> None:
     if paged:
         plan_shelves(draft, scope, keys_of(scope, paged=True), cause)
         return
-    planned = draft.lists.get((scope, Key.TITLE))
+    planned = draft.lists.get((scope, Key.PLACE))
     if planned is not None and (planned.fresh or planned.changes):
         plan_whole(draft, scope, "what stands in it changed", cause)
 
@@ -85,7 +85,7 @@ def _members_after(draft: Draft, row: ScopeRow | None, passage: Passage) -> list
         return passage.entered
     known: dict[VideoId, Video] = {}
     if row.members:
-        view = draft.ledger.view(draft.ledger.lists(row.id)[Key.TITLE].id)
+        view = draft.ledger.view(draft.ledger.lists(row.id)[Key.PLACE].id)
         ids = [VideoId(member(key)) for shelf in view.shelves() for key in view.keys(shelf)]
         known = draft.ledger.videos(ids)
     for video in passage.left:
@@ -170,7 +170,7 @@ def _unpage(draft: Draft, scope: Scope, lists: dict[Key, ListRow]) -> None:
     for key, row in lists.items():
         if key not in keys_of(scope, paged=False):
             plan.dropped_lists.append(row.id)
-    planned = draft.lists[scope, Key.TITLE]
+    planned = draft.lists[scope, Key.PLACE]
     planned.fresh = True
 
 

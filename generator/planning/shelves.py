@@ -38,7 +38,7 @@ def plan_shelves(draft: Draft, scope: Scope, keys: Iterable[Key], cause: int | N
 
 def plan_whole(draft: Draft, scope: Scope, reason: str, cause: int | None) -> None:
     """Plan the one page of a scope that fits on a shelf."""
-    whole = draft.listed(scope, Key.TITLE).chain.end(highest=True)
+    whole = draft.listed(scope, Key.PLACE).chain.end(highest=True)
     draft.add(scope_page(scope, whole, reason, cause))
 
 

@@ -33,8 +33,8 @@ def plan_watch_pages(draft: Draft) -> None:
 
 def watch_page(draft: Draft, video: Video, reason: str, cause: int | None) -> Page:
     """Return the watch page of a video."""
-    key = draft.key(video, Key.TITLE)
-    chain = draft.listed(Scope(ScopeKind.FOLDER, folder_of(video.place)), Key.TITLE).chain
+    key = draft.key(video, Key.PLACE)
+    chain = draft.listed(Scope(ScopeKind.FOLDER, folder_of(video.place)), Key.PLACE).chain
     before, after = (
         tuple(member(k) for k in chain.near(key, NEIGHBOURS, up=up)) for up in (False, True)
     )
@@ -73,7 +73,7 @@ def _beside(draft: Draft, difference: Difference) -> Iterator[int]:
         stored = draft.stored_row(scope)
         if stored is None or not stored.members:
             continue  # all its videos are new, and planned for that
-        chain = draft.listed(scope, Key.TITLE).chain
-        key = draft.key(video, Key.TITLE)
+        chain = draft.listed(scope, Key.PLACE).chain
+        key = draft.key(video, Key.PLACE)
         for up in (False, True):
             yield from map(member, chain.near(key, NEIGHBOURS, up=up))

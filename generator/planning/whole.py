@@ -45,7 +45,7 @@ def every_page(ledger: Ledger, site: Site, videos: Sequence[Video]) -> Iterator[
         yield watch_page(draft, video, _ALL_REASON, None)
     for scope, row in ledger.scopes():
         if not row.paged:
-            whole = draft.listed(scope, Key.TITLE).chain.end(highest=True)
+            whole = draft.listed(scope, Key.PLACE).chain.end(highest=True)
             yield scope_page(scope, whole, _ALL_REASON, None)
             continue
         for key, one in ledger.lists(row.id).items():

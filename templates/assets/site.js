@@ -42,26 +42,30 @@
     const figures = (card) => {
       const [id, added, rating, views, duration, size, recorded] = card.dataset.k.split(" ");
       const title = one("b", card).textContent;
-      return { card, title, id, added, rating, views, duration, size, recorded };
+      const name = names.indexOf(id);
+      return { card, title, id, added, rating, views, duration, size, recorded, name };
     };
+    const names = (sorter.dataset.names || "").split(" "); // ids, by number and name
     const titles = new Intl.Collator([], { numeric: true, sensitivity: "base" });
     const select = document.createElement("select");
     const orders = {
       newest: "Newest", oldest: "Oldest",
       title: "Title A to Z", "title-desc": "Title Z to A",
+      name: "By number and name", "name-desc": "By number and name, last first",
       rating: "Best rated", "rating-asc": "Least rated",
       views: "Most viewed", "views-asc": "Least viewed",
       duration: "Longest", "duration-asc": "Shortest",
       size: "Largest", "size-asc": "Smallest",
       recorded: "Recorded last", "recorded-asc": "Recorded first",
     };
+    if (!names[0]) delete orders.name, delete orders["name-desc"]; // a template without them
     for (const order in orders) select.add(new Option(orders[order], order));
     select.onchange = () => location.replace("#order=" + select.value);
     onhashchange = () => {
       select.value = hash("order");
       const order = select.value ||= "newest";
       const key = order.endsWith("est") ? "added" : order.split("-")[0];
-      const sign = /^oldest|title$|asc$/.test(order) ? 1 : -1;
+      const sign = /^oldest|title$|name$|asc$/.test(order) ? 1 : -1;
       const cards = [...list.children].map(figures).sort((a, b) => sign * (key === "title"
         ? titles.compare(a.title, b.title) || b.added - a.added || a.id - b.id
         : a[key] - b[key] || a.added - b.added || a.id - b.id));

@@ -191,7 +191,7 @@ def test_the_creator_is_who_is_nearest_to_the_work(fields: str, creator: str | N
         ("<aired>2004-07-16</aired>", utc(2004, 7, 16)),
         ("<year>1999</year><premiered>1999-05-04</premiered>", utc(1999, 5, 4)),
         ("<premiered>0000-00-00</premiered><year>1999</year>", utc(1999, 1, 1)),
-        ("<premiered>1964-05-04</premiered>", None),
+        ("<premiered>1964-05-04</premiered>", utc(1964, 5, 4)),
         ("<dateadded>2018-09-10 09:46:06</dateadded>", None),
         ("<releasedate>2004-07-16 21:30:00</releasedate>", utc(2004, 7, 16, 21, 30)),
     ],
@@ -301,6 +301,7 @@ def test_our_own_toml_is_read() -> None:
         title="The Harbour",
         description="        Two lines,\n        not *Markdown*.",
         recorded_at=utc(2024, 5, 1, 12, 30),
+        recorded_offset_min=120,
         creator="Ann",
         url="https://a.example/1?b=c#d",
         tags=("boats", "sea", "7"),
@@ -330,7 +331,7 @@ def test_chapters_may_be_written_in_several_ways(text: str) -> None:
         ('"2024:05:01 10:11:12"', utc(2024, 5, 1, 10, 11, 12)), ('"2024-05"', utc(2024, 5, 1)),
         ('"20240501T101112Z"', utc(2024, 5, 1, 10, 11, 12)), ("2024", utc(2024, 1, 1)),
         ('"2024-05-01 at noon"', utc(2024, 5, 1)), ("1714521600", 1_714_521_600),
-        ("10:11:12", None), ("1900-01-01", None), ("2101-01-01", None), ('"2024 or so"', None),
+        ("10:11:12", None), ("1890-01-01", utc(1890, 1, 1)), ("2101-01-01", None), ('"2024 or so"', None),
         ('"2024-13-45"', None), ("true", None), ("nan", None), ("-inf", None), ("1e999", None),
         ("[2024]", None),
     ],
@@ -505,6 +506,7 @@ def test_the_examples_of_the_reference_are_read_in_full() -> None:
         title="The harbour in winter",
         description="Ice on the boats, and nobody there.",
         recorded_at=utc(2024, 1, 14, 8, 30),
+        recorded_offset_min=60,
         creator="Ann",
         url="https://example.org/harbour",
         tags=("harbour", "winter"),
@@ -515,6 +517,7 @@ def test_the_examples_of_the_reference_are_read_in_full() -> None:
         description="Ice on the boats, and *nobody* there.",
         is_markdown=True,
         recorded_at=utc(2024, 1, 14),
+        recorded_offset_min=None,
     )
 
 
@@ -580,7 +583,9 @@ def test_what_takeout_wrote_is_read() -> None:
         "VID_20200912.mp4.json",
     )
 
-    assert told == Details(description="At the harbour", recorded_at=1_600_000_000)
+    assert told == Details(
+        description="At the harbour", recorded_at=1_600_000_000, recorded_offset_min=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -669,7 +674,7 @@ def test_a_comment_that_is_an_address_is_where_it_came_from() -> None:
     )
 
 
-def test_what_phones_and_cameras_write_says_nothing() -> None:
+def test_what_phones_and_cameras_write_says_nothing_but_when() -> None:
     told = embedded_details(
         {
             "major_brand": "qt  ",
@@ -681,17 +686,17 @@ def test_what_phones_and_cameras_write_says_nothing() -> None:
         [(0.0, 9.0, "")],
     )
 
-    assert told == NOTHING
+    assert told == Details(recorded_at=utc(2020, 9, 12, 10), recorded_offset_min=120)
 
 
 @pytest.mark.parametrize(
     ("tags", "recorded_at"),
     [
-        ({"date": "2004-07-16"}, None),
+        ({"date": "2004-07-16"}, utc(2004, 7, 16)),
         ({"DATE": "20040716", "creation_time": "2020-09-12T10:00:00Z"}, utc(2004, 7, 16)),
-        ({"date": "2020-09-12", "creation_time": "2020-09-12T10:00:00Z"}, None),
-        ({"date": "2004", "creation_time": "2020-09-12T10:00:00Z"}, None),
-        ({"creation_time": "2020-09-12T10:00:00Z"}, None),
+        ({"date": "2020-09-12", "creation_time": "2020-09-12T10:00:00Z"}, utc(2020, 9, 12, 10)),
+        ({"date": "2004", "creation_time": "2020-09-12T10:00:00Z"}, utc(2004, 1, 1)),
+        ({"creation_time": "2020-09-12T10:00:00Z"}, utc(2020, 9, 12, 10)),
     ],
 )
 def test_a_plain_date_is_better_than_when_the_file_was_encoded(

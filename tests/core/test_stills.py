@@ -1,7 +1,6 @@
 """Stills: geometry stays within its boxes, claims that cannot be true are not believed."""
 
 import math
-from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import pairwise
 
@@ -24,7 +23,6 @@ from generator.core.stills import (
     plausible_size,
     plausible_turn,
     poster_times,
-    recorded_at,
     shows_something,
     still_sizes,
 )
@@ -201,43 +199,3 @@ def test_a_plain_picture_has_its_colour_and_no_spread(pixel: bytes, count: int) 
 )
 def test_black_is_no_poster_but_plain_blue_is(pixels: bytes, shows: bool) -> None:  # noqa: FBT001
     assert shows_something(look_of(pixels)) is shows
-
-
-@given(moment=st.datetimes(datetime(1971, 1, 1), datetime(2100, 12, 31), timezones=st.just(UTC)))  # noqa: DTZ001 - Hypothesis wants them naive
-def test_a_recorded_instant_is_read_back(moment: datetime) -> None:
-    tags = {"creation_time": moment.isoformat().replace("+00:00", "Z")}
-
-    assert recorded_at(tags) == int(moment.timestamp())
-
-
-@pytest.mark.parametrize(
-    ("tags", "instant"),
-    [
-        ({}, None),
-        ({"creation_time": "1904-01-01T00:00:00.000000Z"}, None),
-        ({"creation_time": "1970-01-01T00:00:00.000000Z"}, None),
-        ({"creation_time": "2101-01-01T00:00:00Z"}, None),
-        ({"creation_time": "yesterday"}, None),
-        ({"creation_time": ""}, None),
-        ({"date": "2012"}, None),
-        ({"date": "2012-02-31"}, None),
-        ({"DATE": "20120102"}, 1_325_462_400),
-        ({"date": "2012-01-02 03:04:05"}, 1_325_473_445),
-        ({"com.apple.quicktime.creationdate": "2012-01-02T03:04:05+0200"}, 1_325_466_245),
-        (
-            {"creation_time": "1904-01-01T00:00:00Z", "date": "2012-01-02T00:00:00Z"},
-            1_325_462_400,
-        ),
-    ],
-)
-def test_what_containers_say_of_when_they_were_recorded(
-    tags: dict[str, str], instant: int | None
-) -> None:
-    assert recorded_at(tags) == instant
-
-
-@given(tags=st.dictionaries(st.sampled_from(("date", "creation_time")), st.text()))
-def test_no_text_breaks_the_reading_of_dates(tags: dict[str, str]) -> None:
-    instant = recorded_at(tags)
-
-    assert instant is None or 31_536_000 <= instant < 4_133_980_800

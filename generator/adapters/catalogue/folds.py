@@ -35,7 +35,7 @@ def _found(connection: sqlite3.Connection, event: Happening) -> VideoId:
     )
     assert cursor.lastrowid is not None
     video = VideoId(cursor.lastrowid)
-    fields.put(connection, video, Source.FILE, event.value, ("title", "recorded_at"))
+    fields.put(connection, video, Source.FILE, event.value, fields.OF_SOURCE[Source.FILE])
     _described_by(connection, video, event)
     _tag_from(connection, video, "folder", event.value.get("folder_tags"))
     _to_enrich(connection, video)
@@ -54,7 +54,8 @@ def _changed(connection: sqlite3.Connection, event: Happening) -> VideoId:
         fields.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
         _to_enrich(connection, video)
     if "recorded_at" in event.value:
-        fields.put(connection, video, Source.FILE, event.value, ("recorded_at",))
+        recorded = ("recorded_at", "recorded_offset_min")
+        fields.put(connection, video, Source.FILE, event.value, recorded)
     _described_by(connection, video, event)
     _clear(connection, event)
     return video
@@ -63,6 +64,10 @@ def _changed(connection: sqlite3.Connection, event: Happening) -> VideoId:
 def _moved(connection: sqlite3.Connection, event: Happening) -> VideoId:
     video = _update(connection, event, _FILE)
     fields.put(connection, video, Source.FILE, event.value, ("title",))
+    named = event.value.get("named")
+    if named is not None:
+        assert isinstance(named, Mapping)
+        fields.put(connection, video, Source.NAME, named, fields.OF_SOURCE[Source.NAME])
     fields.settle(connection, video)
     _tag_from(connection, video, "folder", event.value.get("folder_tags"))
     _clear(connection, event)

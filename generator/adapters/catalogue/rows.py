@@ -49,7 +49,8 @@ def video_of(row: tuple[Any, ...]) -> Video:
         container, duration_s, width_px, height_px, fps, video_codec, audio_codec, poster,
         stars, views, favorite_at, votes, score_tenths,
         codecs, pixel_format, fast_start, text_streams,
-        description, is_markdown, creator, url, chapters, tracks, storyboard, rendition, tags,
+        description, is_markdown, creator, url, chapters, tracks, storyboard, rendition,
+        recorded_offset_min, is_dated, season, episode, playlist_index, tags,
     ) = row  # fmt: skip
     return Video(
         id=number,
@@ -78,6 +79,11 @@ def video_of(row: tuple[Any, ...]) -> Video:
         tracks=tracks_of(tracks) if tracks else (),
         storyboard=Storyboard(**json.loads(storyboard)) if storyboard else None,
         rendition=Rendition(**json.loads(rendition)) if rendition else None,
+        recorded_offset_min=recorded_offset_min,
+        is_dated=bool(is_dated),
+        season=season,
+        episode=episode,
+        playlist_index=playlist_index,
     )  # fmt: skip
 
 

@@ -49,6 +49,26 @@ def order_of_opinions(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations()
+def days_and_numbers(db: sqlite_utils.Database) -> None:
+    """Note where on earth a date is meant, what is dated at all, and the numbers of episodes."""
+    for statement in _COLUMNS_FOR_DAYS:
+        db.execute(statement)
+
+
+_COLUMNS_FOR_DAYS = (
+    "ALTER TABLE video ADD COLUMN recorded_offset_min INTEGER",  # east of UTC; null: unknown
+    "ALTER TABLE video ADD COLUMN is_dated INTEGER NOT NULL DEFAULT 0",  # 0: by the file's time
+    "ALTER TABLE video ADD COLUMN season INTEGER",
+    "ALTER TABLE video ADD COLUMN episode INTEGER",
+    "ALTER TABLE video ADD COLUMN playlist_index INTEGER",
+    """INSERT OR IGNORE INTO field SELECT video, 'recorded_offset_min', 'file', 0 FROM field
+        WHERE name = 'recorded_at' AND source = 'file'""",
+    """UPDATE video SET is_dated = 1 WHERE EXISTS (SELECT 1 FROM field
+        WHERE field.video = video.id AND name = 'recorded_at' AND source != 'file')""",
+    "UPDATE video SET recorded_offset_min = 0 WHERE is_dated = 0",
+)
+
 _TABLES = (
     """CREATE TABLE video (
         id INTEGER PRIMARY KEY, slug TEXT NOT NULL, root TEXT NOT NULL,
@@ -172,4 +192,5 @@ _KNOWN = {
     views_by_day.__name__,
     what_sources_say.__name__,
     order_of_opinions.__name__,
+    days_and_numbers.__name__,
 }

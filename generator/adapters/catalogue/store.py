@@ -62,7 +62,8 @@ _VIDEO_COLUMNS = f"""
     container, duration_s, width_px, height_px, fps, video_codec, audio_codec, poster,
     stars, count, favorite.at, votes, tenths,
     codecs, pixel_format, fast_start, text_streams,
-    description, is_markdown, creator, url, chapters, tracks, storyboard, rendition, {_TAGS}
+    description, is_markdown, creator, url, chapters, tracks, storyboard, rendition,
+    recorded_offset_min, is_dated, season, episode, playlist_index, {_TAGS}
 """
 _VERSION = "(SELECT max(seq) FROM event WHERE event.video = video.id)"
 _FIGURE_COLUMNS = f"video.id, {_VERSION}, stars, votes, tenths, count, favorite.at, {_TAGS}"

@@ -25,6 +25,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from generator.adapters.media_worker import probing
+from generator.core.dates import moment_of_tags
 from generator.core.model import Probe
 from generator.core.objects import is_address
 from generator.core.stills import (
@@ -35,7 +36,6 @@ from generator.core.stills import (
     plausible_fps,
     plausible_size,
     plausible_turn,
-    recorded_at,
 )
 from generator.core.wholeness import Outline, outline
 
@@ -185,7 +185,7 @@ class Film:
     def probe(self) -> Probe:
         """Return what it says of itself."""
         displayed = self.displayed
-        sounds = self._container.streams.audio
+        sounds, moment = self._container.streams.audio, moment_of_tags(self.tags)
         return Probe(
             container=probing.kind_of(self._container, self._outline),
             duration_s=self.duration_s,
@@ -194,11 +194,12 @@ class Film:
             fps=plausible_fps(self._stream.average_rate, self._stream.guessed_rate),
             video_codec=_codec_name(self._stream),
             audio_codec=_codec_name(sounds[0]) if sounds else None,
-            recorded_at=recorded_at({**self._stream.metadata, **self._container.metadata}),
+            recorded_at=moment and moment.at,
             codecs=probing.codecs(self._container, self._stream, self._outline),
             pixel_format=self._codec.pix_fmt if self._codec else None,
             fast_start=self._outline.fast_start,
             text_streams=probing.text_streams(self._container),
+            recorded_offset_min=moment and moment.offset_min,
         )
 
     def cover(self) -> bytes | None:

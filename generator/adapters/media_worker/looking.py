@@ -2,10 +2,12 @@
 
 import os
 import stat
+from dataclasses import replace
 
 from generator.adapters.media_worker import boards, posters, sidecars, subtitles
 from generator.adapters.media_worker.film import READ_ONLY, Film, UnfitError
 from generator.adapters.media_worker.pictures import poster
+from generator.core.chapters import all_within
 from generator.core.companions import between
 from generator.core.model import (
     CompanionKind,
@@ -62,7 +64,7 @@ def _enriched(request: Request, film: Film, too_much: str) -> Enriched:
 
 
 def _examined(request: Request, film: Film, too_much: str) -> Examined:
-    reading = _Reading(request.place.path, too_much)
+    reading = _Reading(request.place.path, film, too_much)
     for companion in request.companions:
         reading.read(companion)
     stills, problem = reading.stills, ""
@@ -73,7 +75,7 @@ def _examined(request: Request, film: Film, too_much: str) -> Examined:
     except MemoryError:
         problem = too_much
     probe = film.probe()
-    told = sidecars.embedded_details(film.tags, film.chapters)
+    told = sidecars.embedded_details(film.tags, film.chapters, film.duration_s)
     return Examined(
         request.place,
         probe,
@@ -89,8 +91,8 @@ def _examined(request: Request, film: Film, too_much: str) -> Examined:
 class _Reading:
     """Companions, read one after another; of a kind that tells the same, the first is believed."""
 
-    def __init__(self, video: str, too_much: str) -> None:
-        self._video, self._too_much = video, too_much
+    def __init__(self, video: str, film: Film, too_much: str) -> None:
+        self._video, self._film, self._too_much = video, film, too_much
         self.details: dict[Source, Details] = {}
         self.subtitles: list[Subtitles] = []
         self.complaints: list[tuple[str, str]] = []
@@ -100,6 +102,8 @@ class _Reading:
         """Read one; what is wrong with it is a complaint and no more."""
         try:
             self._read(companion)
+        except sidecars.OtherVideoError:
+            pass  # whose it is, it says itself
         except UnfitError as error:
             self.complaints.append((companion.file, str(error)))
         except MemoryError:
@@ -128,7 +132,26 @@ class _Reading:
                 self.stills = posters.from_picture(content)
         elif _SOURCES[kind] not in self.details:
             content = _content(companion.file, sidecars.most_bytes(kind))
-            self.details[_SOURCES[kind]] = sidecars.read_details(kind, name, content)
+            details = sidecars.read_details(
+                kind,
+                name,
+                content,
+                video=self._video.rpartition("/")[2],
+                duration_s=self._film.duration_s,
+            )
+            self.details[_SOURCES[kind]] = self._fitting(details)
+
+    def _fitting(self, details: Details) -> Details:
+        """Return details without the chapters of another cut, but for those that may be right.
+
+        The chapters of the film itself are of this cut.
+        """
+        if not details.is_other_cut:
+            return details
+        is_fitting = all_within(details.chapters, self._film.duration_s)
+        if is_fitting and not self._film.chapters:
+            return details
+        return replace(details, chapters=())
 
 
 def _content(file: str, most_bytes: int) -> bytes:

@@ -1,16 +1,18 @@
 """Sidecars: what files beside a video, and its container, say of it.
 
-Bytes go in and plausible values come out. Whatever the bytes are, nothing but `UnfitError` leaves
-here; what it says is for the person whose file it is. A field that is not sound is as if it were
-not there; a file that cannot be read is told of as a whole, and never half believed.
+Bytes go in and plausible values come out. Whatever the bytes are, nothing but `UnfitError` (and
+`OtherVideoError`, which is nobody's fault) leaves here; what it says is for the person whose file
+it is. A field that is not sound is as if it were not there; a file that cannot be read is told of
+as a whole, and never half believed.
 """
 
 from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.sidecars import nfo, own, tagfile, ytdlp
 from generator.adapters.media_worker.sidecars.embedded import embedded_details
+from generator.adapters.media_worker.sidecars.tagfile import OtherVideoError
 from generator.core.model import CompanionKind, Details
 
-__all__ = ["embedded_details", "most_bytes", "read_details"]
+__all__ = ["OtherVideoError", "embedded_details", "most_bytes", "read_details"]
 
 _MIB = 1 << 20
 _YTDLP_MIB = 32  # with comments and every format; a few hundred KB without
@@ -21,16 +23,27 @@ def most_bytes(kind: CompanionKind) -> int:
     return _YTDLP_MIB * _MIB if kind is CompanionKind.YTDLP else _MIB
 
 
-def read_details(kind: CompanionKind, name: str, content: bytes) -> Details:
+def read_details(
+    kind: CompanionKind,
+    name: str,
+    content: bytes,
+    *,
+    video: str | None = None,
+    duration_s: float | None = None,
+) -> Details:
     """Return what a sidecar says of its video; empty where it says nothing of interest.
 
     Args:
         kind: what it is taken for.
         name: of the file, without its folder.
         content: at most `most_bytes(kind)`.
+        video: the name of the video's file, where the sidecar's name does not begin with it.
+        duration_s: of the video, where it is known.
 
     Raises:
-        UnfitError: it cannot be read, or is about something else; nothing else is raised.
+        UnfitError: it cannot be read, or is about something else.
+        OtherVideoError: it is about another video, as its name could not tell; where `video` is
+            given alone. Nothing else is raised.
     """
     try:
         match kind:
@@ -39,9 +52,9 @@ def read_details(kind: CompanionKind, name: str, content: bytes) -> Details:
             case CompanionKind.NFO:
                 return nfo.read(content)
             case CompanionKind.YTDLP:
-                return ytdlp.read(content)
+                return ytdlp.read(content, duration_s)
             case CompanionKind.JSON:
-                return tagfile.read(name, content)
+                return tagfile.read(name, content, video)
             case CompanionKind.SUBTITLES | CompanionKind.PICTURE:
                 raise UnfitError("is no description")
     except RecursionError:

@@ -6,7 +6,7 @@ Everything returned is JSON and valid UTF-8 when written out, within the limits 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, time
+from datetime import time
 from itertools import islice
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from generator.core.chapters import chapter_in, seconds_in, tidy_chapters
 from generator.core.intake import VIDEO_SUFFIXES
 from generator.core.model import Chapter
-from generator.core.stills import recorded_at
 from generator.core.wording import readable, tag_of
 
 MOST_LINE = 300  # characters
@@ -27,14 +26,13 @@ _Value = TypeVar("_Value")
 _LOOKED_AT = 10_000  # members of a list
 _MOST_NAMES = 10
 _MOST_NUMBER = 10**18
-_MOST_DATE = 64  # characters
+_MOST_TIME = 64  # characters
+_MOST_PLACE = 99_999  # of an episode, a season, an entry of a list
 _JOINERS = "\u200c\u200d"
 _BREAKS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 _BLANK_LINES = re.compile(r"\A(?: *\n)+")
 _NO_ADDRESS = re.compile(r"[\s\\<>\"`{}|^]")
-_DAY = re.compile(r"(\d{4})(?:[-/.:](\d\d?)(?:[-/.:](\d\d?))?)?(?!\d)(.*)", re.ASCII | re.DOTALL)
-_COMPACT_DAY = re.compile(r"(\d{4})(\d\d)(\d\d)(?!\d)(.*)", re.ASCII | re.DOTALL)
-_SECONDS = re.compile(r"\d{9,10}(?:\.\d+)?", re.ASCII)
+_WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 _TAG_SEPARATORS = re.compile(r"[,;\n]|\s(?=#)")
 
 
@@ -99,39 +97,15 @@ def address(value: object) -> str | None:
     return parts.scheme + text[len(parts.scheme) :] if sound and "@" not in parts.netloc else None
 
 
-def instant(value: object) -> int | None:
-    """Return seconds since 1970 within 1971..2100, of a date, a time of a date, or such seconds.
-
-    A year is its first day, a month likewise; what has no zone is taken as UTC.
-    """
-    if isinstance(value, date):  # and datetime
-        value = value.isoformat()
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if not 0 <= value < _MOST_NUMBER:  # NaN too
-            return None
-        value = str(int(value))
-    if not isinstance(value, str):
+def number(value: object) -> int | None:
+    """Return a number from 0 on that counts episodes and the like."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
         return None
-    text = value.strip()[:_MOST_DATE]
-    if _SECONDS.fullmatch(text):
-        return _within(datetime.fromtimestamp(int(float(text)), UTC).isoformat())
-    return _dated(text)
-
-
-def _dated(text: str) -> int | None:
-    found = _DAY.match(text) or _COMPACT_DAY.match(text)
-    if found is None:
-        return None
-    year, month, day, rest = found.groups()
-    if day is None and rest:
-        return None
-    on = f"{year}-{month or 1:0>2}-{day or 1:0>2}"
-    exact = _within(on + rest.rstrip()) if day else None
-    return _within(on) if exact is None else exact
-
-
-def _within(text: str) -> int | None:
-    return recorded_at({"date": text})
+    return value if 0 <= value <= _MOST_PLACE else None
 
 
 def tags(*values: object) -> tuple[str, ...]:
@@ -187,7 +161,7 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, time):  # TOML takes 00:01:23 for a time of day
         value = value.isoformat()
     if isinstance(value, str):
-        return seconds_in(value[:_MOST_DATE])
+        return seconds_in(value[:_MOST_TIME])
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST_NUMBER:
         return float(value)  # and NaN is not less than anything
     return None

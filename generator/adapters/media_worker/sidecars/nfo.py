@@ -16,6 +16,7 @@ from typing_extensions import override
 from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.sidecars import claims
 from generator.adapters.media_worker.sidecars.lettering import text_of
+from generator.core.dates import moment_of
 from generator.core.model import Details
 from generator.core.wording import readable
 
@@ -32,7 +33,10 @@ _DATES = ("aired", "premiered", "releasedate", "year")
 _CREATORS = ("artist", "director", "credits", "studio")
 _ADDRESSES = ("website",)
 _TAGS = ("tag", "genre")
-_WANTED = frozenset(_TITLES + _TEXTS + _DATES + _CREATORS + _ADDRESSES + _TAGS)
+_SEASONS, _EPISODES = ("season",), ("episode",)
+_WANTED = frozenset(
+    _TITLES + _TEXTS + _DATES + _CREATORS + _ADDRESSES + _TAGS + _SEASONS + _EPISODES
+)
 _MOST_VALUES = 1000  # of one field
 _MOST_NAME = 40  # characters
 _XML_NAMES = ("amp", "lt", "gt", "quot", "apos")
@@ -73,13 +77,18 @@ def _details(said: dict[str, list[str]], behind: str | None) -> Details:
     def all_of(names: tuple[str, ...]) -> list[str]:
         return [text for name in names for text in said.get(name, ())]
 
+    moment = claims.first(moment_of, *all_of(_DATES))
+    episode = claims.first(claims.number, *all_of(_EPISODES))
     return Details(
         title=claims.first(claims.line, *all_of(_TITLES)),
         description=claims.first(claims.prose, *all_of(_TEXTS)),
-        recorded_at=claims.first(claims.instant, *all_of(_DATES)),
+        recorded_at=moment and moment.at,
+        recorded_offset_min=moment and moment.offset_min,
         creator=claims.first(claims.names, *(said.get(name) for name in _CREATORS)),
         url=claims.first(claims.address, *all_of(_ADDRESSES), behind),
         tags=claims.tags([tag for text in all_of(_TAGS) for tag in text.split(" / ")]),
+        season=None if episode is None else claims.first(claims.number, *all_of(_SEASONS)),
+        episode=episode,
     )
 
 

@@ -9,6 +9,7 @@ import yaml
 from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.sidecars import claims
 from generator.adapters.media_worker.sidecars.lettering import text_of
+from generator.core.dates import moment_of
 from generator.core.model import Details
 
 _MOST_FRONT = 64 * 1024  # characters; YAML is read at some 200 KB a second
@@ -50,15 +51,19 @@ def read(name: str, content: bytes) -> Details:
 
 def _details(fields: Mapping[str, object], *, is_markdown: bool = False) -> Details:
     description = claims.prose(fields.get("description"))
+    moment, episode = moment_of(fields.get("date")), claims.number(fields.get("episode"))
     return Details(
         title=claims.line(fields.get("title")),
         description=description,
         is_markdown=is_markdown and description is not None,
-        recorded_at=claims.instant(fields.get("date")),
+        recorded_at=moment and moment.at,
+        recorded_offset_min=moment and moment.offset_min,
         creator=claims.first(claims.names, fields.get("creator"), fields.get("author")),
         url=claims.address(fields.get("url")),
         tags=claims.tags(fields.get("tags"), fields.get("keywords")),
         chapters=claims.chapters(fields.get("chapters")),
+        season=None if episode is None else claims.number(fields.get("season")),
+        episode=episode,
     )
 
 

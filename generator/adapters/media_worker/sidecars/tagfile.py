@@ -1,40 +1,100 @@
-"""<video>.<ext>.json: the tags that the old server kept, or what Google Takeout wrote."""
+"""<video>.<ext>.json: the tags of the old server, Google Takeout's, or what ExifTool tells."""
 
 import re
+from collections.abc import Mapping
 
 from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.sidecars import claims
 from generator.adapters.media_worker.sidecars.lettering import json_in
+from generator.core.dates import Moment, moment_of, moment_of_seconds
 from generator.core.model import Details
+from generator.core.takeout import Fit, agrees, fit_of
 from generator.core.wording import readable, title_of
 
 _SUFFIX = re.compile(r"\.json\Z", re.IGNORECASE)
+_TAKEN = "photoTakenTime"  # what only Google Takeout writes
+_TITLES = ("title", "headline", "displayname")
+_TEXTS = ("description", "imagedescription", "caption-abstract", "usercomment")
+_TAGS = ("keywords", "subject", "taglist")
 
 
-def read(name: str, content: bytes) -> Details:
+class OtherVideoError(Exception):
+    """A file that is named like a video's is about another one."""
+
+
+def read(name: str, content: bytes, video: str | None = None) -> Details:
     """Return what such a file says of its video; a bare list is one of tags.
 
     A title that is the name of the file says nothing.
 
+    Args:
+        name: of this file.
+        content: of it.
+        video: the name of the video's file; None: it is in this one's.
+
     Raises:
         UnfitError: it is no JSON, or neither a list nor an object.
+        OtherVideoError: it is about another file, as only what is in it tells.
     """
     said = json_in(content)
-    if isinstance(said, list):
-        return Details(tags=claims.tags(said))
+    stem = _SUFFIX.sub("", name)
+    fit = Fit.WHOLE if video is None else fit_of(video, stem)
+    if isinstance(said, list) and fit is Fit.WHOLE:
+        return _of_list(said)
+    if fit is not Fit.WHOLE and not isinstance(said, dict):
+        raise OtherVideoError
     if not isinstance(said, dict):
         raise UnfitError("holds neither a list of tags nor an object with fields")
-    title = claims.title(said.get("title"))
-    taken = said.get("photoTakenTime")
+    taken, title = said.get(_TAKEN), said.get("title")
+    is_takeout = isinstance(taken, dict)
+    if fit is not Fit.WHOLE and not is_takeout:
+        raise OtherVideoError
+    if fit is Fit.CUT and not agrees(video or "", title):
+        raise OtherVideoError
+    moment = claims.first(moment_of_seconds, taken.get("timestamp")) if is_takeout else None
     return Details(
-        title=None if title is None or _is_name(title, name) else title,
+        title=None if is_takeout else _title(claims.title(title), stem),
         description=claims.prose(said.get("description")),
-        recorded_at=claims.instant(taken.get("timestamp")) if isinstance(taken, dict) else None,
+        recorded_at=moment and moment.at,
+        recorded_offset_min=moment and moment.offset_min,
         tags=claims.tags(said.get("tags")),
     )
 
 
-def _is_name(title: str, name: str) -> bool:
-    video = _SUFFIX.sub("", name)
+def _title(title: str | None, video: str) -> str | None:
+    """Return a title that is not merely the name of the file."""
+    if title is None:
+        return None
     stem = video.rpartition(".")[0]
-    return title in (readable(video), readable(stem), title_of(video))
+    return None if title in (readable(video), readable(stem), title_of(video)) else title
+
+
+def _of_list(said: list[object]) -> Details:
+    """Return what a list says: of tags, or with what ExifTool and osxphotos tell of a file."""
+    told = said[0] if len(said) == 1 else None
+    if not isinstance(told, dict) or "SourceFile" not in told:
+        return Details(tags=claims.tags(said))
+    fields = {str(key).rpartition(":")[2].lower(): value for key, value in told.items()}
+    moment = _moment(fields)
+    return Details(
+        title=claims.first(claims.title, *map(fields.get, _TITLES)),
+        description=claims.first(claims.prose, *map(fields.get, _TEXTS)),
+        recorded_at=moment and moment.at,
+        recorded_offset_min=moment and moment.offset_min,
+        tags=claims.tags(*map(_listed, map(fields.get, _TAGS))),
+    )
+
+
+def _moment(fields: Mapping[str, object]) -> Moment | None:
+    """Return when it was recorded: the time of the place before the clock of the container."""
+    original, offset = fields.get("datetimeoriginal"), fields.get("offsettimeoriginal")
+    if isinstance(original, str) and isinstance(offset, str):
+        original += offset
+    created = fields.get("createdate")
+    if isinstance(created, str):
+        created = created.removesuffix("Z") + "Z"  # as QuickTime counts
+    return claims.first(moment_of, fields.get("creationdate"), original, created)
+
+
+def _listed(value: object) -> object:
+    return value.split(",") if isinstance(value, str) else value

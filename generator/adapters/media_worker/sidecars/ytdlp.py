@@ -1,15 +1,26 @@
 """What yt-dlp and youtube-dl write beside a download: title.info.json."""
 
+from collections.abc import Mapping
+
 from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.sidecars import claims
 from generator.adapters.media_worker.sidecars.lettering import json_in
+from generator.core.dates import moment_of, moment_of_seconds
 from generator.core.model import Details
 
 _LISTS = ("playlist", "multi_video")
+_UPLOADS = ("UC", "UU")  # YouTube's ids of a channel, and of all its uploads
+_SAME_CUT_S = 2.0  # whole seconds are told, and sound may end a little later than the picture
+_MOST_LENGTH_S = 10**9
+_LOOKED_AT = 10_000
 
 
-def read(content: bytes) -> Details:
+def read(content: bytes, duration_s: float | None = None) -> Details:
     """Return what an .info.json says of its video.
+
+    Args:
+        content: of the file.
+        duration_s: of the video, where it is known.
 
     Raises:
         UnfitError: it is no JSON, or describes no single video.
@@ -19,13 +30,18 @@ def read(content: bytes) -> Details:
         raise UnfitError("is not what yt-dlp writes")
     if said.get("_type") in _LISTS or "entries" in said:
         raise UnfitError("is about a playlist, not about a video")
+    moment = (
+        moment_of_seconds(said.get("timestamp"))
+        or moment_of(said.get("upload_date"))
+        or moment_of_seconds(said.get("release_timestamp"))
+        or moment_of(said.get("release_date"))
+    )
+    episode = claims.number(said.get("episode_number"))
     return Details(
         title=claims.first(claims.line, said.get("title"), said.get("fulltitle")),
         description=claims.prose(said.get("description")),
-        recorded_at=claims.first(
-            claims.instant,
-            *map(said.get, ("timestamp", "upload_date", "release_timestamp", "release_date")),
-        ),
+        recorded_at=moment and moment.at,
+        recorded_offset_min=moment and moment.offset_min,
         creator=claims.first(
             claims.names,
             *map(said.get, ("channel", "uploader", "creators", "creator", "artists", "artist")),
@@ -33,4 +49,35 @@ def read(content: bytes) -> Details:
         url=claims.first(claims.address, said.get("webpage_url"), said.get("original_url")),
         tags=claims.tags(said.get("tags"), said.get("categories")),
         chapters=claims.chapters(said.get("chapters")),
+        season=None if episode is None else claims.number(said.get("season_number")),
+        episode=episode,
+        playlist_index=None if _is_channel(said) else claims.number(said.get("playlist_index")),
+        is_other_cut=_is_other_cut(said, duration_s),
     )
+
+
+def _is_channel(said: Mapping[str, object]) -> bool:
+    """Tell whether the list is all that somebody uploads: its first is the newest of that day."""
+    return str(said.get("playlist_id")).startswith(_UPLOADS)
+
+
+def _is_other_cut(said: Mapping[str, object], duration_s: float | None) -> bool:
+    """Tell whether it describes a longer or shorter cut, as before sponsors were cut out."""
+    length_s = _length(said.get("duration"))
+    if length_s is None:
+        chapters = said.get("chapters")
+        ends = [
+            _length(one.get("end_time"))
+            for one in (chapters if isinstance(chapters, list) else ())[:_LOOKED_AT]
+            if isinstance(one, dict)
+        ]
+        length_s = max((end_s for end_s in ends if end_s is not None), default=None)
+    if length_s is None or duration_s is None:
+        return False
+    return abs(length_s - duration_s) > _SAME_CUT_S
+
+
+def _length(value: object) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 < value < _MOST_LENGTH_S else None
