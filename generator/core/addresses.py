@@ -15,7 +15,7 @@ from generator.core.orders import NEWEST, RANDOM, SUBFOLDERS, TAG_ORDERS, Order
 from generator.core.scopes import Scope, ScopeKind
 
 SITEMAP_IDS = 50  # videos in one part, so that one change rewrites little; 2.5 million in all
-_PLAIN = {NEWEST.name, SUBFOLDERS.name, TAG_ORDERS[0].name}  # their heads are the scope's page
+_PLAIN = (NEWEST, SUBFOLDERS, TAG_ORDERS[0])  # their heads are the scope's page
 _SLUG_LENGTH = 60
 _VIDEOS_A_FOLDER = 1000
 
@@ -76,7 +76,7 @@ def shelf_page(scope: Scope, order: Order, number: int | None) -> OutPath:
         return OutPath("random.html" if number is None else f"random-{number}.html")
     if number is not None:
         return OutPath(f"{base}/{order.name}-{number}.html")
-    if order.name in _PLAIN:
+    if order in _PLAIN:
         return OutPath(base + ".html")
     return OutPath(f"{base}/{order.name}.html")
 

@@ -110,7 +110,7 @@ def _place_front(video: Video, tail: bytes) -> bytes:
     """
     folder, _, name = video.place.path.rpartition("/")
     folders = [collation(part)[:_FOLDER_BYTES] for part in (video.place.root, *folder.split("/"))]
-    path = f"{video.place.root}/{folder}".encode("utf-8", "surrogateescape")
+    path = f"{video.place.root}/{folder}".encode("utf-8", "surrogatepass")
     place = numbered(video)
     if place.episode is None:
         number = bytes(6)

@@ -25,7 +25,6 @@ _EDITED = re.compile(  # as Google says it in the languages that are known of
 )
 _UNSAFE = re.compile(r"[^\w.]")
 _LONGEST = 1000  # characters of a title
-_LOOKED_AT = 1000  # names that begin alike
 _MOST_CUT = 8  # films that one name, cut short, may mean
 
 
@@ -86,7 +85,7 @@ class Films:
             unedited = _unedited(film)
             if unedited:
                 self._wholes.setdefault(unedited, []).append(path)
-        self._sorted = sorted(self._wholes)
+        self._sorted: dict[str | None, list[str]] | None = None  # by number; None: all of them
 
     def of(self, stem: str) -> Iterator[tuple[Fit, str]]:
         """Yield the films that a .json may be about, and how it is named after each."""
@@ -104,22 +103,20 @@ class Films:
                 yield fit, path
 
     def _beginning_with(self, base: str, number: str) -> list[str]:
-        """Return the films that begin so: of several, those with the number if any has it."""
-        found: list[str] = []
-        numbered: list[str] = []
-        start = bisect_left(self._sorted, base)
-        for at in range(start, min(start + _LOOKED_AT, len(self._sorted))):
-            name = self._sorted[at]
-            if not name.startswith(base):
-                break
-            has_number = _NAME.fullmatch(name)
-            if has_number is not None and (has_number["number"] or "") == number:
-                numbered += self._wholes[name]
-            elif len(found) <= _MOST_CUT:
-                found += self._wholes[name]
-            if len(numbered) > _MOST_CUT:
-                return []  # it may be about anything
-        return numbered or (found if len(found) <= _MOST_CUT else [])
+        """Return the films that begin so: those with the number, or if none has it, all."""
+        if self._sorted is None:
+            by_number: dict[str | None, list[str]] = {None: sorted(self._wholes)}
+            for name in by_number[None]:
+                parts = _NAME.fullmatch(name)
+                by_number.setdefault((parts and parts["number"]) or "", []).append(name)
+            self._sorted = by_number
+        for names in (self._sorted.get(number, []), self._sorted[None]):
+            start = bisect_left(names, base)
+            alike = names[start : start + _MOST_CUT + 1]
+            found = [path for one in alike if one.startswith(base) for path in self._wholes[one]]
+            if found:
+                return found if len(found) <= _MOST_CUT else []  # it may be about anything
+        return []
 
 
 def _parted(told: str) -> tuple[str, str]:
