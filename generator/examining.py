@@ -13,7 +13,7 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.output import Output
 from generator.core import addresses, copying
 from generator.core.companions import signature
-from generator.core.dates import moment_in_name
+from generator.core.dates import Moment, moment_in_name, placed
 from generator.core.identity import Known, Seen
 from generator.core.model import (
     Companion,
@@ -371,6 +371,11 @@ def _with_dates(answer: Examined, place: Place, *, titles: bool) -> Examined:
             recorded_at=probe.recorded_at,
             recorded_offset_min=probe.recorded_offset_min,
         )
+    by_name = moment_in_name(place.path.rpartition("/")[2])
+    if by_name is not None and embedded.recorded_at is not None:
+        clock = Moment(embedded.recorded_at, embedded.recorded_offset_min)
+        moment = placed(clock, by_name, probe.duration_s)
+        embedded = replace(embedded, recorded_offset_min=moment.offset_min)
     told[Source.EMBEDDED] = replace(embedded, title=embedded.title if titles else None)
     told[Source.NAME] = _named(place)
     return replace(answer, details=tuple(told.items()))

@@ -17,6 +17,7 @@ _DAY_S = 86_400
 _WESTMOST_MIN = 14 * 60  # the widest offset there is, to either side
 _MOST = 64  # characters of a date
 _MOST_NAME = 255
+_QUARTER_S, _SAME_START_S = 900, 60  # offsets are quarters of hours; phones take a while
 _MOST_NUMBER = 10**18
 _UNSET = (0, -1)  # seconds, as programs write for none
 _MILLISECONDS_FROM, _MICROSECONDS_FROM = 10**11, 10**14  # as seconds: the years 5138 and beyond
@@ -293,6 +294,22 @@ def _agrees(words: Moment, clock: Moment, text: str) -> bool:
         return abs(words.at - clock.at) <= _DAY_S
     around = (datetime.fromtimestamp(clock.at + shift, UTC) for shift in (-_DAY_S, 0, _DAY_S))
     return any(day.isoformat()[:length] == text for day in around)
+
+
+def placed(clock: Moment, named: Moment, duration_s: float | None) -> Moment:
+    """Return what a clock says in UTC with the offset that a local time in the file's name gives.
+
+    A phone names a film by the local time of its start, and notes its start or its end in UTC. What
+    differs by no offset that there is on earth is of different events, and tells nothing.
+    """
+    if clock.offset_min != 0 or named.offset_min is not None or not named.at % _DAY_S:
+        return clock
+    for start_s in (clock.at, clock.at - round(duration_s or 0)):
+        quarters = round((named.at - start_s) / _QUARTER_S)
+        off_s = abs(named.at - start_s - quarters * _QUARTER_S)
+        if off_s <= _SAME_START_S and abs(quarters) * _QUARTER_S <= _WESTMOST_MIN * _SIXTY:
+            return Moment(clock.at, quarters * _QUARTER_S // _SIXTY)
+    return clock
 
 
 # -- what a file's name says

@@ -12,6 +12,7 @@ from generator.core.dates import (
     moment_of,
     moment_of_seconds,
     moment_of_tags,
+    placed,
 )
 from generator.core.wording import date as day_of
 from generator.core.wording import iso_time
@@ -244,3 +245,25 @@ def test_a_name_holds_a_date_as_cameras_and_programs_write_it(name: str, moment:
 )
 def test_a_number_that_only_looks_like_a_date_is_none(name: str) -> None:
     assert moment_in_name(name) is None
+
+
+@pytest.mark.parametrize(
+    ("clock", "name", "offset_min"),
+    [
+        (local(2023, 12, 31, 23, 5, 9, offset_min=0), "VID_20240101_000500.mp4", 60),
+        (local(2023, 12, 31, 23, 7, 40, offset_min=0), "VID_20240101_000500.mp4", 60),  # its end
+        (local(2024, 1, 1, 0, 5, offset_min=0), "VID_20240101_053500.mp4", 330),
+        (local(2024, 1, 1, 0, 5, offset_min=0), "VID_20240101_001200.mp4", 0),  # no offset
+        (local(2024, 1, 1, 0, 5, offset_min=0), "VID_20210704_000500.mp4", 0),  # another day
+        (local(2024, 1, 1, 0, 5, offset_min=0), "IMG-20240101-WA0001.mp4", 0),  # no time
+        (local(2024, 1, 1, 0, 5, offset_min=0), "PXL_20240101_010500000.mp4", 0),  # no local one
+        (local(2024, 1, 1, 0, 5, offset_min=540), "VID_20240101_010500.mp4", 540),
+    ],
+)
+def test_a_clock_in_utc_and_a_local_name_tell_the_zone_together(
+    clock: Moment, name: str, offset_min: int
+) -> None:
+    named = moment_in_name(name)
+    assert named is not None
+
+    assert placed(clock, named, 160.0) == Moment(clock.at, offset_min)

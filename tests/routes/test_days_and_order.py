@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Iterator
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from unicodedata import normalize
 
@@ -14,7 +16,9 @@ from test_real_files import Library
 
 from generator.adapters.ledger import Ledger
 from generator.adapters.media import MediaWorkers
+from generator.core import addresses
 from generator.core.model import Video
+from generator.core.scopes import LIBRARY
 from generator.core.wording import date, iso_time
 
 
@@ -66,7 +70,7 @@ def tagged(clip: Path, file: Path, tags: dict[str, str], chapters: list[float]) 
         made.set_chapters(
             [
                 {"id": n, "start": int(s * 1000), "end": int(s * 1000) + 100,
-                 "time_base": av.time_base and __import__("fractions").Fraction(1, 1000),
+                 "time_base": Fraction(1, 1000),
                  "metadata": {"title": f"Own {n}"}}
                 for n, s in enumerate(chapters)
             ]
@@ -122,11 +126,12 @@ def test_a_new_name_brings_its_date_and_takes_it_away(desk: Desk) -> None:
     desk.look()
     assert day(desk.video()) == "2021-07-04"
 
-    desk.library.move("2021-07-04 beach.mp4", "1999-05-06 beach.mp4")
+    folder = desk.library.library
+    (folder / "2021-07-04 beach.mp4").rename(folder / "1999-05-06 beach.mp4")
     desk.look()
     assert day(desk.video()) == "1999-05-06"
 
-    desk.library.move("1999-05-06 beach.mp4", "beach.mp4")
+    (folder / "1999-05-06 beach.mp4").rename(folder / "beach.mp4")
     desk.look()
     assert not desk.video().is_dated
 
@@ -165,12 +170,12 @@ def test_watch_pages_lead_on_by_number_and_one_sidecar_moves_a_handful(desk: Des
     desk.look()
 
     videos = shown(desk)
-    for one, following in zip(names, names[1:], strict=False):
+    for one, following in pairwise(names):
         after = videos[following]
         assert f'rel="next" href="/watch/{after.slug}-{after.id}.html"' in watch_page(
             desk, videos[one]
         )
-    folder = page(desk, "folder.html")
+    folder = page(desk, addresses.scope_page(LIBRARY))
     assert f'data-names="{" ".join(str(videos[name].id) for name in names)}"' in folder
 
     before = {name: watch_page(desk, video) for name, video in videos.items()}
