@@ -11,6 +11,7 @@ no number stands by its name.
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from generator.core.model import Video
 
@@ -40,12 +41,14 @@ _BETWEEN = " ._-\u2013\u2014[]()"
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """Where a file stands in its folder: `series` is "" where its name begins with the number.
+    """Where a file stands in its folder: by series, season, episode, and the rest of its name.
 
-    `season` and `episode` are None where it has no number; then `series` is its whole name.
+    `series` is "" where the name begins with the number. `season` and `episode` are None where it
+    has no number; then `series` is the whole name.
     """
 
     series: str
+    rest: str = ""
     season: int | None = None
     episode: int | None = None
 
@@ -60,7 +63,9 @@ def numbered(video: Video) -> Numbered:
     mark = next(filter(None, (one.search(stem) for one in _MARKS)), None)
     season = int(mark["season"]) if mark is not None else None
     mark = mark or _EPISODE_ALONE.search(stem)
-    series = stem[: mark.start()].strip(_BETWEEN) if mark is not None else ""
+    series, rest = "", stem
+    if mark is not None:
+        series, rest = stem[: mark.start()].strip(_BETWEEN), stem[mark.start() :]
     if video.episode is not None:
         episode, season = video.episode, video.season if video.season is not None else season
     elif mark is not None:
@@ -74,9 +79,10 @@ def numbered(video: Video) -> Numbered:
         episode = int(leading["episode"])
     if season is None:
         season = _season_of(folder.rpartition("/")[2])
-    return Numbered(series, min(season, _MOST), min(episode, _MOST))
+    return Numbered(series, rest, min(season, _MOST), min(episode, _MOST))
 
 
+@lru_cache(maxsize=1 << 12)
 def _season_of(folder: str) -> int:
     found = _SEASON_FOLDER.fullmatch(folder)
     if found is not None:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 
 from generator.core.model import Video
@@ -18,7 +19,7 @@ from generator.core.numbering import numbered
 
 _SECONDS_BIAS = 1 << 39  # instants reach from 15,400 BC to AD 19,400 in five bytes
 _SECONDS_TOP = (1 << 40) - 1
-_FOLDER_BYTES, _PATH_BYTES, _SERIES_BYTES = 60, 160, 80
+_FOLDER_BYTES, _PATH_BYTES, _NUMBER_BYTES = 60, 160, 6
 _TITLE_BYTES = 200  # two titles alike for longer stand newest first
 _DIGITS = re.compile(r"[0-9]+")
 _SPACES = re.compile(r"[\s\x00]+")
@@ -104,27 +105,28 @@ def _title_front_of(title: str, tail: bytes) -> bytes:
 
 
 def _place_front(video: Video, tail: bytes) -> bytes:
-    """Return the folder, then the series, season and episode, then the name.
-
-    Of a long folder the end is left out; what tells it from all others stands behind it.
-    """
-    folder, _, name = video.place.path.rpartition("/")
-    folders = [collation(part)[:_FOLDER_BYTES] for part in (video.place.root, *folder.split("/"))]
-    path = f"{video.place.root}/{folder}".encode("utf-8", "surrogatepass")
+    """Return the folder, then the series, season and episode, then the rest of the name."""
     place = numbered(video)
-    if place.episode is None:
-        number = bytes(6)
-    else:
+    number = bytes(_NUMBER_BYTES)
+    if place.episode is not None:
         number = ((place.season or 0) + 1).to_bytes(3, "big") + place.episode.to_bytes(3, "big")
+    folder = video.place.path.rpartition("/")[0]
     return b"".join(
         (
-            b"\x01".join(folders)[:_PATH_BYTES] + b"\0",
-            blake2b(path, digest_size=4).digest(),
-            collation(place.series)[:_SERIES_BYTES] + b"\0",
+            _folder_front(video.place.root, folder),
+            collation(place.series) + b"\0",
             number,
-            _title_front_of(name.rpartition(".")[0] or name, tail),
+            _title_front_of(place.rest, tail),
         )
     )
+
+
+@lru_cache(maxsize=1 << 12)
+def _folder_front(root: str, folder: str) -> bytes:
+    """Return where a folder stands; of a long one the end is left out, and a digest tells it."""
+    parts = [collation(part)[:_FOLDER_BYTES] for part in (root, *folder.split("/"))]
+    path = f"{root}/{folder}".encode("utf-8", "surrogatepass")
+    return b"\x01".join(parts)[:_PATH_BYTES] + b"\0" + blake2b(path, digest_size=4).digest()
 
 
 def _rating(video: Video) -> bytes:
