@@ -367,7 +367,7 @@ def moment_in_name(name: str) -> Moment | None:
     whole = _MILLISECONDS.fullmatch(stem)
     if whole is not None:
         return _since_1970(whole[1])
-    found = [moment for one in _IN_NAMES if (moment := _first_in(one, stem)) is not None]
+    found = [told for one in _IN_NAMES if (told := _first_in(one, stem)) is not None]
     if not found:
         return None
     _, moment = min(found, key=lambda pair: pair[0])

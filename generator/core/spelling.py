@@ -61,16 +61,15 @@ def video_of(number: int, text: str) -> Video:
     if poster is not None:
         digest, widths, width, height, colour = poster
         poster = Poster(digest, tuple(widths), width, height, colour)
-    told, numbers = _more(more[:8]), more[8:] or (None, None, None)
+    season, episode, playlist_index = more[8:] or (None, None, None)
+    later: dict[str, Any] = {
+        "recorded_offset_min": recorded_offset_min, "is_dated": is_dated, "season": season,
+        "episode": episode, "playlist_index": playlist_index,
+    }  # fmt: skip
     return Video(
         VideoId(number), slug, Place(root, path), title, added_at, recorded_at, size_bytes,
         Probe(*probe), poster, stars, views, favorite, tuple(tags), votes, score_tenths,
-        *told,
-        recorded_offset_min=recorded_offset_min,
-        is_dated=is_dated,
-        season=numbers[0],
-        episode=numbers[1],
-        playlist_index=numbers[2],
+        *_more(more[:8]), **later,
     )  # fmt: skip
 
 
