@@ -35,6 +35,16 @@ class Moment:
     offset_min: int | None = None
 
 
+def at_of(moment: Moment | None) -> int | None:
+    """Return the instant of a moment that may be none."""
+    return None if moment is None else moment.at
+
+
+def offset_of(moment: Moment | None) -> int | None:
+    """Return the offset of a moment that may be none."""
+    return None if moment is None else moment.offset_min
+
+
 # -- what people and programs write
 
 _MONTHS = (

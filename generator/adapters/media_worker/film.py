@@ -25,7 +25,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from generator.adapters.media_worker import probing
-from generator.core.dates import moment_of_tags
+from generator.core.dates import at_of, moment_of_tags, offset_of
 from generator.core.model import Probe
 from generator.core.objects import is_address
 from generator.core.stills import (
@@ -194,12 +194,12 @@ class Film:
             fps=plausible_fps(self._stream.average_rate, self._stream.guessed_rate),
             video_codec=_codec_name(self._stream),
             audio_codec=_codec_name(sounds[0]) if sounds else None,
-            recorded_at=moment and moment.at,
+            recorded_at=at_of(moment),
             codecs=probing.codecs(self._container, self._stream, self._outline),
             pixel_format=self._codec.pix_fmt if self._codec else None,
             fast_start=self._outline.fast_start,
             text_streams=probing.text_streams(self._container),
-            recorded_offset_min=moment and moment.offset_min,
+            recorded_offset_min=offset_of(moment),
         )
 
     def cover(self) -> bytes | None:

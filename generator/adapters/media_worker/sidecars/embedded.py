@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from generator.adapters.media_worker.sidecars import claims
 from generator.core.chapters import tidy_chapters
-from generator.core.dates import moment_of_tags
+from generator.core.dates import at_of, moment_of_tags, offset_of
 from generator.core.model import Chapter, Details
 
 _APPLE = "com.apple.quicktime."
@@ -30,8 +30,8 @@ def embedded_details(
     return Details(
         title=claims.title(said.get("title")),
         description=claims.first(_prose, *texts),
-        recorded_at=moment and moment.at,
-        recorded_offset_min=moment and moment.offset_min,
+        recorded_at=at_of(moment),
+        recorded_offset_min=offset_of(moment),
         creator=claims.first(
             claims.line, *map(said.get, ("artist", "author", "album_artist", "director"))
         ),

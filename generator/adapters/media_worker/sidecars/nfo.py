@@ -16,7 +16,7 @@ from typing_extensions import override
 from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.sidecars import claims
 from generator.adapters.media_worker.sidecars.lettering import text_of
-from generator.core.dates import moment_of
+from generator.core.dates import at_of, moment_of, offset_of
 from generator.core.model import Details
 from generator.core.wording import readable
 
@@ -82,8 +82,8 @@ def _details(said: dict[str, list[str]], behind: str | None) -> Details:
     return Details(
         title=claims.first(claims.line, *all_of(_TITLES)),
         description=claims.first(claims.prose, *all_of(_TEXTS)),
-        recorded_at=moment and moment.at,
-        recorded_offset_min=moment and moment.offset_min,
+        recorded_at=at_of(moment),
+        recorded_offset_min=offset_of(moment),
         creator=claims.first(claims.names, *(said.get(name) for name in _CREATORS)),
         url=claims.first(claims.address, *all_of(_ADDRESSES), behind),
         tags=claims.tags([tag for text in all_of(_TAGS) for tag in text.split(" / ")]),

@@ -9,7 +9,7 @@ import yaml
 from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.sidecars import claims
 from generator.adapters.media_worker.sidecars.lettering import text_of
-from generator.core.dates import moment_of
+from generator.core.dates import at_of, moment_of, offset_of
 from generator.core.model import Details
 
 _MOST_FRONT = 64 * 1024  # characters; YAML is read at some 200 KB a second
@@ -56,8 +56,8 @@ def _details(fields: Mapping[str, object], *, is_markdown: bool = False) -> Deta
         title=claims.line(fields.get("title")),
         description=description,
         is_markdown=is_markdown and description is not None,
-        recorded_at=moment and moment.at,
-        recorded_offset_min=moment and moment.offset_min,
+        recorded_at=at_of(moment),
+        recorded_offset_min=offset_of(moment),
         creator=claims.first(claims.names, fields.get("creator"), fields.get("author")),
         url=claims.address(fields.get("url")),
         tags=claims.tags(fields.get("tags"), fields.get("keywords")),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.sidecars import claims
 from generator.adapters.media_worker.sidecars.lettering import json_in
-from generator.core.dates import Moment, moment_of, moment_of_seconds
+from generator.core.dates import Moment, at_of, moment_of, moment_of_seconds, offset_of
 from generator.core.model import Details
 from generator.core.takeout import Fit, agrees, fit_of
 from generator.core.wording import readable, title_of
@@ -51,12 +51,12 @@ def read(name: str, content: bytes, video: str | None = None) -> Details:
         raise OtherVideoError
     if fit is Fit.CUT and not agrees(video or "", title):
         raise OtherVideoError
-    moment = claims.first(moment_of_seconds, taken.get("timestamp")) if is_takeout else None
+    moment = moment_of_seconds(taken.get("timestamp")) if isinstance(taken, dict) else None
     return Details(
         title=None if is_takeout else _title(claims.title(title), stem),
         description=claims.prose(said.get("description")),
-        recorded_at=moment and moment.at,
-        recorded_offset_min=moment and moment.offset_min,
+        recorded_at=at_of(moment),
+        recorded_offset_min=offset_of(moment),
         tags=claims.tags(said.get("tags")),
     )
 
@@ -79,8 +79,8 @@ def _of_list(said: list[object]) -> Details:
     return Details(
         title=claims.first(claims.title, *map(fields.get, _TITLES)),
         description=claims.first(claims.prose, *map(fields.get, _TEXTS)),
-        recorded_at=moment and moment.at,
-        recorded_offset_min=moment and moment.offset_min,
+        recorded_at=at_of(moment),
+        recorded_offset_min=offset_of(moment),
         tags=claims.tags(*map(_listed, map(fields.get, _TAGS))),
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.sidecars import claims
 from generator.adapters.media_worker.sidecars.lettering import json_in
-from generator.core.dates import moment_of, moment_of_seconds
+from generator.core.dates import at_of, moment_of, moment_of_seconds, offset_of
 from generator.core.model import Details
 
 _LISTS = ("playlist", "multi_video")
@@ -40,8 +40,8 @@ def read(content: bytes, duration_s: float | None = None) -> Details:
     return Details(
         title=claims.first(claims.line, said.get("title"), said.get("fulltitle")),
         description=claims.prose(said.get("description")),
-        recorded_at=moment and moment.at,
-        recorded_offset_min=moment and moment.offset_min,
+        recorded_at=at_of(moment),
+        recorded_offset_min=offset_of(moment),
         creator=claims.first(
             claims.names,
             *map(said.get, ("channel", "uploader", "creators", "creator", "artists", "artist")),
