@@ -161,6 +161,7 @@ def shelf(cards: bytes) -> contexts.Context:
         "crumbs": (),
         "orders": (),
         "sortable": True,
+        "names": "",
         "cards": Html(cards),
         **dict.fromkeys(none),
     }
