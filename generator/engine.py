@@ -12,7 +12,7 @@ import resource
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -88,6 +88,7 @@ class Engine:
             ) from None
         try:
             self.catalogue = Catalogue(settings.state / "catalogue.db")
+            self.site = replace(self.site, identity=self.catalogue.identity())
             self.ledger = Ledger(settings.state / "ledger.db")
             self.output = Output(settings.out)
             self._pending = settings.state / "under-way.txt"
@@ -134,6 +135,7 @@ class Engine:
             "base": site.base,
             "api": f"{site.base}/api" if settings.api else None,
             "url": site.origin + site.base,
+            "uid": site.uid(),
             "boards": settings.storyboards,
             "nav": _navigation(site),
         }
