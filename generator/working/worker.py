@@ -82,6 +82,7 @@ class Worker:
     unreadable: int = 0
     _held: Held = field(init=False)
     _beat: Beat = field(init=False)
+    _drained: set[str] = field(default_factory=set)  # ids of messages that came, once
     _stopped: threading.Event = field(default_factory=threading.Event)
     _lost: OwnerError | None = None
 
@@ -237,7 +238,12 @@ class Worker:
         count = 0
         while count < _A_ROUND:
             messages = self.queue.receive(_AT_ONCE, 1.0)
-            if not messages:
+            is_new = bool({one.id for one in messages} - self._drained)
+            self._drained.update(one.id for one in messages)
+            if not is_new:  # nothing, or what comes back sooner than it is let go of
+                self._held.hold(messages)
+                if messages:
+                    self._record(catalogue, messages)
                 break
             self._held.hold(messages)
             before = self.unreadable
