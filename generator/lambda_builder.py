@@ -16,12 +16,13 @@ from typing import Any
 
 from generator.adapters.bucket import Bucket, ChangedError
 from generator.adapters.media import MediaWorkers
-from generator.adapters.owner import OwnerMark
+from generator.adapters.owner import KEY, OwnerMark
 from generator.adapters.queues import open_queue
 from generator.adapters.settings import Settings, load
 from generator.carrying import STATE, Carried, Lease
 from generator.consuming import Taken, take
 from generator.core.buckets import places_of
+from generator.core.errors import OwnerError
 from generator.core.model import OutPath
 from generator.core.queueing import Message, Queue
 from generator.engine import Engine
@@ -81,7 +82,7 @@ class Builder:
         run, begun_s = Run(), self.clock()
         try:
             # before anything is taken from a queue that is a worker's with a disk
-            OwnerMark(self.state).claim("lambda", STATE, int(begun_s))
+            self._own(int(begun_s))
             self._follow()
             messages = self._received()
             run.messages = len(messages)
@@ -97,6 +98,24 @@ class Builder:
         if self._engine is not None:
             self._engine.close()
             self._engine = self._publisher = None
+
+    def _own(self, now: int) -> None:
+        """Own the site in the bucket of the state: no worker, and no Lambda of another site.
+
+        Raises:
+            OwnerError: another one owns it.
+        """
+        settings, mark = self.settings, OwnerMark(self.state)
+        site = f"{STATE} of {settings.bucket}{settings.site.base}"
+        owner = mark.read()
+        is_older = owner is not None and (owner.who, owner.site) == ("lambda", STATE)
+        if owner is not None and owner.who == "lambda" and owner.site not in {site, STATE}:
+            raise OwnerError(
+                f"the bucket {self.state.name} holds the state of another site: {owner.site}",
+                hint=f"give each site a state_bucket of its own; if this site moved, delete {KEY}"
+                " there",
+            )
+        mark.claim("lambda", site, now, take_over=is_older)
 
     # -- the state
 
