@@ -53,6 +53,17 @@ def version_3(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def refused_objects(db: sqlite_utils.Database) -> None:
+    """Note which objects the store refused, and when each is tried again."""
+    db.execute(
+        """CREATE TABLE refused (
+            key TEXT PRIMARY KEY, path TEXT NOT NULL, digest TEXT NOT NULL, video INTEGER,
+            reason TEXT NOT NULL, tries INTEGER NOT NULL, retry_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID"""
+    )
+
+
 _PUBLISHED = (
     """CREATE TABLE published (
         key TEXT PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,

@@ -37,6 +37,19 @@ class Former:
     version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An object that was not put, or not deleted ("" as `digest`), and why; tried again then."""
+
+    key: str
+    path: str
+    digest: str
+    video: VideoId | None
+    reason: str
+    tries: int = 1
+    retry_at: int = 0
+
+
 class PublishedRecord:
     """The tables, over the ledger's own connection. Threads may call it beside each other."""
 
@@ -79,7 +92,8 @@ class PublishedRecord:
         """Tell whether something is not wanted any more since `instant`, or for longer."""
         return bool(
             self._rows(
-                "SELECT 1 FROM published WHERE gone_at IS NOT NULL AND gone_at <= ? LIMIT 1",
+                "SELECT 1 FROM published WHERE gone_at IS NOT NULL AND gone_at <= ?"
+                " AND key NOT IN (SELECT key FROM refused) LIMIT 1",
                 (instant,),
             )
         )
@@ -134,7 +148,7 @@ class PublishedRecord:
     def clear(self) -> None:
         """Forget everything: the bucket is another one."""
         with self.transaction():
-            for table in ("published", "former", "upload", "uninvalidated"):
+            for table in ("published", "former", "upload", "uninvalidated", "refused"):
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
 
     # -- what changed since
@@ -183,6 +197,31 @@ class PublishedRecord:
         with self._lock:
             self._connection.execute("DELETE FROM unsent")
         self._many("INSERT OR IGNORE INTO unsent VALUES (?)", ((video,) for video in videos))
+
+    # -- what the store refused
+
+    def refused(self) -> list[Refused]:
+        """Return what the store refused, and does not have, or still has."""
+        rows = self._rows("SELECT key, path, digest, video, reason, tries, retry_at FROM refused")
+        return [Refused(*row) for row in rows]
+
+    def is_any_refused_until(self, instant: int) -> bool:
+        """Tell whether something that was refused is to be tried again at `instant`."""
+        return bool(self._rows("SELECT 1 FROM refused WHERE retry_at <= ? LIMIT 1", (instant,)))
+
+    def refuse(self, refused: Iterable[Refused]) -> None:
+        """Note what was refused."""
+        self._many(
+            "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                (one.key, one.path, one.digest, one.video, one.reason, one.tries, one.retry_at)
+                for one in refused
+            ),
+        )
+
+    def is_not_refused(self, keys: Iterable[str]) -> None:
+        """Note that objects were taken, or are not wanted any more."""
+        self._many("DELETE FROM refused WHERE key = ?", ((key,) for key in keys))
 
     # -- what is to be invalidated
 
@@ -234,6 +273,10 @@ class PublishedRecord:
         )
 
     # -- uploads that are under way
+
+    def uploads(self) -> dict[str, str]:
+        """Return what was noted of all uploads, by key."""
+        return dict(self._rows("SELECT key, id FROM upload"))
 
     def upload(self, key: str) -> str | None:
         """Return what was noted of the upload of a key."""

@@ -37,6 +37,7 @@ from generator.cli.shared import (
     workers_of,
 )
 from generator.core.errors import SettingsError
+from generator.core.publishing import is_loopback
 from generator.core.receipt import Receipt
 from generator.engine import Engine
 from generator.examining import Guesses
@@ -103,6 +104,12 @@ def build(
             look.accept_loss, look.progress = accept_loss, progress
             receipt = engine.refresh(now(), look, full=full)
         engine.seal(receipt)
+        if settings.host_files and is_loopback(settings.site.origin):
+            log.warning(
+                "robots.txt, the sitemap, the feeds and canonical links name %s: set site_url to"
+                " the address of the site before it is uploaded",
+                settings.site_url,
+            )
         if not as_json:  # the site is complete: what follows may be stopped at any moment
             tell_receipt(receipt, as_json=False)
         if settings.compress != "off" and not no_compress:
