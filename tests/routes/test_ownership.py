@@ -14,10 +14,13 @@ from test_exactness import TEMPLATES, History, favorite, rate, retag, tag
 
 from benchmarks import trial
 from generator.adapters.bucket import RefusedError
-from generator.core.errors import PublishError
+from generator.adapters.queues.stream import StreamQueue
+from generator.carrying import LEASE, Lease
+from generator.core.errors import OwnerError, PublishError, ReelshelfError
 from generator.core.model import Kind
 from generator.core.publishing import Headers, PublishReceipt, identity_of
 from generator.engine import Engine
+from generator.lambda_builder import Builder
 from generator.publishing import Publisher
 
 HEADERS = Headers("text/plain", "no-store")
@@ -494,3 +497,24 @@ def test_a_site_that_was_built_elsewhere_is_told_of(home: Home) -> None:
     with pytest.raises(PublishError, match="was not built into") as error:
         home.publish()
     assert "--out" in error.value.hint
+
+
+# -- the state of a builder without a disk
+
+
+def test_two_sites_do_not_share_the_state_of_a_lambda(tmp_path: Path) -> None:
+    state, queue = MemoryBucket(), StreamQueue("redis://127.0.0.1:1/0")
+    for bucket, who in (("first", "lambda"), ("second", "another")):
+        given = trial.settings(tmp_path, bucket=bucket, state_bucket="state")
+        with pytest.raises(ReelshelfError) as error:
+            Builder(given, TEMPLATES, queue, state).run()
+        assert isinstance(error.value, OwnerError) == (who == "another")
+    assert "state of another site" in str(error.value)
+
+
+def test_a_lease_that_is_none_of_ours_is_not_replaced() -> None:
+    state = MemoryBucket()
+    kept = state.keep(LEASE, b"somebody's file", HEADERS)
+    with pytest.raises(PublishError, match="no lease of ours"):
+        Lease(state, 60.0).take()
+    assert state.objects[LEASE] == kept
