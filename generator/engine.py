@@ -10,26 +10,27 @@ import json
 import logging
 import resource
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
 from generator import __version__
 from generator.adapters.catalogue import Catalogue
+from generator.adapters.damage import SYMPTOMS, is_of_the_surroundings
 from generator.adapters.ledger import Ledger
 from generator.adapters.output import Output, digest_of
 from generator.adapters.renderer import Renderer
 from generator.adapters.settings import Settings
 from generator.core import addresses
 from generator.core.contexts import Site
-from generator.core.errors import BusyError
+from generator.core.errors import BusyError, DamagedError
 from generator.core.model import OutPath, Video
 from generator.core.orders import RANDOM, VIDEO_ORDERS
 from generator.core.pages import Page
@@ -54,6 +55,7 @@ from generator.performing import (
 from generator.planning import Plan, every_page, host_pages, plan, plan_host_files
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _EVERYTHING = "*"
@@ -93,20 +95,58 @@ class Engine:
             self._pending = settings.state / "under-way.txt"
             self._shipped = shipped
             self._mark = ""  # what tells the output folder of the last refresh from others
-            self.renderer = self._renderer()
+            self.renderer = self._without_damage(self._renderer)
         except BaseException:
             self._lock.release()
             raise
 
     @contextmanager
     def storage(self) -> Iterator[None]:
-        """Tell of a disk that is full or broken alike, whichever file met it: as an OSError."""
+        """Tell of a disk that is full or broken alike, whichever file met it: as an OSError.
+
+        Raises:
+            DamagedError: the catalogue is damaged; or the ledger was, and is begun anew.
+        """
         try:
             yield
-        except sqlite3.OperationalError as error:
-            full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-            code = errno.ENOSPC if full else errno.EIO
-            raise OSError(code, str(error), str(self.settings.state)) from error
+        except SYMPTOMS as error:
+            if is_of_the_surroundings(error):
+                full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+                code = errno.ENOSPC if full else errno.EIO
+                raise OSError(code, str(error), str(self.settings.state)) from error
+            damage = self._damage(error)
+            if damage is not None:
+                raise damage from error
+            if isinstance(error, sqlite3.OperationalError):
+                raise OSError(errno.EIO, str(error), str(self.settings.state)) from error
+            raise
+
+    def _damage(self, error: BaseException | None) -> DamagedError | None:
+        """Return what damage an error is a symptom of; a damaged ledger is emptied."""
+        damage = self.ledger.damage(error)
+        if damage is None:
+            return self.catalogue.damage(error)
+        return self._begun_anew(damage)
+
+    def _begun_anew(self, damage: DamagedError) -> DamagedError:
+        self.ledger.begin_anew()
+        return DamagedError(
+            str(damage),
+            hint="it is made anew from the catalogue by the next refresh; nothing is lost",
+            begun_anew=True,
+        )
+
+    def _without_damage(self, deed: Callable[[], _T]) -> _T:
+        """Return what `deed` gives; once more if it met a ledger that has to be made anew."""
+        try:
+            with self.storage():
+                return deed()
+        except DamagedError as error:
+            if not error.begun_anew:
+                raise
+            log.warning("%s\n  %s", error, error.hint)
+        with self.storage():
+            return deed()
 
     def __enter__(self) -> Self:
         return self
@@ -117,7 +157,10 @@ class Engine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        damage = self._damage(error)
         self.close()
+        if damage is not None:
+            raise damage from error
 
     def close(self) -> None:
         """Let go of everything."""
@@ -174,12 +217,13 @@ class Engine:
         """
         gc.disable()  # a refresh makes millions of small values and hardly a cycle
         try:
-            with self.storage():
-                return self._refresh(now, observe, full=full)
+            return self._without_damage(lambda: self._refresh(now, observe, full=full))
         finally:
             gc.enable()
 
     def _refresh(self, now: int, observe: "Observe | None", *, full: bool) -> Receipt:
+        if full and (damage := self.ledger.damage_found()):  # also where no refresh reads
+            raise self._begun_anew(damage)
         receipt = Receipt(perf_counter, number=self.ledger.next_refresh(), at=now)
         self._reload_templates()
         self.output.prepare()

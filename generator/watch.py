@@ -20,7 +20,7 @@ from generator.adapters.output import Output
 from generator.adapters.settings import Settings
 from generator.adapters.watcher import USUAL_PACE, Watcher
 from generator.core.batching import Hints
-from generator.core.errors import GuardError, ReelshelfError, TemplateError
+from generator.core.errors import DamagedError, GuardError, ReelshelfError, TemplateError
 from generator.core.intake import compile_intake
 from generator.core.model import Place
 from generator.core.receipt import Receipt
@@ -42,7 +42,7 @@ _AGAIN_S = 0.2  # at least so long passes until a file that was not quiet is loo
 _EDIT_S = 0.05  # an editor writes a file in more than one step
 _GATHER_S = 1.0  # what is finished so soon after another is recorded with it
 
-Failure = GuardError | TemplateError | OSError
+Failure = DamagedError | GuardError | TemplateError | OSError
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,10 @@ class Watch:
         """Hand out work that takes longer; where that cannot be done, do without from now on."""
         try:
             if self.beside is not None:
-                self.beside.feed(self.engine.catalogue)
+                with self.engine.storage():
+                    self.beside.feed(self.engine.catalogue)
+        except (DamagedError, OSError) as error:
+            self._put_by(error)
         except ReelshelfError as error:
             log.warning("%s\n  %s", error, error.hint)
             self.beside = None
@@ -233,10 +236,16 @@ class Watch:
         try:
             with engine.storage():
                 return bool(self.beside.record(engine.catalogue, engine.output, int(time.time())))
-        except OSError as error:
-            self._tell(error)
-            self._spare_s = time.monotonic() + _RETRY_S
+        except (DamagedError, OSError) as error:
+            self._put_by(error)
             return False
+
+    def _put_by(self, error: Failure) -> None:
+        """Tell why what can wait is not done now; where the ledger was lost for it, build anew."""
+        self._tell(error)
+        self._spare_s = time.monotonic() + _RETRY_S
+        if isinstance(error, DamagedError) and error.begun_anew:
+            self._edit()
 
     def _take_edit(self) -> bool:
         """Tell whether a template may have changed, once it is written."""
@@ -253,9 +262,8 @@ class Watch:
         try:
             with self.engine.storage():
                 return self._pack_some()
-        except OSError as error:
-            self._tell(error)
-            self._spare_s = time.monotonic() + _RETRY_S
+        except (DamagedError, OSError) as error:
+            self._put_by(error)
             return False
 
     def _pack_some(self) -> bool:
@@ -290,7 +298,7 @@ class Watch:
     def _try(self, task: Task) -> Receipt | None:
         try:
             return self._refresh(task)
-        except (GuardError, TemplateError, OSError) as error:
+        except (DamagedError, GuardError, TemplateError, OSError) as error:
             self._tell(error)
             # what the hints were about is looked at again before long
             self._scanned = time.monotonic() - self.settings.scan_every_s + _RETRY_S

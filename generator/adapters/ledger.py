@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
+from generator.adapters.damage import CheckedFile, is_of_the_surroundings
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.orders import Key
 from generator.core.scopes import Scope, ScopeKind
@@ -146,25 +146,47 @@ class PageRow:
     cause: int | None
 
 
-class Ledger:
-    """One open ledger, for one thread. A file that is damaged or too new is begun anew."""
+class Ledger(CheckedFile):
+    """One open ledger, for one thread. A file that is damaged or too new is begun anew.
 
-    def __init__(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._file = file
+    Whoever `reads_only` makes no file: where none is, the ledger is an empty one.
+
+    Raises:
+        DamagedError: it is damaged, and not ours to begin anew.
+    """
+
+    _KIND = "ledger"
+    _NAMES = (
+        "fact", "scope", "list", "shelf", "forward", "shown", "page", "refresh", "packed", "failed",
+        "published", "unpublished", "unsent", "upload", "uninvalidated", "former",
+    )  # fmt: skip
+    _JSON = (
+        ("shown", "facts"), ("refresh", "receipt"),
+        ("(SELECT value AS skeleton FROM fact WHERE name LIKE 'skeleton/%')", "skeleton"),
+    )  # fmt: skip
+    _REMEDY = "`reelshelf build --full` makes it anew from the catalogue; nothing is lost"
+
+    def __init__(self, file: Path, *, reads_only: bool = False) -> None:
+        self._file, self._reads_only = file, reads_only
+        if not reads_only:
+            file.parent.mkdir(parents=True, exist_ok=True)
         self._connection = self._open()
         self._cursor = self._connection.cursor()
 
     def _open(self) -> sqlite3.Connection:
         try:
-            return self._opened()
-        except sqlite3.DatabaseError:
-            for name in (self._file, *(Path(f"{self._file}-{end}") for end in ("wal", "shm"))):
-                name.unlink(missing_ok=True)
-            return self._opened()
+            is_missing = self._reads_only and not self._file.is_file()
+            return self._opened(":memory:" if is_missing else self._file)
+        except sqlite3.DatabaseError as error:
+            if is_of_the_surroundings(error):
+                raise
+            if self._reads_only:
+                raise self._damaged(str(error)) from error
+            self._remove()
+            return self._opened(self._file)
 
-    def _opened(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
+    def _opened(self, where: str | Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -173,25 +195,21 @@ class Ledger:
             database = sqlite_utils.Database(connection, execute_plugins=False)
             if migrations.pending(database):
                 migrations.apply(database)
-        except sqlite3.DatabaseError:
+        except BaseException:
             connection.close()
             raise
         return connection
 
-    def __enter__(self) -> Self:
-        return self
+    def _remove(self) -> None:
+        for name in (self._file, *(Path(f"{self._file}-{end}") for end in ("wal", "shm"))):
+            name.unlink(missing_ok=True)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def begin_anew(self) -> None:
+        """Empty it: the next refresh fills it from the catalogue."""
         self.close()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
+        self._remove()
+        self._connection = self._open()
+        self._cursor = self._connection.cursor()
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -208,10 +226,11 @@ class Ledger:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk may have ended it
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     # -- facts
 

@@ -3,14 +3,19 @@
 Exit codes: 0 done, 1 done with problems, 2 bad use or settings.
 """
 
+import os
 import sqlite3
+import sys
+import traceback
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from generator.cli import access, api, building, copies, publishing, serving, telling, working
-from generator.cli.shared import app, fail, out, shipped
+from generator.cli.shared import app, fail, shipped
+from generator.cli.terminal import finish, out, prepare, turn_away
 from generator.core.errors import ReelshelfError
 
 __all__ = [
@@ -29,35 +34,77 @@ __all__ = [
 
 
 def main() -> None:
-    """Run the command line; expected errors are told in a line or two, without a traceback."""
+    """Run the command line; what goes wrong is told in a line or two, without a traceback."""
+    prepare()
     try:
-        app()
-    except ReelshelfError as error:
-        fail(str(error), error.hint, error.exit_code)
-    except sqlite3.OperationalError as error:
-        fail(
-            f"the database cannot be written or read: {error}",
-            "nothing of this was recorded; run the same command again when this is mended",
-            1,
-        )
-    except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        fail(
-            f"cannot go on:{where} {error.strerror or error}",
-            "what is on the disk is whole; run the same command again when this is mended",
-            1,
-        )
+        code = app(standalone_mode=False)
+    except BrokenPipeError:  # `reelshelf … | head` has seen enough
+        turn_away()
+        code = 1
+    except Exception as error:
+        if "--traceback" in sys.argv:
+            raise
+        fail(*_told(error))
+    sys.exit(finish() or (code if isinstance(code, int) else 0))
+
+
+def _told(error: Exception) -> tuple[str, str, int]:
+    """Return what to tell of an error, what helps, and the exit code."""
+    match error:
+        case ReelshelfError():
+            return str(error), error.hint, error.exit_code
+        case typer.Abort():
+            return "stopped", "", 130
+        case typer.TyperException():
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context is not None else "reelshelf"
+            return error.format_message(), f"`{command} --help` tells how it is used", 2
+        case sqlite3.OperationalError():
+            return (
+                f"the database cannot be written or read: {error}",
+                "nothing of this was recorded; run the same command again when this is mended",
+                1,
+            )
+        case sqlite3.DatabaseError():
+            return (
+                f"a database in the state folder cannot be read: {error}",
+                "`reelshelf restore BACKUP` puts a backup of the catalogue in its place;"
+                " `reelshelf build --full` makes the ledger anew",
+                1,
+            )
+        case OSError():
+            where = f" {_text(error.filename)}:" if error.filename else ""
+            return (
+                f"cannot go on:{where} {error.strerror or error}",
+                "what is on the disk is whole; run the same command again when this is mended",
+                1,
+            )
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{place.name} ({Path(place.filename).name}, line {place.lineno})"
+    hint = (
+        "this is a fault of reelshelf: please report it, with what"
+        " `reelshelf --traceback …` prints for the same command"
+    )
+    return f"unexpected {type(error).__name__} in {where}: {error}", hint, 1
+
+
+def _text(name: object) -> str:
+    return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else str(name)
 
 
 @app.callback(invoke_without_command=True)
 def reelshelf(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Tell the version and end.")] = False,
+    trace: Annotated[
+        bool, typer.Option("--traceback", help="Show where in the program an error happened.")
+    ] = False,
 ) -> None:
     """Make a complete static site of a folder of videos."""
+    del trace  # `main` looks for it: what fails may fail before this
     if version:
         out.print(f"reelshelf {metadata.version('reelshelf')}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        out.print(context.get_help(), markup=False)
+        out.print(context.get_help())
         raise typer.Exit(2)

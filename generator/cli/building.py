@@ -25,7 +25,6 @@ from generator.cli.shared import (
     Verbose,
     app,
     now,
-    out,
     settings_of,
     shipped,
     show,
@@ -36,6 +35,7 @@ from generator.cli.shared import (
     watching_on,
     workers_of,
 )
+from generator.cli.terminal import out
 from generator.core.errors import SettingsError
 from generator.core.receipt import Receipt
 from generator.engine import Engine
@@ -116,9 +116,7 @@ def build(
             tell_receipt(receipt, as_json=True)
     if receipt.problems:
         if not as_json:
-            out.print(
-                f"{receipt.problems} problem(s): `reelshelf problems` tells them", markup=False
-            )
+            out.print(f"{receipt.problems} problem(s): `reelshelf problems` tells them")
         raise typer.Exit(1)
 
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from api_lambda.app import ApiConfig, create_app
 from generator.adapters.settings import Settings
 from generator.cli.shared import shipped, tell_line, watching_on
-from generator.core.errors import GuardError, SettingsError, TemplateError
+from generator.core.errors import DamagedError, GuardError, SettingsError, TemplateError
 from generator.core.receipt import Receipt
 from generator.devserver import DevServer, Site
 from generator.engine import Engine
@@ -99,7 +99,7 @@ class Developing:
             if self._is_outdated:
                 self._adopt(server)
             self._build_on(server)
-        except (GuardError, TemplateError, SettingsError, OSError) as error:
+        except (DamagedError, GuardError, TemplateError, SettingsError, OSError) as error:
             if isinstance(error, SettingsError) and not self._is_outdated:
                 raise  # it was so from the beginning
             hint = getattr(error, "hint", "")

@@ -16,7 +16,6 @@ from generator.cli.shared import (
     Json,
     Verbose,
     app,
-    err,
     settled,
     shipped,
     show,
@@ -26,6 +25,7 @@ from generator.cli.shared import (
     tell_published,
     watching_on,
 )
+from generator.cli.terminal import err
 from generator.core import wording
 from generator.core.errors import BusyError, SettingsError
 from generator.core.publishing import PRICES, PublishReceipt
@@ -158,7 +158,7 @@ def _tell(receipt: PublishReceipt, *, as_json: bool, dry: bool = False) -> None:
     show(as_json, {**receipt.told(), "dry_run": dry}, "\n".join(_lines(receipt, dry=dry)))
     if not as_json:
         for path, reason in list(receipt.left.items())[:20]:
-            err.print(f"{path}: {reason}", markup=False, soft_wrap=True)
+            err.print(f"{path}: {reason}")
 
 
 def _lines(receipt: PublishReceipt, *, dry: bool) -> list[str]:

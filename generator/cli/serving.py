@@ -18,12 +18,12 @@ from generator.cli.shared import (
     Out,
     Verbose,
     app,
-    err,
     settings_of,
     shipped,
     show,
     start_log,
 )
+from generator.cli.terminal import err, write_exactly
 from generator.core.errors import SettingsError
 from generator.core.nginx import config as nginx_config
 from generator.devserver import DevServer, network_address, own_names
@@ -79,11 +79,7 @@ def dev(
 def _tell_of_buckets(settings: Settings) -> None:
     """Say that films in buckets are not served: a player would tell no more than that."""
     for root in settings.buckets.values():
-        err.print(
-            f"note: the videos in {root} are not served from here; a CDN has to",
-            markup=False,
-            soft_wrap=True,
-        )
+        err.print(f"note: the videos in {root} are not served from here; a CDN has to")
 
 
 def _announce(server: DevServer, *, as_json: bool, phone: bool) -> None:
@@ -136,4 +132,7 @@ def nginx(
         hint = "rename the folder, or mend what was given"
         raise SettingsError(f"nginx cannot serve this: {error}", hint=hint) from error
     _tell_of_buckets(settings)
-    print(json.dumps({"config": text}) if as_json else text.rstrip())  # noqa: T201 (to the letter)
+    if as_json:
+        print(json.dumps({"config": text}))  # noqa: T201 (this is the output)
+    else:
+        write_exactly(text.rstrip() + "\n")

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from generator.adapters.media import MediaWorkers
 from generator.adapters.settings import FILE, Settings, load
 from generator.backlog import Backlog
+from generator.cli.terminal import SafeFormatter, err, out
 from generator.core import wording
 from generator.core.errors import SettingsError
 from generator.core.publishing import PublishReceipt
@@ -29,7 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, highlight=False)
 
 Library = Annotated[
     list[str] | None,
@@ -66,9 +65,9 @@ def fail(message: str, hint: str, code: int) -> None:
     if "--json" in sys.argv:
         print(json.dumps({"error": message, "hint": hint}))  # noqa: T201 (this is the output)
     else:
-        err.print(f"reelshelf: {message}", markup=False, soft_wrap=True)
+        err.print(f"reelshelf: {message}")
         if hint:
-            err.print(f"  {hint}", markup=False, soft_wrap=True)
+            err.print(f"  {hint}")
     sys.exit(code)
 
 
@@ -146,11 +145,9 @@ def stoppable() -> Iterator[None]:
 def start_log(*, verbose: bool, as_json: bool) -> None:
     """Send the log to the standard error."""
     level = logging.DEBUG if verbose else logging.INFO
-    logging.basicConfig(
-        level=logging.WARNING if as_json else logging.INFO,
-        format="%(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(SafeFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING if as_json else logging.INFO, handlers=[handler])
     logging.getLogger("generator").setLevel(level)
     logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where credentials are
 
@@ -165,7 +162,7 @@ def show(as_json: bool, told: object, text: str) -> None:  # noqa: FBT001 (a com
     if as_json:
         print(json.dumps(told))  # noqa: T201 (this is the output)
     else:
-        out.print(text, markup=False, emoji=False)
+        out.print(text)
 
 
 def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
@@ -173,7 +170,7 @@ def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
     if as_json:
         print(json.dumps({**receipt.told(), "dry_run": dry}))  # noqa: T201 (this is the output)
     else:
-        out.print("\n".join(_told(receipt, dry=dry)), markup=False)
+        out.print("\n".join(_told(receipt, dry=dry)))
 
 
 def _told(receipt: Receipt, *, dry: bool) -> Iterator[str]:
@@ -237,8 +234,7 @@ def tell_line(receipt: Receipt, *, as_json: bool) -> None:
     clock = time.strftime("%H:%M:%S", time.localtime(receipt.at))
     out.print(
         f"{clock}  {changes or 'nothing new'}: {receipt.written} pages written,"
-        f" {receipt.unchanged} unchanged, {receipt.removed} removed in {receipt.total_s:.2f} s",
-        markup=False,
+        f" {receipt.unchanged} unchanged, {receipt.removed} removed in {receipt.total_s:.2f} s"
     )
 
 

@@ -29,7 +29,7 @@ def why(
     settings = settled(config)
     with (
         Catalogue(settings.state / "catalogue.db") as catalogue,
-        Ledger(settings.state / "ledger.db") as ledger,
+        Ledger(settings.state / "ledger.db", reads_only=True) as ledger,
     ):
         told = (
             _why_page(subject, settings, catalogue, ledger)
@@ -162,7 +162,7 @@ def status(config: Config = None, as_json: Json = False) -> None:
     settings = settled(config)
     with (
         Catalogue(settings.state / "catalogue.db") as catalogue,
-        Ledger(settings.state / "ledger.db") as ledger,
+        Ledger(settings.state / "ledger.db", reads_only=True) as ledger,
     ):
         counts, (pages, size) = catalogue.counts(), ledger.page_count()
         behind = catalogue.last_event() - int(ledger.fact("cursor") or 0)

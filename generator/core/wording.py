@@ -9,7 +9,9 @@ _KIB = 1024
 _UNITS = ((10**9, "B"), (10**6, "M"), (10**3, "K"))
 _WHOLE_FROM = 10
 _SURROGATES = re.compile("[\ud800-\udfff]")  # bytes that are no text
+_BYTES = re.compile("[\udc80-\udcff]")  # of a name that is no text, as Python keeps them
 _CONTROL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # what a terminal may obey, or cannot take
 _JOINERS = "\u200c\u200d"  # scripts and emoji are written with them
 
 MEDIA_TYPES = {
@@ -65,6 +67,24 @@ def _shows(character: str) -> bool:
     if character.isspace() or character in _JOINERS:
         return True
     return unicodedata.category(character) not in _CONTROL
+
+
+def escaped(text: str) -> str:
+    """Return `text`, lines and tabs kept, with escapes for whatever would steer a terminal."""
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(
+        c
+        if c in "\n\t" or c in _JOINERS or unicodedata.category(c) not in _STEERING
+        else _escape(c)
+        for c in text
+    )
+
+
+def _escape(character: str) -> str:
+    if _BYTES.match(character):
+        return f"\\x{ord(character) & 0xFF:02x}"
+    return character.encode("unicode_escape", "replace").decode("ascii")
 
 
 def tag_of(text: str) -> str:

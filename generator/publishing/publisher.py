@@ -62,7 +62,7 @@ class Publisher:
     ) -> None:
         self._engine, self._cdn, self._clock = engine, cdn, clock
         self._settings, self._ledger = settings or engine.settings, engine.ledger
-        self._record = PublishedRecord(engine.ledger.connection)
+        self._record = PublishedRecord(lambda: engine.ledger.connection)
         self._objects = Objects(engine, self._settings, bucket, media_bucket)
         self._facts = Facts(engine, self._settings, self._objects)
         self._observer = Observer(engine, self._settings, self._objects, self._facts, self._record)

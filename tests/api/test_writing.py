@@ -176,7 +176,7 @@ def test_a_catalogue_out_of_reach_is_told_as_unavailable(tmp_path: Path) -> None
     app.state.close()
     assert [one.status for one in answers] == [503, 503]
     assert all(int(one.header("retry-after") or 0) > 0 for one in answers)
-    assert "cannot open the catalogue" in answers[0].json["detail"]
+    assert "damaged" in answers[0].json["detail"]
 
 
 def test_closing_finishes_what_was_accepted_and_takes_nothing_more(state: Path) -> None:

@@ -5,6 +5,15 @@ from sqlite_utils.migrations import Migrations
 
 migrations = Migrations("catalogue")
 
+TABLES = (
+    "video", "event", "rating", "views", "favorite", "tag", "problem", "fact", "vote",
+    "visitor_favorite", "score", "all_votes", "token", "viewed", "field",
+)  # fmt: skip
+JSON = (
+    ("event", "value"), ("video", "poster"), ("video", "chapters"), ("video", "tracks"),
+    ("video", "storyboard"), ("video", "rendition"),
+)  # fmt: skip
+
 
 @migrations()
 def first_tables(db: sqlite_utils.Database) -> None:

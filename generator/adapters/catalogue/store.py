@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from secrets import randbelow
-from types import TracebackType
-from typing import Self
 from uuid import uuid4
 
 import sqlite_utils
@@ -28,7 +26,8 @@ from generator.adapters.catalogue.rows import (
     to_sql,
     video_of,
 )
-from generator.adapters.catalogue.schema import migrations, written_by_newer
+from generator.adapters.catalogue.schema import JSON, TABLES, migrations, written_by_newer
+from generator.adapters.damage import CheckedFile, is_of_the_surroundings
 from generator.core.errors import SettingsError
 from generator.core.model import (
     OPINIONS,
@@ -84,30 +83,43 @@ _TOLD_AFTER = f"""
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Catalogue(Files):
+class Catalogue(CheckedFile, Files):
     """One open catalogue, for one thread; with `any_thread`, for any that only reads.
 
     Raises:
-        SettingsError: the file is no catalogue, or was written by a newer reelshelf.
+        SettingsError: the file cannot be opened, or was written by a newer reelshelf.
+        DamagedError: it is damaged, or no catalogue at all.
     """
 
+    _KIND, _NAMES, _JSON = "catalogue", TABLES, JSON
+    _REMEDY = "`reelshelf restore BACKUP` puts a backup in its place; it is left as it is"
+
     def __init__(self, file: Path, *, durable: bool = True, any_thread: bool = False) -> None:
+        self._file = file
         if str(file) != ":memory:":
             file.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(
-            file, isolation_level=None, timeout=_BUSY_S, check_same_thread=not any_thread
-        )
+        try:
+            self._connection = sqlite3.connect(
+                file, isolation_level=None, timeout=_BUSY_S, check_same_thread=not any_thread
+            )
+        except sqlite3.OperationalError as error:
+            raise self._out_of_reach(error) from error
         try:
             self._open(durable=durable)
         except sqlite3.DatabaseError as error:
             self._connection.close()
-            raise SettingsError(
-                f"cannot open the catalogue {file}: {error}",
-                hint="is it a reelshelf catalogue, readable and writable? restore a backup if not",
-            ) from error
+            if is_of_the_surroundings(error):
+                raise self._out_of_reach(error) from error
+            raise self._damaged(str(error)) from error
         except SettingsError:
             self._connection.close()
             raise
+
+    def _out_of_reach(self, error: Exception) -> SettingsError:
+        return SettingsError(
+            f"cannot open the catalogue {self._file}: {error}",
+            hint="it, and the folder it is in, have to be readable and writable, on a disk with room",
+        )
 
     def _open(self, *, durable: bool) -> None:
         database = sqlite_utils.Database(self._connection, execute_plugins=False)
@@ -122,21 +134,6 @@ class Catalogue(Files):
         if migrations.pending(database):
             with self._transaction():  # another process may be about to do the same
                 migrations.apply(database)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
 
     def copy(self) -> "Catalogue":
         """Return a catalogue in memory that begins as this one is."""
