@@ -30,7 +30,7 @@ from generator.adapters.renderer import Renderer
 from generator.adapters.settings import Settings
 from generator.core import addresses
 from generator.core.contexts import Site
-from generator.core.errors import BusyError, DamagedError
+from generator.core.errors import BusyError, DamagedError, SettingsError
 from generator.core.model import OutPath, Video
 from generator.core.orders import RANDOM, VIDEO_ORDERS
 from generator.core.pages import Page
@@ -58,6 +58,7 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_OURS = ("build.lock", "catalogue.db", "ledger.db", "under-way.txt")
 _EVERYTHING = "*"
 _SKELETON = "skeleton/"  # of templates, by what they are made of
 _PLAIN = "plain/"  # templates whose pages are not only filled
@@ -80,6 +81,9 @@ class Engine:
         self.settings = settings
         self.site = settings.site
         settings.state.mkdir(parents=True, exist_ok=True)
+        for file in (settings.state / name for name in _OURS):
+            if file.exists() and not file.is_file():  # a pipe, perhaps, which nobody ever fills
+                raise SettingsError(f"{file} is no file", hint="move it away: its name is ours")
         self._lock = FileLock(settings.state / "build.lock")
         try:
             self._lock.acquire(blocking=False)

@@ -32,6 +32,17 @@ __all__ = [
     "working",
 ]
 
+_NOT_RECORDED = "nothing of this was recorded; run the same command again when this is mended"
+_RESTORE = (
+    "`reelshelf restore BACKUP` puts a backup of the catalogue in its place;"
+    " `reelshelf build --full` makes the ledger anew"
+)
+_WHOLE = "what is on the disk is whole; run the same command again when this is mended"
+_REPORT = (
+    "this is a fault of reelshelf: please report it, with what"
+    " `reelshelf --traceback …` prints for the same command"
+)
+
 
 def main() -> None:
     """Run the command line; what goes wrong is told in a line or two, without a traceback."""
@@ -44,48 +55,43 @@ def main() -> None:
     except Exception as error:
         if "--traceback" in sys.argv:
             raise
-        fail(*_told(error))
+        _fail(error)
     sys.exit(finish() or (code if isinstance(code, int) else 0))
+
+
+def _fail(error: Exception) -> None:
+    told = _told(error)
+    try:
+        fail(*told)
+    except OSError:  # nor can that be written
+        sys.exit(told[2])
+    finally:
+        finish()
 
 
 def _told(error: Exception) -> tuple[str, str, int]:
     """Return what to tell of an error, what helps, and the exit code."""
     match error:
         case ReelshelfError():
-            return str(error), error.hint, error.exit_code
+            told = str(error), error.hint, error.exit_code
         case typer.Abort():
-            return "stopped", "", 130
+            told = "stopped", "", 130
         case typer.TyperException():
             context = getattr(error, "ctx", None)
             command = context.command_path if context is not None else "reelshelf"
-            return error.format_message(), f"`{command} --help` tells how it is used", 2
+            told = error.format_message(), f"`{command} --help` tells how it is used", 2
         case sqlite3.OperationalError():
-            return (
-                f"the database cannot be written or read: {error}",
-                "nothing of this was recorded; run the same command again when this is mended",
-                1,
-            )
+            told = f"the database cannot be written or read: {error}", _NOT_RECORDED, 1
         case sqlite3.DatabaseError():
-            return (
-                f"a database in the state folder cannot be read: {error}",
-                "`reelshelf restore BACKUP` puts a backup of the catalogue in its place;"
-                " `reelshelf build --full` makes the ledger anew",
-                1,
-            )
+            told = f"a database in the state folder cannot be read: {error}", _RESTORE, 1
         case OSError():
             where = f" {_text(error.filename)}:" if error.filename else ""
-            return (
-                f"cannot go on:{where} {error.strerror or error}",
-                "what is on the disk is whole; run the same command again when this is mended",
-                1,
-            )
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{place.name} ({Path(place.filename).name}, line {place.lineno})"
-    hint = (
-        "this is a fault of reelshelf: please report it, with what"
-        " `reelshelf --traceback …` prints for the same command"
-    )
-    return f"unexpected {type(error).__name__} in {where}: {error}", hint, 1
+            told = f"cannot go on:{where} {error.strerror or error}", _WHOLE, 1
+        case _:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{place.name} ({Path(place.filename).name}, line {place.lineno})"
+            told = f"unexpected {type(error).__name__} in {where}: {error}", _REPORT, 1
+    return told
 
 
 def _text(name: object) -> str:

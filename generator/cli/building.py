@@ -56,7 +56,7 @@ def init(
 ) -> None:
     """Write a commented settings file, reelshelf.toml."""
     file = folder / FILE
-    if file.exists():
+    if file.exists() or file.is_symlink():
         raise SettingsError(f"{file} is there already", hint="edit it, or move it away first")
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(commented(), encoding="utf-8")

@@ -118,7 +118,7 @@ class Catalogue(CheckedFile, Files):
     def _out_of_reach(self, error: Exception) -> SettingsError:
         return SettingsError(
             f"cannot open the catalogue {self._file}: {error}",
-            hint="it, and the folder it is in, have to be readable and writable, on a disk with room",
+            hint="it, and its folder, have to be readable and writable, on a disk with room",
         )
 
     def _open(self, *, durable: bool) -> None:
