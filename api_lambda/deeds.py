@@ -177,7 +177,8 @@ class Deeds(ABC):
     async def _tag(
         self, asking: Asking, video: int, how: Literal["set", "add", "remove"], given: list[str]
     ) -> Answer:
-        names = deciding.tag_names(given)
+        is_taken = how == "remove"
+        names = deciding.tag_to_take(given[0]) if is_taken else deciding.tag_names(given)
         return await self._write(
             asking, deciding.tags(key_of(asking), VideoId(video), how, names, asking.now)
         )

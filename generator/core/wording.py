@@ -14,6 +14,11 @@ _CONTROL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # what a terminal may obey, or cannot take
 _JOINERS = "\u200c\u200d"  # scripts and emoji are written with them
 
+_UNSEEN = re.compile(  # characters that may be shown, and show nothing by themselves
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c\u200d\u2800\u3164"
+    "\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
 MEDIA_TYPES = {
     "mp4": "video/mp4",
     "m4v": "video/mp4",
@@ -88,8 +93,19 @@ def _escape(character: str) -> str:
 
 
 def tag_of(text: str) -> str:
-    """Return the one spelling of a tag: lower-case, one line, without "#" in front; or ""."""
-    return _TAG_FRONT.sub("", readable(text)).strip().lower()
+    """Return the one spelling of a tag: lower-case, one line, without "#" in front; or "".
+
+    A text of which nothing is to be seen is no tag. Its own spelling is a tag's spelling.
+    """
+    tag = _TAG_FRONT.sub("", readable(text)).strip().lower()
+    if not any(_is_seen(c) for c in tag):
+        return ""
+    # lower-case letters may compose with accents that capitals do not ("J" and a caron)
+    return tag if tag == text else tag_of(tag)
+
+
+def _is_seen(character: str) -> bool:
+    return not character.isspace() and not _UNSEEN.match(character)
 
 
 def duration(seconds: float | None) -> str | None:
