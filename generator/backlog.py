@@ -178,9 +178,10 @@ class Backlog:
         enough = free >= 2 * needed + _LEFT_FREE  # pieces and the whole, for a moment
         if not enough and not self._is_starved:
             log.warning(
-                "no playable copy of %s: it needs some %s, and %s are free",
+                "no playable copy of %s: it needs some %s beside a reserve of %s, and %s are free",
                 wording.readable(video.place.path),
                 wording.file_size(2 * needed),
+                wording.file_size(_LEFT_FREE),
                 wording.file_size(free),
             )
         self._is_starved = not enough

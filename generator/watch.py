@@ -82,6 +82,7 @@ class Watch:
     on_failure: Callable[[Failure], None] = lambda _: None
     beside: Beside | None = None
     outdated: bool = False
+    has_built: bool = False  # with these settings: then the first refresh may fail, too
     _stopped: bool = False
     _edited: bool = False  # a template, maybe
     _is_failing: bool = False
@@ -115,7 +116,10 @@ class Watch:
                 log.info("watching %s by %s", settings.roots[name], mode.reason or mode.means)
             for root in settings.buckets.values():
                 log.info("watching %s by notices, and all every %d s", root, settings.scan_every_s)
-            yield self._refresh(Task(look=True))
+            first = Task(look=True)
+            receipt = self._try(first) if self.has_built else self._refresh(first)
+            if receipt is not None:
+                yield receipt
             while not self._stopped and not self.outdated:
                 task = self._next()
                 receipt = self._try(task) if task is not None else None

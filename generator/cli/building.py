@@ -17,6 +17,7 @@ from generator.cli.progress import progress_bar
 from generator.cli.shared import (
     AcceptLoss,
     Config,
+    Folders,
     Jobs,
     Json,
     Library,
@@ -36,7 +37,8 @@ from generator.cli.shared import (
     workers_of,
 )
 from generator.cli.terminal import out
-from generator.core.errors import SettingsError
+from generator.core import wording
+from generator.core.errors import ReelshelfError, SettingsError
 from generator.core.receipt import Receipt
 from generator.engine import Engine
 from generator.examining import Guesses
@@ -63,12 +65,13 @@ def init(
     show(
         as_json,
         {"written": str(file)},
-        f"wrote {file}: name your library in it, then `reelshelf build`",
+        f'wrote {file}: its library is the folder "videos"; name yours, then `reelshelf build`',
     )
 
 
 @app.command()
 def build(
+    folders: Folders = None,
     library: Library = None,
     out_folder: Out = None,
     config: Config = None,
@@ -91,7 +94,9 @@ def build(
     verbose: Verbose = False,
 ) -> None:
     """Bring the site up to date once, and print the receipt."""
-    settings = settings_of(config, library, out_folder, jobs=jobs, nice=nice)
+    settings = settings_of(
+        config, [*(library or ()), *(folders or ())], out_folder, jobs=jobs, nice=nice
+    )
     start_log(verbose=verbose, as_json=as_json)
     with stoppable(), Engine(settings, shipped("templates")) as engine:
         if dry_run:
@@ -112,8 +117,15 @@ def build(
         while engine.catalogue.thin(now(), engine.cursor):
             pass
         receipt.problems = len(engine.catalogue.problems())
+        receipt.unplayable = engine.catalogue.longer.count_unplayable()
         if as_json:
             tell_receipt(receipt, as_json=True)
+        elif receipt.unplayable:
+            count = wording.counted(receipt.unplayable, "video")
+            out.print(
+                f"playing  {count} will not play everywhere, or not at once:"
+                " `reelshelf renditions` tells what helps"
+            )
     if receipt.problems:
         if not as_json:
             out.print(f"{receipt.problems} problem(s): `reelshelf problems` tells them")
@@ -146,7 +158,8 @@ def _work_off(engine: Engine, settings: Settings, receipt: Receipt, *, as_json: 
             engine.seal(receipt)
     if not as_json and (backlog.enriched or backlog.rendered):
         out.print(
-            f"longer   {backlog.enriched} storyboards, {backlog.rendered} playable copies in"
+            f"longer   {wording.counted(backlog.enriched, 'storyboard')},"
+            f" {backlog.rendered} playable copies in"
             f" {receipt.seconds['longer']:.2f} s"
         )
 
@@ -162,7 +175,8 @@ def _compress(engine: Engine, receipt: Receipt, *, as_json: bool) -> None:
     with receipt.phase("compress"), progress_bar(as_json=as_json) as progress:
         done = pack_all(engine.ledger, engine.output, lambda n: progress("compressed", n, 0))
     if done and not as_json:
-        out.print(f"copies   {done} pages compressed in {receipt.seconds['compress']:.2f} s")
+        count = wording.counted(done, "page")
+        out.print(f"copies   {count} compressed in {receipt.seconds['compress']:.2f} s")
 
 
 def _dry_run(engine: Engine, settings: Settings, *, accept_loss: bool) -> Receipt:
@@ -197,6 +211,7 @@ class _Twin:
 
 @app.command()
 def watch(
+    folders: Folders = None,
     library: Library = None,
     out_folder: Out = None,
     config: Config = None,
@@ -209,20 +224,37 @@ def watch(
     """Build, then build again whenever the library changes. Stop it with Ctrl-C."""
 
     def read() -> Settings:
-        return settings_of(config, library, out_folder, jobs=jobs, nice=nice)
+        return settings_of(
+            config, [*(library or ()), *(folders or ())], out_folder, jobs=jobs, nice=nice
+        )
 
     settings = read()
+    former: Settings | None = None  # those that the site was built with
     start_log(verbose=verbose, as_json=as_json)
     with suppress(KeyboardInterrupt):  # how it is meant to be stopped
         while True:  # until the settings change; then with those
-            with (
-                Engine(settings, shipped("templates")) as engine,
-                watching_on(engine, settings) as watching,
-            ):
-                watching.accept_loss, watching.config = accept_loss, config or Path(FILE).absolute()
-                for receipt in watching.receipts():
-                    tell_line(receipt, as_json=as_json)
-            settings = _read_anew(settings, read)
+            try:
+                with (
+                    Engine(settings, shipped("templates")) as engine,
+                    watching_on(engine, settings) as watching,
+                ):
+                    watching.accept_loss = accept_loss
+                    watching.config = config or Path(FILE).absolute()
+                    watching.has_built = settings is former
+                    for receipt in watching.receipts():
+                        former = settings
+                        tell_line(receipt, as_json=as_json)
+            except (ReelshelfError, OSError) as error:
+                if former is None or settings is former:
+                    raise
+                _stay(error)
+                settings = former
+            else:
+                settings = _read_anew(settings, read)
+
+
+def _stay(error: ReelshelfError | OSError) -> None:
+    log.warning("%s\n  the former settings stay in force; %s", error, getattr(error, "hint", ""))
 
 
 def _read_anew(former: Settings, read: Callable[[], Settings]) -> Settings:
@@ -230,5 +262,5 @@ def _read_anew(former: Settings, read: Callable[[], Settings]) -> Settings:
     try:
         return read()
     except SettingsError as error:
-        log.warning("%s\n  the former settings stay in force; %s", error, error.hint)
+        _stay(error)
         return former

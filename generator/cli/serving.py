@@ -11,6 +11,7 @@ import typer
 from generator.adapters.settings import FILE, Settings
 from generator.cli.shared import (
     Config,
+    Folders,
     Jobs,
     Json,
     Library,
@@ -34,6 +35,7 @@ _EVERYWHERE = "0.0.0.0"  # noqa: S104 (asked for by --phone)
 
 @app.command()
 def dev(
+    folders: Folders = None,
     library: Library = None,
     out_folder: Out = None,
     config: Config = None,
@@ -55,7 +57,9 @@ def dev(
     from generator.cli.developing import Developing  # noqa: PLC0415 (the API takes a while)
 
     developing = Developing(
-        lambda: settings_of(config, library, out_folder, jobs=jobs, nice=nice),
+        lambda: settings_of(
+            config, [*(library or ()), *(folders or ())], out_folder, jobs=jobs, nice=nice
+        ),
         config or Path(FILE),
         as_json=as_json,
     )

@@ -39,6 +39,9 @@ Library = Annotated[
         help="A folder of videos, or s3://bucket/prefix; may be given several times.",
     ),
 ]
+Folders = Annotated[
+    list[str] | None, typer.Argument(metavar="[DIR]...", help="Likewise: a folder of videos.")
+]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where the site is written.")]
 Config = Annotated[
     Path | None,
@@ -180,7 +183,8 @@ def _told(receipt: Receipt, *, dry: bool) -> Iterator[str]:
         "refused": receipt.refused, "still being copied": receipt.still_copied,
     }  # fmt: skip
     differing = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    yield f"videos   {receipt.walked} files seen; {differing or 'nothing changed'}"
+    seen = wording.counted(receipt.walked, "file")
+    yield f"videos   {seen} seen; {differing or 'nothing changed'}"
     if dry:
         yield f"pages    {receipt.planned} to render, {receipt.removed} to remove (nothing done)"
     else:
@@ -232,8 +236,9 @@ def tell_line(receipt: Receipt, *, as_json: bool) -> None:
         if count
     )  # fmt: skip
     clock = time.strftime("%H:%M:%S", time.localtime(receipt.at))
+    idle = "brought up to date" if receipt.written or receipt.removed else "nothing new"
     out.print(
-        f"{clock}  {changes or 'nothing new'}: {receipt.written} pages written,"
+        f"{clock}  {changes or idle}: {wording.counted(receipt.written, 'page')} written,"
         f" {receipt.unchanged} unchanged, {receipt.removed} removed in {receipt.total_s:.2f} s"
     )
 

@@ -117,6 +117,11 @@ def duration(seconds: float | None) -> str | None:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def counted(count: int, what: str) -> str:
+    """Return "1 page" or "2 pages"."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def rounded(count: int) -> str | None:
     """Return a count the way people read it ("1.2K"), None for zero."""
     if not count:
