@@ -188,6 +188,8 @@ class Engine:
         renderer = Renderer(
             self._shipped, settings.templates, frame, lambda place: recall(_SKELETON + place)
         )
+        for told in renderer.unused():
+            log.warning("%s", told)
         if self.ledger.fact("signature") == renderer.signature:
             renderer.adopt(self.ledger.facts("template/"))
         return renderer
