@@ -9,6 +9,7 @@ import gc
 import json
 import logging
 import resource
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -63,6 +64,7 @@ _EVERYTHING = "*"
 _SKELETON = "skeleton/"  # of templates, by what they are made of
 _PLAIN = "plain/"  # templates whose pages are not only filled
 _END = "."  # the last line of a note that was written whole
+_NO_ROOM = 1 << 16  # bytes
 _TOLD = 20  # failures, one by one
 _ANEW = "everything is rendered anew"
 _MANY = 5000  # from so many pages on, what is under way is noted as everything
@@ -113,6 +115,10 @@ class Engine:
         """
         try:
             yield
+        except OSError as error:
+            if error.filename is None:  # a file that was open
+                error.filename = str(self._place_without_room())
+            raise
         except SYMPTOMS as error:
             if is_of_the_surroundings(error):
                 full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
@@ -124,6 +130,12 @@ class Engine:
             if isinstance(error, sqlite3.OperationalError):
                 raise OSError(errno.EIO, str(error), str(self.settings.state)) from error
             raise
+
+    def _place_without_room(self) -> Path:
+        """Return which of our folders is on a full disk; if neither or both are, `out`."""
+        out, state = self.settings.out, self.settings.state
+        is_full = {place: _free(place) < _NO_ROOM for place in (out, state)}
+        return state if is_full[state] and not is_full[out] else out
 
     def _damage(self, error: BaseException | None) -> DamagedError | None:
         """Return what damage an error is a symptom of; a damaged ledger is emptied."""
@@ -581,6 +593,13 @@ def _navigation(site: Site) -> tuple[dict[str, str], ...]:
 
 def _folders(paths: Iterable[OutPath]) -> set[str]:
     return {path.rpartition("/")[0] for path in paths if "/" in path}
+
+
+def _free(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
 
 
 def _boot() -> str:

@@ -3,8 +3,10 @@
 It reads all of the file, and changes nothing.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -22,6 +24,9 @@ SYMPTOMS = (
     AssertionError,
 )
 
+_PAGE_BYTES = 4096
+_LOG_SHARE = 64  # of the disk
+_LEAST_PAGES = 32
 _SURROUNDINGS = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -102,6 +107,20 @@ class CheckedFile:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
+
+    def _bound_log(self, most_pages: int) -> None:
+        """Have the log beside the file carried home before a small disk is full of it."""
+        if self._file.parent.is_dir():
+            disk = os.statvfs(self._file.parent)
+            share = disk.f_blocks * disk.f_frsize // _LOG_SHARE // _PAGE_BYTES
+            most_pages = min(most_pages, max(share, _LEAST_PAGES))
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {most_pages}")
+        self._connection.execute(f"PRAGMA journal_size_limit = {most_pages * _PAGE_BYTES}")
+
+    def _carry_home(self) -> None:
+        """Empty the log, where that can be done: on a full disk it makes room."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def damage(self, error: BaseException | None) -> DamagedError | None:
         """Return what to tell instead of an error, if that is a symptom of damage to the file."""

@@ -25,6 +25,7 @@ from generator.core.spelling import spelled, video_of
 
 _AT_ONCE = 500  # parameters in one IN (…)
 _KEYS = {key.value: key for key in Key}
+_WAL_PAGES = 1000  # SQLite's own bound
 _ALL_AT_ONCE = 64  # from so many look-ups on, reading every shelf's bound is cheaper
 migrations = Migrations("ledger")
 
@@ -170,7 +171,11 @@ class Ledger(CheckedFile):
         self._file, self._reads_only = file, reads_only
         if not reads_only:
             file.parent.mkdir(parents=True, exist_ok=True)
+        self._take_up()
+
+    def _take_up(self) -> None:
         self._connection = self._open()
+        self._bound_log(_WAL_PAGES)
         self._cursor = self._connection.cursor()
 
     def _open(self) -> sqlite3.Connection:
@@ -208,8 +213,7 @@ class Ledger(CheckedFile):
         """Empty it: the next refresh fills it from the catalogue."""
         self.close()
         self._remove()
-        self._connection = self._open()
-        self._cursor = self._connection.cursor()
+        self._take_up()
 
     @property
     def connection(self) -> sqlite3.Connection:

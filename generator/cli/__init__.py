@@ -7,6 +7,7 @@ import os
 import sqlite3
 import sys
 import traceback
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -80,6 +81,8 @@ def _told(error: Exception) -> tuple[str, str, int]:
             context = getattr(error, "ctx", None)
             command = context.command_path if context is not None else "reelshelf"
             told = error.format_message(), f"`{command} --help` tells how it is used", 2
+        case UnicodeEncodeError() if not _is_text(sys.argv):
+            told = "an argument holds bytes that are no text", "write it in UTF-8", 2
         case sqlite3.OperationalError():
             told = f"the database cannot be written or read: {error}", _NOT_RECORDED, 1
         case sqlite3.DatabaseError():
@@ -92,6 +95,14 @@ def _told(error: Exception) -> tuple[str, str, int]:
             where = f"{place.name} ({Path(place.filename).name}, line {place.lineno})"
             told = f"unexpected {type(error).__name__} in {where}: {error}", _REPORT, 1
     return told
+
+
+def _is_text(words: Sequence[str]) -> bool:
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(name: object) -> str:

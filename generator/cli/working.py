@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, runtime_checkable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import typer
@@ -51,6 +51,7 @@ from generator.working import EventsAlone, Publishes, Sharing, Worker
 log = logging.getLogger(__name__)
 
 _MOST_TOLD = 100  # dead letters, one by one
+_LEAST_S = 30  # of the visibility of a queue
 _REDIS = ("redis://", "rediss://", "unix://")
 
 
@@ -78,6 +79,7 @@ def worker(
     with ExitStack() as stack:
         queue = open_queue(settings.queue)
         stack.callback(queue.close)
+        _warn_of_haste(queue)
         engine = stack.enter_context(Engine(settings, shipped("templates")))
         own = _owning(engine, settings, take_over=take_over)
         works = Worker(settings, engine, queue, _publisher(engine, settings), own=own)
@@ -99,6 +101,27 @@ def worker(
                 tell_line(receipt, as_json=as_json)
         except KeyboardInterrupt:  # how it is meant to be stopped
             log.info("stopped; what was in hand is given back")
+
+
+def _warn_of_haste(queue: Queue) -> None:
+    """Tell of a queue that gives messages to others while they are in hand."""
+    visibility_s = queue.visibility_s() if isinstance(queue, Hasty) else _LEAST_S
+    if visibility_s < _LEAST_S:
+        log.warning(
+            "the queue gives a message again after %d s; a worker needs %d\n"
+            "  set its visibility timeout: what comes again is recorded once all the same, but a"
+            " message that comes too often is put aside",
+            visibility_s,
+            _LEAST_S,
+        )
+
+
+@runtime_checkable
+class Hasty(Protocol):
+    """A queue whose owner decides how soon it gives a message again: SQS."""
+
+    def visibility_s(self) -> int:
+        """Return how long the queue keeps a message from others after it came."""
 
 
 def _tell_counts(works: Worker, *, as_json: bool) -> None:

@@ -124,7 +124,7 @@ class Catalogue(CheckedFile, Files):
     def _open(self, *, durable: bool) -> None:
         database = sqlite_utils.Database(self._connection, execute_plugins=False)
         self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+        self._bound_log(_WAL_PAGES)
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         if written_by_newer(database):
             raise SettingsError(
@@ -213,9 +213,11 @@ class Catalogue(CheckedFile, Files):
         try:
             yield
             self._connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if self._connection.in_transaction:  # a full disk may have ended it
                 self._connection.execute("ROLLBACK")
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+                self._carry_home()
             raise
 
     def _append(self, happening: Happening) -> Recorded:

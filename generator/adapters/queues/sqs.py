@@ -250,6 +250,10 @@ class SqsQueue:
             answer = self._client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
         return str(answer["QueueUrl"])
 
+    def visibility_s(self) -> int:
+        """Return how long the queue keeps a message from others after it came."""
+        return int(self._attributes(self.url).get("VisibilityTimeout", 0))
+
     def _attributes(self, url: str) -> dict[str, str]:
         with self._told("asked how full it is"):
             answer = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
