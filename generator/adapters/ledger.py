@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
@@ -157,11 +157,11 @@ class Ledger(CheckedFile):
     """
 
     _KIND = "ledger"
-    _NAMES = (
+    _NAMES: ClassVar[tuple[str, ...]] = (
         "fact", "scope", "list", "shelf", "forward", "shown", "page", "refresh", "packed", "failed",
         "published", "unpublished", "unsent", "upload", "uninvalidated", "former",
     )  # fmt: skip
-    _JSON = (
+    _JSON: ClassVar[tuple[tuple[str, str], ...]] = (
         ("shown", "facts"), ("refresh", "receipt"),
         ("(SELECT value AS skeleton FROM fact WHERE name LIKE 'skeleton/%')", "skeleton"),
     )  # fmt: skip

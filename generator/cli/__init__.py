@@ -48,6 +48,7 @@ _REPORT = (
 def main() -> None:
     """Run the command line; what goes wrong is told in a line or two, without a traceback."""
     prepare()
+    code: object = 0
     try:
         code = app(standalone_mode=False)
     except BrokenPipeError:  # `reelshelf … | head` has seen enough

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from secrets import randbelow
+from typing import ClassVar
 from uuid import uuid4
 
 import sqlite_utils
@@ -91,7 +92,9 @@ class Catalogue(CheckedFile, Files):
         DamagedError: it is damaged, or no catalogue at all.
     """
 
-    _KIND, _NAMES, _JSON = "catalogue", TABLES, JSON
+    _KIND = "catalogue"
+    _NAMES: ClassVar[tuple[str, ...]] = TABLES
+    _JSON: ClassVar[tuple[tuple[str, str], ...]] = JSON
     _REMEDY = "`reelshelf restore BACKUP` puts a backup in its place; it is left as it is"
 
     def __init__(self, file: Path, *, durable: bool = True, any_thread: bool = False) -> None:
