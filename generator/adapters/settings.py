@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     missing_grace_s: Annotated[
         int,
         Field(
-            ge=0, le=10 * _YEAR_S, description="pages of a missing video go after so many seconds"
+            ge=0, le=100 * _YEAR_S, description="pages of a missing video go after so many seconds"
         ),
     ] = 600
     forget_missing_days: Annotated[
@@ -199,7 +199,7 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=0,
-            le=10 * _YEAR_S,
+            le=100 * _YEAR_S,
             description="what is gone leaves the bucket so many seconds later",
         ),
     ] = 3600
