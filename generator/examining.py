@@ -37,6 +37,7 @@ from generator.core.parcels import Beside, Found, Request
 from generator.core.receipt import Receipt
 from generator.core.remedies import remedy_of
 from generator.core.stills import PROBE_VERSION
+from generator.ownership import MadeFile, OwnedFiles
 
 SCAN = "scan"  # the source of what a look at the library finds
 _TOGETHER = 32  # results recorded in one transaction
@@ -58,7 +59,11 @@ class Builder(Protocol):
 
     @property
     def output(self) -> Output:
-        """Return where what is made goes."""
+        """Return where what is made is."""
+
+    @property
+    def files(self) -> OwnedFiles:
+        """Return how what is made gets there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +160,19 @@ class Examination:
         events = [self._video_event(one, now) for one in batch]
         recorded = iter(append([event for event in events if event is not None]))
         made: list[Happening] = []
+        files: list[MadeFile] = []
         for one, event in zip(batch, events, strict=True):
             told = next(recorded) if event is not None else None
             known = one.wanted.known
             video = known.video if known is not None else _subject(told)
             if video is not None:
-                made += _made_events(self.builder.output, video, one, now)
+                made += _made_events(files, video, one, now)
             made += self._complaints(one, now)
             if _waits(one, now):
                 self.receipt.still_copied += 1
             else:
                 _count(self.receipt, one)
+        self.builder.files.make(files)
         append(made)
 
     def _complaints(self, one: _Answered, now: int) -> Iterator[Happening]:
@@ -259,7 +266,10 @@ def _subject(recorded: Recorded | None) -> VideoId | None:
     return recorded.video if recorded is not None else None
 
 
-def _made_events(output: Output, video: VideoId, one: _Answered, now: int) -> Iterator[Happening]:
+def _made_events(
+    files: list[MadeFile], video: VideoId, one: _Answered, now: int
+) -> Iterator[Happening]:
+    """Yield what tells of what was made of a video, and put that among `files`, to be written."""
     answer = one.answer
     if isinstance(answer, Refused):
         yield event_of(Kind.POSTER_FAILED, now, video, {"reason": answer.reason})
@@ -270,29 +280,28 @@ def _made_events(output: Output, video: VideoId, one: _Answered, now: int) -> It
             reason += f"; it {copying.complaint(answer.cut_short, waits=False)}"
         yield event_of(Kind.POSTER_FAILED, now, video, {"reason": reason})
     else:
-        poster = _keep(output, video, answer.stills)
+        poster = _keep(files, video, answer.stills)
         yield event_of(Kind.POSTER_MADE, now, video, {"poster": poster})
         if answer.cut_short:
             yield _cut_short(one, now)
     if answer.subtitles or one.wanted.known is not None:
-        beside: dict[str, object] = {"tracks": keep_tracks(output, video, answer.subtitles)}
+        beside: dict[str, object] = {"tracks": keep_tracks(files, video, answer.subtitles)}
         details = {Source.BESIDE: beside}
         value = {"read": [Source.BESIDE], "details": details}
         yield event_of(Kind.VIDEO_DESCRIBED, now, video, value)
 
 
-def _keep(output: Output, video: VideoId, stills: Stills) -> dict[str, object]:
-    """Write the stills of a poster and return what the catalogue keeps of it."""
+def _keep(files: list[MadeFile], video: VideoId, stills: Stills) -> dict[str, object]:
+    """Put the stills of a poster among `files`; return what the catalogue keeps of it."""
     contents = [*(still.content for still in stills.webp), stills.jpeg]
     poster = Poster(
-        output.digest_name(contents),
+        Output.digest_name(contents),
         tuple(still.width_px for still in stills.webp),
         stills.webp[0].width_px,
         stills.webp[0].height_px,
         stills.colour,
     )
-    for path, content in zip(addresses.still_files(video, poster), contents, strict=True):
-        output.write(path, content)
+    files += zip(addresses.still_files(video, poster), contents, strict=True)
     return {
         "digest": poster.digest,
         "widths_px": list(poster.widths_px),
@@ -303,9 +312,9 @@ def _keep(output: Output, video: VideoId, stills: Stills) -> dict[str, object]:
 
 
 def keep_tracks(
-    output: Output, video: VideoId, subtitles: Iterable[Subtitles]
+    files: list[MadeFile], video: VideoId, subtitles: Iterable[Subtitles]
 ) -> list[list[object]]:
-    """Write subtitles and return what the catalogue keeps of them; no two have the same label."""
+    """Put subtitles among `files`; return what the catalogue keeps of them: labels are unique."""
     rows: list[list[object]] = []
     labels: set[str] = set()
     for one in subtitles:
@@ -314,8 +323,8 @@ def keep_tracks(
             number += 1
             label = f"{one.label} {number}"
         labels.add(label)
-        digest = output.digest_name([one.content])
-        output.write(addresses.track_file(video, digest), one.content)
+        digest = Output.digest_name([one.content])
+        files.append((addresses.track_file(video, digest), one.content))
         rows.append([one.language, label, one.forced, one.sdh, digest])
     return rows
 

@@ -16,7 +16,6 @@ from typing import Protocol
 
 from generator.adapters.bell import Bell
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.output import Output
 from generator.adapters.settings import Settings
 from generator.adapters.watcher import USUAL_PACE, Watcher
 from generator.core.batching import Hints
@@ -28,6 +27,7 @@ from generator.engine import Engine
 from generator.events import Events
 from generator.examining import Workers
 from generator.observing import Observation, Where
+from generator.ownership import OwnedFiles
 from generator.packing import pack_some
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Beside(Protocol):
     def feed(self, catalogue: Catalogue) -> bool:
         """Hand out more work; tell whether any is under way."""
 
-    def record(self, catalogue: Catalogue, output: Output, now: int) -> int:
+    def record(self, catalogue: Catalogue, output: OwnedFiles, now: int) -> int:
         """Put what is finished into the output folder and the log; return how much it was."""
 
 
@@ -232,7 +232,7 @@ class Watch:
         engine = self.engine
         try:
             with engine.storage():
-                return bool(self.beside.record(engine.catalogue, engine.output, int(time.time())))
+                return bool(self.beside.record(engine.catalogue, engine.files, int(time.time())))
         except OSError as error:
             self._tell(error)
             self._spare_s = time.monotonic() + _RETRY_S
@@ -327,7 +327,8 @@ class Watch:
             return self.engine.refresh(now)
         look = Observation(self.settings, self.workers, time.time, task.where)
         look.accept_loss = self.accept_loss
-        receipt = self.engine.refresh(now, look, full=task.full)
+        everywhere = task.where is None
+        receipt = self.engine.refresh(now, look, full=task.full, verify=everywhere)
         self._again |= look.unsettled
         if look.put_off:
             self._put_off |= look.put_off

@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from generator.cli import access, api, building, copies, publishing, serving, telling, working
+from generator.cli import (
+    access,
+    api,
+    building,
+    copies,
+    publishing,
+    restore,
+    serving,
+    telling,
+    working,
+)
 from generator.cli.shared import app, fail, out, shipped
 from generator.core.errors import ReelshelfError
 
@@ -21,6 +31,7 @@ __all__ = [
     "copies",
     "main",
     "publishing",
+    "restore",
     "serving",
     "shipped",
     "telling",

@@ -16,18 +16,20 @@ from generator.backlog import Backlog
 from generator.cli.progress import progress_bar
 from generator.cli.shared import (
     AcceptLoss,
+    Adopt,
     Config,
     Jobs,
     Json,
     Library,
+    NewCatalogue,
     Nice,
     Out,
     Verbose,
     app,
+    engine_of,
     now,
     out,
     settings_of,
-    shipped,
     show,
     start_log,
     stoppable,
@@ -79,6 +81,8 @@ def build(
         bool, typer.Option("--dry-run", help="Tell what would be done; change nothing.")
     ] = False,
     accept_loss: AcceptLoss = False,
+    adopt: Adopt = False,
+    new_catalogue: NewCatalogue = False,
     no_compress: Annotated[
         bool, typer.Option("--no-compress", help="Make no .gz and .br copies after the pages.")
     ] = False,
@@ -93,7 +97,7 @@ def build(
     """Bring the site up to date once, and print the receipt."""
     settings = settings_of(config, library, out_folder, jobs=jobs, nice=nice)
     start_log(verbose=verbose, as_json=as_json)
-    with stoppable(), Engine(settings, shipped("templates")) as engine:
+    with stoppable(), engine_of(settings, adopt=adopt, new_catalogue=new_catalogue) as engine:
         if dry_run:
             receipt = _dry_run(engine, settings, accept_loss=accept_loss)
             tell_receipt(receipt, as_json=as_json, dry=True)
@@ -101,7 +105,7 @@ def build(
         with workers_of(settings) as workers, progress_bar(as_json=as_json) as progress:
             look = Observation(settings, workers, time.time, pause=time.sleep)
             look.accept_loss, look.progress = accept_loss, progress
-            receipt = engine.refresh(now(), look, full=full)
+            receipt = engine.refresh(now(), look, full=full, verify=True)
         engine.seal(receipt)
         if not as_json:  # the site is complete: what follows may be stopped at any moment
             tell_receipt(receipt, as_json=False)
@@ -114,8 +118,8 @@ def build(
         receipt.problems = len(engine.catalogue.problems())
         if as_json:
             tell_receipt(receipt, as_json=True)
-    if receipt.problems:
-        if not as_json:
+    if receipt.problems or receipt.failed:
+        if receipt.problems and not as_json:
             out.print(
                 f"{receipt.problems} problem(s): `reelshelf problems` tells them", markup=False
             )
@@ -136,7 +140,7 @@ def _work_off(engine: Engine, settings: Settings, receipt: Receipt, *, as_json: 
             finished.wait(_LOOK_S)
             finished.clear()
             with engine.storage():
-                backlog.record(engine.catalogue, engine.output, now())
+                backlog.record(engine.catalogue, engine.files, now())
             if total:
                 progress("storyboards", min(backlog.enriched, total), total)
             _tell_copy(backlog, progress)
@@ -194,7 +198,7 @@ class _Twin:
     """A builder that records into a copy and writes no stills (guesses have none)."""
 
     def __init__(self, catalogue: Catalogue, engine: Engine) -> None:
-        self.catalogue, self.output = catalogue, engine.output
+        self.catalogue, self.output, self.files = catalogue, engine.output, engine.files
 
 
 @app.command()
@@ -203,6 +207,8 @@ def watch(
     out_folder: Out = None,
     config: Config = None,
     accept_loss: AcceptLoss = False,
+    adopt: Adopt = False,
+    new_catalogue: NewCatalogue = False,
     jobs: Jobs = None,
     nice: Nice = None,
     as_json: Json = False,
@@ -218,7 +224,7 @@ def watch(
     with suppress(KeyboardInterrupt):  # how it is meant to be stopped
         while True:  # until the settings change; then with those
             with (
-                Engine(settings, shipped("templates")) as engine,
+                engine_of(settings, adopt=adopt, new_catalogue=new_catalogue) as engine,
                 watching_on(engine, settings) as watching,
             ):
                 watching.accept_loss, watching.config = accept_loss, config or Path(FILE).absolute()

@@ -3,6 +3,7 @@
 import json
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +11,17 @@ import typer
 
 from generator.adapters.settings import FILE, Settings
 from generator.cli.shared import (
+    Adopt,
     Config,
     Jobs,
     Json,
     Library,
+    NewCatalogue,
     Nice,
     Out,
     Verbose,
     app,
+    engine_of,
     err,
     settings_of,
     shipped,
@@ -42,6 +46,8 @@ def dev(
     phone: Annotated[
         bool, typer.Option("--phone", help="Serve to other devices in the network, too.")
     ] = False,
+    adopt: Adopt = False,
+    new_catalogue: NewCatalogue = False,
     jobs: Jobs = None,
     nice: Nice = None,
     as_json: Json = False,
@@ -56,6 +62,7 @@ def dev(
 
     developing = Developing(
         lambda: settings_of(config, library, out_folder, jobs=jobs, nice=nice),
+        partial(engine_of, adopt=adopt, new_catalogue=new_catalogue),
         config or Path(FILE),
         as_json=as_json,
     )

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ import typer
 from rich.console import Console
 
 from generator.adapters.media import MediaWorkers
+from generator.adapters.output import Output
 from generator.adapters.settings import FILE, Settings, load
 from generator.backlog import Backlog
 from generator.core import wording
@@ -29,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_MOST_OTHERS = 1000  # files that are listed
 out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, highlight=False)
 
 Library = Annotated[
@@ -59,6 +62,43 @@ AcceptLoss = Annotated[
     bool,
     typer.Option("--accept-loss", help="Believe the scan even if much of the library is gone."),
 ]
+Adopt = Annotated[
+    bool,
+    typer.Option(
+        "--adopt",
+        help="Build into a folder that holds other files: list them, and leave them as they are.",
+    ),
+]
+NewCatalogue = Annotated[
+    bool,
+    typer.Option(
+        "--new-catalogue",
+        help="Begin a new catalogue where the former one is lost, without its ratings and tags.",
+    ),
+]
+
+
+def engine_of(settings: Settings, *, adopt: bool = False, new_catalogue: bool = False) -> Engine:
+    """Return the builder of a site; files that it will leave alone are listed first.
+
+    Raises:
+        ReelshelfError: see `Engine`.
+    """
+    output = Output(settings.out)
+    if adopt and output.mark() is None:
+        others = list(islice(output.others(frozenset()), _MOST_OTHERS))
+        if others:
+            more = " at least" * (len(others) == _MOST_OTHERS)
+            count = f"{len(others)} file{'s' * (len(others) > 1)}"
+            err.print(
+                f"adopting {settings.out}:{more} {count} that reelshelf did not write"
+                " will be left as they are:",
+                markup=False,
+                soft_wrap=True,
+            )
+            for name in sorted(others):
+                err.print(f"  {wording.readable(name)}", markup=False, soft_wrap=True)
+    return Engine(settings, shipped("templates"), adopt=adopt, new_catalogue=new_catalogue)
 
 
 def fail(message: str, hint: str, code: int) -> None:

@@ -7,7 +7,7 @@ already in the log changes nothing. Two processes may write: each waits for the 
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from secrets import randbelow
@@ -27,6 +27,13 @@ from generator.adapters.catalogue.rows import (
     portions,
     to_sql,
     video_of,
+)
+from generator.adapters.catalogue.safekeeping import (
+    create_private,
+    make_private,
+    refuse_if_foreign,
+    refuse_if_lost,
+    write_mark,
 )
 from generator.adapters.catalogue.schema import migrations, written_by_newer
 from generator.core.errors import SettingsError
@@ -87,18 +94,39 @@ _json = json.JSONEncoder(separators=(",", ":")).encode
 class Catalogue(Files):
     """One open catalogue, for one thread; with `any_thread`, for any that only reads.
 
+    Args:
+        file: where it is; one that never was is created.
+        durable: a transaction is over when the disk has it, not the system alone.
+        any_thread: others than this thread read, too.
+        output_mark: the mark of the output folder, which may say that there was a catalogue.
+        anew: one that is lost or empty is begun anew, without all that was recorded.
+
     Raises:
+        LostCatalogueError: there was one, and it is gone or empty; nothing was created.
         SettingsError: the file is no catalogue, or was written by a newer reelshelf.
     """
 
-    def __init__(self, file: Path, *, durable: bool = True, any_thread: bool = False) -> None:
-        if str(file) != ":memory:":
+    def __init__(
+        self,
+        file: Path,
+        *,
+        durable: bool = True,
+        any_thread: bool = False,
+        output_mark: Path | None = None,
+        anew: bool = False,
+    ) -> None:
+        self._is_on_disk = str(file) != ":memory:"
+        if self._is_on_disk:
+            if not anew:
+                refuse_if_lost(file, output_mark)
             file.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # sqlite3 tells why, in its own words
+                create_private(file)
         self._connection = sqlite3.connect(
             file, isolation_level=None, timeout=_BUSY_S, check_same_thread=not any_thread
         )
         try:
-            self._open(durable=durable)
+            self._open(file, output_mark, durable=durable, anew=anew)
         except sqlite3.DatabaseError as error:
             self._connection.close()
             raise SettingsError(
@@ -109,8 +137,10 @@ class Catalogue(Files):
             self._connection.close()
             raise
 
-    def _open(self, *, durable: bool) -> None:
+    def _open(self, file: Path, output_mark: Path | None, *, durable: bool, anew: bool) -> None:
         database = sqlite_utils.Database(self._connection, execute_plugins=False)
+        if not refuse_if_foreign(database, file) and self._is_on_disk and not anew:
+            refuse_if_lost(file, output_mark, has_no_tables=True)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
@@ -122,6 +152,9 @@ class Catalogue(Files):
         if migrations.pending(database):
             with self._transaction():  # another process may be about to do the same
                 migrations.apply(database)
+        if self._is_on_disk:
+            make_private(file)
+            write_mark(file, self.identity())
 
     def __enter__(self) -> Self:
         return self
