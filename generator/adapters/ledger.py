@@ -740,18 +740,28 @@ def _name(name: str | bytes) -> str:
     return name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
 
 
-def receipt_since(file: Path, event: int) -> str | None:
-    """Return the receipt of the first refresh that showed an event, None while none did.
+def receipts_since(file: Path, events: Iterable[int]) -> tuple[int, dict[int, str]]:
+    """Return the last event that a refresh has shown, and the receipts of those that showed some.
 
+    Of each event among `events` that was shown there is the receipt of the first refresh that did.
     It only reads, and needs no ledger to be there.
     """
     if not file.is_file():
-        return None
+        return 0, {}
+    found: dict[int, str] = {}
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
-            row = ledger.execute(
-                "SELECT receipt FROM refresh WHERE cursor >= ? ORDER BY id LIMIT 1", (event,)
-            ).fetchone()
+            (shown,) = ledger.execute("SELECT coalesce(max(cursor), 0) FROM refresh").fetchone()
+            for event in events:
+                row = (
+                    event <= shown
+                    and ledger.execute(
+                        "SELECT receipt FROM refresh WHERE cursor >= ? ORDER BY id LIMIT 1",
+                        (event,),
+                    ).fetchone()
+                )
+                if row:
+                    found[event] = str(row[0])
     except sqlite3.DatabaseError:  # it is being begun, or begun anew
-        return None
-    return str(row[0]) if row else None
+        return 0, {}
+    return shown, found

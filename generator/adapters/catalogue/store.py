@@ -88,6 +88,7 @@ _TOLD_AFTER = f"""
     AND {_ORDER} >= ?2 AND ({_ORDER} > ?2 OR told_us IS NULL OR id > ?3)
     ORDER BY {_ORDER}, told_us IS NULL, CASE WHEN told_us IS NULL THEN seq ELSE id END
 """  # noqa: S608 (literals above)
+_PROBE, _PROBE_BYTES = "probe", 64 * 1024  # as much as a batch of events
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -196,7 +197,8 @@ class Catalogue(Files):
         """Put into the log what can be, in one transaction; what cannot be refuses only itself.
 
         Returns:
-            One outcome each, in order, with the figures as they are after all of them.
+            One outcome each, in order, with the figures as they are after all of them; without
+            any where the video has no pages.
 
         Raises:
             sqlite3.OperationalError: nothing could be written; nothing was.
@@ -299,6 +301,19 @@ class Catalogue(Files):
         row = self._connection.execute("SELECT id FROM event WHERE seq = ?", (event,)).fetchone()
         return str(row[0]) if row else ""
 
+    def is_before(self, event: int, key: str) -> bool:
+        """Tell whether this is a state from before an event, or of a course that it is not in.
+
+        Old views leave the log; that does not make it an earlier one.
+        """
+        row = self._connection.execute("SELECT id FROM event WHERE seq = ?", (event,)).fetchone()
+        if row is not None or not event:
+            return bool(event) and row[0] != key
+        newest = self._connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+        ).fetchone()
+        return newest is None or newest[0] < event
+
     def event_by_id(self, key: str) -> tuple[int, Happening] | None:
         """Return an event and its number."""
         row = self._connection.execute(
@@ -312,6 +327,10 @@ class Catalogue(Files):
     def foreign_version(self) -> int:
         """Return a number that is another one whenever other connections wrote to the file."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def schema_version(self) -> int:
+        """Return the number that SQLite counts changes of the tables with."""
+        return int(self._connection.execute("PRAGMA schema_version").fetchone()[0])
 
     def asked_since(self, event: int) -> tuple[bool, bool]:
         """Tell whether later events ask for a look at the library, and for all pages anew."""
@@ -375,11 +394,13 @@ class Catalogue(Files):
         return Keys(self._connection)
 
     def figures(self, ids: Iterable[VideoId]) -> list[Figures]:
-        """Return what people made of the videos among `ids` that there are, ascending."""
+        """Return what people made of the videos among `ids` that have pages, ascending."""
         found: list[Figures] = []
         for some in portions(sorted(ids)):
             marks = ",".join("?" * len(some))
-            query = f"SELECT {_FIGURE_COLUMNS} WHERE video.id IN ({marks}) ORDER BY 1"
+            query = (
+                f"SELECT {_FIGURE_COLUMNS} WHERE dropped = 0 AND video.id IN ({marks}) ORDER BY 1"
+            )
             found += map(figures_of, self._connection.execute(query, some))
         return found
 
@@ -449,6 +470,25 @@ class Catalogue(Files):
         """Keep a fact."""
         with self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+
+    def try_lock(self) -> None:
+        """Return if somebody could write now; nothing is written.
+
+        Raises:
+            sqlite3.OperationalError: another writer keeps it to itself, or it is read only.
+        """
+        with self._transaction():
+            pass
+
+    def try_room(self) -> None:
+        """Return if there is room for some events: as much is written, and taken away again.
+
+        Raises:
+            sqlite3.OperationalError: nothing can be written.
+        """
+        self.note(_PROBE, "x" * _PROBE_BYTES)
+        with self._transaction():
+            self._connection.execute("DELETE FROM fact WHERE name = ?", (_PROBE,))
 
     # -- videos
 
