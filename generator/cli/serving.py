@@ -20,6 +20,7 @@ from generator.cli.shared import (
     Nice,
     Out,
     Verbose,
+    address_named,
     app,
     engine_of,
     err,
@@ -54,6 +55,7 @@ def dev(
     verbose: Verbose = False,
 ) -> None:
     """Serve the site, rebuild it on every change, and reload open pages. Stop it with Ctrl-C."""
+    host = address_named(host)
     if phone and host != _HERE:
         raise SettingsError(
             f"cannot serve at {host} alone and to a phone", hint="leave out --host, or --phone"
@@ -71,7 +73,7 @@ def dev(
         developing.site,
         host=_EVERYWHERE if phone else host,
         port=port,
-        names=own_names() if phone else None,
+        names=own_names() | {host.lower()},
     )
     server.start()
     _tell_of_buckets(developing.settings)

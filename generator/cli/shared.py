@@ -174,6 +174,21 @@ def settled(config: Path | None) -> Settings:
     return settings
 
 
+def address_named(host: str) -> str:
+    """Return the address to serve at.
+
+    Raises:
+        SettingsError: none is named. To the system that means every address there is.
+    """
+    if not host.strip():
+        raise SettingsError(
+            "--host names no address",
+            hint="is a variable unset? leave --host out to serve this computer only; 0.0.0.0 is"
+            " every address",
+        )
+    return host.strip()
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Let Ctrl-C end what the block does with a line, not a traceback."""
