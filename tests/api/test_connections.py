@@ -1,6 +1,7 @@
 """Connections to a bare port that say nothing, too much, or never come to an end."""
 
 import asyncio
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import pytest
 import uvicorn
 from asking import LIMIT_S, fetch, until
 
-from api_lambda.connections import Limits, protocol_of
+from api_lambda.connections import Limits, limits_here, protocol_of
 
 QUICK = Limits(head_s=0.2, body_s=0.2, send_s=0.2, linger_s=0.2, connections=40)
 PATIENT = Limits(head_s=20, body_s=20)
@@ -222,6 +223,14 @@ def test_many_who_say_nothing_keep_nobody_out(said: bytes) -> None:
 
         assert told == [200] * 20
         assert server.count <= 41
+
+
+def test_there_are_files_left_for_what_is_no_connection() -> None:
+    limits = limits_here()
+
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert 0 < limits.connections <= Limits().connections
+    assert files == resource.RLIM_INFINITY or limits.connections + 100 <= files
 
 
 def test_many_who_wait_for_an_answer_keep_nobody_out() -> None:
