@@ -40,7 +40,8 @@ from api_lambda.receipt_watch import ReceiptWatch
 from api_lambda.recording import NotRecordedError, Recorder
 from api_lambda.replacement import CatalogueFile, OpenCatalogue
 from generator.adapters.catalogue import Catalogue
-from generator.core import addresses, wording
+from generator.adapters.following import following_pages
+from generator.core import addresses, video_list, wording
 from generator.core.errors import ReelshelfError
 from generator.core.model import Figures, Happening, Outcome, Place, Verdict, VideoId
 from generator.core.model import Problem as FileProblem
@@ -218,6 +219,27 @@ class Desk(Deeds):
             "you": {**self._session(asking), "stars": mine[0], "favorite": mine[1]},
         }
         return answer(told)
+
+    async def videos(self, asking: Reading, query: Annotated[shapes.Listing, Query()]) -> Answer:
+        """Tell of the videos that have pages, a part at a time, ascending by id."""
+        del asking
+        return answer(await asyncio.to_thread(self._videos, query.after, query.limit))
+
+    def _videos(self, after: int, limit: int) -> dict[str, object]:
+        reader = self.reader
+        ids = reader.shown_after(after, limit + 1)  # the last one tells that there are more
+        more, ids = ids[limit:], ids[:limit]
+        figures = {one.id: one for one in reader.figures(ids)}
+        following = following_pages(self._rules.state / "ledger.db", ids)
+        base = self._rules.base
+        return {
+            "videos": [
+                video_list.entry(base, video, figures[video.id], following.get(video.id))
+                for video in reader.shown(ids)
+                if video.id in figures
+            ],
+            "after": ids[-1] if more else None,
+        }
 
     async def state(self, asking: Reading, query: Annotated[shapes.Since, Query()]) -> Answer:
         """Tell which videos differ since a version, for pages that lie in a cache."""

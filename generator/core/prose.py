@@ -95,6 +95,12 @@ def summary(html: str) -> str:
     return (words if space and 2 * len(words) > len(cut) else cut).rstrip(" ,.;:") + _MORE
 
 
+def text_of(html: str) -> str:
+    """Return what `as_html` returned as plain text: a line each, none of them empty."""
+    lines = unescape(_TAG.sub("", _PARTS_WORDS.sub("\n", html))).split("\n")
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
 def chapter_list(chapters: Iterable[Chapter], film: Film) -> str:
     """Return the items of a list: a link to each chapter, its time and its title."""
     return "".join(

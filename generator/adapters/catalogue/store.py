@@ -505,6 +505,13 @@ class Catalogue(Files):
             )
             yield from map(video_of, self._connection.execute(query, some))
 
+    def shown_after(self, video: int, limit: int) -> list[VideoId]:
+        """Return the ids of up to `limit` videos that have pages, ascending, behind `video`."""
+        rows = self._connection.execute(
+            "SELECT id FROM video WHERE id > ? AND dropped = 0 ORDER BY id LIMIT ?", (video, limit)
+        )
+        return [VideoId(row[0]) for row in rows]
+
     def counts(self) -> dict[str, int]:
         """Return how many videos, missing ones, problems and events there are."""
         queries = {
