@@ -13,6 +13,7 @@ from api_lambda.app import ApiConfig, create_app
 from generator.adapters.settings import Settings
 from generator.cli.shared import tell_line, watching_on
 from generator.core.errors import GuardError, SettingsError, TemplateError
+from generator.core.intake import compile_intake
 from generator.core.receipt import Receipt
 from generator.devserver import DevServer, Site
 from generator.engine import Engine
@@ -69,6 +70,7 @@ class Developing:
             settings.roots,
             settings.site.base,
             follow_links=settings.follow_links,
+            intake=compile_intake(settings.ignore),
             api=self._apis[config] if settings.api else None,
         )
 

@@ -1,6 +1,7 @@
 """`dev` and `nginx`: how the site is served."""
 
 import json
+import socket
 import sys
 from contextlib import suppress
 from functools import partial
@@ -85,6 +86,15 @@ def dev(
         developing.stop()
 
 
+def _has_ipv6() -> bool:
+    """Tell whether this system has IPv6 at all."""
+    try:
+        socket.socket(socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 def _tell_of_buckets(settings: Settings) -> None:
     """Say that films in buckets are not served: a player would tell no more than that."""
     for root in settings.buckets.values():
@@ -139,7 +149,9 @@ def nginx(
             base=settings.site.base,
             brotli=brotli,
             follow_links=settings.follow_links,
+            ignore=settings.ignore,
             api=api,
+            ipv6=_has_ipv6(),
         )
     except ValueError as error:
         hint = "rename the folder, or mend what was given"

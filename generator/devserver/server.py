@@ -170,10 +170,11 @@ class DevServer:
 
 def _application(showing: Showing) -> Application:
     kept = {"showing": showing}
+    # below whatever folder the site has, which may be another one later
     handlers = (
-        (LINE_ADDRESS, Line),
-        (re.escape(SCRIPT_ADDRESS), Script),
-        (re.escape(STYLE_ADDRESS), Style),
+        (f"(?:/.*)?{LINE_ADDRESS}", Line),
+        (f"(?:/.*)?{re.escape(SCRIPT_ADDRESS)}", Script),
+        (f"(?:/.*)?{re.escape(STYLE_ADDRESS)}", Style),
         (".*", File),
     )
     return Application(
