@@ -98,6 +98,18 @@ class Library:
         except OSError:
             return False
 
+    def reads(self, place: Place) -> bool:
+        """Tell whether a file in a folder can be read now, as far as a look reads it."""
+        seen = self.stat(place) if place.root in self._folders else None
+        return seen is not None and isinstance(self._fingerprint(seen), str)
+
+    def changed_at(self, place: Place) -> float:
+        """Return when a file in a folder, or who may read it, changed last; 0 if nobody knows."""
+        try:
+            return (self._folders[place.root] / place.path).stat().st_ctime
+        except (KeyError, OSError):
+            return 0.0
+
     def fingerprints(
         self, sightings: Iterable[Sighting]
     ) -> Iterator[tuple[Sighting, str | OSError]]:

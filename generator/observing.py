@@ -4,7 +4,9 @@ What is new or changed is identified by content; what is gone is noted as missin
 recorded before the guard has agreed.
 """
 
+import errno
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -40,6 +42,9 @@ log = logging.getLogger(__name__)
 
 _DEVICES = "devices"  # the fact that tells where the roots were at the last look that was believed
 _DAY_S = 86400
+_SCAN = "scan"  # the stage of a problem with a file that was seen, and not opened
+_READ_AGAIN_S = 5.0  # for files that could not be read, other than for their rights
+_DENIED = tuple(os.strerror(code) for code in (errno.EACCES, errno.EPERM))
 _SEE = "see docs/howto/library-in-a-bucket.md, and try again"
 
 
@@ -85,6 +90,7 @@ class Observation:
         with receipt.phase("scan"):
             walk = self._library.walk(self.where)
             companions = _companions(walk)
+            builder.catalogue.append(self._readable_again(builder.catalogue, walk, receipt.at))
             compared = builder.catalogue.compare(
                 walk, None if self.where is None else walk, _signatures(companions), receipt.at
             )
@@ -154,6 +160,30 @@ class Observation:
         """Tell whether a file is the pictures of a film that is to get its sound soon."""
         name = seen.place.path.rpartition("/")[2]
         return copying.is_part_of_a_film(name) and copying.may_grow(seen.mtime_ns, now)
+
+    def _readable_again(self, catalogue: Catalogue, walk: Walk, now: int) -> Iterator[Happening]:
+        """Yield that problems are over with files that could not be read, and can be.
+
+        What kept a file from being read may lie outside of it (rights, of a folder too, a disk
+        that did not answer), so that size and time stay as they were. Each is read as far as it
+        was; a disk that still does not answer is not waited for long.
+        """
+        until = self.clock() + _READ_AGAIN_S
+        for problem in catalogue.problems():
+            place = problem.place
+            is_denied = any(reason in problem.reason for reason in _DENIED)
+            is_unread = problem.stage in {_SCAN, SIDECAR} and "cannot be " in problem.reason
+            files = walk.companions if problem.stage == SIDECAR else walk.files
+            if place.path not in files.get(place.root, ()) or not (is_denied or is_unread):
+                continue
+            if not is_denied and self.clock() >= until:
+                continue
+            # where reading it was not what failed, only a change of its rights gives hope
+            is_hopeful = is_unread or self._library.changed_at(place) >= problem.at
+            if is_hopeful and self._library.reads(place):
+                yield event_of(
+                    Kind.FILE_CLEARED, now, None, {"root": place.root, "path": place.path}
+                )
 
     # -- identity
 
@@ -439,7 +469,7 @@ def _problem_events(
     for place, (sighting, reason) in current.items():
         before = known.get(place)
         if before is None or (before.reason, before.mtime_ns) != (reason, sighting.mtime_ns):
-            yield refusal(sighting, "scan", reason, now)
+            yield refusal(sighting, _SCAN, reason, now)
     for place in known.keys() - current.keys():
         if walk.covers(place) and not _is_there(walk, known[place]):
             value: dict[str, object] = {"root": place.root, "path": place.path}
