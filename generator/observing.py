@@ -282,12 +282,21 @@ class Observation:
         if reason:
             raise GuardError(
                 f"the scan is not believed, and nothing was changed: {reason}",
-                hint=(f"{_SEE}; " if self.settings.buckets else "mount what is not mounted; ")
-                + "if it is meant, `reelshelf build --accept-loss`",
+                hint=self._advice(is_read=not any(look.trouble for look in looks.values())),
             )
         kept = guard.written({**before, **devices})
         if kept != guard.written(before):
             catalogue.note(_DEVICES, kept)
+
+    def _advice(self, *, is_read: bool) -> str:
+        """Return what to do about a scan that is not believed; `is_read`: every root could be."""
+        front = _SEE if self.settings.buckets else "mount what is not mounted"
+        if is_read:
+            return f"{front}; if it is meant, `reelshelf build --accept-loss`"
+        return (
+            f"{front}, or give the right to read it; a root that is gone for good leaves the"
+            " setting library: what was in it counts as missing then"
+        )
 
     # -- recording
 

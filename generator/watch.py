@@ -17,7 +17,7 @@ from typing import Protocol
 from generator.adapters.bell import Bell
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.settings import Settings
-from generator.adapters.watcher import USUAL_PACE, Watcher
+from generator.adapters.watcher import USUAL_PACE, Means, Mode, Watcher
 from generator.core.batching import Hints
 from generator.core.errors import GuardError, ReelshelfError, TemplateError
 from generator.core.intake import compile_intake
@@ -112,7 +112,7 @@ class Watch:
         ):
             self._listen(bell)
             for name, mode in self._watcher.modes.items():
-                log.info("watching %s by %s", settings.roots[name], mode.reason or mode.means)
+                log.info("%s", _how(settings.roots[name], mode))
             for root in settings.buckets.values():
                 log.info("watching %s by notices, and all every %d s", root, settings.scan_every_s)
             yield self._refresh(Task(look=True))
@@ -334,6 +334,13 @@ class Watch:
             self._put_off |= look.put_off
             self._put_off_s = time.monotonic() + _RETRY_S
         return receipt
+
+
+def _how(root: Path, mode: Mode) -> str:
+    """Return how a root is kept in view, for the log."""
+    if mode.means is Means.ABSENT:
+        return f"{root} is not there; it is watched as soon as it is"
+    return f"watching {root} by {mode.means}" + (f": {mode.reason}" if mode.reason else "")
 
 
 def _did_something(receipt: Receipt) -> bool:
