@@ -7,7 +7,7 @@ by looking from time to time.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -96,6 +96,8 @@ class Watch:
     _again: set[Place] = field(default_factory=set)
     _hinted: set[Place] = field(default_factory=set)  # by other threads
     _hinting: Lock = field(default_factory=Lock)
+    _marks: tuple[Hashable, Hashable] = (None, None)  # of the settings file, and the templates
+    _marked_s: float = 0.0  # when these are looked at next
     _put_off: set[Place] = field(default_factory=set)  # what could not be had, and when to try
     _put_off_s: float = 0.0
 
@@ -144,6 +146,7 @@ class Watch:
             self._watcher.wake()
 
     def _listen(self, bell: Bell) -> None:
+        self._marks = _mark(self.config), self.engine.renderer.present()
         bell.on_writing(self.settings.state / "catalogue.db", self._ring)
         for folder in self.engine.template_folders:
             bell.on_change_below(folder, self._edit)
@@ -161,6 +164,21 @@ class Watch:
     def _outdate(self) -> None:
         self.outdated = True
         self.wake()
+
+    def _look_around(self) -> None:
+        """Notice changes of settings and templates that nothing tells of.
+
+        They lie behind links that lead elsewhere (dotfiles, volumes of Kubernetes), or where the
+        system cannot tell. A settings file that is gone may be on its way back.
+        """
+        if time.monotonic() < self._marked_s:
+            return
+        self._marked_s = time.monotonic() + _IDLE_S
+        config, templates = self._marks
+        now = _mark(self.config)
+        self._marks = config if now is None else now, self.engine.renderer.present()
+        self.outdated = self.outdated or self._marks[0] != config
+        self._edited = self._edited or self._marks[1] != templates
 
     # -- what is next
 
@@ -196,6 +214,7 @@ class Watch:
             idle_s = self._events.wait_s(_IDLE_S)
             left_s = min(end_s - time.monotonic(), idle_s)
             hints = self._watcher.next_hints(max(left_s, 0.0))
+            self._look_around()
             is_idle = idle_s == _IDLE_S
             if is_idle and not hints and not self._is_called():
                 self._feed()
@@ -334,6 +353,15 @@ class Watch:
             self._put_off |= look.put_off
             self._put_off_s = time.monotonic() + _RETRY_S
         return receipt
+
+
+def _mark(file: Path | None) -> Hashable:
+    """Return what is another value when a file, or what its links lead to, is another one."""
+    try:
+        status = file.stat() if file is not None else None
+    except OSError:
+        return None
+    return status and (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _how(root: Path, mode: Mode) -> str:

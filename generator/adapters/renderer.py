@@ -142,7 +142,11 @@ class Renderer:
 
     def is_outdated(self) -> bool:
         """Tell whether a file of the templates changed since this was made."""
-        return _signature(self._folders) != self._signature
+        return self.present() != self._signature
+
+    def present(self) -> Hashable:
+        """Return what is another value when a file of the templates is another one."""
+        return _signature(self._folders)
 
     def assets(self) -> dict[OutPath, bytes]:
         """Return the files that stand beside the pages, a digest in each name."""
@@ -428,7 +432,10 @@ def _signature(folders: list[Path]) -> frozenset[tuple[str, int, int, int]]:
     for folder in (each for root in folders for each in (root, root / "assets") if each.is_dir()):
         with os.scandir(folder) as entries:
             for entry in entries:
-                stat = entry.stat()
+                try:
+                    stat = entry.stat()
+                except OSError:  # a link that leads nowhere, as Emacs makes beside what it edits
+                    continue
                 found.add((entry.path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size))
     return frozenset(found)
 
