@@ -34,6 +34,7 @@ from generator.cli.shared import (
     start_log,
     stoppable,
     tell_line,
+    tell_of_no_video,
     tell_receipt,
     watching_on,
     workers_of,
@@ -101,6 +102,7 @@ def build(
         if dry_run:
             receipt = _dry_run(engine, settings, accept_loss=accept_loss)
             tell_receipt(receipt, as_json=as_json, dry=True)
+            tell_of_no_video(settings, receipt)
             return
         with workers_of(settings) as workers, progress_bar(as_json=as_json) as progress:
             look = Observation(settings, workers, time.time, pause=time.sleep)
@@ -109,6 +111,7 @@ def build(
         engine.seal(receipt)
         if not as_json:  # the site is complete: what follows may be stopped at any moment
             tell_receipt(receipt, as_json=False)
+        tell_of_no_video(settings, receipt)
         if settings.compress != "off" and not no_compress:
             _compress(engine, receipt, as_json=as_json)
         if not pages_only:
@@ -228,8 +231,10 @@ def watch(
                 watching_on(engine, settings) as watching,
             ):
                 watching.accept_loss, watching.config = accept_loss, config or Path(FILE).absolute()
-                for receipt in watching.receipts():
+                for number, receipt in enumerate(watching.receipts()):
                     tell_line(receipt, as_json=as_json)
+                    if not number:  # the only one that is sure to have looked at everything
+                        tell_of_no_video(settings, receipt)
             settings = _read_anew(settings, read)
 
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from api_lambda.app import ApiConfig, create_app
 from generator.adapters.settings import Settings
-from generator.cli.shared import tell_line, watching_on
+from generator.cli.shared import tell_line, tell_of_no_video, watching_on
 from generator.core.errors import GuardError, SettingsError, TemplateError
 from generator.core.intake import compile_intake
 from generator.core.receipt import Receipt
@@ -135,10 +135,12 @@ class Developing:
             self._watch = watch
             if self._stopping.is_set():
                 return
-            for receipt in watch.receipts():
+            for number, receipt in enumerate(watch.receipts()):
                 self._is_outdated = False
                 self._failure = ""
                 tell_line(receipt, as_json=self._as_json)
+                if not number:  # the only one that is sure to have looked at everything
+                    tell_of_no_video(self._settings, receipt)
                 _show(receipt, server)
                 self._tell_ready()
             self._is_outdated = watch.outdated

@@ -14,12 +14,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from generator.adapters import scanner
 from generator.adapters.media import MediaWorkers
 from generator.adapters.output import Output
+from generator.adapters.scanner import Survey
 from generator.adapters.settings import FILE, Settings, load
 from generator.backlog import Backlog
 from generator.core import wording
 from generator.core.errors import SettingsError
+from generator.core.intake import VIDEO_SUFFIXES, compile_intake
 from generator.core.publishing import PublishReceipt
 from generator.core.receipt import Receipt
 from generator.engine import Engine
@@ -32,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _MOST_OTHERS = 1000  # files that are listed
+_KINDS_TOLD = 5  # endings of files that are no videos
 out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, highlight=False)
 
 Library = Annotated[
@@ -221,6 +225,43 @@ def show(as_json: bool, told: object, text: str) -> None:  # noqa: FBT001 (a com
         print(json.dumps(told))  # noqa: T201 (this is the output)
     else:
         out.print(text, markup=False, emoji=False)
+
+
+def tell_of_no_video(settings: Settings, receipt: Receipt) -> None:
+    """Say where no video was found, and what is there instead, if a look found none at all."""
+    if receipt.walked:
+        return
+    intake = compile_intake(settings.ignore)
+    lines = ["note: no videos were found"]
+    for root in settings.roots.values():
+        counted = scanner.survey(root, intake, follow_links=settings.follow_links)
+        lines.append(f"  in {root}: {_surveyed(counted)}")
+    lines += [
+        f"  in {bucket}: no object is called like a video" for bucket in settings.buckets.values()
+    ]
+    endings = ", ".join(f".{suffix}" for suffix in ("mp4", "mkv", "webm", "mov", "avi"))
+    lines.append(
+        f"  what counts ends in {endings} or {len(VIDEO_SUFFIXES) - 5} more"
+        " (docs/reference/settings.md, library)"
+    )
+    err.print("\n".join(lines), markup=False, soft_wrap=True)
+
+
+def _surveyed(counted: Survey) -> str:
+    if not counted.files:
+        return "there is no file at all"
+    kinds = sorted(counted.others.items(), key=lambda one: (-one[1], one[0]))
+    told = [f"{count} {wording.readable(kind)}" for kind, count in kinds[:_KINDS_TOLD]]
+    others = sum(count for _, count in kinds[_KINDS_TOLD:])
+    told += [f"{others} others"] * bool(others)
+    for count, what in (
+        (counted.ignored, "ignored by the setting ignore"),
+        (counted.passed_over, "hidden, unfinished or in folders that are passed over"),
+        (counted.links, "links, which are not followed (follow_links)"),
+    ):
+        told += [f"{count} {what}"] * bool(count)
+    more = "" if counted.is_whole else "more than "
+    return f"{more}{counted.files} files: " + "; ".join(told)
 
 
 def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
