@@ -206,7 +206,7 @@ def _refused(front: str, ignore: Iterable[str]) -> Iterable[str]:
     for about, expression in served.refused(front, ignore):
         word = _quoted(expression)
         if len(word.encode()) > _LONGEST_WORD:
-            raise ValueError(f"it takes no expression as long as that of what is to {about}")
+            raise ValueError(f"nginx takes no expression as long as this would be: {about}")
         yield f'location ~ "{word}" {{ return 404; }}  # {about}'
 
 

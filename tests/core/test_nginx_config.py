@@ -262,6 +262,7 @@ def test_a_bare_port_is_taken_of_both_protocols(listen: str, lines: list[tuple[s
         ({"server_name": "a; }"}, "server_name"),
         ({"server_name": "~^regular$"}, "server_name"),
         ({"base": "/a b"}, "cannot live at"),
+        ({"ignore": ("[\xe0-\U0010ffff]" * 60,)}, "no expression as long"),
         ({"base": "sub"}, "cannot live at"),
         ({"base": "/sub/"}, "cannot live at"),
         ({"base": "/.hidden"}, "cannot live at"),
