@@ -6,6 +6,7 @@ a playlist that calls itself .mp4 leads nowhere, and no name can be taken for an
 
 import os
 import stat
+import struct
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,14 +30,16 @@ from generator.core.model import Probe
 from generator.core.objects import is_address
 from generator.core.stills import (
     PREVIEW_BOX,
+    Orientation,
     Size,
     displayed_size,
+    orientation_of,
     plausible_duration,
     plausible_fps,
     plausible_size,
-    plausible_turn,
     recorded_at,
 )
+from generator.core.tonemap import RGB, UNSPECIFIED, Colours, completed, unmapped
 from generator.core.wholeness import Outline, outline
 
 if TYPE_CHECKING:
@@ -59,6 +62,9 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_MATRIX = struct.Struct("=9i")  # of displays, in a container: rows of three
+_FULL = 2  # AVCOL_RANGE_JPEG
+_DOLBY_VISION = {"dvh1", "dvhe", "dav1"}
 _MICROSECONDS = 1_000_000  # av.time_base
 _KEY_WITHIN_BYTES = 1 << 26
 _KEY_WITHIN = 1_000  # packets; a key frame comes every 10 s at most where seeking shall work
@@ -109,7 +115,8 @@ class Film:
             raise
         self._codec = _codec(self._stream)
         self._coded = self._claimed_size()
-        self._turn_deg = 0
+        self._orientation = Orientation()
+        self._colours = colours_of(self._codec) if self._codec else None
         self.read_bytes = 0
 
     def __enter__(self) -> Self:
@@ -171,16 +178,22 @@ class Film:
         return self._outline.cut_short
 
     @property
-    def turn_deg(self) -> int:
-        """Return by how much to turn its frames clockwise; known once one was decoded."""
-        return self._turn_deg
+    def orientation(self) -> Orientation:
+        """Return how its frames come to stand upright; known once one was decoded."""
+        return self._orientation
+
+    def colours(self, frame: VideoFrame) -> Colours:
+        """Return what the colours of a frame mean."""
+        return frame_colours(frame, self._colours, self._stream)
 
     @property
     def displayed(self) -> Size | None:
         """Return how large it is on a screen."""
         if self._coded is None:
             return None
-        return displayed_size(self._coded, self._stream.sample_aspect_ratio, self._turn_deg)
+        return displayed_size(
+            self._coded, self._stream.sample_aspect_ratio, self._orientation.turn_deg
+        )
 
     def probe(self) -> Probe:
         """Return what it says of itself."""
@@ -356,7 +369,7 @@ class Film:
 
     def _noted(self, frame: VideoFrame) -> VideoFrame:
         self._coded = plausible_size(frame.width, frame.height)
-        self._turn_deg = plausible_turn(frame.rotation)
+        self._orientation = frame_orientation(frame)
         return frame
 
 
@@ -449,6 +462,37 @@ def _codec(stream: VideoStream) -> VideoCodecContext | None:
     if codec.width > PREVIEW_BOX.width_px or codec.height > PREVIEW_BOX.height_px:
         codec.options = {"skip_loop_filter": "all"}  # scaling down smooths blocks as well
     return codec
+
+
+def frame_orientation(frame: VideoFrame) -> Orientation:
+    """Return how a frame comes to stand upright."""
+    found = frame.side_data.get("DISPLAYMATRIX")
+    matrix = b"" if found is None else bytes(found)
+    if len(matrix) < _MATRIX.size:
+        return Orientation()
+    right_x, right_y, _, down_x, down_y, *_ = _MATRIX.unpack_from(matrix)
+    return orientation_of((right_x, right_y), (down_x, down_y))
+
+
+def colours_of(codec: VideoCodecContext) -> Colours:
+    """Return what a container says of colours; to be asked before anything is decoded."""
+    return Colours(codec.color_primaries, codec.color_trc, codec.colorspace)
+
+
+def frame_colours(frame: VideoFrame, told: Colours | None, stream: VideoStream) -> Colours:
+    """Return what the colours of a frame mean, in the light of what its container says."""
+    inner = Colours(
+        frame.color_primaries,
+        frame.color_trc,
+        RGB if frame.format.is_rgb else frame.colorspace,
+        is_full=frame.format.is_rgb
+        or frame.color_range == _FULL
+        or frame.format.name.startswith("yuvj"),
+    )
+    colours = completed(inner, told) if told else inner
+    says_nothing = colours.curve == colours.matrix == UNSPECIFIED
+    is_dolby = says_nothing and probing.tag_of(stream) in _DOLBY_VISION
+    return unmapped(colours) if is_dolby else colours
 
 
 def _context(stream: VideoStream) -> VideoCodecContext | None:

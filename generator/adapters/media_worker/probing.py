@@ -97,6 +97,12 @@ def _coding(context: CodecContext | None, *, tagged: bool) -> Coding | None:
     )
 
 
+def tag_of(stream: VideoStream) -> str:
+    """Return the sample entry of a picture, "" where there is none."""
+    context: VideoCodecContext | None = stream.codec_context
+    return "" if context is None else _tag(context)
+
+
 def _tag(context: CodecContext) -> str:
     try:
         return context.codec_tag
