@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 from av.video.frame import VideoFrame
+from PIL import Image
 
 PQ, HLG, SDR, UNSAID = 16, 18, 1, 2
 WHITE, RED, BLACK = (1.0, 1.0, 1.0), (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)
@@ -135,13 +136,14 @@ def corner(width_px: int = 96, height_px: int = 48) -> VideoFrame:
     return frame.reformat(format="yuv420p")
 
 
-def red_corner(pixel: Callable[[float, float], tuple[int, ...]]) -> str:
+def red_corner(picture: Image.Image) -> str:
     """Return in which quarter a picture is red: "top left" and so on; "" for none or many."""
+    width, height = picture.size
     red = [
         f"{row} {side}"
-        for row, y in (("top", 0.25), ("bottom", 0.75))
-        for side, x in (("left", 0.25), ("right", 0.75))
-        if pixel(x, y)[0] > 150
+        for row, y in (("top", height // 4), ("bottom", height * 3 // 4))
+        for side, x in (("left", width // 4), ("right", width * 3 // 4))
+        if picture.convert("RGB").getpixel((x, y))[0] > 150  # type: ignore[index]
     ]
     return red[0] if len(red) == 1 else ""
 

@@ -128,10 +128,7 @@ def test_stills_and_storyboards_stand_as_a_screen_shows_them(tmp_path: Path, nam
     for picture in found:
         width, height = picture.size
         assert (width < height) == lying
-        seen = red_corner(
-            lambda x, y, of=picture: of.getpixel((int(x * of.width), int(y * of.height)))
-        )
-        assert seen == SHOWN_AT[name]
+        assert red_corner(picture) == SHOWN_AT[name]
     with Film(str(film)) as opened:
         poster(opened)
         probe = opened.probe()
