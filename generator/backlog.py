@@ -43,7 +43,7 @@ from generator.core.model import (
 from generator.core.parcels import Request
 from generator.core.remedies import WANTED, remedy_of, way_of
 from generator.core.renditions import estimate_bytes
-from generator.core.webvtt import board_vtt
+from generator.core.webvtt import board_vtt, later
 from generator.examining import keep_tracks
 from generator.ownership import MadeFile, OwnedFiles
 
@@ -276,7 +276,7 @@ def _event(output: OwnedFiles, files: list[MadeFile], one: _Finished, now: int) 
         if request.board:
             value["storyboard"] = found.board and _keep_board(files, video, found.board)
         if request.texts:
-            value["tracks"] = keep_tracks(files, video.id, found.subtitles)
+            value["tracks"] = keep_tracks(files, video.id, found.subtitles, video.probe.start_s)
         return _told(Kind.BOARD_MADE, now, video, value)
     if isinstance(found, Made):
         kept = _keep_copy(output, files, video, found)
@@ -295,8 +295,10 @@ def _keep_board(files: list[MadeFile], video: Video, board: Board) -> dict[str, 
     storyboard = Storyboard(Output.digest_name([board.content, starts]), *sides)
     sprite, track = addresses.board_files(video.id, storyboard)
     name = sprite.rpartition("/")[2]  # beside the track, so that it holds wherever the site is
-    text = board_vtt(board.starts_s, video.probe.duration_s, *sides[1:], name)
-    files += [(sprite, board.content), (track, text)]
+    content = board_vtt(board.starts_s, video.probe.duration_s, *sides[1:], name)
+    files += [(sprite, board.content), (track, content)]
+    if start_s := video.probe.start_s:
+        files.append((addresses.late_file(track, start_s), later(content, start_s)))
     return asdict(storyboard)
 
 

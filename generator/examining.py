@@ -37,6 +37,7 @@ from generator.core.parcels import Beside, Found, Request
 from generator.core.receipt import Receipt
 from generator.core.remedies import remedy_of
 from generator.core.stills import PROBE_VERSION
+from generator.core.webvtt import later
 from generator.ownership import MadeFile, OwnedFiles
 
 SCAN = "scan"  # the source of what a look at the library finds
@@ -70,13 +71,15 @@ class Builder(Protocol):
 class Wanted:
     """A file to examine: a new video (no `known`), other content (both), or once more (no `seen`).
 
-    `facts` is what an event about the file itself tells of it.
+    `facts` is what an event about the file itself tells of it. `is_outdated`: an older version of
+    the probe looked into it last.
     """
 
     place: Place
     seen: Seen | None
     known: Known | None
     facts: Mapping[str, object]
+    is_outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +287,14 @@ def _made_events(
         yield event_of(Kind.POSTER_MADE, now, video, {"poster": poster})
         if answer.cut_short:
             yield _cut_short(one, now)
+    if one.wanted.is_outdated:
+        dropped = {"board": Kind.BOARD_DROPPED, "copy": Kind.RENDITION_DROPPED}
+        for what in answer.outdated:
+            yield event_of(dropped[what], now, video)
     if answer.subtitles or one.wanted.known is not None:
-        beside: dict[str, object] = {"tracks": keep_tracks(files, video, answer.subtitles)}
+        beside: dict[str, object] = {
+            "tracks": keep_tracks(files, video, answer.subtitles, answer.probe.start_s)
+        }
         details = {Source.BESIDE: beside}
         value = {"read": [Source.BESIDE], "details": details}
         yield event_of(Kind.VIDEO_DESCRIBED, now, video, value)
@@ -312,9 +321,12 @@ def _keep(files: list[MadeFile], video: VideoId, stills: Stills) -> dict[str, ob
 
 
 def keep_tracks(
-    files: list[MadeFile], video: VideoId, subtitles: Iterable[Subtitles]
+    files: list[MadeFile], video: VideoId, subtitles: Iterable[Subtitles], start_s: float
 ) -> list[list[object]]:
-    """Put subtitles among `files`; return what the catalogue keeps of them: labels are unique."""
+    """Put subtitles among `files`; return what the catalogue keeps of them: labels are unique.
+
+    Of a film whose own clock begins late (`start_s`) there are some for that clock as well.
+    """
     rows: list[list[object]] = []
     labels: set[str] = set()
     for one in subtitles:
@@ -324,7 +336,10 @@ def keep_tracks(
             label = f"{one.label} {number}"
         labels.add(label)
         digest = Output.digest_name([one.content])
-        files.append((addresses.track_file(video, digest), one.content))
+        path = addresses.track_file(video, digest)
+        files.append((path, one.content))
+        if start_s:
+            files.append((addresses.late_file(path, start_s), later(one.content, start_s)))
         rows.append([one.language, label, one.forced, one.sdh, digest])
     return rows
 
@@ -355,6 +370,7 @@ def _probe_value(wanted: Wanted, answer: Examined) -> dict[str, object]:
         "pixel_format": probe.pixel_format,
         "fast_start": probe.fast_start,
         "text_streams": probe.text_streams,
+        "start_s": probe.start_s,
         "probed": PROBE_VERSION,
         "need": remedy_of(probe, of.size_bytes),
     }

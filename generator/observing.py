@@ -398,15 +398,20 @@ class Observation:
         for known, seen in (*told.touched, *told.moved, *told.returned):
             if known.companions != signature(seen.place.path, companions.get(seen.place, ())):
                 again.append(replace(known, place=seen.place))
+        outdated: set[VideoId] = set()
         if self.where is None:
-            again += catalogue.known(catalogue.longer.with_old_probe(PROBE_VERSION))
+            old = catalogue.longer.with_old_probe(PROBE_VERSION)
+            outdated.update(old)
+            again += catalogue.known(old)
         if full:
             again += catalogue.known(_with_lost_files(builder, now))
         places = {one.place for one in wanted}
         for known in again:
             if known.place not in places and self._sees_beside(known.place):
                 places.add(known.place)
-                wanted.append(Wanted(known.place, None, known, {}))
+                wanted.append(
+                    Wanted(known.place, None, known, {}, is_outdated=known.video in outdated)
+                )
         return wanted
 
     def _sees_beside(self, place: Place) -> bool:
@@ -460,8 +465,7 @@ def _with_lost_files(builder: Builder, now: int) -> list[VideoId]:
         lost.append(video.id)
         board, copy = video.storyboard, video.rendition
         boards = addresses.board_files(video.id, board) if board else ()
-        texts = [addresses.track_file(video.id, one.digest) for one in video.tracks]
-        if not all(map(has, (*boards, *texts))):
+        if not all(map(has, (*boards, *addresses.text_files(video)))):
             events.append(event_of(Kind.BOARD_DROPPED, now, video.id))
         if copy and not all(map(has, addresses.rendition_files(video.id, copy))):
             events.append(event_of(Kind.RENDITION_DROPPED, now, video.id))

@@ -49,6 +49,7 @@ _PROBE: dict[str, type | UnionType] = {
     "pixel_format": str | None,
     "fast_start": bool | None,
     "text_streams": int,
+    "start_s": float,
 }
 _DETAILS: dict[str, type | UnionType] = {
     "title": str | None,
@@ -162,6 +163,7 @@ def pack_answer(answer: Found) -> bytes:
         "details": [[source, _told(details)] for source, details in answer.details],
         "complaints": [list(one) for one in answer.complaints],
         "cut_short": answer.cut_short,
+        "outdated": list(answer.outdated),
     }
     stills = answer.stills
     if stills is None:
@@ -205,6 +207,7 @@ def unpack_answer(parcel: bytes | bytearray) -> Found:
         subtitles,
         tuple(_pair(row) for row in _take(header, "complaints", list)),
         _take(header, "cut_short", str),
+        tuple(one for one in _take(header, "outdated", list) if one in ("board", "copy")),
     )
 
 

@@ -56,14 +56,18 @@ _CUT_APART = re.compile("&[#0-9A-Za-z]*$")
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What times in a text lead into: the address of the film, and its length if it is known."""
+    """What times in a text lead into: the address of the film, and its length if it is known.
+
+    `clock_s` is what its clock shows when it begins.
+    """
 
     url: str
     length_s: float | None = None
+    clock_s: float = 0.0
 
     def moment(self, start_s: float) -> str:
         """Return the address from which the film plays from an instant on, in seconds."""
-        return f"{self.url}#t={seconds(start_s)}"
+        return f"{self.url}#t={seconds(start_s + self.clock_s)}"
 
 
 def seconds(instant_s: float) -> str:

@@ -68,7 +68,7 @@ _VIDEO_COLUMNS = f"""
     video.id, slug, root, path, title, added_at, recorded_at, size_bytes,
     container, duration_s, width_px, height_px, fps, video_codec, audio_codec, poster,
     stars, count, favorite.at, votes, tenths,
-    codecs, pixel_format, fast_start, text_streams,
+    codecs, pixel_format, fast_start, text_streams, start_s,
     description, is_markdown, creator, url, chapters, tracks, storyboard, rendition, {_TAGS}
 """
 _VERSION = "(SELECT max(seq) FROM event WHERE event.video = video.id)"

@@ -62,6 +62,8 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_COUNTED = {"mov", "mp4", "matroska", "webm", "ogg"}  # what browsers play, by its own clock
+_LEAST_LATE_S, _MOST_LATE_S = 0.1, 31 * 86_400.0
 _SWITCHED = {"mp4", "mov"}  # in these a track is on or off
 _Heard = TypeVar("_Heard", VideoStream, AudioStream)
 _MATRIX = struct.Struct("=9i")  # of displays, in a container: rows of three
@@ -70,6 +72,7 @@ _DOLBY_VISION = {"dvh1", "dvhe", "dav1"}
 _MICROSECONDS = 1_000_000  # av.time_base
 _KEY_WITHIN_BYTES = 1 << 26
 _KEY_WITHIN = 1_000  # packets; a key frame comes every 10 s at most where seeking shall work
+_START_WITHIN = 50  # packets of picture and sound
 _COVER_WITHIN = 100  # packets of all kinds; attached pictures come first
 _DECODE_PACKETS = 3_000
 _DECODE_PX = 60_000_000  # 1 s of 1080p and more, where key frames show nothing; some 0.2 s of work
@@ -117,8 +120,10 @@ class Film:
             raise
         self._codec = _codec(self._stream)
         self._coded = self._claimed_size()
-        self._orientation = Orientation()
+        self._orientation, self._is_wide = Orientation(), False
         self._colours = colours_of(self._codec) if self._codec else None
+        self._is_matroska = "matroska" in self._container.format.name
+        self._origin_s = max(self._first_start_s(), 0.0)
         self.read_bytes = 0
 
     def __enter__(self) -> Self:
@@ -153,10 +158,24 @@ class Film:
     def duration_s(self) -> float | None:
         """Return how long it says it is."""
         if self._container.duration is not None:
-            return plausible_duration(self._container.duration / _MICROSECONDS)
+            length_s = self._container.duration / _MICROSECONDS
+            if self._is_matroska and length_s > self.start_s:
+                length_s -= self.start_s  # it counts from 0 to the end, others from the start
+            return plausible_duration(length_s)
         if self._stream.duration is None or self._stream.time_base is None:
             return None
         return plausible_duration(float(self._stream.duration * self._stream.time_base))
+
+    @property
+    def start_s(self) -> float:
+        """Return what the clock of browsers shows when it begins: they do not set it to 0.
+
+        0 where they do not play the container, or it begins almost at once.
+        """
+        if _COUNTED.isdisjoint(self._container.format.name.split(",")):
+            return 0.0
+        start_s = round(self._origin_s, 3)
+        return start_s if _LEAST_LATE_S <= start_s <= _MOST_LATE_S else 0.0
 
     @property
     def tags(self) -> dict[str, str]:
@@ -171,6 +190,7 @@ class Film:
             base = chapter["time_base"]
             if base is not None:
                 start_s, end_s = float(chapter["start"] * base), float(chapter["end"] * base)
+                start_s, end_s = start_s - self._origin_s, end_s - self._origin_s
                 found.append((start_s, end_s, chapter["metadata"].get("title", "")))
         return tuple(found)
 
@@ -183,6 +203,17 @@ class Film:
     def orientation(self) -> Orientation:
         """Return how its frames come to stand upright; known once one was decoded."""
         return self._orientation
+
+    @property
+    def outdated(self) -> tuple[str, ...]:
+        """Return what was made wrongly of such a film before `PROBE_VERSION` 2."""
+        sounds = self._container.streams.audio
+        marked = sorted(sounds, key=lambda one: not one.disposition & Disposition.default)
+        is_seen_anew = self._orientation.is_mirrored or self._is_wide
+        is_heard_anew = marked[:1] != played_first(self._container, sounds)[:1]
+        has_texts = probing.text_streams(self._container) > 0
+        board = ("board",) if is_seen_anew or self.start_s or has_texts else ()
+        return (*board, "copy") if is_seen_anew or is_heard_anew else board
 
     def colours(self, frame: VideoFrame) -> Colours:
         """Return what the colours of a frame mean."""
@@ -214,6 +245,7 @@ class Film:
             pixel_format=self._codec.pix_fmt if self._codec else None,
             fast_start=self._outline.fast_start,
             text_streams=probing.text_streams(self._container),
+            start_s=self.start_s,
         )
 
     def cover(self) -> bytes | None:
@@ -292,7 +324,7 @@ class Film:
         streams = self._container.streams
         wanted = tuple(one for one in streams.subtitles if _codec_name(one) in codecs)
         others = [one for one in streams if one not in wanted] if wanted else []
-        origin_s = max(self._container.start_time or 0, 0) / _MICROSECONDS  # as browsers count
+        origin_s = self._origin_s
         with suppress(UnfitError):  # of pictures that cannot be decoded
             self._seek(0)
         try:
@@ -322,6 +354,27 @@ class Film:
             self.settle()
             raise UnfitError(_with_missing(str(error), told.cut_short)) from error
 
+    def _first_start_s(self) -> float:
+        """Return when the first of picture and sounds begins; `open_container` looks too roughly.
+
+        It leaves those of Matroska to guesses: the first packets tell.
+        """
+        sounds = self._container.streams.audio
+        if not self._is_matroska:
+            return first_start(self._stream, sounds)
+        starts_s: dict[int, float] = {}
+        counted = {self._stream.index, *(sound.index for sound in sounds[:1])}
+        with suppress(av.FFmpegError):
+            for packet in islice(self._container.demux(self._stream, *sounds[:1]), _START_WITHIN):
+                if packet.pts is not None:
+                    start_s = float(packet.pts * packet.time_base)
+                    starts_s.setdefault(packet.stream_index, start_s)
+                if counted <= starts_s.keys():
+                    break
+        with suppress(av.FFmpegError):
+            self._container.seek(0)
+        return min(starts_s.values(), default=0.0)
+
     def _claimed_size(self) -> Size | None:
         if self._codec is None:
             return None
@@ -336,8 +389,7 @@ class Film:
         ticks = packet.dts if packet.pts is None else packet.pts
         if ticks is None or not packet.time_base:
             return None
-        origin_s = max(self._container.start_time or 0, 0) / _MICROSECONDS  # as browsers count
-        start_s = float(ticks * packet.time_base) - origin_s
+        start_s = float(ticks * packet.time_base) - self._origin_s
         return max(0.0, round(start_s, 3)) if start_s < 1 else plausible_duration(start_s)
 
     def _seek(self, instant_s: float) -> None:
@@ -372,6 +424,7 @@ class Film:
     def _noted(self, frame: VideoFrame) -> VideoFrame:
         self._coded = plausible_size(frame.width, frame.height)
         self._orientation = frame_orientation(frame)
+        self._is_wide = self.colours(frame).is_wide
         return frame
 
 
@@ -479,6 +532,16 @@ def _codec(stream: VideoStream) -> VideoCodecContext | None:
     if codec.width > PREVIEW_BOX.width_px or codec.height > PREVIEW_BOX.height_px:
         codec.options = {"skip_loop_filter": "all"}  # scaling down smooths blocks as well
     return codec
+
+
+def first_start(picture: VideoStream, sounds: Iterable[AudioStream]) -> float:
+    """Return when the first of picture and sounds begins, by the clock of the file, in seconds."""
+    starts = [
+        float(stream.start_time * stream.time_base)
+        for stream in (picture, *sounds)
+        if stream.start_time is not None and stream.time_base is not None
+    ]
+    return min(starts, default=0.0)
 
 
 def frame_orientation(frame: VideoFrame) -> Orientation:

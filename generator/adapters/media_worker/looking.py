@@ -83,6 +83,7 @@ def _examined(request: Request, film: Film, too_much: str) -> Examined:
         tuple(reading.subtitles),
         tuple(reading.complaints),
         film.cut_short,
+        film.outdated,
     )
 
 
