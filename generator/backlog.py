@@ -45,6 +45,7 @@ from generator.core.remedies import WANTED, remedy_of, way_of
 from generator.core.renditions import estimate_bytes
 from generator.core.webvtt import board_vtt, later
 from generator.examining import keep_tracks
+from generator.library import led_to
 from generator.ownership import MadeFile, OwnedFiles
 
 log = logging.getLogger(__name__)
@@ -188,7 +189,8 @@ class Backlog:
         return enough
 
     def _file(self, place: Place) -> str:
-        return f"{self._settings.roots[place.root]}/{place.path}"
+        file = f"{self._settings.roots[place.root]}/{place.path}"
+        return led_to(file) if self._settings.follow_links else file
 
     def record(self, catalogue: Catalogue, output: OwnedFiles, now: int) -> int:
         """Put what is finished into the output folder and the log; return how many videos it was.

@@ -32,7 +32,7 @@ from generator.core.model import (
     Subtitles,
     VideoId,
 )
-from generator.core.objects import AwayError, unsigned
+from generator.core.objects import AwayError, is_address, unsigned
 from generator.core.parcels import Beside, Found, Request
 from generator.core.receipt import Receipt
 from generator.core.remedies import remedy_of
@@ -154,8 +154,14 @@ class Examination:
 
     def _request(self, place: Place) -> Request:
         companions = self.companions.get(place, ())
-        beside = tuple(Beside(one.kind, self.file(one.place)) for one in companions)
+        beside = tuple(self._beside(one) for one in companions)
         return Request(place, self.file(place), beside)
+
+    def _beside(self, companion: Companion) -> Beside:
+        file = self.file(companion.place)
+        name = companion.place.path.rpartition("/")[2]
+        is_other = not is_address(file) and not file.endswith(f"/{name}")
+        return Beside(companion.kind, file, name if is_other else "")
 
     def _record(self, batch: list[_Answered]) -> None:
         """Record videos first, which gives them their ids, and then what was made of them."""

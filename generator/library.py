@@ -6,6 +6,7 @@ is to look into is named to it: by a path, or by an address that anybody can rea
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Protocol
 
 from generator.adapters import fingerprint, scanner
@@ -29,6 +30,17 @@ class Part(Protocol):
     @property
     def trees(self) -> frozenset[Place]:
         """Return folders with all below them."""
+
+
+def led_to(file: str) -> str:
+    """Return what a link leads to, for workers follow none; any other file as it is.
+
+    Whatever takes its place meanwhile is looked at before it is opened, as any file is.
+    """
+    try:
+        return str(Path(file).resolve(strict=True)) if Path(file).is_symlink() else file
+    except (OSError, RuntimeError):  # nowhere, or in a circle, by now: the worker tells
+        return file
 
 
 class Library:
@@ -129,7 +141,8 @@ class Library:
         """
         bucket = self._buckets.get(place.root)
         if bucket is None:
-            return f"{self._folders[place.root]}/{place.path}"
+            file = f"{self._folders[place.root]}/{place.path}"
+            return led_to(file) if self._settings.follow_links else file
         return self._remotes[place.root].url(bucket.key(place.path))
 
     def _fingerprint(self, seen: Sighting) -> str | OSError:

@@ -308,6 +308,10 @@ class _Reading:
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFDIR:
             self._folder_link(place)
+        elif not named and kind == stat.S_IFREG and self._follow_links:
+            if is_companion(entry.name) and not self._intake.passes_over(entry.name):
+                beside = self._companions[place.root]
+                beside[place.path] = (status.st_size, status.st_mtime_ns)
         elif named and kind == stat.S_IFREG:
             self._files[place.root][place.path] = (status.st_size, status.st_mtime_ns)
         elif named:
