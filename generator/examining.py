@@ -14,7 +14,10 @@ from generator.adapters.output import Output
 from generator.core import addresses, copying
 from generator.core.companions import signature
 from generator.core.identity import Known, Seen
+from generator.core.intake import may_be_sound
 from generator.core.model import (
+    NO_VIDEO,
+    SOUND,
     Companion,
     Details,
     Enriched,
@@ -213,7 +216,8 @@ class Examination:
             return _cut_short(one, now)
         if isinstance(answer, Refused):
             if known is None:
-                return refusal(wanted.seen.sighting, "probe", answer.reason, now)
+                stage = SOUND if _is_sound(one) else "probe"
+                return refusal(wanted.seen.sighting, stage, answer.reason, now)
             value["other_content"] = True
             return event_of(Kind.VIDEO_CHANGED, now, known.video, value)
         value |= {"companions": mark} | _probe_value(wanted, answer) | _details_value(answer)
@@ -245,6 +249,16 @@ def refusal(sighting: Sighting, stage: str, reason: str, now: int) -> Happening:
         "reason": reason,
     }
     return event_of(Kind.FILE_REFUSED, now, None, value)
+
+
+def _is_sound(one: _Answered) -> bool:
+    """Tell whether a file that might have been a film is sound alone."""
+    return (
+        isinstance(one.answer, Refused)
+        and one.wanted.known is None
+        and one.answer.reason in NO_VIDEO
+        and may_be_sound(one.wanted.place.path)
+    )
 
 
 def _waits(one: _Answered, now: int) -> bool:
@@ -352,7 +366,7 @@ def keep_tracks(
 
 def _count(receipt: Receipt, one: _Answered) -> None:
     if isinstance(one.answer, Refused):
-        receipt.refused += 1
+        receipt.refused += not _is_sound(one)
         return
     receipt.posters += one.answer.stills is not None
     if one.wanted.seen is not None:

@@ -476,7 +476,7 @@ def _with_lost_files(builder: Builder, now: int) -> list[VideoId]:
 def _problem_events(
     catalogue: Catalogue, now: int, walk: Walk, refused: list[tuple[Sighting, str]]
 ) -> Iterator[Happening]:
-    known = {problem.place: problem for problem in catalogue.problems()}
+    known = {problem.place: problem for problem in catalogue.problems(of_sounds=True)}
     current = {one.place: (Sighting(one.place, 0, 0), one.reason) for one in walk.unwanted}
     current |= {sighting.place: (sighting, reason) for sighting, reason in refused}
     for place, (sighting, reason) in current.items():

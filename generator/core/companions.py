@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 
+from generator.core.intake import may_be_sound
 from generator.core.model import Companion, CompanionKind, Place
 from generator.core.subtitles import suffix_of
 
@@ -59,7 +60,8 @@ def belonging(root: str, videos: Iterable[str], files: Files) -> dict[str, tuple
             stem = name.rpartition(".")[0]
             for known in {name, stem}:
                 names[folder][known].append(path)
-            alone[folder].append(path)
+            if not may_be_sound(path):
+                alone[folder].append(path)
     found: dict[str, list[tuple[tuple[int, int, str], Companion]]] = defaultdict(list)
     for path, (size_bytes, mtime_ns) in files.items():
         folder, _, name = path.rpartition("/")

@@ -23,13 +23,16 @@ from generator.core.errors import SettingsError
 
 # What people call a finished film with its sound, of the containers FFmpeg reads. Left out are bare
 # streams (m2v, h264), which have neither sound nor length, and endings that mostly are something
-# else (ogg, dat, mod, iso).
+# else (dat, mod, iso).
 VIDEO_SUFFIXES = frozenset(
     {"mp4", "m4v", "mov", "qt", "3gp", "3gpp", "3g2", "f4v"}
-    | {"mkv", "mk3d", "webm", "ogv", "ogm"}
+    | {"mkv", "mk3d", "webm", "ogv", "ogm", "ogg", "ogx"}
     | {"avi", "divx", "wmv", "asf", "flv", "rm", "rmvb", "dv", "mxf", "wtv"}
     | {"mpg", "mpeg", "mpe", "vob", "ts", "m2ts", "mts", "m2t"}
 )
+
+# Of these, what mostly is sound alone: it is looked into once, and passed over quietly.
+SOUND_SUFFIXES = frozenset({"ogg", "ogx"})
 
 # What browsers, downloaders, torrent clients and copying programs call a file they still write.
 PARTIAL_SUFFIXES = frozenset(
@@ -62,6 +65,11 @@ SYSTEM_FOLDERS = frozenset(
 UNFINISHED = (".temp", ".tmp")  # yt-dlp and others mux into "title.temp.mp4"
 DOWNLOAD_FOLDER = ".download"  # Safari's are folders
 _NOTHING = re.compile(r"(?!)")
+
+
+def may_be_sound(path: str) -> bool:
+    """Tell whether a file of this name is as likely as not no film but sound alone."""
+    return path.rpartition(".")[2].lower() in SOUND_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)

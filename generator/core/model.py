@@ -334,6 +334,8 @@ class Figures:
     tags: tuple[str, ...]
 
 
+NO_VIDEO = ("holds no video", "holds a cover picture but no video")  # reasons of refusals
+SOUND = "sound"  # the stage of what is no film: remembered, that it is not opened again, not told
 SIDECAR = "sidecar"  # the stage of a problem with a file beside a video
 
 

@@ -32,6 +32,8 @@ MEDIA_TYPES = {
     "3g2": "video/3gpp2",
     "ogv": "video/ogg",
     "ogm": "video/ogg",
+    "ogg": "video/ogg",
+    "ogx": "video/ogg",
 }
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"  # .m3u8
 

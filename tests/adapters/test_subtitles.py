@@ -240,7 +240,7 @@ def test_subrip_keeps_what_is_said_and_its_italics_alone() -> None:
         (r"One\ntwo", "One\ntwo"),
         (r"C:\Name\new and \\server\new", r"C:\Name\new and \\server\new"),
         (r"{\an8}up\Nhere", "up\nhere"),
-        (r"{\i1}One\N{\i0}two", "<i>One</i>\ntwo"),
+        (r"{\i1}One\N{\i0}two", "One\ntwo"),
     ],
 )
 def test_breaks_and_spaces_of_substation_in_subrip_are_none_of_its_letters(

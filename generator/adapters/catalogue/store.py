@@ -517,7 +517,7 @@ class Catalogue(Files):
         queries = {
             "videos": "SELECT count(*) FROM video WHERE dropped = 0",
             "missing": "SELECT count(*) FROM video WHERE missing_at IS NOT NULL AND path != ''",
-            "problems": "SELECT count(*) FROM problem",
+            "problems": "SELECT count(*) FROM problem WHERE stage != 'sound'",
             "events": "SELECT count(*) FROM event",
         }
         return {

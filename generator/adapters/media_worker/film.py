@@ -26,7 +26,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from generator.adapters.media_worker import probing
-from generator.core.model import Probe
+from generator.core.model import NO_VIDEO, Probe
 from generator.core.objects import is_address
 from generator.core.stills import (
     PREVIEW_BOX,
@@ -507,7 +507,7 @@ def video_stream(container: InputContainer) -> VideoStream:
         if not one.disposition & Disposition.attached_pic
     ]
     if not videos:
-        raise UnfitError("holds a cover picture but no video" if pictures else "holds no video")
+        raise UnfitError(NO_VIDEO[bool(pictures)])
     return next((one for one in videos if _context(one) is not None), videos[0])
 
 
