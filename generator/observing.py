@@ -17,7 +17,7 @@ from generator.adapters.scanner import Walk
 from generator.adapters.settings import Settings
 from generator.core import addresses, copying, guard, wording
 from generator.core.buckets import SCHEME
-from generator.core.companions import belonging, signature
+from generator.core.companions import belonging, home_of, signature
 from generator.core.errors import GuardError, SettingsError
 from generator.core.guard import Device, RootLook, objection
 from generator.core.identity import Identities, Known, Seen, identify
@@ -86,10 +86,12 @@ class Observation:
             GuardError: too much would be lost; nothing was recorded.
             SettingsError: a folder of the library does not exist.
         """
+        if self.where is not None:
+            self.where = _with_films(self.where)
         is_first = builder.catalogue.last_event() == 0
         with receipt.phase("scan"):
             walk = self._library.walk(self.where)
-            companions = _companions(walk)
+            companions = _companions(walk, self.settings.buckets)
             builder.catalogue.append(self._readable_again(builder.catalogue, walk, receipt.at))
             compared = builder.catalogue.compare(
                 walk, None if self.where is None else walk, _signatures(companions), receipt.at
@@ -434,11 +436,23 @@ def _is_other(before: Device | None, now: Device | None) -> bool:
     return before is not None and now is not None and guard.is_other(before, now)
 
 
-def _companions(walk: Walk) -> dict[Place, tuple[Companion, ...]]:
+def _with_films(where: Where) -> Where:
+    """Return where to look, and the folders whose films subtitles that changed there are for."""
+    homes = {
+        Place(place.root, home[0])
+        for place in (*where.folders, *where.trees)
+        if (home := home_of(place.path)) is not None
+    }
+    return replace(where, folders=where.folders | homes) if homes else where
+
+
+def _companions(walk: Walk, buckets: Container[str]) -> dict[Place, tuple[Companion, ...]]:
     return {
         Place(root, video): some
         for root, files in walk.files.items()
-        for video, some in belonging(root, files, walk.companions.get(root, {})).items()
+        for video, some in belonging(
+            root, files, walk.companions.get(root, {}), is_told_below=root not in buckets
+        ).items()
     }
 
 

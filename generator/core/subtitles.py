@@ -297,6 +297,13 @@ def suffix_of(middle: str) -> Suffix | None:
     return said.suffix()
 
 
+def says_only_language(middle: str) -> bool:
+    """Tell whether a part of a name says a language, or for whom subtitles are, and no more."""
+    said = _Said()
+    said.hear(readable(middle))
+    return not said.others and bool(said.languages or said.forced or said.sdh)
+
+
 def suffix_of_stream(language: str, title: str, *, forced: bool, sdh: bool) -> Suffix:
     """Return what a container says of subtitles inside it.
 

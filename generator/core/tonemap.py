@@ -88,15 +88,14 @@ class Colours:
 
 def completed(frame: Colours, stream: Colours) -> Colours:
     """Return what a frame says of its colours, and what its container says where it is silent."""
+
+    def either(inner: int, outer: int) -> int:
+        return inner if inner != UNSPECIFIED else outer
+
     return Colours(
-        *(
-            inner if inner != UNSPECIFIED else outer
-            for inner, outer in (
-                (frame.primaries, stream.primaries),
-                (frame.curve, stream.curve),
-                (frame.matrix, stream.matrix),
-            )
-        ),
+        either(frame.primaries, stream.primaries),
+        either(frame.curve, stream.curve),
+        either(frame.matrix, stream.matrix),
         frame.is_full,
     )
 

@@ -19,6 +19,7 @@ from av.audio.stream import AudioStream
 from av.codec.context import CodecContext, ThreadType
 from av.container import InputContainer
 from av.packet import Packet
+from av.sidedata.sidedata import SideData
 from av.stream import Discard, Disposition
 from av.subtitles.stream import SubtitleStream
 from av.video.codeccontext import VideoCodecContext
@@ -547,7 +548,7 @@ def first_start(picture: VideoStream, sounds: Iterable[AudioStream]) -> float:
 def frame_orientation(frame: VideoFrame) -> Orientation:
     """Return how a frame comes to stand upright."""
     found = frame.side_data.get("DISPLAYMATRIX")
-    matrix = b"" if found is None else bytes(found)
+    matrix = bytes(found) if isinstance(found, SideData) else b""
     if len(matrix) < _MATRIX.size:
         return Orientation()
     right_x, right_y, _, down_x, down_y, *_ = _MATRIX.unpack_from(matrix)

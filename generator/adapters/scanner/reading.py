@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator.adapters.scanner.report import RootState, Walk, above
-from generator.core.companions import is_companion
+from generator.core.companions import is_companion, is_text_folder
 from generator.core.intake import Intake
 from generator.core.model import Place, Sighting, Unwanted
 
@@ -156,9 +156,11 @@ class _Reading:
         return is_folder and not by_link
 
     def folder(self, place: Place) -> None:
-        """Read one folder, without what is below it."""
+        """Read one folder, without what is below it, but for the subtitles of its films."""
         self._folders.add(place)
-        self._read(place, top=place.path == "")
+        for path in self._read(place, top=place.path == ""):
+            if is_text_folder(path):  # belongs to the films here
+                self.tree(Place(place.root, path))
 
     def tree(self, place: Place, *, by_link: bool = False) -> None:
         """Read a folder and all below it, however deep."""
