@@ -35,6 +35,7 @@ _FOLDERS = {  # in lower case: what a video alone in its folder has, the best fi
 _TEXT_FOLDERS = {"subs", "sub", "subtitles", "subtitle"}  # in lower case
 _PARTING = " _-([{"  # what may stand between the name of a video and a language, but for a point
 _CLOSING = _PARTING + ")]}"
+_LEAST_WORD = 3  # letters of a language behind a space alone: "is" and "no" are words of titles
 _ORDER = {kind: rank for rank, kind in enumerate(CompanionKind)}
 _MOST = 64  # files beside one video
 
@@ -149,7 +150,9 @@ def _of_subtitles(stem: str, known: Mapping[str, list[str]]) -> list[str]:
     for end in range(len(stem) - 1, 0, -1):
         if stem[end] in _PARTING:
             owners = known.get(stem[:end].rstrip(_PARTING))
-            if owners and says_only_language(stem[end:].strip(_CLOSING)):
+            rest = stem[end:].strip(_CLOSING)
+            is_word = stem[end] == " " and stem[end:] == f" {rest}" and len(rest) < _LEAST_WORD
+            if owners and not is_word and says_only_language(rest):
                 return owners
     return []
 

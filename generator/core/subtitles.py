@@ -203,6 +203,7 @@ _TRANSLATED = re.compile(r"([\w-]+)-([a-z]{2,3}(?:-(?:[A-Z]{2}|[A-Z][a-z]{3}|\d{
 # YouTube's tracks with names of their own, as yt-dlp writes them: the code, and an id.
 _YOUTUBE = re.compile(r"([a-z]{2,3})-(?=[^A-Z\d]*[A-Z\d])[\w-]{8,12}", re.ASCII)
 _WORD = re.compile(r"[^\W_]+")
+_NUMERAL = re.compile(r"[ivx]+", re.IGNORECASE | re.ASCII)  # ii is a language, and a second part
 _EPISODE = re.compile(r"s\d{1,3}e\d{1,4}", re.IGNORECASE | re.ASCII)
 _LEAST_NAME = 4  # letters; what is shorter may be a word of any language
 
@@ -299,6 +300,8 @@ def suffix_of(middle: str) -> Suffix | None:
 
 def says_only_language(middle: str) -> bool:
     """Tell whether a part of a name says a language, or for whom subtitles are, and no more."""
+    if _NUMERAL.fullmatch(middle):
+        return False
     said = _Said()
     said.hear(readable(middle))
     return not said.others and bool(said.languages or said.forced or said.sdh)
