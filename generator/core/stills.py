@@ -92,19 +92,6 @@ def plausible_aspect(aspect: Fraction | None) -> Fraction:
     return aspect
 
 
-def plausible_turn(counterclockwise_deg: float) -> int:
-    """Return by how much to turn a frame clockwise so that it stands upright: 0, 90, 180 or 270.
-
-    Anything but a multiple of 90 (within a degree) is as if nothing had been said.
-    """
-    if not abs(counterclockwise_deg) <= 360 + _TURN_SLACK_DEG:  # NaN too
-        return 0
-    quarters = round(counterclockwise_deg / 90)
-    if abs(counterclockwise_deg - quarters * 90) > _TURN_SLACK_DEG:
-        return 0
-    return -quarters % 4 * 90
-
-
 def orientation_of(right: tuple[float, float], down: tuple[float, float]) -> Orientation:
     """Return how a display matrix has a frame stand; sizes and places in it are as if not said.
 
