@@ -215,7 +215,8 @@ class Builder:
                 nice=0,
             ) as workers:
                 look = Observation(self.settings, workers, self.clock, where)
-                pages += engine.refresh(now, look, full=full).written
+                everywhere = where is None
+                pages += engine.refresh(now, look, full=full, verify=everywhere).written
             self._is_put_off = self._is_put_off or bool(look.put_off)
             if where is None and not look.put_off:
                 engine.catalogue.note(_LOOKED, str(now))

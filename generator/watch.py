@@ -7,7 +7,7 @@ by looking from time to time.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,9 +16,8 @@ from typing import Protocol
 
 from generator.adapters.bell import Bell
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.output import Output
 from generator.adapters.settings import Settings
-from generator.adapters.watcher import USUAL_PACE, Watcher
+from generator.adapters.watcher import USUAL_PACE, Means, Mode, Watcher
 from generator.core.batching import Hints
 from generator.core.errors import DamagedError, GuardError, ReelshelfError, TemplateError
 from generator.core.intake import compile_intake
@@ -28,6 +27,7 @@ from generator.engine import Engine
 from generator.events import Events
 from generator.examining import Workers
 from generator.observing import Observation, Where
+from generator.ownership import OwnedFiles
 from generator.packing import pack_some
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Beside(Protocol):
     def feed(self, catalogue: Catalogue) -> bool:
         """Hand out more work; tell whether any is under way."""
 
-    def record(self, catalogue: Catalogue, output: Output, now: int) -> int:
+    def record(self, catalogue: Catalogue, output: OwnedFiles, now: int) -> int:
         """Put what is finished into the output folder and the log; return how much it was."""
 
 
@@ -97,6 +97,8 @@ class Watch:
     _again: set[Place] = field(default_factory=set)
     _hinted: set[Place] = field(default_factory=set)  # by other threads
     _hinting: Lock = field(default_factory=Lock)
+    _marks: tuple[Hashable, Hashable] = (None, None)  # of the settings file, and the templates
+    _marked_s: float = 0.0  # when these are looked at next
     _put_off: set[Place] = field(default_factory=set)  # what could not be had, and when to try
     _put_off_s: float = 0.0
 
@@ -113,7 +115,7 @@ class Watch:
         ):
             self._listen(bell)
             for name, mode in self._watcher.modes.items():
-                log.info("watching %s by %s", settings.roots[name], mode.reason or mode.means)
+                log.info("%s", _how(settings.roots[name], mode))
             for root in settings.buckets.values():
                 log.info("watching %s by notices, and all every %d s", root, settings.scan_every_s)
             first = Task(look=True)
@@ -148,6 +150,7 @@ class Watch:
             self._watcher.wake()
 
     def _listen(self, bell: Bell) -> None:
+        self._marks = _mark(self.config), self.engine.renderer.present()
         bell.on_writing(self.settings.state / "catalogue.db", self._ring)
         for folder in self.engine.template_folders:
             bell.on_change_below(folder, self._edit)
@@ -165,6 +168,21 @@ class Watch:
     def _outdate(self) -> None:
         self.outdated = True
         self.wake()
+
+    def _look_around(self) -> None:
+        """Notice changes of settings and templates that nothing tells of.
+
+        They lie behind links that lead elsewhere (dotfiles, volumes of Kubernetes), or where the
+        system cannot tell. A settings file that is gone may be on its way back.
+        """
+        if time.monotonic() < self._marked_s:
+            return
+        self._marked_s = time.monotonic() + _IDLE_S
+        config, templates = self._marks
+        now = _mark(self.config)
+        self._marks = config if now is None else now, self.engine.renderer.present()
+        self.outdated = self.outdated or self._marks[0] != config
+        self._edited = self._edited or self._marks[1] != templates
 
     # -- what is next
 
@@ -200,6 +218,7 @@ class Watch:
             idle_s = self._events.wait_s(_IDLE_S)
             left_s = min(end_s - time.monotonic(), idle_s)
             hints = self._watcher.next_hints(max(left_s, 0.0))
+            self._look_around()
             is_idle = idle_s == _IDLE_S
             if is_idle and not hints and not self._is_called():
                 self._feed()
@@ -239,7 +258,7 @@ class Watch:
         engine = self.engine
         try:
             with engine.storage():
-                return bool(self.beside.record(engine.catalogue, engine.output, int(time.time())))
+                return bool(self.beside.record(engine.catalogue, engine.files, int(time.time())))
         except (DamagedError, OSError) as error:
             self._put_by(error)
             return False
@@ -339,12 +358,29 @@ class Watch:
             return self.engine.refresh(now)
         look = Observation(self.settings, self.workers, time.time, task.where)
         look.accept_loss = self.accept_loss
-        receipt = self.engine.refresh(now, look, full=task.full)
+        everywhere = task.where is None
+        receipt = self.engine.refresh(now, look, full=task.full, verify=everywhere)
         self._again |= look.unsettled
         if look.put_off:
             self._put_off |= look.put_off
             self._put_off_s = time.monotonic() + _RETRY_S
         return receipt
+
+
+def _mark(file: Path | None) -> Hashable:
+    """Return what is another value when a file, or what its links lead to, is another one."""
+    try:
+        status = file.stat() if file is not None else None
+    except OSError:
+        return None
+    return status and (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _how(root: Path, mode: Mode) -> str:
+    """Return how a root is kept in view, for the log."""
+    if mode.means is Means.ABSENT:
+        return f"{root} is not there; it is watched as soon as it is"
+    return f"watching {root} by {mode.means}" + (f": {mode.reason}" if mode.reason else "")
 
 
 def _did_something(receipt: Receipt) -> bool:

@@ -54,6 +54,26 @@ def version_3(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def version_4(db: sqlite_utils.Database) -> None:
+    """Note which files are ours, which may not be what is noted of them, and when folders changed.
+
+    What was written so far is ours, whatever becomes of the other tables.
+    """
+    for statement in _OWNERSHIP:
+        db.execute(statement)
+
+
+_OWNERSHIP = (
+    # pages have rows of their own once they are written; "….gz" stands for both compressed copies
+    "CREATE TABLE owned (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    "INSERT INTO owned SELECT path FROM page UNION SELECT path || '.gz' FROM packed",
+    "CREATE TABLE suspect (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    """CREATE TABLE folder (
+        path TEXT PRIMARY KEY, changed_ns INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+)
+
 _PUBLISHED = (
     """CREATE TABLE published (
         key TEXT PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,
@@ -456,6 +476,89 @@ class Ledger(CheckedFile):
         if self._one("SELECT 1 FROM failed LIMIT 1", ()):
             self._cursor.executemany("DELETE FROM failed WHERE path = ?", [(p,) for p in paths])
 
+    # -- files of the output folder
+
+    def owned(self, paths: Sequence[OutPath], *, pages: bool = True) -> set[OutPath]:
+        """Return those among `paths` that we wrote, or are about to write.
+
+        Args:
+            paths: files of the output folder.
+            pages: what we rendered counts; not in another folder than that it was rendered into.
+        """
+        tables = ("page", "owned") if pages else ("owned",)
+        ours: set[OutPath] = set()
+        for table in tables:
+            rest = [path for path in paths if path not in ours]
+            ours |= {row[0] for row in self._in(f"SELECT path FROM {table} WHERE path IN", rest)}  # noqa: S608 (literals)
+        return ours
+
+    def all_owned(self) -> set[OutPath]:
+        """Return every file that we wrote, the "….gz" of compressed copies for both."""
+        query = "SELECT path FROM page UNION SELECT path FROM owned"
+        return {row[0] for row in self._connection.execute(query)}
+
+    def own(self, paths: Iterable[OutPath]) -> None:
+        """Note files as ours."""
+        rows = [(path,) for path in paths]
+        self._cursor.executemany("INSERT OR IGNORE INTO owned VALUES (?)", rows)
+
+    def disown(self, paths: Iterable[OutPath] | None = None) -> None:
+        """Forget files (None: all) that are no pages."""
+        if paths is None:
+            self._cursor.execute("DELETE FROM owned")
+        else:
+            rows = [(path,) for path in paths]
+            self._cursor.executemany("DELETE FROM owned WHERE path = ?", rows)
+
+    def copied(self, paths: Sequence[OutPath] | None = None) -> set[OutPath]:
+        """Return those among `paths` (None: all) beside which there may be copies of ours."""
+        if paths is None:
+            query = "SELECT path FROM owned WHERE path LIKE '%.gz'"
+            return {OutPath(row[0][:-3]) for row in self._connection.execute(query)}
+        copies = [OutPath(f"{path}.gz") for path in paths]
+        found = self._in("SELECT path FROM owned WHERE path IN", copies)
+        return {OutPath(row[0][:-3]) for row in found}
+
+    def suspects(self) -> set[str]:
+        """Return the files that may not be what is noted of them; "*" stands for all."""
+        return {row[0] for row in self._connection.execute("SELECT path FROM suspect")}
+
+    def suspect(self, paths: Iterable[str]) -> None:
+        """Note that files may not be what is noted of them from now on."""
+        rows = [(path,) for path in paths]
+        self._cursor.executemany("INSERT OR IGNORE INTO suspect VALUES (?)", rows)
+
+    def trust(self, paths: Iterable[str]) -> None:
+        """Note that files are what is noted of them."""
+        rows = [(path,) for path in paths]
+        self._cursor.executemany("DELETE FROM suspect WHERE path = ?", rows)
+
+    def forget_folder(self) -> None:
+        """Forget what is known of the output folder and of compressed copies: it is another one."""
+        for table in ("packed", "folder"):
+            self._cursor.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
+
+    def folders(self) -> dict[str, int]:
+        """Return the folders of the output, each with when something came or went (ns)."""
+        return dict(self._connection.execute("SELECT path, changed_ns FROM folder"))
+
+    def put_folders(self, folders: Mapping[str, int]) -> None:
+        """Note when folders changed; 0 forgets one."""
+        gone = [(path,) for path, changed_ns in folders.items() if not changed_ns]
+        self._cursor.executemany("DELETE FROM folder WHERE path = ?", gone)
+        rows = [(path, changed_ns) for path, changed_ns in folders.items() if changed_ns]
+        self._cursor.executemany("INSERT OR REPLACE INTO folder VALUES (?, ?)", rows)
+
+    def files_in(self, folder: str) -> list[OutPath]:
+        """Return the files of ours that are right in a folder ("" for the outermost)."""
+        low, high = (f"{folder}/", f"{folder}0") if folder else ("", "\x7f")
+        inside = "path >= :low AND path < :high AND instr(substr(path, :from), '/') = 0"
+        rows = self._connection.execute(
+            f"SELECT path FROM page WHERE {inside} UNION SELECT path FROM owned WHERE {inside}",  # noqa: S608 (literals)
+            {"low": low, "high": high, "from": len(low) + 1},
+        )
+        return [row[0] for row in rows]
+
     # -- forwards
 
     def forwards(self) -> dict[OutPath, str]:
@@ -660,18 +763,28 @@ def _name(name: str | bytes) -> str:
     return name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
 
 
-def receipt_since(file: Path, event: int) -> str | None:
-    """Return the receipt of the first refresh that showed an event, None while none did.
+def receipts_since(file: Path, events: Iterable[int]) -> tuple[int, dict[int, str]]:
+    """Return the last event that a refresh has shown, and the receipts of those that showed some.
 
+    Of each event among `events` that was shown there is the receipt of the first refresh that did.
     It only reads, and needs no ledger to be there.
     """
     if not file.is_file():
-        return None
+        return 0, {}
+    found: dict[int, str] = {}
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
-            row = ledger.execute(
-                "SELECT receipt FROM refresh WHERE cursor >= ? ORDER BY id LIMIT 1", (event,)
-            ).fetchone()
+            (shown,) = ledger.execute("SELECT coalesce(max(cursor), 0) FROM refresh").fetchone()
+            for event in events:
+                row = (
+                    event <= shown
+                    and ledger.execute(
+                        "SELECT receipt FROM refresh WHERE cursor >= ? ORDER BY id LIMIT 1",
+                        (event,),
+                    ).fetchone()
+                )
+                if row:
+                    found[event] = str(row[0])
     except sqlite3.DatabaseError:  # it is being begun, or begun anew
-        return None
-    return str(row[0]) if row else None
+        return 0, {}
+    return shown, found

@@ -153,7 +153,11 @@ class Renderer:
 
     def is_outdated(self) -> bool:
         """Tell whether a file of the templates changed since this was made."""
-        return _signature(self._folders) != self._signature
+        return self.present() != self._signature
+
+    def present(self) -> Hashable:
+        """Return what is another value when a file of the templates is another one."""
+        return _signature(self._folders)
 
     def assets(self) -> dict[OutPath, bytes]:
         """Return the files that stand beside the pages, a digest in each name."""

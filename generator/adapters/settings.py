@@ -2,9 +2,11 @@
 
 import json
 import os
+import pwd
 import re
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,12 +22,14 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from generator.core.apart import Folder, objections
 from generator.core.buckets import SCHEME, Bucket, bucket_of
 from generator.core.contexts import Site
 from generator.core.errors import SettingsError
 
 FILE = "reelshelf.toml"
 _PREFIX = "REELSHELF_"
+_PEOPLE = 1000  # from this user id on they are people
 _SECRETS = frozenset({"owner_digests", "secret", "secrets", "origin_secrets"})  # the API's own
 _MOST_BYTES = 1 << 20  # of a settings file
 _MOST_SHOWN = 200  # characters of a value that is wrong
@@ -361,8 +365,13 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
             return init_settings, env_settings, InitSettingsSource(settings_cls, written)
 
     lines = list(_strangers())
+    hint = "docs/reference/settings.md lists every setting; nothing was changed"
     try:
         settings = Loaded(**overrides)
+        places = [f"  {objection}" for objection in _objections(settings)]
+        if places:
+            hint = f"library, output and state must lie apart: {_all_three(settings)}"
+        lines += places
         if not lines:
             return settings
     except ValidationError as error:
@@ -371,8 +380,49 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
     raise SettingsError(
         f"{len(lines)} mistake{'s' * (len(lines) > 1)} in the settings{where}:\n"
         + "\n".join(lines),
-        hint="docs/reference/settings.md lists every setting; nothing was changed",
+        hint=hint,
     )
+
+
+def _objections(settings: Settings) -> list[str]:
+    """Return why the output or the state may not be where it is."""
+    roots = [_folder("library", path) for path in settings.roots.values()]
+    out, state = _folder("out", settings.out), _folder("state", settings.state)
+    return list(dict.fromkeys(objections(out, state, roots, _homes(), _mounts())))
+
+
+def _all_three(settings: Settings) -> str:
+    library = ", ".join(map(str, settings.library)) or "none"
+    return f"library {library}; out {settings.out}; state {settings.state}"
+
+
+def _folder(name: str, path: Path) -> Folder:
+    real = os.path.realpath(path)
+    ids = []
+    for folder in (Path(real), *Path(real).parents):
+        with suppress(OSError, ValueError):
+            found = folder.stat()
+            ids.append((found.st_dev, found.st_ino))
+    return Folder(name, real, tuple(ids), Path(real).is_dir())
+
+
+def _homes() -> set[str]:
+    """Return the home folders of people here: whose output was there once lost them."""
+    people = [user for user in pwd.getpwall() if user.pw_uid == 0 or user.pw_uid >= _PEOPLE]
+    homes = {os.path.expanduser("~"), *(user.pw_dir for user in people)}  # noqa: PTH111 (no error)
+    real = {os.path.realpath(home) for home in homes if home.startswith("/")}
+    return {home for home in real if home != "/" and Path(home).is_dir()}
+
+
+def _mounts() -> set[str]:
+    """Return the roots of file systems, where all of one is mounted."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux
+        return set()
+    fields = [line.split(" ") for line in lines.splitlines()]
+    roots = {field[4] for field in fields if len(field) > 4 and field[3] == "/"}  # noqa: PLR2004
+    return {re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), root) for root in roots}
 
 
 def _strangers() -> Iterator[str]:

@@ -14,7 +14,18 @@ from typing import Annotated
 
 import typer
 
-from generator.cli import access, api, building, copies, publishing, serving, telling, working
+from generator.cli import (
+    access,
+    api,
+    building,
+    copies,
+    listing,
+    publishing,
+    restore,
+    serving,
+    telling,
+    working,
+)
 from generator.cli.shared import app, fail, shipped
 from generator.cli.terminal import finish, out, prepare, turn_away
 from generator.core.errors import ReelshelfError
@@ -25,8 +36,10 @@ __all__ = [
     "app",
     "building",
     "copies",
+    "listing",
     "main",
     "publishing",
+    "restore",
     "serving",
     "shipped",
     "telling",

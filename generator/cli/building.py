@@ -16,22 +16,25 @@ from generator.backlog import Backlog
 from generator.cli.progress import progress_bar
 from generator.cli.shared import (
     AcceptLoss,
+    Adopt,
     Config,
     Folders,
     Jobs,
     Json,
     Library,
+    NewCatalogue,
     Nice,
     Out,
     Verbose,
     app,
+    engine_of,
     now,
     settings_of,
-    shipped,
     show,
     start_log,
     stoppable,
     tell_line,
+    tell_of_no_video,
     tell_receipt,
     watching_on,
     workers_of,
@@ -82,6 +85,8 @@ def build(
         bool, typer.Option("--dry-run", help="Tell what would be done; change nothing.")
     ] = False,
     accept_loss: AcceptLoss = False,
+    adopt: Adopt = False,
+    new_catalogue: NewCatalogue = False,
     no_compress: Annotated[
         bool, typer.Option("--no-compress", help="Make no .gz and .br copies after the pages.")
     ] = False,
@@ -98,18 +103,20 @@ def build(
         config, [*(library or ()), *(folders or ())], out_folder, jobs=jobs, nice=nice
     )
     start_log(verbose=verbose, as_json=as_json)
-    with stoppable(), Engine(settings, shipped("templates")) as engine:
+    with stoppable(), engine_of(settings, adopt=adopt, new_catalogue=new_catalogue) as engine:
         if dry_run:
             receipt = _dry_run(engine, settings, accept_loss=accept_loss)
             tell_receipt(receipt, as_json=as_json, dry=True)
+            tell_of_no_video(settings, receipt)
             return
         with workers_of(settings) as workers, progress_bar(as_json=as_json) as progress:
             look = Observation(settings, workers, time.time, pause=time.sleep)
             look.accept_loss, look.progress = accept_loss, progress
-            receipt = engine.refresh(now(), look, full=full)
+            receipt = engine.refresh(now(), look, full=full, verify=True)
         engine.seal(receipt)
         if not as_json:  # the site is complete: what follows may be stopped at any moment
             tell_receipt(receipt, as_json=False)
+        tell_of_no_video(settings, receipt)
         if settings.compress != "off" and not no_compress:
             _compress(engine, receipt, as_json=as_json)
         if not pages_only:
@@ -126,8 +133,8 @@ def build(
                 f"playing  {count} will not play everywhere, or not at once:"
                 " `reelshelf renditions` tells what helps"
             )
-    if receipt.problems:
-        if not as_json:
+    if receipt.problems or receipt.failed:
+        if receipt.problems and not as_json:
             out.print(f"{receipt.problems} problem(s): `reelshelf problems` tells them")
         raise typer.Exit(1)
 
@@ -146,7 +153,7 @@ def _work_off(engine: Engine, settings: Settings, receipt: Receipt, *, as_json: 
             finished.wait(_LOOK_S)
             finished.clear()
             with engine.storage():
-                backlog.record(engine.catalogue, engine.output, now())
+                backlog.record(engine.catalogue, engine.files, now())
             if total:
                 progress("storyboards", min(backlog.enriched, total), total)
             _tell_copy(backlog, progress)
@@ -206,7 +213,7 @@ class _Twin:
     """A builder that records into a copy and writes no stills (guesses have none)."""
 
     def __init__(self, catalogue: Catalogue, engine: Engine) -> None:
-        self.catalogue, self.output = catalogue, engine.output
+        self.catalogue, self.output, self.files = catalogue, engine.output, engine.files
 
 
 @app.command()
@@ -216,6 +223,8 @@ def watch(
     out_folder: Out = None,
     config: Config = None,
     accept_loss: AcceptLoss = False,
+    adopt: Adopt = False,
+    new_catalogue: NewCatalogue = False,
     jobs: Jobs = None,
     nice: Nice = None,
     as_json: Json = False,
@@ -235,15 +244,17 @@ def watch(
         while True:  # until the settings change; then with those
             try:
                 with (
-                    Engine(settings, shipped("templates")) as engine,
+                    engine_of(settings, adopt=adopt, new_catalogue=new_catalogue) as engine,
                     watching_on(engine, settings) as watching,
                 ):
                     watching.accept_loss = accept_loss
                     watching.config = config or Path(FILE).absolute()
                     watching.has_built = settings is former
-                    for receipt in watching.receipts():
+                    for number, receipt in enumerate(watching.receipts()):
                         former = settings
                         tell_line(receipt, as_json=as_json)
+                        if not number:  # the only one that is sure to have looked at everything
+                            tell_of_no_video(settings, receipt)
             except (ReelshelfError, OSError) as error:
                 if former is None or settings is former:
                     raise

@@ -1,8 +1,10 @@
 """`dev` and `nginx`: how the site is served."""
 
 import json
+import socket
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +12,19 @@ import typer
 
 from generator.adapters.settings import FILE, Settings
 from generator.cli.shared import (
+    Adopt,
     Config,
     Folders,
     Jobs,
     Json,
     Library,
+    NewCatalogue,
     Nice,
     Out,
     Verbose,
+    address_named,
     app,
+    engine_of,
     settings_of,
     shipped,
     show,
@@ -44,12 +50,15 @@ def dev(
     phone: Annotated[
         bool, typer.Option("--phone", help="Serve to other devices in the network, too.")
     ] = False,
+    adopt: Adopt = False,
+    new_catalogue: NewCatalogue = False,
     jobs: Jobs = None,
     nice: Nice = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Serve the site, rebuild it on every change, and reload open pages. Stop it with Ctrl-C."""
+    host = address_named(host)
     if phone and host != _HERE:
         raise SettingsError(
             f"cannot serve at {host} alone and to a phone", hint="leave out --host, or --phone"
@@ -60,6 +69,7 @@ def dev(
         lambda: settings_of(
             config, [*(library or ()), *(folders or ())], out_folder, jobs=jobs, nice=nice
         ),
+        partial(engine_of, adopt=adopt, new_catalogue=new_catalogue),
         config or Path(FILE),
         as_json=as_json,
     )
@@ -68,7 +78,7 @@ def dev(
         developing.site,
         host=_EVERYWHERE if phone else host,
         port=port,
-        names=own_names() if phone else None,
+        names=own_names() | {host.lower()},
     )
     server.start()
     _tell_of_buckets(developing.settings)
@@ -78,6 +88,15 @@ def dev(
             server.run()
     finally:
         developing.stop()
+
+
+def _has_ipv6() -> bool:
+    """Tell whether this system has IPv6 at all."""
+    try:
+        socket.socket(socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
 
 
 def _tell_of_buckets(settings: Settings) -> None:
@@ -130,7 +149,9 @@ def nginx(
             base=settings.site.base,
             brotli=brotli,
             follow_links=settings.follow_links,
+            ignore=settings.ignore,
             api=api,
+            ipv6=_has_ipv6(),
         )
     except ValueError as error:
         hint = "rename the folder, or mend what was given"

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 
 _KIB = 1024
@@ -38,6 +39,8 @@ MEDIA_TYPES = {
     "3g2": "video/3gpp2",
     "ogv": "video/ogg",
     "ogm": "video/ogg",
+    "ogg": "video/ogg",
+    "ogx": "video/ogg",
 }
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"  # .m3u8
 
@@ -167,6 +170,20 @@ def date(instant: int) -> str:
 def rfc3339(instant: int) -> str:
     """Return "2024-05-01T12:00:00Z"."""
     return _moment(instant).isoformat().replace("+00:00", "Z")
+
+
+def iso_time(at: int, offset_min: int | None) -> str:
+    """Return "2024-05-01T14:00:00+02:00", in a zone so many minutes east of UTC.
+
+    Where the zone is not known (None), the time is told without one.
+    """
+    moment = _moment(at)
+    if offset_min is None:
+        return moment.replace(tzinfo=None).isoformat()
+    zone = timezone(timedelta(minutes=offset_min))
+    with suppress(OverflowError):  # at the ends of the calendar
+        moment = moment.astimezone(zone)
+    return moment.isoformat()
 
 
 def rfc822(instant: int) -> str:

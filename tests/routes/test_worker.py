@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -559,8 +559,15 @@ class Forgetful:
         del figures
         self._answer()
 
-    def put_keys(self, tokens: Iterable[tuple[str, str]], secret: bytes) -> None:
+    def forget_figures(self, versions: Mapping[VideoId, int]) -> None:
+        del versions
+        self._answer()
+
+    def put_keys(
+        self, tokens: Iterable[tuple[str, str]], secret: bytes, *, had_token: bool
+    ) -> None:
         assert secret == b"secret"
+        assert not had_token
         self._answer()
         self.keys = list(tokens)
 

@@ -20,8 +20,8 @@ Fold = Callable[[sqlite3.Connection, Happening], VideoId | None]
 _FILE = ("root", "path", "size_bytes", "mtime_ns", "fingerprint")
 _PROBE = (
     "container", "duration_s", "width_px", "height_px", "fps", "video_codec", "audio_codec",
-    "recorded_at", "codecs", "pixel_format", "fast_start", "text_streams", "probed", "need",
-    "companions",
+    "recorded_at", "codecs", "pixel_format", "fast_start", "text_streams", "start_s", "probed",
+    "need", "companions",
 )  # fmt: skip
 _FOUND = ("slug", "title", "added_at", *_FILE, *_PROBE)
 

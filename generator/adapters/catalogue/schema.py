@@ -58,6 +58,12 @@ def order_of_opinions(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations()
+def clocks_that_begin_late(db: sqlite_utils.Database) -> None:
+    """Note what the clocks of films show when they begin."""
+    db.execute("ALTER TABLE video ADD COLUMN start_s REAL NOT NULL DEFAULT 0")
+
+
 _TABLES = (
     """CREATE TABLE video (
         id INTEGER PRIMARY KEY, slug TEXT NOT NULL, root TEXT NOT NULL,
@@ -181,4 +187,5 @@ _KNOWN = {
     views_by_day.__name__,
     what_sources_say.__name__,
     order_of_opinions.__name__,
+    clocks_that_begin_late.__name__,
 }
