@@ -100,7 +100,7 @@ class Carried:
         for name in _FILES:
             for ending in ("", "-wal", "-shm"):
                 (self._folder / f"{name}{ending}").unlink(missing_ok=True)
-        (self._folder / "under-way.txt").unlink(missing_ok=True)
+        (self._folder / "catalogue.id").unlink(missing_ok=True)
 
 
 class Lease:

@@ -22,7 +22,7 @@ from generator.adapters.settings import Settings, load
 from generator.carrying import STATE, Carried, Lease
 from generator.consuming import Taken, take
 from generator.core.buckets import places_of
-from generator.core.errors import OwnerError
+from generator.core.errors import DamagedError, OwnerError
 from generator.core.model import OutPath
 from generator.core.queueing import Message, Queue
 from generator.engine import Engine
@@ -88,6 +88,9 @@ class Builder:
             run.messages = len(messages)
             if messages or self._is_behind():
                 run.state = "built" if self._build_alone(run, messages) else "busy"
+        except DamagedError:
+            self._let_go_of_the_copy()
+            raise
         finally:
             self.close()
         run.seconds = round(self.clock() - begun_s, 3)
@@ -139,6 +142,13 @@ class Builder:
         self._publisher = publisher_of(self._engine, self.clock)
         if is_new:  # whoever put this state back may be publishing it at this moment
             self._publisher.mark_doubtful()
+
+    def _let_go_of_the_copy(self) -> None:
+        """Have the next run fetch the state anew: what is damaged may be the copy here alone."""
+        self.close()
+        if self._carried is not None:
+            self._carried.drop()
+            self._carried = None
 
     def _is_behind(self) -> bool:
         engine, publisher = self._opened()
@@ -223,7 +233,8 @@ class Builder:
                 nice=0,
             ) as workers:
                 look = Observation(self.settings, workers, self.clock, where)
-                pages += engine.refresh(now, look, full=full).written
+                everywhere = where is None
+                pages += engine.refresh(now, look, full=full, verify=everywhere).written
             self._is_put_off = self._is_put_off or bool(look.put_off)
             if where is None and not look.put_off:
                 engine.catalogue.note(_LOOKED, str(now))

@@ -5,7 +5,7 @@ last publishes replaced, so that it can be put back.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
@@ -51,11 +51,18 @@ class Refused:
 
 
 class PublishedRecord:
-    """The tables, over the ledger's own connection. Threads may call it beside each other."""
+    """The tables, over the ledger's own connection. Threads may call it beside each other.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    `connected` returns that connection: a ledger that is begun anew has another one.
+    """
+
+    def __init__(self, connected: Callable[[], sqlite3.Connection]) -> None:
+        self._connected = connected
         self._lock = RLock()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._connected()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -64,10 +71,11 @@ class PublishedRecord:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk may have ended it
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     # -- what is there
 

@@ -18,7 +18,6 @@ from generator.cli.shared import (
     Out,
     Verbose,
     app,
-    err,
     settled,
     shipped,
     show,
@@ -28,6 +27,7 @@ from generator.cli.shared import (
     tell_published,
     watching_on,
 )
+from generator.cli.terminal import err
 from generator.core import wording
 from generator.core.errors import BusyError, SettingsError
 from generator.core.publishing import PRICES, PublishReceipt
@@ -171,9 +171,9 @@ def _tell(receipt: PublishReceipt, *, as_json: bool, dry: bool = False) -> None:
     show(as_json, {**receipt.told(), "dry_run": dry}, "\n".join(_lines(receipt, dry=dry)))
     if not as_json:
         for path, reason in list(receipt.left.items())[:_SHOWN]:
-            err.print(f"{readable(path)}: {reason}", markup=False, soft_wrap=True)
+            err.print(f"{readable(path)}: {reason}")
         if len(receipt.left) > _SHOWN:
-            err.print(f"and {len(receipt.left) - _SHOWN} more: --json lists all", markup=False)
+            err.print(f"and {len(receipt.left) - _SHOWN} more: --json lists all")
 
 
 def _lines(receipt: PublishReceipt, *, dry: bool) -> list[str]:

@@ -2,16 +2,18 @@
 
 A companion is named like its video, with or without the video's own suffix: `film.nfo` and
 `film.mp4.nfo` belong to `film.mp4`. Subtitles and pictures may say more in between
-(`film.de.forced.srt`, `film-poster.jpg`). What is named like the folder's own (`folder.jpg`,
-`movie.nfo`) belongs to a video that is alone in its folder.
+(`film.de.forced.srt`, `film (German).srt`, `film-poster.jpg`). Subtitles may also lie in a folder
+of their own, named after the film or not (`Subs/2_English.srt`). What is named like the folder's
+own (`folder.jpg`, `movie.nfo`) belongs to a video that is alone in its folder.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 
+from generator.core.intake import may_be_sound
 from generator.core.model import Companion, CompanionKind, Place
-from generator.core.subtitles import suffix_of
+from generator.core.subtitles import says_only_language, suffix_of
 
 Files = Mapping[str, tuple[int, int]]  # path -> (size_bytes, mtime_ns)
 
@@ -30,6 +32,10 @@ _FOLDERS = {  # in lower case: what a video alone in its folder has, the best fi
     CompanionKind.PICTURE: ("folder", "poster", "cover", "thumb", "movie"),
     CompanionKind.NFO: ("movie",),
 }
+_TEXT_FOLDERS = {"subs", "sub", "subtitles", "subtitle"}  # in lower case
+_PARTING = " _-([{"  # what may stand between the name of a video and a language, but for a point
+_CLOSING = _PARTING + ")]}"
+_LEAST_WORD = 3  # letters of a language behind a space alone: "is" and "no" are words of titles
 _ORDER = {kind: rank for rank, kind in enumerate(CompanionKind)}
 _MOST = 64  # files beside one video
 
@@ -40,17 +46,39 @@ def is_companion(name: str) -> bool:
     return dot > 0 and name[dot + 1 :].lower() in SUFFIXES and name[0] != "."
 
 
-def belonging(root: str, videos: Iterable[str], files: Files) -> dict[str, tuple[Companion, ...]]:
+def is_text_folder(path: str) -> bool:
+    """Tell whether a folder of this name holds subtitles of the films in the one above."""
+    return path.rpartition("/")[2].lower() in _TEXT_FOLDERS
+
+
+def home_of(folder: str) -> tuple[str, str] | None:
+    """Return the folder of the films that subtitles in a folder are for, None for its own.
+
+    Returns:
+        That folder, and the name of the one film, "" where any may be meant.
+    """
+    above, _, last = folder.rpartition("/")
+    if is_text_folder(folder):
+        return above, ""
+    return (above.rpartition("/")[0], last) if is_text_folder(above) else None
+
+
+def belonging(
+    root: str, videos: Iterable[str], files: Files, *, is_told_below: bool = True
+) -> dict[str, tuple[Companion, ...]]:
     """Return the companions of each video that has any, in the order they are to be read.
 
     Args:
         root: the name of the root that all of them lie in.
         videos: paths of all videos in the folders that `files` lie in.
         files: paths that `is_companion` takes.
+        is_told_below: folders of subtitles below those of the videos are among `files`.
     """
     if not files:
         return {}
     folders = {path.rpartition("/")[0] for path in files}
+    homes = {folder: home_of(folder) for folder in folders} if is_told_below else {}
+    folders.update(home[0] for home in homes.values() if home is not None)
     names: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     alone: dict[str, list[str]] = defaultdict(list)
     for path in videos:
@@ -59,13 +87,20 @@ def belonging(root: str, videos: Iterable[str], files: Files) -> dict[str, tuple
             stem = name.rpartition(".")[0]
             for known in {name, stem}:
                 names[folder][known].append(path)
-            alone[folder].append(path)
+            if not may_be_sound(path):
+                alone[folder].append(path)
     found: dict[str, list[tuple[tuple[int, int, str], Companion]]] = defaultdict(list)
     for path, (size_bytes, mtime_ns) in files.items():
         folder, _, name = path.rpartition("/")
         for kind, rank, video in _owners(name, names[folder], alone[folder]):
             companion = Companion(kind, Place(root, path), size_bytes, mtime_ns)
             found[video].append(((_ORDER[kind], rank, path), companion))
+        home = homes.get(folder)
+        if home is not None and _KINDS[name.rpartition(".")[2].lower()] is CompanionKind.SUBTITLES:
+            companion = Companion(CompanionKind.SUBTITLES, Place(root, path), size_bytes, mtime_ns)
+            order = (_ORDER[CompanionKind.SUBTITLES], 1, path)
+            for video in _of_text_folder(name, home[1], names[home[0]], alone[home[0]]):
+                found[video].append((order, companion))
     return {
         video: tuple(companion for _, companion in sorted(some, key=_key)[:_MOST])
         for video, some in found.items()
@@ -112,7 +147,25 @@ def _of_subtitles(stem: str, known: Mapping[str, list[str]]) -> list[str]:
             middle = stem[end + 1 :]
             return known[stem[:end]] if suffix_of(middle) is not None else []
         end = stem.rfind(".", 0, end)
+    for end in range(len(stem) - 1, 0, -1):
+        if stem[end] in _PARTING:
+            owners = known.get(stem[:end].rstrip(_PARTING))
+            rest = stem[end:].strip(_CLOSING)
+            is_word = stem[end] == " " and stem[end:] == f" {rest}" and len(rest) < _LEAST_WORD
+            if owners and not is_word and says_only_language(rest):
+                return owners
     return []
+
+
+def _of_text_folder(
+    name: str, named: str, known: Mapping[str, list[str]], alone: list[str]
+) -> list[str]:
+    """Return the videos that subtitles in a folder of their own belong to; none where unsure."""
+    if named:
+        return known.get(named, [])
+    stem = name.rpartition(".")[0]
+    owners = _of_subtitles(stem, known)
+    return owners or (alone if len(alone) == 1 and suffix_of(stem) is not None else [])
 
 
 def between(video: str, companion: str) -> str:
@@ -122,7 +175,11 @@ def between(video: str, companion: str) -> str:
     for known in (name, name.rpartition(".")[0]):
         if stem == known or stem.startswith(known + "."):
             return stem[len(known) + 1 :]
-    return ""
+    for known in (name, name.rpartition(".")[0]):
+        rest = stem.removeprefix(known)
+        if rest != stem and rest[0] in _PARTING:
+            return rest.strip(_CLOSING)
+    return stem  # in a folder of subtitles
 
 
 def signature(video: str, companions: Iterable[Companion]) -> str:

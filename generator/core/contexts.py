@@ -240,7 +240,7 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
     duration, description = _whole_seconds(video), _description(video)
     about = chapters = origin = board = None
     if video.description or video.chapters:
-        film = prose.Film(plays, video.probe.duration_s)
+        film = prose.Film(plays, video.probe.duration_s, video.clock_s)
         about = prose.as_html(video.description, film, is_markdown=video.is_markdown)
         chapters = prose.chapter_list(video.chapters, film)
         description = prose.summary(about) or description
@@ -248,7 +248,7 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
         origin = _origin(video.url)
     if video.storyboard is not None:
         _, index = addresses.board_files(video.id, video.storyboard)
-        board = site.link(index)
+        board = site.link(addresses.late_file(index, video.clock_s))
     return {
         "page": head,
         "id": str(video.id),
@@ -360,7 +360,9 @@ def _tracks(site: Site, video: Video) -> tuple[Context, ...]:
             "kind": kind,
             "language": language,
             "label": label,
-            "url": site.link(addresses.track_file(video.id, track.digest)),
+            "url": site.link(
+                addresses.late_file(addresses.track_file(video.id, track.digest), video.clock_s)
+            ),
             "default": track is forced,
         }
     return tuple(found.values())
@@ -437,7 +439,9 @@ def _json_ld(video: Video, about: Mapping[str, object]) -> Html:
     if video.tags:
         thing["keywords"] = video.tags
     if video.chapters:
-        thing["hasPart"] = [_clip(chapter, str(about["url"])) for chapter in video.chapters]
+        thing["hasPart"] = [
+            _clip(chapter, str(about["url"]), video.clock_s) for chapter in video.chapters
+        ]
     text = _JSON.encode(thing)  # ASCII: U+2028 and friends are escaped
     if "<" in text or ">" in text or "&" in text:
         for character in "<>&":
@@ -445,8 +449,8 @@ def _json_ld(video: Video, about: Mapping[str, object]) -> Html:
     return Html(f'<script type="application/ld+json">{text}</script>'.encode())
 
 
-def _clip(chapter: Chapter, url: str) -> Mapping[str, object]:
-    start = prose.seconds(chapter.start_s)
+def _clip(chapter: Chapter, url: str, clock_s: float) -> Mapping[str, object]:
+    start = prose.seconds(chapter.start_s + clock_s)
     return {
         "@type": "Clip",
         "name": chapter.title,

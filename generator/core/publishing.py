@@ -47,6 +47,7 @@ _TYPES = {
     "webm": "video/webm", "mkv": "video/x-matroska", "mov": "video/quicktime",
     "avi": "video/x-msvideo", "ts": "video/mp2t", "m2ts": "video/mp2t", "mts": "video/mp2t",
     "mpg": "video/mpeg", "mpeg": "video/mpeg", "vob": "video/mpeg", "ogv": "video/ogg",
+    "ogg": "video/ogg", "ogx": "video/ogg",
     "ogm": "video/ogg", "wmv": "video/x-ms-wmv", "asf": "video/x-ms-asf", "flv": "video/x-flv",
     "3gp": "video/3gpp", "3g2": "video/3gpp2",
 }  # fmt: skip

@@ -74,7 +74,7 @@ class Publisher:
     ) -> None:
         self._engine, self._cdn, self._clock = engine, cdn, clock
         self._settings, self._ledger = settings or engine.settings, engine.ledger
-        self._record = PublishedRecord(engine.ledger.connection)
+        self._record = PublishedRecord(lambda: engine.ledger.connection)
         self._objects = Objects(engine, self._settings, bucket, media_bucket)
         self._facts = Facts(engine, self._settings, self._objects, clock)
         with_media = self._settings.publish_media
@@ -288,7 +288,7 @@ class Publisher:
         if not self._ledger.fact("begun"):
             raise PublishError("nothing is built yet", hint="run `reelshelf build` first")
         output = self._engine.output
-        if output.mark() != self._ledger.fact("output"):
+        if not self._engine.left_output():
             raise PublishError(
                 f"the site was not built into {output.root} last",
                 hint="--out (or `out` in reelshelf.toml) names the folder it was built into, as"

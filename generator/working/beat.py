@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.output import Output
 from generator.core.errors import PublishError, QueueError, ReelshelfError
 from generator.engine import Engine
+from generator.ownership import OwnedFiles
 from generator.watch import Beside
 from generator.working.trouble import RETRY_S, Trouble
 
@@ -152,6 +152,6 @@ class PublishesBeside:
             self._beside = None
             return False
 
-    def record(self, catalogue: Catalogue, output: Output, now: int) -> int:
+    def record(self, catalogue: Catalogue, output: OwnedFiles, now: int) -> int:
         """Record what is finished."""
         return self._beside.record(catalogue, output, now) if self._beside is not None else 0

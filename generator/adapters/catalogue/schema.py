@@ -5,6 +5,15 @@ from sqlite_utils.migrations import Migrations
 
 migrations = Migrations("catalogue")
 
+TABLES = (
+    "video", "event", "rating", "views", "favorite", "tag", "problem", "fact", "vote",
+    "visitor_favorite", "score", "all_votes", "token", "viewed", "field",
+)  # fmt: skip
+JSON = (
+    ("event", "value"), ("video", "poster"), ("video", "chapters"), ("video", "tracks"),
+    ("video", "storyboard"), ("video", "rendition"),
+)  # fmt: skip
+
 
 @migrations()
 def first_tables(db: sqlite_utils.Database) -> None:
@@ -47,6 +56,12 @@ def order_of_opinions(db: sqlite_utils.Database) -> None:
         " WHERE kind IN ('Rated', 'Unrated', 'Favorited', 'Unfavorited',"
         " 'Tagged', 'Untagged', 'Retagged')"
     )
+
+
+@migrations()
+def clocks_that_begin_late(db: sqlite_utils.Database) -> None:
+    """Note what the clocks of films show when they begin."""
+    db.execute("ALTER TABLE video ADD COLUMN start_s REAL NOT NULL DEFAULT 0")
 
 
 _TABLES = (
@@ -172,4 +187,5 @@ _KNOWN = {
     views_by_day.__name__,
     what_sources_say.__name__,
     order_of_opinions.__name__,
+    clocks_that_begin_late.__name__,
 }

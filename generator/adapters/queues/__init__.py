@@ -57,7 +57,19 @@ def open_queue(address: str, *, visibility_s: int | None = None) -> Marked:
     Raises:
         SettingsError: it is neither.
     """
+    try:
+        queue = _named(address, visibility_s)
+    except ValueError as error:
+        raise _no_queue(address, f": {error}") from error
+    if queue is None:
+        raise _no_queue(address)
+    return queue
+
+
+def _named(address: str, visibility_s: int | None) -> Marked | None:
     parts = urlsplit(address)
+    if parts.port == 0:
+        raise ValueError("its port is 0")
     if parts.scheme in _REDIS and (parts.netloc or parts.path):
         from generator.adapters.queues.stream import StreamQueue  # noqa: PLC0415 (loads redis)
 
@@ -70,7 +82,11 @@ def open_queue(address: str, *, visibility_s: int | None = None) -> Marked:
         from generator.adapters.queues.sqs import SqsQueue  # noqa: PLC0415 (loads boto3)
 
         return SqsQueue(address, visibility_s=visibility_s)
-    raise SettingsError(
-        f"no queue has the address {address!r}",
+    return None
+
+
+def _no_queue(address: str, reason: str = "") -> SettingsError:
+    return SettingsError(
+        f"no queue has the address {address!r}{reason}",
         hint="queue is the URL of an SQS queue (https://…), or of a Redis (redis://host:6379/0)",
     )
