@@ -73,20 +73,20 @@ _OF_PROXIES = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 _OWN_SITES = frozenset({"same-origin", "none"})
 
 
-def role_of(caller: Caller, proofs: Proofs, rule: Loopback, any_token: Callable[[], bool]) -> Role:
+def role_of(caller: Caller, proofs: Proofs, rule: Loopback, had_token: Callable[[], bool]) -> Role:
     """Return who asks.
 
     Args:
         caller: where the request comes from.
         proofs: what it brings along.
         rule: what sitting at the machine is worth.
-        any_token: tells whether there is a valid token; asked only where it matters.
+        had_token: tells whether there is a token, or ever was one; asked only where it matters.
     """
     if proofs.bearer or proofs.session:
         return Role.OWNER
     if rule == "never" or not is_at_the_machine(caller):
         return Role.VISITOR
-    return Role.VISITOR if rule == "until-token" and any_token() else Role.OWNER
+    return Role.VISITOR if rule == "until-token" and had_token() else Role.OWNER
 
 
 @lru_cache(maxsize=16)

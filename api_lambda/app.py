@@ -29,6 +29,7 @@ from generator.core.queueing import Queue
 
 _VIDEOS = "/api/videos/{id}"
 _ELSEWHERE = (
+    "/api/videos",
     "/api/state",
     "/api/receipts/{event}",
     "/api/random",
@@ -180,6 +181,7 @@ def _local(rules: Rules) -> _Opened:
     return desk, (
         *_deeds(desk, shapes.Recorded, HTTPStatus.OK),
         operation("GET", _VIDEOS, desk.video, shapes.VideoShown),
+        operation("GET", "/api/videos", desk.videos, shapes.Listed),
         operation("GET", "/api/state", desk.state, shapes.State),
         operation("GET", "/api/receipts/{event}", desk.receipt, shapes.Receipt),
         operation("POST", "/api/rebuild", desk.rebuild, shapes.Wish, Action.REBUILD, status=wish),

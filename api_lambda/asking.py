@@ -46,8 +46,8 @@ class Porter(Protocol):
     def proofs(self, caller: Caller, now: int) -> Awaitable[Proofs]:
         """Return what a request brings to prove the owner."""
 
-    def any_token(self) -> bool:
-        """Tell whether there is a valid token; asked after `proofs`."""
+    def had_token(self) -> bool:
+        """Tell whether there is a token, or was one; asked after `proofs`."""
 
     def wait_s(self, client: str, now: float) -> Awaitable[int]:
         """Count a write of a visitor and return 0, or return after how many seconds to come."""

@@ -128,6 +128,15 @@ def tag_names(given: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
+def tag_to_take(given: str) -> tuple[str, ...]:
+    """Return the spellings of a tag that is taken: its own, and the one given, if it is shown so.
+
+    A former version may have spelled it in another way; what is shown can always be taken.
+    """
+    may_be_shown = given == given.lower().strip()
+    return tuple(dict.fromkeys([*tag_names([given]), *([given] if may_be_shown else [])]))
+
+
 def day_of(now: int) -> str:
     """Return the day of an instant, as it names a salt. It sorts as days do."""
     return f"{now // _DAY_S:08d}"

@@ -15,9 +15,17 @@ from fastapi import Body
 from api_lambda import deciding, shapes
 from api_lambda.access import Caller, Proofs, Role, client_of, is_encrypted, may
 from api_lambda.asking import Answer, Asking, Id, Reading, Tag, Writing, answer, key_of
-from api_lambda.limiting import LOGINS, LOGINS_S, MINUTE_S, Limit
+from api_lambda.limiting import LOGINS, LOGINS_S, MINUTE_S, Guesses, Limit
 from api_lambda.problems import too_many, wrong_token
-from api_lambda.proving import END_OF_SESSION, Cookies, cookies_of, token_of
+from api_lambda.proving import (
+    SESSION_COOKIE,
+    Cookies,
+    Session,
+    cookies_of,
+    end_of_session,
+    site_of,
+    token_of,
+)
 from generator.core.model import Happening, VideoId
 
 
@@ -40,7 +48,9 @@ class Deeds(ABC):
         self._rules = rules
         self._logins = Limit(LOGINS, LOGINS_S)
         self._writes = Limit(rules.writes_per_minute, MINUTE_S)
+        self._guesses = Guesses()
         self._cookies: tuple[bytes, Cookies] | None = None
+        self._ended: dict[str, int] = {}  # sessions: until when they would have lasted
 
     @property
     @abstractmethod
@@ -64,24 +74,60 @@ class Deeds(ABC):
     async def _wish(self, wish: Happening) -> Answer:
         """Let a wish be heard."""
 
+    @abstractmethod
+    async def _is_kept_as_ended(self, session: str) -> bool:
+        """Tell whether a session was ended, here or by another process."""
+
+    @abstractmethod
+    async def _keep_as_ended(self, session: Session, now: int) -> None:
+        """Let every process know that a session is over, as far as they share anything."""
+
     # -- who asks
 
-    def any_token(self) -> bool:
-        """Tell whether there is a valid token; asked after `proofs`."""
-        return bool(self._tokens)
+    @abstractmethod
+    def had_token(self) -> bool:
+        """Tell whether there is a token, or was one; asked after `proofs`."""
 
     async def proofs(self, caller: Caller, now: int) -> Proofs:
         """Return what a request brings to prove the owner."""
         scheme, _, secret = caller.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            token = token_of(secret.strip(), self._tokens)
-            return Proofs(wrong_bearer=not token, bearer=token)
+            return await self._bearer(caller, secret.strip(), now)
+        for session in self._sessions(caller, now):
+            valid = any(session.token == token for token, _ in self._tokens)
+            if valid and not await self._is_ended(session.id):
+                return Proofs(session=session.token)
+        return Proofs()
+
+    async def _bearer(self, caller: Caller, secret: str, now: int) -> Proofs:
+        """Look whose token it is. Who guesses is made to wait, as by `log_in`.
+
+        Meanwhile no new token is believed from there, lest guessing go on as before.
+        """
+        client = client_of(caller, self._rules.proxies)
+        wait_s = self._guesses.wait_s(client, now)
+        token = token_of(secret, self._tokens)
+        if token and (not wait_s or self._guesses.is_known(client, token)):
+            self._guesses.know(client, token)
+            return Proofs(bearer=token)
+        wait_s = wait_s or await self._login_wait_s(client, now)
+        if wait_s:
+            self._guesses.block(client, now + wait_s)
+            raise too_many(wait_s)
+        return Proofs(wrong_bearer=True)
+
+    def _sessions(self, caller: Caller, now: int) -> list[Session]:
+        """Return the sessions that a request proves, ended ones among them."""
         header = caller.headers.get("cookie", "")
-        if "__Host-reelshelf=" not in header:
-            return Proofs()
-        token = self.signed.token(cookies_of(header), now)
-        valid = token and any(token == one for one, _ in self._tokens)
-        return Proofs(session=token if valid else "")
+        if SESSION_COOKIE not in header:
+            return []
+        return self.signed.sessions(cookies_of(header), now, self._site(caller))
+
+    async def _is_ended(self, session: str) -> bool:
+        return session in self._ended or await self._is_kept_as_ended(session)
+
+    def _site(self, caller: Caller) -> str:
+        return site_of(caller.headers.get("host", ""), self._rules.base)
 
     async def wait_s(self, client: str, now: float) -> int:
         """Count a write of a visitor and return 0, or return after how many seconds to come."""
@@ -103,10 +149,11 @@ class Deeds(ABC):
         if asking.role is Role.OWNER:
             return None
         signed = self.signed
-        name = signed.pseudonym(cookies_of(asking.caller.headers.get("cookie", "")))
-        if not name:
-            name = deciding.pseudonym(self._secret, key_of(asking))
-            asking.cookies.append(signed.visitor(name, secure=is_encrypted(asking.caller)))
+        site, cookies = self._site(asking.caller), asking.caller.headers.get("cookie", "")
+        name, is_old = signed.pseudonym(cookies_of(cookies), site)
+        if not name or is_old:
+            name = name or deciding.pseudonym(self._secret, key_of(asking))
+            asking.cookies.append(signed.visitor(name, site, secure=is_encrypted(asking.caller)))
         return name
 
     # -- what people do
@@ -177,7 +224,8 @@ class Deeds(ABC):
     async def _tag(
         self, asking: Asking, video: int, how: Literal["set", "add", "remove"], given: list[str]
     ) -> Answer:
-        names = deciding.tag_names(given)
+        is_taken = how == "remove"
+        names = deciding.tag_to_take(given[0]) if is_taken else deciding.tag_names(given)
         return await self._write(
             asking, deciding.tags(key_of(asking), VideoId(video), how, names, asking.now)
         )
@@ -207,10 +255,20 @@ class Deeds(ABC):
         token = token_of(body.token.strip(), self._tokens)
         if not token:
             raise wrong_token()
-        asking.cookies.append(self.signed.session(token, asking.now))
+        site = self._site(asking.caller)
+        asking.cookies.append(self.signed.session(token, asking.now, site))
         return Answer(status=HTTPStatus.NO_CONTENT)
 
     async def log_out(self, asking: Reading) -> Answer:
-        """End the session of this browser."""
-        asking.cookies.append(END_OF_SESSION)
+        """End the session of this browser, here and for good: its cookie is worth nothing more."""
+        sessions = self._sessions(asking.caller, asking.now)
+        names = [SESSION_COOKIE + self._site(asking.caller), *(one.cookie for one in sessions)]
+        asking.cookies += map(end_of_session, dict.fromkeys(names))
+        for session in sessions:
+            self._ended = {
+                **{one: end for one, end in self._ended.items() if asking.now < end},
+                session.id: session.end,
+            }
+            if any(session.token == token for token, _ in self._tokens):
+                await self._keep_as_ended(session, asking.now)
         return Answer(status=HTTPStatus.NO_CONTENT)

@@ -5,8 +5,12 @@ One method for each operation, what people do in `deeds`.
 
 import asyncio
 import json
+import logging
+import os
 import sqlite3
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from threading import Lock
 from typing import Annotated
@@ -15,7 +19,7 @@ from fastapi import Query
 from typing_extensions import override
 
 from api_lambda import deciding, shapes
-from api_lambda.access import Role
+from api_lambda.access import Role, client_of
 from api_lambda.asking import (
     Answer,
     Asking,
@@ -31,11 +35,13 @@ from api_lambda.asking import (
 )
 from api_lambda.deeds import Deeds, Rules
 from api_lambda.problems import Problem, unavailable
-from api_lambda.proving import kept_secret
+from api_lambda.proving import Session, kept_secret
+from api_lambda.receipt_watch import ReceiptWatch
 from api_lambda.recording import NotRecordedError, Recorder
+from api_lambda.replacement import CatalogueFile, OpenCatalogue
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.ledger import receipt_since
-from generator.core import addresses, wording
+from generator.adapters.following import following_pages
+from generator.core import addresses, video_list, wording
 from generator.core.errors import ReelshelfError
 from generator.core.model import Figures, Happening, Outcome, Place, Verdict, VideoId
 from generator.core.model import Problem as FileProblem
@@ -43,7 +49,12 @@ from generator.core.model import Problem as FileProblem
 _MOST_CHANGED = 1000  # videos in one answer about what changed
 _MOST_EVENTS = 20_000  # and events to read for it
 _MOST_PROBLEMS = 100  # in one answer
-_POLL_S = 0.05
+_BUSY, _REFUSED = "another program keeps the catalogue to itself", "writes are refused"
+_PATIENCE_S = 3.0  # of a look at the API's health, with whoever else writes
+_PROBE_EVERY_S = 5.0  # after a write was refused
+_LEAST_FREE_BYTES = 64 * 1024  # as SQLite needs them for a batch of events
+
+log = logging.getLogger(__name__)
 
 
 class Desk(Deeds):
@@ -51,42 +62,51 @@ class Desk(Deeds):
 
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules)
-        self._file = rules.state / "catalogue.db"
-        self._recorder = Recorder(lambda: Catalogue(self._file, durable=rules.durable))
+        self._file = CatalogueFile(rules.state / "catalogue.db")
+        self._recorder = Recorder(
+            lambda: Catalogue(self._file.path, durable=rules.durable), self._file
+        )
+        self._watch = ReceiptWatch(rules.state / "ledger.db")
         self._lock = Lock()
-        self._reader: Catalogue | None = None
-        self._kept = b""
-        self._salt = ("", b"")
+        self._opened: OpenCatalogue | None = None
+        self._kept = (0, b"")
+        self._salt = (0, "", b"")
+        self._probe_not_before_s = 0.0
 
     def close(self) -> None:
         """Finish what was accepted, and let go of the catalogue."""
         self._recorder.close()
         with self._lock:
-            if self._reader is not None:
-                self._reader.close()
-                self._reader = None
+            if self._opened is not None:
+                self._opened.catalogue.close()
+                self._opened = None
 
     # -- who asks
 
     @property
     def reader(self) -> Catalogue:
-        """Return the catalogue to read from, opened when it is first needed.
+        """Return the catalogue to read from: the one that lies at its path now.
 
         Raises:
-            ReelshelfError: it cannot be opened.
+            ReelshelfError: there is none, or it cannot be opened.
         """
-        if self._reader is None:
+        opened = self._opened
+        if opened is None or not opened.is_current():
             with self._lock:
-                if self._reader is None:
-                    self._reader = Catalogue(self._file, any_thread=True)
-        return self._reader
+                # The former closes itself: another thread may be reading from it.
+                opened = self._opened = self._file.open(
+                    lambda: Catalogue(self._file.path, any_thread=True)
+                )
+        return opened.catalogue
 
     def refusal_of(self, error: Exception) -> Problem | None:
         """Return how to tell that something is out of reach; None for what nobody expected."""
-        if isinstance(error, NotRecordedError | ReelshelfError):
-            return unavailable(str(error))
-        if isinstance(error, sqlite3.Error | OSError):
-            return unavailable(f"the catalogue is out of reach: {error}")
+        if isinstance(error, NotRecordedError):  # the log has it, with all that is not public
+            return unavailable(error.public)
+        if isinstance(error, ReelshelfError | sqlite3.Error | OSError):
+            if str(error) != self._file.trouble:  # that is in the log already, once
+                log.warning("not answered: %s  %s", error, getattr(error, "hint", ""))
+            return unavailable("the catalogue is out of reach")
         return None
 
     @property
@@ -94,18 +114,34 @@ class Desk(Deeds):
     def _tokens(self) -> Sequence[tuple[str, str]]:
         return self.reader.keys.valid()
 
+    @override
+    def had_token(self) -> bool:
+        return self.reader.keys.had_any()
+
+    @override
+    async def _is_kept_as_ended(self, session: str) -> bool:
+        return self.reader.keys.is_ended(session)
+
+    @override
+    async def _keep_as_ended(self, session: Session, now: int) -> None:
+        await self._recorder.do(lambda catalogue: catalogue.keys.end(session.id, session.end, now))
+
     @property
     @override
     def _secret(self) -> bytes:
-        if not self._kept:
-            self._kept = kept_secret(self._rules.state)
-        return self._kept
+        reader, generation = self.reader, self._file.generation  # no secret without a catalogue
+        del reader
+        if not self._kept[1] or self._kept[0] != generation:
+            self._kept = generation, kept_secret(self._rules.state)
+        return self._kept[1]
 
     @override
     async def _salt_of(self, day: str) -> bytes:
-        if self._salt[0] != day:
-            self._salt = day, await self._recorder.do(lambda catalogue: catalogue.keys.salt(day))
-        return self._salt[1]
+        generation = self._file.generation
+        if self._salt[:2] != (generation, day):
+            salt = await self._recorder.do(lambda catalogue: catalogue.keys.salt(day))
+            self._salt = generation, day, salt
+        return self._salt[2]
 
     async def retry(self, asking: Writing, body: shapes.Retry) -> Answer:
         """Have files with a problem tried again, and the library looked at for it."""
@@ -137,7 +173,8 @@ class Desk(Deeds):
     async def _write(self, asking: Asking, happening: Happening) -> Answer:
         del asking
         outcome = await self._record(happening)
-        assert outcome.figures is not None, "an event about a video has its figures"
+        if outcome.figures is None:  # told before, and gone since
+            raise no_video()
         told = {
             "event": outcome.id,
             "seq": outcome.seq,
@@ -183,6 +220,27 @@ class Desk(Deeds):
         }
         return answer(told)
 
+    async def videos(self, asking: Reading, query: Annotated[shapes.Listing, Query()]) -> Answer:
+        """Tell of the videos that have pages, a part at a time, ascending by id."""
+        del asking
+        return answer(await asyncio.to_thread(self._videos, query.after, query.limit))
+
+    def _videos(self, after: int, limit: int) -> dict[str, object]:
+        reader = self.reader
+        ids = reader.shown_after(after, limit + 1)  # the last one tells that there are more
+        more, ids = ids[limit:], ids[:limit]
+        figures = {one.id: one for one in reader.figures(ids)}
+        following = following_pages(self._rules.state / "ledger.db", ids)
+        base = self._rules.base
+        return {
+            "videos": [
+                video_list.entry(base, video, figures[video.id], following.get(video.id))
+                for video in reader.shown(ids)
+                if video.id in figures
+            ],
+            "after": ids[-1] if more else None,
+        }
+
     async def state(self, asking: Reading, query: Annotated[shapes.Since, Query()]) -> Answer:
         """Tell which videos differ since a version, for pages that lie in a cache."""
         del asking
@@ -205,20 +263,23 @@ class Desk(Deeds):
         self, asking: Reading, event: Event, query: Annotated[shapes.Wait, Query()]
     ) -> Answer:
         """Tell whether pages show an event, at the latest after `wait` seconds."""
-        del asking
         known = self.reader.event_by_id(event)
         if known is None:
             raise Problem(HTTPStatus.NOT_FOUND, "there is no such event")
-        seq = known[0]
-        receipt = receipt_since(self._rules.state / "ledger.db", seq)
-        loop = asyncio.get_running_loop()
-        until = loop.time() + query.wait
-        while receipt is None and loop.time() < until:
-            await asyncio.sleep(min(_POLL_S, until - loop.time()))
-            receipt = receipt_since(self._rules.state / "ledger.db", seq)
+        seq, headers = known[0], {}
+        receipt = self._watch.now(seq, may_wait=query.wait > 0)
+        if receipt is None and query.wait:
+            client = client_of(asking.caller, self._rules.proxies)
+            if self._watch.has_room(client):
+                receipt = await self._watch.wait(seq, query.wait, client)
+            else:
+                headers["Retry-After"] = "1"
         refresh = None if receipt is None else json.loads(receipt)
+        if refresh is not None and asking.role is Role.VISITOR:
+            refresh |= {"failures": {}}  # they name files of the server
         state = "waiting" if receipt is None else "shown"
-        return answer({"event": event, "seq": seq, "state": state, "refresh": refresh})
+        told = answer({"event": event, "seq": seq, "state": state, "refresh": refresh})
+        return replace(told, headers=headers)
 
     async def random(self, asking: Reading, query: Annotated[shapes.Wanted, Query()]) -> Answer:
         """Draw a video, each as likely as any."""
@@ -244,9 +305,39 @@ class Desk(Deeds):
         return {"total": len(found), "problems": told, "next": following}
 
     async def health(self, asking: Reading) -> Answer:
-        """Tell that the catalogue can be read."""
+        """Tell that the catalogue can be read, and written to as far as that can be known."""
         del asking
-        return answer({"status": "ok", "version": self.reader.last_event()})
+        version = self.reader.last_event()
+        await self._try_writing()
+        return answer({"status": "ok", "version": version})
+
+    async def _try_writing(self) -> None:
+        """Return if somebody could write now; nobody's events are touched by that.
+
+        Only after a refusal something is written, to see whether that is over.
+        """
+        state = self._recorder.state
+        disk = os.statvfs(self._rules.state)
+        if disk.f_blocks and disk.f_bavail * disk.f_frsize < _LEAST_FREE_BYTES:
+            raise unavailable("the disk is full", _REFUSED)
+        if disk.f_flag & os.ST_RDONLY:
+            raise unavailable("the disk is read only", _REFUSED)
+        if state.busy_s() > _PATIENCE_S:
+            raise unavailable(_BUSY, _REFUSED)
+        refusal, now_s = state.refusal, time.monotonic()
+        if refusal and now_s < self._probe_not_before_s:
+            raise unavailable("the last write was refused", _REFUSED)
+        attempt = Catalogue.try_room if refusal else Catalogue.try_lock
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._recorder.do(attempt)
+        except TimeoutError:
+            raise unavailable(_BUSY, _REFUSED) from None
+        except NotRecordedError as error:
+            self._probe_not_before_s = now_s + _PROBE_EVERY_S
+            raise unavailable(error.public, _REFUSED) from error
+        if state.refusal == refusal:
+            state.refusal = ""
 
     def _address(self, video: VideoId, slug: str) -> str:
         return f"{self._rules.base}/{addresses.watch_page(video, slug)}"

@@ -188,12 +188,15 @@ class Door:
         proofs = await self._desk.proofs(caller, int(now))
         if proofs.wrong_bearer:
             raise wrong_token()
-        role = role_of(caller, proofs, guard.rule, self._desk.any_token)
+        role = role_of(caller, proofs, guard.rule, self._desk.had_token)
         if found.action is not None:
             if role is Role.VISITOR and caller.headers.get("reelshelf-as") == Role.OWNER:
                 raise meant_as_owner()
             if found.action not in may(role, guard.visitors_may):
-                raise Problem(HTTPStatus.FORBIDDEN, "only the owner may do this: sign in")
+                raise Problem(
+                    HTTPStatus.FORBIDDEN,
+                    "only the owner may do this: sign in (`reelshelf token new` makes a token)",
+                )
             if role is Role.VISITOR:
                 wait_s = await self._desk.wait_s(client_of(caller, guard.proxies), now)
                 if wait_s:

@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from math import ceil
+from typing import Any
 
 from generator.core.errors import QueueError
 
@@ -20,6 +21,7 @@ MINUTE_S = 60
 _SALT_BYTES = 16
 _DIGEST_BYTES = 12
 _LONGEST_SALT = 64  # bytes, for BLAKE2b
+_MOST_KEPT = 4096
 _AWAY_S = 1.0  # how long nobody asks where it could not be counted
 
 
@@ -46,6 +48,41 @@ class Limit:
             return seconds_to_wait(self._most, self._seconds, before, count, share)
         self._now[key] = count + 1
         return 0
+
+
+class Guesses:
+    """Who guessed tokens too often, and until when nothing new is believed from there.
+
+    What was proved before still is: whoever guesses beside an honest program keeps it from nothing.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+        self._known: dict[tuple[str, str], None] = {}
+
+    def wait_s(self, client: str, now: float) -> int:
+        """Return after how many seconds to come again, 0 for whoever may come now."""
+        until = self._until.get(client, 0.0)
+        return max(ceil(until - now), 0)
+
+    def block(self, client: str, until: float) -> None:
+        """Believe nothing new from there for a while."""
+        self._until[client] = until
+        _forget_first(self._until)
+
+    def know(self, client: str, token: str) -> None:
+        """Keep that a token was proved from there."""
+        self._known[client, token] = None
+        _forget_first(self._known)
+
+    def is_known(self, client: str, token: str) -> bool:
+        """Tell whether it was."""
+        return (client, token) in self._known
+
+
+def _forget_first(kept: dict[Any, Any]) -> None:
+    if len(kept) > _MOST_KEPT:
+        del kept[next(iter(kept))]
 
 
 class SharedLimit:

@@ -8,7 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from generator.adapters import aws
@@ -23,6 +23,7 @@ _SHARED_FRESH_S = 5.0  # and what a worker said: a token that he revoked ends in
 _DIGEST = re.compile("[0-9a-f]{64}")
 _ID_DIGITS = 12
 _LEAST_BYTES = 16
+_LEAST_LETTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +31,35 @@ class Told:
     """What the environment tells of secrets; all may be empty.
 
     `parameter` is the name of the parameter in SSM that has what is not here. `origins` are what a
-    CDN in front has to say.
+    CDN in front has to say. `is_set` tells whether there is a word on the owner's tokens at all,
+    even that there are none.
     """
 
     digests: str = ""
     secret: str = ""
     parameter: str = ""
     origins: tuple[str, ...] = ()
+    is_set: bool = False
 
 
 def taken(environment: MutableMapping[str, str]) -> Told:
-    """Take out of the environment what is to be known of secrets."""
+    """Take out of the environment what is to be known of secrets.
+
+    Raises:
+        SettingsError: what a CDN is to say is nothing that only it could know.
+    """
+    is_set = DIGESTS in environment
     digests, secret, parameter, origins = (
         environment.pop(name, "").strip() for name in (DIGESTS, SECRET, SECRETS, ORIGIN)
     )
-    return Told(digests, secret, parameter, tuple(_parts(origins)))
+    parts = tuple(_parts(origins))
+    wrong = [one for one in parts if len(one) < _LEAST_LETTERS or not (one + " ").isprintable()]
+    if (origins and not parts) or wrong or not origins.isascii():
+        raise SettingsError(
+            f"{ORIGIN}: each has to be at least {_LEAST_LETTERS} letters and digits",
+            hint="make one with: openssl rand -hex 32. Leave it unset where no CDN is in front",
+        )
+    return Told(digests, secret, parameter, parts, is_set)
 
 
 class KeyRing:
@@ -107,7 +122,7 @@ def ring_of(told: Told, shared: Callable[[], OwnerKeys | None] | None) -> KeyRin
     if told.parameter:
         return KeyRing(lambda: _of_parameter(told.parameter), _FRESH_S)
     if told.secret:
-        keys = _keys(_parts(told.digests), told.secret)
+        keys = replace(_keys(_parts(told.digests), told.secret), had_token=told.is_set)
         return KeyRing(lambda: keys, float("inf"))
     if told.digests or shared is None:
         raise SettingsError(
@@ -140,7 +155,8 @@ def _of_parameter(name: str) -> OwnerKeys:
         ) from error
     try:
         told = json.loads(found["Parameter"]["Value"])
-        return _keys([str(one) for one in told["digests"]], str(told["secret"]))
+        keys = _keys([str(one) for one in told["digests"]], str(told["secret"]))
+        return replace(keys, had_token=True)
     except (ValueError, KeyError, TypeError, SettingsError) as error:
         raise QueueError(
             f"the parameter {name} makes no sense",

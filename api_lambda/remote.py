@@ -28,6 +28,7 @@ from api_lambda.deeds import Deeds, Rules
 from api_lambda.limiting import LOGINS, LOGINS_S, MINUTE_S, SharedLimit
 from api_lambda.owning import KeyRing
 from api_lambda.problems import Problem, unavailable
+from api_lambda.proving import Session
 from api_lambda.sending import Sender
 from generator.adapters.shared import Shared
 from generator.core import letters
@@ -103,6 +104,25 @@ class RemoteDesk(Deeds):
     def _tokens(self) -> Sequence[tuple[str, str]]:
         return self._ring.keys.tokens
 
+    @override
+    def had_token(self) -> bool:
+        return self._ring.keys.had_token or bool(self._tokens)
+
+    @override
+    async def _is_kept_as_ended(self, session: str) -> bool:
+        if self._shared is None:
+            return False
+        try:
+            return await asyncio.to_thread(self._shared.is_ended, session)
+        except QueueError as error:  # nothing can be written then: the queue is away, too
+            log.warning("sessions that were ended elsewhere are not known: %s", error)
+            return False
+
+    @override
+    async def _keep_as_ended(self, session: Session, now: int) -> None:
+        if self._shared is not None:
+            await asyncio.to_thread(self._shared.end_session, session.id, session.end - now)
+
     @property
     @override
     def _secret(self) -> bytes:
@@ -169,6 +189,8 @@ class RemoteDesk(Deeds):
     async def health(self, asking: Reading) -> Answer:
         """Tell that what people do can be taken, as far as that is known without doing it."""
         del asking
+        if self._sender.refused_lately():
+            raise unavailable("the queue refused the last event", "writes are refused")
         if self._shared is not None:
             await asyncio.to_thread(self._shared.ping)
         return answer({"status": "ok"})

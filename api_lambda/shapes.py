@@ -10,6 +10,7 @@ LONGEST_TAG = 64  # characters
 MOST_TAGS = 50
 MOST_PLACES = 100
 LONGEST_WAIT_S = 10
+MOST_LISTED = 500
 KEY_PATTERN = "^[A-Za-z0-9_-]{8,64}$"
 HIGHEST_ID = (1 << 63) - 1
 
@@ -111,6 +112,13 @@ class After(Taken):
     after: Annotated[str, Field(pattern="^[A-Za-z0-9_-]*$", description="`next` of an answer")] = ""
 
 
+class Listing(Taken):
+    """Which part of the list of videos."""
+
+    after: Annotated[int, Field(ge=0, le=HIGHEST_ID, description="only videos with higher ids")] = 0
+    limit: Annotated[int, Field(ge=1, le=MOST_LISTED, description="how many at most")] = 100
+
+
 class Wait(Taken):
     """How long to wait."""
 
@@ -159,6 +167,57 @@ class VideoShown(VideoFigures):
     title: str
     url: Annotated[str, Field(examples=["/watch/fjord-17.html"])]
     you: You
+
+
+class ListedChapter(Given):
+    """A chapter of a video."""
+
+    start_s: Annotated[float, Field(ge=0, examples=[83.5])]
+    title: str
+
+
+class ListedSubtitles(Given):
+    """Subtitles of a video."""
+
+    language: Annotated[str, Field(description="a language tag, or empty", examples=["de"])]
+    label: str
+
+
+class ListedVideo(Given):
+    """What pages show of a video, and its exact figures; `stars` and `favorite` are the owner's."""
+
+    id: Annotated[int, Field(examples=[17])]
+    root: Annotated[str, Field(description="the library folder's name, empty for an only one")]
+    path: Annotated[
+        str, Field(description="below the root; bytes that are no text are U+FFFD, see `file`")
+    ]
+    file: Annotated[str, Field(description="the film's address", examples=["/video/fj%F8rd.mp4"])]
+    title: str
+    recorded: Annotated[str, Field(examples=["2024-05-01T14:00:00+02:00"])]
+    added: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
+    duration_s: Annotated[float | None, Field(examples=[245.12])]
+    size_bytes: int
+    description: Annotated[str, Field(description="as the page shows it, without markup")]
+    tags: Annotated[list[str], Field(examples=[["fjord", "winter"]])]
+    chapters: list[ListedChapter]
+    subtitles: list[ListedSubtitles]
+    plays: Annotated[
+        list[str] | None,
+        Field(description="families of browsers that are sure to play it; null: not known"),
+    ]
+    watch: Annotated[str, Field(examples=["/watch/fjord-17.html"])]
+    next: Annotated[str | None, Field(description="where its page leads on; null at the end")]
+    stars: Annotated[int | None, Field(ge=1, le=5, examples=[4])]
+    favorite: bool
+    rating: Mean | None
+    views: Annotated[int, Field(ge=0, examples=[1234])]
+
+
+class Listed(Given):
+    """Some of the videos that have pages, ascending by id."""
+
+    videos: list[ListedVideo]
+    after: Annotated[int | None, Field(description="what to ask `after` for more; null: no more")]
 
 
 class YouAfar(Given):

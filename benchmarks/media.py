@@ -66,7 +66,7 @@ def _told(folder: Path, library: Path, name: str) -> dict[str, object]:
         shown_s = time.perf_counter() - start
         while backlog.feed(engine.catalogue):
             time.sleep(0.05)
-            backlog.record(engine.catalogue, engine.output, int(time.time()))
+            backlog.record(engine.catalogue, engine.files, int(time.time()))
         engine.refresh(int(time.time()))
         shown = {video.place.path for video in engine.catalogue.shown()}
         told = {problem.place.path for problem in engine.catalogue.problems()}

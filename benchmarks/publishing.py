@@ -78,7 +78,7 @@ def prepare(engine: Engine, videos: int) -> None:
     engine.refresh(trial.NOW)
     for video in engine.catalogue.shown():
         for still in _stills(video):
-            engine.output.write(still, still.encode().ljust(_STILL, b"."))
+            engine.output.write(still, still.encode().ljust(_STILL, b"."), owned=True)
 
 
 def change(engine: Engine, pages: int) -> None:
@@ -90,7 +90,7 @@ def change(engine: Engine, pages: int) -> None:
         assert row is not None
         assert content is not None
         content += b"<!-- another -->\n"
-        engine.output.write(path, content)
+        engine.output.write(path, content, owned=True)
         rows.append(replace(row, digest=digest_of(content), size=len(content)))
     with engine.ledger.transaction():
         engine.ledger.put_pages(rows)

@@ -156,7 +156,7 @@ def _working(settings: Settings, queue: Queue) -> Iterator[_Published]:
             engine.refresh(trial.NOW)
             for video in engine.catalogue.shown():
                 for path in addresses.made_files(video):  # its poster
-                    engine.output.write(path, b"x" * 5000)
+                    engine.output.write(path, b"x" * 5000, owned=True)
             publisher = publisher_of(engine)
             worker = Worker(settings, engine, queue, publisher, pace=Pace(poll_s=1))
             worker.on_published = lambda _: published.note(publisher.cursor)

@@ -152,11 +152,12 @@ class _Unwritten(Output):
         content: bytes,
         *,
         packed: bool = False,
-        replaces: bool = True,
+        owned: bool = False,
         lane: int = 0,
+        durable: bool = False,
     ) -> None:
         if path.startswith("."):
-            super().write(path, content, packed=packed, replaces=replaces, lane=lane)
+            super().write(path, content, packed=packed, owned=owned, lane=lane, durable=durable)
 
     @override
     def delete(self, path: OutPath) -> None:

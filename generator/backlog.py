@@ -43,8 +43,10 @@ from generator.core.model import (
 from generator.core.parcels import Request
 from generator.core.remedies import WANTED, remedy_of, way_of
 from generator.core.renditions import estimate_bytes
-from generator.core.webvtt import board_vtt
+from generator.core.webvtt import board_vtt, later
 from generator.examining import keep_tracks
+from generator.library import led_to
+from generator.ownership import MadeFile, OwnedFiles
 
 log = logging.getLogger(__name__)
 
@@ -178,18 +180,20 @@ class Backlog:
         enough = free >= 2 * needed + _LEFT_FREE  # pieces and the whole, for a moment
         if not enough and not self._is_starved:
             log.warning(
-                "no playable copy of %s: it needs some %s, and %s are free",
+                "no playable copy of %s: it needs some %s beside a reserve of %s, and %s are free",
                 wording.readable(video.place.path),
                 wording.file_size(2 * needed),
+                wording.file_size(_LEFT_FREE),
                 wording.file_size(free),
             )
         self._is_starved = not enough
         return enough
 
     def _file(self, place: Place) -> str:
-        return f"{self._settings.roots[place.root]}/{place.path}"
+        file = f"{self._settings.roots[place.root]}/{place.path}"
+        return led_to(file) if self._settings.follow_links else file
 
-    def record(self, catalogue: Catalogue, output: Output, now: int) -> int:
+    def record(self, catalogue: Catalogue, output: OwnedFiles, now: int) -> int:
         """Put what is finished into the output folder and the log; return how many videos it was.
 
         What belongs to a file that changed meanwhile is thrown away.
@@ -205,16 +209,18 @@ class Backlog:
             self._under_way.pop(one.job.video.id, None)
         known = {one.video: one for one in catalogue.known([one.job.video.id for one in done])}
         events: list[Happening] = []
+        files: list[MadeFile] = []
         for one in done:
             if isinstance(one.found, NoRoom):  # the file is not to blame
                 log.warning("no more playable copies for now: %s", one.found.reason)
                 self._is_full = True
             elif _is_same(one.job.known, known.get(one.job.video.id)):
-                events += _events(output, one, now)
+                events += _events(output, files, one, now)
                 self.enriched += isinstance(one.found, Enriched)
                 self.rendered += isinstance(one.found, Made)
             elif isinstance(one.found, Made):
                 one.found.file.unlink(missing_ok=True)
+        output.make(files)
         catalogue.append(events)
         return len(done)
 
@@ -255,26 +261,28 @@ def request_for(settings: Settings, video: Video, file: str) -> RenditionRequest
     return RenditionRequest(video.place, file, made_by, container, is_hls=is_hls, job=f"{video.id}")
 
 
-def _events(output: Output, one: _Finished, now: int) -> Iterator[Happening]:
-    """Write what was made into the output folder and yield the events that tell of it."""
-    yield _event(output, one, now)
+def _events(
+    output: OwnedFiles, files: list[MadeFile], one: _Finished, now: int
+) -> Iterator[Happening]:
+    """Yield the events that tell of what was made, which is put among `files`, to be written."""
+    yield _event(output, files, one, now)
     if isinstance(one.found, Made) and one.found.complaint:
         yield _told(Kind.RENDITION_FAILED, now, one.job.video, {"reason": one.found.complaint})
 
 
-def _event(output: Output, one: _Finished, now: int) -> Happening:
+def _event(output: OwnedFiles, files: list[MadeFile], one: _Finished, now: int) -> Happening:
     video, found = one.job.video, one.found
     if isinstance(found, Enriched):
         value: dict[str, object] = {}
         request = one.job.request
         assert isinstance(request, Request)
         if request.board:
-            value["storyboard"] = found.board and _keep_board(output, video, found.board)
+            value["storyboard"] = found.board and _keep_board(files, video, found.board)
         if request.texts:
-            value["tracks"] = keep_tracks(output, video.id, found.subtitles)
+            value["tracks"] = keep_tracks(files, video.id, found.subtitles, video.probe.start_s)
         return _told(Kind.BOARD_MADE, now, video, value)
     if isinstance(found, Made):
-        kept = _keep_copy(output, video, found)
+        kept = _keep_copy(output, files, video, found)
         return _told(Kind.RENDITION_MADE, now, video, {"rendition": kept})
     kind = Kind.BOARD_FAILED if isinstance(one.job.request, Request) else Kind.RENDITION_FAILED
     return _told(kind, now, video, {"reason": found.reason})
@@ -284,18 +292,22 @@ def _told(kind: Kind, now: int, video: Video, value: dict[str, object]) -> Happe
     return Happening(uuid4().hex, kind, now, _SOURCE, video.id, value)
 
 
-def _keep_board(output: Output, video: Video, board: Board) -> dict[str, object]:
+def _keep_board(files: list[MadeFile], video: Video, board: Board) -> dict[str, object]:
     starts = repr(board.starts_s).encode()
     sides = (len(board.starts_s), board.columns, board.tile_width_px, board.tile_height_px)
-    storyboard = Storyboard(output.digest_name([board.content, starts]), *sides)
+    storyboard = Storyboard(Output.digest_name([board.content, starts]), *sides)
     sprite, track = addresses.board_files(video.id, storyboard)
-    output.write(sprite, board.content)
     name = sprite.rpartition("/")[2]  # beside the track, so that it holds wherever the site is
-    output.write(track, board_vtt(board.starts_s, video.probe.duration_s, *sides[1:], name))
+    content = board_vtt(board.starts_s, video.probe.duration_s, *sides[1:], name)
+    files += [(sprite, board.content), (track, content)]
+    if start_s := video.probe.start_s:
+        files.append((addresses.late_file(track, start_s), later(content, start_s)))
     return asdict(storyboard)
 
 
-def _keep_copy(output: Output, video: Video, made: Made) -> dict[str, object]:
+def _keep_copy(
+    output: OwnedFiles, files: list[MadeFile], video: Video, made: Made
+) -> dict[str, object]:
     container = made.file.suffix.removeprefix(".")
     kept = Rendition(
         made.digest, made.size_bytes, made.made_by, container, made.codecs, made.is_hls
@@ -304,7 +316,7 @@ def _keep_copy(output: Output, video: Video, made: Made) -> dict[str, object]:
     output.adopt(film, made.file)
     for path in playlist:
         name = film.rpartition("/")[2]
-        output.write(path, made.playlist.replace(made.file.name, name).encode())
+        files.append((path, made.playlist.replace(made.file.name, name).encode()))
     return asdict(kept)
 
 

@@ -100,7 +100,7 @@ class Carried:
         for name in _FILES:
             for ending in ("", "-wal", "-shm"):
                 (self._folder / f"{name}{ending}").unlink(missing_ok=True)
-        (self._folder / "under-way.txt").unlink(missing_ok=True)
+        (self._folder / "catalogue.id").unlink(missing_ok=True)
 
 
 class Lease:
@@ -119,7 +119,13 @@ class Lease:
         match = ABSENT
         if found is not None:
             content, stored = found
-            if _until(content) > self._clock():
+            until = _until(content)
+            if until is None:
+                raise PublishError(
+                    f"{LEASE} in the bucket {self._bucket.name} is no lease of ours",
+                    hint="look what it is, and take it away; nothing was changed",
+                )
+            if until > self._clock():
                 return False
             match = stored.etag
         told = {"holder": self._holder, "until": self._clock() + self._seconds}
@@ -137,8 +143,9 @@ class Lease:
             self._bucket.delete(LEASE, self._etag)
 
 
-def _until(content: bytes) -> float:
+def _until(content: bytes) -> float | None:
+    """Return until when a lease holds, None where it is none."""
     try:
         return float(json.loads(content)["until"])
     except (ValueError, TypeError, KeyError):
-        return 0.0
+        return None

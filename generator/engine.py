@@ -9,32 +9,37 @@ import gc
 import json
 import logging
 import resource
+import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
 from generator import __version__
 from generator.adapters.catalogue import Catalogue
+from generator.adapters.damage import SYMPTOMS, is_of_the_surroundings
 from generator.adapters.ledger import Ledger
-from generator.adapters.output import Output, digest_of
+from generator.adapters.output import COPIES, Output, digest_of, listed
 from generator.adapters.renderer import Renderer
 from generator.adapters.settings import Settings
 from generator.core import addresses
 from generator.core.contexts import Site
-from generator.core.errors import BusyError
+from generator.core.errors import BusyError, DamagedError, SettingsError
+from generator.core.marks import MARK, OutputMark
 from generator.core.model import OutPath, Video
 from generator.core.orders import RANDOM, VIDEO_ORDERS
 from generator.core.pages import Page
 from generator.core.receipt import Receipt
 from generator.core.scopes import ALL, FAVORITES, LIBRARY, TAGS, Difference
+from generator.ownership import OwnedFiles
 from generator.painting import TEMPLATES, Painter, uses
 from generator.performing import (
     FOR_GOOD,
@@ -54,30 +59,54 @@ from generator.performing import (
 from generator.planning import Plan, every_page, host_pages, plan, plan_host_files
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_OURS = ("build.lock", "catalogue.db", "ledger.db", "under-way.txt")
 _EVERYTHING = "*"
 _SKELETON = "skeleton/"  # of templates, by what they are made of
 _PLAIN = "plain/"  # templates whose pages are not only filled
-_END = "."  # the last line of a note that was written whole
+_NO_ROOM = 1 << 16  # bytes
 _TOLD = 20  # failures, one by one
 _ANEW = "everything is rendered anew"
 _MANY = 5000  # from so many pages on, what is under way is noted as everything
+_OTHERS = 1000  # files that are not ours, to be counted
+_MANIFEST_BYTES = 64  # of a line, at most on the average; twice as long, it is written anew
+_LEAST_MANIFEST = 1 << 16
 
 
 class Engine:
     """One site's builder: its catalogue, ledger, output folder and templates, held by one lock.
 
+    Args:
+        settings: what is built, from what, and where.
+        shipped: the folder of our templates.
+        adopt: other files may be in the output folder; they stay as they are.
+        new_catalogue: a catalogue that is lost or empty is begun anew.
+
     Raises:
         BusyError: another builder holds them.
-        SettingsError: the catalogue cannot be opened.
+        SettingsError: the catalogue cannot be opened, or is lost; or the output folder holds files
+            that are not ours.
         TemplateError: a template is wrong.
     """
 
-    def __init__(self, settings: Settings, shipped: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        shipped: Path,
+        *,
+        adopt: bool = False,
+        new_catalogue: bool = False,
+    ) -> None:
+        Output(settings.out).check(adopt=adopt)
         self.settings = settings
+        self._adopts = adopt
         self.site = settings.site
         settings.state.mkdir(parents=True, exist_ok=True)
+        for file in (settings.state / name for name in _OURS):
+            if file.exists() and not file.is_file():  # a pipe, perhaps, which nobody ever fills
+                raise SettingsError(f"{file} is no file", hint="move it away: its name is ours")
         self._lock = FileLock(settings.state / "build.lock")
         try:
             self._lock.acquire(blocking=False)
@@ -87,26 +116,77 @@ class Engine:
                 hint="wait for it, or stop it (a `reelshelf watch` or `reelshelf dev`, perhaps)",
             ) from None
         try:
-            self.catalogue = Catalogue(settings.state / "catalogue.db")
+            self.catalogue = Catalogue(
+                settings.state / "catalogue.db", output_mark=settings.out / MARK, anew=new_catalogue
+            )
+            self.site = replace(self.site, identity=self.catalogue.identity())
             self.ledger = Ledger(settings.state / "ledger.db")
             self.output = Output(settings.out)
-            self._pending = settings.state / "under-way.txt"
             self._shipped = shipped
-            self._mark = ""  # what tells the output folder of the last refresh from others
-            self.renderer = self._renderer()
+            self._stamp = ""  # of the refresh that writes, as the output folder has it
+            self._by_manifest = False  # the pages of the ledger may be those of another folder
+            self.renderer = self._without_damage(self._renderer)
         except BaseException:
             self._lock.release()
             raise
 
     @contextmanager
     def storage(self) -> Iterator[None]:
-        """Tell of a disk that is full or broken alike, whichever file met it: as an OSError."""
+        """Tell of a disk that is full or broken alike, whichever file met it: as an OSError.
+
+        Raises:
+            DamagedError: the catalogue is damaged; or the ledger was, and is begun anew.
+        """
         try:
             yield
-        except sqlite3.OperationalError as error:
-            full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-            code = errno.ENOSPC if full else errno.EIO
-            raise OSError(code, str(error), str(self.settings.state)) from error
+        except OSError as error:
+            if error.filename is None:  # a file that was open
+                error.filename = str(self._place_without_room())
+            raise
+        except SYMPTOMS as error:
+            if is_of_the_surroundings(error):
+                full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+                code = errno.ENOSPC if full else errno.EIO
+                raise OSError(code, str(error), str(self.settings.state)) from error
+            damage = self._damage(error)
+            if damage is not None:
+                raise damage from error
+            if isinstance(error, sqlite3.OperationalError):
+                raise OSError(errno.EIO, str(error), str(self.settings.state)) from error
+            raise
+
+    def _place_without_room(self) -> Path:
+        """Return which of our folders is on a full disk; if neither or both are, `out`."""
+        out, state = self.settings.out, self.settings.state
+        is_full = {place: _free(place) < _NO_ROOM for place in (out, state)}
+        return state if is_full[state] and not is_full[out] else out
+
+    def _damage(self, error: BaseException | None) -> DamagedError | None:
+        """Return what damage an error is a symptom of; a damaged ledger is emptied."""
+        damage = self.ledger.damage(error)
+        if damage is None:
+            return self.catalogue.damage(error)
+        return self._begun_anew(damage)
+
+    def _begun_anew(self, damage: DamagedError) -> DamagedError:
+        self.ledger.begin_anew()
+        return DamagedError(
+            str(damage),
+            hint="it is made anew from the catalogue by the next refresh; nothing is lost",
+            begun_anew=True,
+        )
+
+    def _without_damage(self, deed: Callable[[], _T]) -> _T:
+        """Return what `deed` gives; once more if it met a ledger that has to be made anew."""
+        try:
+            with self.storage():
+                return deed()
+        except DamagedError as error:
+            if not error.begun_anew:
+                raise
+            log.warning("%s\n  %s", error, error.hint)
+        with self.storage():
+            return deed()
 
     def __enter__(self) -> Self:
         return self
@@ -117,10 +197,15 @@ class Engine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        damage = self._damage(error)
         self.close()
+        if damage is not None:
+            raise damage from error
 
     def close(self) -> None:
         """Let go of everything."""
+        with suppress(sqlite3.DatabaseError):  # a full disk: the next look lists those folders
+            self._note_folders()
         self.catalogue.close()
         self.ledger.close()
         self._lock.release()
@@ -134,6 +219,7 @@ class Engine:
             "base": site.base,
             "api": f"{site.base}/api" if settings.api else None,
             "url": site.origin + site.base,
+            "uid": site.uid(),
             "boards": settings.storyboards,
             "nav": _navigation(site),
         }
@@ -141,9 +227,22 @@ class Engine:
         renderer = Renderer(
             self._shipped, settings.templates, frame, lambda place: recall(_SKELETON + place)
         )
+        for told in renderer.unused():
+            log.warning("%s", told)
         if self.ledger.fact("signature") == renderer.signature:
             renderer.adopt(self.ledger.facts("template/"))
         return renderer
+
+    @property
+    def files(self) -> OwnedFiles:
+        """Return which files of the output folder are ours."""
+        return OwnedFiles(self.ledger, self.output, by_manifest=self._by_manifest)
+
+    def left_output(self) -> bool:
+        """Tell whether the output folder is as this state folder left it."""
+        mark = self.output.mark() or OutputMark()
+        stamps = {self.ledger.fact(name) for name in ("stamp", "next_stamp")} - {""}
+        return mark.stamp in (stamps or {self.ledger.fact("output")} - {""})  # as 0.4.0 had it
 
     @property
     def cursor(self) -> int:
@@ -158,7 +257,14 @@ class Engine:
 
     # -- the route
 
-    def refresh(self, now: int, observe: "Observe | None" = None, *, full: bool = False) -> Receipt:
+    def refresh(
+        self,
+        now: int,
+        observe: "Observe | None" = None,
+        *,
+        full: bool = False,
+        verify: bool = False,
+    ) -> Receipt:
         """Bring the site up to date, and return the account of it.
 
         Args:
@@ -166,6 +272,7 @@ class Engine:
             observe: looks at the library and records what it finds; None: only what is recorded
                 already is shown.
             full: render every page, compare each with what lies on the disk, and remove strays.
+            verify: look whether files of the site are missing, and make those anew.
 
         Raises:
             ReelshelfError: the site is as it was, or in part already as it will be: the next
@@ -174,20 +281,26 @@ class Engine:
         """
         gc.disable()  # a refresh makes millions of small values and hardly a cycle
         try:
-            with self.storage():
-                return self._refresh(now, observe, full=full)
+            return self._without_damage(
+                lambda: self._refresh(now, observe, full=full, verify=verify)
+            )
         finally:
             gc.enable()
 
-    def _refresh(self, now: int, observe: "Observe | None", *, full: bool) -> Receipt:
+    def _refresh(self, now: int, observe: "Observe | None", *, full: bool, verify: bool) -> Receipt:
+        if full and (damage := self.ledger.damage_found()):  # also where no refresh reads
+            raise self._begun_anew(damage)
         receipt = Receipt(perf_counter, number=self.ledger.next_refresh(), at=now)
+        self._stamp = ""
         self._reload_templates()
-        self.output.prepare()
+        self.output.prepare(adopt=self._adopts)
         first = not self.ledger.fact("begun")
         was_empty = first and next(self.output.files(), None) is None
-        doubt = self._doubt(self._marked())
+        suspects = self._suspects()
+        missing = self._missing_files() if verify and not suspects.all else frozenset()
         if observe is not None:
-            observe(self, receipt, full=full or doubt.all)
+            lacks = first or suspects.all or any(map(addresses.is_made, missing))
+            observe(self, receipt, full=full or lacks)
         with receipt.phase("plan"):
             stale = self._stale_templates()
             self._try_templates(stale)
@@ -196,7 +309,7 @@ class Engine:
             retried = frozenset(self.ledger.failed() if stale or observe is not None else ())
             since, cursor = self._span()
             receipt.events = cursor - since
-            differences = self._differences(0 if full or doubt.all else since)
+            differences = self._differences(0 if full or suspects.all else since)
             planned = plan(self.ledger, self.site, differences)
             self._drop_made(planned, differences)
             self._lead_on(planned, differences, everything=not since)
@@ -204,17 +317,19 @@ class Engine:
             wants = self.settings.host_files
             until = now + FORWARD_S
             plan_host_files(self.ledger, planned, until, FOR_GOOD, wanted=wants)
-            everything = full or doubt.all or self._is_torn(doubt, planned)
-        work = self._work(receipt, doubt.paths)
+            torn, sound = self._examine(suspects.paths - planned.pages.keys() - planned.gone)
+            everything = full or suspects.all
+            anew = retried | torn | missing
+        work = self._work(receipt, suspects.paths)
         if planned.pages or planned.gone or planned.lists or cursor != since:
             self._perform(work, planned, (since, cursor), first=first)
-        if everything or stale or retried:
-            which = Which(all=everything, stale=frozenset(stale), paths=retried)
-            self._render_anew(receipt, cursor, which)
+        if everything or stale or anew:
+            which = Which(all=everything, stale=frozenset(stale), paths=anew)
+            self._render_anew(receipt, cursor, which, suspects.paths)
         if everything or (first and not was_empty):
             with receipt.phase("sweep"):
                 self._sweep(receipt)
-        self._pending.unlink(missing_ok=True)
+        self._trust(suspects, sound)
         receipt.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
         self._tell_failures(receipt)
         return receipt
@@ -235,6 +350,9 @@ class Engine:
         """Bring the pages to the disk itself; until then a power cut makes the next run verify."""
         with receipt.phase("sync"), self.storage():
             self.output.sync()
+            if self._manifest_is_long():
+                self.files.rewrite_manifest()
+            self._note_folders()
             with self.ledger.transaction():
                 self.ledger.remember("sealed", "1")
 
@@ -268,7 +386,7 @@ class Engine:
         receipt.planned += len(planned.pages) + len(planned.forwards)
         with receipt.phase("render"):
             overlay(work, planned)
-            self._note_under_way(planned)
+            self._begin_writing([*planned.pages, *planned.forwards, *planned.gone])
             work.is_strict = first
             write_assets(work, self.renderer.assets())
             perform(work, planned)
@@ -278,15 +396,18 @@ class Engine:
             ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
         self.output.remove_empty_folders(_folders(planned.gone))
 
-    def _render_anew(self, receipt: Receipt, cursor: int, which: "Which") -> None:
+    def _render_anew(
+        self, receipt: Receipt, cursor: int, which: "Which", suspects: frozenset[OutPath]
+    ) -> None:
         """Render pages whatever was rendered before, once the shelves are settled.
 
         Of the videos as they were settled: others may write to the catalogue meanwhile.
         """
         videos = list(self.ledger.all_videos())
         with receipt.phase("render"):
-            self._pending.write_text(_EVERYTHING, encoding="utf-8")
-            work = self._work(receipt, frozenset())
+            many = which.all or which.stale
+            self._begin_writing([OutPath(_EVERYTHING)] if many else sorted(which.paths))
+            work = self._work(receipt, suspects)
             work.compares = True
             self._render(work, videos, which)
         with receipt.phase("settle"), self.ledger.transaction():
@@ -333,11 +454,10 @@ class Engine:
             "begun": "1",
             "cursor_event": self.catalogue.event_id(cursor),
             "catalogue": self.catalogue.identity(),
-            "output": self._mark,
-            "boot": _boot(),
-            "sealed": "0",
             "host_files": "1" if self.settings.host_files else "",
         }
+        if self._stamp:
+            facts |= {"stamp": self._stamp, "next_stamp": ""}
         if templates:
             facts |= {f"template/{name}": self.renderer.inputs(name) for name in TEMPLATES}
             facts |= {"version": __version__, "signature": self.renderer.signature}
@@ -351,6 +471,7 @@ class Engine:
         library = stored_library(self.ledger)
         painter = Painter(self.renderer, self.site, library)
         work = Work(self.ledger, self.output, painter, library, receipt, suspects)
+        work.by_manifest, work.compares = self._by_manifest, self._by_manifest
         work.plain = frozenset(name for name, plain in self.ledger.facts(_PLAIN).items() if plain)
         return work
 
@@ -422,73 +543,168 @@ class Engine:
         if self.renderer.is_outdated():
             self.renderer = self._renderer()
 
-    # -- doubt: when the disk may hold other pages than the ledger says
+    # -- suspects: files of the disk that may not be what the ledger says
 
-    def _marked(self) -> str:
-        """Return the mark of the output folder, and mark it if it has none ("" then)."""
-        found = self._mark = self.output.mark()
-        if not found:  # ours from now on, whatever becomes of this refresh
-            self._mark = uuid4().hex
-            self.output.set_mark(self._mark)
-        return found
+    def _suspects(self) -> "Suspects":
+        """Return what an interruption, a power cut or another builder may have left.
 
-    def _doubt(self, mark: str) -> "Doubt":
-        if not self.ledger.fact("begun"):
-            return Doubt()  # what the ledger does not know is compared with the disk anyway
-        if mark != self.ledger.fact("output"):
-            log.warning("%s is not the folder built last: comparing every page", self.output.root)
-            return Doubt(all=True)
-        if self.ledger.fact("boot") != _boot() and self.ledger.fact("sealed") != "1":
+        What is suspect stays noted until it was mended: nothing but that shrinks the set.
+        """
+        ledger, output = self.ledger, self.output
+        mark = output.mark() or OutputMark()
+        if not ledger.fact("begun"):
+            if mark.stamp and mark.stamp == ledger.fact("output") and not output.has_manifest():
+                self._begin_manifest()  # 0.4.0 left it so
+            self.files.reload()
+            return Suspects()  # what the ledger does not know is compared with the disk anyway
+        if mark.stamp and mark.stamp == ledger.fact("next_stamp"):  # an interrupted refresh's
+            with ledger.transaction():
+                ledger.remember("stamp", mark.stamp)
+        if not self.left_output():
+            log.warning("%s is not as this state folder left it: comparing every page", output.root)
+            with ledger.transaction():
+                ledger.forget_folder()
+                ledger.suspect([_EVERYTHING])
+            self.files.reload()
+        elif not output.has_manifest():
+            self._begin_manifest()
+        if ledger.fact("boot") != _boot() and ledger.fact("sealed") != "1":
             log.warning("the machine stopped before all pages were on the disk: comparing all")
-            return Doubt(all=True)
-        try:
-            lines = self._pending.read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return Doubt()
-        log.warning("the last build was interrupted: mending what it left")
-        if lines[-1:] != [_END] or _EVERYTHING in lines:
-            return Doubt(all=True)
-        return Doubt(paths=frozenset(map(OutPath, lines[:-1])))
+            with ledger.transaction():
+                ledger.drop_packed(ledger.all_packed())
+                ledger.suspect([_EVERYTHING])
+        paths = ledger.suspects()
+        self._by_manifest = _EVERYTHING in paths
+        if self._by_manifest:
+            self.files.reload()  # of many files it was noted there only that they are ours
+            return Suspects(all=True)
+        if paths:
+            if ledger.fact("next_stamp"):
+                log.warning("the last build was interrupted: mending what it left")
+            output.clear_scratch(_folders(map(OutPath, paths)))
+        return Suspects(paths=frozenset(map(OutPath, paths)))
 
-    def _is_torn(self, doubt: "Doubt", planned: Plan) -> bool:
-        """Mend what an interrupted refresh left where the plan does not; tell if that fails."""
-        if doubt.paths:
-            self.output.clear_scratch(_folders(doubt.paths))
-        rest = doubt.paths - planned.pages.keys() - planned.gone
+    def _begin_manifest(self) -> None:
+        """Note in the output folder what is ours there: version 0.4.0 did not, or it was lost."""
+        with self.ledger.transaction():
+            self.ledger.own(filter(self.output.has, self._made()))
+        self.files.rewrite_manifest()
+
+    def _manifest_is_long(self) -> bool:
+        """Tell whether the manifest has many more lines than there are files."""
+        most = max(_LEAST_MANIFEST, self.ledger.page_count()[0] * 4 * _MANIFEST_BYTES)
+        return self.output.manifest_bytes() > most
+
+    def _examine(self, rest: frozenset[OutPath]) -> tuple[frozenset[OutPath], frozenset[OutPath]]:
+        """Look at suspects that no plan mends; return those to be rendered, and all others.
+
+        What is known of no page is removed, if it is ours.
+        """
         known = self.ledger.digests(sorted(rest))
         made = self._made() if any(map(addresses.is_made, rest)) else set[OutPath]()
-        torn = False
-        for path in rest - made:
-            content = self.output.read(path)
-            if path not in known:
-                self.output.delete(path)
-            elif content is None or digest_of(content) != known[path]:
-                torn = True
-        return torn
+        torn = {
+            path
+            for path in rest & known.keys()
+            if digest_of(self.output.read(path) or b"") != known[path]
+        }
+        self.files.delete(rest - known.keys() - made)
+        return frozenset(torn), rest - torn
 
     def _made(self) -> set[OutPath]:
         """Return every file of the output folder that was made for a video and is no page."""
         return {path for video in self.catalogue.shown() for path in addresses.made_files(video)}
 
-    def _note_under_way(self, planned: Plan) -> None:
-        paths = [*planned.pages, *planned.forwards, *planned.gone]
-        lines = [_EVERYTHING] if len(paths) >= _MANY else paths
-        self._pending.write_text("\n".join([*lines, _END]), encoding="utf-8")
+    def _begin_writing(self, paths: Sequence[OutPath]) -> None:
+        """Note that these files are about to be written or deleted ("*": any)."""
+        many = len(paths) >= _MANY
+        self._stamp = uuid4().hex
+        with self.ledger.transaction():
+            self.ledger.suspect([_EVERYTHING] if many else paths)
+            for name, value in (("next_stamp", self._stamp), ("boot", _boot()), ("sealed", "0")):
+                self.ledger.remember(name, value)
+        mark = self.output.mark() or OutputMark()
+        folder = mark.folder or uuid4().hex
+        self.output.set_mark(OutputMark(folder, self._stamp, self.catalogue.identity()))
+
+    def _trust(self, suspects: "Suspects", sound: Iterable[OutPath]) -> None:
+        """Note that what was suspect is mended, but for pages that could not be written."""
+        ledger = self.ledger
+        is_under_way = bool(ledger.fact("next_stamp"))
+        noted = ledger.suspects() if suspects.all or suspects.paths or self._stamp else set()
+        failed = sorted(ledger.failed()) if suspects.all else []
+        everything = suspects.all or _EVERYTHING in noted
+        mended = noted if everything else noted & set(sound)
+        if not mended and not is_under_way:
+            return
+        still = self.files.of(failed)  # they may be anything but what they should be
+        with ledger.transaction():
+            ledger.trust(mended)
+            ledger.suspect(still)
+            if is_under_way:
+                ledger.remember("next_stamp", "")
+        self._by_manifest = self._by_manifest and not everything
+
+    def _missing_files(self) -> frozenset[OutPath]:
+        """Return files of ours that are not on the disk.
+
+        Only folders are listed in which something came or went since we noted when.
+        """
+        missing: set[OutPath] = set()
+        for folder, changed_ns in self.ledger.folders().items():
+            if self.output.changed_at(folder) == changed_ns:
+                continue
+            names = self.output.names_in(folder)
+            files = self.ledger.files_in(folder)
+            missing |= {path for path in files if path.rpartition("/")[2] not in names}
+            self.output.touched.add(folder)
+        lost = {path for path in missing if not path.endswith(COPIES)}
+        if lost:
+            log.warning("%d files of %s are gone: they are made anew", len(lost), self.output.root)
+            self.output.forget_folders()
+        return frozenset(lost)
+
+    def _note_folders(self) -> None:
+        """Note when the folders that we wrote to changed last: a later change is another's."""
+        touched, self.output.touched = self.output.touched, set()
+        if touched:
+            with self.ledger.transaction():
+                self.ledger.put_folders({path: self.output.changed_at(path) for path in touched})
 
     def _sweep(self, receipt: Receipt) -> None:
-        """Remove files of the output folder that belong to no page and were made for no video."""
-        known = set(self.ledger.digests())
+        """Remove files of ours that belong to no page and were made for no video."""
+        pages = set(self.ledger.digests())
         assets = self.renderer.assets().keys()
-        former = {path for path in known if path.startswith("assets/") and path not in assets}
-        wanted = known - former
+        former = {path for path in pages if path.startswith("assets/") and path not in assets}
+        wanted = pages - former
         wanted |= self._made()
-        stray = [path for path in self.output.files() if path not in wanted]
-        for path in stray:
-            self.output.delete(path)
+        owned = self.ledger.all_owned()
+        stray = owned - wanted - {OutPath(path + COPIES[0]) for path in wanted}
+        stray = {OutPath(path.removesuffix(COPIES[0])) for path in stray}
+        receipt.removed += self.files.delete(stray)
         with self.ledger.transaction():
             self.ledger.drop_pages(former)
+        self.output.clear_scratch(_folders(owned))
         self.output.remove_empty_folders(_folders(stray))
-        receipt.removed += len(stray)
+        self.files.rewrite_manifest()
+        self.output.touched |= _folders(owned)
+        self._tell_others(owned)
+
+    def _tell_others(self, owned: set[OutPath]) -> None:
+        """Log once which files of the output folder are not ours."""
+        others = sorted(islice(self.output.others(owned), _OTHERS))
+        names = "\n".join(others)
+        if names == self.ledger.fact("others"):
+            return
+        with self.ledger.transaction():
+            self.ledger.remember("others", names)
+        if others:
+            log.warning(
+                "%s%d files in %s were not written by reelshelf and are left as they are: %s",
+                "at least " * (len(others) == _OTHERS),
+                len(others),
+                self.output.root,
+                listed(others),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,7 +717,7 @@ class Which:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class Suspects:
     """Which files of the output may not be what the ledger says."""
 
     paths: frozenset[OutPath] = frozenset()
@@ -531,6 +747,13 @@ def _navigation(site: Site) -> tuple[dict[str, str], ...]:
 
 def _folders(paths: Iterable[OutPath]) -> set[str]:
     return {path.rpartition("/")[0] for path in paths if "/" in path}
+
+
+def _free(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
 
 
 def _boot() -> str:

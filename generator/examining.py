@@ -15,7 +15,10 @@ from generator.core import addresses, copying
 from generator.core.companions import signature
 from generator.core.dates import Moment, moment_in_name, placed
 from generator.core.identity import Known, Seen
+from generator.core.intake import may_be_sound
 from generator.core.model import (
+    NO_VIDEO,
+    SOUND,
     Companion,
     Details,
     Enriched,
@@ -33,11 +36,13 @@ from generator.core.model import (
     Subtitles,
     VideoId,
 )
-from generator.core.objects import AwayError, unsigned
+from generator.core.objects import AwayError, is_address, unsigned
 from generator.core.parcels import Beside, Found, Request
 from generator.core.receipt import Receipt
 from generator.core.remedies import remedy_of
 from generator.core.stills import PROBE_VERSION
+from generator.core.webvtt import later
+from generator.ownership import MadeFile, OwnedFiles
 
 SCAN = "scan"  # the source of what a look at the library finds
 _TOGETHER = 32  # results recorded in one transaction
@@ -59,20 +64,26 @@ class Builder(Protocol):
 
     @property
     def output(self) -> Output:
-        """Return where what is made goes."""
+        """Return where what is made is."""
+
+    @property
+    def files(self) -> OwnedFiles:
+        """Return how what is made gets there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A file to examine: a new video (no `known`), other content (both), or once more (no `seen`).
 
-    `facts` is what an event about the file itself tells of it.
+    `facts` is what an event about the file itself tells of it. `is_outdated`: an older version of
+    the probe looked into it last.
     """
 
     place: Place
     seen: Seen | None
     known: Known | None
     facts: Mapping[str, object]
+    is_outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +158,14 @@ class Examination:
 
     def _request(self, place: Place) -> Request:
         companions = self.companions.get(place, ())
-        beside = tuple(Beside(one.kind, self.file(one.place)) for one in companions)
+        beside = tuple(self._beside(one) for one in companions)
         return Request(place, self.file(place), beside)
+
+    def _beside(self, companion: Companion) -> Beside:
+        file = self.file(companion.place)
+        name = companion.place.path.rpartition("/")[2]
+        is_other = not is_address(file) and not file.endswith(f"/{name}")
+        return Beside(companion.kind, file, name if is_other else "")
 
     def _record(self, batch: list[_Answered]) -> None:
         """Record videos first, which gives them their ids, and then what was made of them."""
@@ -156,17 +173,19 @@ class Examination:
         events = [self._video_event(one, now) for one in batch]
         recorded = iter(append([event for event in events if event is not None]))
         made: list[Happening] = []
+        files: list[MadeFile] = []
         for one, event in zip(batch, events, strict=True):
             told = next(recorded) if event is not None else None
             known = one.wanted.known
             video = known.video if known is not None else _subject(told)
             if video is not None:
-                made += _made_events(self.builder.output, video, one, now)
+                made += _made_events(files, video, one, now)
             made += self._complaints(one, now)
             if _waits(one, now):
                 self.receipt.still_copied += 1
             else:
                 _count(self.receipt, one)
+        self.builder.files.make(files)
         append(made)
 
     def _complaints(self, one: _Answered, now: int) -> Iterator[Happening]:
@@ -198,7 +217,8 @@ class Examination:
             return _cut_short(one, now)
         if isinstance(answer, Refused):
             if known is None:
-                return refusal(wanted.seen.sighting, "probe", answer.reason, now)
+                stage = SOUND if _is_sound(one) else "probe"
+                return refusal(wanted.seen.sighting, stage, answer.reason, now)
             value["other_content"] = True
             return event_of(Kind.VIDEO_CHANGED, now, known.video, value)
         value |= {"companions": mark} | _probe_value(wanted, answer) | _details_value(answer)
@@ -233,6 +253,16 @@ def refusal(sighting: Sighting, stage: str, reason: str, now: int) -> Happening:
     return event_of(Kind.FILE_REFUSED, now, None, value)
 
 
+def _is_sound(one: _Answered) -> bool:
+    """Tell whether a file that might have been a film is sound alone."""
+    return (
+        isinstance(one.answer, Refused)
+        and one.wanted.known is None
+        and one.answer.reason in NO_VIDEO
+        and may_be_sound(one.wanted.place.path)
+    )
+
+
 def _waits(one: _Answered, now: int) -> bool:
     """Tell whether a new file is to be left until it is whole: nothing of it is known yet."""
     seen = one.wanted.seen
@@ -261,7 +291,10 @@ def _subject(recorded: Recorded | None) -> VideoId | None:
     return recorded.video if recorded is not None else None
 
 
-def _made_events(output: Output, video: VideoId, one: _Answered, now: int) -> Iterator[Happening]:
+def _made_events(
+    files: list[MadeFile], video: VideoId, one: _Answered, now: int
+) -> Iterator[Happening]:
+    """Yield what tells of what was made of a video, and put that among `files`, to be written."""
     answer = one.answer
     if isinstance(answer, Refused):
         yield event_of(Kind.POSTER_FAILED, now, video, {"reason": answer.reason})
@@ -272,29 +305,34 @@ def _made_events(output: Output, video: VideoId, one: _Answered, now: int) -> It
             reason += f"; it {copying.complaint(answer.cut_short, waits=False)}"
         yield event_of(Kind.POSTER_FAILED, now, video, {"reason": reason})
     else:
-        poster = _keep(output, video, answer.stills)
+        poster = _keep(files, video, answer.stills)
         yield event_of(Kind.POSTER_MADE, now, video, {"poster": poster})
         if answer.cut_short:
             yield _cut_short(one, now)
+    if one.wanted.is_outdated:
+        dropped = {"board": Kind.BOARD_DROPPED, "copy": Kind.RENDITION_DROPPED}
+        for what in answer.outdated:
+            yield event_of(dropped[what], now, video)
     if answer.subtitles or one.wanted.known is not None:
-        beside: dict[str, object] = {"tracks": keep_tracks(output, video, answer.subtitles)}
+        beside: dict[str, object] = {
+            "tracks": keep_tracks(files, video, answer.subtitles, answer.probe.start_s)
+        }
         details = {Source.BESIDE: beside}
         value = {"read": [Source.BESIDE], "details": details}
         yield event_of(Kind.VIDEO_DESCRIBED, now, video, value)
 
 
-def _keep(output: Output, video: VideoId, stills: Stills) -> dict[str, object]:
-    """Write the stills of a poster and return what the catalogue keeps of it."""
+def _keep(files: list[MadeFile], video: VideoId, stills: Stills) -> dict[str, object]:
+    """Put the stills of a poster among `files`; return what the catalogue keeps of it."""
     contents = [*(still.content for still in stills.webp), stills.jpeg]
     poster = Poster(
-        output.digest_name(contents),
+        Output.digest_name(contents),
         tuple(still.width_px for still in stills.webp),
         stills.webp[0].width_px,
         stills.webp[0].height_px,
         stills.colour,
     )
-    for path, content in zip(addresses.still_files(video, poster), contents, strict=True):
-        output.write(path, content)
+    files += zip(addresses.still_files(video, poster), contents, strict=True)
     return {
         "digest": poster.digest,
         "widths_px": list(poster.widths_px),
@@ -305,9 +343,12 @@ def _keep(output: Output, video: VideoId, stills: Stills) -> dict[str, object]:
 
 
 def keep_tracks(
-    output: Output, video: VideoId, subtitles: Iterable[Subtitles]
+    files: list[MadeFile], video: VideoId, subtitles: Iterable[Subtitles], start_s: float
 ) -> list[list[object]]:
-    """Write subtitles and return what the catalogue keeps of them; no two have the same label."""
+    """Put subtitles among `files`; return what the catalogue keeps of them: labels are unique.
+
+    Of a film whose own clock begins late (`start_s`) there are some for that clock as well.
+    """
     rows: list[list[object]] = []
     labels: set[str] = set()
     for one in subtitles:
@@ -316,15 +357,18 @@ def keep_tracks(
             number += 1
             label = f"{one.label} {number}"
         labels.add(label)
-        digest = output.digest_name([one.content])
-        output.write(addresses.track_file(video, digest), one.content)
+        digest = Output.digest_name([one.content])
+        path = addresses.track_file(video, digest)
+        files.append((path, one.content))
+        if start_s:
+            files.append((addresses.late_file(path, start_s), later(one.content, start_s)))
         rows.append([one.language, label, one.forced, one.sdh, digest])
     return rows
 
 
 def _count(receipt: Receipt, one: _Answered) -> None:
     if isinstance(one.answer, Refused):
-        receipt.refused += 1
+        receipt.refused += not _is_sound(one)
         return
     receipt.posters += one.answer.stills is not None
     if one.wanted.seen is not None:
@@ -348,6 +392,7 @@ def _probe_value(wanted: Wanted, answer: Examined) -> dict[str, object]:
         "pixel_format": probe.pixel_format,
         "fast_start": probe.fast_start,
         "text_streams": probe.text_streams,
+        "start_s": probe.start_s,
         "probed": PROBE_VERSION,
         "need": remedy_of(probe, of.size_bytes),
     }

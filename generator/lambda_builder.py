@@ -16,12 +16,13 @@ from typing import Any
 
 from generator.adapters.bucket import Bucket, ChangedError
 from generator.adapters.media import MediaWorkers
-from generator.adapters.owner import OwnerMark
+from generator.adapters.owner import KEY, OwnerMark
 from generator.adapters.queues import open_queue
 from generator.adapters.settings import Settings, load
 from generator.carrying import STATE, Carried, Lease
 from generator.consuming import Taken, take
 from generator.core.buckets import places_of
+from generator.core.errors import DamagedError, OwnerError
 from generator.core.model import OutPath
 from generator.core.queueing import Message, Queue
 from generator.engine import Engine
@@ -81,12 +82,15 @@ class Builder:
         run, begun_s = Run(), self.clock()
         try:
             # before anything is taken from a queue that is a worker's with a disk
-            OwnerMark(self.state).claim("lambda", STATE, int(begun_s))
+            self._own(int(begun_s))
             self._follow()
             messages = self._received()
             run.messages = len(messages)
             if messages or self._is_behind():
                 run.state = "built" if self._build_alone(run, messages) else "busy"
+        except DamagedError:
+            self._let_go_of_the_copy()
+            raise
         finally:
             self.close()
         run.seconds = round(self.clock() - begun_s, 3)
@@ -97,6 +101,24 @@ class Builder:
         if self._engine is not None:
             self._engine.close()
             self._engine = self._publisher = None
+
+    def _own(self, now: int) -> None:
+        """Own the site in the bucket of the state: no worker, and no Lambda of another site.
+
+        Raises:
+            OwnerError: another one owns it.
+        """
+        settings, mark = self.settings, OwnerMark(self.state)
+        site = f"{STATE} of {settings.bucket}{settings.site.base}"
+        owner = mark.read()
+        is_older = owner is not None and (owner.who, owner.site) == ("lambda", STATE)
+        if owner is not None and owner.who == "lambda" and owner.site not in {site, STATE}:
+            raise OwnerError(
+                f"the bucket {self.state.name} holds the state of another site: {owner.site}",
+                hint=f"give each site a state_bucket of its own; if this site moved, delete {KEY}"
+                " there",
+            )
+        mark.claim("lambda", site, now, take_over=is_older)
 
     # -- the state
 
@@ -120,6 +142,13 @@ class Builder:
         self._publisher = publisher_of(self._engine, self.clock)
         if is_new:  # whoever put this state back may be publishing it at this moment
             self._publisher.mark_doubtful()
+
+    def _let_go_of_the_copy(self) -> None:
+        """Have the next run fetch the state anew: what is damaged may be the copy here alone."""
+        self.close()
+        if self._carried is not None:
+            self._carried.drop()
+            self._carried = None
 
     def _is_behind(self) -> bool:
         engine, publisher = self._opened()
@@ -204,7 +233,8 @@ class Builder:
                 nice=0,
             ) as workers:
                 look = Observation(self.settings, workers, self.clock, where)
-                pages += engine.refresh(now, look, full=full).written
+                everywhere = where is None
+                pages += engine.refresh(now, look, full=full, verify=everywhere).written
             self._is_put_off = self._is_put_off or bool(look.put_off)
             if where is None and not look.put_off:
                 engine.catalogue.note(_LOOKED, str(now))

@@ -6,6 +6,7 @@ is to look into is named to it: by a path, or by an address that anybody can rea
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Protocol
 
 from generator.adapters import fingerprint, scanner
@@ -29,6 +30,17 @@ class Part(Protocol):
     @property
     def trees(self) -> frozenset[Place]:
         """Return folders with all below them."""
+
+
+def led_to(file: str) -> str:
+    """Return what a link leads to, for workers follow none; any other file as it is.
+
+    Whatever takes its place meanwhile is looked at before it is opened, as any file is.
+    """
+    try:
+        return str(Path(file).resolve(strict=True)) if Path(file).is_symlink() else file
+    except (OSError, RuntimeError):  # nowhere, or in a circle, by now: the worker tells
+        return file
 
 
 class Library:
@@ -98,6 +110,18 @@ class Library:
         except OSError:
             return False
 
+    def reads(self, place: Place) -> bool:
+        """Tell whether a file in a folder can be read now, as far as a look reads it."""
+        seen = self.stat(place) if place.root in self._folders else None
+        return seen is not None and isinstance(self._fingerprint(seen), str)
+
+    def changed_at(self, place: Place) -> float:
+        """Return when a file in a folder, or who may read it, changed last; 0 if nobody knows."""
+        try:
+            return (self._folders[place.root] / place.path).stat().st_ctime
+        except (KeyError, OSError):
+            return 0.0
+
     def fingerprints(
         self, sightings: Iterable[Sighting]
     ) -> Iterator[tuple[Sighting, str | OSError]]:
@@ -117,7 +141,8 @@ class Library:
         """
         bucket = self._buckets.get(place.root)
         if bucket is None:
-            return f"{self._folders[place.root]}/{place.path}"
+            file = f"{self._folders[place.root]}/{place.path}"
+            return led_to(file) if self._settings.follow_links else file
         return self._remotes[place.root].url(bucket.key(place.path))
 
     def _fingerprint(self, seen: Sighting) -> str | OSError:

@@ -4,7 +4,9 @@ What is new or changed is identified by content; what is gone is noted as missin
 recorded before the guard has agreed.
 """
 
+import errno
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +17,7 @@ from generator.adapters.scanner import Walk
 from generator.adapters.settings import Settings
 from generator.core import addresses, copying, guard, wording
 from generator.core.buckets import SCHEME
-from generator.core.companions import belonging, signature
+from generator.core.companions import belonging, home_of, signature
 from generator.core.errors import GuardError, SettingsError
 from generator.core.guard import Device, RootLook, objection
 from generator.core.identity import Identities, Known, Seen, identify
@@ -40,6 +42,9 @@ log = logging.getLogger(__name__)
 
 _DEVICES = "devices"  # the fact that tells where the roots were at the last look that was believed
 _DAY_S = 86400
+_SCAN = "scan"  # the stage of a problem with a file that was seen, and not opened
+_READ_AGAIN_S = 5.0  # for files that could not be read, other than for their rights
+_DENIED = tuple(os.strerror(code) for code in (errno.EACCES, errno.EPERM))
 _SEE = "see docs/howto/library-in-a-bucket.md, and try again"
 
 
@@ -81,10 +86,13 @@ class Observation:
             GuardError: too much would be lost; nothing was recorded.
             SettingsError: a folder of the library does not exist.
         """
+        if self.where is not None:
+            self.where = _with_films(self.where)
         is_first = builder.catalogue.last_event() == 0
         with receipt.phase("scan"):
             walk = self._library.walk(self.where)
-            companions = _companions(walk)
+            companions = _companions(walk, self.settings.buckets)
+            builder.catalogue.append(self._readable_again(builder.catalogue, walk, receipt.at))
             compared = builder.catalogue.compare(
                 walk, None if self.where is None else walk, _signatures(companions), receipt.at
             )
@@ -154,6 +162,30 @@ class Observation:
         """Tell whether a file is the pictures of a film that is to get its sound soon."""
         name = seen.place.path.rpartition("/")[2]
         return copying.is_part_of_a_film(name) and copying.may_grow(seen.mtime_ns, now)
+
+    def _readable_again(self, catalogue: Catalogue, walk: Walk, now: int) -> Iterator[Happening]:
+        """Yield that problems are over with files that could not be read, and can be.
+
+        What kept a file from being read may lie outside of it (rights, of a folder too, a disk
+        that did not answer), so that size and time stay as they were. Each is read as far as it
+        was; a disk that still does not answer is not waited for long.
+        """
+        until = self.clock() + _READ_AGAIN_S
+        for problem in catalogue.problems():
+            place = problem.place
+            is_denied = any(reason in problem.reason for reason in _DENIED)
+            is_unread = problem.stage in {_SCAN, SIDECAR} and "cannot be " in problem.reason
+            files = walk.companions if problem.stage == SIDECAR else walk.files
+            if place.path not in files.get(place.root, ()) or not (is_denied or is_unread):
+                continue
+            if not is_denied and self.clock() >= until:
+                continue
+            # where reading it was not what failed, only a change of its rights gives hope
+            is_hopeful = is_unread or self._library.changed_at(place) >= problem.at
+            if is_hopeful and self._library.reads(place):
+                yield event_of(
+                    Kind.FILE_CLEARED, now, None, {"root": place.root, "path": place.path}
+                )
 
     # -- identity
 
@@ -252,12 +284,21 @@ class Observation:
         if reason:
             raise GuardError(
                 f"the scan is not believed, and nothing was changed: {reason}",
-                hint=(f"{_SEE}; " if self.settings.buckets else "mount what is not mounted; ")
-                + "if it is meant, `reelshelf build --accept-loss`",
+                hint=self._advice(is_read=not any(look.trouble for look in looks.values())),
             )
         kept = guard.written({**before, **devices})
         if kept != guard.written(before):
             catalogue.note(_DEVICES, kept)
+
+    def _advice(self, *, is_read: bool) -> str:
+        """Return what to do about a scan that is not believed; `is_read`: every root could be."""
+        front = _SEE if self.settings.buckets else "mount what is not mounted"
+        if is_read:
+            return f"{front}; if it is meant, `reelshelf build --accept-loss`"
+        return (
+            f"{front}, or give the right to read it; a root that is gone for good leaves the"
+            " setting library: what was in it counts as missing then"
+        )
 
     # -- recording
 
@@ -360,15 +401,20 @@ class Observation:
         for known, seen in (*told.touched, *told.moved, *told.returned):
             if known.companions != signature(seen.place.path, companions.get(seen.place, ())):
                 again.append(replace(known, place=seen.place))
+        outdated: set[VideoId] = set()
         if self.where is None:
-            again += catalogue.known(catalogue.longer.with_old_probe(PROBE_VERSION))
+            old = catalogue.longer.with_old_probe(PROBE_VERSION)
+            outdated.update(old)
+            again += catalogue.known(old)
         if full:
             again += catalogue.known(_with_lost_files(builder, now))
         places = {one.place for one in wanted}
         for known in again:
             if known.place not in places and self._sees_beside(known.place):
                 places.add(known.place)
-                wanted.append(Wanted(known.place, None, known, {}))
+                wanted.append(
+                    Wanted(known.place, None, known, {}, is_outdated=known.video in outdated)
+                )
         return wanted
 
     def _sees_beside(self, place: Place) -> bool:
@@ -391,11 +437,23 @@ def _is_other(before: Device | None, now: Device | None) -> bool:
     return before is not None and now is not None and guard.is_other(before, now)
 
 
-def _companions(walk: Walk) -> dict[Place, tuple[Companion, ...]]:
+def _with_films(where: Where) -> Where:
+    """Return where to look, and the folders whose films subtitles that changed there are for."""
+    homes = {
+        Place(place.root, home[0])
+        for place in (*where.folders, *where.trees)
+        if (home := home_of(place.path)) is not None
+    }
+    return replace(where, folders=where.folders | homes) if homes else where
+
+
+def _companions(walk: Walk, buckets: Container[str]) -> dict[Place, tuple[Companion, ...]]:
     return {
         Place(root, video): some
         for root, files in walk.files.items()
-        for video, some in belonging(root, files, walk.companions.get(root, {})).items()
+        for video, some in belonging(
+            root, files, walk.companions.get(root, {}), is_told_below=root not in buckets
+        ).items()
     }
 
 
@@ -422,8 +480,7 @@ def _with_lost_files(builder: Builder, now: int) -> list[VideoId]:
         lost.append(video.id)
         board, copy = video.storyboard, video.rendition
         boards = addresses.board_files(video.id, board) if board else ()
-        texts = [addresses.track_file(video.id, one.digest) for one in video.tracks]
-        if not all(map(has, (*boards, *texts))):
+        if not all(map(has, (*boards, *addresses.text_files(video)))):
             events.append(event_of(Kind.BOARD_DROPPED, now, video.id))
         if copy and not all(map(has, addresses.rendition_files(video.id, copy))):
             events.append(event_of(Kind.RENDITION_DROPPED, now, video.id))
@@ -434,13 +491,13 @@ def _with_lost_files(builder: Builder, now: int) -> list[VideoId]:
 def _problem_events(
     catalogue: Catalogue, now: int, walk: Walk, refused: list[tuple[Sighting, str]]
 ) -> Iterator[Happening]:
-    known = {problem.place: problem for problem in catalogue.problems()}
+    known = {problem.place: problem for problem in catalogue.problems(of_sounds=True)}
     current = {one.place: (Sighting(one.place, 0, 0), one.reason) for one in walk.unwanted}
     current |= {sighting.place: (sighting, reason) for sighting, reason in refused}
     for place, (sighting, reason) in current.items():
         before = known.get(place)
         if before is None or (before.reason, before.mtime_ns) != (reason, sighting.mtime_ns):
-            yield refusal(sighting, "scan", reason, now)
+            yield refusal(sighting, _SCAN, reason, now)
     for place in known.keys() - current.keys():
         if walk.covers(place) and not _is_there(walk, known[place]):
             value: dict[str, object] = {"root": place.root, "path": place.path}

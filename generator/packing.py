@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from generator.adapters import compressor
 from generator.adapters.ledger import Ledger
-from generator.adapters.output import Output, digest_of
+from generator.adapters.output import COPIES, Output, digest_of
 from generator.core.model import OutPath
+from generator.ownership import OwnedFiles
 
 _AT_ONCE = 100
 
@@ -20,8 +21,10 @@ def pack_some(ledger: Ledger, output: Output, limit: int = _AT_ONCE) -> int:
     with ledger.transaction():
         # First the note, then the copies: a copy that nobody knows of would go stale.
         ledger.put_packed(waiting)
-    for path, digest in waiting:
-        if compressor.is_compressible(path):
+    compressible = [(path, d) for path, d in waiting if compressor.is_compressible(path)]
+    taken = OwnedFiles(ledger, output).claim_copies([path for path, _ in compressible])
+    for path, digest in compressible:
+        if path not in taken:
             _pack(output, path, digest)
     return len(waiting)
 
@@ -40,5 +43,5 @@ def _pack(output: Output, path: OutPath, digest: bytes) -> None:
     if content is None or digest_of(content) != digest:
         return
     copies = compressor.compress(content)
-    output.write(OutPath(f"{path}.gz"), copies.gzip)
-    output.write(OutPath(f"{path}.br"), copies.brotli)
+    for ending, copy in zip(COPIES, (copies.gzip, copies.brotli), strict=True):
+        output.write(OutPath(path + ending), copy, owned=True)

@@ -19,6 +19,7 @@ from generator.core.pages import OfChapters, OfShelf, OfTarget, OfVideo, Page
 from generator.core.receipt import Receipt
 from generator.core.scopes import Scope, ScopeKind
 from generator.core.shelves import NAME_LIMITS, Chain, Shelf
+from generator.ownership import OwnedFiles
 from generator.painting import Library, Painter
 from generator.patching import Patches
 from generator.planning import Plan, PlannedList
@@ -28,9 +29,13 @@ FOR_GOOD = 1 << 62
 _IN_MEMORY = 2000  # so many pages are painted before the first is written
 _LAST = 3  # the rank from which pages are written after all others
 _ASSET = "(asset)"
+_NOT_OURS = (
+    "a file that reelshelf did not write is there, or a compressed copy of one;"
+    " move it away, and the next build writes the page"
+)
 _OF_ONE_FILE = frozenset(
     {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EBUSY}
-    | {errno.ELOOP, errno.ENAMETOOLONG, errno.ETXTBSY}
+    | {errno.ELOOP, errno.ENAMETOOLONG, errno.ETXTBSY, errno.EEXIST}
 )
 
 
@@ -52,6 +57,17 @@ class Work:
     rows: list[PageRow] = field(default_factory=list)
     anew: list[OutPath] = field(default_factory=list)
     done: list[OutPath] = field(default_factory=list)  # all that did not fail
+    fresh: list[OutPath] = field(default_factory=list)  # of those, what the ledger had not
+
+    by_manifest: bool = (
+        False  # of what is ours in the output folder the ledger's pages tell nothing
+    )
+    foreign: list[OutPath] = field(default_factory=list)  # pages in whose place is another's file
+
+    @property
+    def files(self) -> OwnedFiles:
+        """Return which files of the output folder are ours."""
+        return OwnedFiles(self.ledger, self.output, by_manifest=self.by_manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +83,17 @@ class Written:
 class Before:
     """What was there, as far as it is known.
 
-    Digests to be trusted, and all that the ledger notes; pages with compressed copies; the files
-    (None: not looked).
+    `known` are digests to be trusted, `noted` all that the ledger has. Beside pages that are
+    `packed` are their compressed copies, beside those that are `copied` there may be some. `there`
+    are the files (None: not looked), `taken` those that are not ours.
     """
 
     known: dict[OutPath, bytes]
     noted: dict[OutPath, bytes]
     packed: set[OutPath]
+    copied: set[OutPath]
     there: frozenset[OutPath] | None
+    taken: frozenset[OutPath]
 
 
 def stored_library(ledger: Ledger) -> Library:
@@ -182,10 +201,7 @@ def perform(work: Work, plan: Plan) -> None:
         OSError: the disk is full, or the folder cannot be written; the pages so far are whole.
     """
     write_pages(work, sorted(plan.pages.values(), key=_rank) + _forwards(plan.forwards))
-    removed = [path for path in plan.gone if path not in plan.forwards]
-    for path in removed:
-        work.output.delete(path)
-    work.receipt.removed += len(removed)
+    work.receipt.removed += work.files.delete(plan.gone - plan.forwards.keys())
 
 
 def forward_pages(ledger: Ledger) -> list[Page]:
@@ -206,10 +222,19 @@ def write_pages(work: Work, pages: list[Page]) -> None:
     paths = [page.path for page in pages]
     noted = work.ledger.digests(None if many else paths)
     known = {} if work.compares else {p: d for p, d in noted.items() if p not in work.suspects}
-    packed = work.ledger.all_packed() if many else work.ledger.packed(paths)
-    before = Before(known, noted, packed, frozenset(work.output.files()) if many else None)
+    unclaimed = paths if work.by_manifest else [path for path in paths if path not in noted]
+    taken = work.files.claim(unclaimed)
+    before = Before(
+        known,
+        noted,
+        work.ledger.all_packed() if many else work.ledger.packed(paths),
+        work.ledger.copied(None if many else paths),
+        frozenset(work.output.files()) if many else None,
+        taken,
+    )
     if many and work.library.whole and beside.is_possible():
         _note(work, before, _write_in_two(work, pages, before))
+        work.foreign += taken & work.failures.keys()
         return
     failed = work.ledger.failed()  # such a page lacks more than what differs now
     if failed:
@@ -219,6 +244,7 @@ def write_pages(work: Work, pages: list[Page]) -> None:
     painted = ((page, patches.patched(page) or _paint(work, page)) for page in pages)
     ready = painted if many else iter(list(painted))  # a few are painted before one is written
     _note(work, before, ((page, _put(work, page, content, before)) for page, content in ready))
+    work.foreign += taken & work.failures.keys()
 
 
 def _paint(work: Work, page: Page) -> bytes | None:
@@ -243,7 +269,10 @@ def _put(
     except OSError as error:
         if error.errno not in _OF_ONE_FILE:
             raise
-        work.failures[page.path] = f"cannot write {page.path}: {error.strerror}"
+        reason = error.strerror
+        if isinstance(error, FileExistsError):
+            reason = _NOT_OURS
+        work.failures[page.path] = f"cannot write {page.path}: {reason}"
         return None
 
 
@@ -292,8 +321,15 @@ def _note(work: Work, before: Before, done: Iterable[tuple[Page, Written | None]
             receipt.bytes_written += written.size
             receipt.reasons[page.reason] = receipt.reasons.get(page.reason, 0) + 1
             work.anew.append(page.path)
+            work.output.touched.add(page.path.rpartition("/")[0])  # another process wrote it, maybe
         else:
             receipt.unchanged += 1
+            if page.path in work.suspects:
+                work.anew.append(page.path)  # its copies went, too
+        if page.path not in before.noted:
+            work.fresh.append(page.path)
+        if page.path in before.taken:
+            work.output.note([page.path])
         if written.anew or before.noted.get(page.path) != written.digest:
             work.rows.append(
                 PageRow(
@@ -310,14 +346,17 @@ def _note(work: Work, before: Before, done: Iterable[tuple[Page, Written | None]
 
 def _write(work: Work, page: Page, content: bytes, before: Before, lane: int = 0) -> Written:
     path, digest, output = page.path, digest_of(content), work.output
+    if path in before.taken:  # at best it is what it should be already
+        output.require(path, content)
+        return Written(digest, len(content), anew=False)
     known = before.known.get(path)
     there = before.there is None or path in before.there
     same = known == digest if known else there and output.read(path) == content
+    has_copies = path in before.copied or path in before.packed
     if not same:
-        unsure = there and (known is None or path in before.packed)
-        output.write(path, content, packed=unsure, replaces=there, lane=lane)
-    elif known is None and path not in before.packed:
-        output.unpack(path)  # copies that the ledger does not know of
+        output.write(path, content, packed=there and has_copies, owned=True, lane=lane)
+    elif known is None and has_copies and (path not in before.packed or path in work.suspects):
+        output.unpack(path)  # they may be of something else
     return Written(digest, len(content), not same)
 
 
@@ -334,15 +373,27 @@ def _rank(page: Page) -> int:
 
 def write_assets(work: Work, assets: dict[OutPath, bytes]) -> None:
     """Write the files beside the pages; former ones stay until every page is anew."""
+    taken = work.files.claim(list(assets))
     for path, content in assets.items():
         digest = digest_of(content)
         row = work.ledger.page(path)
         if row is not None and row.digest == digest and not work.compares:
+            work.done.append(path)
             continue
-        if work.output.read(path) != content:
-            work.output.write(path, content)
-            work.receipt.written += 1
-            work.receipt.bytes_written += len(content)
+        try:
+            if path in taken:
+                work.output.require(path, content)
+            elif work.output.read(path) != content:
+                work.output.write(path, content, owned=True)
+                work.receipt.written += 1
+                work.receipt.bytes_written += len(content)
+        except FileExistsError:
+            work.failures[path] = f"cannot write {path}: {_NOT_OURS}"
+            work.foreign.append(path)
+            continue
+        work.done.append(path)
+        if row is None:
+            work.fresh.append(path)
         number, reason = work.receipt.number, "its content is new"
         work.rows.append(PageRow(path, _ASSET, digest, len(content), number, reason, None))
 
@@ -370,6 +421,7 @@ def settle(work: Work, plan: Plan, until: int) -> None:
     settle_pages(work)
     gone = [path for path in plan.gone if path not in plan.forwards]
     ledger.drop_pages(gone)
+    ledger.trust(gone)
     ledger.drop_failed(gone)
     ledger.drop_packed(gone)
     ledger.drop_forwards(plan.pages)
@@ -395,8 +447,12 @@ def settle_pages(work: Work) -> None:
     work.ledger.drop_failed(work.done)
     work.ledger.put_failed(work.failures)
     work.ledger.put_pages(work.rows)
+    work.ledger.drop_pages(work.foreign)
+    work.ledger.disown(work.fresh)  # they have rows of their own now
     work.ledger.drop_packed(work.anew)
-    work.rows, work.anew, work.done = [], [], []
+    # a page that failed is as it was
+    work.ledger.trust([*work.done, *work.fresh, *(work.failures.keys() - work.suspects)])
+    work.rows, work.anew, work.done, work.fresh, work.foreign = [], [], [], [], []
 
 
 def _scope_number(plan: Plan, ledger: Ledger, scope: Scope) -> int:

@@ -7,7 +7,7 @@ by looking from time to time.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,11 +16,10 @@ from typing import Protocol
 
 from generator.adapters.bell import Bell
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.output import Output
 from generator.adapters.settings import Settings
-from generator.adapters.watcher import USUAL_PACE, Watcher
+from generator.adapters.watcher import USUAL_PACE, Means, Mode, Watcher
 from generator.core.batching import Hints
-from generator.core.errors import GuardError, ReelshelfError, TemplateError
+from generator.core.errors import DamagedError, GuardError, ReelshelfError, TemplateError
 from generator.core.intake import compile_intake
 from generator.core.model import Place
 from generator.core.receipt import Receipt
@@ -28,6 +27,7 @@ from generator.engine import Engine
 from generator.events import Events
 from generator.examining import Workers
 from generator.observing import Observation, Where
+from generator.ownership import OwnedFiles
 from generator.packing import pack_some
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ _AGAIN_S = 0.2  # at least so long passes until a file that was not quiet is loo
 _EDIT_S = 0.05  # an editor writes a file in more than one step
 _GATHER_S = 1.0  # what is finished so soon after another is recorded with it
 
-Failure = GuardError | TemplateError | OSError
+Failure = DamagedError | GuardError | TemplateError | OSError
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Beside(Protocol):
     def feed(self, catalogue: Catalogue) -> bool:
         """Hand out more work; tell whether any is under way."""
 
-    def record(self, catalogue: Catalogue, output: Output, now: int) -> int:
+    def record(self, catalogue: Catalogue, output: OwnedFiles, now: int) -> int:
         """Put what is finished into the output folder and the log; return how much it was."""
 
 
@@ -82,6 +82,7 @@ class Watch:
     on_failure: Callable[[Failure], None] = lambda _: None
     beside: Beside | None = None
     outdated: bool = False
+    has_built: bool = False  # with these settings: then the first refresh may fail, too
     _stopped: bool = False
     _edited: bool = False  # a template, maybe
     _is_failing: bool = False
@@ -96,6 +97,8 @@ class Watch:
     _again: set[Place] = field(default_factory=set)
     _hinted: set[Place] = field(default_factory=set)  # by other threads
     _hinting: Lock = field(default_factory=Lock)
+    _marks: tuple[Hashable, Hashable] = (None, None)  # of the settings file, and the templates
+    _marked_s: float = 0.0  # when these are looked at next
     _put_off: set[Place] = field(default_factory=set)  # what could not be had, and when to try
     _put_off_s: float = 0.0
 
@@ -112,10 +115,13 @@ class Watch:
         ):
             self._listen(bell)
             for name, mode in self._watcher.modes.items():
-                log.info("watching %s by %s", settings.roots[name], mode.reason or mode.means)
+                log.info("%s", _how(settings.roots[name], mode))
             for root in settings.buckets.values():
                 log.info("watching %s by notices, and all every %d s", root, settings.scan_every_s)
-            yield self._refresh(Task(look=True))
+            first = Task(look=True)
+            receipt = self._try(first) if self.has_built else self._refresh(first)
+            if receipt is not None:
+                yield receipt
             while not self._stopped and not self.outdated:
                 task = self._next()
                 receipt = self._try(task) if task is not None else None
@@ -144,6 +150,7 @@ class Watch:
             self._watcher.wake()
 
     def _listen(self, bell: Bell) -> None:
+        self._marks = _mark(self.config), self.engine.renderer.present()
         bell.on_writing(self.settings.state / "catalogue.db", self._ring)
         for folder in self.engine.template_folders:
             bell.on_change_below(folder, self._edit)
@@ -161,6 +168,21 @@ class Watch:
     def _outdate(self) -> None:
         self.outdated = True
         self.wake()
+
+    def _look_around(self) -> None:
+        """Notice changes of settings and templates that nothing tells of.
+
+        They lie behind links that lead elsewhere (dotfiles, volumes of Kubernetes), or where the
+        system cannot tell. A settings file that is gone may be on its way back.
+        """
+        if time.monotonic() < self._marked_s:
+            return
+        self._marked_s = time.monotonic() + _IDLE_S
+        config, templates = self._marks
+        now = _mark(self.config)
+        self._marks = config if now is None else now, self.engine.renderer.present()
+        self.outdated = self.outdated or self._marks[0] != config
+        self._edited = self._edited or self._marks[1] != templates
 
     # -- what is next
 
@@ -196,6 +218,7 @@ class Watch:
             idle_s = self._events.wait_s(_IDLE_S)
             left_s = min(end_s - time.monotonic(), idle_s)
             hints = self._watcher.next_hints(max(left_s, 0.0))
+            self._look_around()
             is_idle = idle_s == _IDLE_S
             if is_idle and not hints and not self._is_called():
                 self._feed()
@@ -220,7 +243,10 @@ class Watch:
         """Hand out work that takes longer; where that cannot be done, do without from now on."""
         try:
             if self.beside is not None:
-                self.beside.feed(self.engine.catalogue)
+                with self.engine.storage():
+                    self.beside.feed(self.engine.catalogue)
+        except (DamagedError, OSError) as error:
+            self._put_by(error)
         except ReelshelfError as error:
             log.warning("%s\n  %s", error, error.hint)
             self.beside = None
@@ -232,11 +258,17 @@ class Watch:
         engine = self.engine
         try:
             with engine.storage():
-                return bool(self.beside.record(engine.catalogue, engine.output, int(time.time())))
-        except OSError as error:
-            self._tell(error)
-            self._spare_s = time.monotonic() + _RETRY_S
+                return bool(self.beside.record(engine.catalogue, engine.files, int(time.time())))
+        except (DamagedError, OSError) as error:
+            self._put_by(error)
             return False
+
+    def _put_by(self, error: Failure) -> None:
+        """Tell why what can wait is not done now; where the ledger was lost for it, build anew."""
+        self._tell(error)
+        self._spare_s = time.monotonic() + _RETRY_S
+        if isinstance(error, DamagedError) and error.begun_anew:
+            self._edit()
 
     def _take_edit(self) -> bool:
         """Tell whether a template may have changed, once it is written."""
@@ -253,9 +285,8 @@ class Watch:
         try:
             with self.engine.storage():
                 return self._pack_some()
-        except OSError as error:
-            self._tell(error)
-            self._spare_s = time.monotonic() + _RETRY_S
+        except (DamagedError, OSError) as error:
+            self._put_by(error)
             return False
 
     def _pack_some(self) -> bool:
@@ -290,7 +321,7 @@ class Watch:
     def _try(self, task: Task) -> Receipt | None:
         try:
             return self._refresh(task)
-        except (GuardError, TemplateError, OSError) as error:
+        except (DamagedError, GuardError, TemplateError, OSError) as error:
             self._tell(error)
             # what the hints were about is looked at again before long
             self._scanned = time.monotonic() - self.settings.scan_every_s + _RETRY_S
@@ -327,12 +358,29 @@ class Watch:
             return self.engine.refresh(now)
         look = Observation(self.settings, self.workers, time.time, task.where)
         look.accept_loss = self.accept_loss
-        receipt = self.engine.refresh(now, look, full=task.full)
+        everywhere = task.where is None
+        receipt = self.engine.refresh(now, look, full=task.full, verify=everywhere)
         self._again |= look.unsettled
         if look.put_off:
             self._put_off |= look.put_off
             self._put_off_s = time.monotonic() + _RETRY_S
         return receipt
+
+
+def _mark(file: Path | None) -> Hashable:
+    """Return what is another value when a file, or what its links lead to, is another one."""
+    try:
+        status = file.stat() if file is not None else None
+    except OSError:
+        return None
+    return status and (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _how(root: Path, mode: Mode) -> str:
+    """Return how a root is kept in view, for the log."""
+    if mode.means is Means.ABSENT:
+        return f"{root} is not there; it is watched as soon as it is"
+    return f"watching {root} by {mode.means}" + (f": {mode.reason}" if mode.reason else "")
 
 
 def _did_something(receipt: Receipt) -> bool:

@@ -66,11 +66,12 @@ def make_samples(folder: Path) -> None:
     missing = [sample for sample in samples if not sample.file.exists()]
     with ProcessPoolExecutor(2) as pool:
         for number, sample in enumerate(pool.map(_make, missing), 1):
-            print(f"\r{number} of {len(missing)} samples", end="", flush=True)
+            if sys.stdout.isatty():
+                print(f"\r{number} of {len(missing)} samples", end="", flush=True)
             moment = int(FIRST_DAY.timestamp()) + sample.number * 97 * 86_400 % (11 * 365 * 86_400)
             os.utime(sample.file, (moment, moment))
     if missing:
-        print()
+        print(f"\r{len(missing)} samples made")
 
 
 def _suffix(number: int) -> str:

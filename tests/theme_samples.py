@@ -5,6 +5,7 @@ The shapes are those of docs/reference/templates.md. Nothing here knows how a co
 
 import json
 from collections.abc import Callable, Iterable
+from html import escape
 
 from markupsafe import Markup
 
@@ -158,6 +159,7 @@ def site(*, api: bool = True) -> Context:
             "url": SITE_URL,
             "api": "/api" if api else None,
             "boards": api,
+            "uid": "urn:uuid:7b9f5ba2-9a71-5f04-9d3c-94ae5b25a7b0",
         },
         "assets": {
             "style": "/assets/style.1a2b3c4d.css",
@@ -334,7 +336,8 @@ def _shelf_of_a_whole_scope(cards: Markup) -> Context:
 def _feeds() -> dict[str, list[Context]]:
     titles = (*TITLES[:3], *NASTY)
     entries = tuple(_entry(number, title) for number, title in enumerate(titles, 1))
-    bare = {**_entry(98, "Bare"), "image_url": None, "duration_s": None, "tags": ()}
+    nothing = {"image_url": None, "duration_s": None, "media_url": None, "content": None}
+    bare = {**_entry(98, "Bare"), **nothing, "tags": ()}
     places = tuple(_place(number, title) for number, title in enumerate(titles, 1))
     unseen = {**_place(99, "Without a picture"), "thumbnail_url": None, "duration_s": None}
     unmeasured = {**_place(97, "Of unknown length"), "duration_s": None, "tags": ()}
@@ -371,7 +374,9 @@ def _entry(number: int, title: str) -> Context:
         "published_rfc822": "Wed, 01 May 2024 10:00:00 +0000",
         "tags": ("family", *NASTY),
         "duration_s": "3723",
+        "uid": f"urn:uuid:7b9f5ba2-9a71-5f04-9d3c-{number:012x}",
         "summary": f"{title}, 1:02:03",
+        "content": f"<p>About <strong>{escape(title)}</strong> &amp; more</p>",
     }
 
 

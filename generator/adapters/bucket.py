@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, Final, Protocol
@@ -22,7 +24,7 @@ from uuid import uuid4
 from generator.adapters import aws
 from generator.core.errors import PublishError
 from generator.core.publishing import Headers
-from generator.core.refusals import refusal
+from generator.core.refusals import is_of_one_object, refusal
 from generator.core.wording import readable
 
 ANY: Final = ""  # as `match`: whatever is there
@@ -35,6 +37,7 @@ _LONGEST_KEY = 1024  # bytes
 _DIGEST, _CURSOR = "reelshelf-digest", "reelshelf-cursor"
 _PROBE = "_reelshelf/probe-"
 _CHANGED_STATUS = frozenset({409, 412})
+_CLOCKS_APART_S = 900  # S3 refuses what was signed so long ago, or so much too early
 _NOT_THERE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 _NOT_ABLE = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
@@ -62,6 +65,14 @@ class ChangedError(PublishError):
 
 class UnfitKeyError(PublishError):
     """No object can be called so; the bucket is as it was, and all others can be put."""
+
+
+class RefusedError(PublishError):
+    """The store does not take, or does not delete, this object; it may well do so with others."""
+
+
+class FileChangedError(PublishError):
+    """A file changed while it was sent; the bucket is as it was."""
 
 
 class Parts(Protocol):
@@ -144,7 +155,7 @@ class Bucket:
             sent = self._send(key, upload, content, before.st_size)
         now = file.stat()
         if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise PublishError(
+            raise FileChangedError(
                 f"cannot put {_shown(key)}: the file changed meanwhile",
                 hint="it is put by the next publish, once it is whole",
             )
@@ -216,6 +227,32 @@ class Bucket:
             with suppress(PublishError):
                 self.delete(key)
 
+    def has_conditional_deletes(self) -> bool:
+        """Tell whether the store minds conditions on deletions, by a small object likewise."""
+        key = f"{_PROBE}{uuid4().hex}"
+        self.put(key, b"1", Headers("text/plain", "no-store"))
+        try:
+            self.delete(key, "0" * 32)
+        except ChangedError:
+            return True
+        except PublishError as error:
+            if _code(error.__cause__) not in _NOT_ABLE:
+                raise
+        finally:
+            with suppress(PublishError):
+                self.delete(key)
+        return False
+
+    def probe(self, *, deletes: bool = False) -> None:
+        """See whether the store takes any object of ours, or deletes any."""
+        key = f"{_PROBE}{uuid4().hex}"
+        if deletes:
+            self.delete(key)
+            return
+        self.put(key, b"1", Headers("text/plain", "no-store"))
+        with suppress(PublishError):
+            self.delete(key)
+
     def _refuses(self, key: str, headers: Headers) -> bool:
         try:
             first = self.put(key, b"1", headers, ABSENT)
@@ -243,8 +280,16 @@ class Bucket:
                 raise
         return bool(answer.get("Status") == "Enabled")
 
-    def abort_uploads(self, older_than_s: float, prefix: str = "") -> int:
-        """Give up uploads in parts that began so long ago; return how many: they cost money."""
+    def abort_uploads(
+        self, older_than_s: float, prefix: str = "", ours: Mapping[str, str] | None = None
+    ) -> int:
+        """Give up uploads in parts that began so long ago; return how many: they cost money.
+
+        Args:
+            older_than_s: how long ago they began, in seconds, at least.
+            prefix: what their keys begin with.
+            ours: what `Parts` has noted by keys: no other upload is touched. None: all are.
+        """
         before = time.time() - older_than_s
         asked = {"Bucket": self.name, "Prefix": prefix}
         count = 0
@@ -252,7 +297,8 @@ class Bucket:
             with self._telling("list uploads to"):
                 answer = self._client.list_multipart_uploads(**asked)
             for one in answer.get("Uploads", ()):
-                if one["Initiated"].timestamp() <= before:
+                noted = ours is None or _id_of(ours.get(one["Key"], "")) == one["UploadId"]
+                if noted and one["Initiated"].timestamp() <= before:
                     self._abort(one["Key"], one["UploadId"])
                     count += 1
             if not answer.get("IsTruncated"):
@@ -276,7 +322,8 @@ class Bucket:
             .encode(),
             digest_size=8,
         ).hexdigest()  # fmt: skip
-        former, _, upload_id = (parts.get(key) or "").partition(".")
+        noted = parts.get(key) or ""
+        former, upload_id = noted.partition(".")[0], _id_of(noted)
         if former == kind:
             there = self._parts_of(key, upload_id)
             if there is not None:
@@ -402,6 +449,11 @@ def part_bytes(size: int) -> int:
     return max(_PART, -(-least // _MIB) * _MIB)
 
 
+def _id_of(noted: str) -> str:
+    """Return the id of an upload from what `Parts` has noted of it."""
+    return noted.partition(".")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class _Upload:
     id: str
@@ -427,11 +479,12 @@ class _Telling:
         if self._conditional and (status in _CHANGED_STATUS or code in _NOT_THERE):
             raise _changed(self._key) from error
         response = getattr(error, "response", {})
+        if status == HTTPStatus.FORBIDDEN and _is_clock_off(response):
+            code = "RequestTimeTooSkewed"  # not every refusal says so: one of HEAD says nothing
         why, hint = refusal(code, status, str(response.get("Error", {}).get("Message", "")))
         what = f"{_shown(self._key)} in the bucket" if self._key else "the bucket"
-        raise PublishError(
-            f"cannot {self._doing} {what} {self._bucket}: {why}", hint=hint
-        ) from error
+        kind = RefusedError if self._key and is_of_one_object(code, status) else PublishError
+        raise kind(f"cannot {self._doing} {what} {self._bucket}: {why}", hint=hint) from error
 
 
 class _absent:  # noqa: N801 (reads as a word of the language, as `suppress` does)
@@ -527,6 +580,16 @@ def _is_botos(error: Exception) -> bool:
     return isinstance(error, ValueError | RecursionError) or type(error).__module__.startswith(
         ("botocore", "boto3", "s3transfer")
     )
+
+
+def _is_clock_off(response: Mapping[str, Any]) -> bool:
+    """Tell whether the store's clock, by the date of its answer, is another one than ours."""
+    told = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        theirs_s = parsedate_to_datetime(told).timestamp()
+    except (TypeError, ValueError):
+        return False
+    return abs(theirs_s - time.time()) > _CLOCKS_APART_S
 
 
 def _code(error: object) -> str:

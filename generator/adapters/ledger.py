@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
+from generator.adapters.damage import CheckedFile, is_of_the_surroundings
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.orders import Key
 from generator.core.scopes import Scope, ScopeKind
@@ -25,6 +25,7 @@ from generator.core.spelling import spelled, video_of
 
 _AT_ONCE = 500  # parameters in one IN (…)
 _KEYS = {key.value: key for key in Key}
+_WAL_PAGES = 1000  # SQLite's own bound
 _ALL_AT_ONCE = 64  # from so many look-ups on, reading every shelf's bound is cheaper
 migrations = Migrations("ledger")
 
@@ -54,12 +55,46 @@ def version_3(db: sqlite_utils.Database) -> None:
 
 
 @migrations()
-def version_4(db: sqlite_utils.Database) -> None:
-    """Begin anew: videos are listed by number and name, too; what was published is remembered."""
-    db.execute("DELETE FROM fact WHERE name NOT LIKE 'publish%'")
+def refused_objects(db: sqlite_utils.Database) -> None:
+    """Note which objects the store refused, and when each is tried again."""
+    db.execute(
+        """CREATE TABLE refused (
+            key TEXT PRIMARY KEY, path TEXT NOT NULL, digest TEXT NOT NULL, video INTEGER,
+            reason TEXT NOT NULL, tries INTEGER NOT NULL, retry_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID"""
+    )
+
+
+@migrations()
+def ownership(db: sqlite_utils.Database) -> None:
+    """Note which files are ours, which may not be what is noted of them, and when folders changed.
+
+    What was written so far is ours, whatever becomes of the other tables.
+    """
+    for statement in _OWNERSHIP:
+        db.execute(statement)
+
+
+@migrations()
+def listings_by_name(db: sqlite_utils.Database) -> None:
+    """Begin anew: videos are listed by number and name, too.
+
+    What was published is remembered, and whose output folder it was.
+    """
+    db.execute("DELETE FROM fact WHERE name NOT LIKE 'publish%' AND name != 'output'")
     for table in ("scope", "list", "shelf", "forward", "shown", "page", "packed", "failed"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
 
+
+_OWNERSHIP = (
+    # pages have rows of their own once they are written; "….gz" stands for both compressed copies
+    "CREATE TABLE owned (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    "INSERT INTO owned SELECT path FROM page UNION SELECT path || '.gz' FROM packed",
+    "CREATE TABLE suspect (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    """CREATE TABLE folder (
+        path TEXT PRIMARY KEY, changed_ns INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+)
 
 _PUBLISHED = (
     """CREATE TABLE published (
@@ -154,25 +189,51 @@ class PageRow:
     cause: int | None
 
 
-class Ledger:
-    """One open ledger, for one thread. A file that is damaged or too new is begun anew."""
+class Ledger(CheckedFile):
+    """One open ledger, for one thread. A file that is damaged or too new is begun anew.
 
-    def __init__(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._file = file
+    Whoever `reads_only` makes no file: where none is, the ledger is an empty one.
+
+    Raises:
+        DamagedError: it is damaged, and not ours to begin anew.
+    """
+
+    _KIND = "ledger"
+    _NAMES: ClassVar[tuple[str, ...]] = (
+        "fact", "scope", "list", "shelf", "forward", "shown", "page", "refresh", "packed", "failed",
+        "published", "unpublished", "unsent", "upload", "uninvalidated", "former",
+    )  # fmt: skip
+    _JSON: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("shown", "facts"), ("refresh", "receipt"),
+        ("(SELECT value AS skeleton FROM fact WHERE name LIKE 'skeleton/%')", "skeleton"),
+    )  # fmt: skip
+    _REMEDY = "`reelshelf build --full` makes it anew from the catalogue; nothing is lost"
+
+    def __init__(self, file: Path, *, reads_only: bool = False) -> None:
+        self._file, self._reads_only = file, reads_only
+        if not reads_only:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        self._take_up()
+
+    def _take_up(self) -> None:
         self._connection = self._open()
+        self._bound_log(_WAL_PAGES)
         self._cursor = self._connection.cursor()
 
     def _open(self) -> sqlite3.Connection:
         try:
-            return self._opened()
-        except sqlite3.DatabaseError:
-            for name in (self._file, *(Path(f"{self._file}-{end}") for end in ("wal", "shm"))):
-                name.unlink(missing_ok=True)
-            return self._opened()
+            is_missing = self._reads_only and not self._file.is_file()
+            return self._opened(":memory:" if is_missing else self._file)
+        except sqlite3.DatabaseError as error:
+            if is_of_the_surroundings(error):
+                raise
+            if self._reads_only:
+                raise self._damaged(str(error)) from error
+            self._remove()
+            return self._opened(self._file)
 
-    def _opened(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
+    def _opened(self, where: str | Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -181,25 +242,20 @@ class Ledger:
             database = sqlite_utils.Database(connection, execute_plugins=False)
             if migrations.pending(database):
                 migrations.apply(database)
-        except sqlite3.DatabaseError:
+        except BaseException:
             connection.close()
             raise
         return connection
 
-    def __enter__(self) -> Self:
-        return self
+    def _remove(self) -> None:
+        for name in (self._file, *(Path(f"{self._file}-{end}") for end in ("wal", "shm"))):
+            name.unlink(missing_ok=True)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def begin_anew(self) -> None:
+        """Empty it: the next refresh fills it from the catalogue."""
         self.close()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
+        self._remove()
+        self._take_up()
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -216,10 +272,11 @@ class Ledger:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk may have ended it
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     # -- facts
 
@@ -441,6 +498,89 @@ class Ledger:
         if self._one("SELECT 1 FROM failed LIMIT 1", ()):
             self._cursor.executemany("DELETE FROM failed WHERE path = ?", [(p,) for p in paths])
 
+    # -- files of the output folder
+
+    def owned(self, paths: Sequence[OutPath], *, pages: bool = True) -> set[OutPath]:
+        """Return those among `paths` that we wrote, or are about to write.
+
+        Args:
+            paths: files of the output folder.
+            pages: what we rendered counts; not in another folder than that it was rendered into.
+        """
+        tables = ("page", "owned") if pages else ("owned",)
+        ours: set[OutPath] = set()
+        for table in tables:
+            rest = [path for path in paths if path not in ours]
+            ours |= {row[0] for row in self._in(f"SELECT path FROM {table} WHERE path IN", rest)}  # noqa: S608 (literals)
+        return ours
+
+    def all_owned(self) -> set[OutPath]:
+        """Return every file that we wrote, the "….gz" of compressed copies for both."""
+        query = "SELECT path FROM page UNION SELECT path FROM owned"
+        return {row[0] for row in self._connection.execute(query)}
+
+    def own(self, paths: Iterable[OutPath]) -> None:
+        """Note files as ours."""
+        rows = [(path,) for path in paths]
+        self._cursor.executemany("INSERT OR IGNORE INTO owned VALUES (?)", rows)
+
+    def disown(self, paths: Iterable[OutPath] | None = None) -> None:
+        """Forget files (None: all) that are no pages."""
+        if paths is None:
+            self._cursor.execute("DELETE FROM owned")
+        else:
+            rows = [(path,) for path in paths]
+            self._cursor.executemany("DELETE FROM owned WHERE path = ?", rows)
+
+    def copied(self, paths: Sequence[OutPath] | None = None) -> set[OutPath]:
+        """Return those among `paths` (None: all) beside which there may be copies of ours."""
+        if paths is None:
+            query = "SELECT path FROM owned WHERE path LIKE '%.gz'"
+            return {OutPath(row[0][:-3]) for row in self._connection.execute(query)}
+        copies = [OutPath(f"{path}.gz") for path in paths]
+        found = self._in("SELECT path FROM owned WHERE path IN", copies)
+        return {OutPath(row[0][:-3]) for row in found}
+
+    def suspects(self) -> set[str]:
+        """Return the files that may not be what is noted of them; "*" stands for all."""
+        return {row[0] for row in self._connection.execute("SELECT path FROM suspect")}
+
+    def suspect(self, paths: Iterable[str]) -> None:
+        """Note that files may not be what is noted of them from now on."""
+        rows = [(path,) for path in paths]
+        self._cursor.executemany("INSERT OR IGNORE INTO suspect VALUES (?)", rows)
+
+    def trust(self, paths: Iterable[str]) -> None:
+        """Note that files are what is noted of them."""
+        rows = [(path,) for path in paths]
+        self._cursor.executemany("DELETE FROM suspect WHERE path = ?", rows)
+
+    def forget_folder(self) -> None:
+        """Forget what is known of the output folder and of compressed copies: it is another one."""
+        for table in ("packed", "folder"):
+            self._cursor.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
+
+    def folders(self) -> dict[str, int]:
+        """Return the folders of the output, each with when something came or went (ns)."""
+        return dict(self._connection.execute("SELECT path, changed_ns FROM folder"))
+
+    def put_folders(self, folders: Mapping[str, int]) -> None:
+        """Note when folders changed; 0 forgets one."""
+        gone = [(path,) for path, changed_ns in folders.items() if not changed_ns]
+        self._cursor.executemany("DELETE FROM folder WHERE path = ?", gone)
+        rows = [(path, changed_ns) for path, changed_ns in folders.items() if changed_ns]
+        self._cursor.executemany("INSERT OR REPLACE INTO folder VALUES (?, ?)", rows)
+
+    def files_in(self, folder: str) -> list[OutPath]:
+        """Return the files of ours that are right in a folder ("" for the outermost)."""
+        low, high = (f"{folder}/", f"{folder}0") if folder else ("", "\x7f")
+        inside = "path >= :low AND path < :high AND instr(substr(path, :from), '/') = 0"
+        rows = self._connection.execute(
+            f"SELECT path FROM page WHERE {inside} UNION SELECT path FROM owned WHERE {inside}",  # noqa: S608 (literals)
+            {"low": low, "high": high, "from": len(low) + 1},
+        )
+        return [row[0] for row in rows]
+
     # -- forwards
 
     def forwards(self) -> dict[OutPath, str]:
@@ -645,18 +785,28 @@ def _name(name: str | bytes) -> str:
     return name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
 
 
-def receipt_since(file: Path, event: int) -> str | None:
-    """Return the receipt of the first refresh that showed an event, None while none did.
+def receipts_since(file: Path, events: Iterable[int]) -> tuple[int, dict[int, str]]:
+    """Return the last event that a refresh has shown, and the receipts of those that showed some.
 
+    Of each event among `events` that was shown there is the receipt of the first refresh that did.
     It only reads, and needs no ledger to be there.
     """
     if not file.is_file():
-        return None
+        return 0, {}
+    found: dict[int, str] = {}
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
-            row = ledger.execute(
-                "SELECT receipt FROM refresh WHERE cursor >= ? ORDER BY id LIMIT 1", (event,)
-            ).fetchone()
+            (shown,) = ledger.execute("SELECT coalesce(max(cursor), 0) FROM refresh").fetchone()
+            for event in events:
+                row = (
+                    event <= shown
+                    and ledger.execute(
+                        "SELECT receipt FROM refresh WHERE cursor >= ? ORDER BY id LIMIT 1",
+                        (event,),
+                    ).fetchone()
+                )
+                if row:
+                    found[event] = str(row[0])
     except sqlite3.DatabaseError:  # it is being begun, or begun anew
-        return None
-    return str(row[0]) if row else None
+        return 0, {}
+    return shown, found

@@ -1,4 +1,4 @@
-"""The owner's mark: an object in the bucket that says which worker builds and publishes a site.
+"""The owner's mark: it says which worker builds and publishes a site, in the bucket or the queue.
 
 Two builders with a catalogue each would both take messages from the queue, and each would lack
 what the other has. The mark keeps the second one from starting.
@@ -54,13 +54,25 @@ class Objects(Protocol):
 class OwnerMark:
     """The mark in one bucket. Its methods raise PublishError where that cannot be reached."""
 
-    def __init__(self, bucket: Objects) -> None:
-        self._bucket = bucket
+    def __init__(
+        self, bucket: Objects, key: str = KEY, what: str = "the site in the bucket {} is built by"
+    ) -> None:
+        self._bucket, self._key, self._what = bucket, key, what
 
     def read(self) -> Owner | None:
         """Return who owns the site; None for nobody."""
         found = self._found()
         return found[0] if found else None
+
+    def check(self, who: str, site: str) -> None:
+        """Return if the site is ours, or nobody's; nothing is written.
+
+        Raises:
+            OwnerError: another one owns it.
+        """
+        found = self._found()
+        if found is not None and not _is(found[0], who, site):
+            raise self._error(found[0], who)
 
     def claim(self, who: str, site: str, now: int, *, take_over: bool = False) -> Owner:
         """Own the site from now on, or still; return the mark as it is.
@@ -80,7 +92,7 @@ class OwnerMark:
             found = self._found()  # not every store minds conditions: who wrote last is seen here
         if found is None:
             raise PublishError(
-                f"the mark {KEY} in the bucket {self._bucket.name} is gone again",
+                f"the mark {self._key} in the bucket {self._bucket.name} is gone again",
                 hint="does somebody clean it? nothing was changed",
             )
         if not _is(found[0], who, site):
@@ -89,13 +101,13 @@ class OwnerMark:
 
     def _put(self, owner: Owner, match: str) -> None:
         try:
-            self._bucket.put(KEY, json.dumps(asdict(owner)).encode(), _HEADERS, match)
+            self._bucket.put(self._key, json.dumps(asdict(owner)).encode(), _HEADERS, match)
         except PublishError:
             if self._found() is None:  # else somebody was quicker, and that is told
                 raise
 
     def _found(self) -> tuple[Owner, str] | None:
-        got = self._bucket.get(KEY)
+        got = self._bucket.get(self._key)
         if got is None:
             return None
         content, stored = got
@@ -109,7 +121,7 @@ class OwnerMark:
     def _error(self, owner: Owner, who: str) -> OwnerError:
         same = " with another catalogue" if owner.who == who else ""
         return OwnerError(
-            f"the site in the bucket {self._bucket.name} is built by {_named(owner.who)}{same},"
+            f"{self._what.format(self._bucket.name)} {_named(owner.who)}{same},"
             f" since {rfc3339(owner.since)}",
             hint="stop that one, then start this one with --take-over",
         )

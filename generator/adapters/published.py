@@ -5,7 +5,7 @@ last publishes replaced, so that it can be put back.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
@@ -37,12 +37,32 @@ class Former:
     version: str
 
 
-class PublishedRecord:
-    """The tables, over the ledger's own connection. Threads may call it beside each other."""
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An object that was not put, or not deleted ("" as `digest`), and why; tried again then."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    key: str
+    path: str
+    digest: str
+    video: VideoId | None
+    reason: str
+    tries: int = 1
+    retry_at: int = 0
+
+
+class PublishedRecord:
+    """The tables, over the ledger's own connection. Threads may call it beside each other.
+
+    `connected` returns that connection: a ledger that is begun anew has another one.
+    """
+
+    def __init__(self, connected: Callable[[], sqlite3.Connection]) -> None:
+        self._connected = connected
         self._lock = RLock()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._connected()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -51,10 +71,11 @@ class PublishedRecord:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk may have ended it
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     # -- what is there
 
@@ -79,7 +100,8 @@ class PublishedRecord:
         """Tell whether something is not wanted any more since `instant`, or for longer."""
         return bool(
             self._rows(
-                "SELECT 1 FROM published WHERE gone_at IS NOT NULL AND gone_at <= ? LIMIT 1",
+                "SELECT 1 FROM published WHERE gone_at IS NOT NULL AND gone_at <= ?"
+                " AND key NOT IN (SELECT key FROM refused) LIMIT 1",
                 (instant,),
             )
         )
@@ -134,7 +156,7 @@ class PublishedRecord:
     def clear(self) -> None:
         """Forget everything: the bucket is another one."""
         with self.transaction():
-            for table in ("published", "former", "upload", "uninvalidated"):
+            for table in ("published", "former", "upload", "uninvalidated", "refused"):
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
 
     # -- what changed since
@@ -183,6 +205,31 @@ class PublishedRecord:
         with self._lock:
             self._connection.execute("DELETE FROM unsent")
         self._many("INSERT OR IGNORE INTO unsent VALUES (?)", ((video,) for video in videos))
+
+    # -- what the store refused
+
+    def refused(self) -> list[Refused]:
+        """Return what the store refused, and does not have, or still has."""
+        rows = self._rows("SELECT key, path, digest, video, reason, tries, retry_at FROM refused")
+        return [Refused(*row) for row in rows]
+
+    def is_any_refused_until(self, instant: int) -> bool:
+        """Tell whether something that was refused is to be tried again at `instant`."""
+        return bool(self._rows("SELECT 1 FROM refused WHERE retry_at <= ? LIMIT 1", (instant,)))
+
+    def refuse(self, refused: Iterable[Refused]) -> None:
+        """Note what was refused."""
+        self._many(
+            "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                (one.key, one.path, one.digest, one.video, one.reason, one.tries, one.retry_at)
+                for one in refused
+            ),
+        )
+
+    def is_not_refused(self, keys: Iterable[str]) -> None:
+        """Note that objects were taken, or are not wanted any more."""
+        self._many("DELETE FROM refused WHERE key = ?", ((key,) for key in keys))
 
     # -- what is to be invalidated
 
@@ -234,6 +281,10 @@ class PublishedRecord:
         )
 
     # -- uploads that are under way
+
+    def uploads(self) -> dict[str, str]:
+        """Return what was noted of all uploads, by key."""
+        return dict(self._rows("SELECT key, id FROM upload"))
 
     def upload(self, key: str) -> str | None:
         """Return what was noted of the upload of a key."""

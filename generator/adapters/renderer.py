@@ -12,9 +12,13 @@ Source: docs/adr/0004-templates.md.
 import json
 import os
 import re
+import signal
+import threading
 import traceback
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
@@ -34,6 +38,10 @@ _MARK_ENDS = re.compile("[\x02\x03]")
 _HARMLESS_FILTERS = {"e", "escape", "length", "count", "first", "last"}
 _ENDINGS = (".html", ".xml", ".txt")
 _MOST_SHAPES = 5000
+_MOST_S = 30.0  # of one page
+_MOST_CHARACTERS = 64 << 20  # of one page
+_MOST_TURNS = 1_000_000  # of a loop over numbers
+_ALIKE, _ASSETS_ALIKE = 0.6, 0.8  # names that may be meant for another
 _HARMLESS_TESTS = {"none", "defined", "undefined", "true", "false", "boolean"}
 _UNSEEN_BY_SLOTS = (
     nodes.FilterBlock,
@@ -72,10 +80,13 @@ class Renderer:
             auto_reload=False,
             bytecode_cache=_Compiled(),
         )
+        self._own, self._shipped = own, shipped
         self._assets = _assets(folders)
         base = str(frame["base"])
         links = {Path(name).stem: f"{base}/{path}" for name, (path, _) in self._assets.items()}
-        self._environment.globals.update(site=frame, assets=links, nav=frame["nav"])
+        self._environment.globals.update(
+            range=_short_range, site=frame, assets=links, nav=frame["nav"]
+        )
         self._frame_digest = repr((sorted(frame.items()), sorted(links.items()))).encode()
         self._signature = _signature(folders)
         self._inputs: dict[str, str] = {}
@@ -142,17 +153,45 @@ class Renderer:
 
     def is_outdated(self) -> bool:
         """Tell whether a file of the templates changed since this was made."""
-        return _signature(self._folders) != self._signature
+        return self.present() != self._signature
+
+    def present(self) -> Hashable:
+        """Return what is another value when a file of the templates is another one."""
+        return _signature(self._folders)
 
     def assets(self) -> dict[OutPath, bytes]:
         """Return the files that stand beside the pages, a digest in each name."""
         return dict(self._assets.values())
 
+    def unused(self) -> list[str]:
+        """Tell of files among the owner's templates that nothing uses: misnamed ones, perhaps.
+
+        A file counts as used where one of ours is called so, or one of theirs names it.
+        """
+        if self._own is None:
+            return []
+        own, told = self._own, []
+        texts = [_text_of(file) for file in _files(own) if file.suffix in _ENDINGS]
+        for folder, most_alike in (("", _ALIKE), ("assets", _ASSETS_ALIKE)):
+            ours = {file.name for file in _files(self._shipped / folder)}
+            for file in _files(own / folder):
+                is_template = folder == "assets" or file.suffix in _ENDINGS
+                names = (f"assets.{file.stem}", file.name) if folder else (file.name,)
+                if not is_template or file.name in ours:
+                    continue
+                if any(name in text for text in texts for name in names):
+                    continue
+                close = get_close_matches(file.name, ours, 1, most_alike)
+                if close or (not folder and file.suffix != ".txt"):
+                    meant = f"; did you mean {close[0]}?" if close else ""
+                    told.append(f"nothing uses {file}{meant}")
+        return told
+
     # -- plain
 
     def _render(self, name: str, context: Mapping[str, Any]) -> str:
         try:
-            return self._template(name).render(_plain(context))
+            return _bounded(self._template(name), _plain(context))
         except Exception as error:  # a template is a program of its author
             raise _wrong(name, error) from error
 
@@ -167,6 +206,18 @@ class Renderer:
         assert loader is not None
         try:
             return loader.get_source(self._environment, name)[0]
+        except jinja2.TemplateNotFound as error:
+            folders = " and ".join(map(str, self._folders))
+            raise TemplateError(
+                f"there is no template {name} in {folders}",
+                hint="one that extends, includes or imports it names it wrongly, perhaps",
+            ) from error
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            raise TemplateError(
+                f"cannot read the template {name}, line {line}: it is not UTF-8",
+                hint="have your editor save the file as UTF-8; the old pages are kept",
+            ) from error
         except jinja2.TemplateError as error:
             raise _wrong(name, error) from error
 
@@ -212,7 +263,7 @@ class Renderer:
         if not self._compilable(name):
             return None
         try:
-            text = self._template(name).render(_slotted(context, _Counter()))
+            text = _bounded(self._template(name), _slotted(context, _Counter()))
         except Exception:  # noqa: BLE001 (whatever it is, the plain way shows it, or works)
             return None
         pieces = _MARK.split(text)
@@ -244,6 +295,49 @@ class Renderer:
             known = all(self._facts_of(part).only_prints for part in self._closure(name))
             self._compiles[name] = known
         return known
+
+
+class _EndlessError(Exception):
+    """A template takes too long, or makes too much."""
+
+
+def _bounded(template: jinja2.Template, context: Mapping[str, Any]) -> str:
+    """Return what a template makes, within bounds: it is a program, and may have no end."""
+    parts, size = [], 0
+    with _within(_MOST_S):
+        for part in template.generate(context):
+            parts.append(part)
+            size += len(part)
+            if size > _MOST_CHARACTERS:
+                raise _EndlessError(f"it makes a page of more than {_MOST_CHARACTERS >> 20} MB")
+    return "".join(parts)
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Interrupt the block after so many seconds, in the main thread: elsewhere it may go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> NoReturn:
+        raise _EndlessError(f"it works on one page for more than {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _short_range(*bounds: int) -> range:
+    """Return a range that is not longer than any page can be."""
+    numbers = range(*bounds)
+    if len(numbers) > _MOST_TURNS:
+        raise _EndlessError(f"a range of more than {_MOST_TURNS} numbers")
+    return numbers
 
 
 def _spread(literals: Sequence[str], slots: list[int]) -> Skeleton:
@@ -423,13 +517,23 @@ def _assets(folders: list[Path]) -> dict[str, tuple[OutPath, bytes]]:
     return found
 
 
+def _files(folder: Path) -> list[Path]:
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [file for file in found if file.is_file() and not file.name.startswith(".")]
+
+
+def _text_of(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
 def _signature(folders: list[Path]) -> frozenset[tuple[str, int, int, int]]:
     found = set()
     for folder in (each for root in folders for each in (root, root / "assets") if each.is_dir()):
         with os.scandir(folder) as entries:
             for entry in entries:
-                stat = entry.stat()
-                found.add((entry.path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size))
+                with suppress(OSError):  # gone again, or the link that Emacs locks a file with
+                    stat = entry.stat()
+                    found.add((entry.path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size))
     return frozenset(found)
 
 
@@ -439,6 +543,8 @@ def _wrong(name: str, error: Exception) -> TemplateError:
     where = f" ({part})" if part and part != name else ""
     at = f", line {line}" if line else ""
     message = getattr(error, "message", None) or str(error) or type(error).__name__
+    if isinstance(error, RecursionError):
+        message = "it includes or calls itself without an end"
     return TemplateError(
         f"cannot render the template {name}{where}{at}: {message}",
         hint="docs/reference/templates.md lists what a template may use; the old pages are kept",

@@ -32,6 +32,7 @@ from generator.core.renditions import (
     NoRoom,
     Progress,
     RenditionRequest,
+    is_job_file,
     most_bytes,
     pack_request,
     playlist,
@@ -235,8 +236,15 @@ class Renditions:
         self.cancel()
 
     def discard(self, job: str) -> None:
-        """Remove all that lies in the folder of a job that is not being made; nothing if none."""
-        shutil.rmtree(self._scratch / job, ignore_errors=True)
+        """Remove the folder of a job that is not being made, but what somebody else put there."""
+        folder = self._scratch / job
+        with suppress(OSError):
+            if folder.is_symlink():
+                return
+            for entry in list(os.scandir(folder)):
+                if is_job_file(entry.name) and not entry.is_dir(follow_symlinks=False):
+                    Path(entry.path).unlink()
+            folder.rmdir()
 
     def jobs(self) -> list[str]:
         """Return the names of all jobs that something lies there of, sorted."""

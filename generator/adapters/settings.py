@@ -2,13 +2,15 @@
 
 import json
 import os
+import pwd
 import re
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -20,13 +22,21 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from generator.core.apart import Folder, objections
 from generator.core.buckets import SCHEME, Bucket, bucket_of
 from generator.core.contexts import Site
 from generator.core.errors import SettingsError
 
 FILE = "reelshelf.toml"
 _PREFIX = "REELSHELF_"
+_PEOPLE = 1000  # from this user id on they are people
 _SECRETS = frozenset({"owner_digests", "secret", "secrets", "origin_secrets"})  # the API's own
+_MOST_BYTES = 1 << 20  # of a settings file
+_MOST_SHOWN = 200  # characters of a value that is wrong
+_DAY_S, _YEAR_S = 86_400, 31_536_000
+_TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # of the direction of text
+_NO_XML = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # nor a character to show
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _BETWEEN = re.compile(re.escape(os.pathsep) + "(?!//)")  # two paths, and not "s3" and its slashes
 _PATHS = ("library", "out", "state", "templates")
 
@@ -54,7 +64,11 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, frozen=True, extra="forbid", validate_default=True
+        env_prefix=_PREFIX,
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
     )
 
     library: Annotated[
@@ -88,19 +102,31 @@ class Settings(BaseSettings):
         float, Field(ge=0, le=3600, description="a file is taken when unchanged for so long")
     ] = 2.0
     missing_grace_s: Annotated[
-        int, Field(ge=0, description="pages of a missing video go after so many seconds")
+        int,
+        Field(
+            ge=0, le=100 * _YEAR_S, description="pages of a missing video go after so many seconds"
+        ),
     ] = 600
     forget_missing_days: Annotated[
-        int, Field(ge=0, description="videos missing for so many days are forgotten; 0: never")
+        int,
+        Field(
+            ge=0, le=36_500, description="videos missing for so many days are forgotten; 0: never"
+        ),
     ] = 0
     loss_limit: Annotated[
         float, Field(ge=0, le=1, description="the share of the library a scan may lose at once")
     ] = 0.5
     scan_every_s: Annotated[
-        int, Field(ge=5, description="watch: seconds between scans that repair what was missed")
+        int,
+        Field(
+            ge=5,
+            le=30 * _DAY_S,
+            description="watch: seconds between scans that repair what was missed",
+        ),
     ] = 600
     poll_every_s: Annotated[
-        int, Field(ge=2, description="watch: seconds between scans where events do not come")
+        int,
+        Field(ge=2, le=_DAY_S, description="watch: seconds between scans where events do not come"),
     ] = 30
     jobs: Annotated[
         int, Field(ge=0, le=64, description="workers for posters; 0: one for each processor")
@@ -109,7 +135,7 @@ class Settings(BaseSettings):
         float, Field(gt=0, le=3600, description="how long one file may occupy a worker")
     ] = 30.0
     file_memory_mb: Annotated[
-        int, Field(ge=64, description="how much memory one file may need")
+        int, Field(ge=64, le=1 << 20, description="how much memory one file may need")
     ] = 1024
     nice: Annotated[
         int, Field(ge=0, le=19, description="how much workers stand back behind other programs")
@@ -125,10 +151,11 @@ class Settings(BaseSettings):
         Field(description="playable copies: none, lossless ones, or of all that browsers refuse"),
     ] = "off"
     hls_from_minutes: Annotated[
-        int, Field(ge=0, description="copies this long are HLS, too, and get made; 0: none")
+        int,
+        Field(ge=0, le=100_000, description="copies this long are HLS, too, and get made; 0: none"),
     ] = 0
     hls_from_mb: Annotated[
-        int, Field(ge=0, description="copies of files this large likewise; 0: none")
+        int, Field(ge=0, le=1 << 30, description="copies of files this large likewise; 0: none")
     ] = 0
     compress: Annotated[
         Literal["background", "off"],
@@ -140,13 +167,14 @@ class Settings(BaseSettings):
         Field(description="what the API takes from who is not the owner: view, rate, favorite"),
     ] = ("view",)  # fmt: skip
     visitor_writes_per_minute: Annotated[
-        int, Field(ge=1, description="how many writes the API takes from one visitor")
+        int, Field(ge=1, le=1_000_000, description="how many writes the API takes from one visitor")
     ] = 120
     durable: Annotated[
         bool, Field(description="the API answers when the disk has it, not the system alone")
     ] = True
     views_wait_s: Annotated[
-        float, Field(ge=0, description="how long views alone wait before pages are rewritten")
+        float,
+        Field(ge=0, le=_DAY_S, description="how long views alone wait before pages are rewritten"),
     ] = 5.0
     bucket: Annotated[str, Field(description="the bucket that `publish` puts the site into")] = ""
     media_bucket: Annotated[
@@ -163,13 +191,21 @@ class Settings(BaseSettings):
         Literal["none", "gzip"], Field(description="how text lies in the bucket; CDNs compress it")
     ] = "none"
     fresh_s: Annotated[
-        int, Field(ge=0, description="how many seconds a CDN may keep a page without asking")
+        int,
+        Field(
+            ge=0, le=_YEAR_S, description="how many seconds a CDN may keep a page without asking"
+        ),
     ] = 60
     publish_every_s: Annotated[
         float, Field(ge=0, le=21600, description="so many seconds pass from publish to publish")
     ] = 0.0
     delete_grace_s: Annotated[
-        int, Field(ge=0, description="what is gone leaves the bucket so many seconds later")
+        int,
+        Field(
+            ge=0,
+            le=100 * _YEAR_S,
+            description="what is gone leaves the bucket so many seconds later",
+        ),
     ] = 3600
     delete_limit: Annotated[
         float, Field(ge=0, le=1, description="the share of the bucket one publish may delete")
@@ -178,7 +214,7 @@ class Settings(BaseSettings):
         str, Field(description="the CloudFront distribution in front of the bucket")
     ] = ""
     invalidations_per_month: Annotated[
-        int, Field(ge=0, description="how many paths may be invalidated in a month")
+        int, Field(ge=0, le=1 << 30, description="how many paths may be invalidated in a month")
     ] = 1000
     host_files: Annotated[
         bool, Field(description="write _headers and _redirects, for hosts that read them")
@@ -190,37 +226,77 @@ class Settings(BaseSettings):
         str, Field(description="the versioned bucket of the owner's mark, and of a Lambda's state")
     ] = ""
     batch_ms: Annotated[
-        float, Field(ge=0, description="events that come so close together are one refresh")
+        float,
+        Field(ge=0, le=60_000, description="events that come so close together are one refresh"),
     ] = 3.0
     batch_limit_ms: Annotated[
-        float, Field(ge=0, description="but none waits for others longer than this")
+        float, Field(ge=0, le=60_000, description="but none waits for others longer than this")
     ] = 100.0
+
+    @field_validator("title", "description")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        line = " ".join(value.split())
+        if _NO_XML.search(line) or _TURNS.search(line):
+            raise ValueError("may hold no control characters, nor such as turn the direction")
+        if value and not line:
+            raise ValueError("must show something")
+        return line
+
+    @field_validator(
+        "bucket", "media_bucket", "endpoint", "region", "distribution", "queue", "state_bucket"
+    )
+    @classmethod
+    def _one_word(cls, value: str) -> str:
+        if value.split() not in ([], [value]) or _NO_XML.search(value):
+            raise ValueError("may hold neither spaces nor control characters")
+        return value
+
+    @field_validator("endpoint")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        if value:
+            _address(value)
+        return value
 
     @field_validator("site_url")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if (
-            parts.scheme not in {"http", "https"}
-            or not parts.netloc
-            or parts.query
-            or parts.fragment
-        ):
+        parts = _address(value)
+        if parts.query or parts.fragment or value.endswith(("?", "#")):
             raise ValueError('must be like "https://videos.example.org" or "https://host/folder"')
         if not re.fullmatch(r"[A-Za-z0-9/._~-]*", parts.path):
             raise ValueError("its path may hold letters, digits, and / . _ ~ - only")
+        path = parts.path.rstrip("/")
+        if {"", ".", ".."}.intersection(path.split("/")[1:]):
+            raise ValueError("its path may hold no empty parts, nor . or ..")
         return value.rstrip("/")
+
+    @field_validator(*_PATHS, mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(one, str | Path) and (not str(one) or "\0" in str(one)):
+                raise ValueError("a path is empty" if not str(one) else "a path holds a NUL")
+        return value
 
     @field_validator(*_PATHS)
     @classmethod
     def _whole(cls, value: Any) -> Any:  # noqa: ANN401 (paths, one or many)
-        return _resolved(Path.cwd(), value)
+        return _resolved(_here(), value)
 
     @field_validator("templates")
     @classmethod
     def _there(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_dir():
             raise ValueError("is no folder")
+        return value
+
+    @field_validator("out", "state")
+    @classmethod
+    def _possible(cls, value: Path) -> Path:
+        if os.path.lexists(value) and not value.is_dir():
+            raise ValueError("is no folder, nor does it lead to one")
         return value
 
     @field_validator("library")
@@ -237,15 +313,15 @@ class Settings(BaseSettings):
     @property
     def roots(self) -> dict[str, Path]:
         """Return the folders of the library by name; a root that is the only one is called ""."""
-        return {name: root for name, root in self._named if isinstance(root, Path)}
+        return {name: root for name, root in self._roots if isinstance(root, Path)}
 
     @property
     def buckets(self) -> dict[str, Bucket]:
         """Return the roots of the library that are in buckets, named likewise."""
-        return {name: root for name, root in self._named if isinstance(root, Bucket)}
+        return {name: root for name, root in self._roots if isinstance(root, Bucket)}
 
     @property
-    def _named(self) -> list[tuple[str, Path | Bucket]]:
+    def _roots(self) -> list[tuple[str, Path | Bucket]]:
         return [("" if len(self.library) == 1 else root.name, root) for root in self.library]
 
     @property
@@ -270,7 +346,8 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
     Raises:
         SettingsError: with every mistake in it, not just the first.
     """
-    found = file or (Path(FILE) if Path(FILE).is_file() else None)
+    _here()
+    found = file or (Path(FILE) if os.path.lexists(FILE) else None)
     written = _read(found) if found is not None else {}
 
     class Loaded(Settings):
@@ -288,8 +365,13 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
             return init_settings, env_settings, InitSettingsSource(settings_cls, written)
 
     lines = list(_strangers())
+    hint = "docs/reference/settings.md lists every setting; nothing was changed"
     try:
         settings = Loaded(**overrides)
+        places = [f"  {objection}" for objection in _objections(settings)]
+        if places:
+            hint = f"library, output and state must lie apart: {_all_three(settings)}"
+        lines += places
         if not lines:
             return settings
     except ValidationError as error:
@@ -298,8 +380,49 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
     raise SettingsError(
         f"{len(lines)} mistake{'s' * (len(lines) > 1)} in the settings{where}:\n"
         + "\n".join(lines),
-        hint="docs/reference/settings.md lists every setting; nothing was changed",
+        hint=hint,
     )
+
+
+def _objections(settings: Settings) -> list[str]:
+    """Return why the output or the state may not be where it is."""
+    roots = [_folder("library", path) for path in settings.roots.values()]
+    out, state = _folder("out", settings.out), _folder("state", settings.state)
+    return list(dict.fromkeys(objections(out, state, roots, _homes(), _mounts())))
+
+
+def _all_three(settings: Settings) -> str:
+    library = ", ".join(map(str, settings.library)) or "none"
+    return f"library {library}; out {settings.out}; state {settings.state}"
+
+
+def _folder(name: str, path: Path) -> Folder:
+    real = os.path.realpath(path)
+    ids = []
+    for folder in (Path(real), *Path(real).parents):
+        with suppress(OSError, ValueError):
+            found = folder.stat()
+            ids.append((found.st_dev, found.st_ino))
+    return Folder(name, real, tuple(ids), Path(real).is_dir())
+
+
+def _homes() -> set[str]:
+    """Return the home folders of people here: whose output was there once lost them."""
+    people = [user for user in pwd.getpwall() if user.pw_uid == 0 or user.pw_uid >= _PEOPLE]
+    homes = {os.path.expanduser("~"), *(user.pw_dir for user in people)}  # noqa: PTH111 (no error)
+    real = {os.path.realpath(home) for home in homes if home.startswith("/")}
+    return {home for home in real if home != "/" and Path(home).is_dir()}
+
+
+def _mounts() -> set[str]:
+    """Return the roots of file systems, where all of one is mounted."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux
+        return set()
+    fields = [line.split(" ") for line in lines.splitlines()]
+    roots = {field[4] for field in fields if len(field) > 4 and field[3] == "/"}  # noqa: PLR2004
+    return {re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), root) for root in roots}
 
 
 def _strangers() -> Iterator[str]:
@@ -339,10 +462,68 @@ def _example(name: str, default: object) -> str:
     return f"# {name} = {text}"
 
 
+def _address(value: str) -> SplitResult:
+    """Take an address of the web apart.
+
+    Raises:
+        ValueError: it is none, or says more than where something is.
+    """
+    like = 'must be like "https://videos.example.org" or "https://host/folder"'
+    if value.split() != [value] or _NO_XML.search(value):
+        raise ValueError(f"{like}, without spaces and control characters")
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(like)
+    if "@" in parts.netloc:
+        raise ValueError("may name no user and no password: every page would tell them")
+    try:
+        is_possible = parts.port is None or parts.port > 0
+    except ValueError:
+        is_possible = False
+    if not is_possible or parts.netloc.endswith(":"):
+        raise ValueError("its port has to be 1 to 65535")
+    if not parts.hostname.isascii():
+        raise ValueError(f"its host has to be in ASCII{_in_ascii(parts.hostname)}")
+    if not parts.netloc.startswith("[") and not _HOST.fullmatch(parts.hostname):
+        raise ValueError(f"{like}: {parts.hostname} is no name of a host")
+    return parts
+
+
+def _in_ascii(host: str) -> str:
+    try:
+        return ", as " + host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return ""
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise SettingsError(
+            "the folder that this was started in is gone", hint="`cd` to one that is there"
+        ) from error
+
+
+def _text_of(file: Path) -> str:
+    if not file.is_file():
+        raise OSError("it is no file" if file.exists() else "there is no such file")
+    with file.open("rb") as opened:
+        content = opened.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise OSError(f"it is larger than {_MOST_BYTES >> 20} MB")
+    return content.decode("utf-8-sig")
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
-        written = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        written = tomllib.loads(_text_of(file))
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"cannot read the settings {file}: they are not UTF-8 (byte {error.start + 1})",
+            hint="have your editor save the file as UTF-8",
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(
             f"cannot read the settings {file}: {error}",
             hint="`reelshelf init` writes a commented one",
@@ -353,12 +534,19 @@ def _read(file: Path) -> dict[str, Any]:
     for name in _PATHS:
         value = written.get(name)
         if isinstance(value, str):
-            written[name] = (
-                [_resolved(base, value)] if name == "library" else _resolved(base, Path(value))
-            )
+            meant = _meant(base, value)
+            written[name] = [meant] if name == "library" else meant
         elif isinstance(value, list) and all(isinstance(one, str) for one in value):
-            written[name] = [_resolved(base, one) for one in value]
+            written[name] = [_meant(base, one) for one in value]
     return written
+
+
+def _meant(base: Path, value: str) -> object:
+    """Return the path that a settings file means; what is none as it is, to be told with others."""
+    try:
+        return _resolved(base, value) if value else value
+    except ValueError:
+        return value
 
 
 def _resolved(base: Path, value: Any) -> Any:  # noqa: ANN401 (a path, several, or none)
@@ -366,7 +554,11 @@ def _resolved(base: Path, value: Any) -> Any:  # noqa: ANN401 (a path, several, 
         return tuple(_resolved(base, one) for one in value)
     if value is None or isinstance(value, Bucket) or str(value).startswith(SCHEME):
         return value
-    return Path(os.path.normpath(base / Path(value).expanduser()))
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{value} names a home folder that nobody knows of") from error
+    return Path(os.path.normpath(base / path))
 
 
 def _lies_in(one: Path | Bucket, other: Path | Bucket) -> bool:
@@ -384,4 +576,6 @@ def _reason(error: Any) -> str:  # noqa: ANN401 (pydantic's own mapping)
         return _stranger(str(error["loc"][-1]))
     given = error["input"]
     shown = ", ".join(map(str, given)) if isinstance(given, list | tuple) else f"{given!s}"
+    if len(shown) > _MOST_SHOWN:
+        shown = f"{shown[:_MOST_SHOWN]}…"
     return str(error["msg"]).removeprefix("Value error, ") + f" (it is {shown})"

@@ -6,7 +6,7 @@ less. Whoever can read this Redis can sign in as the owner, so it has to be a pr
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -47,10 +47,14 @@ return {before, count, 1}
 
 @dataclass(frozen=True, slots=True)
 class OwnerKeys:
-    """What proves the owner: tokens as (id, SHA-256 in hex), and what cookies are signed with."""
+    """What proves the owner: tokens as (id, SHA-256 in hex), and what cookies are signed with.
+
+    `had_token` tells whether there are tokens, or ever were.
+    """
 
     tokens: tuple[tuple[str, str], ...]
     secret: bytes
+    had_token: bool = False
 
 
 def is_redis(address: str) -> bool:
@@ -84,6 +88,7 @@ class Shared:
         name = asked.pop("stream", _STREAM).removesuffix(_EVENTS)
         self._keys, self._era = f"{name}:keys", f"{name}:era"
         self._figures, self._rate = f"{name}:figures:", f"{name}:rate:"
+        self._ended = f"{name}:ended:"
         try:
             self._redis: Any = redis.Redis.from_url(
                 urlunsplit(parts._replace(query=urlencode(asked))),
@@ -129,14 +134,31 @@ class Shared:
                     args=[_KEPT_S, *(part for pair in told for part in pair)],
                 )
 
-    def put_keys(self, tokens: Iterable[tuple[str, str]], secret: bytes) -> None:
+    def forget_figures(self, versions: Mapping[VideoId, int]) -> None:
+        """Tell nothing more of videos that have no pages any more.
+
+        Args:
+            versions: the number of the last event about each.
+        """
+        with self._reached():
+            for video, version in versions.items():
+                self._put(keys=[self._era, f"{self._figures}{video}"], args=[_KEPT_S, version, ""])
+
+    def put_keys(
+        self, tokens: Iterable[tuple[str, str]], secret: bytes, *, had_token: bool = False
+    ) -> None:
         """Let APIs know the owner.
 
         Args:
             tokens: (id, digest) of every valid token; those that are not among them are revoked.
             secret: what cookies are signed with.
+            had_token: whether there are tokens, or ever were.
         """
-        told = {"tokens": [list(one) for one in tokens], "secret": secret.hex()}
+        told = {
+            "tokens": [list(one) for one in tokens],
+            "secret": secret.hex(),
+            "had_token": had_token,
+        }
         with self._reached():
             self._redis.set(self._keys, json.dumps(told))
 
@@ -148,7 +170,7 @@ class Shared:
             pipeline.get(self._era)
             pipeline.hmget(f"{self._figures}{video}", "era", "told")
             era, (of_era, told) = pipeline.execute()
-        if told is None or of_era != era:
+        if not told or of_era != era:
             return None
         found = json.loads(told)
         return Figures(**{**found, "tags": tuple(found["tags"])})
@@ -159,9 +181,25 @@ class Shared:
             told = self._redis.get(self._keys)
         if told is None:
             return None
-        found = json.loads(told)
-        tokens = tuple((str(token), str(digest)) for token, digest in found["tokens"])
-        return OwnerKeys(tokens, bytes.fromhex(found["secret"]))
+        try:
+            found = json.loads(told)
+            tokens = tuple((str(token), str(digest)) for token, digest in found["tokens"])
+            secret = bytes.fromhex(found["secret"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise QueueError(
+                "what Redis has of the owner makes no sense", hint="start `reelshelf worker` anew"
+            ) from error
+        return OwnerKeys(tokens, secret, bool(found.get("had_token")))
+
+    def end_session(self, session: str, seconds: int) -> None:
+        """Let all processes know that a session is over, as long as its cookie would be good."""
+        with self._reached():
+            self._redis.set(f"{self._ended}{session}", 1, ex=max(seconds, 1))
+
+    def is_ended(self, session: str) -> bool:
+        """Tell whether a session was ended."""
+        with self._reached():
+            return bool(self._redis.exists(f"{self._ended}{session}"))
 
     def count(self, name: str, most: int, window: int, seconds: int, share: float) -> Sequence[int]:
         """Count something, unless it is too much.

@@ -3,14 +3,31 @@
 Exit codes: 0 done, 1 done with problems, 2 bad use or settings.
 """
 
+import os
 import sqlite3
+import sys
+import traceback
+from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from generator.cli import access, api, building, copies, publishing, serving, telling, working
-from generator.cli.shared import app, fail, out, shipped
+from generator.cli import (
+    access,
+    api,
+    building,
+    copies,
+    listing,
+    publishing,
+    restore,
+    serving,
+    telling,
+    working,
+)
+from generator.cli.shared import app, fail, shipped
+from generator.cli.terminal import finish, out, prepare, turn_away
 from generator.core.errors import ReelshelfError
 
 __all__ = [
@@ -19,45 +36,106 @@ __all__ = [
     "app",
     "building",
     "copies",
+    "listing",
     "main",
     "publishing",
+    "restore",
     "serving",
     "shipped",
     "telling",
     "working",
 ]
 
+_NOT_RECORDED = "nothing of this was recorded; run the same command again when this is mended"
+_RESTORE = (
+    "`reelshelf restore BACKUP` puts a backup of the catalogue in its place;"
+    " `reelshelf build --full` makes the ledger anew"
+)
+_WHOLE = "what is on the disk is whole; run the same command again when this is mended"
+_REPORT = (
+    "this is a fault of reelshelf: please report it, with what"
+    " `reelshelf --traceback …` prints for the same command"
+)
+
 
 def main() -> None:
-    """Run the command line; expected errors are told in a line or two, without a traceback."""
+    """Run the command line; what goes wrong is told in a line or two, without a traceback."""
+    prepare()
+    code: object = 0
     try:
-        app()
-    except ReelshelfError as error:
-        fail(str(error), error.hint, error.exit_code)
-    except sqlite3.OperationalError as error:
-        fail(
-            f"the database cannot be written or read: {error}",
-            "nothing of this was recorded; run the same command again when this is mended",
-            1,
-        )
-    except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        fail(
-            f"cannot go on:{where} {error.strerror or error}",
-            "what is on the disk is whole; run the same command again when this is mended",
-            1,
-        )
+        code = app(standalone_mode=False)
+    except BrokenPipeError:  # `reelshelf … | head` has seen enough
+        turn_away()
+        code = 1
+    except Exception as error:
+        if "--traceback" in sys.argv:
+            raise
+        _fail(error)
+    sys.exit(finish() or (code if isinstance(code, int) else 0))
+
+
+def _fail(error: Exception) -> None:
+    told = _told(error)
+    try:
+        fail(*told)
+    except OSError:  # nor can that be written
+        sys.exit(told[2])
+    finally:
+        finish()
+
+
+def _told(error: Exception) -> tuple[str, str, int]:
+    """Return what to tell of an error, what helps, and the exit code."""
+    match error:
+        case ReelshelfError():
+            told = str(error), error.hint, error.exit_code
+        case typer.Abort():
+            told = "stopped", "", 130
+        case typer.TyperException():
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context is not None else "reelshelf"
+            told = error.format_message(), f"`{command} --help` tells how it is used", 2
+        case UnicodeEncodeError() if not _is_text(sys.argv):
+            told = "an argument holds bytes that are no text", "write it in UTF-8", 2
+        case sqlite3.OperationalError():
+            told = f"the database cannot be written or read: {error}", _NOT_RECORDED, 1
+        case sqlite3.DatabaseError():
+            told = f"a database in the state folder cannot be read: {error}", _RESTORE, 1
+        case OSError():
+            where = f" {_text(error.filename)}:" if error.filename else ""
+            told = f"cannot go on:{where} {error.strerror or error}", _WHOLE, 1
+        case _:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{place.name} ({Path(place.filename).name}, line {place.lineno})"
+            told = f"unexpected {type(error).__name__} in {where}: {error}", _REPORT, 1
+    return told
+
+
+def _is_text(words: Sequence[str]) -> bool:
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _text(name: object) -> str:
+    return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else str(name)
 
 
 @app.callback(invoke_without_command=True)
 def reelshelf(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Tell the version and end.")] = False,
+    trace: Annotated[
+        bool, typer.Option("--traceback", help="Show where in the program an error happened.")
+    ] = False,
 ) -> None:
     """Make a complete static site of a folder of videos."""
+    del trace  # `main` looks for it: what fails may fail before this
     if version:
         out.print(f"reelshelf {metadata.version('reelshelf')}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        out.print(context.get_help(), markup=False)
+        out.print(context.get_help())
         raise typer.Exit(2)

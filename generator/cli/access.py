@@ -17,6 +17,9 @@ _ONCE = """This is shown once. It signs in at login.html of the site; a program 
 each request: Authorization: Bearer rs_…
 An API on AWS knows it by its digest: `reelshelf token digest`."""
 
+_NOBODY = """No token is left, so nobody is the owner of the API, at this computer neither (but with
+`reelshelf dev`). Become the owner again with: reelshelf token new"""
+
 
 class Deed(StrEnum):
     """What can be done about tokens."""
@@ -100,6 +103,8 @@ def _revoke(catalogue: Catalogue, name: str) -> tuple[dict[str, Any], str]:
             f"there is no valid token called {name!r}", hint="`reelshelf token list` shows them"
         )
     text = f"revoked {found[0].name}, and every session that began with it"
+    if not catalogue.keys.valid():
+        text += f"\n{_NOBODY}"
     return {"revoked": found[0].id}, text
 
 

@@ -14,7 +14,16 @@ from typing import Annotated
 
 import typer
 
-from generator.cli.shared import Config, Json, Verbose, app, settled, show, start_log
+from generator.cli.shared import (
+    Config,
+    Json,
+    Verbose,
+    address_named,
+    app,
+    settled,
+    show,
+    start_log,
+)
 from generator.core.errors import SettingsError
 
 _QUEUE = 1024  # connections that wait to be accepted
@@ -48,8 +57,12 @@ def api(
     import uvicorn  # noqa: PLC0415 (no other command needs it)
 
     from api_lambda.app import ApiConfig, create_app  # noqa: PLC0415 (likewise)
+    from api_lambda.connections import IDLE_S, limits_here, protocol_of  # noqa: PLC0415 (likewise)
     from api_lambda.owning import taken  # noqa: PLC0415 (likewise)
 
+    host = address_named(host)
+    if socket_file is not None and not str(socket_file).strip(". "):
+        raise SettingsError("--socket names no file", hint="is a variable unset?")
     secrets = taken(os.environ)  # first: they are no settings
     settings = settled(config)
     start_log(verbose=verbose, as_json=as_json)
@@ -62,7 +75,8 @@ def api(
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(goes_by),
-                http="httptools",
+                http=protocol_of(limits_here()),
+                timeout_keep_alive=IDLE_S,
                 loop="uvloop",
                 ws="none",
                 lifespan="on",

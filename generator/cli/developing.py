@@ -11,8 +11,9 @@ from fastapi import FastAPI
 
 from api_lambda.app import ApiConfig, create_app
 from generator.adapters.settings import Settings
-from generator.cli.shared import shipped, tell_line, watching_on
-from generator.core.errors import GuardError, SettingsError, TemplateError
+from generator.cli.shared import tell_line, tell_of_no_video, watching_on
+from generator.core.errors import DamagedError, GuardError, SettingsError, TemplateError
+from generator.core.intake import compile_intake
 from generator.core.receipt import Receipt
 from generator.devserver import DevServer, Site
 from generator.engine import Engine
@@ -28,11 +29,20 @@ _MOST_TOLD = 5  # pages that failed
 class Developing:
     """One library under `dev`: its settings, the API to it, and a thread that builds.
 
-    `read` returns the settings as they are now; `config` is the file that they may be in.
+    `read` returns the settings as they are now, `open_engine` a builder with them; `config` is the
+    file that they may be in.
     """
 
-    def __init__(self, read: Callable[[], Settings], config: Path, *, as_json: bool) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Settings],
+        open_engine: Callable[[Settings], Engine],
+        config: Path,
+        *,
+        as_json: bool,
+    ) -> None:
         self._read, self._config, self._as_json = read, config, as_json
+        self._open_engine = open_engine
         self._settings = read()
         self._apis: dict[ApiConfig, FastAPI] = {}
         self._ready: Callable[[], None] = lambda: None
@@ -60,6 +70,7 @@ class Developing:
             settings.roots,
             settings.site.base,
             follow_links=settings.follow_links,
+            intake=compile_intake(settings.ignore),
             api=self._apis[config] if settings.api else None,
         )
 
@@ -99,7 +110,7 @@ class Developing:
             if self._is_outdated:
                 self._adopt(server)
             self._build_on(server)
-        except (GuardError, TemplateError, SettingsError, OSError) as error:
+        except (DamagedError, GuardError, TemplateError, SettingsError, OSError) as error:
             if isinstance(error, SettingsError) and not self._is_outdated:
                 raise  # it was so from the beginning
             hint = getattr(error, "hint", "")
@@ -116,7 +127,7 @@ class Developing:
 
     def _build_on(self, server: DevServer) -> None:
         with (
-            Engine(self._settings, shipped("templates")) as engine,
+            self._open_engine(self._settings) as engine,
             watching_on(engine, self._settings) as watch,
         ):
             watch.config = self._config
@@ -124,10 +135,12 @@ class Developing:
             self._watch = watch
             if self._stopping.is_set():
                 return
-            for receipt in watch.receipts():
+            for number, receipt in enumerate(watch.receipts()):
                 self._is_outdated = False
                 self._failure = ""
                 tell_line(receipt, as_json=self._as_json)
+                if not number:  # the only one that is sure to have looked at everything
+                    tell_of_no_video(self._settings, receipt)
                 _show(receipt, server)
                 self._tell_ready()
             self._is_outdated = watch.outdated

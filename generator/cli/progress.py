@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.text import Text
 from typing_extensions import override
 
-from generator.cli.shared import err
+from generator.cli.terminal import err
 from generator.core import wording
 
 _TELL_S = 60.0

@@ -1,10 +1,11 @@
 """`publish`: the site into a bucket, once or after every build, and back."""
 
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,9 +15,9 @@ from generator.cli.shared import (
     AcceptLoss,
     Config,
     Json,
+    Out,
     Verbose,
     app,
-    err,
     settled,
     shipped,
     show,
@@ -26,9 +27,11 @@ from generator.cli.shared import (
     tell_published,
     watching_on,
 )
+from generator.cli.terminal import err
 from generator.core import wording
 from generator.core.errors import BusyError, SettingsError
 from generator.core.publishing import PRICES, PublishReceipt
+from generator.core.wording import readable
 from generator.engine import Engine
 from generator.publishing import Publisher, publisher_of
 from generator.working import Beat, PublishesBeside
@@ -37,10 +40,13 @@ __all__ = ["publish", "publisher_of"]
 
 log = logging.getLogger(__name__)
 
+_SHOWN = 20  # objects, one by one
+
 
 @app.command()
 def publish(
     config: Config = None,
+    out_folder: Out = None,
     bucket: Annotated[
         str | None, typer.Option("--bucket", "-b", help="In place of the setting `bucket`.")
     ] = None,
@@ -49,6 +55,9 @@ def publish(
     ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="List the bucket, and mend what others changed.")
+    ] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Replace objects of others where those of ours belong.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Delete all that is due; put pages over newer ones.")
@@ -64,15 +73,16 @@ def publish(
     verbose: Verbose = False,
 ) -> None:
     """Bring the bucket up to date with the site, and print the receipt."""
-    if sum((dry_run, rollback, watch)) > 1 or (rollback and (verify or force)):
+    if sum((dry_run, rollback, watch)) > 1 or (rollback and (verify or force or adopt)):
         raise SettingsError(
             "--dry-run, --rollback and --watch do not go together",
-            hint="--verify and --force go with a publish, --watch or --dry-run",
+            hint="--verify, --force and --adopt go with a publish, --watch or --dry-run",
         )
-    settings = _settings(config, bucket)
+    settings = _settings(config, bucket, out_folder)
     start_log(verbose=verbose, as_json=as_json)
+    asked: dict[str, bool] = {"verify": verify, "force": force, "adopt": adopt}
     if watch:
-        _watch(settings, accept_loss=accept_loss, verify=verify, force=force, as_json=as_json)
+        _watch(settings, asked, accept_loss=accept_loss, as_json=as_json)
         return
     try:
         engine = Engine(settings, shipped("templates"))
@@ -83,25 +93,25 @@ def publish(
     with stoppable(), engine:
         publisher = publisher_of(engine)
         if dry_run:
-            receipt, _ = publisher.preview(force=force, verify=verify)
+            receipt, _ = publisher.preview(**asked)
             _tell(receipt, as_json=as_json, dry=True)
             return
         with progress_bar(as_json=as_json) as progress:
             if rollback:
                 receipt = publisher.rollback(progress)
             else:
-                receipt = publisher.publish(
-                    force=force, verify=verify, by_hand=True, progress=progress
-                )
+                receipt = publisher.publish(**asked, by_hand=True, progress=progress)
         _tell(receipt, as_json=as_json)
     if receipt.left or receipt.refused or receipt.invalidation_error:
         raise typer.Exit(1)
 
 
-def _settings(config: Path | None, bucket: str | None) -> Settings:
+def _settings(config: Path | None, bucket: str | None, out_folder: Path | None) -> Settings:
     settings = settled(config)
-    if bucket is not None:
-        settings = load(config, {"bucket": bucket})
+    said = {"bucket": bucket, "out": out_folder}
+    overrides: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    if overrides:
+        settings = load(config, overrides)
     if not settings.bucket:
         raise SettingsError(
             "no bucket is named", hint='--bucket NAME, or bucket = "NAME" in reelshelf.toml'
@@ -110,7 +120,7 @@ def _settings(config: Path | None, bucket: str | None) -> Settings:
 
 
 def _watch(
-    settings: Settings, *, accept_loss: bool, verify: bool, force: bool, as_json: bool
+    settings: Settings, asked: Mapping[str, bool], *, accept_loss: bool, as_json: bool
 ) -> None:
     with (
         suppress(KeyboardInterrupt),  # how it is meant to be stopped
@@ -118,8 +128,8 @@ def _watch(
         watching_on(engine, settings) as watching,
     ):
         watching.accept_loss = accept_loss
-        asked = _AsAsked(publisher_of(engine), verify=verify, force=force)
-        beat = Beat(engine, asked, settings.publish_every_s)
+        publisher = _AsAsked(publisher_of(engine), asked)
+        beat = Beat(engine, publisher, settings.publish_every_s)
         beat.on_published = partial(tell_published, as_json=as_json)
 
         def retry() -> None:
@@ -133,10 +143,10 @@ def _watch(
 
 
 class _AsAsked:
-    """Publishes as a person asked for it: the first time with `verify`."""
+    """Publishes as a person asked for it: the first time with `verify` and `adopt`."""
 
-    def __init__(self, publisher: Publisher, *, verify: bool, force: bool) -> None:
-        self._publisher, self._verify, self._force = publisher, verify, force
+    def __init__(self, publisher: Publisher, asked: Mapping[str, bool]) -> None:
+        self._publisher, self._asked = publisher, asked
 
     @property
     def cursor(self) -> int:
@@ -145,8 +155,11 @@ class _AsAsked:
 
     def publish(self) -> PublishReceipt:
         """Bring the bucket up to date."""
-        receipt = self._publisher.publish(verify=self._verify, force=self._force)
-        self._verify = False
+        asked = self._asked
+        receipt = self._publisher.publish(
+            force=asked["force"], verify=asked["verify"], adopt=asked["adopt"]
+        )
+        self._asked = {"force": asked["force"], "verify": False, "adopt": False}
         return receipt
 
     def is_behind(self) -> bool:
@@ -157,8 +170,10 @@ class _AsAsked:
 def _tell(receipt: PublishReceipt, *, as_json: bool, dry: bool = False) -> None:
     show(as_json, {**receipt.told(), "dry_run": dry}, "\n".join(_lines(receipt, dry=dry)))
     if not as_json:
-        for path, reason in list(receipt.left.items())[:20]:
-            err.print(f"{path}: {reason}", markup=False, soft_wrap=True)
+        for path, reason in list(receipt.left.items())[:_SHOWN]:
+            err.print(f"{readable(path)}: {reason}")
+        if len(receipt.left) > _SHOWN:
+            err.print(f"and {len(receipt.left) - _SHOWN} more: --json lists all")
 
 
 def _lines(receipt: PublishReceipt, *, dry: bool) -> list[str]:
@@ -171,9 +186,12 @@ def _lines(receipt: PublishReceipt, *, dry: bool) -> list[str]:
         "newer there, and left": receipt.late,
         "left for the next time": len(receipt.left),
         "not ours, and left alone": len(receipt.strays),
+        f"not ours, and {'to be ' if dry else ''}replaced": len(receipt.replaced),
     }
     if told := ", ".join(f"{count} {name}" for name, count in counts.items() if count):
         lines.append(f"others   {told}")
+    if dry:
+        lines += [f"           {readable(key)}" for key in receipt.replaced]
     lines.append(
         f"gone     {receipt.deleted} {'to delete' if dry else 'deleted'},"
         f" {receipt.waiting} wait for their time"

@@ -1,8 +1,10 @@
 """`dev` and `nginx`: how the site is served."""
 
 import json
+import socket
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,20 +12,25 @@ import typer
 
 from generator.adapters.settings import FILE, Settings
 from generator.cli.shared import (
+    Adopt,
     Config,
+    Folders,
     Jobs,
     Json,
     Library,
+    NewCatalogue,
     Nice,
     Out,
     Verbose,
+    address_named,
     app,
-    err,
+    engine_of,
     settings_of,
     shipped,
     show,
     start_log,
 )
+from generator.cli.terminal import err, write_exactly
 from generator.core.errors import SettingsError
 from generator.core.nginx import config as nginx_config
 from generator.devserver import DevServer, network_address, own_names
@@ -34,6 +41,7 @@ _EVERYWHERE = "0.0.0.0"  # noqa: S104 (asked for by --phone)
 
 @app.command()
 def dev(
+    folders: Folders = None,
     library: Library = None,
     out_folder: Out = None,
     config: Config = None,
@@ -42,12 +50,15 @@ def dev(
     phone: Annotated[
         bool, typer.Option("--phone", help="Serve to other devices in the network, too.")
     ] = False,
+    adopt: Adopt = False,
+    new_catalogue: NewCatalogue = False,
     jobs: Jobs = None,
     nice: Nice = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Serve the site, rebuild it on every change, and reload open pages. Stop it with Ctrl-C."""
+    host = address_named(host)
     if phone and host != _HERE:
         raise SettingsError(
             f"cannot serve at {host} alone and to a phone", hint="leave out --host, or --phone"
@@ -55,7 +66,10 @@ def dev(
     from generator.cli.developing import Developing  # noqa: PLC0415 (the API takes a while)
 
     developing = Developing(
-        lambda: settings_of(config, library, out_folder, jobs=jobs, nice=nice),
+        lambda: settings_of(
+            config, [*(library or ()), *(folders or ())], out_folder, jobs=jobs, nice=nice
+        ),
+        partial(engine_of, adopt=adopt, new_catalogue=new_catalogue),
         config or Path(FILE),
         as_json=as_json,
     )
@@ -64,7 +78,7 @@ def dev(
         developing.site,
         host=_EVERYWHERE if phone else host,
         port=port,
-        names=own_names() if phone else None,
+        names=own_names() | {host.lower()},
     )
     server.start()
     _tell_of_buckets(developing.settings)
@@ -76,14 +90,19 @@ def dev(
         developing.stop()
 
 
+def _has_ipv6() -> bool:
+    """Tell whether this system has IPv6 at all."""
+    try:
+        socket.socket(socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 def _tell_of_buckets(settings: Settings) -> None:
     """Say that films in buckets are not served: a player would tell no more than that."""
     for root in settings.buckets.values():
-        err.print(
-            f"note: the videos in {root} are not served from here; a CDN has to",
-            markup=False,
-            soft_wrap=True,
-        )
+        err.print(f"note: the videos in {root} are not served from here; a CDN has to")
 
 
 def _announce(server: DevServer, *, as_json: bool, phone: bool) -> None:
@@ -130,10 +149,15 @@ def nginx(
             base=settings.site.base,
             brotli=brotli,
             follow_links=settings.follow_links,
+            ignore=settings.ignore,
             api=api,
+            ipv6=_has_ipv6(),
         )
     except ValueError as error:
         hint = "rename the folder, or mend what was given"
         raise SettingsError(f"nginx cannot serve this: {error}", hint=hint) from error
     _tell_of_buckets(settings)
-    print(json.dumps({"config": text}) if as_json else text.rstrip())  # noqa: T201 (to the letter)
+    if as_json:
+        print(json.dumps({"config": text}))  # noqa: T201 (this is the output)
+    else:
+        write_exactly(text.rstrip() + "\n")

@@ -7,17 +7,22 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from generator.adapters import scanner
 from generator.adapters.media import MediaWorkers
+from generator.adapters.output import Output
+from generator.adapters.scanner import Survey
 from generator.adapters.settings import FILE, Settings, load
 from generator.backlog import Backlog
+from generator.cli.terminal import SafeFormatter, err, out
 from generator.core import wording
 from generator.core.errors import SettingsError
+from generator.core.intake import VIDEO_SUFFIXES, compile_intake
 from generator.core.publishing import PublishReceipt
 from generator.core.receipt import Receipt
 from generator.engine import Engine
@@ -29,7 +34,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, highlight=False)
+_MOST_OTHERS = 1000  # files that are listed
+_KINDS_TOLD = 5  # endings of files that are no videos
 
 Library = Annotated[
     list[str] | None,
@@ -39,6 +45,9 @@ Library = Annotated[
         metavar="DIR",
         help="A folder of videos, or s3://bucket/prefix; may be given several times.",
     ),
+]
+Folders = Annotated[
+    list[str] | None, typer.Argument(metavar="[DIR]...", help="Likewise: a folder of videos.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where the site is written.")]
 Config = Annotated[
@@ -59,6 +68,43 @@ AcceptLoss = Annotated[
     bool,
     typer.Option("--accept-loss", help="Believe the scan even if much of the library is gone."),
 ]
+Adopt = Annotated[
+    bool,
+    typer.Option(
+        "--adopt",
+        help="Build into a folder that holds other files: list them, and leave them as they are.",
+    ),
+]
+NewCatalogue = Annotated[
+    bool,
+    typer.Option(
+        "--new-catalogue",
+        help="Begin a new catalogue where the former one is lost, without its ratings and tags.",
+    ),
+]
+
+
+def engine_of(settings: Settings, *, adopt: bool = False, new_catalogue: bool = False) -> Engine:
+    """Return the builder of a site; files that it will leave alone are listed first.
+
+    Raises:
+        ReelshelfError: see `Engine`.
+    """
+    output = Output(settings.out)
+    if adopt and output.mark() is None:
+        others = list(islice(output.others(frozenset()), _MOST_OTHERS))
+        if others:
+            more = " at least" * (len(others) == _MOST_OTHERS)
+            count = f"{len(others)} file{'s' * (len(others) > 1)}"
+            err.print(
+                f"adopting {settings.out}:{more} {count} that reelshelf did not write"
+                " will be left as they are:",
+                markup=False,
+                soft_wrap=True,
+            )
+            for name in sorted(others):
+                err.print(f"  {wording.readable(name)}", markup=False, soft_wrap=True)
+    return Engine(settings, shipped("templates"), adopt=adopt, new_catalogue=new_catalogue)
 
 
 def fail(message: str, hint: str, code: int) -> None:
@@ -66,9 +112,9 @@ def fail(message: str, hint: str, code: int) -> None:
     if "--json" in sys.argv:
         print(json.dumps({"error": message, "hint": hint}))  # noqa: T201 (this is the output)
     else:
-        err.print(f"reelshelf: {message}", markup=False, soft_wrap=True)
+        err.print(f"reelshelf: {message}")
         if hint:
-            err.print(f"  {hint}", markup=False, soft_wrap=True)
+            err.print(f"  {hint}")
     sys.exit(code)
 
 
@@ -134,6 +180,21 @@ def settled(config: Path | None) -> Settings:
     return settings
 
 
+def address_named(host: str) -> str:
+    """Return the address to serve at.
+
+    Raises:
+        SettingsError: none is named. To the system that means every address there is.
+    """
+    if not host.strip():
+        raise SettingsError(
+            "--host names no address",
+            hint="is a variable unset? leave --host out to serve this computer only; 0.0.0.0 is"
+            " every address",
+        )
+    return host.strip()
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Let Ctrl-C end what the block does with a line, not a traceback."""
@@ -146,11 +207,9 @@ def stoppable() -> Iterator[None]:
 def start_log(*, verbose: bool, as_json: bool) -> None:
     """Send the log to the standard error."""
     level = logging.DEBUG if verbose else logging.INFO
-    logging.basicConfig(
-        level=logging.WARNING if as_json else logging.INFO,
-        format="%(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(SafeFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING if as_json else logging.INFO, handlers=[handler])
     logging.getLogger("generator").setLevel(level)
     logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where credentials are
 
@@ -165,7 +224,44 @@ def show(as_json: bool, told: object, text: str) -> None:  # noqa: FBT001 (a com
     if as_json:
         print(json.dumps(told))  # noqa: T201 (this is the output)
     else:
-        out.print(text, markup=False, emoji=False)
+        out.print(text)
+
+
+def tell_of_no_video(settings: Settings, receipt: Receipt) -> None:
+    """Say where no video was found, and what is there instead, if a look found none at all."""
+    if receipt.walked:
+        return
+    intake = compile_intake(settings.ignore)
+    lines = ["note: no videos were found"]
+    for root in settings.roots.values():
+        counted = scanner.survey(root, intake, follow_links=settings.follow_links)
+        lines.append(f"  in {root}: {_surveyed(counted)}")
+    lines += [
+        f"  in {bucket}: no object is called like a video" for bucket in settings.buckets.values()
+    ]
+    endings = ", ".join(f".{suffix}" for suffix in ("mp4", "mkv", "webm", "mov", "avi"))
+    lines.append(
+        f"  what counts ends in {endings} or {len(VIDEO_SUFFIXES) - 5} more"
+        " (docs/reference/settings.md, library)"
+    )
+    err.print("\n".join(lines), markup=False, soft_wrap=True)
+
+
+def _surveyed(counted: Survey) -> str:
+    if not counted.files:
+        return "there is no file at all"
+    kinds = sorted(counted.others.items(), key=lambda one: (-one[1], one[0]))
+    told = [f"{count} {wording.readable(kind)}" for kind, count in kinds[:_KINDS_TOLD]]
+    others = sum(count for _, count in kinds[_KINDS_TOLD:])
+    told += [f"{others} others"] * bool(others)
+    for count, what in (
+        (counted.ignored, "ignored by the setting ignore"),
+        (counted.passed_over, "hidden, unfinished or in folders that are passed over"),
+        (counted.links, "links, which are not followed (follow_links)"),
+    ):
+        told += [f"{count} {what}"] * bool(count)
+    more = "" if counted.is_whole else "more than "
+    return f"{more}{counted.files} files: " + "; ".join(told)
 
 
 def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
@@ -173,7 +269,7 @@ def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
     if as_json:
         print(json.dumps({**receipt.told(), "dry_run": dry}))  # noqa: T201 (this is the output)
     else:
-        out.print("\n".join(_told(receipt, dry=dry)), markup=False)
+        out.print("\n".join(_told(receipt, dry=dry)))
 
 
 def _told(receipt: Receipt, *, dry: bool) -> Iterator[str]:
@@ -183,7 +279,8 @@ def _told(receipt: Receipt, *, dry: bool) -> Iterator[str]:
         "refused": receipt.refused, "still being copied": receipt.still_copied,
     }  # fmt: skip
     differing = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    yield f"videos   {receipt.walked} files seen; {differing or 'nothing changed'}"
+    seen = wording.counted(receipt.walked, "file")
+    yield f"videos   {seen} seen; {differing or 'nothing changed'}"
     if dry:
         yield f"pages    {receipt.planned} to render, {receipt.removed} to remove (nothing done)"
     else:
@@ -235,10 +332,10 @@ def tell_line(receipt: Receipt, *, as_json: bool) -> None:
         if count
     )  # fmt: skip
     clock = time.strftime("%H:%M:%S", time.localtime(receipt.at))
+    idle = "brought up to date" if receipt.written or receipt.removed else "nothing new"
     out.print(
-        f"{clock}  {changes or 'nothing new'}: {receipt.written} pages written,"
-        f" {receipt.unchanged} unchanged, {receipt.removed} removed in {receipt.total_s:.2f} s",
-        markup=False,
+        f"{clock}  {changes or idle}: {wording.counted(receipt.written, 'page')} written,"
+        f" {receipt.unchanged} unchanged, {receipt.removed} removed in {receipt.total_s:.2f} s"
     )
 
 

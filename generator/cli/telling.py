@@ -1,7 +1,9 @@
 """`why`, `status`, `problems` and `duplicates`: what is known, and why pages are as they are."""
 
 import json
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,9 @@ from generator.cli.shared import Config, Json, app, now, settled, show
 from generator.core import addresses, wording
 from generator.core.errors import SettingsError
 from generator.core.model import Place, VideoId
+
+_NUMBER = re.compile("[0-9]{1,18}")  # as SQLite can hold it
+_EVENT = re.compile("event ([0-9]{1,18})")
 
 
 @app.command()
@@ -29,12 +34,18 @@ def why(
     settings = settled(config)
     with (
         Catalogue(settings.state / "catalogue.db") as catalogue,
-        Ledger(settings.state / "ledger.db") as ledger,
+        Ledger(settings.state / "ledger.db", reads_only=True) as ledger,
     ):
         told = (
             _why_page(subject, settings, catalogue, ledger)
             or _why_video(subject, settings, catalogue, ledger)
             or _why_event(subject, catalogue, ledger)
+        )
+        is_built = bool(ledger.fact("begun"))
+    if told is None and not is_built:
+        raise SettingsError(
+            f"nothing is built yet, and no file or event is known as {subject}",
+            hint="`reelshelf build` makes the pages; then this tells why each is as it is",
         )
     if told is None:
         raise SettingsError(
@@ -50,7 +61,8 @@ def _why_page(
     subject: str, settings: Settings, catalogue: Catalogue, ledger: Ledger
 ) -> dict[str, Any] | None:
     path = subject.removeprefix(settings.site_url).removeprefix(settings.site.base).lstrip("/")
-    page = ledger.page(path.partition("?")[0] or addresses.HOME)
+    path = path.partition("?")[0] or addresses.HOME
+    page = ledger.page(path) if _is_text(path) else None
     if page is None:
         return None
     refresh = ledger.refresh(page.refresh)
@@ -64,7 +76,7 @@ def _why_page(
         events = _events(catalogue, VideoId(page.cause), refresh[3] if refresh else None)
         lines.append(f"  the video was {page.cause}: " + _names(catalogue, page.cause))
         lines += [
-            f"    event {e['seq']}  {e['at']}  {e['kind']} ({e['source']})" for e in events[:5]
+            f"    event {e['seq']}  {e['at']}  {_deed(e)} ({e['source']})" for e in events[:5]
         ]
     return {**_row(page), "events": events, "lines": lines}
 
@@ -72,7 +84,8 @@ def _why_page(
 def _why_video(
     subject: str, settings: Settings, catalogue: Catalogue, ledger: Ledger
 ) -> dict[str, Any] | None:
-    video = VideoId(int(subject)) if subject.isdigit() else _find(subject, settings, catalogue)
+    number = _NUMBER.fullmatch(subject)
+    video = VideoId(int(subject)) if number else _find(subject, settings, catalogue)
     if video is None:
         return None
     events = _events(catalogue, video, None)
@@ -80,19 +93,22 @@ def _why_video(
         return None
     pages = ledger.pages_caused_by(video)
     lines = [f"video {video}: {_names(catalogue, video)}"]
-    lines += [f"  event {e['seq']}  {e['at']}  {e['kind']} ({e['source']})" for e in events]
+    lines += [f"  event {e['seq']}  {e['at']}  {_deed(e)} ({e['source']})" for e in events]
     lines += [f"  {page.path}  because {page.reason}" for page in pages]
+    if not ledger.fact("begun"):
+        lines.append("  not built yet: `reelshelf build` makes its pages")
     return {"video": video, "events": events, "pages": [_row(p) for p in pages], "lines": lines}
 
 
 def _why_event(subject: str, catalogue: Catalogue, ledger: Ledger) -> dict[str, Any] | None:
-    numbered = re.fullmatch(r"event ([0-9]{1,18})", subject)
+    numbered = _EVENT.fullmatch(subject)
     name = catalogue.event_id(int(numbered[1])) if numbered else subject
-    found = catalogue.event_by_id(name)
+    found = catalogue.event_by_id(name) if _is_text(name) else None
     if found is None:
         return None
     seq, event = found
-    lines = [f"event {seq}  {wording.rfc3339(event.at)}  {event.kind} ({event.source})"]
+    deed = _deed({"kind": event.kind, "value": event.value})
+    lines = [f"event {seq}  {wording.rfc3339(event.at)}  {deed} ({event.source})"]
     if event.video is not None:
         lines.append(f"  about the video {event.video}: " + _names(catalogue, event.video))
     refresh = ledger.refresh_of(seq)
@@ -120,7 +136,7 @@ def _find(subject: str, settings: Settings, catalogue: Catalogue) -> VideoId | N
     for root, folder in settings.roots.items():
         inside = absolute.relative_to(folder) if absolute.is_relative_to(folder) else Path(subject)
         for path in (str(inside), str(inside).removeprefix(f"{root}/")):
-            found = catalogue.find(Place(root, path))
+            found = catalogue.find(Place(root, path)) if _is_a_name(path) else None
             if found is not None:
                 return found
     return None
@@ -138,6 +154,37 @@ def _events(catalogue: Catalogue, video: VideoId, until: int | None) -> list[dic
         for seq, kind, value, at, source in catalogue.events_of(video, 20)
         if until is None or seq <= until
     ]
+
+
+def _deed(event: Mapping[str, Any]) -> str:
+    """Return what happened, with what is worth a word of it: `Untagged "winter"`."""
+    value = event["value"] if isinstance(event["value"], dict) else {}
+    names = value.get("names", value.get("folder_tags", value.get("name")))
+    told = str(event["kind"])
+    if told.endswith("agged") and isinstance(names, list | str):
+        quoted = (f'"{one}"' for one in ([names] if isinstance(names, str) else names))
+        told = f"{told} {', '.join(quoted) or 'none'}"
+    if isinstance(value.get("stars"), int):
+        told = f"{told} {wording.counted(value['stars'], 'star')}"
+    if isinstance(value.get("path"), str):
+        told = f"{told} {value['path']}"
+    return f"{told}: {value['reason']}" if isinstance(value.get("reason"), str) else told
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_a_name(path: str) -> bool:
+    """Tell whether a file may be called so: any bytes but NUL."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _names(catalogue: Catalogue, video: int) -> str:
@@ -162,7 +209,7 @@ def status(config: Config = None, as_json: Json = False) -> None:
     settings = settled(config)
     with (
         Catalogue(settings.state / "catalogue.db") as catalogue,
-        Ledger(settings.state / "ledger.db") as ledger,
+        Ledger(settings.state / "ledger.db", reads_only=True) as ledger,
     ):
         counts, (pages, size) = catalogue.counts(), ledger.page_count()
         behind = catalogue.last_event() - int(ledger.fact("cursor") or 0)

@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import typer
 
-from generator.adapters.queues import open_queue
+from generator.adapters.owner import OwnerMark
+from generator.adapters.queues import Marked, open_queue
 from generator.adapters.settings import Settings
 from generator.cli.shared import (
     AcceptLoss,
@@ -37,19 +38,20 @@ from generator.cli.shared import (
 )
 from generator.core import letters
 from generator.core.buckets import places_of
-from generator.core.errors import SettingsError
+from generator.core.errors import QueueError, SettingsError
 from generator.core.letters import LetterError, ObjectNotice
 from generator.core.model import Happening
-from generator.core.queueing import Message, Queue
+from generator.core.queueing import Message, NoMarkError, Queue
 from generator.core.receipt import Receipt
 from generator.engine import Engine
 from generator.examining import Guesses
 from generator.observing import Observation
 from generator.watch import Watch
-from generator.working import EventsAlone, Publishes, Sharing, Worker
+from generator.working import USUAL_PACE, EventsAlone, Publishes, Sharing, Worker
 
 log = logging.getLogger(__name__)
 
+_OF_QUEUE = "what waits in the queue {} is taken by"
 _MOST_TOLD = 100  # dead letters, one by one
 _REDIS = ("redis://", "rediss://", "unix://")
 
@@ -76,10 +78,14 @@ def worker(
     start_log(verbose=verbose, as_json=as_json)
     signal.signal(signal.SIGTERM, _interrupt)  # ends as Ctrl-C does: what is in hand goes back
     with ExitStack() as stack:
-        queue = open_queue(settings.queue)
+        queue = open_queue(settings.queue, visibility_s=USUAL_PACE.keep_s)
         stack.callback(queue.close)
+        try:
+            queue.check()
+        except QueueError as error:
+            log.debug("the settings of the queue cannot be looked at: %s", error)
         engine = stack.enter_context(Engine(settings, shipped("templates")))
-        own = _owning(engine, settings, take_over=take_over)
+        own = _owning(engine, settings, queue, take_over=take_over)
         works = Worker(settings, engine, queue, _publisher(engine, settings), own=own)
         works.sharing = stack.enter_context(_sharing(settings))
         works.on_published = partial(tell_published, as_json=as_json)
@@ -144,22 +150,54 @@ def _building(engine: Engine, settings: Settings) -> Iterator[Watch]:
         yield watching
 
 
-def _owning(engine: Engine, settings: Settings, *, take_over: bool) -> Callable[[], object]:
-    """Own the site in the bucket; return what makes sure that it still is ours.
+def _owning(
+    engine: Engine, settings: Settings, queue: Marked, *, take_over: bool
+) -> Callable[[], object]:
+    """Own the site in the bucket, and the queue; return what makes sure that both still are ours.
 
     Raises:
-        OwnerError: another worker owns it.
+        OwnerError: another worker owns one of them.
     """
+    site, marks = engine.catalogue.identity(), [OwnerMark(queue.mark, what=_OF_QUEUE)]
     name = settings.state_bucket or settings.bucket
-    if not name:
-        return lambda: None
-    from generator.adapters.bucket import Bucket  # noqa: PLC0415 (loads boto3)
-    from generator.adapters.owner import OwnerMark  # noqa: PLC0415 (goes with it)
+    if name:
+        from generator.adapters.bucket import Bucket  # noqa: PLC0415 (loads boto3)
 
-    mark = OwnerMark(Bucket(name, endpoint=settings.endpoint, region=settings.region))
-    site = engine.catalogue.identity()
-    mark.claim("home", site, now(), take_over=take_over)
-    return lambda: mark.claim("home", site, now())
+        bucket = Bucket(name, endpoint=settings.endpoint, region=settings.region)
+        marks.insert(0, OwnerMark(bucket))
+    if not _has_mark(marks[-1]):
+        marks.pop()
+    if not marks:
+        log.warning(
+            "two workers with a catalogue each would share what waits in %s, and neither would"
+            " know: let it be tagged (sqs:ListQueueTags, sqs:TagQueue), name a state_bucket, or"
+            " make sure that there is one worker",
+            queue.mark.name,
+        )
+
+    def own(*, take_over: bool = False) -> None:
+        for mark in () if take_over else marks:
+            mark.check("home", site)  # all, before one is left
+        for mark in marks:
+            mark.claim("home", site, now(), take_over=take_over)
+
+    try:
+        own(take_over=take_over)
+    except QueueError as error:
+        log.warning("%s\n  whose it is is looked at again; %s", error, error.hint)
+    return own
+
+
+def _has_mark(mark: OwnerMark) -> bool:
+    """Tell whether a queue keeps a mark of who works for it, as far as it can be reached."""
+    try:
+        mark.read()
+    except NoMarkError as error:
+        log.info("%s", error)
+        return False
+    except QueueError:
+        return True
+    return True
 
 
 def _publisher(engine: Engine, settings: Settings) -> Publishes | None:

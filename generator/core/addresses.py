@@ -108,6 +108,16 @@ def track_file(video_id: VideoId, digest: str) -> OutPath:
     return OutPath(f"text/{video_id // _VIDEOS_A_FOLDER}/{video_id}-{digest}.vtt")
 
 
+def late_file(path: OutPath, start_s: float) -> OutPath:
+    """Return the file of a WebVTT for a clock that shows this when the film begins.
+
+    The digest in its name becomes a longer one, and servers take it for what it is.
+    """
+    if not start_s:
+        return path
+    return OutPath(f"{path.removesuffix('.vtt')}{round(start_s * 1000):08x}.vtt")
+
+
 def chapters_page(video_id: VideoId) -> OutPath:
     """Return the file of a video's chapters: a page, for it is made of what the catalogue has."""
     return OutPath(f"text/{video_id // _VIDEOS_A_FOLDER}/{video_id}-chapters.vtt")
@@ -135,10 +145,19 @@ def made_files(video: Video) -> tuple[OutPath, ...]:
     """Return every file that was made for a video and is no page: stills, subtitles and so on."""
     return (
         *(still_files(video.id, video.poster) if video.poster else ()),
-        *(track_file(video.id, track.digest) for track in video.tracks),
-        *(board_files(video.id, video.storyboard) if video.storyboard else ()),
+        *text_files(video),
+        *(board_files(video.id, video.storyboard)[:1] if video.storyboard else ()),
         *(rendition_files(video.id, video.rendition) if video.rendition else ()),
     )
+
+
+def text_files(video: Video) -> tuple[OutPath, ...]:
+    """Return the WebVTT of subtitles and of a storyboard, for each clock there is."""
+    tracks = [track_file(video.id, track.digest) for track in video.tracks]
+    if video.storyboard is not None:
+        tracks.append(board_files(video.id, video.storyboard)[1])
+    clocks = dict.fromkeys((0.0, video.probe.start_s))
+    return tuple(late_file(path, start_s) for path in tracks for start_s in clocks)
 
 
 def is_made(path: OutPath) -> bool:

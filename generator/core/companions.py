@@ -2,19 +2,21 @@
 
 A companion is named like its video, with or without the video's own suffix: `film.nfo` and
 `film.mp4.nfo` belong to `film.mp4`. Subtitles and pictures may say more in between
-(`film.de.forced.srt`, `film-poster.jpg`). What is named like the folder's own (`folder.jpg`,
-`movie.nfo`) belongs to a video that is alone in its folder. Names that are spelled otherwise count
-where the name itself is not there (`naming`), and a `.json` may be one of Google Takeout's
-(`takeout`).
+(`film.de.forced.srt`, `film (German).srt`, `film-poster.jpg`). Subtitles may also lie in a folder
+of their own, named after the film or not (`Subs/2_English.srt`). What is named like the folder's
+own (`folder.jpg`, `movie.nfo`) belongs to a video that is alone in its folder. Names that are
+spelled otherwise count where the name itself is not there (`naming`), and a `.json` may be one of
+Google Takeout's (`takeout`).
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 
+from generator.core.intake import may_be_sound
 from generator.core.model import Companion, CompanionKind, Place
 from generator.core.naming import LEVELS, Names, level_of
-from generator.core.subtitles import suffix_of
+from generator.core.subtitles import says_only_language, suffix_of
 from generator.core.takeout import Films
 
 Files = Mapping[str, tuple[int, int]]  # path -> (size_bytes, mtime_ns)
@@ -34,6 +36,10 @@ _FOLDERS = {  # in lower case: what a video alone in its folder has, the best fi
     CompanionKind.PICTURE: ("folder", "poster", "cover", "thumb", "movie"),
     CompanionKind.NFO: ("movie",),
 }
+_TEXT_FOLDERS = {"subs", "sub", "subtitles", "subtitle"}  # in lower case
+_PARTING = " _-([{"  # what may stand between the name of a video and a language, but for a point
+_CLOSING = _PARTING + ")]}"
+_LEAST_WORD = 3  # letters of a language behind a space alone: "is" and "no" are words of titles
 _ORDER = {kind: rank for rank, kind in enumerate(CompanionKind)}
 _MOST = 64  # files beside one video
 
@@ -44,17 +50,40 @@ def is_companion(name: str) -> bool:
     return dot > 0 and name[dot + 1 :].lower() in SUFFIXES and name[0] != "."
 
 
-def belonging(root: str, videos: Iterable[str], files: Files) -> dict[str, tuple[Companion, ...]]:
+def is_text_folder(path: str) -> bool:
+    """Tell whether a folder of this name holds subtitles of the films in the one above."""
+    return path.rpartition("/")[2].lower() in _TEXT_FOLDERS
+
+
+def home_of(folder: str) -> tuple[str, str] | None:
+    """Return the folder of the films that subtitles in a folder are for, None for its own.
+
+    Returns:
+        That folder, and the name of the one film, "" where any may be meant.
+    """
+    above, _, last = folder.rpartition("/")
+    if is_text_folder(folder):
+        return above, ""
+    return (above.rpartition("/")[0], last) if is_text_folder(above) else None
+
+
+def belonging(
+    root: str, videos: Iterable[str], files: Files, *, is_told_below: bool = True
+) -> dict[str, tuple[Companion, ...]]:
     """Return the companions of each video that has any, in the order they are to be read.
 
     Args:
         root: the name of the root that all of them lie in.
         videos: paths of all videos in the folders that `files` lie in.
         files: paths that `is_companion` takes.
+        is_told_below: folders of subtitles below those of the videos are among `files`.
     """
     if not files:
         return {}
     folders = {path.rpartition("/")[0]: _Folder() for path in files}
+    homes = {folder: home_of(folder) for folder in folders} if is_told_below else {}
+    for folder in [home[0] for home in homes.values() if home is not None]:
+        folders.setdefault(folder, _Folder())
     for path in videos:
         folder, _, name = path.rpartition("/")
         if folder in folders:
@@ -65,6 +94,13 @@ def belonging(root: str, videos: Iterable[str], files: Files) -> dict[str, tuple
         for kind, level, rank, video in _owners(name, folders[folder]):
             companion = Companion(kind, Place(root, path), size_bytes, mtime_ns)
             found[video].append(((_ORDER[kind], level, rank, path), companion))
+        home = homes.get(folder)
+        if home is not None and _KINDS[name.rpartition(".")[2].lower()] is CompanionKind.SUBTITLES:
+            companion = Companion(CompanionKind.SUBTITLES, Place(root, path), size_bytes, mtime_ns)
+            level, owners = _of_text_folder(name, home[1], folders[home[0]])
+            for video in owners:
+                order = (_ORDER[CompanionKind.SUBTITLES], level, 1, path)
+                found[video].append((order, companion))
     return {
         video: tuple(companion for _, companion in sorted(some, key=_key)[:_MOST])
         for video, some in found.items()
@@ -81,6 +117,7 @@ class _Folder:
     def __init__(self) -> None:
         self.known, self.wholes = Names(), Names()  # with their stems, and without
         self.paths: list[str] = []
+        self.films_alone: list[str] = []  # of those, what is not sound, maybe
         self._films: Films | None = None
 
     def add(self, path: str, name: str) -> None:
@@ -89,6 +126,8 @@ class _Folder:
             self.known.add(known, path)
         self.wholes.add(name, path)
         self.paths.append(path)
+        if not may_be_sound(path):
+            self.films_alone.append(path)
 
     @property
     def films(self) -> Films:
@@ -117,8 +156,9 @@ def _owners(name: str, folder: _Folder) -> Iterator[tuple[CompanionKind, int, in
         level, videos = known.find(stem)
         yield from ((kind, level, rank, video) for video in videos)
     folder_names = _FOLDERS.get(kind, ())
-    if len(folder.paths) == 1 and stem.lower() in folder_names and not known.find(stem)[1]:
-        yield kind, LEVELS, folder_names.index(stem.lower()), folder.paths[0]
+    alone = folder.films_alone
+    if len(alone) == 1 and stem.lower() in folder_names and not known.find(stem)[1]:
+        yield kind, LEVELS, folder_names.index(stem.lower()), alone[0]
 
 
 def _of_json(stem: str, folder: _Folder) -> Iterator[tuple[CompanionKind, int, int, str]]:
@@ -144,11 +184,34 @@ def _of_subtitles(stem: str, known: Names) -> tuple[int, list[str]]:
                 middle = stem[end + 1 :]
                 return (level, videos) if suffix_of(middle) is not None else (0, [])
             end = stem.rfind(".", 0, end)
+    for level in range(LEVELS):
+        for end in range(len(stem) - 1, 0, -1):
+            if stem[end] in _PARTING:
+                videos = known.at(level, stem[:end].rstrip(_PARTING))
+                rest = stem[end:].strip(_CLOSING)
+                is_word = stem[end:] == f" {rest}" and len(rest) < _LEAST_WORD
+                if videos and not is_word and says_only_language(rest):
+                    return level, videos
     return 0, []
 
 
+def _of_text_folder(name: str, named: str, folder: _Folder) -> tuple[int, list[str]]:
+    """Return the videos that subtitles in a folder of their own belong to; none where unsure."""
+    if named:
+        return folder.known.find(named)
+    stem = name.rpartition(".")[0]
+    level, videos = _of_subtitles(stem, folder.known)
+    if videos:
+        return level, videos
+    alone = folder.films_alone
+    return 0, alone if len(alone) == 1 and suffix_of(stem) is not None else []
+
+
 def between(video: str, companion: str) -> str:
-    """Return what stands between the name of a video and the suffix of its companion, or ""."""
+    """Return what stands between the name of a video and the suffix of its companion, or "".
+
+    All of the name where the video's is not in it: so subtitles lie in folders of their own.
+    """
     name = video.rpartition("/")[2]
     stem = companion.rpartition("/")[2].rpartition(".")[0]
     names = (name, name.rpartition(".")[0])
@@ -159,7 +222,14 @@ def between(video: str, companion: str) -> str:
         if levels:
             found.append((min(levels), -end, stem[end + 1 :]))
         end = stem.rfind(".", 0, end)
-    return min(found, default=(0, 0, ""))[2]
+    if found:
+        return min(found)[2]
+    for end in range(len(stem) - 1, 0, -1):
+        if stem[end] in _PARTING:
+            start = stem[:end].rstrip(_PARTING)
+            if any(level_of(start, known) is not None for known in names):
+                return stem[end:].strip(_CLOSING)
+    return stem
 
 
 def signature(video: str, companions: Iterable[Companion]) -> str:

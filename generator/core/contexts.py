@@ -8,6 +8,7 @@ import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from uuid import UUID, uuid5
 
 from generator.core import addresses, playability, prose, wording
 from generator.core.model import Chapter, OutPath, Poster, Probe, Rendition, Video
@@ -17,6 +18,7 @@ from generator.core.scopes import Scope, ScopeKind, folder_of, parent_of
 Context = Mapping[str, object]
 
 _MOST_STARS = 5
+_LIKELY = {playability.Play.PLAYS, playability.Play.UNKNOWN}
 _SITEMAP_LONGEST_S = 28_800  # the video extension's own limits
 _SITEMAP_TAGS = 32
 
@@ -42,11 +44,22 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the site lives: `origin` ("https://host") and `base` ("" or "/sub/folder")."""
+    """Where the site lives: `origin` ("https://host") and `base` ("" or "/sub/folder").
+
+    `identity` is that of its catalogue, 32 hex digits, whatever its address and machine.
+    """
 
     origin: str
     base: str
     title: str
+    identity: str = "0" * 32
+
+    def uid(self, thing: str = "") -> str:
+        """Return an id, as a URN, that a thing of the site keeps for ever ("": the site itself).
+
+        Source: RFC 4287, section 4.2.6: an id never changes, wherever what it is of moves.
+        """
+        return uuid5(UUID(hex=self.identity), thing).urn
 
     def link(self, path: str) -> str:
         """Return the root-relative address of an output path."""
@@ -234,7 +247,7 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
     times = {"Recorded": recorded, "Added": wording.rfc3339(video.added_at)}
     about = chapters = origin = board = None
     if video.description or video.chapters:
-        film = prose.Film(plays, video.probe.duration_s)
+        film = prose.Film(plays, video.probe.duration_s, video.clock_s)
         about = prose.as_html(video.description, film, is_markdown=video.is_markdown)
         chapters = prose.chapter_list(video.chapters, film)
         description = prose.summary(about) or description
@@ -242,7 +255,7 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
         origin = _origin(video.url)
     if video.storyboard is not None:
         _, index = addresses.board_files(video.id, video.storyboard)
-        board = site.link(index)
+        board = site.link(addresses.late_file(index, video.clock_s))
     return {
         "page": head,
         "id": str(video.id),
@@ -360,7 +373,9 @@ def _tracks(site: Site, video: Video) -> tuple[Context, ...]:
             "kind": kind,
             "language": language,
             "label": label,
-            "url": site.link(addresses.track_file(video.id, track.digest)),
+            "url": site.link(
+                addresses.late_file(addresses.track_file(video.id, track.digest), video.clock_s)
+            ),
             "default": track is forced,
         }
     return tuple(found.values())
@@ -437,7 +452,9 @@ def _json_ld(video: Video, about: Mapping[str, object]) -> Html:
     if video.tags:
         thing["keywords"] = video.tags
     if video.chapters:
-        thing["hasPart"] = [_clip(chapter, str(about["url"])) for chapter in video.chapters]
+        thing["hasPart"] = [
+            _clip(chapter, str(about["url"]), video.clock_s) for chapter in video.chapters
+        ]
     text = _JSON.encode(thing)  # ASCII: U+2028 and friends are escaped
     if "<" in text or ">" in text or "&" in text:
         for character in "<>&":
@@ -445,8 +462,8 @@ def _json_ld(video: Video, about: Mapping[str, object]) -> Html:
     return Html(f'<script type="application/ld+json">{text}</script>'.encode())
 
 
-def _clip(chapter: Chapter, url: str) -> Mapping[str, object]:
-    start = prose.seconds(chapter.start_s)
+def _clip(chapter: Chapter, url: str, clock_s: float) -> Mapping[str, object]:
+    start = prose.seconds(chapter.start_s + clock_s)
     return {
         "@type": "Clip",
         "name": chapter.title,
@@ -486,16 +503,44 @@ def shared_crumbs(site: Site, scope: Scope) -> Shared:
     return Shared(crumbs(site, scope))
 
 
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """The file of a video that plays in most places: a copy, or the video itself."""
+
+    url: str
+    type: str
+    size_bytes: int
+    is_likely: bool
+
+
+def _played(site: Site, video: Video) -> _Played:
+    copy = video.rendition
+    if copy is not None:
+        film, *_ = addresses.rendition_files(video.id, copy)
+        url = site.absolute(site.link(film))
+        return _Played(url, f"video/{copy.container}", copy.size_bytes, is_likely=True)
+    url, media_type = site.absolute(site.media(video)), wording.media_type(video.place.path)
+    # Players of podcasts know MP4 above all, and of it more than some browser does (HEVC).
+    verdicts = set(playability.verdicts(video.probe).values())
+    is_mp4 = "mp4" in video.probe.container.split(",")
+    is_likely = verdicts <= _LIKELY or (is_mp4 and playability.Play.PLAYS in verdicts)
+    return _Played(url, media_type, video.size_bytes, is_likely)
+
+
 def feed_entry(site: Site, video: Video) -> Context:
-    """Return one entry of a feed."""
-    path = site.link(addresses.watch_page_of(video))
+    """Return one entry of a feed; `media_url` is None where there is nothing that plays."""
+    address = site.absolute(site.link(addresses.watch_page_of(video)))
+    played = _played(site, video)
+    film = prose.Film(played.url, video.probe.duration_s)
+    content = prose.as_html(video.description, film, is_markdown=video.is_markdown)
     return {
         "id": str(video.id),
+        "uid": site.uid(f"video/{video.id}"),
         "title": video.title,
-        "url": site.absolute(path),
-        "media_url": site.absolute(site.media(video)),
-        "media_type": wording.media_type(video.place.path),
-        "size_bytes": str(video.size_bytes),
+        "url": address,
+        "media_url": played.url if played.is_likely else None,
+        "media_type": played.type,
+        "size_bytes": str(played.size_bytes),
         "image_url": (
             site.absolute(_still(site, video, video.poster, None)) if video.poster else None
         ),
@@ -503,7 +548,8 @@ def feed_entry(site: Site, video: Video) -> Context:
         "published_rfc822": wording.rfc822(video.added_at),
         "tags": video.tags,
         "duration_s": _whole_seconds(video),
-        "summary": _description(video),
+        "summary": prose.summary(content) or _description(video),
+        "content": content or None,
     }
 
 
@@ -516,7 +562,7 @@ def sitemap_entry(site: Site, video: Video) -> Context:
         "thumbnail_url": site.absolute(_still(site, video, poster, None)) if poster else None,
         "title": video.title,
         "description": _description(video),
-        "content_url": site.absolute(site.media(video)),
+        "content_url": _played(site, video).url,
         "duration_s": str(min(int(seconds), _SITEMAP_LONGEST_S)) if seconds else None,
         "published": wording.rfc3339(video.added_at),
         "tags": video.tags[:_SITEMAP_TAGS],

@@ -17,6 +17,18 @@ class SettingsError(ReelshelfError):
     exit_code = 2
 
 
+class DamagedError(ReelshelfError):
+    """A database of the state is damaged.
+
+    A catalogue stays as it is. A ledger can be made anew from it; if `begun_anew`, it has been
+    emptied for that, and the next refresh fills it.
+    """
+
+    def __init__(self, message: str, *, hint: str, begun_anew: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.begun_anew = begun_anew
+
+
 class GuardError(ReelshelfError):
     """A scan would lose too much of the library; nothing was changed."""
 

@@ -14,7 +14,7 @@ letter like others). Names are the same written with whole or with split accents
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from unicodedata import normalize
@@ -23,13 +23,16 @@ from generator.core.errors import SettingsError
 
 # What people call a finished film with its sound, of the containers FFmpeg reads. Left out are bare
 # streams (m2v, h264), which have neither sound nor length, and endings that mostly are something
-# else (ogg, dat, mod, iso).
+# else (dat, mod, iso).
 VIDEO_SUFFIXES = frozenset(
     {"mp4", "m4v", "mov", "qt", "3gp", "3gpp", "3g2", "f4v"}
-    | {"mkv", "mk3d", "webm", "ogv", "ogm"}
+    | {"mkv", "mk3d", "webm", "ogv", "ogm", "ogg", "ogx"}
     | {"avi", "divx", "wmv", "asf", "flv", "rm", "rmvb", "dv", "mxf", "wtv"}
     | {"mpg", "mpeg", "mpe", "vob", "ts", "m2ts", "mts", "m2t"}
 )
+
+# Of these, what mostly is sound alone: it is looked into once, and passed over quietly.
+SOUND_SUFFIXES = frozenset({"ogg", "ogx"})
 
 # What browsers, downloaders, torrent clients and copying programs call a file they still write.
 PARTIAL_SUFFIXES = frozenset(
@@ -59,8 +62,41 @@ SYSTEM_FOLDERS = frozenset(
     }
 )
 
-_UNFINISHED = (".temp", ".tmp")  # yt-dlp and others mux into "title.temp.mp4"
+UNFINISHED = (".temp", ".tmp")  # yt-dlp and others mux into "title.temp.mp4"
+DOWNLOAD_FOLDER = ".download"  # Safari's are folders
 _NOTHING = re.compile(r"(?!)")
+
+
+def may_be_sound(path: str) -> bool:
+    """Tell whether a file of this name is as likely as not no film but sound alone."""
+    return path.rpartition(".")[2].lower() in SOUND_SUFFIXES
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How an engine of regular expressions writes the parts of patterns; none matches a "/".
+
+    `letter` matches any one, `anything` any text with "/" in it. `letters` writes some of them
+    that are meant as they are, `members` one of a set that is given as ranges, or one not of it.
+    """
+
+    letter: str
+    anything: str
+    letters: Callable[[str], str]
+    members: Callable[[Sequence[tuple[str, str]], bool], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Expressions:
+    """A pattern as regular expressions; one that matches is enough.
+
+    `by_path`: they match paths below a root, not names wherever they are. `folders_only`: they
+    are meant for folders, not for files.
+    """
+
+    by_path: bool
+    folders_only: bool
+    spellings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +115,9 @@ class Intake:
         return (
             dot > 0
             and name[dot + 1 :].lower() in VIDEO_SUFFIXES
+            and name[dot + 1 :].isascii()  # there are other letters that are a "k" in lower case
             and name[0] != "."
-            and not name.endswith(_UNFINISHED, 0, dot)
+            and not name.endswith(UNFINISHED, 0, dot)
             and self._names.fullmatch(name) is None
         )
 
@@ -88,8 +125,8 @@ class Intake:
         """Tell whether a folder of this name is walked, wherever it is."""
         return (
             name[:1] != "."
-            and name.lower() not in SYSTEM_FOLDERS
-            and not name.endswith(".download")  # Safari's are folders
+            and not (name.lower() in SYSTEM_FOLDERS and name.isascii())
+            and not name.endswith(DOWNLOAD_FOLDER)
             and self._names.fullmatch(name) is None
             and self._folder_names.fullmatch(name) is None
         )
@@ -139,20 +176,34 @@ def compile_intake(ignore: Iterable[str] = ()) -> Intake:
     Raises:
         SettingsError: a pattern can match nothing: it is empty, or has "." or ".." between slashes.
     """
-    names: list[str] = []
-    folder_names: list[str] = []
-    paths: list[str] = []
-    folder_paths: list[str] = []
+    kinds: dict[tuple[bool, bool], list[str]] = {
+        (by_path, folders_only): [] for by_path in (False, True) for folders_only in (False, True)
+    }
     for pattern in ignore:
-        body = pattern.removesuffix("/")
-        folders_only = body != pattern
-        if "/" in body:
-            (folder_paths if folders_only else paths).extend(_spellings(pattern, body))
-        else:
-            (folder_names if folders_only else names).extend(_spellings(pattern, body))
-    return Intake(
-        bool(paths or folder_paths), *map(_any_of, (names, folder_names, paths, folder_paths))
-    )
+        told = expressions(pattern, _TEXT)
+        kinds[told.by_path, told.folders_only] += told.spellings
+    by_path = bool(kinds[True, False] or kinds[True, True])
+    return Intake(by_path, *map(_any_of, kinds.values()))
+
+
+def expressions(pattern: str, dialect: Dialect) -> Expressions:
+    """Return a pattern of the user's as regular expressions of some engine.
+
+    Raises:
+        SettingsError: it can match nothing.
+    """
+    body = pattern.removesuffix("/")
+    parts = [part for part in body.split("/") if part]
+    if not parts or {".", ".."} & set(parts):
+        raise SettingsError(
+            f"cannot ignore {pattern!r}: no name in a library looks like that",
+            hint="write a name (*sample*), a path below the library (shows/*/extras) or a folder/",
+        )
+    spellings = {_path_expression(parts, dialect): None}
+    if "[" not in body:  # a letter split in two would make two members of a set
+        for form in (_whole, _split):
+            spellings[_path_expression([form(part) for part in parts], dialect)] = None
+    return Expressions("/" in body, body != pattern, tuple(spellings))
 
 
 def _lineage(path: str) -> Iterator[str]:
@@ -166,58 +217,51 @@ def _any_of(expressions: list[str]) -> re.Pattern[str]:
     return re.compile("|".join(expressions), re.DOTALL) if expressions else _NOTHING
 
 
-def _spellings(pattern: str, body: str) -> set[str]:
-    """Return the pattern as regular expressions, one for each way to write its accents."""
-    parts = [part for part in body.split("/") if part]
-    if not parts or {".", ".."} & set(parts):
-        raise SettingsError(
-            f"cannot ignore {pattern!r}: no name in a library looks like that",
-            hint="write a name (*sample*), a path below the library (shows/*/extras) or a folder/",
-        )
-    forms = {_path_expression(parts)}
-    if "[" not in body:  # a letter split in two would make two members of a set
-        forms.add(_path_expression([normalize("NFC", part) for part in parts]))
-        forms.add(_path_expression([normalize("NFD", part) for part in parts]))
-    return forms
+def _whole(text: str) -> str:
+    return normalize("NFC", text)
 
 
-def _path_expression(parts: list[str]) -> str:
+def _split(text: str) -> str:
+    return normalize("NFD", text)
+
+
+def _path_expression(parts: list[str], dialect: Dialect) -> str:
     """Return the regular expression of a path pattern, or of a name if there is but one part."""
     *folders, last = parts
     expression = ""
     for before, part in pairwise(["", *folders]):
         if part != "**":
-            expression += _name_expression(part) + "/"
+            expression += _name_expression(part, dialect) + "/"
         elif before != "**":  # twice says no more than once, and would be slow
             expression += "(?:[^/]+/)*"
-    return expression + (".+" if last == "**" else _name_expression(last))
+    return expression + (dialect.anything if last == "**" else _name_expression(last, dialect))
 
 
-def _name_expression(pattern: str) -> str:
+def _name_expression(pattern: str, dialect: Dialect) -> str:
     """Return the regular expression of a pattern that spans no "/".
 
     All that stands between two stars is of fixed length, so its first place is as good as any
     other: atomic groups spare the search of the rest, which grows with every star.
     """
-    first, *rest = _fixed_runs(pattern)
+    first, *rest = _fixed_runs(pattern, dialect)
     if not rest:
         return first
-    middle = "".join(f"(?>[^/]*?{run})" for run in rest[:-1])
-    return f"{first}{middle}[^/]*{rest[-1]}"
+    middle = "".join(f"(?>{dialect.letter}*?{run})" for run in rest[:-1])
+    return f"{first}{middle}{dialect.letter}*{rest[-1]}"
 
 
-def _fixed_runs(pattern: str) -> list[str]:
+def _fixed_runs(pattern: str, dialect: Dialect) -> list[str]:
     """Cut a pattern at its stars and return the expressions of what stands between."""
     runs = [""]
     at = 0
     while at < len(pattern):
         end = _set_end(pattern, at)
         if end:
-            runs[-1] += _set_expression(pattern[at + 1 : end])
+            runs[-1] += _set_expression(pattern[at + 1 : end], dialect)
         elif pattern[at] == "?":
-            runs[-1] += "[^/]"
+            runs[-1] += dialect.letter
         elif pattern[at] != "*":
-            runs[-1] += re.escape(pattern[at])
+            runs[-1] += dialect.letters(pattern[at])
         elif len(runs) == 1 or runs[-1]:  # several stars are one
             runs.append("")
         at = max(end, at) + 1
@@ -232,10 +276,10 @@ def _set_end(pattern: str, at: int) -> int:
     return max(0, pattern.find("]", first + 1))  # a "]" right at the start is a member
 
 
-def _set_expression(members: str) -> str:
+def _set_expression(members: str, dialect: Dialect) -> str:
     negated = members.startswith("!")
     members = members.removeprefix("!") if negated else members
-    expression = ""
+    ranges: list[tuple[str, str]] = []
     at = 0
     while at < len(members):
         first, last = members[at], members[at]
@@ -243,8 +287,16 @@ def _set_expression(members: str) -> str:
             last = members[at + 2]
             at += 2
         if first <= last:  # [z-a] has no members
-            expression += f"{re.escape(first)}-{re.escape(last)}"
+            ranges.append((first, last))
         at += 1
-    if not expression:
-        return "[^/]" if negated else "(?!)"
-    return f"(?!/)[{'^' if negated else ''}{expression}]"
+    if not ranges:
+        return dialect.letter if negated else "(?!)"
+    return dialect.members(ranges, negated)
+
+
+def _text_members(ranges: Sequence[tuple[str, str]], negated: bool) -> str:  # noqa: FBT001 (of a Dialect)
+    within = "".join(f"{re.escape(first)}-{re.escape(last)}" for first, last in ranges)
+    return f"(?!/)[{'^' if negated else ''}{within}]"
+
+
+_TEXT = Dialect("[^/]", ".+", re.escape, _text_members)  # Python's, of text, with DOTALL

@@ -235,7 +235,8 @@ class Probe:
     `duration_s` is None where the file does not say or what it says is absurd. `codecs` are those
     of the first picture and sound as RFC 6381 names them ("avc1.64001f,mp4a.40.2"), "" where they
     cannot be named. `pixel_format` is FFmpeg's name ("yuv420p10le"). `fast_start` is None where
-    the container knows no such thing. `text_streams` counts subtitles that are text.
+    the container knows no such thing. `text_streams` counts subtitles that are text. `start_s` is
+    what the clock of browsers shows when the film begins, 0 where they do not play the container.
     `recorded_offset_min` is as in `Video`.
     """
 
@@ -251,6 +252,7 @@ class Probe:
     pixel_format: str | None = None
     fast_start: bool | None = None
     text_streams: int = 0
+    start_s: float = 0.0
     recorded_offset_min: int | None = None
 
 
@@ -327,6 +329,11 @@ class Video:
     episode: int | None = None
     playlist_index: int | None = None
 
+    @property
+    def clock_s(self) -> float:
+        """Return what the clock of a player shows when the film begins; that of a copy is at 0."""
+        return 0.0 if self.rendition is not None else self.probe.start_s
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -346,6 +353,8 @@ class Figures:
     tags: tuple[str, ...]
 
 
+NO_VIDEO = ("holds no video", "holds a cover picture but no video")  # reasons of refusals
+SOUND = "sound"  # the stage of what is no film: remembered, that it is not opened again, not told
 SIDECAR = "sidecar"  # the stage of a problem with a file beside a video
 
 
@@ -426,7 +435,8 @@ class Examined:
     """A file that is a video: what it says of itself, and its poster or why there is none.
 
     `details` are by source; `complaints` are companions (by name) that could not be read, and
-    why. `cut_short` says what of the file is missing, "" for nothing.
+    why. `cut_short` says what of the file is missing, "" for nothing. `outdated`: what an older
+    version of the probe had made wrongly of such a file, "board" (and inner subtitles) or "copy".
     """
 
     place: Place
@@ -437,6 +447,7 @@ class Examined:
     subtitles: tuple[Subtitles, ...] = ()
     complaints: tuple[tuple[str, str], ...] = ()
     cut_short: str = ""
+    outdated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,20 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# File systems that others change behind this kernel's back: inotify tells of what is done on this
-# machine only. Of FUSE those that reach another machine are named; the rest (ntfs-3g, mergerfs,
-# encfs) sees its changes pass through this kernel.
+# File systems whose every change passes through this kernel, so that inotify tells of it: those of
+# local disks and of memory, and those that hold no files of people. Of all others, above all of
+# those that are put together of other folders (mergerfs, overlay, unionfs) or made by a program
+# (FUSE), nobody knows what happens beneath them. "fuseblk" is FUSE on a local disk (ntfs-3g).
+LOCAL_KINDS = frozenset(
+    {"ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "zfs", "f2fs", "jfs", "nilfs2", "reiserfs"}
+    | {"reiser4", "ufs", "minix", "vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk"}
+    | {"hfs", "hfsplus", "apfs", "udf", "iso9660", "squashfs", "erofs", "romfs", "cramfs"}
+    | {"ubifs", "jffs2", "tmpfs", "ramfs", "rootfs"}
+    | {"proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "mqueue", "tracefs", "debugfs"}
+    | {"securityfs", "pstore", "bpf", "configfs", "hugetlbfs", "binfmt_misc", "nsfs", "fusectl"}
+    | {"rpc_pipefs", "efivarfs", "autofs"}  # the last one gives way to what it mounts
+)
+# Of the others, those that are known to lie on other machines: here not even events are waited for.
 REMOTE_KINDS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "coda", "ceph", "glusterfs", "lustre"}
     | {"gfs2", "ocfs2", "beegfs", "orangefs", "9p", "virtiofs", "vboxsf", "vmhgfs", "prl_fs"}
@@ -38,6 +49,11 @@ class Mount:
         fuse, _, of = self.kind.partition(".")
         return self.kind in REMOTE_KINDS or (fuse == "fuse" and of in REMOTE_FUSE)
 
+    @property
+    def is_local(self) -> bool:
+        """Tell whether all that changes in it changes by way of this kernel, and is told of."""
+        return self.kind in LOCAL_KINDS
+
 
 def parse_mounts(text: str) -> tuple[Mount, ...]:
     """Return the mounts in the order they were made; lines that cannot be read are left out."""
@@ -52,7 +68,8 @@ def parse_mounts(text: str) -> tuple[Mount, ...]:
 def mounts_of(path: str, mounts: Iterable[Mount]) -> tuple[Mount, ...]:
     """Return the mounts that the folder at `path` is made of: its own first, then those below it.
 
-    `path` is absolute and has no links in it. A mount that a later one hides counts too.
+    `path` is absolute and has no links in it. A mount that a later one hides counts too; one in a
+    hidden folder does not, for no library is read there.
     """
     own: tuple[Mount, ...] = ()
     below: list[Mount] = []
@@ -60,7 +77,7 @@ def mounts_of(path: str, mounts: Iterable[Mount]) -> tuple[Mount, ...]:
         if _holds(mount.point, path):
             if not own or len(mount.point) >= len(own[0].point):
                 own = (mount,)  # of two on one point the later lies on top
-        elif _holds(path, mount.point):
+        elif _holds(path, mount.point) and "/." not in mount.point[len(path.rstrip("/")) :]:
             below.append(mount)
     return (*own, *below)
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from zlib import crc32
 
-from generator.core.intake import VIDEO_SUFFIXES
+from generator.core import served
 from generator.core.wording import MEDIA_TYPES, PLAYLIST_TYPE
 
 # Pages bring no inline script and no inline style, so nothing of the kind is ever run.
@@ -66,9 +66,6 @@ PLAY_TYPES: Mapping[str, str] = {
     "m3u8": PLAYLIST_TYPE,
 }
 
-# What is served from a library, and nothing else: a page among the videos is no page of the site.
-SERVED_SUFFIXES = VIDEO_SUFFIXES | MEDIA_TYPES.keys()
-
 _DOLLAR = "${reelshelf_dollar}"  # nginx has no other way to write "$" where it expands variables
 _LONGEST_ADDRESS = 255  # nginx keeps the length of a location's name in one byte
 _LONGEST_WORD = 4000  # and reads its file 4,096 bytes at a time, each word whole
@@ -110,7 +107,9 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
     base: str,
     brotli: bool = False,
     follow_links: bool = False,
+    ignore: Iterable[str] = (),
     api: str = "",
+    ipv6: bool = True,
 ) -> str:
     """Return `template` with its blanks filled in.
 
@@ -118,15 +117,18 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         template: deploy/nginx.conf.
         out: the output folder, absolute.
         roots: the folders of the library, absolute, by name; an only one has the name "".
-        listen: what nginx's `listen` takes; a bare port is taken of IPv6 too.
+        listen: what nginx's `listen` takes; a bare port is taken of IPv6 too, where that is.
         server_name: what nginx's `server_name` takes, but no regular expressions.
         base: where the site lives on its host, "" or "/sub/folder".
         brotli: serve `.br` copies; nginx refuses to start where it has no module for them.
         follow_links: serve what symbolic links in the library lead to.
+        ignore: the patterns of files and folders that are no part of the library.
         api: where `reelshelf api` serves: "8001", "host:8001" or "unix:/path"; "" for nowhere.
+        ipv6: whether the machine has IPv6: nginx does not start with an address of another kind.
 
     Raises:
         ValueError: nginx has no way to write one of them; it says which and why.
+        SettingsError: a pattern of `ignore` can match nothing.
     """
     if not _BASE.fullmatch(base):
         raise ValueError(
@@ -135,7 +137,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
     common = {
         "OUT": _path(out),
         "BASE": base,
-        "LISTEN": _listen(listen),
+        "LISTEN": _listen(listen, ipv6=ipv6),
         "SERVER_NAME": _matched(_SERVER_NAME, server_name, "server_name"),
         "BROTLI": "brotli_static on;" if brotli else "# brotli_static on;",
         "HEADERS": _headers(),
@@ -143,8 +145,10 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         "PLAY_TYPES": _types(PLAY_TYPES),
         "BASE_PATTERN": _quoted(re.escape(base)),
     }
+    ignore = tuple(ignore)
     library = [
-        common | _root(base, name, path, follow_links=follow_links) for name, path in roots.items()
+        common | _root(base, name, path, ignore, follow_links=follow_links)
+        for name, path in roots.items()
     ]
     has_dollar = any("$" in path for path in (out, *roots.values()))
     sections = {
@@ -180,20 +184,30 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
     return _BLANK.sub(fill, text)
 
 
-def _root(base: str, name: str, path: str, *, follow_links: bool) -> dict[str, str]:
+def _root(
+    base: str, name: str, path: str, ignore: Iterable[str], *, follow_links: bool
+) -> dict[str, str]:
     address = f"{base}/video/{name}/" if name else f"{base}/video/"
     _check(address)
     if len(address.encode()) > _LONGEST_ADDRESS:
         raise ValueError(f"nginx takes no address of more than {_LONGEST_ADDRESS} bytes: {address}")
-    place = _path(path)
+    place, front = _path(path), re.escape(address)
     return {
         "ROOT": place,
         "ROOT_ADDRESS": _quoted(address),
-        "ROOT_PATTERN": _quoted(re.escape(address)),
+        "ROOT_REFUSED": "\n".join(_refused(front, ignore)),
+        "ROOT_ALLOWED": _quoted(served.allowed(front)),
         "ROOT_LINKS": "off" if follow_links else f'on "from={place}/"',
-        "SUFFIXES": "|".join(sorted(SERVED_SUFFIXES)),
         "MEDIA_TYPES": _types(MEDIA_TYPES),
     }
+
+
+def _refused(front: str, ignore: Iterable[str]) -> Iterable[str]:
+    for about, expression in served.refused(front, ignore):
+        word = _quoted(expression)
+        if len(word.encode()) > _LONGEST_WORD:
+            raise ValueError(f"nginx takes no expression as long as this would be: {about}")
+        yield f'location ~ "{word}" {{ return 404; }}  # {about}'
 
 
 def _api(place: str) -> dict[str, str]:
@@ -224,11 +238,15 @@ def _types(types: Mapping[str, str]) -> str:
     return "\n".join(f"{name} {' '.join(suffixes)};" for name, suffixes in by_type.items())
 
 
-def _listen(listen: str) -> str:
+def _listen(listen: str, *, ipv6: bool) -> str:
     """Return the `listen` lines."""
     place, *rest = _matched(_LISTEN, listen, "listen").split(" ")
-    places = (place, f"[::]:{place}") if place.isdigit() else (place,)
-    return "\n".join(" ".join(("listen", one, *rest)) + ";" for one in places)
+    is_port = place.isdigit()
+    places = (place, f"[::]:{place}") if is_port and ipv6 else (place,)
+    lines = [" ".join(("listen", one, *rest)) + ";" for one in places]
+    if is_port and not ipv6:
+        lines.append(f"# no IPv6 on the machine that wrote this; else: listen [::]:{place}")
+    return "\n".join(lines)
 
 
 def _matched(pattern: re.Pattern[str], text: str, name: str) -> str:

@@ -50,6 +50,7 @@ _PROBE: dict[str, type | UnionType] = {
     "fast_start": bool | None,
     "text_streams": int,
     "recorded_offset_min": int | None,
+    "start_s": float,
 }
 _DETAILS: dict[str, type | UnionType] = {
     "title": str | None,
@@ -74,10 +75,14 @@ class GarbledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A companion to read: what it is, and where it is found, as the file of a request."""
+    """A companion to read: what it is, and where it is found, as the file of a request.
+
+    `name` is its own, "" where the file has it: a link has another than what it leads to.
+    """
 
     kind: CompanionKind
     file: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ def pack_request(request: Request) -> bytes:
         {
             "place": asdict(request.place),
             "file": request.file,
-            "companions": [[one.kind, one.file] for one in request.companions],
+            "companions": [[one.kind, one.file, one.name] for one in request.companions],
             "board": request.board,
             "texts": request.texts,
         }
@@ -130,11 +135,11 @@ def unpack_request(parcel: bytes | bytearray) -> Request:
         GarbledError: the parcel is no request.
     """
     header, _ = _unpack(parcel)
-    companions = [_pair(row) for row in _take(header, "companions", list)]
+    companions = [_beside(row) for row in _take(header, "companions", list)]
     return Request(
         _place(header),
         _take(header, "file", str),
-        tuple(Beside(_kind(kind), file) for kind, file in companions),
+        tuple(companions),
         _take(header, "board", bool),
         _take(header, "texts", bool),
     )
@@ -168,6 +173,7 @@ def pack_answer(answer: Found) -> bytes:
         "details": [[source, _told(details)] for source, details in answer.details],
         "complaints": [list(one) for one in answer.complaints],
         "cut_short": answer.cut_short,
+        "outdated": list(answer.outdated),
     }
     stills = answer.stills
     if stills is None:
@@ -211,6 +217,7 @@ def unpack_answer(parcel: bytes | bytearray) -> Found:
         subtitles,
         tuple(_pair(row) for row in _take(header, "complaints", list)),
         _take(header, "cut_short", str),
+        tuple(one for one in _take(header, "outdated", list) if one in ("board", "copy")),
     )
 
 
@@ -220,6 +227,14 @@ def _pair(row: object) -> tuple[str, str]:
             return one, other
         case _:
             raise GarbledError("a pair of texts is none")
+
+
+def _beside(row: object) -> Beside:
+    match row:
+        case [str(kind), str(file), str(name)]:
+            return Beside(_kind(kind), file, name)
+        case _:
+            raise GarbledError("a companion is none")
 
 
 def _kind(name: str) -> CompanionKind:

@@ -208,9 +208,10 @@ def comes_first(probe: Probe, *, is_remux: bool) -> bool:
     """Tell whether the file itself stands before its playable copy among the sources.
 
     It does where it is better than its copy (not the same streams) and browsers can tell from the
-    type alone whether they play it; all others then take the copy without trying.
+    type alone whether they play it; all others then take the copy without trying. Never where its
+    clock is not that of the copy: subtitles are for one of them.
     """
-    if is_remux or _kind(probe) not in _TARGETS:
+    if is_remux or probe.start_s or _kind(probe) not in _TARGETS:
         return False
     is_telling = probe.codecs.startswith(_TELLING)
     return is_telling and (probe.video_codec != "h264" or _is_plain(_streams(probe)))

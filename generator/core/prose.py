@@ -56,14 +56,18 @@ _CUT_APART = re.compile("&[#0-9A-Za-z]*$")
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What times in a text lead into: the address of the film, and its length if it is known."""
+    """What times in a text lead into: the address of the film, and its length if it is known.
+
+    `clock_s` is what its clock shows when it begins.
+    """
 
     url: str
     length_s: float | None = None
+    clock_s: float = 0.0
 
     def moment(self, start_s: float) -> str:
         """Return the address from which the film plays from an instant on, in seconds."""
-        return f"{self.url}#t={seconds(start_s)}"
+        return f"{self.url}#t={seconds(start_s + self.clock_s)}"
 
 
 def seconds(instant_s: float) -> str:
@@ -93,6 +97,12 @@ def summary(html: str) -> str:
     cut = text[: SUMMARY_CHARACTERS - len(_MORE)]
     words, space, _ = cut.rpartition(" ")
     return (words if space and 2 * len(words) > len(cut) else cut).rstrip(" ,.;:") + _MORE
+
+
+def text_of(html: str) -> str:
+    """Return what `as_html` returned as plain text: a line each, none of them empty."""
+    lines = unescape(_TAG.sub("", _PARTS_WORDS.sub("\n", html))).split("\n")
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def chapter_list(chapters: Iterable[Chapter], film: Film) -> str:

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
+from ipaddress import ip_address
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from generator.core import addresses
 from generator.core.model import OutPath, Video, VideoId
@@ -27,6 +29,9 @@ PRICES = "list prices of us-east-1 on 2026-11-22"
 
 LEAST_DELETIONS = 256  # one publish may always delete so many
 OURS = "_reelshelf/"  # keys that are no part of a site: the owner's mark and the like
+SITE_MARKS, MARK = OURS + "site/", "mark.json"  # between them the prefix: whose site is there
+MEDIA_MARK = OURS + "videos.json"  # likewise, in a bucket that has videos alone
+_RETRY_S, _LONGEST_RETRY_S = 60, 6 * 3600  # of an object that is refused; doubles
 _FOR_EVER = "public, max-age=31536000, immutable"
 _MEDIA = "public, max-age=3600, s-maxage=86400"  # its name stays when it is replaced
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})[.-]")
@@ -42,6 +47,7 @@ _TYPES = {
     "webm": "video/webm", "mkv": "video/x-matroska", "mov": "video/quicktime",
     "avi": "video/x-msvideo", "ts": "video/mp2t", "m2ts": "video/mp2t", "mts": "video/mp2t",
     "mpg": "video/mpeg", "mpeg": "video/mpeg", "vob": "video/mpeg", "ogv": "video/ogg",
+    "ogg": "video/ogg", "ogx": "video/ogg",
     "ogm": "video/ogg", "wmv": "video/x-ms-wmv", "asf": "video/x-ms-asf", "flv": "video/x-flv",
     "3gp": "video/3gpp", "3g2": "video/3gpp2",
 }  # fmt: skip
@@ -251,6 +257,28 @@ def later(cursor: str, other: str) -> bool:
     return known and catalogue == same and int(event) > int(number)
 
 
+def is_loopback(origin: str) -> bool:
+    """Tell whether an origin ("https://host") means the machine that asks, whichever that is."""
+    host = (urlsplit(origin).hostname or "").rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def identity_of(cursor: str) -> str:
+    """Return the identity of the catalogue that a cursor is of, "" for none."""
+    return cursor.partition(":")[0]
+
+
+def retry_at(tries: int, now: int) -> int:
+    """Return when to try an object again that was refused so often: at once, then ever later."""
+    return now if tries <= 1 else now + min(_RETRY_S << min(tries - 2, 16), _LONGEST_RETRY_S)
+
+
 def most_deletions(published: int, share: float) -> int:
     """Return how many of so many objects one publish may delete."""
     return max(LEAST_DELETIONS, int(published * share))
@@ -342,7 +370,8 @@ class PublishReceipt:
 
     `left` are objects that were not put, and why: the next publish tries them again. `late` were
     left as they are in the bucket, for they are newer. `adopted` were there already. `strays` are
-    not ours, and were left alone. `waiting` are to be deleted when their grace is over; `refused`
+    not ours, and were left alone; `replaced` were not ours either, and a person wanted them to be
+    replaced (their keys). `waiting` are to be deleted when their grace is over; `refused`
     deletions are more than one publish may make. `is_held`: nothing was done after a rollback.
     """
 
@@ -364,6 +393,7 @@ class PublishReceipt:
     kinds: Counter[str] = field(default_factory=Counter)
     left: dict[str, str] = field(default_factory=dict)
     strays: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
     requests: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     invalidation_error: str = ""

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from generator.core.errors import QueueError
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -26,6 +28,10 @@ class Depth:
     under_way: int
     dead: int
     oldest_s: float | None = None
+
+
+class NoMarkError(QueueError):
+    """The queue keeps no mark of who works for it, or does not let us leave one."""
 
 
 class Queue(Protocol):

@@ -26,6 +26,7 @@ class Receipt:
     posters: int = 0
     refused: int = 0
     problems: int = 0
+    unplayable: int = 0
     events: int = 0
     planned: int = 0
     written: int = 0

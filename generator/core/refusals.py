@@ -7,6 +7,17 @@ _SECRET = re.compile(
     r"|(?<=://)[^/@\s]+(?=@)"
 )
 _LONGEST = 200
+_CLOCK = re.compile(r"expired|not yet current|too skewed|request time", re.IGNORECASE)
+_SIGNED = frozenset({"SignatureDoesNotMatch", "InvalidSignatureException", "AccessDenied"})
+
+# Statuses by which a store may refuse one object and take the next one,
+_OF_ONE = frozenset({400, 403, 405, 406, 409, 411, 413, 414, 415, 422, 431, 451, 500, 501})
+# unless the answer says what is wrong with all of them.
+_OF_ALL = frozenset({
+    "NoCredentialsError", "PartialCredentialsError", "ExpiredToken", "InvalidAccessKeyId",
+    "SignatureDoesNotMatch", "RequestTimeTooSkewed", "NoSuchBucket", "PermanentRedirect",
+    "InvalidBucketName", "QuotaExceeded", "SlowDown",
+})  # fmt: skip
 
 # By the code of the answer, or by the name of the error where no answer came: why, and what to do.
 _TOLD: dict[str, tuple[str, str]] = {
@@ -30,7 +41,7 @@ _TOLD: dict[str, tuple[str, str]] = {
     ),
     "RequestTimeTooSkewed": (
         "the clock of this machine is wrong by many minutes",
-        "set it (`timedatectl set-ntp true`)",
+        "set it (`timedatectl set-ntp true`); nothing is wrong with the keys",
     ),
     "NoSuchBucket": ("there is no such bucket", "see the setting `bucket`, or create it"),
     "NoSuchDistribution": ("there is no such distribution", "see the setting `distribution`"),
@@ -82,6 +93,8 @@ _SAME = {
     "InvalidToken": "ExpiredToken",
     "UnrecognizedClientException": "InvalidAccessKeyId",
     "RequestExpired": "RequestTimeTooSkewed",
+    "RequestInTheFuture": "RequestTimeTooSkewed",
+    "InvalidSignatureException": "SignatureDoesNotMatch",
     "AccessDeniedException": "AccessDenied",
     "AllAccessDisabled": "AccessDenied",
     "AccountProblem": "AccessDenied",
@@ -134,12 +147,24 @@ def refusal(code: str, status: int = 0, message: str = "") -> tuple[str, str]:
         status: the HTTP status of the answer; 0 for none.
         message: what the answer says; used only where nothing better is known, and cut short.
     """
+    if is_about_time(code, message):
+        code = "RequestTimeTooSkewed"
     for name in (code, str(status)):
         known = _TOLD.get(_SAME.get(name, name))
         if known is not None:
             return known
     said = presentable(message)
     return (f"{code}: {said}" if said else code), ""
+
+
+def is_of_one_object(code: str, status: int) -> bool:
+    """Tell whether a refusal may be of one object alone: its name, its size, a rule for its key."""
+    return status in _OF_ONE and _SAME.get(code, code) not in _OF_ALL
+
+
+def is_about_time(code: str, message: str) -> bool:
+    """Tell whether a signature was refused for the instant in it, which is our clock's."""
+    return _SAME.get(code, code) in _SIGNED and bool(_CLOCK.search(message))
 
 
 def presentable(message: str) -> str:

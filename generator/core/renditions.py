@@ -31,6 +31,8 @@ PLAN, SURVEY, LOOK, SOUND, MADE, LOCK = (
     "plan.json", "survey.json", "look.json", "sound.mp4", "made.json", "lock",
 )  # fmt: skip
 UNFINISHED = "unfinished-"  # begins the name of a file that is being written
+_JOB_FILES = frozenset({PLAN, SURVEY, LOOK, SOUND, MADE, LOCK, "result.mp4", "result.webm"})
+_CHUNK = re.compile(r"[0-9]{6,}\.(?:mp4|json)")
 
 _BOX = Size(1920, 1080)
 _COPY_BOX = Size(4096, 2304)  # what decoders in browsers and phones take of H.264
@@ -273,6 +275,12 @@ def chunk_note(number: int) -> str:
 def result_file(container: str) -> str:
     """Return the name of the finished copy in the folder of its job."""
     return f"result.{container}"
+
+
+def is_job_file(name: str) -> bool:
+    """Tell whether a file in the folder of a job may be one of ours, by its name."""
+    own = name.removeprefix(UNFINISHED)
+    return own in _JOB_FILES or _CHUNK.fullmatch(own) is not None
 
 
 def decode_times(shown: Sequence[int]) -> list[int]:

@@ -33,7 +33,8 @@ def spelled(video: Video) -> str:
         video.recorded_at, video.recorded_offset_min, video.is_dated, video.size_bytes,
         (probe.container, probe.duration_s, probe.width_px, probe.height_px, probe.fps,
          probe.video_codec, probe.audio_codec, probe.recorded_at, probe.codecs,
-         probe.pixel_format, probe.fast_start, probe.text_streams),
+         probe.pixel_format, probe.fast_start, probe.text_streams,
+         *((probe.start_s,) if probe.start_s else ())),
         poster, video.stars, video.views, video.favorite, video.tags, video.votes,
         video.score_tenths,
     )  # fmt: skip

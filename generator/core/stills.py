@@ -38,6 +38,22 @@ class Look:
         return max(self.red, self.green, self.blue)
 
 
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How a frame comes to stand upright: as a mirror shows it, if so, and then turned clockwise.
+
+    `turn_deg` is 0, 90, 180 or 270.
+    """
+
+    turn_deg: int = 0
+    is_mirrored: bool = False
+
+    @property
+    def is_lying(self) -> bool:
+        """Tell whether width and height change places."""
+        return self.turn_deg in (90, 270)
+
+
 PROBE_VERSION = 2  # raised when the probe tells more: files known by an older one are asked again
 
 STILL_BOXES = (Size(320, 180), Size(640, 360))  # a card, and a card on a dense screen
@@ -69,17 +85,31 @@ def plausible_aspect(aspect: Fraction | None) -> Fraction:
     return aspect
 
 
-def plausible_turn(counterclockwise_deg: float) -> int:
-    """Return by how much to turn a frame clockwise so that it stands upright: 0, 90, 180 or 270.
+def orientation_of(right: tuple[float, float], down: tuple[float, float]) -> Orientation:
+    """Return how a display matrix has a frame stand; sizes and places in it are as if not said.
 
-    Anything but a multiple of 90 (within a degree) is as if nothing had been said.
+    What is no mirror and no multiple of 90 degrees (within a degree) is as if nothing was said.
+
+    Args:
+        right: where the next pixel of a row goes on the screen: to the right, down.
+        down: where the pixel of the next row goes.
     """
-    if not abs(counterclockwise_deg) <= 360 + _TURN_SLACK_DEG:  # NaN too
-        return 0
-    quarters = round(counterclockwise_deg / 90)
-    if abs(counterclockwise_deg - quarters * 90) > _TURN_SLACK_DEG:
-        return 0
-    return -quarters % 4 * 90
+    if not (any(right) and any(down) and all(map(math.isfinite, (*right, *down)))):
+        return Orientation()
+    is_mirrored = right[0] * down[1] < right[1] * down[0]
+    sign = -1 if is_mirrored else 1
+    turns = (
+        math.degrees(math.atan2(sign * right[1], sign * right[0])),
+        math.degrees(math.atan2(-down[0], down[1])),
+    )
+    quarters = [round(turn / 90) for turn in turns]
+    is_right = all(
+        abs(turn - quarter * 90) <= _TURN_SLACK_DEG
+        for turn, quarter in zip(turns, quarters, strict=True)
+    )
+    if not is_right or (quarters[0] - quarters[1]) % 4:
+        return Orientation()
+    return Orientation(quarters[0] % 4 * 90, is_mirrored)
 
 
 def plausible_size(width_px: int, height_px: int) -> Size | None:

@@ -22,9 +22,12 @@ ar ara|Arabic|العربية
 az aze|Azerbaijani|Azərbaycan
 be bel|Belarusian|Беларуская
 bg bul|Bulgarian|Български
+bho|Bhojpuri|भोजपुरी
 bn ben|Bengali|বাংলা
 bs bos|Bosnian|Bosanski
 ca cat|Catalan|Català
+ceb|Cebuano|Cebuano
+ckb|Central Kurdish|کوردیی ناوەندی
 cs ces cze cz|Czech|Čeština
 cy cym wel|Welsh|Cymraeg
 da dan dk|Danish|Dansk
@@ -45,8 +48,11 @@ gd gla|Gaelic|Gàidhlig
 gl glg|Galician|Galego
 gsw|Swiss German|Schwiizerdütsch
 gu guj|Gujarati|ગુજરાતી
+hak|Hakka|客家話
+haw|Hawaiian|ʻŌlelo Hawaiʻi
 he heb iw|Hebrew|עברית
 hi hin|Hindi|हिन्दी
+hmn|Hmong|Hmoob
 hr hrv scr|Croatian|Hrvatski
 hu hun|Hungarian|Magyar
 hy hye arm|Armenian|Հայերեն
@@ -73,11 +79,13 @@ mr mar|Marathi|मराठी
 ms msa may|Malay|Bahasa Melayu
 mt mlt|Maltese|Malti
 my mya bur|Burmese|မြန်မာ
+nan|Min Nan|閩南語
 nb nob|Bokmål|Norsk bokmål
 ne nep|Nepali|नेपाली
 nl nld dut|Dutch|Nederlands
 nn nno|Nynorsk|Norsk nynorsk
 no nor|Norwegian|Norsk
+nso|Northern Sotho|Sesotho sa Leboa
 pa pan|Punjabi|ਪੰਜਾਬੀ
 pl pol|Polish|Polski
 ps pus|Pashto|پښتو
@@ -102,6 +110,7 @@ ur urd|Urdu|اردو
 uz uzb|Uzbek|Oʻzbek
 vi vie|Vietnamese|Tiếng Việt
 yi yid ji|Yiddish|ייִדיש
+wuu|Wu Chinese|吴语
 yue|Cantonese|粵語
 zh zho chi cmn cn|Chinese|中文
 zu zul|Zulu|isiZulu
@@ -153,14 +162,48 @@ _CODES = {"chs": "zh-Hans", "cht": "zh-Hant", "pob": "pt-BR", "ptbr": "pt-BR"}
 _FORCED = {"forced", "foreign"}
 _SDH = {"sdh", "cc", "hoh", "captions", "hearing", "impaired"}
 _HI = "hi"  # Hindi, or hearing impaired
-_SAY_NOTHING = {"sub", "subs", "subtitle", "subtitles", "default", "full", "orig", "utf8", "und"}
+# What yt-dlp and others write like subtitles, and is none.
+_NO_SUBTITLES = {"live_chat", "live-chat", "rechat", "danmaku"}
+_ORIGINAL = "orig"  # behind a language: what YouTube heard, untranslated
+# ISO 3166-1: what may stand behind a language as its region.
+_COUNTRY_CODES = """
+ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bl bm bn bo bq br bs bt
+bv bw by bz ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg eh
+er es et fi fj fk fm fo fr ga gb gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht
+hu id ie il im in io iq ir is it je jm jo jp ke kg kh ki km kn kp kr kw ky kz la lb lc li lk lr ls
+lt lu lv ly ma mc md me mf mg mh mk ml mm mn mo mp mq mr ms mt mu mv mw mx my mz na nc ne nf ng ni
+nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw py qa re ro rs ru rw sa sb sc sd se sg
+sh si sj sk sl sm sn so sr ss st sv sx sy sz tc td tf tg th tj tk tl tm tn to tr tt tv tw tz ua ug
+um us uy uz va vc ve vg vi vn vu wf ws xk ye yt za zm zw
+"""
+_COUNTRIES = frozenset(_COUNTRY_CODES.split())
+# Languages with a region that people write in small letters; others are what yt-dlp calls
+# translations: de-es is German translated from Spanish, es-mx is Mexico's.
+_LOCALE_CODES = """
+ar-ae ar-dz ar-ma ar-sa bn-bd bn-in ca-es cs-cz cy-gb da-dk de-at de-be de-ch de-de de-li de-lu
+el-cy el-gr en-au en-ca en-gb en-ie en-in en-nz en-ph en-sg en-us en-za es-ar es-bo es-cl es-co
+es-cr es-cu es-do es-ec es-es es-gt es-mx es-pe es-pr es-us es-uy es-ve et-ee eu-es fa-af fa-ir
+fi-fi fil-ph fr-be fr-ca fr-ch fr-fr fr-lu fy-nl ga-ie gd-gb gl-es gu-in he-il hi-in hr-ba hr-hr
+hu-hu hy-am id-id is-is it-ch it-it ja-jp ka-ge kk-kz km-kh kn-in ko-kp ko-kr lb-lu lt-lt lv-lv
+mk-mk ml-in mr-in ms-my ms-sg mt-mt my-mm nb-no ne-np nl-be nl-nl nn-no no-no pa-in pa-pk pl-pl
+ps-af pt-ao pt-br pt-mz pt-pt ro-md ro-ro ru-by ru-kz ru-ru ru-ua si-lk sk-sk sl-si so-so sq-al
+sq-xk sr-ba sr-me sr-rs sv-fi sv-se sw-ke sw-tz ta-in ta-lk ta-sg te-in th-th tl-ph tr-cy tr-tr
+uk-ua ur-in ur-pk uz-uz vi-vn zh-cn zh-hk zh-mo zh-sg zh-tw
+"""
+_LOCALES = frozenset(_LOCALE_CODES.split())
+_SAY_NOTHING = {"sub", "subs", "subtitle", "subtitles", "default", "full", "utf8", "und"}
 
 _TAG = re.compile(
-    r"([a-z]{2,3})(?:[-_](arab|cyrl|deva|hans|hant|latn))?(?:[-_]([a-z]{2}|\d{3}))?", re.ASCII
+    r"([a-z]{2,3})(?:[-_](arab|beng|cyrl|deva|grek|guru|hans|hant|hebr|jpan|kore|latn|mong))?"
+    r"(?:[-_]([a-z]{2}|\d{3}))?",
+    re.ASCII,
 )
+# What yt-dlp writes of a track that YouTube translated: a tag, and the language it was in.
+_TRANSLATED = re.compile(r"([\w-]+)-([a-z]{2,3}(?:-(?:[A-Z]{2}|[A-Z][a-z]{3}|\d{3}))?)", re.ASCII)
 # YouTube's tracks with names of their own, as yt-dlp writes them: the code, and an id.
 _YOUTUBE = re.compile(r"([a-z]{2,3})-(?=[^A-Z\d]*[A-Z\d])[\w-]{8,12}", re.ASCII)
 _WORD = re.compile(r"[^\W_]+")
+_NUMERAL = re.compile(r"[ivx]+", re.IGNORECASE | re.ASCII)  # ii is a language, and a second part
 _EPISODE = re.compile(r"s\d{1,3}e\d{1,4}", re.IGNORECASE | re.ASCII)
 _LEAST_NAME = 4  # letters; what is shorter may be a word of any language
 
@@ -183,16 +226,19 @@ class _Said:
     """What was understood so far, and the words that were not."""
 
     languages: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     forced: bool = False
     sdh: bool = False
     is_hi: bool = False
 
     def hear(self, text: str) -> None:
-        named = _YOUTUBE.fullmatch(text)
-        tag = _tag_of(text) or (named and _BY_CODE.get(named[1]))
+        tag, note = _youtube(text)
+        if not tag:
+            tag = _tag_of(text)
         if tag:
             self.languages.append(tag)
+            self.notes += [note] if note else []
             return
         words = _WORD.findall(text)
         is_plain = all(map(_is_known, words))
@@ -220,7 +266,7 @@ class _Said:
         first, *more = self.languages or [_HI if self.is_hi else ""]
         sdh = self.sdh or (self.is_hi and bool(self.languages))
         more = [tag for tag in more if not f"{first}-".startswith(f"{tag}-")]
-        notes = [*map(_name_of, more), *self.others]
+        notes = [*map(_name_of, more), *self.notes, *self.others]
         name = _name_of(first) if first else " ".join(notes) or _UNKNOWN
         notes = notes if first else []
         notes += ["forced"] * self.forced + ["SDH"] * sdh
@@ -243,11 +289,22 @@ def suffix_of(middle: str) -> Suffix | None:
     """
     said = _Said()
     for part in readable(middle).split("."):
+        if part.strip().casefold() in _NO_SUBTITLES:
+            return None
         if part.strip():
             said.hear(part.strip())
     if len(said.others) > _MOST_UNKNOWN or any(map(_EPISODE.search, said.others)):
         return None
     return said.suffix()
+
+
+def says_only_language(middle: str) -> bool:
+    """Tell whether a part of a name says a language, or for whom subtitles are, and no more."""
+    if _NUMERAL.fullmatch(middle):
+        return False
+    said = _Said()
+    said.hear(readable(middle))
+    return not said.others and bool(said.languages or said.forced or said.sdh)
 
 
 def suffix_of_stream(language: str, title: str, *, forced: bool, sdh: bool) -> Suffix:
@@ -282,6 +339,25 @@ def language_in(name: str) -> str:
     return ""
 
 
+def _youtube(text: str) -> tuple[str, str]:
+    """Return the tag of a track that yt-dlp named, and what is to be said of it; "" for none."""
+    translated = _TRANSLATED.fullmatch(text)
+    if translated is not None:
+        into, out_of = translated.groups()
+        tag, source = _tag_of(into), _tag_of(out_of)
+        second = out_of.casefold()
+        is_region = f"{re.split('[-_]', into.casefold())[0]}-{second}" in _LOCALES
+        if tag and source and not is_region and second != _HI:
+            return tag, f"translated from {_name_of(source)}"
+    base, _, end = text.rpartition("-")
+    if end == _ORIGINAL and (tag := _tag_of(base)):
+        return tag, "original"
+    named = _YOUTUBE.fullmatch(text)
+    if named is not None and not _tag_of(text) and named[1] in _BY_CODE:
+        return _BY_CODE[named[1]], text[len(named[1]) + 1 :]
+    return "", ""
+
+
 def _tag_of(text: str) -> str:
     """Return the tag of a code, a tag in any spelling, or a name; "" for anything else."""
     text = text.casefold()
@@ -291,7 +367,8 @@ def _tag_of(text: str) -> str:
         tag = _BY_CODE.get(code, "")
         if region is None and script is None:
             return "" if text == _HI else tag or _BY_NAME.get(text, "")
-        if tag and region not in (_HI, "cc"):
+        is_region = region is None or region.isdecimal() or region in _COUNTRIES
+        if tag and is_region and region != "cc":
             parts = (tag, script and script.title(), region and region.upper())
             return "-".join(part for part in parts if part)
     return _BY_NAME.get(" ".join(_WORD.findall(text)), "")

@@ -45,6 +45,11 @@ _REOPENED = {"i", "b", "u", "c", "font"}  # goes on where what encloses it ends 
 _DEEPEST = 8
 _MOST_ANNOTATION = 100  # characters
 
+_WRITTEN_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d)\.(\d{3})", re.ASCII)
+_WRITTEN_TIMES = re.compile(  # escaped text has no ">" of its own
+    rf"^{_WRITTEN_CLOCK.pattern} --> {_WRITTEN_CLOCK.pattern}", re.ASCII | re.MULTILINE
+)
+
 _PERCENT = r"(?:100(?:\.0{1,6})?|\d{1,2}(?:\.\d{1,6})?)%"
 _SETTINGS = {
     name: re.compile(pattern)
@@ -89,6 +94,15 @@ def write_cues(cues: Iterable[Cue]) -> bytes:
         )
         if text
     )
+
+
+def later(content: bytes, by_s: float) -> bytes:
+    """Return a file that was written here with all its cues so much later."""
+
+    def moved(line: re.Match[str]) -> str:
+        return _WRITTEN_CLOCK.sub(lambda clock: _clock(_ms_of(clock) + _ms(by_s)), line[0])
+
+    return _WRITTEN_TIMES.sub(moved, content.decode()).encode()
 
 
 def chapters_vtt(chapters: tuple[Chapter, ...], duration_s: float | None) -> bytes:
@@ -194,6 +208,11 @@ def _span_ms(start_s: float, end_s: float) -> tuple[int, int] | None:
 
 def _ms(instant_s: float) -> int:
     return round(instant_s * 1000)
+
+
+def _ms_of(clock: re.Match[str]) -> int:
+    hours, minutes, seconds, milliseconds = map(int, clock.groups())
+    return ((hours * 60 + minutes) * 60 + seconds) * 1000 + milliseconds
 
 
 def _clock(instant_ms: int) -> str:

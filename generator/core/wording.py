@@ -9,8 +9,15 @@ _KIB = 1024
 _UNITS = ((10**9, "B"), (10**6, "M"), (10**3, "K"))
 _WHOLE_FROM = 10
 _SURROGATES = re.compile("[\ud800-\udfff]")  # bytes that are no text
+_BYTES = re.compile("[\udc80-\udcff]")  # of a name that is no text, as Python keeps them
 _CONTROL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # what a terminal may obey, or cannot take
 _JOINERS = "\u200c\u200d"  # scripts and emoji are written with them
+
+_UNSEEN = re.compile(  # characters that may be shown, and show nothing by themselves
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c\u200d\u2800\u3164"
+    "\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 
 MEDIA_TYPES = {
     "mp4": "video/mp4",
@@ -31,6 +38,8 @@ MEDIA_TYPES = {
     "3g2": "video/3gpp2",
     "ogv": "video/ogg",
     "ogm": "video/ogg",
+    "ogg": "video/ogg",
+    "ogx": "video/ogg",
 }
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"  # .m3u8
 
@@ -67,9 +76,38 @@ def _shows(character: str) -> bool:
     return unicodedata.category(character) not in _CONTROL
 
 
+def escaped(text: str) -> str:
+    """Return `text`, lines and tabs kept, with escapes for whatever would steer a terminal."""
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(
+        c
+        if c in "\n\t" or c in _JOINERS or unicodedata.category(c) not in _STEERING
+        else _escape(c)
+        for c in text
+    )
+
+
+def _escape(character: str) -> str:
+    if _BYTES.match(character):
+        return f"\\x{ord(character) & 0xFF:02x}"
+    return character.encode("unicode_escape", "replace").decode("ascii")
+
+
 def tag_of(text: str) -> str:
-    """Return the one spelling of a tag: lower-case, one line, without "#" in front; or ""."""
-    return _TAG_FRONT.sub("", readable(text)).strip().lower()
+    """Return the one spelling of a tag: lower-case, one line, without "#" in front; or "".
+
+    A text of which nothing is to be seen is no tag. Its own spelling is a tag's spelling.
+    """
+    tag = _TAG_FRONT.sub("", readable(text)).strip().lower()
+    if not any(_is_seen(c) for c in tag):
+        return ""
+    # lower-case letters may compose with accents that capitals do not ("J" and a caron)
+    return tag if tag == text else tag_of(tag)
+
+
+def _is_seen(character: str) -> bool:
+    return not character.isspace() and not _UNSEEN.match(character)
 
 
 def duration(seconds: float | None) -> str | None:
@@ -79,6 +117,11 @@ def duration(seconds: float | None) -> str | None:
     minutes, rest = divmod(max(round(seconds), 0), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def counted(count: int, what: str) -> str:
+    """Return "1 page" or "2 pages"."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def rounded(count: int) -> str | None:

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from secrets import randbelow
-from urllib.parse import quote
+from urllib.parse import urlsplit
 
 import livereload
 from livereload.handlers import LiveReloadHandler
-from tornado.httputil import split_host_and_port
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketHandler
@@ -27,7 +26,7 @@ from typing_extensions import override
 from generator.core.nginx import PAGE_TYPES, PLAY_TYPES, content_policy, security_headers
 from generator.core.wording import media_type
 from generator.devserver.names import is_ours
-from generator.devserver.overlay import BARE_PAGE, STYLE, STYLE_LINK, Failure, laid_over
+from generator.devserver.overlay import BARE_PAGE, STYLE, Failure, laid_over, style_link
 from generator.devserver.site import Place, Site
 
 SCRIPT_ADDRESS = "/livereload.js"  # its own name for itself: it looks for this in the page
@@ -35,7 +34,9 @@ LINE_ADDRESS = "/livereload"
 
 _CHUNK_BYTES = 256 * 1024
 _LIVERELOAD = Path(livereload.__file__).parent / "vendors" / "livereload.js"
-_CALL = b'"/livereload"'  # where in it the line is named
+# Where in it the line is named. Only the browser knows how it came here: a proxy in front may have
+# another name and port, and TLS.
+_CALL = b'this.options.host + ":" + this.options.port + "/livereload";'
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _HEAD_END = re.compile(rb"</head\s*>", re.IGNORECASE)
 _RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*", re.IGNORECASE)
@@ -157,14 +158,14 @@ class File(Ours):
         is_text = name.startswith("text/")
         self.set_header("Content-Type", f"{name}; charset=utf-8" if is_text else name)
         if name == PAGE_TYPES["html"]:
-            content = self._with_script(content, build, STYLE_LINK if failure else b"")
+            style = style_link(self.site.base) if failure else b""
+            content = self._with_script(content, build, style)
             content = laid_over(content, failure) if failure else content
         self.write(content)
 
     def _with_script(self, page: bytes, build: int, more: bytes) -> bytes:
-        host, port = split_host_and_port(self.request.host)
-        called = f"host={quote(host, safe='[]:')}&amp;port={port or 80}&amp;build={build}"
-        script = f'<script defer src="{SCRIPT_ADDRESS}?{called}"></script>'.encode()
+        address = f"{self.site.base}{SCRIPT_ADDRESS}?build={build}"
+        script = f'<script defer src="{address}"></script>'.encode()
         end = _HEAD_END.search(page)
         at = end.start() if end else len(page)
         return page[:at] + script + more + page[at:]
@@ -226,9 +227,10 @@ class Script(Ours):
 
     @override
     def get(self) -> None:  # type: ignore[mutable-override]  # likewise
-        called = b"%b?build=%d" % (_CALL.rstrip(b'"'), self.build)
+        address = f"{self.site.base}{LINE_ADDRESS}?build={self.build}"
+        called = f'window.location.host + "{address}";'.encode()
         self.set_header("Content-Type", PAGE_TYPES["js"])
-        self.write(_LIVERELOAD.read_bytes().replace(_CALL, called + b'"'))
+        self.write(_LIVERELOAD.read_bytes().replace(_CALL, called))
 
 
 class Style(Ours):
@@ -245,8 +247,14 @@ class Line(Ours, LiveReloadHandler):  # type: ignore[misc]  # livereload has no 
 
     @override
     def check_origin(self, origin: str) -> bool:
-        """Tell whether the page is ours: livereload would talk to any."""
-        return WebSocketHandler.check_origin(self, origin)
+        """Tell whether the page is ours: livereload would talk to any.
+
+        A proxy that asks by a name of its own tells by which one it was asked; no page can have a
+        browser say that.
+        """
+        asked = self.request.headers.get("X-Forwarded-Host", "").partition(",")[0].strip().lower()
+        is_proxied = asked != "" and urlsplit(origin).netloc.lower() == asked
+        return is_proxied or WebSocketHandler.check_origin(self, origin)
 
     @override
     def open(self) -> None:

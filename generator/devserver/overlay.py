@@ -10,9 +10,6 @@ from html import escape
 
 STYLE_ADDRESS = "/reelshelf-failure.css"
 
-# For the head: further down it comes late, and the page moves under the reader's eyes.
-STYLE_LINK = f'<link rel="stylesheet" href="{STYLE_ADDRESS}">'.encode()
-
 _BODY_END = re.compile(rb"</body\s*>", re.IGNORECASE)
 
 # What the site's own style says of these elements is taken back first.
@@ -55,6 +52,11 @@ BARE_PAGE = b"""\
 </body>
 </html>
 """
+
+
+def style_link(base: str) -> bytes:
+    """Return the link for the head: further down it comes late, and the page moves while read."""
+    return f'<link rel="stylesheet" href="{base}{STYLE_ADDRESS}">'.encode()
 
 
 @dataclass(frozen=True, slots=True)

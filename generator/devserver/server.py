@@ -34,6 +34,7 @@ _GRACE_S = 2.0  # for a disk that answers late
 _PORTS = 1 << 16
 _QUEUE = 128  # connections that wait to be accepted
 _MOST_BYTES = 1 << 20  # of a request; who sends more is cut off without an answer
+_IDLE_S, _BODY_S = 75.0, 60.0  # for the head of a request, and for its body: as `reelshelf api`
 
 
 class DevServer:
@@ -147,7 +148,12 @@ class DevServer:
         assert self._socket is not None, "start() comes first"
         self._end, self._loop = asyncio.Event(), asyncio.get_running_loop()
         self._do()  # now that whatever is told from here on wakes the loop
-        server = HTTPServer(_application(self._showing), max_body_size=_MOST_BYTES)
+        server = HTTPServer(
+            _application(self._showing),
+            max_body_size=_MOST_BYTES,
+            idle_connection_timeout=_IDLE_S,
+            body_timeout=_BODY_S,
+        )
         server.add_socket(self._socket)
         try:
             if not self._stopped:
@@ -164,10 +170,11 @@ class DevServer:
 
 def _application(showing: Showing) -> Application:
     kept = {"showing": showing}
+    # below whatever folder the site has, which may be another one later
     handlers = (
-        (LINE_ADDRESS, Line),
-        (re.escape(SCRIPT_ADDRESS), Script),
-        (re.escape(STYLE_ADDRESS), Style),
+        (f"(?:/.*)?{LINE_ADDRESS}", Line),
+        (f"(?:/.*)?{re.escape(SCRIPT_ADDRESS)}", Script),
+        (f"(?:/.*)?{re.escape(STYLE_ADDRESS)}", Style),
         (".*", File),
     )
     return Application(

@@ -15,6 +15,7 @@ from generator.planning.indexes import plan_indexes
 from generator.planning.overviews import plan_overviews
 from generator.planning.parts import plan_boards, plan_sitemaps
 from generator.planning.planned import Plan, PlannedList
+from generator.planning.renames import plan_renames
 from generator.planning.scopes import plan_scopes
 from generator.planning.watching import plan_chapters, plan_watch_pages
 from generator.planning.whole import every_page, plan_first
@@ -27,6 +28,7 @@ def plan(ledger: Ledger, site: Site, differences: Iterable[Difference]) -> Plan:
     draft = Draft(ledger, site, list(differences))
     plan_scopes(draft)
     plan_indexes(draft)  # of tags and folders as they are now
+    plan_renames(draft)
     plan_watch_pages(draft)
     plan_chapters(draft)
     plan_overviews(draft)

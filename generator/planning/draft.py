@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from generator.adapters.ledger import Ledger, ListRow, ScopeRow
 from generator.core.contexts import Site
 from generator.core.looks import Looks
-from generator.core.model import Video
-from generator.core.orders import Key, video_key
+from generator.core.model import OutPath, Video
+from generator.core.orders import Key, Order, video_key
 from generator.core.pages import Page
 from generator.core.scopes import Difference, Passage, Scope, limits_of, passages
 from generator.core.shelves import Chain, Changes
@@ -22,7 +22,8 @@ class Draft:
 
     `lists` are the listings that were opened, changed or not. `touched` are the members that look
     different in listings in which nothing moves. `rows` are the scopes looked at (None: there will
-    be none). `looks` tell where the change of a video can be seen.
+    be none). `dropped` are scopes that vanish: their pages, each with the order it is of (None: the
+    plain one). `looks` tell where the change of a video can be seen.
     """
 
     def __init__(self, ledger: Ledger, site: Site, differences: Sequence[Difference]) -> None:
@@ -32,6 +33,7 @@ class Draft:
         self.lists: dict[tuple[Scope, Key], PlannedList] = {}
         self.touched: dict[tuple[Scope, Key], tuple[bytes, ...]] = {}
         self.rows: dict[Scope, ScopeRow | None] = {}
+        self.dropped: dict[Scope, dict[OutPath, Order | None]] = {}
         self.looks = {d.video.id: Looks.of(site, d) for d in differences}
         self.passages: dict[Scope, Passage] = passages(differences)
         self._keys: dict[Key, dict[int, bytes]] = {key: {} for key in Key}

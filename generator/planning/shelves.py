@@ -5,8 +5,16 @@ from collections.abc import Iterable, Iterator
 from generator.adapters.ledger import ListRow, ScopeRow
 from generator.core import addresses
 from generator.core.model import OutPath
-from generator.core.orders import Key
-from generator.core.pages import MOST_ALTERED, altered_page, orders_of, pages_of_shelf, scope_page
+from generator.core.orders import Key, Order
+from generator.core.pages import (
+    MOST_ALTERED,
+    OfShelf,
+    Page,
+    altered_page,
+    orders_of,
+    pages_of_shelf,
+    scope_page,
+)
 from generator.core.scopes import INDEXES, Scope, limits_of
 from generator.core.shelves import Chain, members
 from generator.planning.draft import Draft
@@ -43,12 +51,15 @@ def plan_whole(draft: Draft, scope: Scope, reason: str, cause: int | None) -> No
 
 
 def drop_scope(draft: Draft, scope: Scope, row: ScopeRow) -> None:
-    """Plan the end of a scope, of its listings and of all its pages; none leads on."""
+    """Plan the end of a scope, of its listings and of all its pages; none leads on yet."""
     lists, plan = draft.ledger.lists(row.id), draft.plan
-    paths = {addresses.scope_page(scope)}
+    paths: dict[OutPath, Order | None] = {addresses.scope_page(scope): None}
     if row.paged:
-        paths.update(every_path(draft, scope, lists))
-    plan.gone |= paths
+        for page in _every_page(draft, scope, lists):
+            assert isinstance(page.subject, OfShelf)
+            paths.setdefault(page.path, page.subject.order)
+    draft.dropped[scope] = paths
+    plan.gone |= paths.keys()
     for path in paths:
         plan.forwards.pop(path, None)
     plan.dropped_lists.extend(one.id for one in lists.values())
@@ -57,12 +68,15 @@ def drop_scope(draft: Draft, scope: Scope, row: ScopeRow) -> None:
 
 
 def every_path(draft: Draft, scope: Scope, lists: dict[Key, ListRow]) -> Iterator[OutPath]:
-    """Yield the pages of all shelves of a scope, as the ledger has them."""
+    """Yield the paths of all shelves of a scope, as the ledger has them."""
+    return (page.path for page in _every_page(draft, scope, lists))
+
+
+def _every_page(draft: Draft, scope: Scope, lists: dict[Key, ListRow]) -> Iterator[Page]:
     for key, row in lists.items():
         chain = Chain(draft.ledger.view(row.id, expected=1000), limits_of(scope))
         for shelf in chain.every():
-            for page in pages_of_shelf(scope, key, shelf, "", None):
-                yield page.path
+            yield from pages_of_shelf(scope, key, shelf, "", None)
 
 
 def _forward_moved(draft: Draft, planned: PlannedList) -> None:

@@ -1,6 +1,7 @@
 """Watch pages: of what changed, and of the videos beside it in its folder; and chapters."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from generator.core import addresses
 from generator.core.model import Video, VideoId
@@ -59,7 +60,11 @@ def chapters_page(video: Video, reason: str, cause: int | None) -> Page:
 
 
 def _chapters(video: Video) -> OfChapters:
-    return OfChapters(video.chapters, video.probe.duration_s)
+    if not (clock_s := video.clock_s):
+        return OfChapters(video.chapters, video.probe.duration_s)
+    late = tuple(replace(one, start_s=one.start_s + clock_s) for one in video.chapters)
+    duration_s = video.probe.duration_s
+    return OfChapters(late, None if duration_s is None else duration_s + clock_s)
 
 
 def _beside(draft: Draft, difference: Difference) -> Iterator[int]:

@@ -1,6 +1,7 @@
 """Facts: what a publisher remembers of its publishes, in the ledger."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from generator.adapters.settings import Settings
@@ -13,9 +14,12 @@ _FACT = "published/"
 class Facts:
     """Where was published to, what it shows, and what was spent."""
 
-    def __init__(self, engine: Engine, settings: Settings, objects: Objects) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, objects: Objects, clock: Callable[[], float]
+    ) -> None:
         self._engine, self._objects = engine, objects
         self._settings, self._ledger = settings, engine.ledger
+        self._clock = clock
 
     @property
     def cursor(self) -> int:
@@ -45,6 +49,10 @@ class Facts:
                 self._objects.prefix,
             ]
         )
+
+    def now(self) -> int:
+        """Return the current instant."""
+        return int(self._clock())
 
     def looks(self) -> str:
         """Return what tells the settings that all headers depend on."""

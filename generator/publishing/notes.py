@@ -6,9 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from generator.adapters.published import PublishedRecord
+from generator.adapters.published import PublishedRecord, Refused
 from generator.core.model import OutPath
-from generator.core.publishing import ObjectKind, PublishReceipt
+from generator.core.publishing import ObjectKind, PublishReceipt, retry_at
 from generator.publishing.objects import THREADS
 from generator.publishing.sending import Done
 
@@ -31,6 +31,7 @@ class Notes:
     number: int
     undone: int = 0
     tells: bool = False
+    now: int = 0
     _waiting: list[Done] = field(default_factory=list)
     _noted_s: float = field(default_factory=time.monotonic)
 
@@ -68,10 +69,13 @@ class Notes:
         results, self._waiting = self._waiting, []
         self._noted_s = time.monotonic()
         settled = [one for one in results if not one.left]
-        if not settled:
+        refused = [one for one in results if one.is_refused]
+        if not settled and not refused:
             return
         record = self.record
         with record.transaction():
+            self._refuse(refused)
+            record.is_not_refused(one.key for one in settled)
             record.put(one.now for one in settled if one.now is not None)
             record.drop(one.key for one in settled if one.now is None)
             record.is_published(one.path for one in settled)
@@ -83,6 +87,21 @@ class Notes:
                 record.to_invalidate(one.key for one in settled if _lies_in_caches(one))
         for one in settled:
             self._count(one)
+
+    def _refuse(self, results: Iterable[Done]) -> None:
+        """Note what was refused, and when it is tried again."""
+        before = {one.key: one.tries for one in self.record.refused()} if results else {}
+        for one in results:
+            digest = one.wanted.digest if one.wanted else ""
+            video = one.wanted.video if one.wanted else None
+            tries = before.get(one.key, 0) + 1
+            self.record.refuse(
+                [
+                    Refused(
+                        one.key, one.path, digest, video, one.left, tries, retry_at(tries, self.now)
+                    )
+                ]
+            )
 
     def _count(self, one: Done) -> None:
         receipt = self.receipt

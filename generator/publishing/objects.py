@@ -3,6 +3,7 @@
 import gzip
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from generator.adapters.bucket import Bucket, Stored
@@ -16,6 +17,7 @@ from generator.core.publishing import (
     Rules,
     Wanted,
     headers_of,
+    identity_of,
     look_of,
 )
 from generator.engine import Engine
@@ -53,6 +55,15 @@ class Objects:
         """Tell whether the videos have a bucket of their own."""
         return self.media is not self.site
 
+    @property
+    def identity(self) -> str:
+        """Return which catalogue the site is of: what objects of ours tell of themselves."""
+        return identity_of(self.cursor)
+
+    def is_ours(self, there: Stored) -> bool:
+        """Tell whether an object of the bucket says that it was put for this site."""
+        return bool(self.identity) and identity_of(there.cursor) == self.identity
+
     def requests(self) -> Counter[str]:
         """Return what was sent so far, by operation."""
         counts = Counter(self.site.requests)
@@ -64,15 +75,17 @@ class Objects:
         """Return the bucket in which a key is."""
         return self.media if key.startswith(self.media_prefix) else self.site
 
-    def abort_uploads(self) -> None:
-        """Give up uploads of large files that nobody went on with for a week; they cost money.
+    def abort_uploads(self, ours: Mapping[str, str]) -> None:
+        """Give up uploads of ours that nobody went on with for a week; they cost money.
 
         A store that does not let us is told of, and keeps them.
         """
+        if not ours:
+            return
         try:
             if self._settings.publish_media:
-                self.media.abort_uploads(_OLD_UPLOAD_S, self.media_prefix)
-            self.site.abort_uploads(_OLD_UPLOAD_S, f"{self.prefix}play/")
+                self.media.abort_uploads(_OLD_UPLOAD_S, self.media_prefix, ours)
+            self.site.abort_uploads(_OLD_UPLOAD_S, f"{self.prefix}play/", ours)
         except PublishError as error:
             log.warning("%s\n  uploads that never ended stay, and cost what they hold", error)
 
@@ -117,6 +130,8 @@ class Objects:
             size = file.stat().st_size
         except FileNotFoundError:
             raise NotThereError("its file is not there") from None
+        except OSError as error:
+            raise NotThereError(f"its file cannot be read: {error.strerror}") from error
         if wanted.size_bytes and size != wanted.size_bytes:
             raise NotThereError("its file is not as it was when the library was looked at")
         return file

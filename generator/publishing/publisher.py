@@ -4,6 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from generator.adapters.bucket import Bucket
 from generator.adapters.cdn import Cdn
@@ -20,6 +21,7 @@ from generator.core.publishing import (
     Put,
     Wanted,
     deletion_steps,
+    is_loopback,
     kind_of,
     most_deletions,
     plan_publish,
@@ -27,15 +29,25 @@ from generator.core.publishing import (
     upload_steps,
 )
 from generator.engine import Engine
+from generator.publishing.claims import Claims
 from generator.publishing.facts import Facts
 from generator.publishing.notes import Notes
 from generator.publishing.objects import THREADS, UNKNOWN, Objects
 from generator.publishing.scenes import Observer, Scene
-from generator.publishing.sending import FILES, Done, Sender
+from generator.publishing.sending import FILES, Conditions, Done, Sender
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person asked of one publish: see `Publisher.publish`."""
+
+    force: bool
+    verify: bool
+    adopt: bool
 
 
 class Publisher:
@@ -62,13 +74,18 @@ class Publisher:
     ) -> None:
         self._engine, self._cdn, self._clock = engine, cdn, clock
         self._settings, self._ledger = settings or engine.settings, engine.ledger
-        self._record = PublishedRecord(engine.ledger.connection)
+        self._record = PublishedRecord(lambda: engine.ledger.connection)
         self._objects = Objects(engine, self._settings, bucket, media_bucket)
-        self._facts = Facts(engine, self._settings, self._objects)
-        self._observer = Observer(engine, self._settings, self._objects, self._facts, self._record)
+        self._facts = Facts(engine, self._settings, self._objects, clock)
+        with_media = self._settings.publish_media
+        self._claims = Claims(self._objects, self._facts, with_media=with_media)
+        self._observer = Observer(
+            engine, self._settings, self._objects, self._facts, self._record, self._claims
+        )
         self._changed: list[OutPath] = []
         self._told_hold = False
         self._told_left: dict[str, str] = {}
+        self._told_address = False
 
     @property
     def cursor(self) -> int:
@@ -97,6 +114,7 @@ class Publisher:
             or self.cursor < self._engine.cursor
             or self._record.is_any_unpublished()
             or self._record.is_any_gone_until(self._now() - self._settings.delete_grace_s)
+            or self._record.is_any_refused_until(self._now())
         )
 
     def mark_doubtful(self, paths: Iterable[OutPath] = ()) -> None:
@@ -125,6 +143,7 @@ class Publisher:
         *,
         force: bool = False,
         verify: bool = False,
+        adopt: bool = False,
         by_hand: bool = False,
         progress: Progress | None = None,
     ) -> PublishReceipt:
@@ -135,12 +154,13 @@ class Publisher:
         Args:
             force: delete as much as is due, and put pages over newer ones.
             verify: list the bucket, and mend what is not as it was put.
+            adopt: the same, in a bucket that has objects of others, too: where ours belong, theirs
+                are replaced; no other one is touched.
             by_hand: a person wants it: it ends the hold after a rollback.
             progress: told what is done, how much of it, and of how many.
 
         Raises:
             PublishError: what was put is remembered; the next publish goes on from here.
-            OSError: a file cannot be read; likewise.
         """
         receipt, before = self._receipt(), self._counts()
         self._changed = []
@@ -152,21 +172,24 @@ class Publisher:
         self._check_built()
         self._told_hold = False
         try:
-            self._publish(receipt, progress or _silent, verify=verify, force=force)
+            self._publish(receipt, progress or _silent, Asked(force, verify, adopt))
         finally:
             self._account(receipt, before)
         return receipt
 
     def preview(
-        self, *, force: bool = False, verify: bool = False
+        self, *, force: bool = False, verify: bool = False, adopt: bool = False
     ) -> tuple[PublishReceipt, PublishPlan]:
         """Return what `publish` would do, without doing it: at most the bucket is listed."""
         receipt, before = self._receipt(), self._counts()
         self._check_built()
         with receipt.phase("plan"):
-            scene = self._observer.look(self._now(), verify=verify)
+            scene = self._look(Asked(force, verify, adopt))
             plan = self._plan(scene, force=force)
         receipt.is_full, receipt.left, receipt.strays = scene.is_full, scene.left, scene.strays
+        receipt.replaced = sorted(scene.replaceable)
+        if plan.steps:
+            self._tell_address()
         for put in plan.puts:
             receipt.put += 1
             receipt.bytes += self._objects.size(put.wanted)
@@ -182,26 +205,37 @@ class Publisher:
         receipt.usd = round(requests_usd(puts) + cost_usd, 9)
         return receipt, plan
 
-    def _publish(
-        self, receipt: PublishReceipt, progress: Progress, *, verify: bool, force: bool
-    ) -> None:
+    def _look(self, asked: "Asked") -> Scene:
+        verify = asked.verify or asked.adopt
+        tries = asked.verify or asked.force
+        return self._observer.look(self._now(), verify=verify, adopt=asked.adopt, tries=tries)
+
+    def _publish(self, receipt: PublishReceipt, progress: Progress, asked: "Asked") -> None:
         with receipt.phase("plan"):
-            scene = self._observer.look(self._now(), verify=verify)
-            if verify:
-                self._objects.abort_uploads()
-            plan = self._plan(scene, force=force)
+            scene = self._look(asked)
+            if asked.verify:
+                self._objects.abort_uploads(self._record.uploads())
+            plan = self._plan(scene, force=asked.force)
         receipt.is_full, receipt.strays = scene.is_full, scene.strays
         receipt.left.update(scene.left)
         receipt.refused, receipt.unchanged = plan.refused, plan.same
         for stray in scene.strays[:20]:
             log.warning("%s in the bucket is not ours, and was left alone", stray)
-        is_conditional = True
+        receipt.replaced = sorted(scene.replaceable)
+        for key in receipt.replaced[:20]:
+            log.warning("%s in the bucket is not ours, and is replaced", key)
+        conditions = Conditions(on_puts=True, on_deletions=True)
+        if plan.steps:
+            self._tell_address()
+        if plan.steps or plan.deletions or scene.is_new:
+            with receipt.phase("probe"):
+                self._claims.claim(adopt=asked.adopt)
         if plan.steps or plan.deletions:
             with receipt.phase("probe"):
-                is_conditional = self._is_conditional()
+                conditions = self._conditions()
         notes = self._notes(receipt, self._begin(scene, plan))
-        sender = Sender(self._objects, self._record, force=force, conditional=is_conditional)
-        sender.foreign = scene.foreign
+        sender = Sender(self._objects, self._record, force=asked.force, conditions=conditions)
+        sender.listed, sender.replaceable = scene.listed, scene.replaceable
         self._perform(plan, sender, notes, progress)
         self._end(scene, receipt)
         self._invalidate(receipt)
@@ -218,12 +252,30 @@ class Publisher:
                     if result.left:
                         receipt.left[result.path] = result.left
         self._tell_left(receipt.left)
-        if not plan.deletions or any(kind_of(path) not in FILES for path in receipt.left):
-            return  # a page that is left may lead to what is gone
+        if not plan.deletions or self._may_lead_on(receipt.left):
+            return
         with receipt.phase("delete"):
             for some in plan.deletions:
-                for _ in notes.together(sender.delete, some):
-                    pass
+                for result in notes.together(sender.delete, some):
+                    if result.left:
+                        receipt.left[result.path] = result.left
+        self._tell_left(receipt.left)
+
+    def _may_lead_on(self, left: Iterable[str]) -> bool:
+        """Tell whether a page that was not put is there as it was: it may lead to what is gone."""
+        pages = [self._objects.prefix + path for path in left if kind_of(path) not in FILES]
+        return bool(self._record.of(pages))
+
+    def _tell_address(self) -> None:
+        """Warn once of an address that nobody else can open, and that pages are to name."""
+        site = self._engine.site
+        if not self._told_address and is_loopback(site.origin):
+            self._told_address = True
+            log.warning(
+                "robots.txt, the sitemap, the feeds and canonical links name %s, which nobody else"
+                " can open: set site_url to the address of the site, build, and publish again",
+                site.origin + site.base,
+            )
 
     def _tell_left(self, left: Mapping[str, str]) -> None:
         """Log what was not put, each once as long as the reason is the same."""
@@ -235,6 +287,13 @@ class Publisher:
     def _check_built(self) -> None:
         if not self._ledger.fact("begun"):
             raise PublishError("nothing is built yet", hint="run `reelshelf build` first")
+        output = self._engine.output
+        if not self._engine.left_output():
+            raise PublishError(
+                f"the site was not built into {output.root} last",
+                hint="--out (or `out` in reelshelf.toml) names the folder it was built into, as"
+                " for `reelshelf build`; or build into this one first",
+            )
 
     def _plan(self, scene: Scene, *, force: bool) -> PublishPlan:
         count = self._record.count()
@@ -262,7 +321,7 @@ class Publisher:
         self._check_versions(formers)
         with record.transaction():
             self._facts.remember(held="1", whole="", under_way="")
-        sender = Sender(self._objects, record, force=True, conditional=self._is_conditional())
+        sender = Sender(self._objects, record, force=True, conditions=self._conditions())
         now = record.of([one.key for one in formers])
         puts = [Put(_as_wanted(one), now.get(one.key)) for one in formers if one.digest is not None]
         versions = {one.key: one.version for one in formers}
@@ -274,12 +333,15 @@ class Publisher:
 
         with receipt.phase("put back"):
             for step in upload_steps(puts):
-                for _ in notes.together(put_back, step):
+                for result in notes.together(put_back, step):
                     (progress or _silent)("put back", receipt.put, len(puts))
+                    if result.left:
+                        receipt.left[result.path] = result.left
         with receipt.phase("delete"):
             for some in deletion_steps(added):
-                for _ in notes.together(sender.delete, some):
-                    pass
+                for result in notes.together(sender.delete, some):
+                    if result.left:
+                        receipt.left[result.path] = result.left
         with record.transaction():
             record.drop_former(number, versions)
         self._invalidate(receipt)
@@ -303,7 +365,9 @@ class Publisher:
     def _notes(self, receipt: PublishReceipt, number: int, undone: int = 0) -> Notes:
         keeps = 0 if self._facts.get("first") else number
         tells = self._cdn is not None
-        return Notes(self._record, receipt, self._changed, keeps, undone, tells=tells)
+        return Notes(
+            self._record, receipt, self._changed, keeps, undone, tells=tells, now=self._now()
+        )
 
     def _begin(self, scene: Scene, plan: PublishPlan) -> int:
         """Note what is known before anything is put; return the number of this publish."""
@@ -316,9 +380,10 @@ class Publisher:
         if scene.is_new:
             record.clear()
         acts = bool(plan.steps or plan.deletions)
-        if not (acts or settled or plan.gone or plan.back or scene.is_full):
+        if not (acts or settled or plan.gone or plan.back or scene.taken or scene.is_full):
             return number
         with record.transaction():
+            record.is_not_refused(scene.taken)
             record.drop(scene.lost)
             record.put(scene.found)
             record.set_gone(plan.gone, self._now())
@@ -340,12 +405,15 @@ class Publisher:
         record, catalogue = self._record, self._engine.catalogue
         receipt.waiting = record.count_waiting()
         receipt.cursor = self._engine.cursor
-        unsent = scene.unsent_of(receipt.left)
+        refused = {one.path for one in record.refused()}  # they have their own time
+        left = [path for path in receipt.left if path not in refused]
+        unsent = scene.unsent_of(left)
         if not self._is_to_be_noted(scene, unsent):
             return
         with record.transaction():
             pages = {one.path for one in scene.wanted.values() if one.video is None}
-            record.to_publish(path for path in receipt.left if path in pages)
+            record.to_publish(path for path in left if path in pages)
+            record.is_published(path for path in refused if path in pages)
             record.set_unsent(unsent)
             self._facts.remember(
                 whole="1",
@@ -395,12 +463,14 @@ class Publisher:
             held=self._record.count_below,
         )
 
-    def _is_conditional(self) -> bool:
-        """Tell, and ask once, whether the store minds conditions; what it said is remembered."""
+    def _conditions(self) -> Conditions:
+        """Return, and ask once, which conditions the store minds; what it said is remembered."""
         known = self._facts.get("conditions")
         target, _, told = known.rpartition(" ")
-        if target != self._facts.target():
-            told = "1" if self._objects.site.has_conditions() else "0"
+        if target != self._facts.target() or told not in {"0", "2", "3"}:
+            told = "0"
+            if self._objects.site.has_conditions():
+                told = "3" if self._objects.site.has_conditional_deletes() else "2"
             if told == "0":
                 log.warning(
                     "the store of %s knows no conditional writes: a publisher that comes late can"
@@ -408,7 +478,7 @@ class Publisher:
                     self._objects.site.name,
                 )
             self._facts.remember(conditions=f"{self._facts.target()} {told}")
-        return told == "1"
+        return Conditions(on_puts=told != "0", on_deletions=told == "3")
 
     def _now(self) -> int:
         return int(self._clock())

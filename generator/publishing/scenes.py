@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import md5
+from itertools import islice
 from urllib.parse import unquote
 
 from generator.adapters.bucket import Stored, UnfitKeyError, check_key
-from generator.adapters.published import PublishedRecord
+from generator.adapters.published import PublishedRecord, Refused
 from generator.adapters.settings import Settings
 from generator.core import addresses
 from generator.core.model import OutPath, Video, VideoId
@@ -22,17 +23,22 @@ from generator.core.publishing import (
     wanted_page,
 )
 from generator.engine import Engine
+from generator.publishing.claims import Claims
 from generator.publishing.facts import Facts
 from generator.publishing.objects import THREADS, UNKNOWN, Objects
-from generator.publishing.sending import FILES
+from generator.publishing.sending import FILES, FOREIGN
+
+_AT_ONCE = 1000  # objects that are looked at before it is told that some are not ours
 
 
 @dataclass(slots=True)
 class Scene:
     """What a publish looks at, and what it found out: everything, or what may have changed.
 
-    `found` are records to write, `lost` to drop; `foreign` are keys that others may have put.
-    `still` are pages that stay as they are for now; `videos` are those that were looked at.
+    `found` are records to write, `lost` to drop; `listed` are keys that others may have put.
+    `still` are pages that stay as they are for now. `others` are keys of objects that we did not
+    put where ours belong, `strays` where nothing of ours does; of the former, `replaceable` are to
+    be replaced all the same. `taken` are keys that were refused once, and need not be noted.
     """
 
     wanted: dict[str, Wanted]
@@ -42,7 +48,11 @@ class Scene:
     is_new: bool = False
     found: list[Published] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
-    foreign: set[str] = field(default_factory=set)
+    listed: set[str] = field(default_factory=set)
+    others: dict[str, str] = field(default_factory=dict)  # and their paths
+    replaceable: set[str] = field(default_factory=set)
+    refused: list[Refused] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
     still: set[str] = field(default_factory=set)
     left: dict[str, str] = field(default_factory=dict)
     strays: list[str] = field(default_factory=list)
@@ -66,13 +76,26 @@ class Observer:
         objects: Objects,
         facts: Facts,
         record: PublishedRecord,
+        claims: Claims,
     ) -> None:
         self._engine, self._objects, self._facts, self._record = engine, objects, facts, record
+        self._claims = claims
         self._settings, self._ledger = settings, engine.ledger
 
-    def look(self, now: int, *, verify: bool) -> Scene:
-        """Return what there is to publish; with `verify` the bucket is listed."""
+    def look(self, now: int, *, verify: bool, adopt: bool = False, tries: bool = False) -> Scene:
+        """Return what there is to publish.
+
+        Args:
+            now: the current instant.
+            verify: list the bucket.
+            adopt: objects that others put may be replaced where ours belong.
+            tries: what was refused is tried again, however short ago that was.
+
+        Raises:
+            PublishError: the bucket has objects that we did not put, and never was ours.
+        """
         record, ledger = self._record, self._ledger
+        refused = record.refused()
         is_full = verify or self._facts.must_be_full()
         if is_full:
             is_new = self._facts.get("target") != self._facts.target() or not ledger.fact(
@@ -89,11 +112,13 @@ class Observer:
                     del scene.published[key]
             self._add_videos(scene, {video.id: video for video in ledger.all_videos()})
             if verify or is_new:
-                self._compare(scene, now)
+                self._compare(scene, now, adopt=adopt)
         else:
+            due = [one for one in refused if tries or adopt or one.retry_at <= now]
             paths = record.unpublished()
+            paths += [OutPath(one.path) for one in due if one.video is None]
             changed = self._engine.catalogue.changed_since(self._facts.cursor)
-            ids = sorted({*changed, *record.unsent()})
+            ids = sorted({*changed, *record.unsent(), *(one.video for one in due if one.video)})
             pages = self._pages(record.pages_at(paths))
             scene = Scene({one.key: one for one in pages}, {}, is_full, paths)
             scene.published = {
@@ -109,7 +134,38 @@ class Observer:
                 scene.still.add(path)
                 scene.wanted.pop(key, None)
                 scene.published.pop(key)
+        self._hold_refused(scene, [] if scene.is_new else refused, now, tries=tries or adopt)
         return scene
+
+    def _hold_refused(
+        self, scene: Scene, refused: Iterable[Refused], now: int, *, tries: bool
+    ) -> None:
+        """Leave out what was refused, as long as it is not to be tried again."""
+        for one in refused:
+            wanted = scene.wanted.get(one.key)
+            if wanted is None and self._is_over(one, scene):
+                scene.taken.append(one.key)
+                continue
+            is_same = wanted is None or wanted.digest == one.digest
+            if tries or not is_same or one.retry_at <= now:
+                continue
+            scene.wanted.pop(one.key, None)
+            scene.published.pop(one.key, None)
+            scene.left[one.path] = one.reason
+
+    def _is_over(self, one: Refused, scene: Scene) -> bool:
+        """Tell whether an object that was refused is not wanted any more."""
+        if not one.digest:  # it was to be deleted
+            return not self._record.of([one.key])
+        if scene.is_full:
+            return True
+        if one.video is None:
+            return not list(self._record.pages_at([one.path]))
+        video = self._ledger.videos([one.video]).get(one.video)
+        if video is None:
+            return True
+        media = addresses.media_path(video.place).lstrip("/")
+        return one.path not in {media, *addresses.made_files(video)}
 
     def _pages(self, rows: Iterable[tuple[OutPath, str, int]]) -> Iterator[Wanted]:
         for path, digest, size in rows:
@@ -148,25 +204,84 @@ class Observer:
             if one.kind is not ObjectKind.MEDIA or one.video not in absent
         }
 
-    def _compare(self, scene: Scene, now: int) -> None:
+    def _compare(self, scene: Scene, now: int, *, adopt: bool) -> None:
         """Look at what the bucket has, and have the record tell that."""
+        claims = self._claims
+        is_known = claims.check(adopt=adopt)
         listed = {one.key: one for one in self._listed()}
+        nested = claims.nested()
         scene.lost += [key for key in scene.published if key not in listed]
         unsure = [
             one
             for key, one in listed.items()
             if key not in scene.published or scene.published[key].etag != one.etag
         ]
-        with ThreadPoolExecutor(THREADS) as pool:
-            looks = pool.map(lambda one: self._recognised(one, scene, now), unsure)
-            for stored, found in zip(unsure, looks, strict=True):
-                if found is None:
-                    scene.strays.append(stored.key)
-                    continue
-                scene.found.append(found)
-                scene.foreign.add(found.key)
-        scene.published = {k: v for k, v in scene.published.items() if k in listed}
-        scene.published |= {one.key: one for one in scene.found}
+        for some in _portions(unsure):
+            with ThreadPoolExecutor(THREADS) as pool:
+                heads = pool.map(self._head, some)
+                for stored, there in zip(some, heads, strict=True):
+                    if there is None:  # a listing may be behind
+                        scene.lost.append(stored.key)
+                    elif stored.key.startswith(nested) or not self._objects.is_ours(there):
+                        self._note_other(scene, there, adopt=adopt)
+                    else:
+                        self._note_ours(scene, stored, there, now)
+            if scene.is_new and not is_known and not adopt and (scene.others or scene.strays):
+                claims.refuse([*scene.others, *scene.strays], is_all=len(unsure) <= _AT_ONCE)
+        lost = set(scene.lost)
+        scene.published = {k: v for k, v in scene.published.items() if k not in lost}
+
+    def _head(self, stored: Stored) -> Stored | None:
+        return self._objects.bucket_of(stored.key).head(stored.key)
+
+    def _note_ours(self, scene: Scene, stored: Stored, there: Stored, now: int) -> None:
+        """Take up an object that we put, as it says."""
+        wanted, before = scene.wanted.get(stored.key), scene.published.get(stored.key)
+        if wanted is not None:
+            trusted = there.digest if self._is_trusted(wanted, before, there) else ""
+            found = self._objects.noted(wanted, replace(there, digest=trusted or UNKNOWN))
+        elif before is not None:
+            found = replace(before, etag=there.etag, cursor=there.cursor, version=there.version)
+        else:
+            path = stored.key.removeprefix(self._objects.prefix)
+            found = Published(
+                stored.key, path, kind_of(path), there.digest, there.etag, there.size_bytes,
+                cursor=there.cursor, version=there.version, gone_at=now,
+            )  # fmt: skip
+        scene.found.append(found)
+        scene.listed.add(found.key)
+        scene.published[found.key] = found
+
+    def _is_trusted(self, wanted: Wanted, before: Published | None, there: Stored) -> bool:
+        """Tell whether an object has the content that it says: others may have changed that."""
+        if wanted.kind in FILES:
+            return before is None or there.size_bytes == before.size_bytes
+        if "-" in there.etag:
+            return before is None
+        body = self._objects.body(wanted) if there.digest == wanted.digest else None
+        if body is not None and md5(body, usedforsecurity=False).hexdigest() == there.etag:
+            return True
+        return before is None
+
+    def _note_other(self, scene: Scene, there: Stored, *, adopt: bool) -> None:
+        """Leave an object alone that we did not put, but where a person wants ours there."""
+        key = there.key
+        wanted, before = scene.wanted.get(key), scene.published.get(key)
+        if wanted is None:
+            scene.strays.append(key)
+            if before is not None:
+                scene.lost.append(key)
+            return
+        if before is None and not adopt:
+            scene.others[key] = wanted.path
+            scene.left[wanted.path] = FOREIGN
+            del scene.wanted[key]
+            return
+        scene.replaceable.add(key)
+        noted = self._objects.noted(wanted, replace(there, digest=UNKNOWN))
+        scene.published[key] = noted
+        if before is not None:  # cut off before it is put, it is looked at again
+            scene.found.append(replace(noted, etag=""))
 
     def _listed(self) -> Iterator[Stored]:
         prefix, apart = self._objects.prefix, self._objects.is_apart
@@ -179,26 +294,8 @@ class Observer:
         if apart and self._settings.publish_media:
             yield from self._objects.media.listed(self._objects.media_prefix)
 
-    def _recognised(self, stored: Stored, scene: Scene, now: int) -> Published | None:
-        """Return what an object of the bucket is, None if it is not ours."""
-        wanted, before = scene.wanted.get(stored.key), scene.published.get(stored.key)
-        if wanted is not None and wanted.kind not in FILES and "-" not in stored.etag:
-            body = self._objects.body(wanted)
-            if body is not None and md5(body, usedforsecurity=False).hexdigest() == stored.etag:
-                return self._objects.noted(wanted, replace(stored, digest=wanted.digest))
-        there = self._objects.bucket_of(stored.key).head(stored.key)
-        if there is None:
-            return None
-        if wanted is not None:
-            same_file = wanted.kind in FILES and there.size_bytes == stored.size_bytes
-            trusted = there.digest if before is None or same_file else ""
-            return self._objects.noted(wanted, replace(there, digest=trusted or UNKNOWN))
-        if before is not None:
-            return replace(before, etag=there.etag, cursor=there.cursor, version=there.version)
-        if not there.digest:
-            return None
-        path = stored.key.removeprefix(self._objects.prefix)
-        return Published(
-            stored.key, path, kind_of(path), there.digest, there.etag, there.size_bytes,
-            cursor=there.cursor, version=there.version, gone_at=now,
-        )  # fmt: skip
+
+def _portions(listed: Iterable[Stored]) -> Iterator[list[Stored]]:
+    waiting = iter(listed)
+    while some := list(islice(waiting, _AT_ONCE)):
+        yield some

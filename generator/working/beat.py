@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.output import Output
-from generator.core.errors import PublishError, ReelshelfError
+from generator.core.errors import PublishError, QueueError, ReelshelfError
 from generator.engine import Engine
+from generator.ownership import OwnedFiles
 from generator.watch import Beside
 from generator.working.trouble import RETRY_S, Trouble
 
@@ -82,6 +82,7 @@ class Beat:
             OwnerError: the site is another's now.
         """
         if self._publisher is None:
+            self._look_at_owner()
             return self._engine.cursor
         self._is_put_off = not self._may(at_once=at_once)
         if not self._is_put_off:
@@ -89,7 +90,7 @@ class Beat:
                 self.publish_now()
                 self._trouble.over()
                 self._is_failing = False
-            except PublishError as error:
+            except (PublishError, QueueError) as error:
                 self._trouble.tell(error)
                 self._not_before_s = time.monotonic() + self._trouble.wait_s
                 self._is_failing = True
@@ -102,11 +103,9 @@ class Beat:
             OwnerError: the site is another's now.
             PublishError: it failed, or in part.
         """
+        self._own()
         if self._publisher is None:
             return self._engine.cursor
-        if time.monotonic() >= self._owned_s + _CHECK_S:
-            self.own()
-            self._owned_s = time.monotonic()
         self._next_s = time.monotonic() + self._every_s
         self.on_published(self._publisher.publish())
         if self._publisher.cursor < self._engine.cursor:
@@ -114,6 +113,19 @@ class Beat:
                 "not every page could be published", hint="those that are left are tried again"
             )
         return self._publisher.cursor
+
+    def _own(self) -> None:
+        """Make sure that the site is ours, now and then."""
+        if time.monotonic() >= self._owned_s + _CHECK_S:
+            self.own()
+            self._owned_s = time.monotonic()
+
+    def _look_at_owner(self) -> None:
+        """Do so where nothing is published; a queue that cannot be reached is told of elsewhere."""
+        try:
+            self._own()
+        except (PublishError, QueueError) as error:
+            log.debug("cannot tell whose the site is: %s", error)
 
     def _may(self, *, at_once: bool) -> bool:
         now_s = time.monotonic()
@@ -140,6 +152,6 @@ class PublishesBeside:
             self._beside = None
             return False
 
-    def record(self, catalogue: Catalogue, output: Output, now: int) -> int:
+    def record(self, catalogue: Catalogue, output: OwnedFiles, now: int) -> int:
         """Record what is finished."""
         return self._beside.record(catalogue, output, now) if self._beside is not None else 0

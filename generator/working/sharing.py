@@ -1,12 +1,12 @@
 """What APIs of other machines are to know: live figures, and what proves the owner."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from generator.adapters.catalogue import Catalogue
 from generator.core.errors import QueueError
-from generator.core.model import Figures
+from generator.core.model import Figures, VideoId
 from generator.working.trouble import Trouble
 
 _KEYS_S = 60.0  # how often keys are shared that did not change
@@ -21,7 +21,12 @@ class Shares(Protocol):
     def put_figures(self, figures: Iterable[Figures]) -> None:
         """Let APIs tell these figures."""
 
-    def put_keys(self, tokens: Iterable[tuple[str, str]], secret: bytes) -> None:
+    def forget_figures(self, versions: Mapping[VideoId, int]) -> None:
+        """Tell nothing more of videos that have no pages any more."""
+
+    def put_keys(
+        self, tokens: Iterable[tuple[str, str]], secret: bytes, *, had_token: bool
+    ) -> None:
         """Let APIs know the owner."""
 
 
@@ -54,9 +59,14 @@ class Sharing:
         if self._seq is None:
             self._shares.begin_era()
         elif last > self._seq:
-            self._shares.put_figures(catalogue.figures(catalogue.changed_since(self._seq)))
+            changed = catalogue.changed_since(self._seq)
+            figures = catalogue.figures(changed)
+            self._shares.put_figures(figures)
+            shown = {one.id for one in figures}
+            self._shares.forget_figures({v: seq for v, seq in changed.items() if v not in shown})
         self._seq = last
         keys, now_s = catalogue.keys.valid(), time.monotonic()
         if keys != self._keys or now_s > self._keys_s + _KEYS_S:
-            self._shares.put_keys(keys, self._secret)
+            had_token = catalogue.keys.had_any()
+            self._shares.put_keys(keys, self._secret, had_token=had_token)
             self._keys, self._keys_s = keys, now_s

@@ -26,5 +26,5 @@ class Trouble:
     def over(self) -> None:
         """Note that it works."""
         if self._told:
-            log.info("it works again: %s", self._told)
+            log.info("it works again (it was: %s)", self._told)
         self.wait_s, self._told = 0.0, ""

@@ -218,10 +218,10 @@ class Worker:
             PublishError: the site is not published; what was not let go of is given back.
             QueueError: likewise.
         """
-        catalogue = self.engine.catalogue
+        catalogue, seen = self.engine.catalogue, set[str]()
         self._prepare()
         with self._beside_threads(self._held.stop, self._held.look_after):
-            messages = self._a_round(catalogue)
+            messages = self._a_round(catalogue, seen)
             receipt = look()
             while True:
                 self._held.show(self._beat.publish_now())
@@ -229,21 +229,26 @@ class Worker:
                 self._share(catalogue)
                 if not messages:
                     return receipt
-                messages = self._a_round(catalogue)
+                messages = self._a_round(catalogue, seen)
                 receipt.add(self.engine.refresh(int(time.time())))
 
-    def _a_round(self, catalogue: Catalogue) -> int:
-        """Take what comes, up to a round's; return how many there were that can be read."""
+    def _a_round(self, catalogue: Catalogue, seen: set[str]) -> int:
+        """Take what comes, up to a round's; return how many were new and can be read.
+
+        What a queue gives again too soon is let go of with the rest, and keeps no round going.
+        """
         count = 0
         while count < _A_ROUND:
             messages = self.queue.receive(_AT_ONCE, 1.0)
             if not messages:
                 break
             self._held.hold(messages)
-            before = self.unreadable
+            before, known = self.unreadable, len(seen)
             self._record(catalogue, messages)
+            seen.update(one.id for one in messages)
             readable = len(messages) - (self.unreadable - before)
-            count += readable
-            if not readable:
+            fresh = min(readable, len(seen) - known)
+            count += fresh
+            if not fresh:
                 break
         return count

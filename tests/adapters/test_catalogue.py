@@ -17,7 +17,7 @@ from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.catalogue.schema import migrations
 from generator.adapters.catalogue.thinning import KEPT_S
-from generator.core.errors import SettingsError
+from generator.core.errors import DamagedError, SettingsError
 from generator.core.model import Happening, Kind, Place, Problem, Token, VideoId
 from generator.core.votes import pulled_tenths
 
@@ -131,7 +131,7 @@ def test_a_file_that_is_no_catalogue_is_left_alone_and_told(tmp_path: Path) -> N
     file = tmp_path / "catalogue.db"
     file.write_bytes(b"something else entirely, and long enough to be read as a page" * 40)
 
-    with pytest.raises(SettingsError, match="cannot open the catalogue"):
+    with pytest.raises(DamagedError, match="is damaged"):
         Catalogue(file)
 
     assert file.read_bytes().startswith(b"something else")

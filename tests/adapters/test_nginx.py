@@ -498,14 +498,19 @@ def test_a_site_below_a_folder_is_served_there_and_links_when_followed(
         asset = ask("/sub/folder/assets/style-0123456789.css")
         kept = [ask(f"/sub/folder/{path}/0/1-0a1b2c.vtt") for path in ("board", "text")]
         copy = ask("/sub/folder/play/0/1-0a1b2c.webm", headers={"Range": "bytes=1-2"})
-        outside = [ask(path) for path in ("/", "/index.html", "/sub/", "/video/film.mkv")]
+        outside = [ask(path) for path in ("/sub/", "/sub", "/nothing", "/.reelshelf", "/404.html")]
         missing, hidden = ask("/sub/folder/nothing"), ask("/sub/folder/.reelshelf")
+        taken_off = ask("/"), ask("/index.html"), ask(b"/video/a folder/" + UNKIND)
+        kept += [ask("/text/0/1-0a1b2c.vtt")]
+        within = ask("/assets")
         linked = ask("/sub/folder/video/leads-out.mp4")
 
     assert (moved.status, moved["Location"]) == (301, "/sub/folder/")
     assert (front.body, film.body) == (PAGE, FILM)
     assert (asset.body, asset["Cache-Control"]) == (STYLE, KEPT)
-    assert [(one.body, one["Cache-Control"]) for one in kept] == [(TEXT, KEPT)] * 2
+    assert [(one.body, one["Cache-Control"]) for one in kept] == [(TEXT, KEPT)] * 3
+    assert [one.body for one in taken_off] == [PAGE, PAGE, FILM]  # as a proxy in front may do
+    assert (within.status, within["Location"]) == (301, "/sub/folder/assets/")
     assert (copy.status, copy.body, copy["Content-Type"]) == (206, FILM[1:3], "video/webm")
     for answer in (*outside, missing, hidden):
         assert (answer.status, answer.body) == (404, MISSING)

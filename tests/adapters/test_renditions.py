@@ -639,3 +639,21 @@ def test_a_browser_plays_seeks_and_knows_the_length(
         assert length_s == pytest.approx(20, abs=0.2)
         assert width == WIDTH
         assert 15 <= at_s < 16
+
+
+# -- whose the files in the folder of a job are
+
+
+def test_what_others_put_into_the_folder_of_a_job_stays(make: Maker, tmp_path: Path) -> None:
+    folder = tmp_path / "scratch/7"
+    (folder / "000001.mp4").mkdir(parents=True)  # a folder is none of ours, whatever its name
+    for name in ("notes.txt", "unfinished-notes", "000000.mp4", "plan.json", "result.mp4"):
+        (folder / name).write_bytes(b"a")
+    source = film(tmp_path / "film.mov", codec="libx264")
+
+    made(make(source, REMUX))  # of another plan: it begins with nothing
+
+    left = {"notes.txt", "unfinished-notes", "000001.mp4"}
+    assert {one.name for one in folder.iterdir()} >= left
+    make.renditions().discard("7")
+    assert {one.name for one in folder.iterdir()} == left

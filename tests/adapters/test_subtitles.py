@@ -233,6 +233,25 @@ def test_subrip_keeps_what_is_said_and_its_italics_alone() -> None:
     assert rb"<i>Up</i> {there} <c.red>C:\new</c> <i>a</i> b" in made
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (r"- One\N- Two\hthree", "- One\n- Two\xa0three"),
+        (r"One\ntwo", "One\ntwo"),
+        (r"C:\Name\new and \\server\new", r"C:\Name\new and \\server\new"),
+        (r"{\an8}up\Nhere", "up\nhere"),
+        (r"{\i1}One\N{\i0}two", "One\ntwo"),
+    ],
+)
+def test_breaks_and_spaces_of_substation_in_subrip_are_none_of_its_letters(
+    text: str, told: str, judge: Referee
+) -> None:
+    content = to_webvtt("film.srt", subrip(text).encode())
+
+    assert [cue.text for cue in shown(content)] == [told]
+    assert judge.complaints(content) == []
+
+
 def test_webvtt_keeps_voices_and_places_and_drops_styles_notes_and_regions() -> None:
     content = """\ufeffWEBVTT - of a film
 X-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:900000

@@ -512,22 +512,32 @@ def test_atom_feeds_have_what_rfc_4287_demands() -> None:
         entries = feed.findall(f"{ATOM}entry")
 
         assert feed.tag == f"{ATOM}feed"
-        assert text_of(feed, f"{ATOM}id") == links["self"].get("href") == context["url"]
+        assert text_of(feed, f"{ATOM}id").startswith("urn:uuid:")
+        assert links["self"].get("href") == context["url"]
         assert text_of(feed, f"{ATOM}title") == context["title"]
         assert text_of(feed, f"{ATOM}updated").endswith("Z")
         assert text_of(feed, f"{ATOM}author/{ATOM}name")
         assert len({text_of(entry, f"{ATOM}id") for entry in entries}) == len(entries)
         for entry in entries:
             related = {link.get("rel"): link for link in entry.findall(f"{ATOM}link")}
-            assert text_of(entry, f"{ATOM}id").startswith(SITE_URL)
+            assert text_of(entry, f"{ATOM}id").startswith("urn:uuid:")
             assert text_of(entry, f"{ATOM}title")
             assert text_of(entry, f"{ATOM}updated") == text_of(entry, f"{ATOM}published")
+            assert related["alternate"].attrib["href"].startswith(SITE_URL)
+            content = entry.find(f"{ATOM}content")
+            if text_of(entry, f"{ATOM}title") == "Bare":  # nothing that plays, nothing written
+                assert set(related) == {"alternate"}
+                assert content is None
+                continue
             assert set(related) == {"alternate", "enclosure"}
             assert (related["enclosure"].get("length") or "").isdigit()
             assert (related["enclosure"].get("type") or "").startswith("video/")
+            assert content is not None
+            assert content.get("type") == "html"
+            assert (content.text or "").startswith("<p>About <strong>")
 
 
-def test_rss_feeds_have_an_enclosure_for_every_video() -> None:
+def test_rss_feeds_have_an_enclosure_for_every_video_that_plays() -> None:
     for feed, context in zip(documents("rss.xml"), SAMPLES["rss.xml"], strict=True):
         own = feed.find(f"channel/{ATOM}link")
 
@@ -539,9 +549,13 @@ def test_rss_feeds_have_an_enclosure_for_every_video() -> None:
         assert text_of(feed, "channel/link") == context["home_url"]
         assert feed.find("channel/description") is not None
         for item in feed.findall("channel/item"):
-            (enclosure,) = item.findall("enclosure")
-            assert set(enclosure.attrib) == {"url", "length", "type"}
-            assert text_of(item, "guid") == text_of(item, "link")
+            enclosures = item.findall("enclosure")
+            assert len(enclosures) == (text_of(item, "title") != "Bare")
+            assert all(set(one.attrib) == {"url", "length", "type"} for one in enclosures)
+            guid = item.find("guid")
+            assert guid is not None
+            assert guid.attrib == {"isPermaLink": "false"}
+            assert (guid.text or "").startswith("urn:uuid:")
             assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} .+", text_of(item, "pubDate"))
 
 

@@ -437,6 +437,22 @@ def test_folders_of_other_machines_are_polled_and_others_are_watched(tmp_path: P
         hinted(watcher, everything("nfs4"))
 
 
+def test_a_pool_is_watched_and_polled_as_well(tmp_path: Path) -> None:
+    pool = tmp_path / "pool"
+    pool.mkdir()
+
+    pace = replace(PACE, poll_s=0.2)
+    survey = grounds({"pool": "fuse.mergerfs"})
+    with Watcher({"pool": pool}, INTAKE, pace, survey=survey) as watcher:
+        mode = watcher.modes["pool"]
+        assert mode.means is Means.BOTH
+        assert "fuse.mergerfs" in mode.reason
+        assert "every 0.2 s" in mode.reason
+        (pool / "film.mp4").touch()
+        hinted(watcher, lambda hints: Place("pool", "") in hints.folders)
+        hinted(watcher, everything("fuse.mergerfs"))
+
+
 def test_a_root_that_goes_and_comes_back_is_watched_again(tmp_path: Path) -> None:
     lib, away = tmp_path / "lib", tmp_path / "away"
     (lib / "a").mkdir(parents=True)

@@ -14,6 +14,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+from api_lambda import proving
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.core import letters
@@ -23,6 +24,8 @@ from generator.core.queueing import Depth, Message
 VIDEOS = 20
 LIMIT_S = 20.0
 HERE = {"host": "localhost:8001"}
+SESSION_COOKIE = f"{proving.SESSION_COOKIE}-8001"
+VISITOR_COOKIE = f"{proving.VISITOR_COOKIE}-8001"
 JSON = {"content-type": "application/json"}
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from asking import Asker
+from asking import SESSION_COOKIE, Asker
 from fastapi import FastAPI
 
-from api_lambda.proving import SESSION_COOKIE, new_token
+from api_lambda.proving import new_token
 from generator.adapters.catalogue import Catalogue
 
 NOW = 1_800_000_000

@@ -218,6 +218,22 @@ def test_a_queue_that_is_away_is_told_and_nothing_is_pretended(owner: Asker, tra
     assert (again.status, len(tray.bodies)) == (202, 1)
 
 
+def test_health_tells_that_the_queue_refused_until_it_takes_something(
+    owner: Asker, tray: Tray
+) -> None:
+    def health() -> int:
+        return owner("GET", "/api/health").status
+
+    statuses = [health()]
+    tray.refusal = QueueError("away")
+    owner("PUT", "/api/videos/3/favorite")
+    statuses.append(health())
+    tray.refusal = None
+    owner("PUT", "/api/videos/3/favorite")
+
+    assert [*statuses, health()] == [200, 503, 200]
+
+
 def test_a_fault_of_the_queue_is_a_fault_of_ours(owner: Asker, tray: Tray) -> None:
     tray.refusal = ZeroDivisionError("a fault")
     assert owner("PUT", f"{VIDEO}/favorite").status == 500
@@ -362,14 +378,25 @@ def test_secrets_are_taken_out_of_the_environment() -> None:
         "REELSHELF_OWNER_DIGESTS": "a, b",
         "REELSHELF_SECRET": SECRET,
         "REELSHELF_SECRETS": "",
-        "REELSHELF_ORIGIN_SECRETS": "one, two,",
+        "REELSHELF_ORIGIN_SECRETS": "one-of-16-letters, two-of-16-letters,",
         "REELSHELF_QUEUE": "https://example.org/1/q",
     }
 
     told = taken(environment)
 
-    assert told == Secrets("a, b", SECRET, "", ("one", "two"))
+    origins = ("one-of-16-letters", "two-of-16-letters")
+    assert told == Secrets("a, b", SECRET, "", origins, is_set=True)
     assert list(environment) == ["REELSHELF_QUEUE"]
+
+
+@pytest.mark.parametrize(
+    "origins", [",", " , ", "short", "schlüssel-schlüssel", "a-long-enough-one,x"]
+)
+def test_what_the_cdn_says_has_to_be_what_nobody_else_knows(origins: str) -> None:
+    with pytest.raises(SettingsError, match="REELSHELF_ORIGIN_SECRETS") as caught:
+        taken({"REELSHELF_ORIGIN_SECRETS": origins})
+
+    assert origins not in str(caught.value) + caught.value.hint or origins.strip() == ","
 
 
 @pytest.mark.parametrize(

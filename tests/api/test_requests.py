@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import Asker
+from asking import SESSION_COOKIE, VISITOR_COOKIE, Asker
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api_lambda import deciding
 from api_lambda.limiting import Limit
-from api_lambda.proving import SESSION_COOKIE, VISITOR_COOKIE, new_token
+from api_lambda.proving import new_token
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger
 
@@ -129,7 +129,9 @@ def test_nothing_of_who_watched_is_in_the_catalogue(state: Path, make_app: Make)
     ] == []
 
 
-def test_the_salt_of_yesterday_is_gone_to_the_byte(state: Path, make_app: Make) -> None:
+def test_the_salt_of_the_day_before_yesterday_is_gone_to_the_byte(
+    state: Path, make_app: Make
+) -> None:
     instant = [float(NOW)]
     app = make_app(clock=lambda: instant[0])
     visitor = Asker(app, client=FAR)
@@ -138,11 +140,34 @@ def test_the_salt_of_yesterday_is_gone_to_the_byte(state: Path, make_app: Make) 
     with Catalogue(state / "catalogue.db") as catalogue:
         salt = catalogue.keys.salt(day).hex().encode()
 
-    instant[0] += 86400
-    visitor("POST", "/api/videos/3/views")
+    for _ in range(2):
+        instant[0] += 86400
+        visitor("POST", "/api/videos/3/views")
     app.state.close()
 
     assert salt not in (state / "catalogue.db").read_bytes()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("days", [[1], [30], [-1], [-30], [400, 0, 400], [1, -1, 0, 1]])
+def test_a_visit_counts_once_whatever_the_clock_did_meanwhile(
+    days: list[int], make_app: Make, *, restarted: bool
+) -> None:
+    instant = [float(NOW)]
+    visitor = Asker(make_app(clock=lambda: instant[0]), client=FAR)
+
+    def views(video: int) -> int:
+        who = Asker(make_app(clock=lambda: instant[0]), client=FAR) if restarted else visitor
+        counted: int = who("POST", f"/api/videos/{video}/views").json["video"]["views"]
+        return counted
+
+    first = views(3)
+    for day in days:
+        instant[0] = NOW + 86400 * day
+        views(4)
+    instant[0] = NOW
+
+    assert views(3) == first
 
 
 def test_visitors_have_one_vote_each_and_the_owner_keeps_his_rating(make_app: Make) -> None:
@@ -416,7 +441,7 @@ def test_logging_in_and_out_and_the_end_of_a_token(state: Path, make_app: Make) 
         catalogue.keys.revoke(made.id, NOW)
 
     assert (began.status, role) == (204, "owner")
-    assert cookie.startswith("__Host-reelshelf=")
+    assert cookie.startswith("__Host-reelshelf-8001=")
     assert cookie.endswith("; Secure; HttpOnly; SameSite=Strict")
     assert "; Path=/;" in cookie
     assert ended.cookies == {SESSION_COOKIE: ""}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import Asker, Tray
+from asking import Asker, Tray, fill
 from cloud import Redis, redis_server
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 from api_lambda.app import ApiConfig, create_app
 from api_lambda.limiting import Limit, SharedLimit
 from api_lambda.proving import digest
+from generator.adapters.catalogue import Catalogue
 from generator.adapters.shared import OwnerKeys, Shared
 from generator.core.errors import QueueError, SettingsError
-from generator.core.model import Figures, VideoId
+from generator.core.model import Figures, Happening, Kind, VideoId
+from generator.working.sharing import Sharing
 
 SECRET = bytes.fromhex("5e" * 32)
 OWNERS = "rs_the-token-of-the-owner"
@@ -73,6 +75,25 @@ def test_older_figures_do_not_overwrite_newer_ones_but_a_new_era_does(shared: Sh
     assert shared.figures(VideoId(3)) is None
     shared.put_figures([older])
     assert shared.figures(VideoId(3)) == older
+
+
+def test_nothing_more_is_told_of_a_video_that_is_not_shown(shared: Shared, tmp_path: Path) -> None:
+    fill(tmp_path)
+    sharing = Sharing(shared, SECRET)
+    with Catalogue(tmp_path / "catalogue.db", durable=False) as catalogue:
+        sharing.bring(catalogue)
+        catalogue.append([Happening("tag", Kind.TAGGED, 1, "owner", VideoId(3), {"names": ["x"]})])
+        sharing.bring(catalogue)
+        before = shared.figures(VideoId(3))
+        catalogue.append([Happening("drop", Kind.VIDEO_DROPPED, 2, "scan", VideoId(3))])
+        sharing.bring(catalogue)
+        after = shared.figures(VideoId(3))
+        shared.put_figures([before] if before else [])  # by who overtook it
+        late = shared.figures(VideoId(3))
+
+    assert before is not None
+    assert "x" in before.tags
+    assert (after, late) == (None, None)
 
 
 def test_streams_of_one_redis_are_sites_of_their_own(redis: Redis) -> None:

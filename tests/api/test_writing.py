@@ -167,7 +167,9 @@ def test_a_full_disk_refuses_everything_records_nothing_and_is_over_when_it_is(
     assert views(state) == before + 100
 
 
-def test_a_catalogue_out_of_reach_is_told_as_unavailable(tmp_path: Path) -> None:
+def test_a_catalogue_out_of_reach_is_told_as_unavailable_and_where_it_is_only_to_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "catalogue.db").write_bytes(b"no catalogue at all, but long enough for one" * 99)
     app = create_app(ApiConfig(tmp_path))
 
@@ -176,7 +178,9 @@ def test_a_catalogue_out_of_reach_is_told_as_unavailable(tmp_path: Path) -> None
     app.state.close()
     assert [one.status for one in answers] == [503, 503]
     assert all(int(one.header("retry-after") or 0) > 0 for one in answers)
-    assert "cannot open the catalogue" in answers[0].json["detail"]
+    assert "the catalogue is out of reach" in answers[0].json["detail"]
+    assert "damaged" in caplog.text
+    assert str(tmp_path) not in answers[0].body.decode() + answers[1].body.decode()
 
 
 def test_closing_finishes_what_was_accepted_and_takes_nothing_more(state: Path) -> None:

@@ -125,7 +125,7 @@ def test_what_belongs_lies_in_the_same_folder_and_begins_alike(
         ("film.de.srt", "de"),
         ("film.mp4.srt", ""),
         ("film.mp4.de.forced.srt", "de.forced"),
-        ("else.srt", ""),
+        ("else.srt", "else"),
     ],
 )
 def test_what_stands_between_the_names_is_told(companion: str, middle: str) -> None:

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.core import refusals
-from generator.core.refusals import presentable, refusal
+from generator.core.refusals import is_of_one_object, presentable, refusal
 
 CODES = st.sampled_from([*refusals._TOLD, *refusals._SAME]) | st.text(max_size=20)  # noqa: SLF001
 
@@ -35,3 +35,30 @@ def test_secrets_are_left_out_of_what_a_server_says() -> None:
 
     assert not any(one in shown for one in ("AKIA", "ab12", "me:pw", "who"))
     assert "host" in shown
+
+
+def test_a_clock_that_is_wrong_is_not_taken_for_wrong_keys() -> None:
+    for code, message in (
+        ("RequestTimeTooSkewed", ""),
+        ("SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than …"),
+        ("InvalidSignatureException", "Signature not yet current: …"),
+        ("AccessDenied", "Request has expired"),
+    ):
+        why, hint = refusal(code, 403, message)
+        assert "clock" in why
+        assert "timedatectl" in hint
+    assert "secret key" in refusal("SignatureDoesNotMatch", 403, "do not match")[0]
+
+
+def test_what_concerns_one_object_is_told_from_what_concerns_all() -> None:
+    for code, status in (
+        ("XMinioInvalidObjectName", 400), ("EntityTooLarge", 400), ("InvalidURI", 400),
+        ("AccessDenied", 403), ("403", 403), ("", 413), ("NotImplemented", 501),
+    ):  # fmt: skip
+        assert is_of_one_object(code, status), code
+    for code, status in (
+        ("ExpiredToken", 400), ("InvalidAccessKeyId", 403), ("SignatureDoesNotMatch", 403),
+        ("NoSuchBucket", 404), ("SlowDown", 503), ("QuotaExceeded", 403), ("ConnectionError", 0),
+        ("AuthorizationHeaderMalformed", 400), ("RequestTimeTooSkewed", 403),
+    ):  # fmt: skip
+        assert not is_of_one_object(code, status), code

@@ -12,16 +12,17 @@ from generator.core.stills import (
     PREVIEW_BOX,
     STILL_BOXES,
     Look,
+    Orientation,
     Size,
     colour_of,
     displayed_size,
     fit,
     look_of,
+    orientation_of,
     plausible_aspect,
     plausible_duration,
     plausible_fps,
     plausible_size,
-    plausible_turn,
     poster_times,
     shows_something,
     still_sizes,
@@ -110,21 +111,21 @@ def test_an_absurd_pixel_aspect_is_square(aspect: Fraction | None) -> None:
     assert plausible_aspect(aspect) == 1
 
 
-@given(quarters=st.integers(-4, 4))
-def test_a_turn_undoes_the_rotation_the_file_tells_of(quarters: int) -> None:
-    turn = plausible_turn(quarters * 90)
+@given(quarter=st.integers(0, 3), mirrored=st.booleans(), scale=st.floats(0.1, 9))
+def test_a_matrix_says_how_a_frame_stands(quarter: int, scale: float, *, mirrored: bool) -> None:
+    right, down = [((1, 0), (0, 1)), ((0, 1), (-1, 0)), ((-1, 0), (0, -1)), ((0, -1), (1, 0))][
+        quarter
+    ]
+    side = -scale if mirrored else scale
 
-    assert turn in (0, 90, 180, 270)
-    assert (turn + quarters * 90) % 360 == 0
+    found = orientation_of((right[0] * side, right[1] * side), down)
+
+    assert found == Orientation(quarter * 90, is_mirrored=mirrored)
 
 
-@pytest.mark.parametrize("rotation", [45, -9.2e18, 1e9, math.nan, math.inf, -(1 << 31), 3, 400])
-def test_an_absurd_rotation_is_none(rotation: float) -> None:
-    assert plausible_turn(rotation) == 0
-
-
-def test_a_rotation_cut_to_whole_degrees_is_still_a_quarter() -> None:
-    assert plausible_turn(-89) == 90
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, 45.0])
+def test_an_absurd_matrix_says_nothing(value: float) -> None:
+    assert orientation_of((value, value), (-value, value)) == Orientation()
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 9), (9, 0), (-1, 9), (65_536, 9), (9, 1 << 31)])

@@ -71,9 +71,51 @@ def test_hi_alone_is_hindi_and_beside_a_language_for_the_hearing_impaired(
     assert (found.language, found.sdh) == (language, sdh)
 
 
-@pytest.mark.parametrize("middle", ["en-orig", "en-nP7-2PuUl7o", "en-OR3dEYe2"])
-def test_what_yt_dlp_puts_behind_a_language_is_no_part_of_it(middle: str) -> None:
-    assert suffix_of(middle) == Suffix("en", forced=False, sdh=False, label="English")
+@pytest.mark.parametrize(
+    ("middle", "note"),
+    [
+        ("en-orig", "original"), ("en-nP7-2PuUl7o", "nP7-2PuUl7o"), ("en-OR3dEYe2", "OR3dEYe2"),
+        ("en.auto", "auto"), ("en-de", "translated from Deutsch"),
+    ],
+)  # fmt: skip
+def test_what_yt_dlp_puts_behind_a_language_tells_tracks_apart(middle: str, note: str) -> None:
+    assert suffix_of(middle) == Suffix("en", forced=False, sdh=False, label=f"English ({note})")
+
+
+@pytest.mark.parametrize(
+    ("middle", "language"),
+    [
+        ("de-en", "de"), ("fr-FR-en", "fr-FR"), ("zh-Hans-en", "zh-Hans"), ("es-419-en", "es-419"),
+        ("de-es", "de"), ("nan-en", "nan"), ("ja-zh-Hans", "ja"), ("iw-ar", "he"),
+    ],
+)  # fmt: skip
+def test_a_translation_is_in_the_language_it_was_made_in(middle: str, language: str) -> None:
+    found = suffix_of(middle)
+
+    assert found is not None
+    assert found.language == language
+    assert "translated from" in found.label
+
+
+@pytest.mark.parametrize(
+    ("middle", "language"),
+    [
+        ("fr-ca", "fr-CA"), ("pt-br", "pt-BR"), ("zh-tw", "zh-TW"), ("de-DE", "de-DE"),
+        ("zh-hans-cn", "zh-Hans-CN"), ("sr-Latn-RS", "sr-Latn-RS"), ("es-419", "es-419"),
+        ("nan", "nan"), ("iw", "he"), ("en_US", "en-US"), ("pt-PT", "pt-PT"),
+    ],
+)  # fmt: skip
+def test_a_region_is_no_language_it_was_translated_from(middle: str, language: str) -> None:
+    found = suffix_of(middle)
+
+    assert found is not None
+    assert found.language == language
+    assert "translated" not in found.label
+
+
+@pytest.mark.parametrize("middle", ["live_chat", "en.live_chat", "rechat", "danmaku"])
+def test_chats_are_no_subtitles(middle: str) -> None:
+    assert suffix_of(middle) is None
 
 
 @pytest.mark.parametrize("middle", ["s01e02", "S1E2.en", "the.one.where.nobody.knows.en"])

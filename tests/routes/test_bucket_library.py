@@ -602,7 +602,7 @@ def test_the_command_builds_from_a_bucket(library: Library, tmp_path: Path) -> N
         command, cwd=tmp_path, env={**os.environ, **place}, capture_output=True, text=True,
         timeout=60, check=False,
     )  # fmt: skip
-    assert "1 files seen; 1 found" in done.stdout, done.stderr
+    assert "1 file seen; 1 found" in done.stdout, done.stderr
     assert (tmp_path / "site_out/index.html").is_file()
     told = subprocess.run(
         [command[0], "nginx", *command[2:]], cwd=tmp_path, capture_output=True, text=True,

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -169,12 +170,21 @@ def test_watch_shows_what_is_added_renamed_and_removed(site: Path) -> None:
     assert not list((site / "site_out/watch").glob("new-one-*.html"))
 
 
+def has_ipv6() -> bool:
+    try:
+        socket.socket(socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_an_nginx_configuration_is_printed_for_the_site(site: Path) -> None:
     done = reelshelf(site, "nginx", "--server-name", "videos.example.org")
 
     assert done.returncode == 0
     assert str(site / "site_out") in done.stdout
     assert "videos.example.org" in done.stdout
+    assert ("    listen [::]:80;" in done.stdout.splitlines()) is has_ipv6()
 
 
 def test_every_setting_of_the_commented_file_is_as_without_it(site: Path) -> None:

@@ -1,5 +1,7 @@
 """Windows of Chromium on the dev server: loaded once a build, and told what failed."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +11,11 @@ from served import Served, running, write
 from test_served_site import CHROMIUM
 
 from generator.devserver import DevServer, Site
+
+sys.path.append(str(Path(__file__).parents[1] / "adapters"))
+
+from test_nginx import running as nginx_running
+from test_nginx import write_config
 
 BUILDS = 4
 LONG = "<p>line</p>" * 300
@@ -41,15 +48,19 @@ def build(folder: Path, number: int) -> None:
 class Window:
     """An open page, and how often it was loaded."""
 
-    def __init__(self, browser: Browser, ask: Served, path: str, *, script: bool = True) -> None:
-        self.page: Page = browser.new_context(java_script_enabled=script).new_page()
+    def __init__(
+        self, browser: Browser, ask: Served, path: str, *, script: bool = True, origin: str = ""
+    ) -> None:
+        context = browser.new_context(java_script_enabled=script, ignore_https_errors=True)
+        self.page: Page = context.new_page()
         self.page.set_default_timeout(10_000)
         self.loads = 0
         self.complaints: list[str] = []
         self.page.on("load", self._count)
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(f"http://127.0.0.1:{ask.port}{path}", wait_until="load")
+        origin = origin or f"http://127.0.0.1:{ask.port}"
+        self.page.goto(f"{origin}{path}", wait_until="load")
 
     def _count(self, _: Page) -> None:
         self.loads += 1
@@ -75,6 +86,51 @@ def test_each_of_two_windows_loads_once_a_build_and_stays_where_it_was(
 
     assert [window.loads for window in windows] == [1 + BUILDS] * 2
     assert [window.complaints for window in windows] == [[], []]
+
+
+PROXY = """
+server {{
+    listen 127.0.0.1:{port} ssl;
+    ssl_certificate "{folder}/cert.pem";
+    ssl_certificate_key "{folder}/key.pem";
+    location /films/ {{
+        proxy_pass http://127.0.0.1:{behind};
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $http_connection;
+        proxy_set_header X-Forwarded-Host $http_host;
+    }}
+}}
+"""
+
+
+@pytest.mark.system("nginx")
+def test_behind_a_proxy_with_tls_below_a_folder_a_window_reloads(
+    browser: Browser,
+    program: Callable[[str], str],
+    free_port: Callable[[], int],
+    tmp_path: Path,
+) -> None:
+    nginx, port, out = program("nginx"), free_port(), tmp_path / "out"
+    subprocess.run(
+        [
+            program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
+            "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=films.localhost",
+            "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem",
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    build(out, 0)
+    with running(DevServer(Site(out, {}, "/films"))) as ask:
+        text = PROXY.format(port=port, folder=tmp_path, behind=ask.port)
+        with nginx_running(nginx, write_config(tmp_path / "nginx", text), port):
+            origin = f"https://films.localhost:{port}"
+            window = Window(browser, ask, "/films/", origin=origin)
+            build(out, 1)
+            ask.server.reload()
+            window.wait_for_build(1)
+
+    assert window.complaints == []
 
 
 def test_a_failure_is_shown_over_the_page_once_and_goes_when_it_is_mended(

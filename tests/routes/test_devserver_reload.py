@@ -140,6 +140,9 @@ def test_a_page_that_was_closed_disturbs_nobody(ask: Served) -> None:
         ({"Origin": "http://127.0.0.1:1"}, 403),
         ({"Origin": "http://evil.example:1", "Host": "evil.example:1"}, 421),
         ({"Host": "evil.example:1"}, 421),
+        ({"Origin": "http://evil.example", "X-Forwarded-Host": "films.example"}, 403),
+        ({"Origin": "http://evil.example", "X-Forwarded-Host": ""}, 403),
+        ({"Origin": "null", "X-Forwarded-Host": ","}, 403),
     ],
 )
 def test_a_page_from_elsewhere_is_told_nothing(

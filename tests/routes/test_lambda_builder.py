@@ -89,7 +89,7 @@ def builder(tmp_path: Path, queue_url: str, buckets: tuple[str, str]) -> Iterato
         engine.refresh(trial.NOW)
         for video in engine.catalogue.shown():  # no other builder has these files
             for path in addresses.made_files(video):
-                engine.output.write(path, str(path).encode())
+                engine.output.write(path, str(path).encode(), owned=True)
         publisher_of(engine).publish()
         carried.commit(engine)
     made = builder_of(settings)

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from html.parser import HTMLParser
@@ -26,6 +26,7 @@ from typing_extensions import override
 from generator.adapters.bucket import ANY, Bucket, Stored
 from generator.adapters.cdn import Cdn
 from generator.adapters.media import MediaWorkers
+from generator.adapters.published import PublishedRecord
 from generator.core.errors import PublishError
 from generator.core.model import Happening, Kind
 from generator.core.publishing import Headers
@@ -567,7 +568,8 @@ def test_verifying_mends_what_others_deleted_changed_and_added(home: Home, s3: B
     with home.engine() as engine:
         home.build(engine)
         home.publisher(engine).publish()
-        stray = Headers("text/html", "no-store", "", "00")
+        cursor = f"{engine.catalogue.identity()}:1"
+        stray = Headers("text/html", "no-store", "", "00", cursor)
         s3.delete_object(Bucket=OURS, Key="all.html")
         s3.put_object(Bucket=OURS, Key="index.html", Body=b"changed")
         s3.put_object(Bucket=OURS, Key=f"video/{NAMES[0]}", Body=b"changed")
@@ -610,8 +612,9 @@ def test_a_doubtful_record_is_not_believed(home: Home, s3: BaseClient) -> None:
     with home.engine() as engine:
         home.build(engine)
         home.publisher(engine).publish()
-        s3.put_object(Bucket=OURS, Key="index.html", Body=b"of a builder that came late")
-        s3.put_object(Bucket=OURS, Key="watch/gone-9.html", Body=b"likewise")
+        late = Headers("text/html", "no-store", "", "00", f"{engine.catalogue.identity()}:1")
+        Bucket(OURS).put("index.html", b"of a builder that came late", late)
+        Bucket(OURS).put("watch/gone-9.html", b"likewise", late)
         thumb = next(key for key in objects(s3) if key.startswith("thumb/"))
         s3.delete_object(Bucket=OURS, Key=thumb)
         publisher = home.publisher(engine)
@@ -628,20 +631,25 @@ def test_verifying_gives_up_our_uploads_that_never_ended_and_no_others(
     with home.engine() as engine:
         home.build(engine)
         home.publisher(engine).publish()
-        for key in ("video/film.mp4", "play/1-aa.mp4", "backups/disk.img"):
-            s3.create_multipart_upload(Bucket=OURS, Key=key)  # moto's began in 2010
+        keys = ("video/film.mp4", "video/film.mp4", "play/1-aa.mp4", "backups/disk.img")
+        begun = [  # moto's began in 2010
+            s3.create_multipart_upload(Bucket=OURS, Key=key)["UploadId"] for key in keys
+        ]
+        PublishedRecord(engine.ledger.connection).set_upload(keys[0], f"kind.{begun[0]}")
         home.publisher(engine, Denied(OURS)).publish(verify=True)
         assert "uploads that never ended stay" in caplog.text
         home.publisher(engine).publish(verify=True)
     left = s3.list_multipart_uploads(Bucket=OURS)["Uploads"]
-    assert [one["Key"] for one in left] == ["backups/disk.img"]
+    assert sorted(one["UploadId"] for one in left) == sorted(begun[1:])
 
 
 class Denied(Bucket):
     """A store that lists no uploads for us."""
 
     @override
-    def abort_uploads(self, older_than_s: float, prefix: str = "") -> int:
+    def abort_uploads(
+        self, older_than_s: float, prefix: str = "", ours: Mapping[str, str] | None = None
+    ) -> int:
         raise PublishError(f"access to {prefix} is denied")
 
 

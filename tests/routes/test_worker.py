@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -559,8 +559,15 @@ class Forgetful:
         del figures
         self._answer()
 
-    def put_keys(self, tokens: Iterable[tuple[str, str]], secret: bytes) -> None:
+    def forget_figures(self, versions: Mapping[VideoId, int]) -> None:
+        del versions
+        self._answer()
+
+    def put_keys(
+        self, tokens: Iterable[tuple[str, str]], secret: bytes, *, had_token: bool
+    ) -> None:
         assert secret == b"secret"
+        assert not had_token
         self._answer()
         self.keys = list(tokens)
 
@@ -812,3 +819,24 @@ def test_a_worker_without_a_queue_says_what_to_do(tmp_path: Path) -> None:
 
     assert code == 2
     assert "no queue is named" in err
+
+
+@pytest.mark.usefixtures("aws")
+def test_once_ends_where_the_queue_gives_messages_again_too_soon_and_warns(tmp_path: Path) -> None:
+    import boto3  # noqa: PLC0415 (a second)
+
+    trial_settings(tmp_path)
+    url = made_queue()
+    made_bucket("state")
+    client = boto3.client("sqs")
+    client.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
+    client.close()
+    configured(tmp_path, queue=url, out="out", state_bucket="state")
+    queue = open_queue(url)
+    queue.send([tagged(number, f"harvest {number}") for number in range(30)])
+
+    code, _, err = answer(tmp_path, "worker", "--once")
+
+    assert code == 0, err
+    assert "a queue for reelshelf needs 30" in err
+    queue.close()

@@ -2,6 +2,7 @@
 
 from generator.adapters.catalogue.files import Compared
 from generator.adapters.catalogue.rows import stamp
+from generator.adapters.catalogue.safekeeping import LostCatalogueError, Restored, restore
 from generator.adapters.catalogue.store import Catalogue
 
-__all__ = ["Catalogue", "Compared", "stamp"]
+__all__ = ["Catalogue", "Compared", "LostCatalogueError", "Restored", "restore", "stamp"]

@@ -9,7 +9,7 @@ from typing import Protocol
 from generator.adapters.catalogue.rows import from_sql, portions, stamp, to_sql
 from generator.core import copying
 from generator.core.identity import Known
-from generator.core.model import Place, Problem, Sighting, VideoId
+from generator.core.model import SOUND, Place, Problem, Sighting, VideoId
 
 _KNOWN_COLUMNS = (
     "id, root, path, size_bytes, mtime_ns, fingerprint, missing_at IS NOT NULL, companions"
@@ -143,8 +143,8 @@ class Files:
         """Return the files that are not looked at again as long as they stay as they are."""
         rows = self._connection.execute(
             "SELECT root, path, size_bytes, mtime_ns, stage FROM problem"
-            " WHERE stage IN ('scan', 'probe', ?)",
-            (copying.STAGE,),
+            " WHERE stage IN ('scan', 'probe', ?, ?)",
+            (copying.STAGE, SOUND),
         )
         return {
             Place(root, from_sql(path)): (size, mtime)
@@ -243,11 +243,12 @@ class Files:
         )
         return [VideoId(row[0]) for row in rows]
 
-    def problems(self) -> list[Problem]:
-        """Return every problem, by place."""
+    def problems(self, *, of_sounds: bool = False) -> list[Problem]:
+        """Return every problem, by place; and files that proved to be sound alone, if asked for."""
         rows = self._connection.execute(
             "SELECT root, path, size_bytes, mtime_ns, stage, reason, at FROM problem"
-            " ORDER BY root, path"
+            " WHERE ? OR stage != ? ORDER BY root, path",
+            (of_sounds, SOUND),
         )
         return [
             Problem(Place(root, from_sql(path)), size, mtime, stage, reason, at)

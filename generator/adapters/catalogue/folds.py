@@ -13,14 +13,15 @@ from generator.adapters.catalogue.rows import to_sql
 from generator.core import copying
 from generator.core.model import SIDECAR, Happening, Kind, Source, VideoId
 from generator.core.votes import pulled_tenths
+from generator.core.wording import tag_of
 
 Fold = Callable[[sqlite3.Connection, Happening], VideoId | None]
 
 _FILE = ("root", "path", "size_bytes", "mtime_ns", "fingerprint")
 _PROBE = (
     "container", "duration_s", "width_px", "height_px", "fps", "video_codec", "audio_codec",
-    "recorded_at", "codecs", "pixel_format", "fast_start", "text_streams", "probed", "need",
-    "companions",
+    "recorded_at", "codecs", "pixel_format", "fast_start", "text_streams", "start_s", "probed",
+    "need", "companions",
 )  # fmt: skip
 _FOUND = ("slug", "title", "added_at", *_FILE, *_PROBE)
 
@@ -461,7 +462,12 @@ def _tagged(connection: sqlite3.Connection, event: Happening) -> VideoId:
 
 
 def _untagged(connection: sqlite3.Connection, event: Happening) -> VideoId:
-    return _mark(connection, _subject(event), _names(event), removed=1)
+    video, names = _subject(event), _names(event)
+    spellings = {tag_of(str(name)) for name in names}
+    rows = connection.execute("SELECT DISTINCT name FROM tag WHERE video = ?", (video,))
+    # what is there may be spelled as a former version spelled tags
+    same = {name for (name,) in rows if name in names or tag_of(name) in spellings}
+    return _mark(connection, video, sorted(same | spellings - {""}), removed=1)
 
 
 def _retagged(connection: sqlite3.Connection, event: Happening) -> VideoId:

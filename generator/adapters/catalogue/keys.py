@@ -45,15 +45,48 @@ class Keys:
         )
         return cursor.rowcount == 1
 
+    def had_any(self) -> bool:
+        """Tell whether there is a token, or ever was one."""
+        row = self._connection.execute("SELECT EXISTS (SELECT 1 FROM token)").fetchone()
+        return bool(row[0])
+
+    def end(self, session: str, until: int, now: int) -> None:
+        """Keep that a session is over, for as long as its cookie would have been good."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        with self._connection:  # which commits
+            self._connection.execute(
+                "DELETE FROM fact WHERE name >= 'ended/' AND name < 'ended0'"
+                " AND CAST(value AS INTEGER) <= ?",
+                (now,),
+            )
+            self._connection.execute(
+                "INSERT OR REPLACE INTO fact VALUES (?, ?)", (f"ended/{session}", str(until))
+            )
+
+    def is_ended(self, session: str) -> bool:
+        """Tell whether a session was ended."""
+        row = self._connection.execute(
+            "SELECT 1 FROM fact WHERE name = ?", (f"ended/{session}",)
+        ).fetchone()
+        return row is not None
+
     def salt(self, day: str) -> bytes:
-        """Return the secret of a day such as "2026-11-23", and forget those of days before it."""
+        """Return the secret of a day that is named so that names sort as days do.
+
+        That of the last day before it is kept: a clock that was ahead and is set back finds its
+        own again. Those before that one are forgotten.
+        """
         name = f"salt/{day}"
         with self._leaving_no_traces():
             self._connection.execute(
                 "INSERT OR IGNORE INTO fact VALUES (?, lower(hex(randomblob(?))))",
                 (name, _SALT_BYTES),
             )
-            self._connection.execute("DELETE FROM fact WHERE name >= 'salt/' AND name < ?", (name,))
+            self._connection.execute(
+                "DELETE FROM fact WHERE name >= 'salt/' AND name <"
+                " (SELECT max(name) FROM fact WHERE name >= 'salt/' AND name < ?)",
+                (name,),
+            )
         query = "SELECT value FROM fact WHERE name = ?"
         return bytes.fromhex(self._connection.execute(query, (name,)).fetchone()[0])
 

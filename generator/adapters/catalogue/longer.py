@@ -86,6 +86,14 @@ class Longer:
             found += self._wanting("plays", f"({size}){within}", (*limits, *names), most)
         return [VideoId(video) for _, video in sorted(found, reverse=True)[:most]]
 
+    def count_unplayable(self) -> int:
+        """Return how many videos some browser does not play, and no copy of which is made."""
+        row = self._connection.execute(
+            "SELECT count(*) FROM video WHERE need IN ('remux', 'either', 'transcode')"
+            " AND need != '' AND rendered = 0 AND missing_at IS NULL AND dropped = 0"
+        ).fetchone()
+        return int(row[0])
+
     def _wanting(
         self, need: str, condition: str, values: tuple[float | str, ...], most: int
     ) -> list[tuple[int, int]]:

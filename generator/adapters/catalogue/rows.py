@@ -48,7 +48,7 @@ def video_of(row: tuple[Any, ...]) -> Video:
         number, slug, root, path, title, added_at, recorded_at, size_bytes,
         container, duration_s, width_px, height_px, fps, video_codec, audio_codec, poster,
         stars, views, favorite_at, votes, score_tenths,
-        codecs, pixel_format, fast_start, text_streams,
+        codecs, pixel_format, fast_start, text_streams, start_s,
         description, is_markdown, creator, url, chapters, tracks, storyboard, rendition,
         recorded_offset_min, is_dated, season, episode, playlist_index, tags,
     ) = row  # fmt: skip
@@ -63,6 +63,7 @@ def video_of(row: tuple[Any, ...]) -> Video:
         probe=Probe(
             container, duration_s, width_px, height_px, fps, video_codec, audio_codec, None, codecs,
             pixel_format, None if fast_start is None else bool(fast_start), text_streams,
+            start_s,
         ),
         poster=poster_of(poster) if poster else None,
         stars=stars,

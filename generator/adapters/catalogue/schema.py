@@ -5,6 +5,15 @@ from sqlite_utils.migrations import Migrations
 
 migrations = Migrations("catalogue")
 
+TABLES = (
+    "video", "event", "rating", "views", "favorite", "tag", "problem", "fact", "vote",
+    "visitor_favorite", "score", "all_votes", "token", "viewed", "field",
+)  # fmt: skip
+JSON = (
+    ("event", "value"), ("video", "poster"), ("video", "chapters"), ("video", "tracks"),
+    ("video", "storyboard"), ("video", "rendition"),
+)  # fmt: skip
+
 
 @migrations()
 def first_tables(db: sqlite_utils.Database) -> None:
@@ -50,6 +59,12 @@ def order_of_opinions(db: sqlite_utils.Database) -> None:
 
 
 @migrations()
+def clocks_that_begin_late(db: sqlite_utils.Database) -> None:
+    """Note what the clocks of films show when they begin."""
+    db.execute("ALTER TABLE video ADD COLUMN start_s REAL NOT NULL DEFAULT 0")
+
+
+@migrations()
 def days_and_numbers(db: sqlite_utils.Database) -> None:
     """Note where on earth a date is meant, what is dated at all, and the numbers of episodes."""
     for statement in _COLUMNS_FOR_DAYS:
@@ -68,6 +83,7 @@ _COLUMNS_FOR_DAYS = (
         WHERE field.video = video.id AND name = 'recorded_at' AND source != 'file')""",
     "UPDATE video SET recorded_offset_min = 0 WHERE is_dated = 0",
 )
+
 
 _TABLES = (
     """CREATE TABLE video (
@@ -192,5 +208,6 @@ _KNOWN = {
     views_by_day.__name__,
     what_sources_say.__name__,
     order_of_opinions.__name__,
+    clocks_that_begin_late.__name__,
     days_and_numbers.__name__,
 }

@@ -7,12 +7,11 @@ already in the log changes nothing. Two processes may write: each waits for the 
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from secrets import randbelow
-from types import TracebackType
-from typing import Self
+from typing import ClassVar
 from uuid import uuid4
 
 import sqlite_utils
@@ -28,7 +27,15 @@ from generator.adapters.catalogue.rows import (
     to_sql,
     video_of,
 )
-from generator.adapters.catalogue.schema import migrations, written_by_newer
+from generator.adapters.catalogue.safekeeping import (
+    create_private,
+    make_private,
+    refuse_if_foreign,
+    refuse_if_lost,
+    write_mark,
+)
+from generator.adapters.catalogue.schema import JSON, TABLES, migrations, written_by_newer
+from generator.adapters.damage import CheckedFile, is_of_the_surroundings
 from generator.core.errors import SettingsError
 from generator.core.model import (
     OPINIONS,
@@ -61,7 +68,7 @@ _VIDEO_COLUMNS = f"""
     video.id, slug, root, path, title, added_at, recorded_at, size_bytes,
     container, duration_s, width_px, height_px, fps, video_codec, audio_codec, poster,
     stars, count, favorite.at, votes, tenths,
-    codecs, pixel_format, fast_start, text_streams,
+    codecs, pixel_format, fast_start, text_streams, start_s,
     description, is_markdown, creator, url, chapters, tracks, storyboard, rendition,
     recorded_offset_min, is_dated, season, episode, playlist_index, {_TAGS}
 """
@@ -82,38 +89,77 @@ _TOLD_AFTER = f"""
     AND {_ORDER} >= ?2 AND ({_ORDER} > ?2 OR told_us IS NULL OR id > ?3)
     ORDER BY {_ORDER}, told_us IS NULL, CASE WHEN told_us IS NULL THEN seq ELSE id END
 """  # noqa: S608 (literals above)
+_PROBE, _PROBE_BYTES = "probe", 64 * 1024  # as much as a batch of events
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Catalogue(Files):
+class Catalogue(CheckedFile, Files):
     """One open catalogue, for one thread; with `any_thread`, for any that only reads.
 
+    Args:
+        file: where it is; one that never was is created.
+        durable: a transaction is over when the disk has it, not the system alone.
+        any_thread: others than this thread read, too.
+        output_mark: the mark of the output folder, which may say that there was a catalogue.
+        anew: one that is lost or empty is begun anew, without all that was recorded.
+
     Raises:
-        SettingsError: the file is no catalogue, or was written by a newer reelshelf.
+        LostCatalogueError: there was one, and it is gone or empty; nothing was created.
+        SettingsError: the file cannot be opened, or was written by a newer reelshelf.
+        DamagedError: it is damaged, or no catalogue at all.
     """
 
-    def __init__(self, file: Path, *, durable: bool = True, any_thread: bool = False) -> None:
-        if str(file) != ":memory:":
+    _KIND = "catalogue"
+    _NAMES: ClassVar[tuple[str, ...]] = TABLES
+    _JSON: ClassVar[tuple[tuple[str, str], ...]] = JSON
+    _REMEDY = "`reelshelf restore BACKUP` puts a backup in its place; it is left as it is"
+
+    def __init__(
+        self,
+        file: Path,
+        *,
+        durable: bool = True,
+        any_thread: bool = False,
+        output_mark: Path | None = None,
+        anew: bool = False,
+    ) -> None:
+        self._file = file
+        self._is_on_disk = str(file) != ":memory:"
+        if self._is_on_disk:
+            if not anew:
+                refuse_if_lost(file, output_mark)
             file.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(
-            file, isolation_level=None, timeout=_BUSY_S, check_same_thread=not any_thread
-        )
+            with suppress(OSError):  # sqlite3 tells why, in its own words
+                create_private(file)
         try:
-            self._open(durable=durable)
+            self._connection = sqlite3.connect(
+                file, isolation_level=None, timeout=_BUSY_S, check_same_thread=not any_thread
+            )
+        except sqlite3.OperationalError as error:
+            raise self._out_of_reach(error) from error
+        try:
+            self._open(file, output_mark, durable=durable, anew=anew)
         except sqlite3.DatabaseError as error:
             self._connection.close()
-            raise SettingsError(
-                f"cannot open the catalogue {file}: {error}",
-                hint="is it a reelshelf catalogue, readable and writable? restore a backup if not",
-            ) from error
+            if is_of_the_surroundings(error):
+                raise self._out_of_reach(error) from error
+            raise self._damaged(str(error)) from error
         except SettingsError:
             self._connection.close()
             raise
 
-    def _open(self, *, durable: bool) -> None:
+    def _out_of_reach(self, error: Exception) -> SettingsError:
+        return SettingsError(
+            f"cannot open the catalogue {self._file}: {error}",
+            hint="it and its folder have to be readable and writable, on a disk with room",
+        )
+
+    def _open(self, file: Path, output_mark: Path | None, *, durable: bool, anew: bool) -> None:
         database = sqlite_utils.Database(self._connection, execute_plugins=False)
+        if not refuse_if_foreign(database, file) and self._is_on_disk and not anew:
+            refuse_if_lost(file, output_mark, has_no_tables=True)
         self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+        self._bound_log(_WAL_PAGES)
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         if written_by_newer(database):
             raise SettingsError(
@@ -123,21 +169,9 @@ class Catalogue(Files):
         if migrations.pending(database):
             with self._transaction():  # another process may be about to do the same
                 migrations.apply(database)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close()
+        if self._is_on_disk:
+            make_private(file)
+            write_mark(file, self.identity())
 
     def copy(self) -> "Catalogue":
         """Return a catalogue in memory that begins as this one is."""
@@ -164,7 +198,8 @@ class Catalogue(Files):
         """Put into the log what can be, in one transaction; what cannot be refuses only itself.
 
         Returns:
-            One outcome each, in order, with the figures as they are after all of them.
+            One outcome each, in order, with the figures as they are after all of them; without
+            any where the video has no pages.
 
         Raises:
             sqlite3.OperationalError: nothing could be written; nothing was.
@@ -217,9 +252,11 @@ class Catalogue(Files):
         try:
             yield
             self._connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if self._connection.in_transaction:  # a full disk may have ended it
                 self._connection.execute("ROLLBACK")
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+                self._carry_home()
             raise
 
     def _append(self, happening: Happening) -> Recorded:
@@ -267,6 +304,19 @@ class Catalogue(Files):
         row = self._connection.execute("SELECT id FROM event WHERE seq = ?", (event,)).fetchone()
         return str(row[0]) if row else ""
 
+    def is_before(self, event: int, key: str) -> bool:
+        """Tell whether this is a state from before an event, or of a course that it is not in.
+
+        Old views leave the log; that does not make it an earlier one.
+        """
+        row = self._connection.execute("SELECT id FROM event WHERE seq = ?", (event,)).fetchone()
+        if row is not None or not event:
+            return bool(event) and row[0] != key
+        newest = self._connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+        ).fetchone()
+        return newest is None or newest[0] < event
+
     def event_by_id(self, key: str) -> tuple[int, Happening] | None:
         """Return an event and its number."""
         row = self._connection.execute(
@@ -280,6 +330,10 @@ class Catalogue(Files):
     def foreign_version(self) -> int:
         """Return a number that is another one whenever other connections wrote to the file."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def schema_version(self) -> int:
+        """Return the number that SQLite counts changes of the tables with."""
+        return int(self._connection.execute("PRAGMA schema_version").fetchone()[0])
 
     def asked_since(self, event: int) -> tuple[bool, bool]:
         """Tell whether later events ask for a look at the library, and for all pages anew."""
@@ -343,11 +397,13 @@ class Catalogue(Files):
         return Keys(self._connection)
 
     def figures(self, ids: Iterable[VideoId]) -> list[Figures]:
-        """Return what people made of the videos among `ids` that there are, ascending."""
+        """Return what people made of the videos among `ids` that have pages, ascending."""
         found: list[Figures] = []
         for some in portions(sorted(ids)):
             marks = ",".join("?" * len(some))
-            query = f"SELECT {_FIGURE_COLUMNS} WHERE video.id IN ({marks}) ORDER BY 1"
+            query = (
+                f"SELECT {_FIGURE_COLUMNS} WHERE dropped = 0 AND video.id IN ({marks}) ORDER BY 1"
+            )
             found += map(figures_of, self._connection.execute(query, some))
         return found
 
@@ -418,6 +474,25 @@ class Catalogue(Files):
         with self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
+    def try_lock(self) -> None:
+        """Return if somebody could write now; nothing is written.
+
+        Raises:
+            sqlite3.OperationalError: another writer keeps it to itself, or it is read only.
+        """
+        with self._transaction():
+            pass
+
+    def try_room(self) -> None:
+        """Return if there is room for some events: as much is written, and taken away again.
+
+        Raises:
+            sqlite3.OperationalError: nothing can be written.
+        """
+        self.note(_PROBE, "x" * _PROBE_BYTES)
+        with self._transaction():
+            self._connection.execute("DELETE FROM fact WHERE name = ?", (_PROBE,))
+
     # -- videos
 
     def shown(self, ids: Iterable[VideoId] | None = None) -> Iterator[Video]:
@@ -433,12 +508,19 @@ class Catalogue(Files):
             )
             yield from map(video_of, self._connection.execute(query, some))
 
+    def shown_after(self, video: int, limit: int) -> list[VideoId]:
+        """Return the ids of up to `limit` videos that have pages, ascending, behind `video`."""
+        rows = self._connection.execute(
+            "SELECT id FROM video WHERE id > ? AND dropped = 0 ORDER BY id LIMIT ?", (video, limit)
+        )
+        return [VideoId(row[0]) for row in rows]
+
     def counts(self) -> dict[str, int]:
         """Return how many videos, missing ones, problems and events there are."""
         queries = {
             "videos": "SELECT count(*) FROM video WHERE dropped = 0",
             "missing": "SELECT count(*) FROM video WHERE missing_at IS NOT NULL AND path != ''",
-            "problems": "SELECT count(*) FROM problem",
+            "problems": "SELECT count(*) FROM problem WHERE stage != 'sound'",
             "events": "SELECT count(*) FROM event",
         }
         return {

@@ -140,15 +140,15 @@ class _Reel:
             return None
         size = tile_size(self._film.displayed or coded, self._cell or TILE_BOX)
         self._cell = self._cell or size  # should the picture become another, it is fitted in
-        return _Tile(key.start_s, size, _planes(frame, size, self._film.turn_deg))
+        return _Tile(key.start_s, size, _planes(self._film, frame, size))
 
 
 def _end_s(tiles: list[_Tile]) -> float:
     return tiles[-1].start_s if tiles else -math.inf
 
 
-def _planes(frame: VideoFrame, size: Size, turn_deg: int) -> tuple[bytes, ...]:
-    small, matrix = shrunk(frame, size, turn_deg)
+def _planes(film: Film, frame: VideoFrame, size: Size) -> tuple[bytes, ...]:
+    small, matrix = shrunk(film, frame, size)
     small = scaled(
         small,
         Size(small.width, small.height),
@@ -158,7 +158,7 @@ def _planes(frame: VideoFrame, size: Size, turn_deg: int) -> tuple[bytes, ...]:
         dst_colorspace=Colorspace.ITU601,
         dst_color_range=ColorRange.MPEG,
     )
-    return tuple(b"".join(_rows(plane)) for plane in turned(small, turn_deg).planes)
+    return tuple(b"".join(_rows(plane)) for plane in turned(small, film.orientation).planes)
 
 
 def _rows(plane: VideoPlane) -> Iterator[bytes]:

@@ -6,18 +6,20 @@ a playlist that calls itself .mp4 leads nowhere, and no name can be taken for an
 
 import os
 import stat
-from collections.abc import Collection, Iterator
+import struct
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import av
 from av.audio.stream import AudioStream
 from av.codec.context import CodecContext, ThreadType
 from av.container import InputContainer
 from av.packet import Packet
+from av.sidedata.sidedata import SideData
 from av.stream import Discard, Disposition
 from av.subtitles.stream import SubtitleStream
 from av.video.codeccontext import VideoCodecContext
@@ -26,17 +28,19 @@ from av.video.stream import VideoStream
 
 from generator.adapters.media_worker import probing
 from generator.core.dates import at_of, moment_of_tags, offset_of
-from generator.core.model import Probe
+from generator.core.model import NO_VIDEO, Probe
 from generator.core.objects import is_address
 from generator.core.stills import (
     PREVIEW_BOX,
+    Orientation,
     Size,
     displayed_size,
+    orientation_of,
     plausible_duration,
     plausible_fps,
     plausible_size,
-    plausible_turn,
 )
+from generator.core.tonemap import RGB, UNSPECIFIED, Colours, completed, unmapped
 from generator.core.wholeness import Outline, outline
 
 if TYPE_CHECKING:
@@ -59,9 +63,17 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_COUNTED = {"mov", "mp4", "matroska", "webm", "ogg"}  # what browsers play, by its own clock
+_LEAST_LATE_S, _MOST_LATE_S = 0.1, 31 * 86_400.0
+_SWITCHED = {"mp4", "mov"}  # in these a track is on or off
+_Heard = TypeVar("_Heard", VideoStream, AudioStream)
+_MATRIX = struct.Struct("=9i")  # of displays, in a container: rows of three
+_FULL = 2  # AVCOL_RANGE_JPEG
+_DOLBY_VISION = {"dvh1", "dvhe", "dav1"}
 _MICROSECONDS = 1_000_000  # av.time_base
 _KEY_WITHIN_BYTES = 1 << 26
 _KEY_WITHIN = 1_000  # packets; a key frame comes every 10 s at most where seeking shall work
+_START_WITHIN = 50  # packets of picture and sound
 _COVER_WITHIN = 100  # packets of all kinds; attached pictures come first
 _DECODE_PACKETS = 3_000
 _DECODE_PX = 60_000_000  # 1 s of 1080p and more, where key frames show nothing; some 0.2 s of work
@@ -109,7 +121,10 @@ class Film:
             raise
         self._codec = _codec(self._stream)
         self._coded = self._claimed_size()
-        self._turn_deg = 0
+        self._orientation, self._is_wide = Orientation(), False
+        self._colours = colours_of(self._codec) if self._codec else None
+        self._is_matroska = "matroska" in self._container.format.name
+        self._origin_s = max(self._first_start_s(), 0.0)
         self.read_bytes = 0
 
     def __enter__(self) -> Self:
@@ -144,10 +159,24 @@ class Film:
     def duration_s(self) -> float | None:
         """Return how long it says it is."""
         if self._container.duration is not None:
-            return plausible_duration(self._container.duration / _MICROSECONDS)
+            length_s = self._container.duration / _MICROSECONDS
+            if self._is_matroska and length_s > self.start_s:
+                length_s -= self.start_s  # it counts from 0 to the end, others from the start
+            return plausible_duration(length_s)
         if self._stream.duration is None or self._stream.time_base is None:
             return None
         return plausible_duration(float(self._stream.duration * self._stream.time_base))
+
+    @property
+    def start_s(self) -> float:
+        """Return what the clock of browsers shows when it begins: they do not set it to 0.
+
+        0 where they do not play the container, or it begins almost at once.
+        """
+        if _COUNTED.isdisjoint(self._container.format.name.split(",")):
+            return 0.0
+        start_s = round(self._origin_s, 3)
+        return start_s if _LEAST_LATE_S <= start_s <= _MOST_LATE_S else 0.0
 
     @property
     def tags(self) -> dict[str, str]:
@@ -162,6 +191,7 @@ class Film:
             base = chapter["time_base"]
             if base is not None:
                 start_s, end_s = float(chapter["start"] * base), float(chapter["end"] * base)
+                start_s, end_s = start_s - self._origin_s, end_s - self._origin_s
                 found.append((start_s, end_s, chapter["metadata"].get("title", "")))
         return tuple(found)
 
@@ -171,21 +201,39 @@ class Film:
         return self._outline.cut_short
 
     @property
-    def turn_deg(self) -> int:
-        """Return by how much to turn its frames clockwise; known once one was decoded."""
-        return self._turn_deg
+    def orientation(self) -> Orientation:
+        """Return how its frames come to stand upright; known once one was decoded."""
+        return self._orientation
+
+    @property
+    def outdated(self) -> tuple[str, ...]:
+        """Return what was made wrongly of such a film before `PROBE_VERSION` 2."""
+        sounds = self._container.streams.audio
+        marked = sorted(sounds, key=lambda one: not one.disposition & Disposition.default)
+        is_seen_anew = self._orientation.is_mirrored or self._is_wide
+        is_heard_anew = marked[:1] != played_first(self._container, sounds)[:1]
+        has_texts = probing.text_streams(self._container) > 0
+        board = ("board",) if is_seen_anew or self.start_s or has_texts else ()
+        return (*board, "copy") if is_seen_anew or is_heard_anew else board
+
+    def colours(self, frame: VideoFrame) -> Colours:
+        """Return what the colours of a frame mean."""
+        return frame_colours(frame, self._colours, self._stream)
 
     @property
     def displayed(self) -> Size | None:
         """Return how large it is on a screen."""
         if self._coded is None:
             return None
-        return displayed_size(self._coded, self._stream.sample_aspect_ratio, self._turn_deg)
+        return displayed_size(
+            self._coded, self._stream.sample_aspect_ratio, self._orientation.turn_deg
+        )
 
     def probe(self) -> Probe:
         """Return what it says of itself."""
         displayed = self.displayed
-        sounds, moment = self._container.streams.audio, moment_of_tags(self.tags)
+        sounds = played_first(self._container, self._container.streams.audio)
+        moment = moment_of_tags(self.tags)
         return Probe(
             container=probing.kind_of(self._container, self._outline),
             duration_s=self.duration_s,
@@ -195,10 +243,11 @@ class Film:
             video_codec=_codec_name(self._stream),
             audio_codec=_codec_name(sounds[0]) if sounds else None,
             recorded_at=at_of(moment),
-            codecs=probing.codecs(self._container, self._stream, self._outline),
+            codecs=probing.codecs(self._container, self._stream, sounds[:1], self._outline),
             pixel_format=self._codec.pix_fmt if self._codec else None,
             fast_start=self._outline.fast_start,
             text_streams=probing.text_streams(self._container),
+            start_s=self.start_s,
             recorded_offset_min=offset_of(moment),
         )
 
@@ -278,7 +327,7 @@ class Film:
         streams = self._container.streams
         wanted = tuple(one for one in streams.subtitles if _codec_name(one) in codecs)
         others = [one for one in streams if one not in wanted] if wanted else []
-        origin_s = max(self._container.start_time or 0, 0) / _MICROSECONDS  # as browsers count
+        origin_s = self._origin_s
         with suppress(UnfitError):  # of pictures that cannot be decoded
             self._seek(0)
         try:
@@ -308,6 +357,27 @@ class Film:
             self.settle()
             raise UnfitError(_with_missing(str(error), told.cut_short)) from error
 
+    def _first_start_s(self) -> float:
+        """Return when the first of picture and sounds begins; `open_container` looks too roughly.
+
+        It leaves those of Matroska to guesses: the first packets tell.
+        """
+        sounds = self._container.streams.audio
+        if not self._is_matroska:
+            return first_start(self._stream, sounds)
+        starts_s: dict[int, float] = {}
+        counted = {self._stream.index, *(sound.index for sound in sounds[:1])}
+        with suppress(av.FFmpegError):
+            for packet in islice(self._container.demux(self._stream, *sounds[:1]), _START_WITHIN):
+                if packet.pts is not None:
+                    start_s = float(packet.pts * packet.time_base)
+                    starts_s.setdefault(packet.stream_index, start_s)
+                if counted <= starts_s.keys():
+                    break
+        with suppress(av.FFmpegError):
+            self._container.seek(0)
+        return min(starts_s.values(), default=0.0)
+
     def _claimed_size(self) -> Size | None:
         if self._codec is None:
             return None
@@ -322,8 +392,7 @@ class Film:
         ticks = packet.dts if packet.pts is None else packet.pts
         if ticks is None or not packet.time_base:
             return None
-        origin_s = max(self._container.start_time or 0, 0) / _MICROSECONDS  # as browsers count
-        start_s = float(ticks * packet.time_base) - origin_s
+        start_s = float(ticks * packet.time_base) - self._origin_s
         return max(0.0, round(start_s, 3)) if start_s < 1 else plausible_duration(start_s)
 
     def _seek(self, instant_s: float) -> None:
@@ -357,7 +426,8 @@ class Film:
 
     def _noted(self, frame: VideoFrame) -> VideoFrame:
         self._coded = plausible_size(frame.width, frame.height)
-        self._turn_deg = plausible_turn(frame.rotation)
+        self._orientation = frame_orientation(frame)
+        self._is_wide = self.colours(frame).is_wide
         return frame
 
 
@@ -428,16 +498,31 @@ def open_container(source: "int | RangedFile", *, is_rough: bool = True) -> Inpu
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """Return the picture that counts: the first that is no cover and can be decoded, if any can.
+    """Return the picture that players show: no cover, and one that can be decoded, if any can.
 
     Raises:
         UnfitError: there is none.
     """
     pictures = container.streams.video
-    videos = [one for one in pictures if not one.disposition & Disposition.attached_pic]
+    videos = [
+        one
+        for one in played_first(container, pictures)
+        if not one.disposition & Disposition.attached_pic
+    ]
     if not videos:
-        raise UnfitError("holds a cover picture but no video" if pictures else "holds no video")
+        raise UnfitError(NO_VIDEO[bool(pictures)])
     return next((one for one in videos if _context(one) is not None), videos[0])
+
+
+def played_first(container: InputContainer, streams: Iterable[_Heard]) -> list[_Heard]:
+    """Return streams of one kind with that in front which plays unless somebody chooses another.
+
+    Measured of Chromium: in an MP4 or MOV it is the first that is enabled, in all else the first,
+    whatever is marked as default.
+    """
+    if _SWITCHED.isdisjoint(container.format.name.split(",")):
+        return list(streams)
+    return sorted(streams, key=lambda one: not one.disposition & Disposition.default)
 
 
 def _codec(stream: VideoStream) -> VideoCodecContext | None:
@@ -450,6 +535,47 @@ def _codec(stream: VideoStream) -> VideoCodecContext | None:
     if codec.width > PREVIEW_BOX.width_px or codec.height > PREVIEW_BOX.height_px:
         codec.options = {"skip_loop_filter": "all"}  # scaling down smooths blocks as well
     return codec
+
+
+def first_start(picture: VideoStream, sounds: Iterable[AudioStream]) -> float:
+    """Return when the first of picture and sounds begins, by the clock of the file, in seconds."""
+    starts = [
+        float(stream.start_time * stream.time_base)
+        for stream in (picture, *sounds)
+        if stream.start_time is not None and stream.time_base is not None
+    ]
+    return min(starts, default=0.0)
+
+
+def frame_orientation(frame: VideoFrame) -> Orientation:
+    """Return how a frame comes to stand upright."""
+    found = frame.side_data.get("DISPLAYMATRIX")
+    matrix = bytes(found) if isinstance(found, SideData) else b""
+    if len(matrix) < _MATRIX.size:
+        return Orientation()
+    right_x, right_y, _, down_x, down_y, *_ = _MATRIX.unpack_from(matrix)
+    return orientation_of((right_x, right_y), (down_x, down_y))
+
+
+def colours_of(codec: VideoCodecContext) -> Colours:
+    """Return what a container says of colours; to be asked before anything is decoded."""
+    return Colours(codec.color_primaries, codec.color_trc, codec.colorspace)
+
+
+def frame_colours(frame: VideoFrame, told: Colours | None, stream: VideoStream) -> Colours:
+    """Return what the colours of a frame mean, in the light of what its container says."""
+    inner = Colours(
+        frame.color_primaries,
+        frame.color_trc,
+        RGB if frame.format.is_rgb else frame.colorspace,
+        is_full=frame.format.is_rgb
+        or frame.color_range == _FULL
+        or frame.format.name.startswith("yuvj"),
+    )
+    colours = completed(inner, told) if told else inner
+    says_nothing = colours.curve == colours.matrix == UNSPECIFIED
+    is_dolby = says_nothing and probing.tag_of(stream) in _DOLBY_VISION
+    return unmapped(colours) if is_dolby else colours
 
 
 def _context(stream: VideoStream) -> VideoCodecContext | None:

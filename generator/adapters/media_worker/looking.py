@@ -85,6 +85,7 @@ def _examined(request: Request, film: Film, too_much: str) -> Examined:
         tuple(reading.subtitles),
         tuple(reading.complaints),
         film.cut_short,
+        film.outdated,
     )
 
 
@@ -110,7 +111,7 @@ class _Reading:
             self.complaints.append((companion.file, self._too_much))
 
     def _read(self, companion: Beside) -> None:
-        kind, name = companion.kind, name_of(companion.file)
+        kind, name = companion.kind, companion.name or name_of(companion.file)
         if kind is CompanionKind.SUBTITLES:
             content = _content(companion.file, subtitles.MOST_BYTES)
             told = suffix_of(between(self._video, name)) or Suffix(

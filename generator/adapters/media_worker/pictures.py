@@ -7,6 +7,7 @@ and whatever else is needed is made from that.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import islice
 
 import av
@@ -20,6 +21,7 @@ from generator.core.model import Still, Stills
 from generator.core.stills import (
     PREVIEW_BOX,
     Look,
+    Orientation,
     Size,
     colour_of,
     fit,
@@ -28,6 +30,7 @@ from generator.core.stills import (
     shows_something,
     still_sizes,
 )
+from generator.core.tonemap import RGB, Colours, to_srgb
 
 _DARK_THROUGHOUT = 3  # key frames that show nothing: what lies between does not either
 _EVERY = 12  # frames; half a second apart where a fade is sought through
@@ -47,7 +50,9 @@ _MATRICES = {  # AVColorSpace of a frame: how its YUV was made of RGB
 _CARD = {"quality": "75", "compression_level": "1"}
 _DENSE = {"quality": "75", "compression_level": "0"}
 _JPEG = {"qmin": "3", "qmax": "3", "huffman": "default"}
-_TURNS = {
+_UPRIGHT = Orientation()
+_MIRROR: tuple[tuple[str, str | None], ...] = (("hflip", None),)
+_TURNS: dict[int, tuple[tuple[str, str | None], ...]] = {
     90: (("transpose", "clock"),),
     180: (("hflip", None), ("vflip", None)),
     270: (("transpose", "cclock"),),
@@ -60,7 +65,7 @@ class Shot:
 
     small: VideoFrame
     matrix: Colorspace
-    turn_deg: int
+    orientation: Orientation
     displayed: Size
     look: Look
 
@@ -108,13 +113,19 @@ def _shots(film: Film) -> Iterator[Shot]:
 
 def _shot(film: Film, frame: VideoFrame) -> Shot:
     displayed = film.displayed or Size(frame.width, frame.height)
-    small, matrix = shrunk(frame, fit(displayed, PREVIEW_BOX), film.turn_deg)
-    return shot_of(small, matrix, displayed, film.turn_deg)
+    small, matrix = shrunk(film, frame, fit(displayed, PREVIEW_BOX))
+    return shot_of(small, matrix, displayed, film.orientation)
 
 
-def shrunk(frame: VideoFrame, upright: Size, turn_deg: int) -> tuple[VideoFrame, Colorspace]:
-    """Return a frame of the size that makes `upright` once turned, in its own colours; which."""
-    lying = upright.turned() if turn_deg in (90, 270) else upright
+def shrunk(film: Film, frame: VideoFrame, upright: Size) -> tuple[VideoFrame, Colorspace]:
+    """Return a frame of a film, of the size that makes `upright` once turned; and its matrix.
+
+    Colours are its own where a plain screen shows them, and else made such.
+    """
+    lying = upright.turned() if film.orientation.is_lying else upright
+    colours = film.colours(frame)
+    if colours.is_wide:
+        return _mapped(frame, lying, colours), Colorspace.ITU601
     matrix = _MATRICES.get(frame.colorspace, _unsaid_matrix(frame))
     # Shrunk first, converted later: swscale does both at once through RGB, at thrice the cost.
     halves = frame.width >= 2 * lying.width_px and frame.height >= 2 * lying.height_px
@@ -129,25 +140,75 @@ def shrunk(frame: VideoFrame, upright: Size, turn_deg: int) -> tuple[VideoFrame,
     return small, matrix
 
 
-def shot_of(small: VideoFrame, matrix: Colorspace, displayed: Size, turn_deg: int = 0) -> Shot:
+def _mapped(frame: VideoFrame, size: Size, colours: Colours) -> VideoFrame:
+    """Return a frame in this size, in colours of a plain screen, by BT.601's matrix."""
+    graph = _mapping(
+        frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range,
+        size, colours,
+    )  # fmt: skip
+    try:
+        graph.vpush(frame)
+        return graph.vpull()
+    except BaseException:
+        _mapping.cache_clear()  # who knows what it still holds
+        raise
+
+
+@lru_cache(maxsize=4)  # a poster and a storyboard of what the same telephone took
+def _mapping(  # noqa: PLR0913, PLR0917 - each is a part of the key
+    layout: str,
+    width_px: int,
+    height_px: int,
+    matrix: int,
+    range_: int,
+    size: Size,
+    colours: Colours,
+) -> Graph:
+    """Return the graph that maps frames like this one; its tables take a tenth of a second."""
+    halves = width_px >= 2 * size.width_px and height_px >= 2 * size.height_px
+    matrix = RGB if colours.matrix == RGB else matrix
+    source = (
+        f"video_size={width_px}x{height_px}:pix_fmt={layout}:time_base=1/1:pixel_aspect=1/1"
+        f":colorspace={matrix}:range={range_}"
+    )
+    graph = Graph()
+    graph.threads = 1
+    steps = (
+        ("buffer", source),
+        *to_srgb(colours, size, "area" if halves else "bicubic"),
+        ("scale", "out_color_matrix=smpte170m:out_range=limited"),
+        ("format", "yuv420p"),
+        ("buffersink", None),
+    )
+    graph.link_nodes(*(graph.add(name, args) for name, args in steps)).configure()
+    return graph
+
+
+def shot_of(
+    small: VideoFrame,
+    matrix: Colorspace,
+    displayed: Size,
+    orientation: Orientation = _UPRIGHT,
+) -> Shot:
     """Return the shot that a frame of the preview's size makes."""
     tiny = scaled(small, _TINY, "rgb24", interpolation=Interpolation.AREA, src_colorspace=matrix)
-    return Shot(small, matrix, turn_deg, displayed, look_of(bytes(tiny.planes[0])))
+    return Shot(small, matrix, orientation, displayed, look_of(bytes(tiny.planes[0])))
 
 
 def _unsaid_matrix(frame: VideoFrame) -> Colorspace:
     return Colorspace.ITU709 if frame.height >= _HD_HEIGHT_PX else Colorspace.ITU601
 
 
-def turned(frame: VideoFrame, turn_deg: int) -> VideoFrame:
-    """Return a frame turned clockwise."""
-    if turn_deg not in _TURNS:
+def turned(frame: VideoFrame, orientation: Orientation) -> VideoFrame:
+    """Return a frame upright: as a mirror shows it, if so, and turned clockwise."""
+    steps = _MIRROR * orientation.is_mirrored + _TURNS.get(orientation.turn_deg, ())
+    if not steps:
         return frame
     graph = Graph()
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1)
     )
-    turns = [graph.add(name, how) for name, how in _TURNS[turn_deg]]
+    turns = [graph.add(name, how) for name, how in steps]
     graph.link_nodes(source, *turns, graph.add("buffersink")).configure()
     graph.vpush(frame)
     return graph.vpull()
@@ -165,7 +226,7 @@ def stills_of(shot: Shot) -> Stills:
         dst_colorspace=Colorspace.ITU601,
         dst_color_range=ColorRange.JPEG,
     )
-    frame = preview = turned(preview, shot.turn_deg)
+    frame = preview = turned(preview, shot.orientation)
     webp: list[Still] = []
     sizes = still_sizes(shot.displayed)
     for size in reversed(sizes):

@@ -1,7 +1,9 @@
 """Probing: what a file's boxes and PyAV say of streams, in the words of the core."""
 
 import os
+from collections.abc import Sequence
 
+from av.audio.stream import AudioStream
 from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.subtitles.stream import SubtitleStream
@@ -45,12 +47,13 @@ def kind_of(container: InputContainer, told: Outline) -> str:
     return told.kind if told.kind in {"webm", "matroska"} else container.format.name
 
 
-def codecs(container: InputContainer, picture: VideoStream, told: Outline) -> str:
-    """Return how RFC 6381 names this picture and the first sound, "" where it cannot."""
+def codecs(
+    container: InputContainer, picture: VideoStream, sounds: Sequence[AudioStream], told: Outline
+) -> str:
+    """Return how RFC 6381 names this picture and these sounds, "" where it cannot."""
     if told.is_locked:
         return codecs_of(_LOCKED)
     tagged = bool(_BRANDED.intersection(container.format.name.split(",")))
-    sounds = container.streams.audio[:1]
     return codecs_of(
         _picture(picture, tagged=tagged),
         *(_coding(sound.codec_context, tagged=tagged) for sound in sounds),
@@ -95,6 +98,12 @@ def _coding(context: CodecContext | None, *, tagged: bool) -> Coding | None:
         _tag(context) if tagged else "",
         context.profile or "",
     )
+
+
+def tag_of(stream: VideoStream) -> str:
+    """Return the sample entry of a picture, "" where there is none."""
+    context: VideoCodecContext | None = stream.codec_context
+    return "" if context is None else _tag(context)
 
 
 def _tag(context: CodecContext) -> str:

@@ -8,13 +8,16 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
 from generator.adapters import aws
 from generator.core.errors import QueueError
-from generator.core.queueing import Depth, Message
+from generator.core.publishing import Headers
+from generator.core.queueing import Depth, Message, NoMarkError
+from generator.core.refusals import is_about_time
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +25,9 @@ _BATCH = 10  # messages that SQS takes, or brings, at once
 _BATCH_BYTES = 240_000  # of bodies; SQS takes 262,144 with all that belongs to them
 _LONGEST_POLL_S = 20
 _TRIES, _PAUSE_S = 5, 0.05  # for the part of a batch that failed; the pause doubles
+_LEAST_VISIBILITY_S = 30
+_TAG = "reelshelf-owner"
+_CLOCK = "the clock of this machine is wrong: `timedatectl set-ntp true`; the keys are right"
 _LOOK_S = 60  # so long dead letters are kept apart while they are read
 _PROBLEMS = {
     "AccessDenied": "is it allowed to this key or role? the queue's policy counts, too",
@@ -38,6 +44,45 @@ _PROBLEMS = {
 }
 
 Entry = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A mark; it is its own ETag."""
+
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Where the mark of who works for a queue is kept: in a tag of it.
+
+    A tag takes letters, digits and few other signs, and knows no conditions: of two that leave one
+    at once, the last one's stays, and the other one sees that when it looks again.
+    """
+
+    queue: "SqsQueue"
+
+    @property
+    def name(self) -> str:
+        return self.queue.url
+
+    def get(self, key: str) -> tuple[bytes, _Kept] | None:
+        del key
+        told = self.queue.tags().get(_TAG)
+        if told is None:
+            return None
+        who, _, rest = told.partition(":")
+        site, _, since = rest.rpartition(":")
+        body = json.dumps({"who": who, "site": site, "since": since})
+        return body.encode(), _Kept(told)
+
+    def put(self, key: str, body: bytes, headers: Headers, match: str) -> _Kept:
+        del key, headers, match
+        owner = json.loads(body)
+        told = f"{owner['who']}:{owner['site']}:{owner['since']}"
+        self.queue.set_tag(_TAG, told)
+        return _Kept(told)
 
 
 class SqsQueue:
@@ -82,6 +127,40 @@ class SqsQueue:
                     max_pool_connections=10,
                 ),
             )
+
+    def check(self) -> None:
+        """Warn of a queue that gives messages to others before they can be dealt with."""
+        visibility_s = _number(self._attributes(self.url), "VisibilityTimeout")
+        if visibility_s < _LEAST_VISIBILITY_S:
+            log.warning(
+                "the queue %s gives a message to others after %d s already; it is asked for %s s"
+                " each time, but a queue for reelshelf needs %d: `aws sqs set-queue-attributes"
+                " --queue-url %s --attributes VisibilityTimeout=60`",
+                self.url,
+                visibility_s,
+                self._visibility_s or "no more",
+                _LEAST_VISIBILITY_S,
+                self.url,
+            )
+
+    # -- who works for it
+
+    @property
+    def mark(self) -> _Mark:
+        """Return where the mark of who works for it is kept."""
+        return _Mark(self)
+
+    def tags(self) -> dict[str, str]:
+        """Return its tags; NoMarkError where it has none to tell."""
+        with self._told("asked for its tags", NoMarkError):
+            answer = self._client.list_queue_tags(QueueUrl=self.url)
+        tags: dict[str, str] = answer.get("Tags", {})
+        return tags
+
+    def set_tag(self, name: str, value: str) -> None:
+        """Set a tag; NoMarkError where it takes none."""
+        with self._told("tagged", NoMarkError):
+            self._client.tag_queue(QueueUrl=self.url, Tags={name: value})
 
     # -- sending
 
@@ -262,17 +341,20 @@ class SqsQueue:
             self._client.close()
 
     @contextmanager
-    def _told(self, deed: str) -> Iterator[None]:
-        """Tell of what boto3 raises in words that help."""
+    def _told(self, deed: str, kind: type[QueueError] = QueueError) -> Iterator[None]:
+        """Tell of what boto3 raises in words that help; `kind` is for what SQS itself refuses."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 (as boto3)
 
         try:
             yield
         except ClientError as error:
             code, told = _code_of(error.response.get("Error", {}))
-            raise QueueError(
+            hint = _PROBLEMS.get(code, "what it holds stays in it; it is tried again")
+            if is_about_time(code, told):
+                hint = _CLOCK
+            raise kind(
                 f"the queue {self.url} cannot be {deed}: {code}: {told}",
-                hint=_PROBLEMS.get(code, "what it holds stays in it; it is tried again"),
+                hint=hint,
             ) from error
         except BotoCoreError as error:
             name = type(error).__name__

@@ -11,12 +11,14 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from secrets import token_hex
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from generator.core.errors import QueueError
+from generator.core.errors import PublishError, QueueError
+from generator.core.publishing import Headers
 from generator.core.queueing import Depth, Message
 
 log = logging.getLogger(__name__)
@@ -75,6 +77,46 @@ end
 """
 
 
+# Whoever comes second, or finds another mark than it looked at, leaves none.
+_MARK = """
+local there = redis.call('GET', KEYS[1])
+if (ARGV[1] == '*' and there) or (ARGV[1] ~= '*' and there ~= ARGV[1]) then
+    return 0
+end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A mark; it is its own ETag."""
+
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Where the mark of who works for a stream is kept: beside it."""
+
+    queue: "StreamQueue"
+
+    @property
+    def name(self) -> str:
+        return self.queue.shown
+
+    def get(self, key: str) -> tuple[bytes, _Kept] | None:
+        del key
+        there = self.queue.marked()
+        return None if there is None else (there, _Kept(there.decode("utf-8", "replace")))
+
+    def put(self, key: str, body: bytes, headers: Headers, match: str) -> _Kept:
+        del key, headers
+        if not self.queue.set_mark(body, match):
+            raise PublishError("somebody else was quicker", hint="start it again")
+        return _Kept(body.decode())
+
+
 class StreamQueue:
     """One stream, its group, and ourselves as a consumer of it. May be used by several threads.
 
@@ -97,6 +139,7 @@ class StreamQueue:
         self._address = urlunsplit(parts._replace(query=urlencode(asked)))
         self._shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         self.aside = self.stream.removesuffix(":events") + ":dead"
+        self._mark_key = self.stream.removesuffix(":events") + ":owner"
         self._visibility_ms = round(visibility_s * 1000)
         self._most_times = most_times
         self._name = f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
@@ -139,6 +182,34 @@ class StreamQueue:
                 "%s throws messages away when it is full: set `maxmemory-policy noeviction`",
                 self._shown,
             )
+
+    def check(self) -> None:
+        """Warn of a Redis that may lose what it was given: it is warned of when it is opened."""
+        with self._told():
+            self._redis.ping()
+
+    # -- who works for it
+
+    @property
+    def mark(self) -> _Mark:
+        """Return where the mark of who works for it is kept."""
+        return _Mark(self)
+
+    @property
+    def shown(self) -> str:
+        """Return its address, without a password."""
+        return self._shown
+
+    def marked(self) -> bytes | None:
+        """Return the mark, None for none."""
+        with self._told():
+            there: bytes | None = self._redis.get(self._mark_key)
+        return there
+
+    def set_mark(self, mark: bytes, match: str) -> bool:
+        """Leave a mark in place of another ("*": of none); tell whether that was the one there."""
+        with self._told():
+            return bool(self._redis.eval(_MARK, 1, self._mark_key, match, mark))
 
     # -- sending
 

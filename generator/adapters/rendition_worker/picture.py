@@ -13,7 +13,12 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from generator.adapters.media_worker.film import UnfitError
+from generator.adapters.media_worker.film import (
+    UnfitError,
+    colours_of,
+    frame_colours,
+    frame_orientation,
+)
 from generator.adapters.rendition_worker import scratch
 from generator.adapters.rendition_worker.pulse import Pulse
 from generator.adapters.rendition_worker.sound import Survey
@@ -31,7 +36,8 @@ from generator.core.renditions import (
     peak_bps,
     picture_size,
 )
-from generator.core.stills import Size, displayed_size, plausible_fps, plausible_turn
+from generator.core.stills import Size, displayed_size, plausible_fps
+from generator.core.tonemap import Colours, to_srgb
 
 _MOST_TICKS_A_S = 1_000_000
 _USUAL_BASE = Fraction(1, 90_000)
@@ -41,8 +47,6 @@ _KEY_AT_MOST_FRAMES, _KEY_AT_LEAST_FRAMES = 1000, 25
 
 # As ITU-T H.273 numbers them.
 _BT709, _UNSPECIFIED = 1, 2
-_HDR_CURVES = {16, 18}
-_WIDE_PRIMARIES = {9, 11, 12}
 _WIDE_MATRICES = {9, 10}
 _PLAIN_MATRICES = {1, 4, 5, 6, 7}
 _LIMITED = 1
@@ -97,6 +101,8 @@ class Pictures:
         base = source.picture.time_base
         self._base = base if base and base.denominator <= _MOST_TICKS_A_S else _USUAL_BASE
         self._look = kept_look()
+        picture: VideoCodecContext | None = source.picture.codec_context
+        self._told = colours_of(picture) if picture else None
         self._chunk: _Chunk | None = None
         self._next = 0
 
@@ -189,11 +195,12 @@ class Pictures:
         return ticks, True
 
     def _strainer(self, frame: VideoFrame, fps: float) -> "_Strainer":
-        aspect = self._source.picture.sample_aspect_ratio
         if self._look is None:
-            self._look = _look_of(frame, aspect, fps, self._base)
+            aspect = self._source.picture.sample_aspect_ratio
+            colours = frame_colours(frame, self._told, self._source.picture)
+            self._look = _look_of(frame, colours, aspect, fps, self._base)
             scratch.write_note(LOOK, asdict(self._look))
-        return _Strainer(self._look, aspect, self._threads)
+        return _Strainer(self._look, self._source.picture, self._told, self._threads)
 
     def _fps(self) -> float:
         picture = self._source.picture
@@ -225,9 +232,12 @@ class Pictures:
 class _Strainer:
     """Lets frames through that are upright, of one size, limited in colour and not interlaced."""
 
-    def __init__(self, look: Look, aspect: Fraction | None, threads: int) -> None:
+    def __init__(
+        self, look: Look, picture: VideoStream, told: Colours | None, threads: int
+    ) -> None:
         self._look = look
-        self._aspect = aspect
+        self._picture, self._told = picture, told
+        self._aspect = picture.sample_aspect_ratio
         self._threads = threads
         self._graph: Graph | None = None
         self._shape: tuple[object, ...] = ()
@@ -237,8 +247,9 @@ class _Strainer:
         """Yield the frames that come out for one that goes in, now or later."""
         self._is_interlaced = self._is_interlaced or frame.interlaced_frame
         shape = (
-            frame.format.name, frame.width, frame.height, frame.rotation, frame.colorspace,
-            frame.color_range, frame.color_trc, frame.color_primaries, self._is_interlaced,
+            frame.format.name, frame.width, frame.height, frame_orientation(frame),
+            frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries,
+            self._is_interlaced,
         )  # fmt: skip
         if self._graph is None or shape != self._shape:
             yield from self.drain()
@@ -254,19 +265,20 @@ class _Strainer:
             self._graph = None
 
     def _graph_for(self, frame: VideoFrame) -> Graph:
-        turn_deg = plausible_turn(frame.rotation)
+        orientation = frame_orientation(frame)
         size = filled(
-            displayed_size(Size(frame.width, frame.height), self._aspect, turn_deg),
+            displayed_size(Size(frame.width, frame.height), self._aspect, orientation.turn_deg),
             self._look.size,
         )
-        lying = size.turned() if turn_deg in (90, 270) else size
+        lying = size.turned() if orientation.is_lying else size
         graph = Graph()
         graph.threads = self._threads
         steps = [("buffer", _buffer(frame))]
         if self._is_interlaced:
             steps.append(("bwdif", "mode=send_frame:deint=interlaced"))
-        steps.append(("scale", _scale(frame, lying, self._look)))
-        steps += _TURNS[turn_deg]
+        colours = frame_colours(frame, self._told, self._picture)
+        steps += _scale(colours, lying, self._look)
+        steps += [("hflip", "")] * orientation.is_mirrored + _TURNS[orientation.turn_deg]
         if size != self._look.size:
             width, height = self._look.width_px, self._look.height_px
             steps.append(("pad", f"{width}:{height}:(ow-iw)/2:(oh-ih)/2"))
@@ -359,10 +371,12 @@ def kept_look() -> Look | None:
     return None if said is None else Look(**said)
 
 
-def _look_of(frame: VideoFrame, aspect: Fraction | None, fps: float, base: Fraction) -> Look:
-    turn_deg = plausible_turn(frame.rotation)
+def _look_of(
+    frame: VideoFrame, colours: Colours, aspect: Fraction | None, fps: float, base: Fraction
+) -> Look:
+    turn_deg = frame_orientation(frame).turn_deg
     size = picture_size(displayed_size(Size(frame.width, frame.height), aspect, turn_deg))
-    if _is_wide(frame) or frame.format.is_rgb:
+    if _is_mapped(colours) or frame.format.is_rgb:
         return Look(size.width_px, size.height_px, _BT709, _BT709, _BT709, fps, str(base))
     matrix = frame.colorspace if frame.colorspace in _PLAIN_MATRICES else _UNSPECIFIED
     return Look(
@@ -376,13 +390,9 @@ def _look_of(frame: VideoFrame, aspect: Fraction | None, fps: float, base: Fract
     )
 
 
-def _is_wide(frame: VideoFrame) -> bool:
-    """Tell whether a frame has colours or a brightness that a plain screen cannot show."""
-    return (
-        frame.color_trc in _HDR_CURVES
-        or frame.color_primaries in _WIDE_PRIMARIES
-        or frame.colorspace in _WIDE_MATRICES
-    )
+def _is_mapped(colours: Colours) -> bool:
+    """Tell whether frames get other colours: wide ones, and what few players know."""
+    return colours.is_wide or colours.matrix in _WIDE_MATRICES
 
 
 def _buffer(frame: VideoFrame) -> str:
@@ -395,13 +405,13 @@ def _buffer(frame: VideoFrame) -> str:
     )
 
 
-def _scale(frame: VideoFrame, size: Size, look: Look) -> str:
-    wanted = f"{size.width_px}:{size.height_px}:flags=bicubic:out_range=limited"
+def _scale(colours: Colours, size: Size, look: Look) -> list[tuple[str, str]]:
+    wanted = "out_range=limited"
     if look.matrix != _UNSPECIFIED:
         wanted += f":out_color_matrix={_MATRIX_NAMES[look.matrix]}"
-    if _is_wide(frame):
-        wanted += ":out_primaries=bt709:out_transfer=bt709:intent=perceptual"
-    return wanted
+    if _is_mapped(colours):
+        return [*to_srgb(colours, size, "bicubic"), ("scale", wanted)]
+    return [("scale", f"{size.width_px}:{size.height_px}:flags=bicubic:{wanted}")]
 
 
 _MATRIX_NAMES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m"}

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from generator.core.renditions import LOCK, PLAN, UNFINISHED
+from generator.core.renditions import LOCK, PLAN, UNFINISHED, is_job_file
 
 _MOST_BYTES = 64 << 20  # of a note; a minute's is some 30 kB
 
@@ -70,21 +70,29 @@ def settle(plan: dict[str, Any]) -> None:
     if read_note(PLAN) == plan:
         clear_unfinished()
         return
-    for entry in list(os.scandir(".")):
-        if entry.name != LOCK:
-            Path(entry.name).unlink()
+    keep_only()
     write_note(PLAN, plan)
 
 
 def clear_unfinished() -> None:
     """Remove what was being written when the work was broken off."""
-    for entry in list(os.scandir(".")):
-        if entry.name.startswith(UNFINISHED):
-            Path(entry.name).unlink()
+    for name in _ours():
+        if name.startswith(UNFINISHED):
+            Path(name).unlink()
 
 
 def keep_only(*names: str) -> None:
-    """Remove every file but these and the lock."""
-    for entry in list(os.scandir(".")):
-        if entry.name not in {*names, LOCK}:
-            Path(entry.name).unlink()
+    """Remove every file of ours but these and the lock."""
+    for name in _ours():
+        if name not in {*names, LOCK}:
+            Path(name).unlink()
+
+
+def _ours() -> list[str]:
+    """Return the files that lie there and are ours; what somebody else put there is let be."""
+    with os.scandir(".") as entries:
+        return [
+            entry.name
+            for entry in entries
+            if is_job_file(entry.name) and not entry.is_dir(follow_symlinks=False)
+        ]

@@ -13,10 +13,15 @@ import av
 from av.audio.stream import AudioStream
 from av.codec.context import CodecContext
 from av.packet import Packet
-from av.stream import Discard, Disposition
+from av.stream import Discard
 from av.video.stream import VideoStream
 
-from generator.adapters.media_worker.film import UnfitError, open_container, video_stream
+from generator.adapters.media_worker.film import (
+    UnfitError,
+    open_container,
+    played_first,
+    video_stream,
+)
 from generator.adapters.rendition_worker.pulse import Pulse
 from generator.core.renditions import Mender
 
@@ -44,7 +49,7 @@ class Source:
         self._container = open_container(descriptor, is_rough=False)
         self.picture = video_stream(self._container)
         sounds = [one for one in self._container.streams.audio if _is_audible(one)]
-        self.sounds = sorted(sounds, key=lambda one: not one.disposition & Disposition.default)
+        self.sounds = played_first(self._container, sounds)
         self._pulse = pulse
         self._most_packets = os.fstat(descriptor).st_size + _MOST_EMPTY
         may_jump = bool(_JUMPING.intersection(self._container.format.name.split(",")))

@@ -4,9 +4,11 @@ from generator.adapters.scanner.devices import devices
 from generator.adapters.scanner.listing import joined, look_buckets, walk_buckets
 from generator.adapters.scanner.reading import has_beside, is_gone, look, stat_one, walk
 from generator.adapters.scanner.report import RootState, Walk
+from generator.adapters.scanner.survey import Survey, survey
 
 __all__ = [
     "RootState",
+    "Survey",
     "Walk",
     "devices",
     "has_beside",
@@ -15,6 +17,7 @@ __all__ = [
     "look",
     "look_buckets",
     "stat_one",
+    "survey",
     "walk",
     "walk_buckets",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator.adapters.scanner.report import RootState, Walk, above
-from generator.core.companions import is_companion
+from generator.core.companions import is_companion, is_text_folder
 from generator.core.intake import Intake
 from generator.core.model import Place, Sighting, Unwanted
 
@@ -156,9 +156,11 @@ class _Reading:
         return is_folder and not by_link
 
     def folder(self, place: Place) -> None:
-        """Read one folder, without what is below it."""
+        """Read one folder, without what is below it, but for the subtitles of its films."""
         self._folders.add(place)
-        self._read(place, top=place.path == "")
+        for path in self._read(place, top=place.path == ""):
+            if is_text_folder(path):  # belongs to the films here
+                self.tree(Place(place.root, path))
 
     def tree(self, place: Place, *, by_link: bool = False) -> None:
         """Read a folder and all below it, however deep."""
@@ -308,6 +310,10 @@ class _Reading:
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFDIR:
             self._folder_link(place)
+        elif not named and kind == stat.S_IFREG and self._follow_links:
+            if is_companion(entry.name) and not self._intake.passes_over(entry.name):
+                beside = self._companions[place.root]
+                beside[place.path] = (status.st_size, status.st_mtime_ns)
         elif named and kind == stat.S_IFREG:
             self._files[place.root][place.path] = (status.st_size, status.st_mtime_ns)
         elif named:

@@ -35,6 +35,11 @@ class Ground:
         """Return the first mount in it that others change unseen, or None."""
         return next((mount for mount in self.mounts if mount.is_remote), None)
 
+    @property
+    def doubtful(self) -> Mount | None:
+        """Return the first mount in it that may change without a word, or None."""
+        return next((mount for mount in self.mounts if not mount.is_local), None)
+
 
 def ground(root: Path) -> Ground | None:
     """Return what a root stands on now, or None where no folder is there."""

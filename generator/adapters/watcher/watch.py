@@ -30,6 +30,7 @@ class Means(StrEnum):
 
     EVENTS = "events"
     POLLING = "polling"
+    BOTH = "events and polling"
     ABSENT = "absent"
 
 
@@ -175,7 +176,7 @@ class Watcher:
         if now_s >= self._poll_s:
             self._poll_s = now_s + self._pace.poll_s
             for root in self._roots:
-                if root.mode.means is Means.POLLING:
+                if root.mode.means in {Means.POLLING, Means.BOTH}:
                     self._note(partial(self._batch.everything, root.mode.reason))
 
     def _note(self, hint: Callable[[float], None]) -> None:
@@ -220,14 +221,21 @@ class Watcher:
                 f"{remote.point} is on another machine ({remote.kind}), and what is changed "
                 "there is not told here"
             ), None
+        mode = Mode(Means.EVENTS)
+        if doubtful := root.ground.doubtful:
+            mode = self._polling(
+                f"{doubtful.point} is a file system ({doubtful.kind}) that does not tell of what "
+                "is changed beneath it",
+                Means.BOTH,
+            )
         try:
             watch = self._observe(root.ground.path, self._listener(root, root.ground.path))
         except OSError as error:
             return self._polling(advice(root.path, error)), None
-        return Mode(Means.EVENTS), watch
+        return mode, watch
 
-    def _polling(self, reason: str) -> Mode:
-        return Mode(Means.POLLING, f"{reason}; all is looked at every {self._pace.poll_s:g} s")
+    def _polling(self, reason: str, means: Means = Means.POLLING) -> Mode:
+        return Mode(means, f"{reason}; all is looked at every {self._pace.poll_s:g} s")
 
     def _listener(self, root: "_Root", base: str) -> Listener:
         """Return what listens to one watch of a root, and doubts only as long as it lasts."""

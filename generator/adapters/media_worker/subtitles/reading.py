@@ -37,6 +37,9 @@ _YOUTUBE = re.compile(
     r"^(\d{1,3}:\d\d:\d\d\.\d{1,3}),(\d{1,3}:\d\d:\d\d\.\d{1,3})[ \t]*$", re.MULTILINE | re.ASCII
 )
 _OVERRIDES = re.compile(r"\{(\\[^{}]*)\}")
+_WRITTEN = re.compile(r"\{[^{}]*\}|[^\s{}<>]+")  # overrides, which stay, or words
+_PATH = re.compile(r"[\"'(]*(?:[A-Za-z]:\\|\\\\)|\{")  # of a file, in Windows: C:\new
+_SPECIAL = re.compile(r"\\[Nnh]")
 _SWITCH = re.compile(r"\\([biu])([01])(?!\d)")
 _UPPER = re.compile(r"\\an[789]")
 
@@ -102,11 +105,22 @@ def subrip(text: str) -> Iterator[Cue]:
 
 
 def from_subrip(text: str) -> tuple[str, str]:
-    """Return the text of one SubRip cue as markup, and its settings."""
+    """Return the text of one SubRip cue as markup, and its settings.
+
+    Line breaks and hard spaces as SubStation writes them come from converters; players know them.
+    """
+    if "\\" in text:
+        text = _WRITTEN.sub(_unescaped, text)
     if "{\\" not in text:
         return text, ""
     settings = "line:0" if _UPPER.search(text) else ""
     return _OVERRIDES.sub(_as_tags, text), settings
+
+
+def _unescaped(word: re.Match[str]) -> str:
+    if _PATH.match(word[0]):
+        return word[0]
+    return _SPECIAL.sub(lambda special: "\xa0" if special[0][1] == "h" else "\n", word[0])
 
 
 def _as_tags(overrides: re.Match[str]) -> str:

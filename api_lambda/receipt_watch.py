@@ -1,0 +1,104 @@
+"""One look at the ledger for all who wait for a receipt, however many they are.
+
+Whoever waits costs a place in a table and no look of his own. It belongs to no event loop: each has
+a watcher of its own as long as somebody waits in it.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from generator.adapters.ledger import receipts_since
+
+_POLL_S = 0.05
+# Waiting costs some 15 KB of memory each, most of it the connection's. Who gets no place is
+# answered at once, which brings a rude one back at once; hence more places than anybody needs.
+MOST_WAITING = 4000
+MOST_WAITING_EACH = 2000  # so that no client has all of them
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    seq: int
+    future: asyncio.Future[str]
+
+
+@dataclass(slots=True)
+class _Watcher:
+    """Those who wait in one loop, and the task that looks for them."""
+
+    waiters: set[_Waiter] = field(default_factory=set)
+    task: asyncio.Task[None] | None = None
+
+
+class ReceiptWatch:
+    """What tells receipts, at once or as soon as there are any."""
+
+    def __init__(
+        self, ledger: Path, most: int = MOST_WAITING, most_each: int = MOST_WAITING_EACH
+    ) -> None:
+        self._ledger, self._most, self._most_each = ledger, most, most_each
+        self._watchers: dict[asyncio.AbstractEventLoop, _Watcher] = {}
+        self._clients: Counter[str] = Counter()
+        self._looked = (0, 0.0)  # the last event that was shown, and until when that is believed
+
+    def now(self, event: int, *, may_wait: bool) -> str | None:
+        """Return the receipt of the first refresh that showed an event, None while none did.
+
+        Who may wait and asks right after others waits at once: many who come together cost one
+        look.
+        """
+        shown, until_s = self._looked
+        now_s = time.monotonic()
+        if may_wait and event > shown and now_s < until_s:
+            return None
+        shown, receipts = receipts_since(self._ledger, [event])
+        self._looked = shown, now_s + _POLL_S
+        return receipts.get(event)
+
+    def has_room(self, client: str) -> bool:
+        """Tell whether one more may wait."""
+        return self._clients.total() < self._most and self._clients[client] < self._most_each
+
+    async def wait(self, event: int, seconds: float, client: str) -> str | None:
+        """Return that receipt as soon as there is one, None if there is none after `seconds`."""
+        loop = asyncio.get_running_loop()
+        watcher = self._watchers.setdefault(loop, _Watcher())
+        waiter = _Waiter(event, loop.create_future())
+        watcher.waiters.add(waiter)
+        self._clients[client] += 1
+        if watcher.task is None:
+            watcher.task = loop.create_task(self._watch(watcher))
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiter.future
+        except TimeoutError:
+            return None
+        finally:
+            watcher.waiters.discard(waiter)
+            self._clients[client] -= 1
+            if not self._clients[client]:
+                del self._clients[client]
+            if not watcher.waiters:
+                self._watchers.pop(loop, None)
+                with suppress(RuntimeError):  # the loop is about to end, and the task with it
+                    watcher.task.cancel()
+
+    async def _watch(self, watcher: _Watcher) -> None:
+        while True:
+            await asyncio.sleep(_POLL_S)
+            events = {one.seq for one in watcher.waiters}
+            try:
+                _, receipts = await asyncio.to_thread(receipts_since, self._ledger, events)
+            except Exception as error:  # noqa: BLE001 (those who wait get it, and ask again)
+                for one in watcher.waiters:
+                    if not one.future.done():
+                        one.future.set_exception(error)
+                continue
+            for one in watcher.waiters:
+                receipt = receipts.get(one.seq)
+                if receipt is not None and not one.future.done():
+                    one.future.set_result(receipt)

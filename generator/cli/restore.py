@@ -1,0 +1,40 @@
+"""`restore`: a backup of the catalogue in the place of one that is lost, damaged or wrong."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from generator.adapters.catalogue import Catalogue
+from generator.adapters.catalogue import restore as restore_catalogue
+from generator.adapters.settings import load
+from generator.cli.shared import Config, Json, app, show
+
+
+@app.command()
+def restore(
+    backup: Annotated[Path, typer.Argument(help="A copy of catalogue.db.")],
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Restore the catalogue from a backup, after checking it; the former one is kept.
+
+    A running API or builder goes on with what was restored.
+    """
+    settings = load(config, {})
+    file = settings.state / "catalogue.db"
+    restored = restore_catalogue(backup, file, time.time())
+    Catalogue(file).close()  # brings an older one up to date
+    lines = [
+        f"restored {file}: {restored.videos} videos, {restored.events} events",
+        f"the former one is kept as {restored.kept}" if restored.kept else "there was none before",
+        "`reelshelf build` (or a running watch) brings the pages up to date",
+    ]
+    answer = {
+        "restored": str(file),
+        "videos": restored.videos,
+        "events": restored.events,
+        "kept": str(restored.kept) if restored.kept else None,
+    }
+    show(as_json, answer, "\n".join(lines))
