@@ -1,13 +1,23 @@
-"""What tests share: programs of the system, the shared folder, free ports, Hypothesis's profile."""
+"""What tests share: programs, the shared folder, ports, Hypothesis's profile, a home, a browser."""
 
+import multiprocessing.util
 import os
 import shutil
 import socket
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:  # a third of a second, which most files can do without
+    from browsers import Chromium
+    from playwright.sync_api import Browser
+
+pytest_plugins = ["limits"]
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, print_blob=True)
 settings.load_profile("ci")
@@ -64,3 +74,62 @@ def free_port() -> Callable[[], int]:
             return int(listener.getsockname()[1])
 
     return find
+
+
+LONGEST_BASE = 50  # bytes, for Chromium's socket lies 55 below, and its path may have 107
+
+
+def live_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let the home and the folder for temporary files be below this one, for all programs."""
+    home, scratch = folder / "home", folder / "tmp"
+    home.mkdir(parents=True)
+    scratch.mkdir()
+    patch.setenv("HOME", str(home))
+    for kind, name in HOMES.items():
+        patch.setenv(f"XDG_{kind}_HOME", str(home / name))
+    patch.delenv("XDG_RUNTIME_DIR", raising=False)
+    patch.setenv("TMPDIR", str(scratch))
+    patch.setattr(tempfile, "tempdir", str(scratch))
+
+
+HOMES = {"CONFIG": ".config", "CACHE": ".cache", "DATA": ".local/share", "STATE": ".local/state"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
+    """Return new folders for homes; fixtures that live longer than a test share the first."""
+    base = tmp_path_factory.getbasetemp()
+    is_long = len(os.fsencode(base)) > LONGEST_BASE
+    lent = tempfile.mkdtemp(prefix="reelshelf-", dir="/tmp") if is_long else None
+    folders = (Path(lent or base, f"h{number}") for number in count())
+    with pytest.MonkeyPatch.context() as patch:
+        multiprocessing.util.get_temp_dir()  # kept by that module, which removes it at the very end
+        live_in(next(folders), patch)
+        yield folders
+    if lent:
+        shutil.rmtree(lent)
+
+
+@pytest.fixture(autouse=True)
+def home(homes: Iterator[Path]) -> Iterator[Path]:
+    """Return the home of this test; nothing that it starts sees another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        live_in(folder := next(homes), patch)
+        yield folder / "home"
+
+
+@pytest.fixture(scope="module")
+def chromium(program: Callable[[str], str]) -> "Iterator[Chromium]":
+    """Return what keeps a browser running for the tests of a file."""
+    from browsers import Chromium  # noqa: PLC0415 (see above)
+
+    running = Chromium(program("chromium"))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def browser(chromium: "Chromium") -> "Iterator[Browser]":
+    """Return a browser; the windows that are opened in it close with the test."""
+    yield chromium.browser()
+    chromium.close_contexts()

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 from clips import make_clip
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from test_exactness import TEMPLATES
 
 from generator.adapters.media import MediaWorkers
@@ -32,10 +32,6 @@ NOW = 1_790_000_000
 NAMES = [
     "Norway/Fjord & boat.mp4", "Norway/Winter/Snow #1?.mp4", "Talks/100% 'quoted' \"so\".mp4",
     "<script>alert(1)<x>.mp4", "Zoë 🎬.mp4", "2 two.mp4", "10 ten.mp4",
-]  # fmt: skip
-CHROMIUM = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
 
 
@@ -184,15 +180,6 @@ def test_what_is_not_there_is_answered_by_our_page(site: Site, address: tuple[st
 
     assert response.status == 404
     assert content == (site.out / "404.html").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str], str]) -> Iterator[Browser]:
-    chromium = program("chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
-        yield running
-        running.close()
 
 
 def visit(browser: Browser, address: tuple[str, int], path: str, *, script: bool = True) -> Page:
