@@ -4,6 +4,7 @@ import multiprocessing.util
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -18,6 +19,10 @@ if TYPE_CHECKING:  # a third of a second, which most files can do without
     from playwright.sync_api import Browser
 
 pytest_plugins = ["limits"]
+
+# Else every process compiles our modules anew, and every worker all tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, print_blob=True)
 settings.load_profile("ci")

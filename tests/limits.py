@@ -33,16 +33,24 @@ AGAIN_S = 10.0
 ENDED = "ended"  # names a file of those that took a process along
 UNANSWERED = 2  # times that the main thread may be called in vain
 CALL = signal.SIGUSR1  # not SIGALRM, by which programs end themselves
-MARK = "REELSHELF_TEST_RUN"  # in the environment of all that a run starts
+MARK = "RUN_OF_TESTS"  # in the environment of all that a run starts
 ENDING_S = 60.0  # for all that the interpreter waits for when everything is done
 
 RUNNER = re.compile(r"/(_pytest|pluggy|pytest|xdist|execnet)/|^<frozen runpy>")  # in all stacks
+
+SLOWEST = 5.0
+SEE = "it takes too long; stacks and processes are told below, under: limit"
 
 browsers: dict[int, list[Process]] = {}  # that live longer than a test and may be why it hangs
 
 
 class LimitReached(BaseException):
     """A test takes too long. Not an Exception, which tests and Hypothesis catch."""
+
+
+def _slowness() -> float:
+    """Return how much longer all takes on a machine that is busy with other things."""
+    return min(SLOWEST, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) / 2))
 
 
 class Watch:
@@ -71,7 +79,7 @@ class Watch:
             self._clock.notify()
         signal.signal(CALL, self._answer)
         # Should even that thread not run, because C holds the lock of the interpreter.
-        last_s = limit_s + (UNANSWERED + 1) * self._again_s
+        last_s = limit_s * (SLOWEST + 0.3) + (UNANSWERED + 1) * self._again_s
         faulthandler.dump_traceback_later(last_s, exit=True, file=self._stacks)
 
     def stop(self) -> None:
@@ -80,12 +88,17 @@ class Watch:
         faulthandler.cancel_dump_traceback_later()
 
     @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        self._phase = name
+    def phase(self, item: pytest.Item, name: str) -> Iterator[None]:
+        """Let what is done here be ended, and fail if it was called to and went on."""
+        self._phase, calls = name, self._calls
         try:
             yield
+            if self._calls > calls:
+                pytest.fail(f"{self._report}\n(it went on when it was ended)", pytrace=False)
         finally:
             self._phase = ""
+            if self._calls > calls:  # it may have failed by something else, as of a killed child
+                item.add_report_section(name, "limit", self._report)
 
     def _run(self) -> None:
         while True:
@@ -94,15 +107,19 @@ class Watch:
                 if not self._due or left_s > 0:
                     self._clock.wait(left_s if self._due else None)
                     continue
-                self._due = time.monotonic() + self._again_s
+                now = time.monotonic()
+                if not self._calls and now < self._began + self._limit_s * _slowness():
+                    self._due = now + self._limit_s / 4
+                    continue
+                self._due = now + self._again_s
                 self._calls += 1
                 self._unanswered += 1
                 if self._calls == 1:
-                    self._report = self._describe()
+                    self._report = self._describe(now - self._began)
                 if self._unanswered > UNANSWERED:
                     self._give_up()
-                self._kill_children()
                 signal.pthread_kill(threading.main_thread().ident or 0, CALL)
+                self._kill_children()
 
     def _answer(self, *_: object) -> None:
         """Raise in the main thread, wherever it is."""
@@ -110,17 +127,17 @@ class Watch:
             return  # it was called for a test that ended just now
         self._unanswered = 0
         # So far so good: the next one who hangs has as long again.
-        last_s = (UNANSWERED + 1) * self._again_s
+        last_s = self._limit_s * SLOWEST + (UNANSWERED + 1) * self._again_s
         faulthandler.dump_traceback_later(last_s, exit=True, file=self._stacks)
         if not self._phase:
             return  # in pytest itself; there is a next time
-        text = f"still running {self._phase} after {self._limit_s:g} s\n{self._report}"
         if self._phase == "call":
-            raise LimitReached(text)
-        pytest.fail(text, pytrace=True)  # what pytest expects of fixtures
+            raise LimitReached(SEE)
+        pytest.fail(SEE)  # what pytest expects of fixtures
 
-    def _describe(self) -> str:
-        lines, names = [], {thread.ident: thread.name for thread in threading.enumerate()}
+    def _describe(self, age_s: float) -> str:
+        lines = [f"still running in its {self._phase} after {age_s:.1f} s"]
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
         for ident, frame in sys._current_frames().items():  # noqa: SLF001 (there is no other way)
             if ident != threading.get_ident() and names.get(ident):  # execnet's have none
                 lines.append(f"-- stack of {names.get(ident, ident)}")
@@ -182,18 +199,18 @@ class Limits:
             self._watch.stop()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self) -> Generator[None, None, None]:
-        with self._watch.phase("setup"):
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
+        with self._watch.phase(item, "setup"):
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_call(self) -> Generator[None, None, None]:
-        with self._watch.phase("call"):
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        with self._watch.phase(item, "call"):
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self) -> Generator[None, None, None]:
-        with self._watch.phase("teardown"):
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
+        with self._watch.phase(item, "teardown"):
             return (yield)
 
 
