@@ -4,6 +4,7 @@ import multiprocessing.util
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,7 +12,9 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cloud
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 if TYPE_CHECKING:  # a third of a second, which most files can do without
@@ -71,6 +74,31 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def hostile(
+    shared: Path, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return a library of all that is unkind, its manifest and what lies outside beside it.
+
+    All workers of a run have copies of one: to make it takes thirty programs.
+    """
+    program("ffmpeg")
+    base = tmp_path_factory.getbasetemp()
+    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "hostile-made"
+    with FileLock(made.with_suffix(".lock")):
+        if not (made / "library.manifest.json").exists():  # it is written last
+            maker = shared / "media" / "hostile" / "make_hostile.py"
+            command = [sys.executable, maker, made / "library"]
+            subprocess.run(command, check=True, capture_output=True)
+    folder = tmp_path_factory.mktemp("hostile")
+    subprocess.run(["cp", "-a", "--reflink=auto", f"{made}/.", folder], check=True)
+    for link in filter(Path.is_symlink, folder.rglob("*")):
+        if (target := os.fspath(link.readlink())).startswith(f"{made}/"):
+            link.unlink()
+            link.symlink_to(folder / target.removeprefix(f"{made}/"))
+    return folder / "library"
+
+
+@pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Return a function that finds a port of 127.0.0.1 on which nothing listens."""
 
@@ -111,6 +139,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
         multiprocessing.util.get_temp_dir()  # kept by that module, which removes it at the very end
         live_in(next(folders), patch)
         yield folders
+        cloud.end_resting()
     if lent:
         shutil.rmtree(lent)
 
