@@ -1,5 +1,6 @@
 """Engines that the tests start on loopback: moto's server in place of AWS, and a real Redis."""
 
+import atexit
 import os
 import shutil
 import socket
@@ -54,21 +55,56 @@ class Aws:
             pass
 
 
+_resting: list[tuple[subprocess.Popen[bytes], Aws]] = []  # begun, and lent to nobody
+
+
 @contextmanager
 def aws_server() -> Iterator[Aws]:
-    """Lend moto's server, in a process of its own."""
+    """Lend moto's server, in a process of its own: empty, though it may have served others."""
+    child, aws = _server()
+    try:
+        yield aws
+    except BaseException:
+        child.kill()
+        raise
+    finally:
+        _resting.append((child, aws))
+
+
+def _server() -> tuple[subprocess.Popen[bytes], Aws]:
+    """Return one that rests, for to begin one takes a second of the processor, or a new one."""
+    while _resting:
+        child, aws = _resting.pop()
+        if child.poll() is None:
+            with suppress(OSError):
+                aws.reset()
+                return child, aws
+        _end(child)
     port = free_port()
-    with subprocess.Popen(
+    child = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, **KEYS},
-    ) as child:
-        try:
-            wait_until_open(port, child)
-            yield Aws(f"http://127.0.0.1:{port}")
-        finally:
-            child.kill()
+    )
+    try:
+        wait_until_open(port, child)
+    except BaseException:
+        _end(child)
+        raise
+    return child, Aws(f"http://127.0.0.1:{port}")
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait()
+
+
+@atexit.register
+def end_resting() -> None:
+    """End the servers that are lent to nobody."""
+    while _resting:
+        _end(_resting.pop()[0])
 
 
 class Redis:

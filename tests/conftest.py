@@ -1,13 +1,31 @@
-"""What tests share: programs of the system, the shared folder, free ports, Hypothesis's profile."""
+"""What tests share: programs, the shared folder, ports, Hypothesis's profile, a home, a browser."""
 
+import multiprocessing.util
 import os
 import shutil
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import cloud
 import pytest
+from filelock import FileLock
 from hypothesis import settings
+
+if TYPE_CHECKING:  # a third of a second, which most files can do without
+    from browsers import Chromium
+    from playwright.sync_api import Browser
+
+pytest_plugins = ["limits"]
+
+# Else every process compiles our modules anew, and every worker all tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, print_blob=True)
 settings.load_profile("ci")
@@ -56,6 +74,31 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def hostile(
+    shared: Path, program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return a library of all that is unkind, its manifest and what lies outside beside it.
+
+    All workers of a run have copies of one: to make it takes thirty programs.
+    """
+    program("ffmpeg")
+    base = tmp_path_factory.getbasetemp()
+    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "hostile-made"
+    with FileLock(made.with_suffix(".lock")):
+        if not (made / "library.manifest.json").exists():  # it is written last
+            maker = shared / "media" / "hostile" / "make_hostile.py"
+            command = [sys.executable, maker, made / "library"]
+            subprocess.run(command, check=True, capture_output=True)
+    folder = tmp_path_factory.mktemp("hostile")
+    subprocess.run(["cp", "-a", "--reflink=auto", f"{made}/.", folder], check=True)
+    for link in filter(Path.is_symlink, folder.rglob("*")):
+        if (target := os.fspath(link.readlink())).startswith(f"{made}/"):
+            link.unlink()
+            link.symlink_to(folder / target.removeprefix(f"{made}/"))
+    return folder / "library"
+
+
+@pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Return a function that finds a port of 127.0.0.1 on which nothing listens."""
 
@@ -64,3 +107,63 @@ def free_port() -> Callable[[], int]:
             return int(listener.getsockname()[1])
 
     return find
+
+
+LONGEST_BASE = 50  # bytes, for Chromium's socket lies 55 below, and its path may have 107
+
+
+def live_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let the home and the folder for temporary files be below this one, for all programs."""
+    home, scratch = folder / "home", folder / "tmp"
+    home.mkdir(parents=True)
+    scratch.mkdir()
+    patch.setenv("HOME", str(home))
+    for kind, name in HOMES.items():
+        patch.setenv(f"XDG_{kind}_HOME", str(home / name))
+    patch.delenv("XDG_RUNTIME_DIR", raising=False)
+    patch.setenv("TMPDIR", str(scratch))
+    patch.setattr(tempfile, "tempdir", str(scratch))
+
+
+HOMES = {"CONFIG": ".config", "CACHE": ".cache", "DATA": ".local/share", "STATE": ".local/state"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
+    """Return new folders for homes; fixtures that live longer than a test share the first."""
+    base = tmp_path_factory.getbasetemp()
+    is_long = len(os.fsencode(base)) > LONGEST_BASE
+    lent = tempfile.mkdtemp(prefix="reelshelf-", dir="/tmp") if is_long else None
+    folders = (Path(lent or base, f"h{number}") for number in count())
+    with pytest.MonkeyPatch.context() as patch:
+        multiprocessing.util.get_temp_dir()  # kept by that module, which removes it at the very end
+        live_in(next(folders), patch)
+        yield folders
+        cloud.end_resting()
+    if lent:
+        shutil.rmtree(lent)
+
+
+@pytest.fixture(autouse=True)
+def home(homes: Iterator[Path]) -> Iterator[Path]:
+    """Return the home of this test; nothing that it starts sees another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        live_in(folder := next(homes), patch)
+        yield folder / "home"
+
+
+@pytest.fixture(scope="module")
+def chromium(program: Callable[[str], str]) -> "Iterator[Chromium]":
+    """Return what keeps a browser running for the tests of a file."""
+    from browsers import Chromium  # noqa: PLC0415 (see above)
+
+    running = Chromium(program("chromium"))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def browser(chromium: "Chromium") -> "Iterator[Browser]":
+    """Return a browser; the windows that are opened in it close with the test."""
+    yield chromium.browser()
+    chromium.close_contexts()

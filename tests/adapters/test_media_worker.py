@@ -4,9 +4,7 @@ import base64
 import json
 import os
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -446,25 +444,12 @@ def test_probes_agree_with_ffprobe(workers: MediaWorkers, shared: Path) -> None:
     assert found == said
 
 
-@pytest.fixture(scope="session")
-def library(
-    shared: Path,
-    program: Callable[[str], str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    program("ffmpeg")
-    library = tmp_path_factory.mktemp("hostile") / "library"
-    maker = shared / "media" / "hostile" / "make_hostile.py"
-    subprocess.run([sys.executable, str(maker), str(library)], check=True, capture_output=True)
-    return library
-
-
 @pytest.mark.system("ffmpeg")
 def test_every_hostile_file_passes_through_and_nothing_outside_is_read(
-    workers: MediaWorkers, library: Path
+    workers: MediaWorkers, hostile: Path
 ) -> None:
-    entries = json.loads((library.parent / "library.manifest.json").read_text())
-    outside = [path for path in library.parent.glob("library.outside/**/*") if path.is_file()]
+    entries = json.loads(hostile.with_name("library.manifest.json").read_text())
+    outside = [path for path in hostile.parent.glob("library.outside/**/*") if path.is_file()]
     for path in outside:
         os.utime(path, (0, 0))  # whatever reads it moves its access time forward
     expected = {
@@ -472,7 +457,7 @@ def test_every_hostile_file_passes_through_and_nothing_outside_is_read(
         for entry in entries
         if "path_b64" in entry
     }
-    paths = [(Place("", path), str(library / path)) for path in expected]
+    paths = [(Place("", path), str(hostile / path)) for path in expected]
 
     found = {one.place.path: one for one in workers.examine(paths)}
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,7 +14,7 @@ from threading import Thread
 import av
 import pytest
 from numbered_films import WIDTH, Maker, film, made, near, numbered, reason, shown, times_of
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from typing_extensions import override
 
 from generator.core.model import Refused
@@ -540,11 +540,6 @@ def test_a_cut_film_tells_how_long_it_is_where_players_look(make: Maker, tmp_pat
     assert b"mfra" not in content
 
 
-CHROMIUM = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-    "--autoplay-policy=no-user-gesture-required",
-]  # fmt: skip
 TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".m3u8": "application/vnd.apple.mpegurl"}
 WATCH = """async (address) => {
   const film = document.querySelector("video");
@@ -602,15 +597,6 @@ def served(folder: Path) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str], str]) -> Iterator[Browser]:
-    chromium = program("chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
-        yield running
-        running.close()
 
 
 @pytest.mark.parametrize(

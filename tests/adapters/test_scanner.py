@@ -72,8 +72,8 @@ def meddling(name: str, meddle: Callable[[], object]) -> Intake:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """Give a folder that other users reach: pytest's own is closed to them."""
-    folder = Path(tempfile.mkdtemp())
+    """Give a folder that other users reach: pytest's own, and all below, is closed to them."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
     folder.chmod(0o755)
     yield folder
     subprocess.run(["chmod", "-R", "u+rwx", folder], check=True)

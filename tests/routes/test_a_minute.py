@@ -21,6 +21,8 @@ from pathlib import Path
 from generator.adapters.catalogue import Catalogue
 from generator.core.model import Happening, Kind, VideoId
 
+pytestmark = pytest.mark.timeout(300)
+
 file, name, seconds, videos = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
 chance, pace, end_s = random.Random(name), threading.Event(), time.monotonic() + seconds
 with Catalogue(Path(file)) as catalogue:

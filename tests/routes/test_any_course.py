@@ -32,6 +32,8 @@ from generator.core.scopes import Scope, ScopeKind, scopes_of
 from generator.core.shelves import VIDEO_LIMITS
 from generator.engine import Engine
 
+pytestmark = pytest.mark.timeout(300)
+
 CARD = (TEMPLATES / "card.html").read_text(encoding="utf-8")
 SHELF = (TEMPLATES / "shelf.html").read_text(encoding="utf-8")
 WATCH = (TEMPLATES / "watch.html").read_text(encoding="utf-8")

@@ -3,9 +3,7 @@
 import base64
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -89,16 +87,11 @@ def test_the_site_of_real_files_equals_a_full_render(real: tuple[Engine, Path, P
 
 @pytest.fixture(scope="module")
 def hostile(
-    shared: Path,
-    program: Callable[[str], str],
-    tmp_path_factory: pytest.TempPathFactory,
+    hostile: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Engine, list[dict[str, str]], Path]]:
-    program("ffmpeg")
-    folder = tmp_path_factory.mktemp("hostile")
-    maker = shared / "media" / "hostile" / "make_hostile.py"
-    subprocess.run([sys.executable, maker, folder / "library"], check=True, capture_output=True)
-    engine, _ = build(folder / "library", folder)
-    manifest = json.loads((folder / "library.manifest.json").read_text("utf-8"))
+    folder = tmp_path_factory.mktemp("of-hostile")
+    engine, _ = build(hostile, folder)
+    manifest = json.loads(hostile.with_name("library.manifest.json").read_text("utf-8"))
     with engine:
         yield engine, manifest, folder
 

@@ -21,10 +21,9 @@ from pathlib import Path
 import av
 import pytest
 from av.video.frame import VideoFrame
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from served import Served, running
 from test_exactness import TEMPLATES
-from test_served_site import CHROMIUM
 
 from api_lambda.access import Loopback
 from api_lambda.app import ApiConfig, create_app
@@ -68,15 +67,6 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
         make_film(folder / name, length_s, number)
         os.utime(folder / name, (NOW - number * 86400,) * 2)
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str], str]) -> Iterator[Browser]:
-    chromium = program("chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
-        yield running
-        running.close()
 
 
 @dataclass

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from served import Served, running, write
-from test_served_site import CHROMIUM
 
 from generator.devserver import DevServer, Site
 
@@ -21,15 +20,6 @@ BUILDS = 4
 LONG = "<p>line</p>" * 300
 ICON = "<link rel=icon href='data:,'>"  # so that none is asked for
 STYLE = b"body { margin: 0 } div, p, details { display: none; color: red; font-size: 2px }"
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str], str]) -> Iterator[Browser]:
-    chromium = program("chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from generator.core.marks import OutputMark
 from generator.core.model import Happening, Kind, VideoId
 from generator.engine import Engine
 from generator.packing import pack_all
+
+pytestmark = pytest.mark.timeout(300)
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 DAY_S = 86400

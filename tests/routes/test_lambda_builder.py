@@ -37,6 +37,8 @@ from generator.engine import Engine
 from generator.lambda_builder import Builder, Run
 from generator.publishing import publisher_of
 
+pytestmark = pytest.mark.timeout(300)
+
 VIDEOS = 8
 EVENTS = 60
 BUILDERS = 4

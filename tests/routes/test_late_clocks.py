@@ -1,7 +1,6 @@
 """Films whose clock does not begin at 0: what is said of an instant stands at it, in Chromium."""
 
 import re
-from collections.abc import Callable, Iterator
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -10,10 +9,9 @@ from urllib.parse import unquote
 import av
 import pytest
 from av.video.frame import VideoFrame
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from test_cli import reelshelf
 from test_plays_in_a_browser import served
-from test_served_site import CHROMIUM
 
 from generator.adapters.media_worker.film import Film
 from generator.adapters.media_worker.subtitles import embedded
@@ -89,13 +87,9 @@ def with_subtitles(film: Path, second: int) -> Path:
     return film
 
 
-@pytest.fixture(scope="module")
-def page(program: Callable[[str], str]) -> Iterator[Page]:
-    chromium = program("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
-        yield browser.new_page()
-        browser.close()
+@pytest.fixture
+def page(browser: Browser) -> Page:
+    return browser.new_page()
 
 
 @pytest.mark.system("chromium")

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,8 +12,7 @@ from threading import Thread
 
 import pytest
 from coded import coded_clip
-from playwright.sync_api import Browser, Page, sync_playwright
-from test_served_site import CHROMIUM
+from playwright.sync_api import Browser, Page
 
 from generator.adapters.media_worker.film import Film, UnfitError
 from generator.core.model import Probe
@@ -115,16 +114,6 @@ def served(files: list[Path]) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str], str]) -> Iterator[Browser]:
-    chromium = program("chromium")
-    with sync_playwright() as playwright:
-        arguments = [*CHROMIUM, "--autoplay-policy=no-user-gesture-required"]
-        running = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        yield running
-        running.close()
 
 
 @pytest.fixture

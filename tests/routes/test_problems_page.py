@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 from clips import make_clip
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 from served import running
 from test_clicks import until
 from test_exactness import TEMPLATES
-from test_served_site import CHROMIUM
 
 from api_lambda.access import Loopback
 from api_lambda.app import ApiConfig, create_app
@@ -36,15 +35,6 @@ REELSHELF = Path(sys.executable).with_name("reelshelf")
 NOW = 1_790_000_000
 NASTY = ["<img src=x onerror=alert(1)>.mp4", "caf\udce9.mp4", "50% & \u202egp4.mp4"]
 NETWORK = re.compile("Failed to load resource")  # the browser's own line, which no script can spare
-
-
-@pytest.fixture(scope="module")
-def browser(program: Callable[[str], str]) -> Iterator[Browser]:
-    chromium = program("chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
-        yield running
-        running.close()
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from test_clicks import (
     WAITING,
     Opening,
     Shelf,
-    browser,
     built,
     films,
     opened,
@@ -31,7 +30,7 @@ from generator.core.model import Figures, Happening
 from generator.devserver.site import App
 
 QUEUED = WAITING.replace("#do", "#queued")
-__all__ = ["browser", "built", "films", "opened"]  # fixtures
+__all__ = ["built", "films", "opened"]  # fixtures
 
 
 @dataclass

@@ -39,7 +39,6 @@ from generator.core.webvtt import board_vtt, chapters_vtt
 from generator.devserver import DevServer, Site
 
 address = test_served_site.address  # serves what `site` is here
-browser = test_served_site.browser
 
 SITE = contexts.Site("https://films.example.org", "", "Films")
 LENGTH_S = 12
