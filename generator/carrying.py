@@ -43,6 +43,11 @@ class Carried:
         stored = self._bucket.head(STATE)
         return self._etag is not None and stored is not None and stored.etag == self._etag
 
+    @property
+    def is_first(self) -> bool:
+        """Tell whether the bucket had no state yet."""
+        return self._etag == ABSENT
+
     def fetch(self) -> None:
         """Replace the local files by those of the bucket; none are there if it has none.
 

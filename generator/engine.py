@@ -14,12 +14,10 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
-from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -27,13 +25,13 @@ from generator import __version__
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.damage import SYMPTOMS, is_of_the_surroundings
 from generator.adapters.ledger import Ledger
-from generator.adapters.output import COPIES, Output, digest_of, listed
+from generator.adapters.output import Output
 from generator.adapters.renderer import Renderer
 from generator.adapters.settings import Settings
 from generator.core import addresses
 from generator.core.contexts import Site
 from generator.core.errors import BusyError, DamagedError, SettingsError
-from generator.core.marks import MARK, OutputMark
+from generator.core.marks import MARK
 from generator.core.model import OutPath, Video
 from generator.core.orders import RANDOM, VIDEO_ORDERS
 from generator.core.pages import Page
@@ -57,22 +55,17 @@ from generator.performing import (
     write_pages,
 )
 from generator.planning import Plan, every_page, host_pages, plan, plan_host_files
+from generator.recovery import EVERYTHING, Recovery, folders_of
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _OURS = ("build.lock", "catalogue.db", "ledger.db", "under-way.txt")
-_EVERYTHING = "*"
 _SKELETON = "skeleton/"  # of templates, by what they are made of
 _PLAIN = "plain/"  # templates whose pages are not only filled
 _NO_ROOM = 1 << 16  # bytes
 _TOLD = 20  # failures, one by one
 _ANEW = "everything is rendered anew"
-_MANY = 5000  # from so many pages on, what is under way is noted as everything
-_OTHERS = 1000  # files that are not ours, to be counted
-_MANIFEST_BYTES = 64  # of a line, at most on the average; twice as long, it is written anew
-_LEAST_MANIFEST = 1 << 16
 
 
 class Engine:
@@ -107,7 +100,11 @@ class Engine:
         for file in (settings.state / name for name in _OURS):
             if file.exists() and not file.is_file():  # a pipe, perhaps, which nobody ever fills
                 raise SettingsError(f"{file} is no file", hint="move it away: its name is ours")
-        self._lock = FileLock(settings.state / "build.lock")
+        lock, catalogue = settings.state / "build.lock", settings.state / "catalogue.db"
+        if _size(lock):  # ours is empty, and taking it would empty this one
+            raise SettingsError(f"{lock} is no lock of ours", hint="move it away")
+        had_catalogue = _size(catalogue) > 0
+        self._lock = FileLock(lock)
         try:
             self._lock.acquire(blocking=False)
         except Timeout:
@@ -117,14 +114,12 @@ class Engine:
             ) from None
         try:
             self.catalogue = Catalogue(
-                settings.state / "catalogue.db", output_mark=settings.out / MARK, anew=new_catalogue
+                catalogue, output_mark=settings.out / MARK, anew=new_catalogue
             )
             self.site = replace(self.site, identity=self.catalogue.identity())
-            self.ledger = Ledger(settings.state / "ledger.db")
-            self.output = Output(settings.out)
+            self.ledger = Ledger(settings.state / "ledger.db", is_ours=had_catalogue)
+            self.recovery = Recovery(self.ledger, self.catalogue, Output(settings.out))
             self._shipped = shipped
-            self._stamp = ""  # of the refresh that writes, as the output folder has it
-            self._by_manifest = False  # the pages of the ledger may be those of another folder
             self.renderer = self._without_damage(self._renderer)
         except BaseException:
             self._lock.release()
@@ -205,7 +200,7 @@ class Engine:
     def close(self) -> None:
         """Let go of everything."""
         with suppress(sqlite3.DatabaseError):  # a full disk: the next look lists those folders
-            self._note_folders()
+            self.recovery.note_folders()
         self.catalogue.close()
         self.ledger.close()
         self._lock.release()
@@ -234,15 +229,18 @@ class Engine:
         return renderer
 
     @property
+    def output(self) -> Output:
+        """Return the output folder."""
+        return self.recovery.output
+
+    @output.setter
+    def output(self, output: Output) -> None:
+        self.recovery.output = output
+
+    @property
     def files(self) -> OwnedFiles:
         """Return which files of the output folder are ours."""
-        return OwnedFiles(self.ledger, self.output, by_manifest=self._by_manifest)
-
-    def left_output(self) -> bool:
-        """Tell whether the output folder is as this state folder left it."""
-        mark = self.output.mark() or OutputMark()
-        stamps = {self.ledger.fact(name) for name in ("stamp", "next_stamp")} - {""}
-        return mark.stamp in (stamps or {self.ledger.fact("output")} - {""})  # as 0.4.0 had it
+        return self.recovery.files
 
     @property
     def cursor(self) -> int:
@@ -291,13 +289,13 @@ class Engine:
         if full and (damage := self.ledger.damage_found()):  # also where no refresh reads
             raise self._begun_anew(damage)
         receipt = Receipt(perf_counter, number=self.ledger.next_refresh(), at=now)
-        self._stamp = ""
+        self.recovery.stamp = ""
         self._reload_templates()
         self.output.prepare(adopt=self._adopts)
         first = not self.ledger.fact("begun")
         was_empty = first and next(self.output.files(), None) is None
-        suspects = self._suspects()
-        missing = self._missing_files() if verify and not suspects.all else frozenset()
+        suspects = self.recovery.suspects()
+        missing = self.recovery.missing_files() if verify and not suspects.all else frozenset()
         if observe is not None:
             lacks = first or suspects.all or any(map(addresses.is_made, missing))
             observe(self, receipt, full=full or lacks)
@@ -317,7 +315,9 @@ class Engine:
             wants = self.settings.host_files
             until = now + FORWARD_S
             plan_host_files(self.ledger, planned, until, FOR_GOOD, wanted=wants)
-            torn, sound = self._examine(suspects.paths - planned.pages.keys() - planned.gone)
+            torn, sound = self.recovery.examine(
+                suspects.paths - planned.pages.keys() - planned.gone
+            )
             everything = full or suspects.all
             anew = retried | torn | missing
         work = self._work(receipt, suspects.paths)
@@ -328,8 +328,8 @@ class Engine:
             self._render_anew(receipt, cursor, which, suspects.paths)
         if everything or (first and not was_empty):
             with receipt.phase("sweep"):
-                self._sweep(receipt)
-        self._trust(suspects, sound)
+                receipt.removed += self.recovery.sweep(self.renderer.assets().keys())
+        self.recovery.trust(suspects, sound)
         receipt.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
         self._tell_failures(receipt)
         return receipt
@@ -350,9 +350,8 @@ class Engine:
         """Bring the pages to the disk itself; until then a power cut makes the next run verify."""
         with receipt.phase("sync"), self.storage():
             self.output.sync()
-            if self._manifest_is_long():
-                self.files.rewrite_manifest()
-            self._note_folders()
+            self.recovery.tidy_manifest()
+            self.recovery.note_folders()
             with self.ledger.transaction():
                 self.ledger.remember("sealed", "1")
 
@@ -386,7 +385,7 @@ class Engine:
         receipt.planned += len(planned.pages) + len(planned.forwards)
         with receipt.phase("render"):
             overlay(work, planned)
-            self._begin_writing([*planned.pages, *planned.forwards, *planned.gone])
+            self.recovery.begin_writing([*planned.pages, *planned.forwards, *planned.gone])
             work.is_strict = first
             write_assets(work, self.renderer.assets())
             perform(work, planned)
@@ -394,7 +393,7 @@ class Engine:
             settle(work, planned, receipt.at + FORWARD_S)
             self._remember(span[1], templates=first)
             ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
-        self.output.remove_empty_folders(_folders(planned.gone))
+        self.output.remove_empty_folders(folders_of(planned.gone))
 
     def _render_anew(
         self, receipt: Receipt, cursor: int, which: "Which", suspects: frozenset[OutPath]
@@ -406,7 +405,7 @@ class Engine:
         videos = list(self.ledger.all_videos())
         with receipt.phase("render"):
             many = which.all or which.stale
-            self._begin_writing([OutPath(_EVERYTHING)] if many else sorted(which.paths))
+            self.recovery.begin_writing([EVERYTHING] if many else sorted(which.paths))
             work = self._work(receipt, suspects)
             work.compares = True
             self._render(work, videos, which)
@@ -456,8 +455,8 @@ class Engine:
             "catalogue": self.catalogue.identity(),
             "host_files": "1" if self.settings.host_files else "",
         }
-        if self._stamp:
-            facts |= {"stamp": self._stamp, "next_stamp": ""}
+        if self.recovery.stamp:
+            facts |= {"stamp": self.recovery.stamp, "next_stamp": ""}
         if templates:
             facts |= {f"template/{name}": self.renderer.inputs(name) for name in TEMPLATES}
             facts |= {"version": __version__, "signature": self.renderer.signature}
@@ -471,7 +470,7 @@ class Engine:
         library = stored_library(self.ledger)
         painter = Painter(self.renderer, self.site, library)
         work = Work(self.ledger, self.output, painter, library, receipt, suspects)
-        work.by_manifest, work.compares = self._by_manifest, self._by_manifest
+        work.by_manifest, work.compares = self.recovery.by_manifest, self.recovery.by_manifest
         work.plain = frozenset(name for name, plain in self.ledger.facts(_PLAIN).items() if plain)
         return work
 
@@ -543,169 +542,6 @@ class Engine:
         if self.renderer.is_outdated():
             self.renderer = self._renderer()
 
-    # -- suspects: files of the disk that may not be what the ledger says
-
-    def _suspects(self) -> "Suspects":
-        """Return what an interruption, a power cut or another builder may have left.
-
-        What is suspect stays noted until it was mended: nothing but that shrinks the set.
-        """
-        ledger, output = self.ledger, self.output
-        mark = output.mark() or OutputMark()
-        if not ledger.fact("begun"):
-            if mark.stamp and mark.stamp == ledger.fact("output") and not output.has_manifest():
-                self._begin_manifest()  # 0.4.0 left it so
-            self.files.reload()
-            return Suspects()  # what the ledger does not know is compared with the disk anyway
-        if mark.stamp and mark.stamp == ledger.fact("next_stamp"):  # an interrupted refresh's
-            with ledger.transaction():
-                ledger.remember("stamp", mark.stamp)
-        if not self.left_output():
-            log.warning("%s is not as this state folder left it: comparing every page", output.root)
-            with ledger.transaction():
-                ledger.forget_folder()
-                ledger.suspect([_EVERYTHING])
-            self.files.reload()
-        elif not output.has_manifest():
-            self._begin_manifest()
-        if ledger.fact("boot") != _boot() and ledger.fact("sealed") != "1":
-            log.warning("the machine stopped before all pages were on the disk: comparing all")
-            with ledger.transaction():
-                ledger.drop_packed(ledger.all_packed())
-                ledger.suspect([_EVERYTHING])
-        paths = ledger.suspects()
-        self._by_manifest = _EVERYTHING in paths
-        if self._by_manifest:
-            self.files.reload()  # of many files it was noted there only that they are ours
-            return Suspects(all=True)
-        if paths:
-            if ledger.fact("next_stamp"):
-                log.warning("the last build was interrupted: mending what it left")
-            output.clear_scratch(_folders(map(OutPath, paths)))
-        return Suspects(paths=frozenset(map(OutPath, paths)))
-
-    def _begin_manifest(self) -> None:
-        """Note in the output folder what is ours there: version 0.4.0 did not, or it was lost."""
-        with self.ledger.transaction():
-            self.ledger.own(filter(self.output.has, self._made()))
-        self.files.rewrite_manifest()
-
-    def _manifest_is_long(self) -> bool:
-        """Tell whether the manifest has many more lines than there are files."""
-        most = max(_LEAST_MANIFEST, self.ledger.page_count()[0] * 4 * _MANIFEST_BYTES)
-        return self.output.manifest_bytes() > most
-
-    def _examine(self, rest: frozenset[OutPath]) -> tuple[frozenset[OutPath], frozenset[OutPath]]:
-        """Look at suspects that no plan mends; return those to be rendered, and all others.
-
-        What is known of no page is removed, if it is ours.
-        """
-        known = self.ledger.digests(sorted(rest))
-        made = self._made() if any(map(addresses.is_made, rest)) else set[OutPath]()
-        torn = {
-            path
-            for path in rest & known.keys()
-            if digest_of(self.output.read(path) or b"") != known[path]
-        }
-        self.files.delete(rest - known.keys() - made)
-        return frozenset(torn), rest - torn
-
-    def _made(self) -> set[OutPath]:
-        """Return every file of the output folder that was made for a video and is no page."""
-        return {path for video in self.catalogue.shown() for path in addresses.made_files(video)}
-
-    def _begin_writing(self, paths: Sequence[OutPath]) -> None:
-        """Note that these files are about to be written or deleted ("*": any)."""
-        many = len(paths) >= _MANY
-        self._stamp = uuid4().hex
-        with self.ledger.transaction():
-            self.ledger.suspect([_EVERYTHING] if many else paths)
-            for name, value in (("next_stamp", self._stamp), ("boot", _boot()), ("sealed", "0")):
-                self.ledger.remember(name, value)
-        mark = self.output.mark() or OutputMark()
-        folder = mark.folder or uuid4().hex
-        self.output.set_mark(OutputMark(folder, self._stamp, self.catalogue.identity()))
-
-    def _trust(self, suspects: "Suspects", sound: Iterable[OutPath]) -> None:
-        """Note that what was suspect is mended, but for pages that could not be written."""
-        ledger = self.ledger
-        is_under_way = bool(ledger.fact("next_stamp"))
-        noted = ledger.suspects() if suspects.all or suspects.paths or self._stamp else set()
-        failed = sorted(ledger.failed()) if suspects.all else []
-        everything = suspects.all or _EVERYTHING in noted
-        mended = noted if everything else noted & set(sound)
-        if not mended and not is_under_way:
-            return
-        still = self.files.of(failed)  # they may be anything but what they should be
-        with ledger.transaction():
-            ledger.trust(mended)
-            ledger.suspect(still)
-            if is_under_way:
-                ledger.remember("next_stamp", "")
-        self._by_manifest = self._by_manifest and not everything
-
-    def _missing_files(self) -> frozenset[OutPath]:
-        """Return files of ours that are not on the disk.
-
-        Only folders are listed in which something came or went since we noted when.
-        """
-        missing: set[OutPath] = set()
-        for folder, changed_ns in self.ledger.folders().items():
-            if self.output.changed_at(folder) == changed_ns:
-                continue
-            names = self.output.names_in(folder)
-            files = self.ledger.files_in(folder)
-            missing |= {path for path in files if path.rpartition("/")[2] not in names}
-            self.output.touched.add(folder)
-        lost = {path for path in missing if not path.endswith(COPIES)}
-        if lost:
-            log.warning("%d files of %s are gone: they are made anew", len(lost), self.output.root)
-            self.output.forget_folders()
-        return frozenset(lost)
-
-    def _note_folders(self) -> None:
-        """Note when the folders that we wrote to changed last: a later change is another's."""
-        touched, self.output.touched = self.output.touched, set()
-        if touched:
-            with self.ledger.transaction():
-                self.ledger.put_folders({path: self.output.changed_at(path) for path in touched})
-
-    def _sweep(self, receipt: Receipt) -> None:
-        """Remove files of ours that belong to no page and were made for no video."""
-        pages = set(self.ledger.digests())
-        assets = self.renderer.assets().keys()
-        former = {path for path in pages if path.startswith("assets/") and path not in assets}
-        wanted = pages - former
-        wanted |= self._made()
-        owned = self.ledger.all_owned()
-        stray = owned - wanted - {OutPath(path + COPIES[0]) for path in wanted}
-        stray = {OutPath(path.removesuffix(COPIES[0])) for path in stray}
-        receipt.removed += self.files.delete(stray)
-        with self.ledger.transaction():
-            self.ledger.drop_pages(former)
-        self.output.clear_scratch(_folders(owned))
-        self.output.remove_empty_folders(_folders(stray))
-        self.files.rewrite_manifest()
-        self.output.touched |= _folders(owned)
-        self._tell_others(owned)
-
-    def _tell_others(self, owned: set[OutPath]) -> None:
-        """Log once which files of the output folder are not ours."""
-        others = sorted(islice(self.output.others(owned), _OTHERS))
-        names = "\n".join(others)
-        if names == self.ledger.fact("others"):
-            return
-        with self.ledger.transaction():
-            self.ledger.remember("others", names)
-        if others:
-            log.warning(
-                "%s%d files in %s were not written by reelshelf and are left as they are: %s",
-                "at least " * (len(others) == _OTHERS),
-                len(others),
-                self.output.root,
-                listed(others),
-            )
-
 
 @dataclass(frozen=True, slots=True)
 class Which:
@@ -714,14 +550,6 @@ class Which:
     all: bool = False
     stale: frozenset[str] = frozenset()
     paths: frozenset[OutPath] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Suspects:
-    """Which files of the output may not be what the ledger says."""
-
-    paths: frozenset[OutPath] = frozenset()
-    all: bool = False
 
 
 class Observe(Protocol):
@@ -745,8 +573,11 @@ def _navigation(site: Site) -> tuple[dict[str, str], ...]:
     return tuple({"label": label, "url": site.link(path)} for label, path in links)
 
 
-def _folders(paths: Iterable[OutPath]) -> set[str]:
-    return {path.rpartition("/")[0] for path in paths if "/" in path}
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _free(folder: Path) -> int:
@@ -754,10 +585,3 @@ def _free(folder: Path) -> int:
         return shutil.disk_usage(folder).free
     except OSError:
         return 0
-
-
-def _boot() -> str:
-    try:
-        return _BOOT.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

@@ -138,7 +138,9 @@ class Builder:
         self._open(is_new=True)
 
     def _open(self, *, is_new: bool) -> None:
-        self._engine = Engine(self.settings, self.shipped)
+        # the local folders may tell of a catalogue that was never put into the bucket
+        is_first = self._carried is not None and self._carried.is_first
+        self._engine = Engine(self.settings, self.shipped, new_catalogue=is_first)
         self._publisher = publisher_of(self._engine, self.clock)
         if is_new:  # whoever put this state back may be publishing it at this moment
             self._publisher.mark_doubtful()

@@ -123,6 +123,10 @@ class Watch:
             if receipt is not None:
                 yield receipt
             while not self._stopped and not self.outdated:
+                if self.engine.catalogue.is_replaced():
+                    log.warning("the catalogue was replaced: opening what is there now")
+                    self.outdated = True
+                    break
                 task = self._next()
                 receipt = self._try(task) if task is not None else None
                 if receipt is not None and (_did_something(receipt) or self._is_failing):

@@ -246,7 +246,7 @@ def tried(folder: Path, trial: str, python: str) -> None:
         environment = {
             **keep, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1",
             "AWS_DEFAULT_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "x",
-            "AWS_SECRET_ACCESS_KEY": "x", "REELSHELF_STATE": scratch,
+            "AWS_SECRET_ACCESS_KEY": "x", "REELSHELF_STATE": f"{scratch}/state",
             "REELSHELF_OUT": f"{scratch}/site", "REELSHELF_LIBRARY": "s3://videos/video",
             "REELSHELF_BUCKET": "site", "REELSHELF_STATE_BUCKET": "state",
             "REELSHELF_QUEUE": "https://sqs.eu-central-1.amazonaws.com/1/events",

@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -266,8 +268,8 @@ def test_nothing_is_left_behind_after_a_run(tmp_path: Path, options: tuple[str, 
 
 
 def test_no_test_sees_the_home_of_who_runs_it(tmp_path: Path) -> None:
-    real, scratch = tmp_path / "real", tmp_path / "scratch"
-    scratch.mkdir()
+    real = tmp_path / "real"
+    scratch = Path(tempfile.mkdtemp(dir="/tmp"))  # short: sockets lie below it
     (real / ".config").mkdir(parents=True)
     (real / ".config/planted").write_text("theirs", encoding="utf-8")
     before = sorted(real.rglob("*"))
@@ -285,6 +287,7 @@ def test_no_test_sees_the_home_of_who_runs_it(tmp_path: Path) -> None:
     assert outcomes(done) == {"PASSED": {"homes_differ", "each_has_its_own"}}, done.stdout
     assert sorted(real.rglob("*")) == before
     assert [path.name for path in scratch.iterdir() if "pytest-of-" not in path.name] == []
+    shutil.rmtree(scratch)
 
 
 def test_a_browser_that_does_not_close_is_killed(program: Callable[[str], str]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from generator.adapters.catalogue import Catalogue
-from generator.cli.shared import Config, Json, app, now, settled, show
+from generator.cli.shared import Config, Json, app, now, open_catalogue, settled, show
 from generator.core.errors import SettingsError
 from generator.core.model import Token
 from generator.core.wording import rfc3339
@@ -47,7 +47,7 @@ def token(
     REELSHELF_OWNER_DIGESTS: nobody can make the tokens of it.
     """
     settings = settled(config)
-    with Catalogue(settings.state / "catalogue.db") as catalogue:
+    with open_catalogue(settings) as catalogue:
         told, text = _done(deed, name, catalogue)
     show(as_json, told, text)
 

@@ -14,12 +14,14 @@ from typing import Annotated
 
 import typer
 
+from generator.adapters.settings import Settings
 from generator.cli.shared import (
     Config,
     Json,
     Verbose,
     address_named,
     app,
+    open_catalogue,
     settled,
     show,
     start_log,
@@ -67,7 +69,7 @@ def api(
     settings = settled(config)
     start_log(verbose=verbose, as_json=as_json)
     if not settings.queue:
-        _look_at(settings.state)
+        _look_at(settings)
     goes_by = replace(ApiConfig.of(settings, secrets), proxies=_addresses(proxy or []))
     sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn ends, and sends it again when it has
@@ -102,13 +104,12 @@ def _addresses(told: list[str]) -> frozenset[str]:
         raise SettingsError(f"--proxy: {error}", hint="it is like 10.0.0.10") from error
 
 
-def _look_at(state: Path) -> None:
+def _look_at(settings: Settings) -> None:
     """Open and make what the API needs beside a catalogue: what is wrong is told at once."""
     from api_lambda.proving import kept_secret  # noqa: PLC0415 (as above)
-    from generator.adapters.catalogue import Catalogue  # noqa: PLC0415 (before a queue is none)
 
-    Catalogue(state / "catalogue.db").close()
-    kept_secret(state)  # while there is room for it
+    open_catalogue(settings).close()
+    kept_secret(settings.state)  # while there is room for it
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import typer
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.catalogue.longer import Wish
 from generator.adapters.settings import Settings
-from generator.cli.shared import Config, Json, app, now, settled, show
+from generator.cli.shared import Config, Json, app, now, open_catalogue, settled, show
 from generator.core import wording
 from generator.core.model import Happening, Kind
 from generator.core.remedies import WANTED, Remedy
@@ -30,7 +30,7 @@ def renditions(
 ) -> None:
     """Tell of playable copies: those made, those that would help, and the disk they take."""
     settings = settled(config)
-    with Catalogue(settings.state / "catalogue.db") as catalogue:
+    with open_catalogue(settings) as catalogue:
         made = list(catalogue.longer.copies())
         missing = {need: _missing(catalogue, need) for need in _NEEDS}
         if drop:

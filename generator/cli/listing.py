@@ -9,7 +9,7 @@ from typing import Any
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.following import following_pages
 from generator.adapters.settings import Settings
-from generator.cli.shared import Config, Json, app, settled
+from generator.cli.shared import Config, Json, app, open_catalogue, settled
 from generator.core import video_list
 
 _AT_ONCE = 500  # videos in memory
@@ -19,7 +19,7 @@ _AT_ONCE = 500  # videos in memory
 def list_videos(config: Config = None, as_json: Json = False) -> None:
     """List the videos that have pages: one a line, or all as one JSON object."""
     settings = settled(config)
-    with Catalogue(settings.state / "catalogue.db") as catalogue:
+    with open_catalogue(settings) as catalogue:
         told = _told(settings, catalogue)
         try:
             for text in _json(told) if as_json else (f"{video_list.line(one)}\n" for one in told):

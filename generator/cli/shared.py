@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from generator.adapters import scanner
+from generator.adapters.catalogue import Catalogue
 from generator.adapters.media import MediaWorkers
 from generator.adapters.output import Output
 from generator.adapters.scanner import Survey
@@ -23,6 +24,7 @@ from generator.cli.terminal import SafeFormatter, err, out
 from generator.core import wording
 from generator.core.errors import SettingsError
 from generator.core.intake import VIDEO_SUFFIXES, compile_intake
+from generator.core.marks import MARK
 from generator.core.publishing import PublishReceipt
 from generator.core.receipt import Receipt
 from generator.engine import Engine
@@ -82,6 +84,16 @@ NewCatalogue = Annotated[
         help="Begin a new catalogue where the former one is lost, without its ratings and tags.",
     ),
 ]
+
+
+def open_catalogue(settings: Settings) -> Catalogue:
+    """Return the catalogue of a site, which is created where there never was one.
+
+    Raises:
+        LostCatalogueError: there was one.
+        ReelshelfError: it cannot be opened.
+    """
+    return Catalogue(settings.state / "catalogue.db", output_mark=settings.out / MARK)
 
 
 def engine_of(settings: Settings, *, adopt: bool = False, new_catalogue: bool = False) -> Engine:

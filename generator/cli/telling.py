@@ -12,7 +12,7 @@ import typer
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger, PageRow
 from generator.adapters.settings import Settings
-from generator.cli.shared import Config, Json, app, now, settled, show
+from generator.cli.shared import Config, Json, app, now, open_catalogue, settled, show
 from generator.core import addresses, wording
 from generator.core.errors import SettingsError
 from generator.core.model import Place, VideoId
@@ -33,7 +33,7 @@ def why(
     """Tell why a page was last written, or what became of a video or an event."""
     settings = settled(config)
     with (
-        Catalogue(settings.state / "catalogue.db") as catalogue,
+        open_catalogue(settings) as catalogue,
         Ledger(settings.state / "ledger.db", reads_only=True) as ledger,
     ):
         told = (
@@ -208,7 +208,7 @@ def status(config: Config = None, as_json: Json = False) -> None:
     """Tell what the catalogue holds, and whether the site shows it."""
     settings = settled(config)
     with (
-        Catalogue(settings.state / "catalogue.db") as catalogue,
+        open_catalogue(settings) as catalogue,
         Ledger(settings.state / "ledger.db", reads_only=True) as ledger,
     ):
         counts, (pages, size) = catalogue.counts(), ledger.page_count()
@@ -240,7 +240,7 @@ def problems(
 ) -> None:
     """List the files that are not, or not wholly, shown, and why: exit code 1 if any."""
     settings = settled(config)
-    with Catalogue(settings.state / "catalogue.db") as catalogue:
+    with open_catalogue(settings) as catalogue:
         found = catalogue.problems()
         if retry:
             catalogue.forget_problems(found, now())
@@ -265,7 +265,7 @@ def problems(
 def duplicates(config: Config = None, as_json: Json = False) -> None:
     """List the videos whose content is the same while all their files are there."""
     settings = settled(config)
-    with Catalogue(settings.state / "catalogue.db") as catalogue:
+    with open_catalogue(settings) as catalogue:
         found = catalogue.twice()
     rows = [
         {

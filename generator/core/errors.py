@@ -51,5 +51,12 @@ class OwnerError(ReelshelfError):
     exit_code = 2
 
 
+class ReplacedError(ReelshelfError):
+    """The catalogue that is open does not lie at its path any more; it is open anew the next time.
+
+    What was recorded into it since was acknowledged to nobody.
+    """
+
+
 class BusyError(ReelshelfError):
     """Another reelshelf builds this site; nothing was changed."""

@@ -288,7 +288,7 @@ class Publisher:
         if not self._ledger.fact("begun"):
             raise PublishError("nothing is built yet", hint="run `reelshelf build` first")
         output = self._engine.output
-        if not self._engine.left_output():
+        if not self._engine.recovery.left_output():
             raise PublishError(
                 f"the site was not built into {output.root} last",
                 hint="--out (or `out` in reelshelf.toml) names the folder it was built into, as"

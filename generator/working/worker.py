@@ -191,6 +191,7 @@ class Worker:
 
     def _record(self, catalogue: Catalogue, messages: list[Message]) -> None:
         taken = take(catalogue, messages, time.time_ns() // 1000)
+        catalogue.require_current()  # before any of them is let go of
         self.taken += len(taken.seqs)
         self.refused += len(taken.refused)
         self.unreadable += len(taken.unreadable)

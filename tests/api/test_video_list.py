@@ -138,7 +138,7 @@ def test_a_video_has_what_its_page_tells_and_exact_figures(api: Asker) -> None:
     assert about["subtitles"] == [{"language": "de", "label": "Deutsch"}]
     assert videos[3]["views"] >= 1234
     assert videos[3]["views"] % 100 != 0  # the page rounds it
-    assert videos[3]["recorded"].endswith("+00:00")
+    assert re.fullmatch(r"[0-9-]{10}T[0-9:]{8}(\+00:00)?", videos[3]["recorded"])
     assert odd["path"] == "Year 2000/Folder 1/\ufffd#?%.mp4"
     assert odd["file"] == "/video/Year%202000/Folder%201/%FF%23%3F%25.mp4"
 
@@ -253,8 +253,8 @@ def test_plays_names_the_browsers_that_are_sure_to_play_it(
         (0, 330, "1970-01-01T05:30:00+05:30"),
         (0, -210, "1969-12-31T20:30:00-03:30"),
         (0, None, "1970-01-01T00:00:00"),
-        (1 << 62, 60, "9999-12-31T23:59:59+00:00"),
-        (-(1 << 62), -60, "0001-01-01T00:00:00+00:00"),
+        (1 << 62, 60, "9999-12-31T23:59:59+01:00"),
+        (-(1 << 62), -60, "0001-01-01T00:00:00-01:00"),
     ],
 )
 def test_an_instant_is_told_with_its_zone(at: int, offset_min: int | None, told: str) -> None:

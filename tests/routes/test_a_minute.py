@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from test_events import running
 from test_exactness import TEMPLATES, full_render, tree
 
@@ -15,13 +16,13 @@ from generator.engine import Engine
 
 SECONDS = 60
 VIDEOS = 90
+pytestmark = pytest.mark.timeout(300)
+
 WRITER = """
 import json, random, sys, threading, time
 from pathlib import Path
 from generator.adapters.catalogue import Catalogue
 from generator.core.model import Happening, Kind, VideoId
-
-pytestmark = pytest.mark.timeout(300)
 
 file, name, seconds, videos = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
 chance, pace, end_s = random.Random(name), threading.Event(), time.monotonic() + seconds

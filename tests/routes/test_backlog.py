@@ -65,7 +65,7 @@ def work_off(engine: Engine, library: Library, most: int = 10**9) -> int:
         while backlog.feed(engine.catalogue) and done < most:
             assert finished.wait(LONG_S)
             finished.clear()
-            done += backlog.record(engine.catalogue, engine.output, library.now)
+            done += backlog.record(engine.catalogue, engine.files, library.now)
     return done
 
 
@@ -157,7 +157,7 @@ def test_a_file_that_changed_meanwhile_gives_the_storyboard_of_what_it_is_now(
         library.put("film.mp4", salt=77)
         library.build(engine)
         while backlog.feed(engine.catalogue):
-            backlog.record(engine.catalogue, engine.output, library.now)
+            backlog.record(engine.catalogue, engine.files, library.now)
 
         kinds = [kind for _, kind, *_ in engine.catalogue.events_of(VideoId(1), 20)]
         assert kinds.count(Kind.BOARD_MADE) == 1
@@ -263,7 +263,7 @@ def test_a_full_disk_is_no_fault_of_the_file_whose_copy_it_does_not_take(library
                 refused = NoRoom(found.job.known.place, "the disk is full")
                 found = replace(found, found=refused)
             backlog._finished.put(found)  # noqa: SLF001
-            backlog.record(engine.catalogue, engine.output, library.now)
+            backlog.record(engine.catalogue, engine.files, library.now)
 
         assert engine.catalogue.problems() == []
         assert engine.catalogue.longer.to_render(wish_of(library.settings), 9) == [1]

@@ -162,7 +162,10 @@ def test_a_library_in_a_bucket_gives_the_pages_of_the_same_folder(
             file.write_bytes(content)
             os.utime(file, (times[library.root.key(name)],) * 2)
             library.build(engine)
-    assert tree(tmp_path / "out2") == tree(first.out)
+    pages = (tree(tmp_path / "out2"), tree(first.out))
+    for feed in ("atom.xml", "rss.xml"):  # ids are those of the catalogue
+        assert pages[0].pop(feed) != pages[1].pop(feed)
+    assert pages[0] == pages[1]
     assert b"Told" in b"".join(tree(first.out).values())
     assert any(name.startswith("text/") for name in tree(first.out))
 

@@ -41,7 +41,8 @@ class Site:
 
     def _pages(self) -> dict[str, bytes]:
         root = self.folder / "site_out"
-        return {str(f.relative_to(root)): f.read_bytes() for f in root.rglob("*") if f.is_file()}
+        files = [f for f in root.rglob("*") if f.is_file() and f.name[0] != "."]
+        return {str(f.relative_to(root)): f.read_bytes() for f in files}
 
     def mend(self, *names: str) -> None:
         for name in names or ("state", "site_out"):

@@ -348,10 +348,13 @@ def test_a_build_in_two_processes_gives_what_one_gives(tmp_path: Path) -> None:
     program = (
         "import sys, threading; from pathlib import Path\n"
         "from benchmarks import trial; from generator.engine import Engine\n"
+        "from generator.adapters.catalogue import Catalogue\n"
         "from generator.core.model import Happening, Kind\n"
         "folder, alone = Path(sys.argv[1]), sys.argv[2] == 'alone'\n"
         "stop = threading.Event()\n"
         "threading.Thread(target=stop.wait).start() if alone else None\n"
+        "with Catalogue(folder / 'state/catalogue.db') as catalogue:\n"
+        "    catalogue.note('identity', 'ab' * 16)\n"
         "with Engine(trial.settings(folder), Path(sys.argv[3])) as engine:\n"
         "    trial.fill(engine.catalogue, 1100)\n"
         "    sizes = dict(count=9, columns=3, tile_width_px=160, tile_height_px=90)\n"

@@ -102,7 +102,7 @@ def test_another_catalogue_with_the_same_videos_has_ids_of_its_own(
 ) -> None:
     found = []
     for _ in range(2):
-        with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        with Engine(trial.settings(tmp_path), TEMPLATES, new_catalogue=True) as engine:
             trial.fill(engine.catalogue, 3)
             engine.refresh(trial.NOW)
         found.append((tmp_path / "out" / name).read_text(encoding="utf-8"))

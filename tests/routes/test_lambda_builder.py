@@ -387,7 +387,8 @@ def test_a_film_that_a_notice_tells_of_is_shown_or_told_of_again(
 
         runs = [builder.run()]
         queue = open_queue(builder.settings.queue)
-        assert queue.depth().under_way == is_refused
+        depth = queue.depth()  # under way, or waiting again: it is kept from nobody for long
+        assert depth.waiting + depth.under_way == is_refused
         store.refuse = lambda *_: None
         while not _is_drained(queue):
             runs.append(builder.run())
@@ -457,3 +458,25 @@ def test_a_lease_that_is_over_can_be_taken_and_one_that_is_not_cannot(
     second.release()
     assert Lease(bucket, 10.0, lambda: now[0]).take()
     assert ABSENT == "*"
+
+
+def test_a_first_run_that_died_before_it_committed_is_no_lost_catalogue(builder: Builder) -> None:
+    send(builder.settings.queue, told(seed=3)[:5], seed=3)
+
+    class DiedError(Exception):
+        """As if the process had ended."""
+
+    def die(step: str) -> None:
+        if step == "refreshed":
+            raise DiedError
+
+    builder.on_step = die
+    with pytest.raises(DiedError):
+        builder.run()
+    builder.on_step = lambda _: None
+    builder._carried = None  # noqa: SLF001 (another process)
+    run = builder.run()
+    while run.state != "built":
+        run = builder.run()
+
+    assert run.state == "built"

@@ -296,7 +296,6 @@ def test_no_command_changes_a_file_that_is_not_ours(
             (home / place).parent.mkdir(parents=True, exist_ok=True)
             (home / place).write_bytes(b"somebody's")
         before = dict(snapshot(home))
-        before.pop(str(home / "state/build.lock"), None)  # a lock holds nothing
 
         for command in commands:
             CliRunner().invoke(app, command)
@@ -404,6 +403,19 @@ def test_a_file_with_the_name_of_our_mark_is_somebodys(tmp_path: Path, text: str
         pass
 
     assert (tmp_path / "out/.reelshelf").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("name", ["ledger.db", "build.lock"])
+def test_files_with_our_names_in_a_new_state_folder_are_somebodys(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / name).write_bytes(b"somebody's")
+
+    with pytest.raises(SettingsError, match=r"is no l"):
+        Engine(trial.settings(tmp_path), TEMPLATES, new_catalogue=True)
+
+    assert (tmp_path / "state" / name).read_bytes() == b"somebody's"
 
 
 def refuse(deed: Callable[[], None], error: type[Exception]) -> None:

@@ -44,9 +44,10 @@ class Home:
             self.add(number)
         self.build()
 
-    def open(self) -> None:
+    def open(self, *, new_catalogue: bool = False) -> None:
         settings = trial.settings(self.folder, **self.options)
-        self.engine = self.stack.enter_context(Engine(settings, TEMPLATES))
+        engine = Engine(settings, TEMPLATES, new_catalogue=new_catalogue)
+        self.engine = self.stack.enter_context(engine)
 
     def close(self) -> None:
         self.stack.close()
@@ -338,7 +339,7 @@ def test_a_catalogue_that_was_lost_makes_another_site(home: Home) -> None:
     home.close()
     for file in home.engine.settings.state.glob("*.db*"):
         file.unlink()
-    home.open()
+    home.open(new_catalogue=True)
     home.add(1)
     home.build()
     with pytest.raises(PublishError, match="another site in it"):

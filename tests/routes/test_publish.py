@@ -635,7 +635,7 @@ def test_verifying_gives_up_our_uploads_that_never_ended_and_no_others(
         begun = [  # moto's began in 2010
             s3.create_multipart_upload(Bucket=OURS, Key=key)["UploadId"] for key in keys
         ]
-        PublishedRecord(engine.ledger.connection).set_upload(keys[0], f"kind.{begun[0]}")
+        PublishedRecord(lambda: engine.ledger.connection).set_upload(keys[0], f"kind.{begun[0]}")
         home.publisher(engine, Denied(OURS)).publish(verify=True)
         assert "uploads that never ended stay" in caplog.text
         home.publisher(engine).publish(verify=True)

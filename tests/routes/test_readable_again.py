@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from generator.adapters.catalogue import Catalogue
+from generator.adapters.ledger import Ledger
 from generator.adapters.output import Output
 from generator.adapters.settings import Settings
 from generator.core.model import Happening, Kind, Place
 from generator.core.receipt import Receipt
 from generator.examining import Guesses
 from generator.observing import Observation, Where
+from generator.ownership import OwnedFiles
 
 NOW = 4_000_000_000
 GUESSED = "not tried in a dry run"  # what guesses say of each poster
@@ -33,7 +35,12 @@ class Home:
     settings: Settings
     catalogue: Catalogue
     output: Output
+    ledger: Ledger
     now: int = NOW
+
+    @property
+    def files(self) -> OwnedFiles:
+        return OwnedFiles(self.ledger, self.output)
 
     def look(self, where: Where | None = None) -> Receipt:
         self.now += 10
@@ -75,15 +82,15 @@ def as_nobody() -> Iterator[None]:
 
 @pytest.fixture
 def home() -> Iterator[Home]:
-    folder = Path(tempfile.mkdtemp())  # pytest's own is closed to other users
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own is closed to other users
     for name in ("", "library", "state", "out"):
         (folder / name).mkdir(exist_ok=True)
         (folder / name).chmod(0o777)
     settings = Settings(
         library=(folder / "library",), out=folder / "out", state=folder / "state", quiet_s=0
     )
-    with Catalogue(Path(":memory:")) as catalogue:
-        yield Home(folder / "library", settings, catalogue, Output(folder / "out"))
+    with Catalogue(Path(":memory:")) as catalogue, Ledger(folder / "state/ledger.db") as ledger:
+        yield Home(folder / "library", settings, catalogue, Output(folder / "out"), ledger)
     subprocess.run(["chmod", "-R", "u+rwx", folder], check=True)
     shutil.rmtree(folder)
 

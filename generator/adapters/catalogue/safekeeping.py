@@ -23,6 +23,7 @@ MARK = "catalogue.id"  # beside the catalogue: its identity
 _ENDINGS = ("-wal", "-shm")
 _OTHERS = 0o007  # the rights of everybody else
 _BUSY_S = 10.0
+_HEADER = b"SQLite format 3\0"
 
 
 class LostCatalogueError(SettingsError):
@@ -57,8 +58,8 @@ def refuse_if_lost(
         state = "is empty" if file.exists() else "is gone"
         raise LostCatalogueError(
             f"the catalogue {file} {state}, but there was one: {evidence}",
-            hint="put it back, or `reelshelf restore BACKUP`; --new-catalogue begins without all"
-            " ratings, tags, views and favorites (is the state folder the right one?)",
+            hint="put it back, or `reelshelf restore BACKUP`; `reelshelf build --new-catalogue`"
+            " begins without all ratings, tags, views and favorites (is this the state folder?)",
         )
 
 
@@ -90,6 +91,12 @@ def create_private(file: Path) -> None:
     """
     with suppress(FileExistsError):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def is_database(file: Path) -> bool:
+    """Tell whether a file begins as one of SQLite's does, or is empty."""
+    with file.open("rb") as opened:
+        return opened.read(len(_HEADER)) in {_HEADER, b""}
 
 
 def make_private(file: Path) -> None:
@@ -193,8 +200,10 @@ def _opened_backup(backup: Path) -> Iterator[sqlite3.Connection]:
     if not backup.is_file():
         raise SettingsError(f"there is no backup {backup}", hint=hint)
     try:
+        # without a log of its own, SQLite is kept from making one beside it
+        how = "mode=ro" if _log_of(backup) else "mode=ro&immutable=1"
         with closing(
-            sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)
+            sqlite3.connect(f"{backup.absolute().as_uri()}?{how}", uri=True, timeout=_BUSY_S)
         ) as source:
             verdict = source.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if verdict != "ok":

@@ -29,6 +29,7 @@ from generator.adapters.catalogue.rows import (
 )
 from generator.adapters.catalogue.safekeeping import (
     create_private,
+    is_database,
     make_private,
     refuse_if_foreign,
     refuse_if_lost,
@@ -36,7 +37,7 @@ from generator.adapters.catalogue.safekeeping import (
 )
 from generator.adapters.catalogue.schema import JSON, TABLES, migrations, written_by_newer
 from generator.adapters.damage import CheckedFile, is_of_the_surroundings
-from generator.core.errors import SettingsError
+from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
 from generator.core.model import (
     OPINIONS,
     Figures,
@@ -125,12 +126,15 @@ class Catalogue(CheckedFile, Files):
     ) -> None:
         self._file = file
         self._is_on_disk = str(file) != ":memory:"
+        self._file_id: tuple[int, int] | None = None
         if self._is_on_disk:
             if not anew:
                 refuse_if_lost(file, output_mark)
             file.parent.mkdir(parents=True, exist_ok=True)
             with suppress(OSError):  # sqlite3 tells why, in its own words
                 create_private(file)
+                if not is_database(file):  # SQLite would remove the log beside it
+                    raise self._damaged("it is not a database")
         try:
             self._connection = sqlite3.connect(
                 file, isolation_level=None, timeout=_BUSY_S, check_same_thread=not any_thread
@@ -144,7 +148,7 @@ class Catalogue(CheckedFile, Files):
             if is_of_the_surroundings(error):
                 raise self._out_of_reach(error) from error
             raise self._damaged(str(error)) from error
-        except SettingsError:
+        except ReelshelfError:
             self._connection.close()
             raise
 
@@ -170,8 +174,30 @@ class Catalogue(CheckedFile, Files):
             with self._transaction():  # another process may be about to do the same
                 migrations.apply(database)
         if self._is_on_disk:
+            try:
+                identity = self.identity()
+            except TypeError as error:  # no such row
+                raise self._damaged("it does not say which catalogue it is") from error
             make_private(file)
-            write_mark(file, self.identity())
+            write_mark(file, identity)
+            self._file_id = _id_of(file)
+
+    def is_replaced(self) -> bool:
+        """Tell whether another file, or none, lies where this one was opened."""
+        return self._is_on_disk and self._file_id != _id_of(self._file)
+
+    def require_current(self) -> None:
+        """Make sure that what was recorded lies where people look for it.
+
+        Raises:
+            ReplacedError: the file was replaced, moved or deleted.
+        """
+        if self.is_replaced():
+            raise ReplacedError(
+                f"the catalogue {self._file} was replaced or removed while it was open",
+                hint="start again: what is there now is opened, and what is not recorded yet comes"
+                " again",
+            )
 
     def copy(self) -> "Catalogue":
         """Return a catalogue in memory that begins as this one is."""
@@ -549,3 +575,12 @@ class Catalogue(CheckedFile, Files):
             )
             for one in problems
         )
+
+
+def _id_of(file: Path) -> tuple[int, int] | None:
+    """Return what tells a file from every other, None where there is none."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino

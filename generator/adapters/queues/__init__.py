@@ -4,7 +4,6 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from generator.core.errors import SettingsError
-from generator.core.publishing import Headers
 from generator.core.queueing import Queue
 
 __all__ = ["Mark", "Marked", "open_queue"]
@@ -30,7 +29,7 @@ class Mark(Protocol):
     def get(self, key: str) -> tuple[bytes, Kept] | None:
         """Return the mark, None if there is none; NoMarkError where the queue keeps none."""
 
-    def put(self, key: str, body: bytes, headers: Headers, match: str) -> Kept:
+    def put(self, key: str, body: bytes, headers: object, match: str) -> Kept:
         """Leave the mark in place of another ("*": of none)."""
 
 

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from generator.adapters import aws
 from generator.core.errors import QueueError
-from generator.core.publishing import Headers
 from generator.core.queueing import Depth, Message, NoMarkError
 from generator.core.refusals import is_about_time
 
@@ -77,7 +76,7 @@ class _Mark:
         body = json.dumps({"who": who, "site": site, "since": since})
         return body.encode(), _Kept(told)
 
-    def put(self, key: str, body: bytes, headers: Headers, match: str) -> _Kept:
+    def put(self, key: str, body: bytes, headers: object, match: str) -> _Kept:
         del key, headers, match
         owner = json.loads(body)
         told = f"{owner['who']}:{owner['site']}:{owner['since']}"

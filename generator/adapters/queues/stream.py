@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from generator.core.errors import PublishError, QueueError
-from generator.core.publishing import Headers
 from generator.core.queueing import Depth, Message
 
 log = logging.getLogger(__name__)
@@ -110,7 +109,7 @@ class _Mark:
         there = self.queue.marked()
         return None if there is None else (there, _Kept(there.decode("utf-8", "replace")))
 
-    def put(self, key: str, body: bytes, headers: Headers, match: str) -> _Kept:
+    def put(self, key: str, body: bytes, headers: object, match: str) -> _Kept:
         del key, headers
         if not self.queue.set_mark(body, match):
             raise PublishError("somebody else was quicker", hint="start it again")

@@ -6,7 +6,6 @@ transaction a refresh, after the pages are on the disk.
 """
 
 import sqlite3
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,149 +13,20 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import sqlite_utils
-from sqlite_utils.migrations import Migrations
 
 from generator.adapters.damage import CheckedFile, is_of_the_surroundings
+from generator.adapters.ledger.listings import ListView, packed
+from generator.adapters.ledger.schema import migrations
+from generator.core.errors import SettingsError
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.orders import Key
 from generator.core.scopes import Scope, ScopeKind
-from generator.core.shelves import ShelfRow
 from generator.core.spelling import spelled, video_of
 
 _AT_ONCE = 500  # parameters in one IN (…)
 _KEYS = {key.value: key for key in Key}
 _WAL_PAGES = 1000  # SQLite's own bound
 _ALL_AT_ONCE = 64  # from so many look-ups on, reading every shelf's bound is cheaper
-migrations = Migrations("ledger")
-
-
-@migrations()
-def first_tables(db: sqlite_utils.Database) -> None:
-    """Create the tables of version 0.1."""
-    for statement in _TABLES:
-        db.execute(statement)
-
-
-@migrations()
-def version_2(db: sqlite_utils.Database) -> None:
-    """Note pages that fail; begin anew: ratings are sorted, and digests made, in another way."""
-    db.execute(
-        "CREATE TABLE failed (path TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT, WITHOUT ROWID"
-    )
-    for table in ("fact", "scope", "list", "shelf", "forward", "shown", "page", "packed"):
-        db.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
-
-
-@migrations()
-def version_3(db: sqlite_utils.Database) -> None:
-    """Note what was published; note pages that change, once anything was."""
-    for statement in _PUBLISHED:
-        db.execute(statement)
-
-
-@migrations()
-def refused_objects(db: sqlite_utils.Database) -> None:
-    """Note which objects the store refused, and when each is tried again."""
-    db.execute(
-        """CREATE TABLE refused (
-            key TEXT PRIMARY KEY, path TEXT NOT NULL, digest TEXT NOT NULL, video INTEGER,
-            reason TEXT NOT NULL, tries INTEGER NOT NULL, retry_at INTEGER NOT NULL
-        ) STRICT, WITHOUT ROWID"""
-    )
-
-
-@migrations()
-def ownership(db: sqlite_utils.Database) -> None:
-    """Note which files are ours, which may not be what is noted of them, and when folders changed.
-
-    What was written so far is ours, whatever becomes of the other tables.
-    """
-    for statement in _OWNERSHIP:
-        db.execute(statement)
-
-
-@migrations()
-def listings_by_name(db: sqlite_utils.Database) -> None:
-    """Begin anew: videos are listed by number and name, too.
-
-    What was published is remembered, and whose output folder it was.
-    """
-    db.execute("DELETE FROM fact WHERE name NOT LIKE 'publish%' AND name != 'output'")
-    for table in ("scope", "list", "shelf", "forward", "shown", "page", "packed", "failed"):
-        db.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
-
-
-_OWNERSHIP = (
-    # pages have rows of their own once they are written; "….gz" stands for both compressed copies
-    "CREATE TABLE owned (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
-    "INSERT INTO owned SELECT path FROM page UNION SELECT path || '.gz' FROM packed",
-    "CREATE TABLE suspect (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
-    """CREATE TABLE folder (
-        path TEXT PRIMARY KEY, changed_ns INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID""",
-)
-
-_PUBLISHED = (
-    """CREATE TABLE published (
-        key TEXT PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,
-        etag TEXT NOT NULL, size INTEGER NOT NULL, look TEXT NOT NULL, video INTEGER,
-        cursor TEXT NOT NULL, version TEXT NOT NULL, gone_at INTEGER
-    ) STRICT, WITHOUT ROWID""",
-    "CREATE INDEX published_video ON published (video) WHERE video IS NOT NULL",
-    "CREATE INDEX published_gone ON published (gone_at) WHERE gone_at IS NOT NULL",
-    "CREATE TABLE unpublished (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
-    "CREATE TABLE unsent (video INTEGER PRIMARY KEY) STRICT",
-    "CREATE TABLE upload (key TEXT PRIMARY KEY, id TEXT NOT NULL) STRICT, WITHOUT ROWID",
-    "CREATE TABLE uninvalidated (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
-    """CREATE TABLE former (
-        round INTEGER NOT NULL, key TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
-        digest TEXT, size INTEGER NOT NULL, look TEXT NOT NULL, video INTEGER,
-        cursor TEXT NOT NULL, version TEXT NOT NULL, -- digest is null where nothing was there
-        PRIMARY KEY (round, key)
-    ) STRICT, WITHOUT ROWID""",
-    *(
-        f"""CREATE TRIGGER page_{event} AFTER {event} ON page
-        WHEN EXISTS (SELECT 1 FROM fact WHERE name = 'publishing')
-        BEGIN INSERT OR REPLACE INTO unpublished VALUES ({row}.path); END"""  # noqa: S608 (literals)
-        for event, row in (("insert", "new"), ("update", "new"), ("delete", "old"))
-    ),
-)
-
-
-_TABLES = (
-    "CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
-    """CREATE TABLE scope (
-        id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name ANY NOT NULL,
-        members INTEGER NOT NULL, paged INTEGER NOT NULL, card BLOB, UNIQUE (kind, name)
-    ) STRICT""",
-    """CREATE TABLE list (
-        id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, key TEXT NOT NULL,
-        next_number INTEGER NOT NULL, UNIQUE (scope, key)
-    ) STRICT""",
-    """CREATE TABLE shelf (
-        id INTEGER PRIMARY KEY, list INTEGER NOT NULL, first BLOB NOT NULL, number INTEGER NOT NULL,
-        size INTEGER NOT NULL, keys BLOB NOT NULL -- two bytes of length and a key, and so on
-    ) STRICT""",
-    "CREATE UNIQUE INDEX shelf_first ON shelf (list, first)",
-    """CREATE TABLE forward (
-        path TEXT PRIMARY KEY, target TEXT NOT NULL, until INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID""",
-    "CREATE INDEX forward_until ON forward (until)",
-    """CREATE TABLE shown (
-        video INTEGER PRIMARY KEY, facts TEXT NOT NULL, card BLOB NOT NULL, mini BLOB NOT NULL
-    ) STRICT""",
-    """CREATE TABLE page (
-        path TEXT PRIMARY KEY, template TEXT NOT NULL, digest BLOB NOT NULL, size INTEGER NOT NULL,
-        refresh INTEGER NOT NULL, reason TEXT NOT NULL, cause INTEGER
-    ) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE refresh (
-        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, since INTEGER NOT NULL,
-        cursor INTEGER NOT NULL, receipt TEXT NOT NULL
-    ) STRICT""",
-    """CREATE TABLE packed (
-        path TEXT PRIMARY KEY, digest BLOB NOT NULL
-    ) STRICT, WITHOUT ROWID""",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +62,21 @@ class PageRow:
 class Ledger(CheckedFile):
     """One open ledger, for one thread. A file that is damaged or too new is begun anew.
 
-    Whoever `reads_only` makes no file: where none is, the ledger is an empty one.
+    Args:
+        file: where it is.
+        reads_only: no file is made; where none is, the ledger is an empty one.
+        is_ours: what lies there is a ledger, or was one; if not, one that is damaged is left alone.
 
     Raises:
-        DamagedError: it is damaged, and not ours to begin anew.
+        DamagedError: it is damaged, and only read.
+        SettingsError: somebody else's file is there; it is as before.
     """
 
     _KIND = "ledger"
     _NAMES: ClassVar[tuple[str, ...]] = (
         "fact", "scope", "list", "shelf", "forward", "shown", "page", "refresh", "packed", "failed",
-        "published", "unpublished", "unsent", "upload", "uninvalidated", "former",
+        "published", "unpublished", "unsent", "upload", "uninvalidated", "former", "refused",
+        "owned", "suspect", "folder",
     )  # fmt: skip
     _JSON: ClassVar[tuple[tuple[str, str], ...]] = (
         ("shown", "facts"), ("refresh", "receipt"),
@@ -209,8 +84,8 @@ class Ledger(CheckedFile):
     )  # fmt: skip
     _REMEDY = "`reelshelf build --full` makes it anew from the catalogue; nothing is lost"
 
-    def __init__(self, file: Path, *, reads_only: bool = False) -> None:
-        self._file, self._reads_only = file, reads_only
+    def __init__(self, file: Path, *, reads_only: bool = False, is_ours: bool = True) -> None:
+        self._file, self._reads_only, self._is_ours = file, reads_only, is_ours
         if not reads_only:
             file.parent.mkdir(parents=True, exist_ok=True)
         self._take_up()
@@ -229,23 +104,36 @@ class Ledger(CheckedFile):
                 raise
             if self._reads_only:
                 raise self._damaged(str(error)) from error
+            if not self._is_ours:
+                raise self._foreign() from error
             self._remove()
             return self._opened(self._file)
 
     def _opened(self, where: str | Path) -> sqlite3.Connection:
         connection = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
         try:
+            database = sqlite_utils.Database(connection, execute_plugins=False)
+            self._require_ours(database.table_names())
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA cache_size = -16000")
             connection.execute("PRAGMA mmap_size = 268435456")
-            database = sqlite_utils.Database(connection, execute_plugins=False)
             if migrations.pending(database):
                 migrations.apply(database)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _require_ours(self, tables: Sequence[str]) -> None:
+        if tables and "_sqlite_migrations" not in tables:
+            raise self._foreign()
+
+    def _foreign(self) -> SettingsError:
+        return SettingsError(
+            f"{self._file} is no ledger of reelshelf",
+            hint="move it away, or name another state folder (state in reelshelf.toml)",
+        )
 
     def _remove(self) -> None:
         for name in (self._file, *(Path(f"{self._file}-{end}") for end in ("wal", "shm"))):
@@ -383,7 +271,7 @@ class Ledger(CheckedFile):
             "INSERT INTO shelf (list, first, number, size, keys) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (list, first) DO UPDATE"
             " SET number = excluded.number, size = excluded.size, keys = excluded.keys",
-            [(number, first, name, len(keys), _packed(keys)) for first, name, keys in written],
+            [(number, first, name, len(keys), packed(keys)) for first, name, keys in written],
         )
 
     def view(self, number: int, expected: int = 0) -> "ListView":
@@ -684,93 +572,6 @@ class Ledger(CheckedFile):
             some = values[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
             yield from self._cursor.execute(f"{query} ({marks})", some).fetchall()
-
-
-class ListView:
-    """A listing as the ledger has it: the `ShelfView` of the core."""
-
-    def __init__(self, connection: sqlite3.Connection, number: int, *, whole: bool) -> None:
-        self._cursor = connection.cursor()
-        self._number = number
-        self._rows: list[ShelfRow] | None = self._all() if whole else None
-        self._firsts = [row.first for row in self._rows] if self._rows else []
-
-    def around(self, key: bytes) -> tuple[ShelfRow | None, ShelfRow | None, ShelfRow | None]:
-        """Return the shelf below the one that holds `key`, that one, and the one above."""
-        if self._rows is not None:
-            at = bisect_right(self._firsts, key) - 1
-            near = [
-                self._rows[i] if 0 <= i < len(self._rows) else None for i in (at - 1, at, at + 1)
-            ]
-            return near[0], near[1], near[2]
-        down = self._cursor.execute(
-            "SELECT first, number, size FROM shelf WHERE list = ? AND first <= ?"
-            " ORDER BY first DESC LIMIT 2",
-            (self._number, key),
-        ).fetchall()
-        up = self._cursor.execute(
-            "SELECT first, number, size FROM shelf WHERE list = ? AND first > ?"
-            " ORDER BY first LIMIT 2",
-            (self._number, key),
-        ).fetchall()
-        here = _shelf_row(down[0], highest=not up) if down else None
-        below = _shelf_row(down[1], highest=False) if len(down) > 1 else None
-        above = _shelf_row(up[0], highest=len(up) == 1) if up else None
-        return below, here, above
-
-    def holder(self, key: bytes) -> ShelfRow:
-        """Return the shelf that holds `key`, of a listing that has one."""
-        if self._rows is not None:
-            return self._rows[bisect_right(self._firsts, key) - 1]
-        first, number, size, highest = self._cursor.execute(
-            "SELECT first, number, size, NOT EXISTS"
-            " (SELECT 1 FROM shelf WHERE list = ?1 AND first > ?2)"
-            " FROM shelf WHERE list = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1",
-            (self._number, key),
-        ).fetchone()
-        return ShelfRow(first, number, size, highest=bool(highest))
-
-    def keys(self, row: ShelfRow) -> list[bytes]:
-        """Return the keys on a shelf, ascending."""
-        found = self._cursor.execute(
-            "SELECT keys FROM shelf WHERE list = ? AND first = ?", (self._number, row.first)
-        ).fetchone()
-        return _unpacked(found[0])
-
-    def shelves(self) -> list[ShelfRow]:
-        """Return every shelf, lowest first."""
-        return self._rows if self._rows is not None else self._all()
-
-    def _all(self) -> list[ShelfRow]:
-        rows = self._cursor.execute(
-            "SELECT first, number, size FROM shelf WHERE list = ? ORDER BY first", (self._number,)
-        ).fetchall()
-        return [
-            ShelfRow(first, number, size, highest=index == len(rows) - 1)
-            for index, (first, number, size) in enumerate(rows)
-        ]
-
-
-def _packed(keys: Sequence[bytes]) -> bytes:
-    return b"".join([part for key in keys for part in (len(key).to_bytes(2, "big"), key)])
-
-
-def _unpacked(packed: bytes) -> list[bytes]:
-    step = 2 + (packed[0] << 8 | packed[1]) if packed else 1
-    count, rest = divmod(len(packed), step)
-    if not rest and packed[::step] + packed[1::step] == packed[:1] * count + packed[1:2] * count:
-        return [packed[at : at + step - 2] for at in range(2, len(packed), step)]  # all as long
-    keys, at = [], 0
-    while at < len(packed):
-        start = at + 2
-        at = start + (packed[at] << 8 | packed[at + 1])
-        keys.append(packed[start:at])
-    return keys
-
-
-def _shelf_row(row: tuple[Any, ...], *, highest: bool) -> ShelfRow:
-    first, number, size = row
-    return ShelfRow(first, number, size, highest)
 
 
 def _sql_name(name: str) -> str | bytes:

@@ -1,0 +1,135 @@
+"""The tables of the ledger, brought about by migrations; it may begin anew at any of them."""
+
+import sqlite_utils
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("ledger")
+
+
+@migrations()
+def first_tables(db: sqlite_utils.Database) -> None:
+    """Create the tables of version 0.1."""
+    for statement in _TABLES:
+        db.execute(statement)
+
+
+@migrations()
+def version_2(db: sqlite_utils.Database) -> None:
+    """Note pages that fail; begin anew: ratings are sorted, and digests made, in another way."""
+    db.execute(
+        "CREATE TABLE failed (path TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT, WITHOUT ROWID"
+    )
+    for table in ("fact", "scope", "list", "shelf", "forward", "shown", "page", "packed"):
+        db.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
+
+
+@migrations()
+def version_3(db: sqlite_utils.Database) -> None:
+    """Note what was published; note pages that change, once anything was."""
+    for statement in _PUBLISHED:
+        db.execute(statement)
+
+
+@migrations()
+def refused_objects(db: sqlite_utils.Database) -> None:
+    """Note which objects the store refused, and when each is tried again."""
+    db.execute(
+        """CREATE TABLE refused (
+            key TEXT PRIMARY KEY, path TEXT NOT NULL, digest TEXT NOT NULL, video INTEGER,
+            reason TEXT NOT NULL, tries INTEGER NOT NULL, retry_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID"""
+    )
+
+
+@migrations()
+def ownership(db: sqlite_utils.Database) -> None:
+    """Note which files are ours, which may not be what is noted of them, and when folders changed.
+
+    What was written so far is ours, whatever becomes of the other tables.
+    """
+    for statement in _OWNERSHIP:
+        db.execute(statement)
+
+
+@migrations()
+def listings_by_name(db: sqlite_utils.Database) -> None:
+    """Begin anew: videos are listed by number and name, too.
+
+    What was published is remembered, and whose output folder it was.
+    """
+    db.execute("DELETE FROM fact WHERE name NOT LIKE 'publish%' AND name != 'output'")
+    for table in ("scope", "list", "shelf", "forward", "shown", "page", "packed", "failed"):
+        db.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
+
+
+_OWNERSHIP = (
+    # pages have rows of their own once they are written; "….gz" stands for both compressed copies
+    "CREATE TABLE owned (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    "INSERT INTO owned SELECT path FROM page UNION SELECT path || '.gz' FROM packed",
+    "CREATE TABLE suspect (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    """CREATE TABLE folder (
+        path TEXT PRIMARY KEY, changed_ns INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+)
+
+_PUBLISHED = (
+    """CREATE TABLE published (
+        key TEXT PRIMARY KEY, path TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,
+        etag TEXT NOT NULL, size INTEGER NOT NULL, look TEXT NOT NULL, video INTEGER,
+        cursor TEXT NOT NULL, version TEXT NOT NULL, gone_at INTEGER
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX published_video ON published (video) WHERE video IS NOT NULL",
+    "CREATE INDEX published_gone ON published (gone_at) WHERE gone_at IS NOT NULL",
+    "CREATE TABLE unpublished (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    "CREATE TABLE unsent (video INTEGER PRIMARY KEY) STRICT",
+    "CREATE TABLE upload (key TEXT PRIMARY KEY, id TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE uninvalidated (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    """CREATE TABLE former (
+        round INTEGER NOT NULL, key TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL,
+        digest TEXT, size INTEGER NOT NULL, look TEXT NOT NULL, video INTEGER,
+        cursor TEXT NOT NULL, version TEXT NOT NULL, -- digest is null where nothing was there
+        PRIMARY KEY (round, key)
+    ) STRICT, WITHOUT ROWID""",
+    *(
+        f"""CREATE TRIGGER page_{event} AFTER {event} ON page
+        WHEN EXISTS (SELECT 1 FROM fact WHERE name = 'publishing')
+        BEGIN INSERT OR REPLACE INTO unpublished VALUES ({row}.path); END"""  # noqa: S608 (literals)
+        for event, row in (("insert", "new"), ("update", "new"), ("delete", "old"))
+    ),
+)
+
+
+_TABLES = (
+    "CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    """CREATE TABLE scope (
+        id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name ANY NOT NULL,
+        members INTEGER NOT NULL, paged INTEGER NOT NULL, card BLOB, UNIQUE (kind, name)
+    ) STRICT""",
+    """CREATE TABLE list (
+        id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, key TEXT NOT NULL,
+        next_number INTEGER NOT NULL, UNIQUE (scope, key)
+    ) STRICT""",
+    """CREATE TABLE shelf (
+        id INTEGER PRIMARY KEY, list INTEGER NOT NULL, first BLOB NOT NULL, number INTEGER NOT NULL,
+        size INTEGER NOT NULL, keys BLOB NOT NULL -- two bytes of length and a key, and so on
+    ) STRICT""",
+    "CREATE UNIQUE INDEX shelf_first ON shelf (list, first)",
+    """CREATE TABLE forward (
+        path TEXT PRIMARY KEY, target TEXT NOT NULL, until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX forward_until ON forward (until)",
+    """CREATE TABLE shown (
+        video INTEGER PRIMARY KEY, facts TEXT NOT NULL, card BLOB NOT NULL, mini BLOB NOT NULL
+    ) STRICT""",
+    """CREATE TABLE page (
+        path TEXT PRIMARY KEY, template TEXT NOT NULL, digest BLOB NOT NULL, size INTEGER NOT NULL,
+        refresh INTEGER NOT NULL, reason TEXT NOT NULL, cause INTEGER
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE refresh (
+        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, since INTEGER NOT NULL,
+        cursor INTEGER NOT NULL, receipt TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE packed (
+        path TEXT PRIMARY KEY, digest BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+)

@@ -1,0 +1,212 @@
+"""A catalogue that is lost is refused, never begun anew; a backup is put back while all runs."""
+
+import shutil
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from generator.adapters.catalogue import Catalogue, LostCatalogueError, restore
+from generator.cli import app
+from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
+from generator.core.marks import MARK, OutputMark
+from generator.core.model import Happening, Kind
+
+NOW = 1_796_000_000
+
+
+def asked(number: int) -> Happening:
+    return Happening(f"event {number}", Kind.REBUILD_ASKED, NOW, "test")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a catalogue with three events, closed."""
+    file = tmp_path / "state/catalogue.db"
+    with Catalogue(file) as catalogue:
+        catalogue.append(map(asked, range(3)))
+    return file
+
+
+@pytest.fixture
+def backup(file: Path, tmp_path: Path) -> Path:
+    """Return a backup of it, as it was before the third event."""
+    path = tmp_path / "backup.db"
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(path)) as target:
+        source.backup(target)
+        target.execute("DELETE FROM event WHERE seq = 3")
+        target.commit()
+    return path
+
+
+def lose(file: Path) -> None:
+    for ending in ("", "-wal", "-shm"):
+        Path(f"{file}{ending}").unlink(missing_ok=True)
+
+
+def test_a_catalogue_that_was_there_is_not_begun_anew(file: Path) -> None:
+    lose(file)
+
+    with pytest.raises(LostCatalogueError, match="is gone, but there was one") as refusal:
+        Catalogue(file)
+
+    assert "reelshelf restore BACKUP" in refusal.value.hint
+    assert "--new-catalogue" in refusal.value.hint
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("content", ["nothing", "an empty database"])
+def test_an_empty_one_is_lost_too(file: Path, content: str) -> None:
+    lose(file)
+    if content == "nothing":
+        file.touch()
+    else:
+        with closing(sqlite3.connect(file)) as empty:
+            empty.execute("CREATE TABLE t (a)")
+            empty.execute("DROP TABLE t")
+            empty.execute("VACUUM")
+    before = file.read_bytes()
+
+    with pytest.raises(LostCatalogueError, match="is empty"):
+        Catalogue(file)
+
+    assert file.read_bytes() == before
+
+
+def test_a_ledger_or_the_output_says_as_well_that_there_was_one(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/ledger.db").touch()
+    with pytest.raises(LostCatalogueError, match=r"ledger\.db was made from it"):
+        Catalogue(tmp_path / "a/catalogue.db")
+
+    mark = tmp_path / MARK
+    mark.write_text(OutputMark("f", "s", "identity").text(), encoding="utf-8")
+    with pytest.raises(LostCatalogueError, match="names it"):
+        Catalogue(tmp_path / "b/catalogue.db", output_mark=mark)
+    mark.write_text(OutputMark("f").text(), encoding="utf-8")
+    Catalogue(tmp_path / "b/catalogue.db", output_mark=mark).close()
+
+
+def test_one_that_never_was_is_created_and_one_that_is_meant_anew_too(file: Path) -> None:
+    lose(file)
+
+    with Catalogue(file, anew=True) as catalogue:
+        assert catalogue.last_event() == 0
+
+
+def test_somebodys_database_gets_no_tables_of_ours(tmp_path: Path) -> None:
+    file = tmp_path / "catalogue.db"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE accounts (name TEXT)")
+        other.commit()
+    before = file.read_bytes()
+
+    with pytest.raises(SettingsError, match="no catalogue of reelshelf"):
+        Catalogue(file)
+
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["catalogue.db"]
+
+
+def test_a_catalogue_is_for_its_owner_alone(file: Path) -> None:
+    file.chmod(0o664)  # as 0.4.0 had it, or a person who knows a group
+
+    with Catalogue(file) as catalogue:
+        catalogue.append([asked(9)])
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in file.parent.glob("*.db*")}
+
+    assert all(mode & 0o007 == 0 for mode in modes.values()), modes
+    new = file.parents[1] / "new/catalogue.db"
+    with Catalogue(new):
+        assert stat.S_IMODE(new.stat().st_mode) == 0o600
+
+
+def test_a_restore_is_seen_by_who_has_the_catalogue_open_and_keeps_the_former(
+    file: Path, backup: Path
+) -> None:
+    with Catalogue(file) as open_meanwhile:
+        assert open_meanwhile.last_event() == 3
+
+        restored = restore(backup, file, NOW)
+
+        assert open_meanwhile.last_event() == 2
+        open_meanwhile.append([asked(7)])
+        assert open_meanwhile.last_event() == 4  # a number is not given twice
+    assert (restored.videos, restored.events) == (0, 2)
+    assert restored.kept is not None
+    with Catalogue(restored.kept) as kept:
+        assert kept.last_event() == 3
+
+
+def test_a_damaged_catalogue_is_put_aside(file: Path, backup: Path) -> None:
+    file.write_bytes(b"rubbish" * 999)
+
+    restored = restore(backup, file, NOW)
+
+    assert restored.kept is not None
+    assert restored.kept.read_bytes() == b"rubbish" * 999
+    with Catalogue(file) as catalogue:
+        assert catalogue.last_event() == 2
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_lost_catalogue_is_restored_into_a_folder_that_is_gone(
+    tmp_path: Path, backup: Path, file: Path
+) -> None:
+    shutil.rmtree(file.parent)
+
+    restored = restore(backup, file, NOW)
+
+    assert restored.kept is None
+    with Catalogue(file) as catalogue:
+        assert catalogue.last_event() == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.db", "state"]
+
+
+def test_what_is_no_backup_changes_nothing(file: Path, backup: Path, tmp_path: Path) -> None:
+    cut, other, empty = (tmp_path / name for name in ("cut.db", "other.db", "empty.db"))
+    cut.write_bytes(backup.read_bytes()[:-4096])
+    with closing(sqlite3.connect(other)) as database:
+        database.execute("CREATE TABLE accounts (name TEXT)")
+        database.commit()
+    empty.touch()
+    before = {path.name: path.read_bytes() for path in file.parent.iterdir()}
+
+    for wrong in (cut, other, empty, tmp_path / "nothing", tmp_path, file):
+        with pytest.raises(ReelshelfError):
+            restore(wrong, file, NOW)
+
+    assert {path.name: path.read_bytes() for path in file.parent.iterdir()} == before
+
+
+def test_the_command_restores_and_says_where_the_former_is(
+    file: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(file.parents[1])
+    lose(file)
+    refused = CliRunner().invoke(app, ["status"], env={"REELSHELF_STATE": "state"})
+    assert isinstance(refused.exception, LostCatalogueError)
+
+    result = CliRunner().invoke(app, ["restore", str(backup)], env={"REELSHELF_STATE": "state"})
+
+    assert result.exit_code == 0, result.output
+    assert "0 videos, 2 events" in result.output
+    assert CliRunner().invoke(app, ["status"], env={"REELSHELF_STATE": "state"}).exit_code == 0
+
+
+def test_who_has_a_catalogue_open_notices_that_another_lies_there(file: Path, backup: Path) -> None:
+    with Catalogue(file) as catalogue:
+        restore(backup, file, NOW)  # into the same file
+        catalogue.require_current()
+        assert not catalogue.is_replaced()
+
+        shutil.copy(backup, file.with_name("other.db"))
+        file.with_name("other.db").replace(file)
+        assert catalogue.is_replaced()
+        with pytest.raises(ReplacedError, match="was replaced or removed"):
+            catalogue.require_current()
+        lose(file)
+        assert catalogue.is_replaced()
