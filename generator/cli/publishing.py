@@ -57,7 +57,14 @@ def publish(
         bool, typer.Option("--verify", help="List the bucket, and mend what others changed.")
     ] = False,
     adopt: Annotated[
-        bool, typer.Option("--adopt", help="Replace objects of others where those of ours belong.")
+        bool,
+        typer.Option(
+            "--adopt", help="Publish beside objects of others, and leave them as they are."
+        ),
+    ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Replace objects of others where those of ours belong."),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Delete all that is due; put pages over newer ones.")
@@ -73,14 +80,14 @@ def publish(
     verbose: Verbose = False,
 ) -> None:
     """Bring the bucket up to date with the site, and print the receipt."""
-    if sum((dry_run, rollback, watch)) > 1 or (rollback and (verify or force or adopt)):
+    if sum((dry_run, rollback, watch)) > 1 or (rollback and (verify or force or adopt or replace)):
         raise SettingsError(
             "--dry-run, --rollback and --watch do not go together",
-            hint="--verify, --force and --adopt go with a publish, --watch or --dry-run",
+            hint="--verify, --force, --adopt and --replace go with a publish, --watch or --dry-run",
         )
     settings = _settings(config, bucket, out_folder)
     start_log(verbose=verbose, as_json=as_json)
-    asked: dict[str, bool] = {"verify": verify, "force": force, "adopt": adopt}
+    asked: dict[str, bool] = {"verify": verify, "force": force, "adopt": adopt, "replace": replace}
     if watch:
         _watch(settings, asked, accept_loss=accept_loss, as_json=as_json)
         return
@@ -143,7 +150,7 @@ def _watch(
 
 
 class _AsAsked:
-    """Publishes as a person asked for it: the first time with `verify` and `adopt`."""
+    """Publishes as a person asked for it: only the first time with more than `force`."""
 
     def __init__(self, publisher: Publisher, asked: Mapping[str, bool]) -> None:
         self._publisher, self._asked = publisher, asked
@@ -155,11 +162,8 @@ class _AsAsked:
 
     def publish(self) -> PublishReceipt:
         """Bring the bucket up to date."""
-        asked = self._asked
-        receipt = self._publisher.publish(
-            force=asked["force"], verify=asked["verify"], adopt=asked["adopt"]
-        )
-        self._asked = {"force": asked["force"], "verify": False, "adopt": False}
+        receipt = self._publisher.publish(**self._asked, progress=None)
+        self._asked = {"force": self._asked["force"]}
         return receipt
 
     def is_behind(self) -> bool:

@@ -26,7 +26,7 @@ class Claims:
         self._objects, self._facts = objects, facts
         self._with_media = with_media and objects.is_apart
 
-    def check(self, *, adopt: bool) -> bool:
+    def check(self, *, take_over: bool) -> bool:
         """Tell whether the bucket was ours before, as its mark says; nothing is written.
 
         Raises:
@@ -37,7 +37,7 @@ class Claims:
             owner = OwnerMark(bucket, key).read()
             if owner is None:
                 is_ours = False
-            elif owner.site not in self._ours() and not adopt:
+            elif owner.site not in self._ours() and not take_over:
                 since = f", since {rfc3339(owner.since)}" if owner.since else ""
                 raise _is_another(f"the bucket {_where(bucket, key)} has another site in it{since}")
         return is_ours
@@ -64,7 +64,7 @@ class Claims:
             f" there: {shown}{more}"
         )
 
-    def claim(self, *, adopt: bool) -> None:
+    def claim(self, *, take_over: bool) -> None:
         """Leave the marks, unless they are there; called before anything is put.
 
         Raises:
@@ -78,9 +78,9 @@ class Claims:
         for bucket, key in self._places():
             mark = OwnerMark(bucket, key)
             owner = mark.read()
-            take_over = adopt or (owner is not None and owner.site in former)
+            was_ours = owner is not None and owner.site in former
             try:
-                mark.claim(_SITE, identity, self._facts.now(), take_over=take_over)
+                mark.claim(_SITE, identity, self._facts.now(), take_over=take_over or was_ours)
             except OwnerError as error:
                 raise _is_another(
                     f"the bucket {_where(bucket, key)} has another site in it"
@@ -107,6 +107,8 @@ def _is_another(what: str) -> PublishError:
     return PublishError(
         what,
         hint="publish into a bucket of its own, or below a path of its own (site_url);"
-        " `reelshelf publish --adopt --dry-run` lists what would be replaced here, and --adopt"
-        " replaces it; nothing was changed",
+        " `reelshelf publish --replace --dry-run` lists what lies where pages of ours belong, and"
+        " --replace replaces it"
+        + ("" if "another site" in what else ", while --adopt publishes beside it")
+        + "; nothing was changed",
     )

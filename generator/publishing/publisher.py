@@ -48,6 +48,7 @@ class Asked:
     force: bool
     verify: bool
     adopt: bool
+    replace: bool
 
 
 class Publisher:
@@ -144,6 +145,7 @@ class Publisher:
         force: bool = False,
         verify: bool = False,
         adopt: bool = False,
+        replace: bool = False,
         by_hand: bool = False,
         progress: Progress | None = None,
     ) -> PublishReceipt:
@@ -154,8 +156,9 @@ class Publisher:
         Args:
             force: delete as much as is due, and put pages over newer ones.
             verify: list the bucket, and mend what is not as it was put.
-            adopt: the same, in a bucket that has objects of others, too: where ours belong, theirs
-                are replaced; no other one is touched.
+            adopt: the same, in a bucket that has objects of others, too; all of them stay.
+            replace: the same, and where ours belong, theirs are replaced, and so is the mark of
+                another site; no other one is touched.
             by_hand: a person wants it: it ends the hold after a rollback.
             progress: told what is done, how much of it, and of how many.
 
@@ -172,19 +175,24 @@ class Publisher:
         self._check_built()
         self._told_hold = False
         try:
-            self._publish(receipt, progress or _silent, Asked(force, verify, adopt))
+            self._publish(receipt, progress or _silent, Asked(force, verify, adopt, replace))
         finally:
             self._account(receipt, before)
         return receipt
 
     def preview(
-        self, *, force: bool = False, verify: bool = False, adopt: bool = False
+        self,
+        *,
+        force: bool = False,
+        verify: bool = False,
+        adopt: bool = False,
+        replace: bool = False,
     ) -> tuple[PublishReceipt, PublishPlan]:
         """Return what `publish` would do, without doing it: at most the bucket is listed."""
         receipt, before = self._receipt(), self._counts()
         self._check_built()
         with receipt.phase("plan"):
-            scene = self._look(Asked(force, verify, adopt))
+            scene = self._look(Asked(force, verify, adopt, replace))
             plan = self._plan(scene, force=force)
         receipt.is_full, receipt.left, receipt.strays = scene.is_full, scene.left, scene.strays
         receipt.replaced = sorted(scene.replaceable)
@@ -206,9 +214,14 @@ class Publisher:
         return receipt, plan
 
     def _look(self, asked: "Asked") -> Scene:
-        verify = asked.verify or asked.adopt
-        tries = asked.verify or asked.force
-        return self._observer.look(self._now(), verify=verify, adopt=asked.adopt, tries=tries)
+        adopt = asked.adopt or asked.replace
+        return self._observer.look(
+            self._now(),
+            verify=asked.verify or adopt,
+            adopt=adopt,
+            replace=asked.replace,
+            tries=asked.verify or asked.force,
+        )
 
     def _publish(self, receipt: PublishReceipt, progress: Progress, asked: "Asked") -> None:
         with receipt.phase("plan"):
@@ -229,7 +242,7 @@ class Publisher:
             self._tell_address()
         if plan.steps or plan.deletions or scene.is_new:
             with receipt.phase("probe"):
-                self._claims.claim(adopt=asked.adopt)
+                self._claims.claim(take_over=asked.replace)
         if plan.steps or plan.deletions:
             with receipt.phase("probe"):
                 conditions = self._conditions()

@@ -82,13 +82,22 @@ class Observer:
         self._claims = claims
         self._settings, self._ledger = settings, engine.ledger
 
-    def look(self, now: int, *, verify: bool, adopt: bool = False, tries: bool = False) -> Scene:
+    def look(
+        self,
+        now: int,
+        *,
+        verify: bool,
+        adopt: bool = False,
+        replace: bool = False,
+        tries: bool = False,
+    ) -> Scene:
         """Return what there is to publish.
 
         Args:
             now: the current instant.
             verify: list the bucket.
-            adopt: objects that others put may be replaced where ours belong.
+            adopt: the bucket may have objects that others put.
+            replace: they may be replaced where ours belong.
             tries: what was refused is tried again, however short ago that was.
 
         Raises:
@@ -112,9 +121,9 @@ class Observer:
                     del scene.published[key]
             self._add_videos(scene, {video.id: video for video in ledger.all_videos()})
             if verify or is_new:
-                self._compare(scene, now, adopt=adopt)
+                self._compare(scene, now, adopt=adopt, replace=replace)
         else:
-            due = [one for one in refused if tries or adopt or one.retry_at <= now]
+            due = [one for one in refused if tries or replace or one.retry_at <= now]
             paths = record.unpublished()
             paths += [OutPath(one.path) for one in due if one.video is None]
             changed = self._engine.catalogue.changed_since(self._facts.cursor)
@@ -134,7 +143,7 @@ class Observer:
                 scene.still.add(path)
                 scene.wanted.pop(key, None)
                 scene.published.pop(key)
-        self._hold_refused(scene, [] if scene.is_new else refused, now, tries=tries or adopt)
+        self._hold_refused(scene, [] if scene.is_new else refused, now, tries=tries or replace)
         return scene
 
     def _hold_refused(
@@ -204,10 +213,10 @@ class Observer:
             if one.kind is not ObjectKind.MEDIA or one.video not in absent
         }
 
-    def _compare(self, scene: Scene, now: int, *, adopt: bool) -> None:
+    def _compare(self, scene: Scene, now: int, *, adopt: bool, replace: bool) -> None:
         """Look at what the bucket has, and have the record tell that."""
         claims = self._claims
-        is_known = claims.check(adopt=adopt)
+        is_known = claims.check(take_over=replace)
         listed = {one.key: one for one in self._listed()}
         nested = claims.nested()
         scene.lost += [key for key in scene.published if key not in listed]
@@ -223,7 +232,7 @@ class Observer:
                     if there is None:  # a listing may be behind
                         scene.lost.append(stored.key)
                     elif stored.key.startswith(nested) or not self._objects.is_ours(there):
-                        self._note_other(scene, there, adopt=adopt)
+                        self._note_other(scene, there, may_replace=replace)
                     else:
                         self._note_ours(scene, stored, there, now)
             if scene.is_new and not is_known and not adopt and (scene.others or scene.strays):
@@ -263,7 +272,7 @@ class Observer:
             return True
         return before is None
 
-    def _note_other(self, scene: Scene, there: Stored, *, adopt: bool) -> None:
+    def _note_other(self, scene: Scene, there: Stored, *, may_replace: bool) -> None:
         """Leave an object alone that we did not put, but where a person wants ours there."""
         key = there.key
         wanted, before = scene.wanted.get(key), scene.published.get(key)
@@ -272,7 +281,7 @@ class Observer:
             if before is not None:
                 scene.lost.append(key)
             return
-        if before is None and not adopt:
+        if before is None and not may_replace:
             scene.others[key] = wanted.path
             scene.left[wanted.path] = FOREIGN
             del scene.wanted[key]

@@ -17,7 +17,7 @@ from generator.core.publishing import ObjectKind, Published, Put, Wanted, later,
 from generator.publishing.objects import NotThereError, Objects
 
 FILES = frozenset({ObjectKind.MEDIA, ObjectKind.COPY})  # large ones
-FOREIGN = "an object that is not ours lies there: `reelshelf publish --adopt` replaces it"
+FOREIGN = "an object that is not ours lies there: `reelshelf publish --replace` replaces it"
 CHANGED = "somebody else changed it in the bucket: `reelshelf publish --verify` puts ours back"
 _TRIES = 5  # of one object that others change meanwhile
 

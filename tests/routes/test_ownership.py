@@ -223,11 +223,11 @@ def put_by_another(home: Home) -> None:
 @given(
     seed=st.integers(0, 10**6),
     steps=st.lists(st.sampled_from(STEPS), min_size=3, max_size=9),
-    adopts=st.booleans(),
+    more=st.sampled_from([{}, {"adopt": True}, {"replace": True}]),
     minds=st.booleans(),
 )
 def test_nothing_of_others_changes_whatever_we_do(
-    seed: int, steps: list[Callable[[Home], None]], *, adopts: bool, minds: bool
+    seed: int, steps: list[Callable[[Home], None]], *, more: dict[str, bool], minds: bool
 ) -> None:
     bucket = MemoryBucket(minds_conditions=minds, minds_conditions_of_deletions=minds)
     with home_of(bucket, seed) as home:
@@ -235,8 +235,8 @@ def test_nothing_of_others_changes_whatever_we_do(
             put_by_another(home)
         before = home.of_others()
         with suppress(PublishError):
-            home.publish(adopt=adopts)
-        if not adopts:
+            home.publish(**more)
+        if "replace" not in more:
             assert home.of_others() == before
         others: dict[str, Kept] = {}
         for step in steps:
@@ -259,13 +259,20 @@ def test_a_bucket_with_other_objects_is_refused_until_a_person_adopts_it(home: H
     home.bucket.keep("index.html", b"another site", HEADERS)
     with pytest.raises(PublishError, match=r"2 objects that reelshelf did not put") as refused:
         home.publish()
-    assert "--adopt --dry-run" in refused.value.hint
+    assert "--replace --dry-run" in refused.value.hint
+    assert "--adopt" in refused.value.hint
     assert "PutObject" not in home.bucket.requests
 
-    receipt, _ = home.publisher().preview(adopt=True)
+    receipt = home.publish(adopt=True)
+    assert not receipt.replaced
+    assert list(receipt.left) == ["index.html"]
+    site = {**home.site(), "notes.txt": b"notes", "index.html": b"another site"}
+    assert home.there() == site
+
+    receipt, _ = home.publisher().preview(replace=True)
     assert receipt.replaced == ["index.html"]
-    assert "PutObject" not in home.bucket.requests
-    assert home.publish(adopt=True).replaced == ["index.html"]
+    assert home.there() == site
+    assert home.publish(replace=True).replaced == ["index.html"]
     assert home.there() == {**home.site(), "notes.txt": b"notes"}
     home.bucket.requests.clear()
     assert not home.publish().did_something
@@ -277,7 +284,7 @@ def test_what_looks_like_ours_and_says_nothing_is_anothers(home: Home) -> None:
         home.bucket.keep(key, body, HEADERS)
     with pytest.raises(PublishError, match="did not put there"):
         home.publish()
-    assert home.publish(adopt=True).put == len(home.site())
+    assert home.publish(replace=True).put == len(home.site())
 
 
 def test_two_sites_do_not_share_the_same_keys(home: Home) -> None:
@@ -289,7 +296,9 @@ def test_two_sites_do_not_share_the_same_keys(home: Home) -> None:
             with pytest.raises(PublishError, match="another site in it"):
                 other.publish(**asked)
         assert home.bucket.objects == before
-        other.publish(adopt=True)
+        with pytest.raises(PublishError, match="another site in it"):
+            other.publish(adopt=True)
+        other.publish(replace=True)
         home.engine.catalogue.append(rate(home.history))
         home.build()
         theirs = {**other.there()}
