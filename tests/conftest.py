@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import cloud
 import pytest
 from filelock import FileLock
+from forks import Parent
 from hypothesis import settings
 
 if TYPE_CHECKING:  # a third of a second, which most files can do without
@@ -140,6 +141,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
         live_in(next(folders), patch)
         yield folders
         cloud.end_resting()
+        Parent.end()
     if lent:
         shutil.rmtree(lent)
 

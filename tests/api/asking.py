@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+
+from forks import Command
 
 from api_lambda import proving
 from benchmarks import trial
@@ -138,10 +139,9 @@ def fill(state: Path, videos: int = VIDEOS) -> None:
 @contextmanager
 def serving(state: Path, *options: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
     """Run `reelshelf api` until the block ends; it listens when the block begins."""
-    command = Path(sys.executable).with_name("reelshelf")
     environment = {**os.environ, "REELSHELF_STATE": str(state), **settings}
-    with subprocess.Popen(
-        [command, "api", "--json", *options],
+    with Command(
+        ["api", "--json", *options],
         env=environment,
         cwd=state.parent,
         text=True,

@@ -5,7 +5,6 @@ import os
 import random
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from asking import Asker, Tray
 from fastapi import FastAPI
+from forks import Command, completed
 
 from api_lambda.app import ApiConfig, create_app
 from api_lambda.owning import Told
@@ -74,8 +74,8 @@ def api(site: Path) -> Any:  # noqa: ANN401 (a generator)
 
 
 def listed(site: Path, *options: str) -> str:
-    done = subprocess.run(
-        [Path(sys.executable).with_name("reelshelf"), "list", *options],
+    done = completed(
+        ["list", *options],
         cwd=site,
         env={
             **os.environ,
@@ -83,10 +83,6 @@ def listed(site: Path, *options: str) -> str:
             "REELSHELF_SITE_URL": "https://videos.example.org",
             "HOME": str(site),
         },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -197,10 +193,9 @@ def test_before_a_queue_the_list_is_not_to_be_had(tmp_path: Path) -> None:
 
 
 def test_whoever_reads_the_list_may_stop_reading(site: Path) -> None:
-    command = Path(sys.executable).with_name("reelshelf")
     environment = {**os.environ, "REELSHELF_STATE": str(site / "state")}
-    with subprocess.Popen(
-        [command, "list", "--json"],
+    with Command(
+        ["list", "--json"],
         cwd=site,
         env=environment,
         stdout=subprocess.PIPE,

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from asking import VIDEOS, Asker, fetch, fill, serving
 from fastapi import FastAPI
+from forks import completed
 
 from api_lambda.app import ApiConfig, create_app
 from api_lambda.recording import NotRecordedError, Recorder
@@ -288,10 +289,7 @@ def test_a_taken_port_and_a_taken_socket_are_told_and_a_stale_socket_is_replaced
 
 
 def second_server(state: Path, *options: object) -> str:
-    done = subprocess.run(
-        [Path(sys.executable).with_name("reelshelf"), "api", *map(str, options)],
-        env={**os.environ, "REELSHELF_STATE": str(state)}, capture_output=True, text=True,
-        timeout=30, check=False,
-    )  # fmt: skip
+    environment = {**os.environ, "REELSHELF_STATE": str(state)}
+    done = completed(["api", *options], cwd=state.parent, env=environment, timeout=30)
     assert done.returncode == 2
     return done.stderr

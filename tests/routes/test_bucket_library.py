@@ -13,6 +13,7 @@ import pytest
 from buckets import Asked, Store, store_before
 from clips import make_clip, vary
 from cloud import Aws, aws_server
+from forks import completed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_exactness import TEMPLATES, full_render, tree
@@ -594,29 +595,16 @@ def test_a_watch_looks_where_it_is_told_and_again_at_what_it_could_not_have(
 
 def test_the_command_builds_from_a_bucket(library: Library, tmp_path: Path) -> None:
     library.put("x/a.mp4")
-    command = [
-        Path(sys.executable).with_name("reelshelf"),
-        "build",
-        "--library",
-        "s3://films/video",
-    ]
+    options = ["--library", "s3://films/video"]
     place = {"REELSHELF_ENDPOINT": library.store.address, "REELSHELF_REGION": "eu-central-1"}
-    done = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, **place}, capture_output=True, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
+    environment = {**os.environ, **place}
+    done = completed(["build", *options], cwd=tmp_path, env=environment)
     assert "1 file seen; 1 found" in done.stdout, done.stderr
     assert (tmp_path / "site_out/index.html").is_file()
-    told = subprocess.run(
-        [command[0], "nginx", *command[2:]], cwd=tmp_path, capture_output=True, text=True,
-        timeout=60, check=True,
-    )  # fmt: skip
+    told = completed(["nginx", *options], cwd=tmp_path)
     assert "location" in told.stdout
     assert "videos in s3://films/video are not served from here" in told.stderr
-    done = subprocess.run(
-        [*command[:-1], "s3://none"], cwd=tmp_path, env={**os.environ, **place},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = completed(["build", "--library", "s3://none"], cwd=tmp_path, env=environment)
     assert done.returncode == 1
     assert "there is no such bucket" in done.stderr
     assert "Traceback" not in done.stderr

@@ -5,27 +5,18 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from clips import make_clip
-
-REELSHELF = Path(sys.executable).with_name("reelshelf")
+from forks import Command, completed
 
 
 def reelshelf(
     folder: Path, *arguments: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [REELSHELF, *arguments],
-        cwd=folder,
-        env={**os.environ, "REELSHELF_QUIET_S": "0", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    surroundings = {**os.environ, "REELSHELF_QUIET_S": "0", **environment}
+    return completed(arguments, cwd=folder, env=surroundings)
 
 
 @pytest.fixture
@@ -130,9 +121,7 @@ def test_bad_use_gives_exit_code_2_and_says_what_to_do(site: Path, arguments: li
 
 
 def test_two_builders_of_one_site_do_not_run_at_once(site: Path) -> None:
-    with subprocess.Popen(
-        [REELSHELF, "watch", "--json"], cwd=site, stdout=subprocess.PIPE, text=True
-    ) as watching:
+    with Command(["watch", "--json"], cwd=site, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         watching.stdout.readline()
         try:
@@ -146,8 +135,8 @@ def test_two_builders_of_one_site_do_not_run_at_once(site: Path) -> None:
 
 def test_watch_shows_what_is_added_renamed_and_removed(site: Path) -> None:
     environment = {**os.environ, "REELSHELF_QUIET_S": "0.2", "REELSHELF_MISSING_GRACE_S": "0"}
-    with subprocess.Popen(
-        [REELSHELF, "watch", "--json"],
+    with Command(
+        ["watch", "--json"],
         cwd=site,
         env=environment,
         stdout=subprocess.PIPE,

@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from pathlib import Path
 import av
 import pytest
 from av.video.frame import VideoFrame
+from forks import Command
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from served import Served, running
 from test_exactness import TEMPLATES
@@ -39,7 +39,6 @@ from generator.devserver.site import App, Message
 from generator.engine import Engine
 from generator.observing import Observation
 
-REELSHELF = Path(sys.executable).with_name("reelshelf")
 NOW = 1_790_000_000
 LENGTHS_S = {"Lake/Boat.webm": 2, "Lake/Swim.webm": 2, "Short.webm": 1, "Long.webm": 12}
 WAITING = "Object.keys(localStorage).some((name) => name.includes('#do'))"
@@ -137,8 +136,8 @@ def dev(
     folder = tmp_path_factory.mktemp("dev")
     shutil.copytree(films, folder / "videos")
     (folder / "reelshelf.toml").write_text('library = "videos"\n', encoding="utf-8")
-    with subprocess.Popen(
-        [REELSHELF, "dev", "--json", "--port", str(free_port())],
+    with Command(
+        ["dev", "--json", "--port", str(free_port())],
         cwd=folder,
         env={**os.environ, "REELSHELF_QUIET_S": "0"},
         stdout=subprocess.PIPE,

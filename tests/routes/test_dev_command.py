@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from clips import make_clip
+from forks import Command, completed
 from served import Answer, Asked, commands, greet, introduce, opened, run, write
 
 from generator.devserver import network_address
 
-COMMAND = Path(sys.executable).with_name("reelshelf")
 SETTINGS = 'library = ["library"]\ntemplates = "theme"\nquiet_s = 0\nfolder_tags = false\n'
 LATE_S = 25.0
 STARS = {"Content-Type": "application/json"}
@@ -83,8 +82,8 @@ def developing(folder: Path, *options: str) -> Iterator[Running]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
     with (
         (folder / "log").open("a") as log,
-        subprocess.Popen(
-            [COMMAND, "dev", "--port", "0", "--json", *options],
+        Command(
+            ["dev", "--port", "0", "--json", *options],
             cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True,
         ) as process,
     ):  # fmt: skip
@@ -206,28 +205,14 @@ def test_a_phone_is_given_an_address_and_is_a_visitor(folder: Path) -> None:
 def test_what_cannot_be_served_ends_at_once_and_is_told(
     folder: Path, options: list[str], code: int, message: str
 ) -> None:
-    ended = subprocess.run(
-        [COMMAND, "dev", *options],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=LATE_S,
-        check=False,
-    )
+    ended = completed(["dev", *options], cwd=folder, timeout=LATE_S)
 
     assert (ended.returncode, message in ended.stderr) == (code, True)
 
 
 def test_a_site_that_another_builds_is_not_served_by_a_second(folder: Path) -> None:
     with developing(folder):
-        ended = subprocess.run(
-            [COMMAND, "dev", "--port", "0"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=LATE_S,
-            check=False,
-        )
+        ended = completed(["dev", "--port", "0"], cwd=folder, timeout=LATE_S)
 
     assert ended.returncode == 1
     assert "another reelshelf builds the site" in ended.stderr

@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from clips import make_clip
+from forks import Command
 from playwright.sync_api import Browser, Locator, Page, expect
 from served import running
 from test_clicks import until
@@ -31,7 +31,6 @@ from generator.devserver import DevServer, Site
 from generator.devserver.site import App, Message
 from generator.engine import Engine
 
-REELSHELF = Path(sys.executable).with_name("reelshelf")
 NOW = 1_790_000_000
 NASTY = ["<img src=x onerror=alert(1)>.mp4", "caf\udce9.mp4", "50% & \u202egp4.mp4"]
 NETWORK = re.compile("Failed to load resource")  # the browser's own line, which no script can spare
@@ -87,8 +86,8 @@ def dev(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Dev]:
     Path(os.fsdecode(os.fsencode(library) + b"/caf\xe9.mp4")).write_bytes(b"no film")
     os.utime(library / "short.mp4", (NOW, NOW))
     (tmp_path / "reelshelf.toml").write_text('library = "videos"\n', encoding="utf-8")
-    with subprocess.Popen(
-        [REELSHELF, "dev", "--json", "--port", str(free_port())],
+    with Command(
+        ["dev", "--json", "--port", str(free_port())],
         cwd=tmp_path,
         env={**os.environ, "REELSHELF_QUIET_S": "0"},
         stdout=subprocess.PIPE,

@@ -19,7 +19,8 @@ import pytest
 from botocore.client import BaseClient
 from clips import make_clip
 from cloud import Aws, aws_server
-from test_cli import REELSHELF, reelshelf
+from forks import Command
+from test_cli import reelshelf
 from test_real_files import Library, find
 from typing_extensions import override
 
@@ -812,8 +813,8 @@ def test_nothing_is_published_before_anything_is_built(home: Home) -> None:
 def test_watching_publishes_after_every_build_until_it_is_stopped(
     folder: Home, s3: BaseClient
 ) -> None:
-    with subprocess.Popen(
-        [REELSHELF, "publish", "--watch", "--json"],
+    with Command(
+        ["publish", "--watch", "--json"],
         cwd=folder.folder, stdout=subprocess.PIPE, text=True,
     ) as child:  # fmt: skip
         try:

@@ -4,13 +4,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from clips import make_clip
 from commanded import command
+from forks import Command
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -117,8 +117,8 @@ def test_watch_goes_on_with_the_former_settings_where_changed_ones_cannot_be_use
     file = tmp_path / "reelshelf.toml"
     plain = 'library = ["videos"]\nquiet_s = 0\n'
     file.write_text(plain, encoding="utf-8")
-    with subprocess.Popen(
-        [Path(sys.executable).with_name("reelshelf"), "watch", "--json"],
+    with Command(
+        ["watch", "--json"],
         cwd=tmp_path,
         env={**os.environ, "HOME": str(tmp_path)},
         stdout=subprocess.PIPE,

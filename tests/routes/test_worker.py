@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from forks import Command
 from test_exactness import TEMPLATES, tree
 from typing_extensions import override
 
@@ -704,8 +705,8 @@ def test_a_worker_whose_site_was_taken_over_gives_all_back_and_ends(
 
 @contextmanager
 def command(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [sys.executable, "-c", "from generator.cli import main; main()", *arguments],
+    with Command(
+        arguments,
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
