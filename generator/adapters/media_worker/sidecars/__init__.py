@@ -3,11 +3,11 @@
 Bytes go in and plausible values come out. Whatever the bytes are, nothing but `UnfitError` (and
 `OtherVideoError`, which is nobody's fault) leaves here; what it says is for the person whose file
 it is. A field that is not sound is as if it were not there; a file that cannot be read is told of
-as a whole, and never half believed.
+as a whole, and never half believed. What only some sidecars need is imported for them alone.
 """
 
 from generator.adapters.media_worker.film import UnfitError
-from generator.adapters.media_worker.sidecars import nfo, own, tagfile, ytdlp
+from generator.adapters.media_worker.sidecars import tagfile, ytdlp
 from generator.adapters.media_worker.sidecars.embedded import embedded_details
 from generator.adapters.media_worker.sidecars.tagfile import OtherVideoError
 from generator.core.model import CompanionKind, Details
@@ -48,8 +48,12 @@ def read_details(
     try:
         match kind:
             case CompanionKind.OWN:
+                from generator.adapters.media_worker.sidecars import own  # noqa: PLC0415 (YAML)
+
                 return own.read(name, content)
             case CompanionKind.NFO:
+                from generator.adapters.media_worker.sidecars import nfo  # noqa: PLC0415 (XML)
+
                 return nfo.read(content)
             case CompanionKind.YTDLP:
                 return ytdlp.read(content, duration_s)

@@ -13,8 +13,6 @@ from math import log
 from typing import NamedTuple
 from unicodedata import normalize
 
-from charset_normalizer import from_bytes
-
 from generator.adapters.media_worker.film import UnfitError
 
 _MARKS = (  # of 32 bits first: theirs begin like those of 16
@@ -167,6 +165,8 @@ def _older(sample: bytes, language: str) -> str:
     for encodings in (likely, _ALL_OTHERS):
         if len(encodings) == 1 and _is_in(sample, encodings[0]):
             return encodings[0]
+        from charset_normalizer import from_bytes  # noqa: PLC0415 (few files need it)
+
         found = encodings and from_bytes(sample, cp_isolation=list(encodings), threshold=_NOISE)
         best = found and found.best()
         if best:

@@ -8,9 +8,6 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import islice, takewhile
 
-import pysubs2
-from defusedxml import ElementTree
-
 from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.subtitles.charsets import text_of
 from generator.adapters.media_worker.subtitles.clocks import TIMINGS, span_s
@@ -178,6 +175,8 @@ def _microdvd(text: str) -> Iterator[Cue]:
 
 
 def _ttml(text: str) -> Iterator[Cue]:
+    from defusedxml import ElementTree  # noqa: PLC0415 (few files need it)
+
     reason = "is TTML of a kind that is not read"
     try:
         ElementTree.fromstring(text)
@@ -189,6 +188,8 @@ def _ttml(text: str) -> Iterator[Cue]:
 
 
 def _by_pysubs2(text: str, kind: str, reason: str) -> Iterator[Cue]:
+    import pysubs2  # noqa: PLC0415 (few files need it)
+
     try:
         read = pysubs2.SSAFile.from_string(text, kind)
     except MemoryError:
