@@ -1,12 +1,14 @@
 """A catalogue that is lost is refused, never begun anew; a backup is put back while all runs."""
 
+import os
 import shutil
 import sqlite3
 import stat
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from forks import completed
 from typer.testing import CliRunner
 
 from generator.adapters.catalogue import Catalogue, LostCatalogueError, restore
@@ -40,6 +42,10 @@ def backup(file: Path, tmp_path: Path) -> Path:
         target.execute("DELETE FROM event WHERE seq = 3")
         target.commit()
     return path
+
+
+def environment_of(file: Path) -> dict[str, str]:
+    return {**os.environ, "REELSHELF_STATE": str(file.parent)}
 
 
 def lose(file: Path) -> None:
@@ -210,3 +216,66 @@ def test_who_has_a_catalogue_open_notices_that_another_lies_there(file: Path, ba
             catalogue.require_current()
         lose(file)
         assert catalogue.is_replaced()
+
+
+# -- the locks of those who have it open
+
+
+def test_to_open_it_again_leaves_the_locks_of_who_has_it_open(file: Path) -> None:
+    with Catalogue(file) as held:
+        held.append([asked(3)])
+        Catalogue(file).close()
+        with suppress(LostCatalogueError, SettingsError):
+            Catalogue(file, anew=True).close()
+        log = Path(f"{file}-wal").stat().st_ino
+        done = completed(["status", "--json"], cwd=file.parent.parent, env=environment_of(file))
+        assert done.returncode == 0, done.stderr
+
+        assert Path(f"{file}-wal").stat().st_ino == log
+        held.append([asked(4)])
+        with closing(sqlite3.connect(file)) as other:
+            assert other.execute("SELECT max(seq) FROM event").fetchone() == (5,)
+
+
+OPENED_BY_HAND = """
+import sys
+from pathlib import Path
+
+opened = []
+
+def audit(event, arguments):
+    path = str(arguments[0]) if event == "open" else ""
+    if path.endswith((".db", ".db-wal", ".db-shm")):
+        opened.append(path)
+
+folder = Path.cwd()
+from benchmarks import trial
+from generator.adapters.catalogue import Catalogue
+from generator.adapters.renderer import Renderer
+from generator.cli.shared import shipped
+from generator.engine import Engine
+from generator.core.model import Happening, Kind
+from api_lambda.app import ApiConfig, create_app
+
+with Catalogue(folder / "state/catalogue.db") as first:
+    trial.fill(first, 3)
+    sys.addaudithook(audit)
+    settings = trial.settings(folder)
+    app = create_app(ApiConfig(folder / "state", durable=False))
+    with Engine(settings, shipped("templates")) as engine:
+        engine.refresh(1_796_000_000, full=True, verify=True)
+        app.state.close()
+    with Catalogue(folder / "state/catalogue.db") as second:
+        second.append([Happening("a", Kind.REBUILD_ASKED, 1_796_000_000, "test")])
+        second.is_replaced()
+        second.copy().close()
+        second.damage_found()
+print(opened)
+"""
+
+
+def test_nobody_opens_the_files_of_a_database_but_sqlite(tmp_path: Path) -> None:
+    """Closing any descriptor of a file takes away all locks of the process (POSIX has it so)."""
+    done = completed([], program=OPENED_BY_HAND, cwd=tmp_path)
+
+    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr

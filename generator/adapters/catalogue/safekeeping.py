@@ -23,7 +23,6 @@ MARK = "catalogue.id"  # beside the catalogue: its identity
 _ENDINGS = ("-wal", "-shm")
 _OTHERS = 0o007  # the rights of everybody else
 _BUSY_S = 10.0
-_HEADER = b"SQLite format 3\0"
 
 
 class LostCatalogueError(SettingsError):
@@ -89,14 +88,27 @@ def create_private(file: Path) -> None:
 
     It holds the salt of the day, by which visitors could be told apart.
     """
+    if file.exists():
+        return  # and is not opened: see `is_database`
     with suppress(FileExistsError):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def is_database(file: Path) -> bool:
-    """Tell whether a file begins as one of SQLite's does, or is empty."""
-    with file.open("rb") as opened:
-        return opened.read(len(_HEADER)) in {_HEADER, b""}
+    """Tell whether a file begins as one of SQLite's does, or is empty; its log is not touched.
+
+    SQLite is asked, which closes the file with care. Whoever opens and closes it by hand takes away
+    all locks that connections of this process hold on it (POSIX has it so), and the next process
+    that closes the catalogue then deletes the log that is written here.
+    """
+    try:
+        with closing(
+            sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+        ) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.DatabaseError as error:
+        return error.sqlite_errorcode != sqlite3.SQLITE_NOTADB
+    return True
 
 
 def make_private(file: Path) -> None:
