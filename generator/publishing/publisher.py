@@ -34,7 +34,7 @@ from generator.publishing.facts import Facts
 from generator.publishing.notes import Notes
 from generator.publishing.objects import THREADS, UNKNOWN, Objects
 from generator.publishing.scenes import Observer, Scene
-from generator.publishing.sending import FILES, Conditions, Done, Sender
+from generator.publishing.sending import FILES, Conditions, Done, Sender, foreign
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class Asked:
     verify: bool
     adopt: bool
     replace: bool
+    by_hand: bool = False
 
 
 class Publisher:
@@ -159,7 +160,8 @@ class Publisher:
             adopt: the same, in a bucket that has objects of others, too; all of them stay.
             replace: the same, and where ours belong, theirs are replaced, and so is the mark of
                 another site; no other one is touched.
-            by_hand: a person wants it: it ends the hold after a rollback.
+            by_hand: a person wants it: it ends the hold after a rollback, and what was refused is
+                tried again at once.
             progress: told what is done, how much of it, and of how many.
 
         Raises:
@@ -175,7 +177,9 @@ class Publisher:
         self._check_built()
         self._told_hold = False
         try:
-            self._publish(receipt, progress or _silent, Asked(force, verify, adopt, replace))
+            self._publish(
+                receipt, progress or _silent, Asked(force, verify, adopt, replace, by_hand)
+            )
         finally:
             self._account(receipt, before)
         return receipt
@@ -220,7 +224,7 @@ class Publisher:
             verify=asked.verify or adopt,
             adopt=adopt,
             replace=asked.replace,
-            tries=asked.verify or asked.force,
+            tries=asked.verify or asked.force or asked.by_hand,
         )
 
     def _publish(self, receipt: PublishReceipt, progress: Progress, asked: "Asked") -> None:
@@ -247,6 +251,9 @@ class Publisher:
             with receipt.phase("probe"):
                 conditions = self._conditions()
         notes = self._notes(receipt, self._begin(scene, plan))
+        for wanted in scene.others.values():
+            notes.add(foreign(wanted))
+        notes.settle()
         sender = Sender(self._objects, self._record, force=asked.force, conditions=conditions)
         sender.listed, sender.replaceable = scene.listed, scene.replaceable
         self._perform(plan, sender, notes, progress)

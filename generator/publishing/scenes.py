@@ -49,7 +49,7 @@ class Scene:
     found: list[Published] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     listed: set[str] = field(default_factory=set)
-    others: dict[str, str] = field(default_factory=dict)  # and their paths
+    others: dict[str, Wanted] = field(default_factory=dict)  # and what would be there
     replaceable: set[str] = field(default_factory=set)
     refused: list[Refused] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
@@ -282,7 +282,7 @@ class Observer:
                 scene.lost.append(key)
             return
         if before is None and not may_replace:
-            scene.others[key] = wanted.path
+            scene.others[key] = wanted
             scene.left[wanted.path] = FOREIGN
             del scene.wanted[key]
             return

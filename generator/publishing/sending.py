@@ -259,6 +259,11 @@ class _Works:
             raise self._refusal
 
 
+def foreign(wanted: Wanted) -> Done:
+    """Return what became of an object in whose place another's was seen."""
+    return _left(wanted, FOREIGN, is_refused=True)
+
+
 def _left(wanted: Wanted, why: str, *, is_refused: bool = False) -> Done:
     return Done(
         wanted.key, wanted.path, wanted.kind, left=why, is_refused=is_refused, wanted=wanted
