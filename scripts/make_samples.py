@@ -71,7 +71,7 @@ def make_samples(folder: Path) -> None:
             moment = int(FIRST_DAY.timestamp()) + sample.number * 97 * 86_400 % (11 * 365 * 86_400)
             os.utime(sample.file, (moment, moment))
     if missing:
-        print(f"\r{len(missing)} samples made")
+        print(f"\r{len(missing)} sample{'s' * (len(missing) != 1)} made")
 
 
 def _suffix(number: int) -> str:

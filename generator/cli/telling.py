@@ -224,10 +224,16 @@ def status(config: Config = None, as_json: Json = False) -> None:
         f"videos   {counts['videos']} shown, {counts['missing']} missing",
         f"problems {counts['problems'] or 'none'}",
         f"pages    {pages} ({wording.file_size(size)}) in {settings.out}",
-        f"events   {counts['events']}; {behind or 'none'} not shown yet",
+        f"events   {counts['events']}; {_behind(behind)}",
         f"built    {told['last_refresh'] or 'never'}",
     ]
     show(as_json, told, "\n".join(lines))
+
+
+def _behind(events: int) -> str:
+    if events < 0:  # a backup was put back, and nothing was built since
+        return f"the pages show {-events} more: the next build compares them"
+    return f"{events or 'none'} not shown yet"
 
 
 @app.command()

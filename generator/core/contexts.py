@@ -424,7 +424,8 @@ def _facts(video: Video) -> Iterable[tuple[str, str]]:
         yield "Codecs", ", ".join(codecs)
     if probe.fps:
         yield "Frames", f"{probe.fps:g} a second"
-    yield "Recorded", _recorded_day(video)
+    if video.is_dated:
+        yield "Recorded", _recorded_day(video)
     yield "Added", wording.date(video.added_at)
     yield "File", wording.readable(video.place.path)
 

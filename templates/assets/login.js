@@ -82,7 +82,7 @@
       forget();
       const role = await look();
       if (code !== 204) status.textContent = "Not signed out: the server cannot be reached.";
-      else if (role === "owner") status.textContent = "On this computer you need no sign-in.";
+      else if (role === "owner") { status.textContent = "On this computer you need no sign-in."; leave.hidden = true; }
       else { status.textContent = "You are signed out."; one("#token").focus(); }
     };
     look();
