@@ -10,6 +10,7 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.catalogue import restore as restore_catalogue
 from generator.adapters.settings import load
 from generator.cli.shared import Config, Json, app, show
+from generator.core.wording import readable
 
 
 @app.command()
@@ -29,6 +30,7 @@ def restore(
     lines = [
         f"restored {file}: {restored.videos} videos, {restored.events} events",
         f"the former one is kept as {restored.kept}" if restored.kept else "there was none before",
+        f"these tokens prove the owner: {', '.join(map(readable, restored.tokens)) or 'none'}",
         "`reelshelf build` (or a running watch) brings the pages up to date",
     ]
     answer = {
@@ -36,5 +38,6 @@ def restore(
         "videos": restored.videos,
         "events": restored.events,
         "kept": str(restored.kept) if restored.kept else None,
+        "tokens": list(restored.tokens),
     }
     show(as_json, answer, "\n".join(lines))

@@ -4,18 +4,19 @@ import os
 import shutil
 import sqlite3
 import stat
+import subprocess
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from forks import completed
+from forks import Command, completed
 from typer.testing import CliRunner
 
 from generator.adapters.catalogue import Catalogue, LostCatalogueError, restore
 from generator.cli import app
 from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
 from generator.core.marks import MARK, OutputMark
-from generator.core.model import Happening, Kind
+from generator.core.model import Happening, Kind, Token
 
 NOW = 1_796_000_000
 
@@ -279,3 +280,96 @@ def test_nobody_opens_the_files_of_a_database_but_sqlite(tmp_path: Path) -> None
     done = completed([], program=OPENED_BY_HAND, cwd=tmp_path)
 
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+
+
+# -- a restore, and what others do meanwhile
+
+
+def dump_of(file: Path, without: str = "fact") -> list[str]:
+    with closing(sqlite3.connect(file)) as there:
+        return sorted(line for line in there.iterdump() if f'INTO "{without}"' not in line)
+
+
+def test_what_is_restored_is_the_backup_row_by_row(file: Path, backup: Path) -> None:
+    with Catalogue(file) as held:
+        held.append(map(asked, range(5, 9)))
+        restored = restore(backup, file, NOW)
+
+        assert dump_of(file) == dump_of(backup)
+        with closing(sqlite3.connect(file)) as there:
+            assert there.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert (restored.events, held.last_event()) == (2, 2)
+        assert held.append([asked(99)])[0].new
+
+
+WRITE_ON = """
+import sys
+from itertools import count
+from pathlib import Path
+from generator.adapters.catalogue import Catalogue
+from generator.core.model import Happening, Kind
+
+with Catalogue(Path(sys.argv[1]), durable=False) as catalogue:
+    for number in count():
+        id = f"{sys.argv[2]}-{number}"
+        catalogue.append([Happening(id, Kind.REBUILD_ASKED, 1_796_000_000, "test")])
+        print(id, flush=True)
+"""
+
+
+def ids_in(file: Path) -> set[str]:
+    with closing(sqlite3.connect(file)) as there:
+        return {str(name) for (name,) in there.execute("SELECT id FROM event")}
+
+
+def test_what_others_record_during_restores_is_in_the_catalogue_or_in_what_is_kept(
+    file: Path, backup: Path, tmp_path: Path
+) -> None:
+    writers = [
+        Command([file, name], program=WRITE_ON, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        for name in ("a", "b")
+    ]
+    try:
+        for writer in writers:
+            assert writer.stdout is not None
+            writer.stdout.readline()
+        kept = [restore(backup, file, NOW).kept for _ in range(8)]
+    finally:
+        for writer in writers:
+            writer.kill()
+    recorded = {line for writer in writers for line in writer.communicate()[0].split()}
+
+    assert len(set(kept)) == len(kept)
+    there = ids_in(file).union(*(ids_in(path) for path in kept if path is not None))
+    assert len(recorded) > 8
+    assert not recorded - there
+
+
+def test_restores_at_the_same_moment_keep_all_that_was_there(file: Path, backup: Path) -> None:
+    kept = [restore(backup, file, NOW).kept for _ in range(3)]
+
+    assert len(set(kept)) == 3
+    assert kept[0] is not None
+    assert "event 2" in ids_in(kept[0])
+
+
+def test_who_lost_the_right_to_a_site_does_not_get_it_back_with_a_backup(
+    file: Path, tmp_path: Path
+) -> None:
+    backup = tmp_path / "older.db"
+    with Catalogue(file) as catalogue:
+        catalogue.keys.add(Token("one", "leaked", "d1", NOW, None))
+        catalogue.keys.add(Token("two", "mine", "d2", NOW, None))
+        backup.write_bytes(catalogue.image())
+        catalogue.keys.revoke("one", NOW + 1)
+        catalogue.keys.add(Token("three", "new", "d3", NOW, None))
+        catalogue.keys.end("session", NOW + 99, NOW)
+
+    restored = restore(backup, file, NOW)
+
+    assert restored.tokens == ("mine", "new")
+    with Catalogue(file) as catalogue:
+        assert dict(catalogue.keys.valid()) == {"two": "d2", "three": "d3"}
+        assert catalogue.keys.is_ended("session")
+    lose(file)
+    assert restore(backup, file, NOW).tokens == ("leaked", "mine")  # which is told

@@ -1,4 +1,4 @@
-"""Safekeeping: a catalogue that is lost is noticed, never begun anew, and restored from a backup.
+"""Safekeeping: a catalogue that is lost is noticed, and never begun anew.
 
 A mark beside the file says that there was a catalogue; so do its write-ahead log, the ledger, and
 the mark of the output folder.
@@ -7,22 +7,18 @@ the mark of the output folder.
 import os
 import sqlite3
 import stat
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
 from pathlib import Path
 
 import sqlite_utils
 
-from generator.adapters.catalogue.schema import migrations, written_by_newer
+from generator.adapters.catalogue.schema import migrations
 from generator.core.errors import SettingsError
 from generator.core.marks import read_mark
 
 MARK = "catalogue.id"  # beside the catalogue: its identity
-_ENDINGS = ("-wal", "-shm")
+ENDINGS = ("-wal", "-shm")
 _OTHERS = 0o007  # the rights of everybody else
-_BUSY_S = 10.0
 
 
 class LostCatalogueError(SettingsError):
@@ -50,7 +46,7 @@ def refuse_if_lost(
         return  # whoever opens it tells why that is impossible
     evidence = ""
     if is_empty and not has_no_tables:
-        evidence = _log_of(file)
+        evidence = log_of(file)
     if is_empty or has_no_tables:
         evidence = evidence or _evidence(file, output_mark)
     if evidence:
@@ -75,7 +71,8 @@ def _evidence(file: Path, output_mark: Path | None) -> str:
     return ""
 
 
-def _log_of(file: Path) -> str:
+def log_of(file: Path) -> str:
+    """Return what to tell of the log of a database, "" where there is none."""
     for ending in ("-wal", "-journal"):
         log = Path(f"{file}{ending}")
         if log.is_file() and log.stat().st_size:
@@ -113,7 +110,7 @@ def is_database(file: Path) -> bool:
 
 def make_private(file: Path) -> None:
     """Take the rights of everybody else from the files of a catalogue; those of a group stay."""
-    for path in (file, *(Path(f"{file}{ending}") for ending in _ENDINGS)):
+    for path in (file, *(Path(f"{file}{ending}") for ending in ENDINGS)):
         with suppress(OSError):  # somebody else's, or not there
             mode = stat.S_IMODE(path.stat().st_mode)
             if mode & _OTHERS:
@@ -145,124 +142,3 @@ def refuse_if_foreign(database: sqlite_utils.Database, file: object) -> bool:
             hint="name another state folder (state in reelshelf.toml); nothing was changed",
         )
     return False
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What a restore did: what is in the catalogue now, and where the former one is kept."""
-
-    videos: int
-    events: int
-    kept: Path | None
-
-
-def restore(backup: Path, file: Path, now: float) -> Restored:
-    """Put a backup in the place of a catalogue; who has that open goes on with the new content.
-
-    Args:
-        backup: a copy of a catalogue, of this version or an older one.
-        file: the catalogue; it may be gone, empty or damaged.
-        now: names the copy of what was there.
-
-    Raises:
-        SettingsError: the backup is none; nothing was changed.
-        OSError: the disk is full, or the folder cannot be written; the catalogue is as before.
-    """
-    if file.exists() and backup.exists() and backup.samefile(file):
-        raise SettingsError(f"{backup} is the catalogue itself", hint="name a backup of it")
-    clock = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    with _opened_backup(backup) as source:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        kept = file.with_name(f"catalogue-before-restore-{clock}.db")
-        is_kept = _is_sound(file)
-        if is_kept:
-            _copy(file, kept)
-            with closing(_connected(file)) as target:
-                source.backup(target)
-        else:
-            kept = file.with_name(f"catalogue-damaged-{clock}.db")
-            is_kept = _put_aside(file, kept)
-            fresh = file.with_name(f"catalogue-restored-{clock}.db")
-            create_private(fresh)
-            with closing(_connected(fresh)) as target:
-                source.backup(target)
-                target.execute("PRAGMA journal_mode = DELETE")  # one file, all of it on the disk
-            fresh.replace(file)
-        counts = [
-            int(source.execute(query).fetchone()[0])
-            for query in (
-                "SELECT count(*) FROM video WHERE dropped = 0",
-                "SELECT count(*) FROM event",
-            )
-        ]
-        identity = source.execute("SELECT value FROM fact WHERE name = 'identity'").fetchone()
-    file.with_name(MARK).unlink(missing_ok=True)
-    write_mark(file, str(identity[0]))
-    return Restored(counts[0], counts[1], kept if is_kept else None)
-
-
-@contextmanager
-def _opened_backup(backup: Path) -> Iterator[sqlite3.Connection]:
-    """Lend a backup to read, checked whole.
-
-    Raises:
-        SettingsError: it is not there, damaged, or no catalogue.
-    """
-    hint = "nothing was changed; try another backup"
-    if not backup.is_file():
-        raise SettingsError(f"there is no backup {backup}", hint=hint)
-    try:
-        # without a log of its own, SQLite is kept from making one beside it
-        how = "mode=ro" if _log_of(backup) else "mode=ro&immutable=1"
-        with closing(
-            sqlite3.connect(f"{backup.absolute().as_uri()}?{how}", uri=True, timeout=_BUSY_S)
-        ) as source:
-            verdict = source.execute("PRAGMA integrity_check(1)").fetchone()[0]
-            if verdict != "ok":
-                raise SettingsError(f"the backup {backup} is damaged: {verdict}", hint=hint)
-            database = sqlite_utils.Database(source, execute_plugins=False)
-            if not refuse_if_foreign(database, backup):
-                raise SettingsError(f"the backup {backup} is empty", hint=hint)
-            if written_by_newer(database):
-                raise SettingsError(
-                    f"the backup {backup} was written by a newer reelshelf",
-                    hint="upgrade reelshelf; nothing was changed",
-                )
-            yield source
-    except sqlite3.DatabaseError as error:
-        raise SettingsError(f"cannot restore {backup}: {error}", hint=hint) from error
-
-
-def _connected(file: Path) -> sqlite3.Connection:
-    return sqlite3.connect(file, isolation_level=None, timeout=_BUSY_S)
-
-
-def _is_sound(file: Path) -> bool:
-    """Tell whether a file is a catalogue whose pages can be replaced one by one."""
-    if not file.is_file() or not file.stat().st_size:
-        return False
-    try:
-        with closing(_connected(file)) as there:
-            is_whole = there.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-            return is_whole and bool(
-                refuse_if_foreign(sqlite_utils.Database(there, execute_plugins=False), file)
-            )
-    except sqlite3.DatabaseError:
-        return False
-
-
-def _copy(file: Path, into: Path) -> None:
-    create_private(into)
-    with closing(_connected(file)) as source, closing(_connected(into)) as target:
-        source.backup(target)
-
-
-def _put_aside(file: Path, into: Path) -> bool:
-    """Move a damaged catalogue away with its logs; tell whether there was one."""
-    for ending in ("", *_ENDINGS):
-        with suppress(FileNotFoundError):
-            Path(f"{file}{ending}").rename(f"{into}{ending}")
-    if into.is_file() and not into.stat().st_size:
-        into.unlink()
-        return False
-    return into.is_file()
