@@ -1,6 +1,7 @@
 """Packing: compressed copies of pages, a few at a time, whenever nothing else is to be done."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from generator.adapters import compressor
 from generator.adapters.ledger import Ledger
@@ -18,6 +19,7 @@ def pack_some(ledger: Ledger, output: Output, limit: int = _AT_ONCE) -> int:
     A page whose bytes are not those the ledger knows is left alone.
     """
     waiting = ledger.unpacked(compressor.LEAST_BYTES, limit)
+    output.forget_folders()  # a link may be in the place of one by now
     with ledger.transaction():
         # First the note, then the copies: a copy that nobody knows of would go stale.
         ledger.put_packed(waiting)
@@ -44,4 +46,5 @@ def _pack(output: Output, path: OutPath, digest: bytes) -> None:
         return
     copies = compressor.compress(content)
     for ending, copy in zip(COPIES, (copies.gzip, copies.brotli), strict=True):
-        output.write(OutPath(path + ending), copy, owned=True)
+        with suppress(NotADirectoryError):  # a link, behind which all is another's
+            output.write(OutPath(path + ending), copy, owned=True)

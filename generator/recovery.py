@@ -133,6 +133,7 @@ class Recovery:
     def begin_writing(self, paths: Sequence[OutPath]) -> None:
         """Note that these files are about to be written or deleted ("*": any)."""
         many = len(paths) >= _MANY
+        self.output.forget_folders()  # a link may be in the place of one by now
         self.stamp = uuid4().hex
         with self.ledger.transaction():
             self.ledger.suspect([EVERYTHING] if many else paths)
@@ -169,6 +170,7 @@ class Recovery:
         for folder, changed_ns in self.ledger.folders().items():
             if self.output.changed_at(folder) == changed_ns:
                 continue
+            self.output.forget_folders()
             names = self.output.names_in(folder)
             files = self.ledger.files_in(folder)
             missing |= {path for path in files if path.rpartition("/")[2] not in names}
@@ -176,7 +178,6 @@ class Recovery:
         lost = {path for path in missing if not path.endswith(COPIES)}
         if lost:
             log.warning("%d files of %s are gone: they are made anew", len(lost), self.output.root)
-            self.output.forget_folders()
         return frozenset(lost)
 
     def note_folders(self) -> None:

@@ -177,6 +177,8 @@ class Output:
         if not text:
             return
         is_new = not self.has_manifest()
+        if not is_new and os.stat(f"{self._root}/{MANIFEST}").st_nlink > 1:
+            self.replace_manifest(self.manifest())  # a snapshot of hard links keeps its own
         descriptor = os.open(
             f"{self._root}/{MANIFEST}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
         )
@@ -215,7 +217,7 @@ class Output:
     def clear_scratch(self, folders: Iterable[str]) -> None:
         """Remove what an interrupted writer left in some folders (and in the root)."""
         ours = re.compile(re.escape(f".{self._scratch_sign()}-") + r"[0-9]+-[0-9]+\.tmp")
-        for folder in {"", *folders}:
+        for folder in filter(self._is_ours_to_change, {"", *folders}):
             try:
                 names = os.listdir(f"{self._root}/{folder}")
             except OSError:
@@ -310,13 +312,33 @@ class Output:
         if folder in self._folders:
             return folder
         os.makedirs(folder, exist_ok=True)
+        link = self._link_on_the_way(folder)
+        if link:
+            raise NotADirectoryError(errno.ENOTDIR, "is a link that is not ours", link)
+        self._folders.add(folder)
+        return folder
+
+    def _link_on_the_way(self, folder: str) -> str:
+        """Return what below the root leads to a folder and is none itself, "" where nothing is."""
         way = self._root
         for part in folder[len(self._root) :].split("/"):
             way = f"{way}/{part}" if part else way
             if part and not stat.S_ISDIR(os.lstat(way).st_mode):
-                raise NotADirectoryError(errno.ENOTDIR, "is a link that is not ours", way)
-        self._folders.add(folder)
-        return folder
+                return way
+        return ""
+
+    def _is_ours_to_change(self, folder: str) -> bool:
+        """Tell whether a folder is there, and no link leads to it: behind one all is another's."""
+        folder = f"{self._root}/{folder}".rstrip("/")
+        if folder in self._folders:
+            return True
+        try:
+            is_ours = not self._link_on_the_way(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if is_ours:
+            self._folders.add(folder)
+        return is_ours
 
     def adopt(self, path: OutPath, file: Path, *, owned: bool = False) -> None:
         """Move a finished file to `path`, from another file system too.
@@ -396,13 +418,17 @@ class Output:
 
     def delete(self, path: OutPath) -> None:
         """Remove a file of ours; nothing where there is none. Its copies are removed apart."""
-        self.touched.add(path.rpartition("/")[0])
-        _unlink(f"{self._root}/{path}")
+        folder = path.rpartition("/")[0]
+        self.touched.add(folder)
+        if self._is_ours_to_change(folder):
+            _unlink(f"{self._root}/{path}")
 
     def unpack(self, path: OutPath) -> None:
         """Remove the compressed copies of a file, which have to be ours."""
-        self.touched.add(path.rpartition("/")[0])
-        self._unpack(f"{self._root}/{path}")
+        folder = path.rpartition("/")[0]
+        self.touched.add(folder)
+        if self._is_ours_to_change(folder):
+            self._unpack(f"{self._root}/{path}")
 
     def _unpack(self, final: str) -> None:
         for ending in COPIES:
@@ -446,7 +472,7 @@ class Output:
         """Remove those among `folders` that hold nothing any more, and their parents likewise."""
         for folder in sorted(set(folders), key=len, reverse=True):
             below = folder
-            while below:
+            while below and self._is_ours_to_change(below):
                 try:
                     os.rmdir(f"{self._root}/{below}")
                 except OSError:

@@ -1,10 +1,11 @@
 """Nothing that reelshelf did not write is changed, whatever lies where and whatever is run."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,58 @@ def test_a_copy_of_somebodys_beside_a_page_keeps_servers_from_a_page_that_they_w
 
     assert list(receipt.failures) == ["index.html"]
     assert (tmp_path / "out/index.html.br").read_bytes() == b"mine"
+
+
+def test_a_snapshot_of_hard_links_stays_as_it_is_and_can_be_put_back(tmp_path: Path) -> None:
+    with a_site(tmp_path) as engine:
+        engine.refresh(trial.NOW)
+        shutil.copytree(tmp_path / "out", tmp_path / "snapshot", copy_function=os.link)
+        before = snapshot(tmp_path / "snapshot")
+        kinds = (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+        engine.catalogue.append(
+            [Happening(kind, kind, trial.NOW, "test", VideoId(1)) for kind in kinds]
+        )
+        engine.refresh(trial.NOW + 1)
+        now = tree(tmp_path / "out")
+
+        assert_unchanged(before, tmp_path / "snapshot")
+    shutil.rmtree(tmp_path / "out")
+    shutil.move(tmp_path / "snapshot", tmp_path / "out")
+    with a_site(tmp_path) as engine:
+        engine.refresh(trial.NOW + 2, lambda *_, **__: None)
+    assert tree(tmp_path / "out") == now
+
+
+@pytest.mark.parametrize("folder", ["watch", "data", "video"])
+@pytest.mark.parametrize("is_running", [True, False])
+def test_nothing_behind_a_link_in_the_place_of_a_folder_of_ours_is_removed(
+    tmp_path: Path, folder: str, *, is_running: bool
+) -> None:
+    away = tmp_path / "away"
+    with ExitStack() as stack:
+        engine = stack.enter_context(a_site(tmp_path))
+        engine.refresh(trial.NOW)
+        pack_all(engine.ledger, engine.output, lambda _: None)
+        (tmp_path / "out" / folder).mkdir(exist_ok=True)
+        (tmp_path / "out" / folder).rename(away)
+        (tmp_path / "out" / folder).symlink_to(away)
+        (away / "empty").mkdir()
+        before = snapshot(away)
+        if not is_running:
+            stack.pop_all().close()
+            engine = stack.enter_context(a_site(tmp_path))
+        for number in (1, 2):
+            kinds = (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+            engine.catalogue.append(
+                [
+                    Happening(f"{kind} {number}", kind, trial.NOW, "test", VideoId(number))
+                    for kind in kinds
+                ]
+            )
+            engine.refresh(trial.NOW + number, full=number == 2)
+            pack_all(engine.ledger, engine.output, lambda _: None)
+
+        assert_unchanged(before, away)
 
 
 def test_without_its_ledger_a_build_knows_its_files_by_the_manifest(tmp_path: Path) -> None:
