@@ -82,7 +82,7 @@ def _server() -> tuple[subprocess.Popen[bytes], Aws]:
         _end(child)
     port = free_port()
     child = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        [sys.executable, Path(__file__).with_name("moto_server.py"), str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, **KEYS},

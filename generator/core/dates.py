@@ -329,22 +329,32 @@ _YOUTUBE_ID = re.compile(r"\[[\w-]{11}\]", re.ASCII)
 _START, _END = r"(?<![^\W_])(?<!\d[.-])", r"(?![^\W_])"
 _DIGITS_OF_DAY = r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)"
 _DIGITS_OF_TIME = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)"
-_NAME_CLOCK = (
+_NAME_CLOCKS = tuple(
     r"(?:[\s_.,T-]+(?:at\s+|um\s+|à\s+|kl\.?\s+)?"
-    r"(?P<hour>\d\d?)(?P<dot>[.:\-_h]?)(?P<minute>\d\d)(?P=dot)(?P<second>\d\d)"
-    r"(?:[.,_-]?\d{3})?(?!\d)"
-    r"(?:[\s\u202f]*(?P<half>[ap])\.?m\b)?"
+    + digits
+    + r"(?!\d)(?:[\s\u202f]*(?P<half>[ap])\.?m\b)?"
     r"(?:\s*(?P<offset>[+-]\d\d:?\d\d)(?!\d)|[\s_]*(?P<utc>UTC|Z)(?![^\W_]))?)?"
+    for digits in (
+        (
+            r"(?P<hour>\d\d?)(?P<dot>[.:\-_h])(?P<minute>\d\d)(?P=dot)(?P<second>\d\d)"
+            r"(?:[.,_-]\d{3})?"
+        ),
+        # nothing parts them: other counts of digits are a number, but for a Pixel's thousandths
+        _DIGITS_OF_TIME + r"(?:(?:[.,_-]|(?<=_\d{6}))\d{3})?",
+    )
 )
 _IN_NAMES = tuple(
     re.compile(pattern, _FLAGS)
     for pattern in (
         # as of screen recordings, messengers and people: 2021-07-04 at 15.30.00
-        _START
-        + r"(?P<year>\d{4})(?P<sign>[-._])(?P<month>\d\d)(?P=sign)(?P<day>\d\d)(?!\d)"
-        + _NAME_CLOCK,
+        *(
+            _START
+            + r"(?P<year>\d{4})(?P<sign>[-._])(?P<month>\d\d)(?P=sign)(?P<day>\d\d)(?!\d)"
+            + clock
+            for clock in _NAME_CLOCKS
+        ),
         # as of most cameras: VID_20210704_153000
-        _START + _DIGITS_OF_DAY + r"(?![^\W_T]|T(?!\d))" + _NAME_CLOCK,
+        *(_START + _DIGITS_OF_DAY + r"(?![^\W_T]|T(?!\d))" + clock for clock in _NAME_CLOCKS),
         # 2021_0704_153000 of dashboard cameras
         _START + r"(?P<year>\d{4})_(?P<month>\d\d)(?P<day>\d\d)_" + _DIGITS_OF_TIME + _END,
         # with a prefix that is not parted from it, as VID20210704153000 has, and GMT20210704-153000
@@ -380,7 +390,7 @@ def moment_in_name(name: str) -> Moment | None:
     found = [told for one in _IN_NAMES if (told := _first_in(one, stem)) is not None]
     if not found:
         return None
-    _, moment = min(found, key=lambda pair: pair[0])
+    _, moment = min(found, key=lambda pair: pair[0])  # of one place that with a time
     if _IN_UTC.match(stem) and moment.offset_min is None:
         return Moment(moment.at, 0)
     return moment
@@ -390,14 +400,14 @@ def _unless_a_date(found: re.Match[str]) -> str:
     return found[0] if found[0][1:-1].replace("-", "").isdecimal() else " "
 
 
-def _first_in(pattern: re.Pattern[str], stem: str) -> tuple[int, Moment] | None:
+def _first_in(pattern: re.Pattern[str], stem: str) -> tuple[tuple[int, bool], Moment] | None:
     for found in pattern.finditer(stem):
         parts = found.groupdict()
         if not _FIRST_NAMED_YEAR <= int(parts["year"]) <= _LAST_NAMED_YEAR:
             continue
         moment = _named(parts)
         if moment is not None:
-            return found.start("year"), moment
+            return (found.start("year"), parts.get("hour") is None), moment
     return None
 
 
