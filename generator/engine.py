@@ -40,7 +40,6 @@ from generator.core.scopes import ALL, FAVORITES, LIBRARY, TAGS, Difference
 from generator.ownership import OwnedFiles
 from generator.painting import TEMPLATES, Painter, uses
 from generator.performing import (
-    FOR_GOOD,
     FORWARD_S,
     Work,
     forward_pages,
@@ -54,7 +53,15 @@ from generator.performing import (
     write_assets,
     write_pages,
 )
-from generator.planning import Plan, every_page, host_pages, plan, plan_host_files
+from generator.planning import (
+    FOR_GOOD,
+    Plan,
+    every_page,
+    host_pages,
+    plan,
+    plan_host_files,
+    plan_resting,
+)
 from generator.recovery import EVERYTHING, Recovery, folders_of
 
 log = logging.getLogger(__name__)
@@ -312,6 +319,7 @@ class Engine:
             self._drop_made(planned, differences)
             self._lead_on(planned, differences, everything=not since)
             self._expire_forwards(planned, now)
+            plan_resting(self.ledger, self.site, planned, now)
             wants = self.settings.host_files
             until = now + FORWARD_S
             plan_host_files(self.ledger, planned, until, FOR_GOOD, wanted=wants)
@@ -390,7 +398,7 @@ class Engine:
             write_assets(work, self.renderer.assets())
             perform(work, planned)
         with receipt.phase("settle"), ledger.transaction():
-            settle(work, planned, receipt.at + FORWARD_S)
+            settle(work, planned, receipt.at)
             self._remember(span[1], templates=first)
             ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
         self.output.remove_empty_folders(folders_of(planned.gone))

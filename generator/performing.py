@@ -22,10 +22,10 @@ from generator.core.shelves import NAME_LIMITS, Chain, Shelf
 from generator.ownership import OwnedFiles
 from generator.painting import Library, Painter
 from generator.patching import Patches
-from generator.planning import Plan, PlannedList
+from generator.planning import FOR_GOOD, Plan, PlannedList
 
 FORWARD_S = 30 * 86400  # how long a page leads on
-FOR_GOOD = 1 << 62
+
 _IN_MEMORY = 2000  # so many pages are painted before the first is written
 _LAST = 3  # the rank from which pages are written after all others
 _ASSET = "(asset)"
@@ -398,9 +398,9 @@ def write_assets(work: Work, assets: dict[OutPath, bytes]) -> None:
         work.rows.append(PageRow(path, _ASSET, digest, len(content), number, reason, None))
 
 
-def settle(work: Work, plan: Plan, until: int) -> None:
+def settle(work: Work, plan: Plan, now: int) -> None:
     """Tell the ledger what was done; called within its one transaction."""
-    ledger = work.ledger
+    ledger, until = work.ledger, now + FORWARD_S
     for number in plan.dropped_lists:
         ledger.drop_list(number)
     for number in plan.dropped_scopes:
@@ -424,6 +424,8 @@ def settle(work: Work, plan: Plan, until: int) -> None:
     ledger.trust(gone)
     ledger.drop_failed(gone)
     ledger.drop_packed(gone)
+    ledger.rest_forwards(sorted(plan.resting))
+    ledger.drop_resting([*plan.pages, *plan.forwards], now)
     ledger.drop_forwards(plan.pages)
     ledger.drop_forwards(gone)
     lasting = {path: target for path, target in plan.forwards.items() if path in plan.lasting}

@@ -34,7 +34,7 @@ _PART = 8 << 20  # bytes
 _MOST_PARTS = 10_000
 _MIB = 1 << 20
 _LONGEST_KEY = 1024  # bytes
-_DIGEST, _CURSOR = "reelshelf-digest", "reelshelf-cursor"
+_DIGEST, _CURSOR, _KEY = "reelshelf-digest", "reelshelf-cursor", "reelshelf-key"
 _PROBE = "_reelshelf/probe-"
 _CHANGED_STATUS = frozenset({409, 412})
 _CLOCKS_APART_S = 900  # S3 refuses what was signed so long ago, or so much too early
@@ -47,7 +47,8 @@ _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 class Stored:
     """An object as the bucket has it.
 
-    `digest` and `cursor` are what was noted on it; a listing tells neither. `version` is "" where
+    `digest` and `cursor` are what was noted on it; a listing tells neither, and a copy of it within
+    the store, which takes all that is noted along, has none. `version` is "" where
     the bucket keeps none.
     """
 
@@ -127,7 +128,7 @@ class Bucket:
         with self._telling("put", key, conditional=bool(match)):
             answer = self._client.put_object(
                 Bucket=self.name, Key=key, Body=body, ContentMD5=_md5(body),
-                **_told(headers), **_condition(match), **self._sums,
+                **_told(key, headers), **_condition(match), **self._sums,
             )  # fmt: skip
         return _stored(key, answer, len(body), headers)
 
@@ -194,7 +195,7 @@ class Bucket:
         with self._telling("get a former version of", key):
             answer = self._client.get_object(Bucket=self.name, Key=key, VersionId=version)
             content: bytes = answer["Body"].read()
-        noted = answer.get("Metadata", {})
+        noted = _noted(key, answer)
         return content, Headers(
             content_type=answer.get("ContentType", ""),
             cache_control=answer.get("CacheControl", ""),
@@ -332,7 +333,7 @@ class Bucket:
             self._abort(key, upload_id)
         with self._telling("put", key):
             answer = self._client.create_multipart_upload(
-                Bucket=self.name, Key=key, **_told(headers)
+                Bucket=self.name, Key=key, **_told(key, headers)
             )
         upload_id = answer["UploadId"]
         parts.set(key, f"{kind}.{upload_id}")
@@ -517,16 +518,28 @@ def _client(endpoint: str, region: str, threads: int) -> Any:  # noqa: ANN401 (b
     )
 
 
-def _told(headers: Headers) -> dict[str, object]:
+def _told(key: str, headers: Headers) -> dict[str, object]:
     told: dict[str, object] = {
         "ContentType": headers.content_type,
         "CacheControl": headers.cache_control,
     }
     if headers.encoding:
         told["ContentEncoding"] = headers.encoding
-    noted = {_DIGEST: headers.digest, _CURSOR: headers.cursor}
+    key_sign = _sign(key) if headers.cursor else ""
+    noted = {_DIGEST: headers.digest, _CURSOR: headers.cursor, _KEY: key_sign}
     told["Metadata"] = {name: value for name, value in noted.items() if value}
     return told
+
+
+def _noted(key: str, answer: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return what was noted on an object when it was put; nothing where it is a copy of another."""
+    noted: Mapping[str, str] = answer.get("Metadata", {})
+    return noted if not noted.get(_CURSOR) or noted.get(_KEY) == _sign(key) else {}
+
+
+def _sign(key: str) -> str:
+    """Return what tells a key from others, in letters that a header may have."""
+    return hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def _condition(match: str) -> dict[str, str]:
@@ -538,7 +551,7 @@ def _condition(match: str) -> dict[str, str]:
 def _stored(
     key: str, answer: Mapping[str, Any], size: int, headers: Headers | None = None
 ) -> Stored:
-    noted = answer.get("Metadata", {})
+    noted = _noted(key, answer)
     return Stored(
         key,
         _bare(answer.get("ETag", "")),

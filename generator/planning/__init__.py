@@ -16,11 +16,21 @@ from generator.planning.overviews import plan_overviews
 from generator.planning.parts import plan_boards, plan_sitemaps
 from generator.planning.planned import Plan, PlannedList
 from generator.planning.renames import plan_renames
+from generator.planning.resting import FOR_GOOD, plan_resting
 from generator.planning.scopes import plan_scopes
 from generator.planning.watching import plan_chapters, plan_watch_pages
 from generator.planning.whole import every_page, plan_first
 
-__all__ = ["Plan", "PlannedList", "every_page", "host_pages", "plan", "plan_host_files"]
+__all__ = [
+    "FOR_GOOD",
+    "Plan",
+    "PlannedList",
+    "every_page",
+    "host_pages",
+    "plan",
+    "plan_host_files",
+    "plan_resting",
+]
 
 
 def plan(ledger: Ledger, site: Site, differences: Iterable[Difference]) -> Plan:

@@ -27,12 +27,14 @@ class Plan:
     """What a refresh is to do.
 
     `gone` are pages to delete; `forwards` lead on from some of them, those in `lasting` for good.
+    Those in `resting` go with what they lead to, and come back with it.
     """
 
     pages: dict[OutPath, Page] = field(default_factory=dict)
     gone: set[OutPath] = field(default_factory=set)
     forwards: dict[OutPath, str] = field(default_factory=dict)
     lasting: set[OutPath] = field(default_factory=set)
+    resting: set[OutPath] = field(default_factory=set)
     lists: list[PlannedList] = field(default_factory=list)
     dropped_lists: list[int] = field(default_factory=list)
     scopes: dict[Scope, ScopeRow] = field(default_factory=dict)

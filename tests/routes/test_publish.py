@@ -588,6 +588,27 @@ def test_verifying_mends_what_others_deleted_changed_and_added(home: Home, s3: B
     assert objects(s3) == {**expected(home), "not ours.txt": b"stays"}
 
 
+@pytest.mark.parametrize("knows", [True, False])
+def test_copies_that_a_person_made_within_the_bucket_stay(
+    home: Home, s3: BaseClient, *, knows: bool
+) -> None:
+    copies = {"archive/all-2025.html": "all.html", "watch/my-copy.html": "index.html"}
+    with home.engine() as engine:
+        home.build(engine)
+        home.publisher(engine).publish()
+    for key, of in copies.items():
+        s3.copy_object(Bucket=OURS, Key=key, CopySource={"Bucket": OURS, "Key": of})
+    if not knows:
+        for file in home.settings.state.glob("ledger.db*"):
+            file.unlink()
+    with home.engine() as engine:
+        home.build(engine)
+        receipt = home.publisher(engine).publish(verify=True)
+
+    assert (receipt.put, receipt.deleted, sorted(receipt.strays)) == (0, 0, sorted(copies))
+    assert set(objects(s3)) == {*expected(home), *copies}
+
+
 def test_a_publisher_that_comes_late_leaves_the_newer_page(home: Home, s3: BaseClient) -> None:
     with home.engine() as engine:
         home.build(engine)

@@ -57,6 +57,18 @@ class Shelves:
             self.event(Kind.VIDEO_MOVED, video, **self.file(video), title=f"film {video}")
         return len(moved)
 
+    def lose(self, folder: str) -> None:
+        """Let the videos of a folder go, as what is ignored from now on does."""
+        for video, place in self.places.items():
+            if (place + "/").startswith(folder + "/"):
+                self.event(Kind.VIDEO_MISSING, video)
+                self.event(Kind.VIDEO_DROPPED, video)
+
+    def find(self, folder: str) -> None:
+        for video, place in self.places.items():
+            if (place + "/").startswith(folder + "/"):
+                self.event(Kind.VIDEO_RETURNED, video, **self.file(video))
+
     def build(self) -> int:
         self.now += 10
         return self.engine.refresh(self.now).planned
@@ -94,6 +106,34 @@ def test_a_renamed_folder_leads_to_the_new_one_for_good(tmp_path: Path) -> None:
         site.build()
         assert site.leads("a") == page_of("c")
         assert tree(tmp_path / "out") == full_render(site.engine, tmp_path / "full")
+
+
+@pytest.mark.parametrize("host_files", [False, True])
+def test_no_page_leads_to_what_is_hidden_and_all_lead_there_again_once_it_is_back(
+    tmp_path: Path, *, host_files: bool
+) -> None:
+    site = Shelves(tmp_path, host_files=host_files)
+    with site.engine:
+        site.add("attic", "attic", "b")
+        site.build()
+        site.move("attic", "secret")
+        site.build()
+        site.move("secret", "very secret")
+        site.build()
+        assert site.leads("attic") == page_of("secret")
+        assert site.leads("secret") == page_of("very secret")
+
+        site.lose("very secret")
+        site.build()
+        hidden = tree(tmp_path / "out")
+        assert not [path for path, page in hidden.items() if b"secret" in page or "attic" in path]
+        assert hidden == full_render(site.engine, tmp_path / "full")
+
+        site.find("very secret")
+        site.build()
+        assert site.leads("attic") == page_of("secret")
+        assert site.leads("secret") == page_of("very secret")
+        assert tree(tmp_path / "out") == full_render(site.engine, tmp_path / "again")
 
 
 def test_folders_around_and_below_are_led_to_theirs(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ class Ledger(CheckedFile):
 
     _KIND = "ledger"
     _NAMES: ClassVar[tuple[str, ...]] = (
-        "fact", "scope", "list", "shelf", "forward", "shown", "page", "refresh", "packed", "failed",
+        "fact", "scope", "list", "shelf", "forward", "resting", "shown", "page", "refresh",
+        "packed", "failed",
         "published", "unpublished", "unsent", "upload", "uninvalidated", "former", "refused",
         "owned", "suspect", "folder",
     )  # fmt: skip
@@ -489,6 +490,31 @@ class Ledger(CheckedFile):
         """Return the forwards whose time is over."""
         rows = self._cursor.execute("SELECT path FROM forward WHERE until <= ?", (instant,))
         return [row[0] for row in rows]
+
+    def forwards_to(self, targets: Sequence[str]) -> list[OutPath]:
+        """Return the pages that lead to these addresses."""
+        return [row[0] for row in self._in("SELECT path FROM forward WHERE target IN", targets)]
+
+    def is_any_resting(self) -> bool:
+        """Tell whether there is a forward whose target is away."""
+        return self._one("SELECT 1 FROM resting LIMIT 1", ()) is not None
+
+    def resting_to(self, targets: Sequence[str]) -> list[tuple[OutPath, str, int]]:
+        """Return (path, target, until) of the forwards that waited for these addresses."""
+        query = "SELECT path, target, until FROM resting WHERE target IN"
+        return list(self._in(query, targets))
+
+    def rest_forwards(self, paths: Iterable[OutPath]) -> None:
+        """Keep forwards that are about to be dropped until their target is there again."""
+        self._cursor.executemany(
+            "INSERT OR REPLACE INTO resting SELECT * FROM forward WHERE path = ?",
+            [(path,) for path in paths],
+        )
+
+    def drop_resting(self, paths: Iterable[OutPath], until: int) -> None:
+        """Forget those that waited, of which a page is there again, or whose time is over."""
+        self._cursor.executemany("DELETE FROM resting WHERE path = ?", [(p,) for p in paths])
+        self._cursor.execute("DELETE FROM resting WHERE until <= ?", (until,))
 
     def put_forwards(self, forwards: Mapping[OutPath, str], until: int) -> None:
         """Keep pages that lead on."""

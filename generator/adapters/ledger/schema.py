@@ -62,6 +62,18 @@ def listings_by_name(db: sqlite_utils.Database) -> None:
         db.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
 
 
+@migrations()
+def resting_forwards(db: sqlite_utils.Database) -> None:
+    """Keep pages that lead on apart while what they lead to is away."""
+    db.execute(
+        """CREATE TABLE resting (
+            path TEXT PRIMARY KEY, target TEXT NOT NULL, until INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID"""
+    )
+    db.execute("CREATE INDEX resting_target ON resting (target)")
+    db.execute("CREATE INDEX forward_target ON forward (target)")
+
+
 _OWNERSHIP = (
     # pages have rows of their own once they are written; "….gz" stands for both compressed copies
     "CREATE TABLE owned (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
