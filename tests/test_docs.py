@@ -343,10 +343,10 @@ def test_the_tutorial_runs_and_prints_what_it_says(
         elif language == "text":
             assert_prints(content, printed)
 
-    site = tmp_path / "my-site" / "site_out"
+    site = tmp_path / "home" / "my-site" / "site_out"
     assert (site / "index.html").is_file()
     assert json.loads((site / "data" / "random.json").read_text(encoding="utf-8"))["shelves"] == 1
-    assert (tmp_path / "my-site" / FILE).is_file()
+    assert (tmp_path / "home" / "my-site" / FILE).is_file()
 
 
 def assert_prints(expected: str, printed: str) -> None:
