@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from generator.adapters.catalogue import Catalogue
-from generator.core import letters
-from generator.core.letters import LetterError, ObjectNotice
+from generator.core.letters import Letter, LetterError, ObjectNotice
+from generator.core.letters import read as read_letter
 from generator.core.model import Figures, Happening, Outcome, Verdict, VideoId
 from generator.core.queueing import Message
 
@@ -92,10 +92,10 @@ def take(catalogue: Catalogue, messages: Sequence[Message], now_us: int) -> Take
     )
 
 
-def _read(message: Message, now_us: int) -> letters.Letter | str:
+def _read(message: Message, now_us: int) -> Letter | str:
     """Return what a message says, or why nobody can read it."""
     try:
-        return letters.read(message.body, now_us)
+        return read_letter(message.body, now_us)
     except LetterError as error:
         # It stays in the queue: a newer reelshelf may read it, and else the queue puts it aside.
         log.warning("the message %s cannot be read (%d.): %s", message.id, message.times, error)

@@ -558,8 +558,8 @@ def _fragment(row: object) -> Fragment:
             raise GarbledError("a fragment is none")
 
 
-def _object(text: bytes, most_bytes: int) -> dict[str, Any]:
-    if len(text) > most_bytes:
+def _object(text: bytes, limit_bytes: int) -> dict[str, Any]:
+    if len(text) > limit_bytes:
         raise GarbledError("too much is said")
     try:
         said = json.loads(text, parse_constant=_finite, parse_float=_finite)

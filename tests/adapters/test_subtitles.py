@@ -12,7 +12,12 @@ from spoken import ENCODINGS, SPOKEN
 from webvtt_judges import Referee, Shown, referee, shown
 
 from generator.adapters.media_worker.film import Film, UnfitError
-from generator.adapters.media_worker.subtitles import MOST_BYTES, embedded, inside, to_webvtt
+from generator.adapters.media_worker.subtitles import (
+    MOST_BYTES,
+    embedded_subtitles,
+    inside,
+    to_webvtt,
+)
 from generator.core.model import Source, Subtitles
 
 # What holds no cue with a text, and what is a piece of a file.
@@ -454,7 +459,7 @@ def made_film(
         command = [ffmpeg, "-v", "error", *SHOW, *files, "-map", "0", "-c:v", codec, *told]
         subprocess.run([*command, *options, str(film)], check=True)
         with Film(str(film)) as opened:
-            return embedded(opened)
+            return embedded_subtitles(opened)
 
     return make
 
@@ -545,7 +550,7 @@ def test_a_matroska_in_an_old_encoding_is_read_in_the_language_it_tells(
     film.write_bytes(whole)
 
     with Film(str(film)) as opened:
-        (found,) = embedded(opened)
+        (found,) = embedded_subtitles(opened)
 
     assert [cue.text for cue in shown(found.content)] == list(SPOKEN["ru"])
 
@@ -557,9 +562,9 @@ def test_pictures_come_as_before_after_subtitles_were_read(
 
     with Film(str(tmp_path / "film.mkv")) as film:
         before = len(list(film.frames()))
-        assert len(embedded(film)) == 1
+        assert len(embedded_subtitles(film)) == 1
         assert len(list(film.frames())) == before > 0
-        assert embedded(film)
+        assert embedded_subtitles(film)
 
 
 def test_of_a_video_that_takes_too_long_to_be_read_there_are_none(
@@ -571,13 +576,13 @@ def test_of_a_video_that_takes_too_long_to_be_read_there_are_none(
     monkeypatch.setattr(inside, "_MOST_S", 0.0)
 
     with Film(str(tmp_path / "film.mkv")) as film:
-        assert embedded(film) == ()
+        assert embedded_subtitles(film) == ()
         assert film.key_frame(0) is not None
 
 
 def test_a_video_without_subtitles_has_none(tmp_path: Path) -> None:
     with Film(str(make_clip(tmp_path / "film.mkv"))) as film:
-        assert embedded(film) == ()
+        assert embedded_subtitles(film) == ()
 
 
 def test_what_lies_behind_a_damaged_place_is_lost_and_no_more(
@@ -590,7 +595,7 @@ def test_what_lies_behind_a_damaged_place_is_lost_and_no_more(
         film.write_bytes(whole[:end])
         try:
             with Film(str(film)) as opened:
-                found = embedded(opened)
+                found = embedded_subtitles(opened)
         except UnfitError:
             continue
         assert all(set(texts_of(one)) <= {"one", "two"} for one in found)

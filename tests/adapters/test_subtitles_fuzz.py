@@ -16,7 +16,7 @@ from spoken import ENCODINGS, SPOKEN
 from webvtt_judges import Referee, referee, shown, words
 
 from generator.adapters.media_worker.film import Film, UnfitError
-from generator.adapters.media_worker.subtitles import embedded, to_webvtt
+from generator.adapters.media_worker.subtitles import embedded_subtitles, to_webvtt
 from generator.core.webvtt import escaped
 
 SUFFIXES = ["srt", "vtt", "ass", "ssa", "sub", "sbv", "ttml", "txt", ""]
@@ -254,7 +254,7 @@ def test_inside_a_damaged_video_are_valid_subtitles_or_none(
         file.write_bytes(changed)
         try:
             with Film(str(file)) as film:
-                found = embedded(film)
+                found = embedded_subtitles(film)
         except UnfitError:
             found = ()
 

@@ -113,11 +113,11 @@ class Asker:
             "server": ("localhost", 8001),
             **self.extra,
         }
-        messages = [{"type": "http.request", "body": content, "more_body": False}]
+        chunks = [{"type": "http.request", "body": content, "more_body": False}]
         sent_back: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
-            return messages.pop(0) if messages else {"type": "http.disconnect"}
+            return chunks.pop(0) if chunks else {"type": "http.disconnect"}
 
         async def send(message: dict[str, Any]) -> None:
             sent_back.append(message)
@@ -195,10 +195,10 @@ class Tray:
     def receive(self, most: int, wait_s: float) -> list[Message]:
         raise NotImplementedError
 
-    def delete(self, messages: Sequence[Message]) -> None:
+    def delete(self, batch: Sequence[Message]) -> None:
         raise NotImplementedError
 
-    def extend(self, messages: Sequence[Message], seconds: int) -> None:
+    def extend(self, batch: Sequence[Message], seconds: int) -> None:
         raise NotImplementedError
 
     def depth(self) -> Depth:

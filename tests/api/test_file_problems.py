@@ -43,7 +43,7 @@ def catalogue(state: Path) -> Iterable[Catalogue]:
         yield opened
 
 
-def events(catalogue: Catalogue, kind: Kind) -> int:
+def count_events(catalogue: Catalogue, kind: Kind) -> int:
     query = "SELECT count(*) FROM event WHERE kind = ?"
     (count,) = catalogue._connection.execute(query, (kind,)).fetchone()  # noqa: SLF001
     return int(count)
@@ -263,7 +263,7 @@ def test_a_wish_whose_answer_got_lost_before_it_was_whole_is_made_whole(
 
     assert answer.status == 202
     assert catalogue.problems() == []
-    assert events(catalogue, Kind.FILE_CLEARED) == 2
+    assert count_events(catalogue, Kind.FILE_CLEARED) == 2
 
 
 @given(
@@ -291,4 +291,4 @@ def test_a_place_that_is_in_order_is_left_alone(owner: Asker, catalogue: Catalog
 
     assert answer.status == 202
     assert len(catalogue.problems()) == 1
-    assert events(catalogue, Kind.FILE_CLEARED) == 0
+    assert count_events(catalogue, Kind.FILE_CLEARED) == 0

@@ -49,10 +49,10 @@ class Machines:
 
 def drained(queue: Queue) -> list[Happening]:
     found: list[Happening] = []
-    while messages := queue.receive(1000, 0.0):
-        told = [letters.read(one.body, 1 << 60) for one in messages]
+    while batch := queue.receive(1000, 0.0):
+        told = [letters.read(one.body, 1 << 60) for one in batch]
         found += [one for one in told if isinstance(one, Happening)]
-        queue.delete(messages)
+        queue.delete(batch)
     return found
 
 

@@ -204,16 +204,16 @@ def test_the_look_of_headers_is_not_what_they_note() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cursor", "other", "is_later"),
+    ("cursor", "other", "expected"),
     [
         ("a:10", "a:9", True), ("a:9", "a:10", False), ("a:9", "a:9", False),
         ("b:10", "a:9", False), ("", "a:9", False), ("a:", "a:9", False), ("a:x", "a:9", False),
     ],
 )  # fmt: skip
 def test_only_a_later_event_of_the_same_catalogue_is_later(
-    cursor: str, other: str, *, is_later: bool
+    cursor: str, other: str, *, expected: bool
 ) -> None:
-    assert later(cursor, other) is is_later
+    assert later(cursor, other) is expected
 
 
 @given(st.integers(0, 10**6), st.floats(0, 1))

@@ -14,7 +14,7 @@ from test_cli import reelshelf
 from test_plays_in_a_browser import served
 
 from generator.adapters.media_worker.film import Film
-from generator.adapters.media_worker.subtitles import embedded
+from generator.adapters.media_worker.subtitles import embedded_subtitles
 from generator.core.webvtt import Cue, later, write_cues
 
 SECONDS, LATE_S = 12, 5
@@ -141,7 +141,7 @@ def test_what_is_inside_counts_from_where_the_film_begins(tmp_path: Path) -> Non
     with Film(str(with_subtitles(counted(tmp_path / "film.mkv"), 7))) as film:
         assert film.start_s == LATE_S
         assert film.duration_s == pytest.approx(SECONDS, abs=0.1)
-        (track,) = embedded(film)
+        (track,) = embedded_subtitles(film)
 
     assert b"00:00:07.000 --> 00:00:07.900" in track.content
 

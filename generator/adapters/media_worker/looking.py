@@ -59,7 +59,7 @@ def _enriched(request: Request, film: Film, too_much: str) -> Enriched:
             problem = str(error)
         except MemoryError:
             problem = too_much
-    texts = subtitles.embedded(film) if request.texts else ()
+    texts = subtitles.embedded_subtitles(film) if request.texts else ()
     return Enriched(request.place, board, problem, texts)
 
 

@@ -114,10 +114,10 @@ class SqsQueue:
         of_aws = re.fullmatch(r"sqs\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?", host)
         is_led = "AWS_ENDPOINT_URL" in os.environ or "AWS_ENDPOINT_URL_SQS" in os.environ
         with self._told("reached"):
-            session = aws.session()
-            return session.client(
+            boto = aws.session()
+            return boto.client(
                 "sqs",
-                region_name=of_aws[1] if of_aws else session.region_name or "us-east-1",
+                region_name=of_aws[1] if of_aws else boto.region_name or "us-east-1",
                 endpoint_url=None if of_aws or is_led else f"{parts.scheme}://{parts.netloc}",
                 config=Config(
                     retries={"mode": "standard", "max_attempts": 5},

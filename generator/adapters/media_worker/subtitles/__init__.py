@@ -3,7 +3,7 @@
 Whatever the bytes are, nothing but `UnfitError` leaves here, and what is made is valid.
 """
 
-from generator.adapters.media_worker.subtitles.inside import embedded
+from generator.adapters.media_worker.subtitles.inside import embedded_subtitles
 from generator.adapters.media_worker.subtitles.reading import MOST_BYTES, to_webvtt
 
-__all__ = ["MOST_BYTES", "embedded", "to_webvtt"]
+__all__ = ["MOST_BYTES", "embedded_subtitles", "to_webvtt"]

@@ -58,7 +58,7 @@ class _Stream:
         return self.size_bytes > MOST_BYTES or len(self.lines) > MOST_CUES * 2
 
 
-def embedded(film: Film) -> tuple[Subtitles, ...]:
+def embedded_subtitles(film: Film) -> tuple[Subtitles, ...]:
     """Return the subtitles inside a film that are text, in the order of their streams.
 
     Streams that hold none, or too many, are left out; so is what lies behind a damaged place. Of
