@@ -14,18 +14,18 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from api_lambda import shapes
-from api_lambda.access import Action, Loopback
-from api_lambda.asking import Answer, Porter, Reading
-from api_lambda.contract import declare, openapi
-from api_lambda.deeds import Deeds, Rules
-from api_lambda.door import Door, Guard, Operation, operation
-from api_lambda.owning import Told, ring_of
+from api_lambda import schemas
+from api_lambda.context import Answer, Porter, Reading
+from api_lambda.dispatch import Door, Guard, Operation, operation
+from api_lambda.openapi import declare, openapi
+from api_lambda.owner_secrets import Told, ring_of
+from api_lambda.permissions import Action, Loopback
+from api_lambda.service import Deeds, Rules
 from generator import __version__
 from generator.adapters.queues import open_queue
+from generator.adapters.redis_state import Shared, is_redis
 from generator.adapters.settings import Settings
-from generator.adapters.shared import Shared, is_redis
-from generator.core.queueing import Queue
+from generator.core.queue.queue import Queue
 
 _VIDEOS = "/api/videos/{id}"
 _ELSEWHERE = (
@@ -174,27 +174,29 @@ _Opened = tuple[_Desk, tuple[Operation, ...]]
 
 
 def _local(rules: Rules) -> _Opened:
-    from api_lambda.desk import Desk  # noqa: PLC0415 (SQLite and all: not before a queue)
+    from api_lambda.local_service import Desk  # noqa: PLC0415 (SQLite and all: not before a queue)
 
     desk = Desk(rules)
     wish = HTTPStatus.ACCEPTED
     return desk, (
-        *_deeds(desk, shapes.Recorded, HTTPStatus.OK),
-        operation("GET", _VIDEOS, desk.video, shapes.VideoShown),
-        operation("GET", "/api/videos", desk.videos, shapes.Listed),
-        operation("GET", "/api/state", desk.state, shapes.State),
-        operation("GET", "/api/receipts/{event}", desk.receipt, shapes.Receipt),
-        operation("POST", "/api/rebuild", desk.rebuild, shapes.Wish, Action.REBUILD, status=wish),
-        operation("GET", "/api/problems", desk.problems, shapes.FileProblems, Action.MEND),
-        operation("POST", "/api/problems/retry", desk.retry, shapes.Wish, Action.MEND, status=wish),
-        operation("GET", "/api/random", desk.random, shapes.Drawn),
-        operation("GET", "/api/health", desk.health, shapes.Health),
+        *_deeds(desk, schemas.Recorded, HTTPStatus.OK),
+        operation("GET", _VIDEOS, desk.video, schemas.VideoShown),
+        operation("GET", "/api/videos", desk.videos, schemas.Listed),
+        operation("GET", "/api/state", desk.state, schemas.State),
+        operation("GET", "/api/receipts/{event}", desk.receipt, schemas.Receipt),
+        operation("POST", "/api/rebuild", desk.rebuild, schemas.Wish, Action.REBUILD, status=wish),
+        operation("GET", "/api/problems", desk.problems, schemas.FileProblems, Action.MEND),
+        operation(
+            "POST", "/api/problems/retry", desk.retry, schemas.Wish, Action.MEND, status=wish
+        ),
+        operation("GET", "/api/random", desk.random, schemas.Drawn),
+        operation("GET", "/api/health", desk.health, schemas.Health),
         *_sessions(desk),
     )
 
 
 def _remote(config: ApiConfig, rules: Rules, queue: Queue | None) -> _Opened:
-    from api_lambda.remote import Outside, RemoteDesk  # noqa: PLC0415 (not beside a catalogue)
+    from api_lambda.queued_service import Outside, RemoteDesk  # noqa: PLC0415 (not beside a catalogue)
 
     shared = Shared(config.queue) if is_redis(config.queue) else None
     ring = ring_of(config.secrets, shared.keys if shared else None)
@@ -202,10 +204,12 @@ def _remote(config: ApiConfig, rules: Rules, queue: Queue | None) -> _Opened:
     desk = RemoteDesk(rules, Outside(opened, ring, shared, config.clock))
     wish = HTTPStatus.ACCEPTED
     return desk, (
-        *_deeds(desk, shapes.Queued, wish),
-        operation("GET", _VIDEOS, desk.video, shapes.VideoAfar),
-        operation("POST", "/api/rebuild", desk.rebuild, shapes.Queued, Action.REBUILD, status=wish),
-        operation("GET", "/api/health", desk.health, shapes.Standing),
+        *_deeds(desk, schemas.Queued, wish),
+        operation("GET", _VIDEOS, desk.video, schemas.VideoAfar),
+        operation(
+            "POST", "/api/rebuild", desk.rebuild, schemas.Queued, Action.REBUILD, status=wish
+        ),
+        operation("GET", "/api/health", desk.health, schemas.Standing),
         *_sessions(desk),
     )
 
@@ -235,7 +239,7 @@ def _deeds(desk: Deeds, done: type[BaseModel], status: HTTPStatus) -> tuple[Oper
 def _sessions(desk: Deeds) -> tuple[Operation, ...]:
     gone = HTTPStatus.NO_CONTENT
     return (
-        operation("GET", "/api/session", desk.session, shapes.Session),
+        operation("GET", "/api/session", desk.session, schemas.Session),
         operation("POST", "/api/session", desk.log_in, None, status=gone),
         operation("DELETE", "/api/session", desk.log_out, None, status=gone),
     )

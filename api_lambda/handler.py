@@ -6,7 +6,7 @@ from contextlib import suppress
 from mangum import Mangum
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.owning import taken
+from api_lambda.owner_secrets import taken
 from generator.adapters.queues import open_queue
 from generator.adapters.queues.sqs import SqsQueue
 from generator.adapters.settings import load

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from api_lambda.proving import new_token
+from api_lambda.credentials import new_token
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 

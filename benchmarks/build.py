@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import trial
+from generator.build.engine import Engine
 from generator.cli import shipped
-from generator.engine import Engine
 
 ROUNDS = 3
 

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from benchmarks import rating, trial
+from generator.build.engine import Engine
 from generator.cli import shipped
 from generator.core.model import Happening, Kind, VideoId
-from generator.engine import Engine
 
 EVENTS, ROUNDS = 1_000, 5
 

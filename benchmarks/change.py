@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import trial
+from generator.build.engine import Engine
 from generator.cli import shipped
 from generator.core.model import Happening, Kind, VideoId
-from generator.engine import Engine
 
 TIMES = 40
 Deed = Callable[[int], list[Happening]]

@@ -22,10 +22,10 @@ from urllib.parse import urlsplit
 from tornado.websocket import websocket_connect
 
 from benchmarks import trial
+from generator.build.engine import Engine
 from generator.cli import shipped
 from generator.core.model import Happening, Kind, VideoId
 from generator.devserver import DevServer, Site
-from generator.engine import Engine
 
 TIMES = 300
 RELOADS = 60

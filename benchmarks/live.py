@@ -20,11 +20,11 @@ from pathlib import Path
 
 from benchmarks import rating, trial
 from generator.adapters.settings import Settings
+from generator.build.engine import Engine
 from generator.cli import shipped
-from generator.core import addresses
-from generator.engine import Engine
-from generator.examining import Guesses
-from generator.watch import Watch
+from generator.core.site import urls
+from generator.scan.probe import Guesses
+from generator.watch.build_loop import Watch
 
 CLIENTS, SECONDS, PER_S = 64, 20, 16
 _LOOK_S = 0.0005
@@ -36,7 +36,7 @@ def run(videos: int | None, folder: Path) -> dict[str, object]:
     size = videos or 10_000
     rating.prepare(folder, size)
     with Engine(trial.settings(folder), shipped("templates")) as engine:
-        pages = {video.id: addresses.watch_page_of(video) for video in engine.catalogue.shown()}
+        pages = {video.id: urls.watch_page_of(video) for video in engine.catalogue.shown()}
     (folder / "library").mkdir()
     out = folder / "out"
     with _builder(folder), _api(folder / "state") as port:

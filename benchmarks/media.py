@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 
 from benchmarks.posters import MEDIA
-from generator.adapters.media import MediaWorkers
+from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
-from generator.backlog import Backlog
-from generator.core.intake import compile_intake
-from generator.engine import Engine
-from generator.observing import Observation
+from generator.build.engine import Engine
+from generator.core.library.file_filter import compile_intake
+from generator.scan.observe import Observation
+from generator.watch.backlog import Backlog
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 

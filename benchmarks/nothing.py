@@ -6,11 +6,11 @@ from pathlib import Path
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
+from generator.build.engine import Engine
 from generator.cli import shipped
 from generator.core.model import Happening, Kind, VideoId
-from generator.engine import Engine
-from generator.examining import Guesses
-from generator.observing import Observation
+from generator.scan.observe import Observation
+from generator.scan.probe import Guesses
 
 ROUNDS = 5
 

@@ -25,10 +25,10 @@ from statistics import median
 import av
 from av.video.codeccontext import VideoCodecContext
 
-from generator.adapters.media import MediaWorkers
-from generator.adapters.media_worker.film import Film, UnfitError
+from generator.adapters.media.worker_pool import MediaWorkers
+from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.core.media.stills import Size, fit, poster_times
 from generator.core.model import Examined, Place
-from generator.core.stills import Size, fit, poster_times
 
 SEED = 20261123
 MEDIA = Path(__file__).parents[1].parent / "shared" / "media"

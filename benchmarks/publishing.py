@@ -19,14 +19,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import trial
-from generator.adapters.bucket import Bucket
 from generator.adapters.output import digest_of
+from generator.adapters.s3.bucket import Bucket
 from generator.adapters.settings import Settings
+from generator.build.engine import Engine
 from generator.cli import shipped
-from generator.core import addresses
 from generator.core.model import OutPath, Video
-from generator.engine import Engine
-from generator.publishing import Publisher
+from generator.core.site import urls
+from generator.publish import Publisher
 
 OBJECTS = 20_000
 A_VIDEO = 5.3  # objects that a video brings: a page, three stills, and its share of shelves
@@ -163,4 +163,4 @@ def _create(name: str) -> None:
 
 
 def _stills(video: Video) -> tuple[OutPath, ...]:
-    return addresses.still_files(video.id, video.poster) if video.poster else ()
+    return urls.still_files(video.id, video.poster) if video.poster else ()

@@ -18,16 +18,16 @@ from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.queues import open_queue
 from generator.adapters.settings import Settings
-from generator.cli.shared import shipped
-from generator.consuming import take
-from generator.core import addresses
-from generator.core.letters import written
+from generator.build.engine import Engine
+from generator.cli.options import shipped
 from generator.core.model import Happening, Kind, VideoId
-from generator.core.queueing import Queue
-from generator.engine import Engine
-from generator.examining import Guesses
-from generator.publishing import publisher_of
-from generator.working import EventsAlone, Pace, Worker
+from generator.core.queue.messages import written
+from generator.core.queue.queue import Queue
+from generator.core.site import urls
+from generator.publish import publisher_of
+from generator.scan.probe import Guesses
+from generator.worker import EventsAlone, Pace, Worker
+from generator.worker.consume import take
 
 SIZE, EVENTS, TIMES = 1000, 1000, 20
 _AT_ONCE = 100
@@ -155,7 +155,7 @@ def _working(settings: Settings, queue: Queue) -> Iterator[_Published]:
         with Engine(settings, shipped("templates")) as engine:
             engine.refresh(trial.NOW)
             for video in engine.catalogue.shown():
-                for path in addresses.made_files(video):  # its poster
+                for path in urls.made_files(video):  # its poster
                     engine.output.write(path, b"x" * 5000, owned=True)
             publisher = publisher_of(engine)
             worker = Worker(settings, engine, queue, publisher, pace=Pace(poll_s=1))

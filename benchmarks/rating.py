@@ -22,9 +22,9 @@ from typing_extensions import override
 
 from benchmarks import trial
 from generator.adapters.output import Output
+from generator.build.engine import Engine
 from generator.cli import shipped
 from generator.core.model import Happening, Kind, OutPath, VideoId
-from generator.engine import Engine
 
 SIZES = (1_000, 10_000, 100_000)
 UNWRITTEN = 50_000

@@ -23,12 +23,12 @@ from statistics import median
 import av
 
 from benchmarks.posters import MEDIA, REPEATS, SEED, Cost, ratios, rival, worker_cpu_s
-from generator.adapters.media import MediaWorkers
-from generator.adapters.media_worker.boards import board
-from generator.adapters.media_worker.film import Film, UnfitError
-from generator.core.boards import MOST_TILES, TILE_BOX, board_times
+from generator.adapters.media.worker_pool import MediaWorkers
+from generator.adapters.media_worker.storyboard import board
+from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.core.media.storyboards import MOST_TILES, TILE_BOX, board_times
+from generator.core.media.worker_protocol import Request
 from generator.core.model import Board, Enriched, Place
-from generator.core.parcels import Request
 
 _OURS, _WORKER = "ours", "ours_in_a_worker"
 _EVERY, _NOKEY = "ffmpeg_fps", "ffmpeg_nokey_fps"

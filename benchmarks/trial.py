@@ -6,8 +6,8 @@ from pathlib import Path
 
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.settings import Settings
-from generator.core import addresses
 from generator.core.model import Happening, Kind, VideoId
+from generator.core.site import urls
 
 SEED = 20261123
 START = 1_600_000_000
@@ -54,7 +54,7 @@ def found(number: int, chance: random.Random) -> Happening:
     title = " ".join(chance.choices(WORDS, k=4)).title() + f" {number}"
     folder = f"Year {2000 + number // 1000 % 25}/Folder {number // 100}"
     value = {
-        "slug": addresses.slug_of(title),
+        "slug": urls.slug_of(title),
         "title": title,
         "added_at": START + number * 977,
         "recorded_at": START - chance.randrange(10**8),

@@ -14,20 +14,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from generator.adapters.bucket import Bucket, ChangedError
-from generator.adapters.media import MediaWorkers
-from generator.adapters.owner import KEY, OwnerMark
+from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.queues import open_queue
+from generator.adapters.s3.bucket import Bucket, ChangedError
+from generator.adapters.s3.owner_mark import KEY, OwnerMark
 from generator.adapters.settings import Settings, load
-from generator.carrying import STATE, Carried, Lease
-from generator.consuming import Taken, take
-from generator.core.buckets import places_of
+from generator.build.engine import Engine
 from generator.core.errors import DamagedError, OwnerError
+from generator.core.library.bucket_roots import places_of
 from generator.core.model import OutPath
-from generator.core.queueing import Message, Queue
-from generator.engine import Engine
-from generator.observing import Observation, Where
-from generator.publishing import Publisher, publisher_of
+from generator.core.queue.queue import Message, Queue
+from generator.publish import Publisher, publisher_of
+from generator.scan.observe import Observation, Where
+from generator.worker.consume import Taken, take
+from generator.worker.remote_state import STATE, Carried, Lease
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from samtranslator.parser.parser import Parser  # noqa: E402
 from samtranslator.translator.translator import Translator  # noqa: E402
 from samtranslator.yaml_helper import yaml_parse  # noqa: E402
 
-from generator.core.nginx import content_policy, security_headers  # noqa: E402
+from generator.core.delivery.nginx import content_policy, security_headers  # noqa: E402
 
 Json = dict[str, Any]
 Check = Callable[["Deployment"], Iterator[str]]

@@ -89,7 +89,7 @@ ZIPS = (
         ("templates",),
         "import boto3; [boto3.client(one) for one in ('s3', 'sqs', 'cloudfront')]\n"
         "import av, PIL.Image, PIL.ImageOps, jinja2\nimport generator.lambda_builder as it\n"
-        "import generator.adapters.media_worker.looking\n"
+        "import generator.adapters.media_worker.answer\n"
         "assert callable(it.handler)",
     ),
 )  # fmt: skip

@@ -12,11 +12,11 @@ import sys
 import traceback
 from pathlib import Path
 
-from generator.adapters import aws
-from generator.adapters.bucket import Bucket
 from generator.adapters.queues import open_queue
+from generator.adapters.s3 import session
+from generator.adapters.s3.bucket import Bucket
 from generator.adapters.settings import Settings
-from generator.cli.shared import shipped
+from generator.cli.options import shipped
 from generator.core.errors import ReelshelfError
 from generator.lambda_builder import Builder
 
@@ -50,7 +50,7 @@ def main() -> None:
     surely = list(SURELY)
     numbers, stopped = random.Random(int(seed)), Path(stop)
     for service in ("s3", "sqs"):  # what is read of boto3's descriptions is read once
-        aws.session().client(service).close()
+        session.session().client(service).close()
     while not stopped.exists():  # a life is a fork: to import all of it takes a second
         life = os.fork()
         if not life:

@@ -7,8 +7,8 @@ from hashlib import md5
 from pathlib import Path
 from threading import RLock
 
-from generator.adapters.bucket import ABSENT, ANY, Bucket, ChangedError, Parts, Stored
-from generator.core.publishing import Headers
+from generator.adapters.s3.bucket import ABSENT, ANY, Bucket, ChangedError, Parts, Stored
+from generator.core.delivery.publish_plan import Headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.media_worker.sidecars import read_details
 from generator.adapters.settings import FILE, Settings, commented
 from generator.cli import app
-from generator.core.intake import VIDEO_SUFFIXES
+from generator.core.library.file_filter import VIDEO_SUFFIXES
 from generator.core.model import CompanionKind, Kind
 from generator.core.receipt import Receipt
 

@@ -29,9 +29,9 @@ from markupsafe import escape
 from typing_extensions import override
 
 from generator import __version__
-from generator.core.contexts import Context, Html, Shared
 from generator.core.errors import TemplateError
 from generator.core.model import OutPath
+from generator.core.site.contexts import Context, Html, Shared
 
 _MARK = re.compile("\x02sLoT([0-9]+)\x03")
 _MARK_ENDS = re.compile("[\x02\x03]")

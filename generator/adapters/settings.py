@@ -22,10 +22,10 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
-from generator.core.apart import Folder, objections
-from generator.core.buckets import SCHEME, Bucket, bucket_of
-from generator.core.contexts import Site
 from generator.core.errors import SettingsError
+from generator.core.library.bucket_roots import SCHEME, Bucket, bucket_of
+from generator.core.library.overlap import Folder, objections
+from generator.core.site.contexts import Site
 
 FILE = "reelshelf.toml"
 _PREFIX = "REELSHELF_"

@@ -15,35 +15,35 @@ from typing import Annotated
 import typer
 
 from generator.cli import (
-    access,
     api,
-    building,
-    copies,
-    listing,
-    publishing,
+    build,
+    inspect_site,
+    list_videos,
+    publish,
+    renditions,
     restore,
-    serving,
-    telling,
-    working,
+    serve,
+    token,
+    worker,
 )
-from generator.cli.shared import app, fail, shipped
+from generator.cli.options import app, fail, shipped
 from generator.cli.terminal import finish, out, prepare, turn_away
 from generator.core.errors import ReelshelfError
 
 __all__ = [
-    "access",
     "api",
     "app",
-    "building",
-    "copies",
-    "listing",
+    "build",
+    "inspect_site",
+    "list_videos",
     "main",
-    "publishing",
+    "publish",
+    "renditions",
     "restore",
-    "serving",
+    "serve",
     "shipped",
-    "telling",
-    "working",
+    "token",
+    "worker",
 ]
 
 _NOT_RECORDED = "nothing of this was recorded; run the same command again when this is mended"

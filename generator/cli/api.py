@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from generator.adapters.settings import Settings
-from generator.cli.shared import (
+from generator.cli.options import (
     Config,
     Json,
     Verbose,
@@ -60,7 +60,7 @@ def api(
 
     from api_lambda.app import ApiConfig, create_app  # noqa: PLC0415 (likewise)
     from api_lambda.connections import IDLE_S, limits_here, protocol_of  # noqa: PLC0415 (likewise)
-    from api_lambda.owning import taken  # noqa: PLC0415 (likewise)
+    from api_lambda.owner_secrets import taken  # noqa: PLC0415 (likewise)
 
     host = address_named(host)
     if socket_file is not None and not str(socket_file).strip(". "):
@@ -106,7 +106,7 @@ def _addresses(told: list[str]) -> frozenset[str]:
 
 def _look_at(settings: Settings) -> None:
     """Open and make what the API needs beside a catalogue: what is wrong is told at once."""
-    from api_lambda.proving import kept_secret  # noqa: PLC0415 (as above)
+    from api_lambda.credentials import kept_secret  # noqa: PLC0415 (as above)
 
     open_catalogue(settings).close()
     kept_secret(settings.state)  # while there is room for it

@@ -19,7 +19,7 @@ from rich.text import Text
 from typing_extensions import override
 
 from generator.cli.terminal import err
-from generator.core import wording
+from generator.core import formatting
 
 _TELL_S = 60.0
 
@@ -77,7 +77,7 @@ def _minutely() -> Callable[[str, int, int], None]:
         rate = (done - before) / (now_s - start_s) if now_s > start_s else 0.0
         line = f"{what}: {done}" + (f" of {total}" if total else "") + f", {rate:.1f} a second"
         if total and rate:
-            line += f", {wording.duration((total - done) / rate)} left"
+            line += f", {formatting.duration((total - done) / rate)} left"
         logging.getLogger(__name__).info(line)
 
     return tell

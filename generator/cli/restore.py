@@ -9,8 +9,8 @@ import typer
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.catalogue import restore as restore_catalogue
 from generator.adapters.settings import load
-from generator.cli.shared import Config, Json, app, show
-from generator.core.wording import readable
+from generator.cli.options import Config, Json, app, show
+from generator.core.formatting import readable
 
 
 @app.command()

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from typing_extensions import override
 
-from generator.core.wording import escaped
+from generator.core.formatting import escaped
 
 
 class SafeConsole(Console):

@@ -1,7 +1,7 @@
 """The dev server: the site as it lies on the disk, its videos by range, and pages that reload."""
 
-from generator.devserver.names import network_address, own_names
+from generator.devserver.files import App, Site
+from generator.devserver.hostnames import network_address, own_names
 from generator.devserver.server import DevServer
-from generator.devserver.site import App, Site
 
 __all__ = ["App", "DevServer", "Site", "network_address", "own_names"]

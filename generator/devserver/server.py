@@ -14,7 +14,10 @@ from tornado.routing import Rule
 from tornado.web import Application, RequestHandler
 
 from generator.core.errors import SettingsError
-from generator.devserver.answers import (
+from generator.devserver.asgi_bridge import Api, IsForApi
+from generator.devserver.error_overlay import STYLE_ADDRESS, Failure
+from generator.devserver.files import Site
+from generator.devserver.handlers import (
     LINE_ADDRESS,
     SCRIPT_ADDRESS,
     File,
@@ -23,10 +26,7 @@ from generator.devserver.answers import (
     Showing,
     Style,
 )
-from generator.devserver.bridge import Api, IsForApi
-from generator.devserver.names import reachable
-from generator.devserver.overlay import STYLE_ADDRESS, Failure
-from generator.devserver.site import Site
+from generator.devserver.hostnames import reachable
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ import pytest
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
-from generator.adapters.renditions import Made, Progress, Renditions
+from generator.adapters.media.rendition_runner import Made, Progress, Renditions
+from generator.core.media.renditions import MP4, TRANSCODE, RenditionRequest
 from generator.core.model import Place, Refused
-from generator.core.renditions import MP4, TRANSCODE, RenditionRequest
 
 WIDTH, HEIGHT, BITS = 96, 32, 12
 HZ = 48_000

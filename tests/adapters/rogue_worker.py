@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from generator.core.media.worker_protocol import READY, missing, pack_answer, unpack_request
 from generator.core.model import Place, Refused
-from generator.core.parcels import READY, missing, pack_answer, unpack_request
 
 LONG = "long " * 40_000  # more than a pipe holds
 

@@ -16,8 +16,8 @@ from cloud import KEYS, Aws, aws_server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from generator.adapters import bucket as bucket_module
-from generator.adapters.bucket import (
+from generator.adapters.s3 import bucket as bucket_module
+from generator.adapters.s3.bucket import (
     ABSENT,
     ANY,
     IN_PARTS_FROM,
@@ -28,9 +28,9 @@ from generator.adapters.bucket import (
     check_key,
     part_bytes,
 )
-from generator.adapters.cdn import Cdn
+from generator.adapters.s3.cloudfront import Cdn
+from generator.core.delivery.publish_plan import Headers
 from generator.core.errors import PublishError
-from generator.core.publishing import Headers
 
 PAGE = Headers("text/html; charset=utf-8", "public, max-age=0", "", "ab" * 16, "7@c")
 MIB = 1 << 20
@@ -559,7 +559,9 @@ def test_a_store_that_cannot_be_reached_is_told_of(away: pytest.MonkeyPatch) -> 
 
 
 def test_nobody_pays_for_boto3_who_opens_no_bucket() -> None:
-    told = "import sys; from generator.adapters import bucket, cdn; print('boto3' in sys.modules)"
+    told = (
+        "import sys; from generator.adapters.s3 import bucket, cdn; print('boto3' in sys.modules)"
+    )
 
     answer = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True)
 

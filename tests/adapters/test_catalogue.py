@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
+from generator.adapters.catalogue.retention import KEPT_S
 from generator.adapters.catalogue.schema import migrations
-from generator.adapters.catalogue.thinning import KEPT_S
 from generator.core.errors import DamagedError, SettingsError
 from generator.core.model import Happening, Kind, Place, Problem, Token, VideoId
-from generator.core.votes import pulled_tenths
+from generator.core.ratings import pulled_tenths
 
 
 def event(key: str, kind: Kind, video: int = 1, **value: object) -> Happening:

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from generator.adapters.catalogue import Catalogue, LostCatalogueError, restore
 from generator.cli import app
+from generator.core.delivery.folder_marks import MARK, OutputMark
 from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
-from generator.core.marks import MARK, OutputMark
 from generator.core.model import Happening, Kind, Token
 
 NOW = 1_796_000_000
@@ -253,8 +253,8 @@ folder = Path.cwd()
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.renderer import Renderer
-from generator.cli.shared import shipped
-from generator.engine import Engine
+from generator.cli.options import shipped
+from generator.build.engine import Engine
 from generator.core.model import Happening, Kind
 from api_lambda.app import ApiConfig, create_app
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from clips import make_clip
 
-from generator.adapters.media import MediaError, MediaWorkers
+from generator.adapters.media.worker_pool import MediaError, MediaWorkers
 from generator.core.model import Examined, Place, Refused
 
 ROGUE = Path(__file__).with_name("rogue_worker.py")
@@ -268,7 +268,7 @@ def test_an_error_of_the_callers_iterable_reaches_the_caller_and_leaves_nothing_
 def test_workers_end_when_their_parent_is_killed(clip: Path) -> None:
     program = (
         "import os, pathlib, sys\n"
-        "from generator.adapters.media import MediaWorkers\n"
+        "from generator.adapters.media.worker_pool import MediaWorkers\n"
         "from generator.core.model import Place\n"
         "workers = MediaWorkers(jobs=2)\n"
         "list(workers.examine([(Place('', str(n)), sys.argv[1]) for n in range(4)]))\n"

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace
 from PIL import Image, ImageDraw
 
-from generator.adapters.media import MediaWorkers
+from generator.adapters.media.worker_pool import MediaWorkers
 from generator.core.model import Examined, Place, Refused, Stills
 
 RED, GREEN, BLUE, BLACK = (200, 30, 30), (30, 160, 60), (0, 0, 255), (0, 0, 0)

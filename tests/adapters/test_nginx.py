@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import pytest
 
-from generator.core.nginx import PLAY_TYPES, config, content_policy, security_headers
-from generator.core.wording import MEDIA_TYPES
+from generator.core.delivery.nginx import PLAY_TYPES, config, content_policy, security_headers
+from generator.core.formatting import MEDIA_TYPES
 
 TEMPLATE = (Path(__file__).parents[2] / "deploy" / "nginx.conf").read_text(encoding="utf-8")
 START_S = 10.0

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from generator.adapters.media_worker.film import Film, UnfitError
-from generator.adapters.media_worker.pictures import poster
-from generator.adapters.media_worker.posters import MOST_BYTES, from_cover, from_picture
+from generator.adapters.media_worker.cover_art import MOST_BYTES, from_cover, from_picture
+from generator.adapters.media_worker.stills import poster
+from generator.adapters.media_worker.video_file import Film, UnfitError
 from generator.core.model import Stills
 
 Colour = tuple[int, int, int]

@@ -10,8 +10,8 @@ import pytest
 from av.video.frame import VideoFrame
 from coded import coded_clip
 
-from generator.adapters.media_worker.film import Film, UnfitError
-from generator.adapters.media_worker.probing import OpenFile
+from generator.adapters.media_worker.probe import OpenFile
+from generator.adapters.media_worker.video_file import Film, UnfitError
 from generator.core.model import Probe
 
 # Files that FFmpeg's DASH muxer takes and names the codecs of.

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.adapters.queues import open_queue
+from generator.adapters.queues.redis_stream import StreamQueue
 from generator.adapters.queues.sqs import SqsQueue, _batches
-from generator.adapters.queues.stream import StreamQueue
 from generator.core.errors import QueueError, SettingsError
-from generator.core.queueing import Depth, Message, Queue
+from generator.core.queue.queue import Depth, Message, Queue
 
 sys.path.append(str(Path(__file__).parents[1]))  # tests are no package
 

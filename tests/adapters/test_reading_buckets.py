@@ -17,18 +17,18 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from generator.adapters.fingerprint import SAMPLE_BYTES, fingerprint, fingerprint_of
-from generator.adapters.media import MediaWorkers
-from generator.adapters.media_worker import ranged
-from generator.adapters.media_worker.ranged import RangedFile
-from generator.adapters.remote import Remote
+from generator.adapters.media.worker_pool import MediaWorkers
+from generator.adapters.media_worker import http_range
+from generator.adapters.media_worker.http_range import RangedFile
+from generator.adapters.s3.reader import Remote
 from generator.adapters.scanner import look_buckets, walk_buckets
 from generator.adapters.settings import Settings, load
-from generator.core.buckets import Bucket, is_path
 from generator.core.errors import SettingsError
-from generator.core.intake import compile_intake
+from generator.core.library.bucket_objects import AwayError, BarredError, Listed, ShiftedError
+from generator.core.library.bucket_roots import Bucket, is_path
+from generator.core.library.file_filter import compile_intake
+from generator.core.media.worker_protocol import Request
 from generator.core.model import Examined, Place, Refused
-from generator.core.objects import AwayError, BarredError, Listed, ShiftedError
-from generator.core.parcels import Request
 
 FILMS = "films"
 
@@ -235,9 +235,9 @@ def test_an_object_of_another_size_than_was_listed_has_no_fingerprint(
 # -- files by range
 
 
-SIZE = 3 * ranged.BLOCK_BYTES + 1000
+SIZE = 3 * http_range.BLOCK_BYTES + 1000
 STEPS = st.lists(
-    st.tuples(st.integers(0, SIZE + 10), st.integers(-1, 2 * ranged.BLOCK_BYTES)), max_size=5
+    st.tuples(st.integers(0, SIZE + 10), st.integers(-1, 2 * http_range.BLOCK_BYTES)), max_size=5
 )
 
 
@@ -270,8 +270,8 @@ def test_what_is_read_from_begin_to_end_takes_few_requests_and_is_not_kept(
     file = RangedFile(remote.url("r/long"))
     while file.read(1 << 20):
         kept = file.kept_bytes
-        assert kept <= ranged.MOST_KEPT * ranged.BLOCK_BYTES
-    assert file.requests <= 4 + size // (ranged.BLOCK_BYTES * ranged.MOST_BLOCKS_TOGETHER)
+        assert kept <= http_range.MOST_KEPT * http_range.BLOCK_BYTES
+    assert file.requests <= 4 + size // (http_range.BLOCK_BYTES * http_range.MOST_BLOCKS_TOGETHER)
     assert file.fetched_bytes == size
     file.close()
 

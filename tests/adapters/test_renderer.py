@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.adapters.renderer import Renderer
-from generator.core.contexts import Html, Shared
 from generator.core.errors import TemplateError
+from generator.core.site.contexts import Html, Shared
 
 FRAME = {"title": "Site", "base": "", "url": "https://x", "nav": ()}
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)

@@ -17,8 +17,8 @@ from numbered_films import WIDTH, Maker, film, made, near, numbered, reason, sho
 from playwright.sync_api import Browser
 from typing_extensions import override
 
+from generator.core.media.renditions import MP4, REMUX, TRANSCODE, WEBM
 from generator.core.model import Refused
-from generator.core.renditions import MP4, REMUX, TRANSCODE, WEBM
 
 
 @pytest.fixture

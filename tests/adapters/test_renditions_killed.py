@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from numbered_films import LIMIT_S, PLACE, Maker, asked, film, made, reason, shown
 
+from generator.adapters.media.rendition_runner import Made, NoRoom, Progress, RenditionError
 from generator.adapters.output import Output
-from generator.adapters.renditions import Made, NoRoom, Progress, RenditionError
+from generator.core.media.renditions import MP4, REMUX, TRANSCODE, RenditionRequest
 from generator.core.model import Refused
-from generator.core.renditions import MP4, REMUX, TRANSCODE, RenditionRequest
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 from generator.adapters.rendition_worker import __main__ as program, scratch
-from generator.adapters.rendition_worker.pulse import Pulse
+from generator.adapters.rendition_worker.heartbeat import Pulse
 
 kind, left, is_after = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "after"
 
@@ -446,7 +446,7 @@ def test_the_program_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     source = film(tmp_path / "film.mp4", times_s=times)
     program = (
         "import os, pathlib, sys\n"
-        "from generator.adapters.renditions import Progress, Renditions, RenditionRequest\n"
+        "from generator.adapters.media.rendition_runner import Progress, Renditions, RenditionRequest\n"
         "from generator.core.model import Place\n"
         "renditions = Renditions(pathlib.Path(sys.argv[2]), reserve_bytes=0)\n"
         "renditions.start(RenditionRequest(Place('', ''), sys.argv[1], 'transcode', 'mp4', False,"

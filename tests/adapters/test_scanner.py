@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.adapters.scanner import Walk, look, stat_one, walk
-from generator.core.intake import Intake, compile_intake
+from generator.core.library.file_filter import Intake, compile_intake
 from generator.core.model import Place, Sighting
 
 INTAKE = compile_intake()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.sidecars import embedded_details, most_bytes, read_details
+from generator.adapters.media_worker.video_file import UnfitError
 from generator.core.model import Chapter, CompanionKind, Details
 
 NOTHING = Details()

@@ -18,11 +18,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.sidecars import embedded_details, most_bytes, read_details
-from generator.core.chapters import tidy_chapters
+from generator.adapters.media_worker.video_file import UnfitError
+from generator.core.formatting import readable, tag_of
+from generator.core.media.chapters import tidy_chapters
 from generator.core.model import CompanionKind, Details
-from generator.core.wording import readable, tag_of
 
 NAMES = {
     CompanionKind.OWN: "film.md",
@@ -400,7 +400,7 @@ def test_nothing_takes_long(name: str) -> None:
 def test_what_needs_more_memory_than_allowed_is_told_of() -> None:
     code = """
 import resource
-from generator.adapters.media_worker.film import UnfitError
+from generator.adapters.media_worker.video_file import UnfitError
 from generator.adapters.media_worker.sidecars import read_details
 from generator.core.model import CompanionKind
 content = b"[" + b"[]," * 5_000_000 + b"0]"

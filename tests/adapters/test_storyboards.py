@@ -16,10 +16,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from PIL import Image, ImageDraw
 
-from generator.adapters.media_worker import boards
-from generator.adapters.media_worker.boards import board
-from generator.adapters.media_worker.film import Film, UnfitError
-from generator.core.boards import MOST_TILES
+from generator.adapters.media_worker import storyboard
+from generator.adapters.media_worker.storyboard import board
+from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.core.media.storyboards import MOST_TILES
 from generator.core.model import Board
 
 Colour = tuple[int, int, int]
@@ -399,7 +399,7 @@ def test_a_length_that_is_claimed_costs_no_tiles(tmp_path: Path) -> None:
 def test_no_more_is_decoded_than_a_storyboard_is_worth(
     tmp_path: Path, wheel: list[VideoFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boards, "MOST_PX", 4 * SIZE[0] * SIZE[1])
+    monkeypatch.setattr(storyboard, "MOST_PX", 4 * SIZE[0] * SIZE[1])
 
     made = board_of(clip(tmp_path / "film.mp4", wheel))
 

@@ -11,13 +11,13 @@ from clips import make_clip
 from spoken import ENCODINGS, SPOKEN
 from webvtt_judges import Referee, Shown, referee, shown
 
-from generator.adapters.media_worker.film import Film, UnfitError
 from generator.adapters.media_worker.subtitles import (
     MOST_BYTES,
+    embedded,
     embedded_subtitles,
-    inside,
     to_webvtt,
 )
+from generator.adapters.media_worker.video_file import Film, UnfitError
 from generator.core.model import Source, Subtitles
 
 # What holds no cue with a text, and what is a piece of a file.
@@ -573,7 +573,7 @@ def test_of_a_video_that_takes_too_long_to_be_read_there_are_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert made_film("film.mkv", Inner(subrip("Hi").encode()))
-    monkeypatch.setattr(inside, "_MOST_S", 0.0)
+    monkeypatch.setattr(embedded, "_MOST_S", 0.0)
 
     with Film(str(tmp_path / "film.mkv")) as film:
         assert embedded_subtitles(film) == ()

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from spoken import ENCODINGS, SPOKEN
 from webvtt_judges import Referee, referee, shown, words
 
-from generator.adapters.media_worker.film import Film, UnfitError
 from generator.adapters.media_worker.subtitles import embedded_subtitles, to_webvtt
-from generator.core.webvtt import escaped
+from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.core.media.webvtt import escaped
 
 SUFFIXES = ["srt", "vtt", "ass", "ssa", "sub", "sbv", "ttml", "txt", ""]
 MOST_SECONDS = 5  # of this processor, for a file of 256 KB; most take a tenth

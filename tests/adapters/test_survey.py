@@ -6,8 +6,8 @@ import pytest
 
 from generator.adapters.scanner import survey, walk
 from generator.adapters.settings import Settings
-from generator.cli.shared import tell_of_no_video
-from generator.core.intake import compile_intake
+from generator.cli.options import tell_of_no_video
+from generator.core.library.file_filter import compile_intake
 from generator.core.receipt import Receipt
 
 NAMES = ("a.jpg", "b.JPG", "notes", ".env", "x/.h.mp4", "@eaDir/f.mp4", "f.temp.mp4", "raw/r.mkv")

@@ -16,7 +16,6 @@ from jinja2 import nodes
 from typing_extensions import override
 
 from generator.adapters.renderer import Renderer
-from generator.core import contexts as contexts_of
 from generator.core.model import (
     Chapter,
     Place,
@@ -27,7 +26,8 @@ from generator.core.model import (
     Video,
     VideoId,
 )
-from generator.core.orders import VIDEO_ORDERS, Key, video_key
+from generator.core.site import contexts as contexts_of
+from generator.core.site.orders import VIDEO_ORDERS, Key, video_key
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests"))  # tests are no package

@@ -14,14 +14,14 @@ import pytest
 from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, WatchDescriptor
 
 from generator.adapters.watcher import Means, Pace, Watcher
-from generator.adapters.watcher.ground import Ground, ground
 from generator.adapters.watcher.inotify import _Relay
-from generator.adapters.watcher.listening import Listener, Watch
-from generator.adapters.watcher.watch import inotify
-from generator.core.batching import Hints
-from generator.core.intake import compile_intake
+from generator.adapters.watcher.protocol import Listener, Watch
+from generator.adapters.watcher.root_state import Ground, ground
+from generator.adapters.watcher.watcher import inotify
+from generator.core.library.file_filter import compile_intake
+from generator.core.library.hints import Hints
+from generator.core.library.mounts import Mount
 from generator.core.model import Place
-from generator.core.mounts import Mount
 
 INTAKE = compile_intake(["ignored", "/raw/*.mov"])
 PACE = Pace(quiet_s=0.03, limit_s=1.0, poll_s=60.0, check_s=0.02)
@@ -592,7 +592,7 @@ PRELUDE = """
 import os, subprocess, sys, threading
 from pathlib import Path
 from generator.adapters.watcher import Pace, Watcher
-from generator.core.intake import compile_intake
+from generator.core.library.file_filter import compile_intake
 def until(enough):
     while not enough(hints := watcher.next_hints(5)):
         assert hints, "nothing was hinted at"

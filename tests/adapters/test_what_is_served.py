@@ -10,9 +10,9 @@ import pytest
 from test_nginx import TEMPLATE, Ask, make_site, running, write, write_config
 
 from generator.adapters.scanner import walk
+from generator.core.delivery.nginx import config
 from generator.core.errors import SettingsError
-from generator.core.intake import compile_intake
-from generator.core.nginx import config
+from generator.core.library.file_filter import compile_intake
 from generator.devserver import Site
 
 pytestmark = pytest.mark.system("nginx")

@@ -10,11 +10,11 @@ from PIL import Image
 from sounds import all_off, many_sounds
 from wide import ORIENTATIONS, SDR, SHOWN_AT, Tags, corner, film_of, held, red_corner
 
-from generator.adapters.media_worker.film import Film, played_first
-from generator.adapters.media_worker.pictures import poster
+from generator.adapters.media_worker.stills import poster
+from generator.adapters.media_worker.video_file import Film, played_first
+from generator.core.media.playability import Play, badge, source_type, verdicts
+from generator.core.media.renditions import REMUX, TRANSCODE
 from generator.core.model import Probe
-from generator.core.playability import Play, badge, source_type, verdicts
-from generator.core.renditions import REMUX, TRANSCODE
 
 
 def probed(film: Path) -> Probe:

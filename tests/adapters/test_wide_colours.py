@@ -22,11 +22,11 @@ from wide import (
     red_corner,
 )
 
-from generator.adapters.media_worker import boards
-from generator.adapters.media_worker.film import Film
-from generator.adapters.media_worker.pictures import poster
-from generator.core.stills import Orientation, Size, orientation_of
-from generator.core.tonemap import Colours, completed, to_srgb
+from generator.adapters.media_worker import storyboard
+from generator.adapters.media_worker.stills import poster
+from generator.adapters.media_worker.video_file import Film
+from generator.core.media.stills import Orientation, Size, orientation_of
+from generator.core.media.tonemap import Colours, completed, to_srgb
 
 WANTED = ((255, 255, 255), (255, 0, 0), (0, 0, 0))
 
@@ -34,7 +34,7 @@ WANTED = ((255, 255, 255), (255, 0, 0), (0, 0, 0))
 def pictures(film: Path) -> list[Image.Image]:
     """Return all stills and the first tile of a storyboard."""
     with Film(str(film)) as opened:
-        stills, board = poster(opened), boards.board(opened)
+        stills, board = poster(opened), storyboard.board(opened)
     files = [*(still.content for still in stills.webp), stills.jpeg, board.content]
     shown = [Image.open(io.BytesIO(content)).convert("RGB") for content in files]
     shown[-1] = shown[-1].crop((0, 0, board.tile_width_px, board.tile_height_px))

@@ -15,18 +15,18 @@ from typing import Any
 
 from forks import Command
 
-from api_lambda import proving
+from api_lambda import credentials
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
-from generator.core import letters
 from generator.core.model import Happening
-from generator.core.queueing import Depth, Message
+from generator.core.queue import messages
+from generator.core.queue.queue import Depth, Message
 
 VIDEOS = 20
 LIMIT_S = 20.0
 HERE = {"host": "localhost:8001"}
-SESSION_COOKIE = f"{proving.SESSION_COOKIE}-8001"
-VISITOR_COOKIE = f"{proving.VISITOR_COOKIE}-8001"
+SESSION_COOKIE = f"{credentials.SESSION_COOKIE}-8001"
+VISITOR_COOKIE = f"{credentials.VISITOR_COOKIE}-8001"
 JSON = {"content-type": "application/json"}
 
 
@@ -215,5 +215,5 @@ class Tray:
 
     @property
     def happenings(self) -> list[Happening]:
-        found = [letters.read(body, 1 << 60) for body in self.bodies]
+        found = [messages.read(body, 1 << 60) for body in self.bodies]
         return [one for one in found if isinstance(one, Happening)]

@@ -8,7 +8,7 @@ import pytest
 from asking import SESSION_COOKIE, Asker
 from fastapi import FastAPI
 
-from api_lambda.proving import new_token
+from api_lambda.credentials import new_token
 from generator.adapters.catalogue import Catalogue
 
 NOW = 1_800_000_000

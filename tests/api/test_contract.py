@@ -12,9 +12,9 @@ from asking import Asker, Tray, serving
 from cloud import redis_server
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.owning import Told
+from api_lambda.owner_secrets import Told
 from generator.adapters.ledger import Ledger
-from generator.adapters.shared import Shared
+from generator.adapters.redis_state import Shared
 from generator.core.model import Figures, VideoId
 
 METHODS = {"get", "put", "post", "delete"}

@@ -11,8 +11,8 @@ from asking import Asker
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_lambda import deciding
-from api_lambda.shapes import KEY_PATTERN
+from api_lambda import events
+from api_lambda.schemas import KEY_PATTERN
 from generator.adapters.catalogue import Catalogue
 from generator.core.model import Happening, Kind, Place, Problem, VideoId
 
@@ -66,11 +66,11 @@ def told(owner: Asker) -> list[dict[str, Any]]:
 
 @given(path=st.binary().map(os.fsdecode))
 def test_any_name_travels_both_ways_in_letters_that_every_program_can_hold(path: str) -> None:
-    sent = deciding.path_told(path)
+    sent = events.path_told(path)
 
     assert sent.isascii()
     assert sent.isprintable()
-    assert deciding.path_meant(sent) == path
+    assert events.path_meant(sent) == path
 
 
 def ordered(found: Iterable[Place]) -> list[Problem]:
@@ -88,7 +88,7 @@ def test_page_after_page_tells_every_problem_once_and_in_order(
     pages: list[Sequence[Problem]] = []
     cursor: str | None = ""
     while cursor is not None:
-        page, cursor = deciding.problems_after(problems, cursor, most)
+        page, cursor = events.problems_after(problems, cursor, most)
         pages.append(page)
         assert len(pages) <= len(found) + 1
 
@@ -103,10 +103,10 @@ def test_a_cursor_is_a_position_whatever_became_of_the_problem_at_it(
 ) -> None:
     problems = ordered(found)
     end = which.draw(st.integers(1, len(problems) - 1))
-    _, cursor = deciding.problems_after(problems, "", end)
+    _, cursor = events.problems_after(problems, "", end)
     left = [one for one in problems if which.draw(st.booleans())]
 
-    rest, _ = deciding.problems_after(left, cursor or "", 99)
+    rest, _ = events.problems_after(left, cursor or "", 99)
 
     assert rest == [one for one in left if one in problems[end:]]
 
@@ -115,7 +115,7 @@ def test_a_cursor_is_a_position_whatever_became_of_the_problem_at_it(
 def test_any_word_is_a_cursor(found: list[Place], cursor: str) -> None:
     problems = ordered(found)
 
-    rest, following = deciding.problems_after(problems, cursor, 99)
+    rest, following = events.problems_after(problems, cursor, 99)
 
     assert rest == problems[len(problems) - len(rest) :]
     assert following is None
@@ -154,7 +154,7 @@ def test_many_problems_are_told_a_hundred_at_a_time(owner: Asker, catalogue: Cat
     whole = told(owner)
 
     assert (first["total"], len(first["problems"])) == (250, 100)
-    assert sorted(deciding.path_meant(one["path"]) for one in whole) == sorted(names)
+    assert sorted(events.path_meant(one["path"]) for one in whole) == sorted(names)
 
 
 # -- trying again
@@ -207,7 +207,7 @@ def test_a_poster_that_failed_is_wanted_again(owner: Asker, catalogue: Catalogue
 
     owner("POST", "/api/problems/retry", {"places": [{"root": one["root"], "path": one["path"]}]})
 
-    assert deciding.path_meant(one["path"]) == known.place.path
+    assert events.path_meant(one["path"]) == known.place.path
     assert one["stage"] == "poster"
     assert catalogue.problems() == []
 
@@ -257,7 +257,7 @@ def test_a_wish_whose_answer_got_lost_before_it_was_whole_is_made_whole(
     owner: Asker, catalogue: Catalogue
 ) -> None:
     catalogue.append([refused("a.mp4"), refused("b.mp4")])
-    catalogue.append([deciding.cleared("a-key-of-mine", Place("", "a.mp4"), NOW)])
+    catalogue.append([events.cleared("a-key-of-mine", Place("", "a.mp4"), NOW)])
 
     answer = owner("POST", "/api/problems/retry", {"all": True}, key="a-key-of-mine")
 
@@ -272,11 +272,11 @@ def test_a_wish_whose_answer_got_lost_before_it_was_whole_is_made_whole(
 def test_a_wish_has_an_event_of_its_own_for_each_place_with_an_id_as_others_have(
     found: list[Place], key: str
 ) -> None:
-    ids = {deciding.cleared(key, place, NOW).id for place in found}
+    ids = {events.cleared(key, place, NOW).id for place in found}
 
     assert len(ids) == len(found)
     assert all(re.fullmatch(KEY_PATTERN, one) for one in ids)
-    assert not ids & {deciding.cleared(f"{key}x", place, NOW).id for place in found}
+    assert not ids & {events.cleared(f"{key}x", place, NOW).id for place in found}
 
 
 def test_a_place_that_is_in_order_is_left_alone(owner: Asker, catalogue: Catalogue) -> None:

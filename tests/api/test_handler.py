@@ -16,8 +16,8 @@ from cloud import Aws, aws_server
 from runtime import Runtime, event_of, lambda_running
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.owning import Told, ring_of
-from api_lambda.proving import digest
+from api_lambda.credentials import digest
+from api_lambda.owner_secrets import Told, ring_of
 from generator.core.errors import QueueError
 
 OWNERS = ("rs_the-token-of-the-owner", "rs_the-token-after-it")

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.owning import Told as Secrets
-from api_lambda.owning import taken
-from api_lambda.proving import digest
+from api_lambda.credentials import digest
+from api_lambda.owner_secrets import Told as Secrets
+from api_lambda.owner_secrets import taken
 from generator.adapters.catalogue import Catalogue
 from generator.core.errors import QueueError, SettingsError
 from generator.core.model import Kind, Token, Verdict, VideoId
@@ -93,11 +93,11 @@ def test_no_catalogue_no_ledger_and_no_renderer_is_opened_or_imported(tmp_path: 
         "import sys, os\n"
         "from pathlib import Path\n"
         "from api_lambda.app import ApiConfig, create_app\n"
-        "from api_lambda.owning import Told\n"
+        "from api_lambda.owner_secrets import Told\n"
         "from generator.adapters.settings import load\n"
         "create_app(ApiConfig(Path('nowhere'), queue='https://sqs.eu-central-1.amazonaws.com/1/q',"
         " secrets=Told(secret='5e' * 32)))\n"
-        "told = {'sqlite3', 'sqlite_utils', 'jinja2', 'av', 'PIL', 'redis', 'api_lambda.desk',"
+        "told = {'sqlite3', 'sqlite_utils', 'jinja2', 'av', 'PIL', 'redis', 'api_lambda.local_service',"
         " 'generator.adapters.catalogue', 'generator.adapters.ledger'} & set(sys.modules)\n"
         "assert not told, told\n"
         "assert not os.listdir('.')\n"

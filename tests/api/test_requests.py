@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_lambda import deciding
-from api_lambda.limiting import Limit
-from api_lambda.proving import new_token
+from api_lambda import events
+from api_lambda.credentials import new_token
+from api_lambda.rate_limit import Limit
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger
 
@@ -136,7 +136,7 @@ def test_the_salt_of_the_day_before_yesterday_is_gone_to_the_byte(
     app = make_app(clock=lambda: instant[0])
     visitor = Asker(app, client=FAR)
     visitor("POST", "/api/videos/3/views")
-    day = deciding.day_of(NOW)
+    day = events.day_of(NOW)
     with Catalogue(state / "catalogue.db") as catalogue:
         salt = catalogue.keys.salt(day).hex().encode()
 

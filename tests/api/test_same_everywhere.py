@@ -20,10 +20,10 @@ from asking import LIMIT_S, fill, serving, until
 from cloud import KEYS, Aws, aws_server
 from runtime import Runtime, event_of, lambda_running
 
-from api_lambda.proving import digest, kept_secret, new_token
+from api_lambda.credentials import digest, kept_secret, new_token
 from generator.adapters.catalogue import Catalogue
+from generator.core.delivery.nginx import config
 from generator.core.model import Happening, Kind
-from generator.core.nginx import config
 
 TEMPLATE = (Path(__file__).parents[2] / "deploy" / "nginx.conf").read_text(encoding="utf-8")
 BASE = "/films"

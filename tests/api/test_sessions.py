@@ -11,11 +11,11 @@ from cloud import Redis, redis_server
 from fastapi import FastAPI
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.limiting import Guesses
-from api_lambda.owning import Told
-from api_lambda.proving import SESSION_COOKIE, Cookies, digest, kept_secret, new_token, site_of
+from api_lambda.credentials import SESSION_COOKIE, Cookies, digest, kept_secret, new_token, site_of
+from api_lambda.owner_secrets import Told
+from api_lambda.rate_limit import Guesses
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.shared import Shared
+from generator.adapters.redis_state import Shared
 from generator.core.errors import SettingsError
 
 NOW = 1_795_000_000
@@ -302,7 +302,7 @@ def test_keys_that_make_no_sense_let_nobody_in(kept: str, redis: Redis, tmp_path
 
 
 def test_a_word_in_the_environment_that_there_are_no_tokens_is_one() -> None:
-    from api_lambda.owning import ring_of, taken  # noqa: PLC0415 (only here)
+    from api_lambda.owner_secrets import ring_of, taken  # noqa: PLC0415 (only here)
 
     told = taken({"REELSHELF_SECRET": "5e" * 16, "REELSHELF_OWNER_DIGESTS": ""})
     rings = [ring_of(one, None) for one in (told, Told(secret="5e" * 16))]

@@ -14,12 +14,12 @@ from asking import fetch, serving, until
 from cloud import Redis, redis_server
 from test_same_everywhere import nginx_running
 
-from api_lambda.proving import digest
+from api_lambda.credentials import digest
 from generator.adapters.queues import open_queue
-from generator.adapters.shared import Shared
-from generator.core import letters
+from generator.adapters.redis_state import Shared
 from generator.core.model import Happening
-from generator.core.queueing import Queue
+from generator.core.queue import messages
+from generator.core.queue.queue import Queue
 
 OWNERS = "rs_the-token-of-the-owner"
 OWNER = {"Authorization": f"Bearer {OWNERS}"}
@@ -50,7 +50,7 @@ class Machines:
 def drained(queue: Queue) -> list[Happening]:
     found: list[Happening] = []
     while batch := queue.receive(1000, 0.0):
-        told = [letters.read(one.body, 1 << 60) for one in batch]
+        told = [messages.read(one.body, 1 << 60) for one in batch]
         found += [one for one in told if isinstance(one, Happening)]
         queue.delete(batch)
     return found

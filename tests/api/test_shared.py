@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.limiting import Limit, SharedLimit
-from api_lambda.proving import digest
+from api_lambda.credentials import digest
+from api_lambda.rate_limit import Limit, SharedLimit
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.shared import OwnerKeys, Shared
+from generator.adapters.redis_state import OwnerKeys, Shared
 from generator.core.errors import QueueError, SettingsError
 from generator.core.model import Figures, Happening, Kind, VideoId
-from generator.working.sharing import Sharing
+from generator.worker.shared_state import Sharing
 
 SECRET = bytes.fromhex("5e" * 32)
 OWNERS = "rs_the-token-of-the-owner"

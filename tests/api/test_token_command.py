@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.owning import Told
+from api_lambda.owner_secrets import Told
 from generator.cli import app as commands
 from generator.core.errors import SettingsError
 

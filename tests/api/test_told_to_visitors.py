@@ -14,7 +14,7 @@ from asking import Asker, Told, fetch, serving, until
 from fastapi import FastAPI
 from typer.testing import CliRunner
 
-from api_lambda.receipt_watch import ReceiptWatch
+from api_lambda.receipts import ReceiptWatch
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger
 from generator.cli import app as commands
@@ -127,7 +127,7 @@ def test_many_wait_with_one_look_and_each_gets_the_receipt_of_their_event(state:
 def test_health_tells_that_another_program_keeps_the_catalogue(
     state: Path, owner: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api_lambda.desk._PATIENCE_S", 0.05)
+    monkeypatch.setattr("api_lambda.local_service._PATIENCE_S", 0.05)
     assert owner("GET", "/api/health").status == 200
     with closing(sqlite3.connect(state / "catalogue.db", isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")

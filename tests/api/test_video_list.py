@@ -16,12 +16,13 @@ from fastapi import FastAPI
 from forks import Command, completed
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.owning import Told
+from api_lambda.owner_secrets import Told
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
-from generator.core import video_list, wording
+from generator.build.engine import Engine
+from generator.core import formatting
 from generator.core.model import Figures, Happening, Kind, Place, Probe, Rendition, Video, VideoId
-from generator.engine import Engine
+from generator.core.site import video_list
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 VIDEOS = 130  # in two folders, with a boundary of a portion in neither
@@ -253,4 +254,4 @@ def test_plays_names_the_browsers_that_are_sure_to_play_it(
     ],
 )
 def test_an_instant_is_told_with_its_zone(at: int, offset_min: int | None, told: str) -> None:
-    assert wording.iso_time(at, offset_min) == told
+    assert formatting.iso_time(at, offset_min) == told

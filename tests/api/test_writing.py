@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from forks import completed
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.recording import NotRecordedError, Recorder
+from api_lambda.event_writer import NotRecordedError, Recorder
 from generator.adapters.catalogue import Catalogue
 from generator.core.model import Happening, Kind, Outcome, VideoId
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.boards import (
+from generator.core.media.stills import Size
+from generator.core.media.storyboards import (
     FEWEST_TILES,
     LEAST_APART_S,
     MOST_PX,
@@ -21,7 +22,6 @@ from generator.core.boards import (
     stops_short,
     tile_size,
 )
-from generator.core.stills import Size
 
 WEBP_MOST_PX = 16_383
 

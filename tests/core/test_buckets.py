@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.buckets import Bucket, bucket_of, is_path, places_of
-from generator.core.letters import ObjectNotice
+from generator.core.library.bucket_objects import is_address, name_of, time_of, unsigned
+from generator.core.library.bucket_roots import Bucket, bucket_of, is_path, places_of
 from generator.core.model import Place
-from generator.core.objects import is_address, name_of, time_of, unsigned
+from generator.core.queue.messages import ObjectNotice
 
 KEYS = st.text(st.sampled_from([*"ab./ \0%+", "é", "\udcff"]), max_size=12)
 PREFIXES = st.sampled_from(["", "a", "a/b", "é b"])

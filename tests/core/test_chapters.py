@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.chapters import (
+from generator.core.formatting import readable
+from generator.core.media.chapters import (
     MOST_CHAPTERS,
     chapter_in,
     chapters_in,
@@ -16,7 +17,6 @@ from generator.core.chapters import (
     tidy_chapters,
 )
 from generator.core.model import Chapter
-from generator.core.wording import readable
 
 texts = st.text(st.characters(codec=None), max_size=40)
 claims = st.builds(Chapter, st.floats() | st.integers(-5, 400).map(float), texts)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.codecs import Coding, codecs_of, depth_bits, name_of
+from generator.core.media.codecs import Coding, codecs_of, depth_bits, name_of
 
 CODECS = [
     "h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "theora",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.companions import belonging, between, is_companion, signature
+from generator.core.library.sidecar_files import belonging, between, is_companion, signature
 from generator.core.model import CompanionKind
 
 

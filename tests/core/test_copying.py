@@ -2,8 +2,8 @@
 
 import pytest
 
-from generator.core.copying import complaint, is_part_of_a_film, may_grow
-from generator.core.intake import compile_intake
+from generator.core.library.file_filter import compile_intake
+from generator.core.library.unfinished import complaint, is_part_of_a_film, may_grow
 
 PLAIN = compile_intake()
 NOW = 1_790_000_000

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.dates import (
+from generator.core.formatting import date as day_of
+from generator.core.formatting import iso_time
+from generator.core.media.dates import (
     Moment,
     moment_in_name,
     moment_of,
@@ -14,8 +16,6 @@ from generator.core.dates import (
     moment_of_tags,
     placed,
 )
-from generator.core.wording import date as day_of
-from generator.core.wording import iso_time
 
 _HOUR_MIN = 60
 

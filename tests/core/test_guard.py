@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.guard import Device, RootLook, is_other, objection, read, written
+from generator.core.library.guard import Device, RootLook, is_other, objection, read, written
 
 numbers = st.integers(0, (1 << 64) - 1)
 marks = st.builds(Device, st.sampled_from(["", "a", "b"]), numbers, st.sampled_from([0, 5, 6]))

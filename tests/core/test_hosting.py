@@ -4,10 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.hosting import FOR_EVER, MOST_REDIRECTS, headers_file, redirects_file
+from generator.core.delivery.host_files import (
+    FOR_EVER,
+    MOST_REDIRECTS,
+    headers_file,
+    redirects_file,
+)
+from generator.core.delivery.nginx import content_policy, security_headers
+from generator.core.delivery.publish_plan import cache_control, wanted_page
 from generator.core.model import OutPath
-from generator.core.nginx import content_policy, security_headers
-from generator.core.publishing import cache_control, wanted_page
 
 RULE = re.compile(r"(/\S+)((?:\n  [A-Za-z-]+: [!-~ ]+)+)")
 

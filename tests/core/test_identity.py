@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.identity import Identities, Known, Seen, identify
+from generator.core.library.identity import Identities, Known, Seen, identify
 from generator.core.model import Place, Sighting, VideoId
 
 

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from generator.core.errors import SettingsError
-from generator.core.intake import PARTIAL_SUFFIXES, VIDEO_SUFFIXES, compile_intake
+from generator.core.library.file_filter import PARTIAL_SUFFIXES, VIDEO_SUFFIXES, compile_intake
 
 PLAIN = compile_intake()
 names = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=20)

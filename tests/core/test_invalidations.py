@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.invalidations import (
+from generator.core.delivery.invalidations import (
     FREE_A_MONTH,
     MEDIA,
     MOST_WILDCARDS,

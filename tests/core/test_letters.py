@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core import letters
-from generator.core.letters import LetterError, ObjectNotice
 from generator.core.model import Happening, Kind, VideoId
+from generator.core.queue import messages
+from generator.core.queue.messages import LetterError, ObjectNotice
 
 NOW_US = 1_800_000_000_000_000
 keys = st.text("abcXYZ019-_", min_size=8, max_size=64)
@@ -48,13 +48,13 @@ json_values = st.recursive(
 
 @given(happenings())
 def test_what_was_written_is_read(happening: Happening) -> None:
-    assert letters.read(letters.written(happening), NOW_US) == happening
+    assert messages.read(messages.written(happening), NOW_US) == happening
 
 
 @given(st.one_of(st.text(), json_values.map(json.dumps)))
 def test_nonsense_is_refused_and_nothing_else_happens(text: str) -> None:
     with pytest.raises(LetterError):
-        letters.read(text, NOW_US)
+        messages.read(text, NOW_US)
 
 
 @given(
@@ -65,13 +65,13 @@ def test_nonsense_is_refused_and_nothing_else_happens(text: str) -> None:
 def test_a_letter_with_one_wrong_field_is_refused_or_reads_well(
     happening: Happening, field: str, wrong: object
 ) -> None:
-    told = {**json.loads(letters.written(happening)), field: wrong}
+    told = {**json.loads(messages.written(happening)), field: wrong}
     try:
-        found = letters.read(json.dumps(told), NOW_US)
+        found = messages.read(json.dumps(told), NOW_US)
     except LetterError:
         return
     assert isinstance(found, Happening)
-    assert letters.read(letters.written(found), NOW_US) == found
+    assert messages.read(messages.written(found), NOW_US) == found
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_letter_with_one_wrong_field_is_refused_or_reads_well(
 def test_what_only_the_builder_may_say_is_refused(kind: Kind) -> None:
     told = {"v": 1, "id": "12345678", "kind": kind, "at": 1, "told_us": 1, "source": "owner"}
     with pytest.raises(LetterError, match="not what people do"):
-        letters.read(json.dumps({**told, "video": 1, "value": {}}), NOW_US)
+        messages.read(json.dumps({**told, "video": 1, "value": {}}), NOW_US)
 
 
 @pytest.mark.parametrize(
@@ -91,18 +91,18 @@ def test_what_only_the_builder_may_say_is_refused(kind: Kind) -> None:
 def test_a_rating_that_cannot_be_is_refused(value: dict[str, object]) -> None:
     happening = Happening("12345678", Kind.RATED, 1, "owner", VideoId(1), value, 1)
     with pytest.raises(LetterError, match="none of Rated"):
-        letters.read(letters.written(happening), NOW_US)
+        messages.read(messages.written(happening), NOW_US)
 
 
 def test_half_a_character_is_refused_for_the_catalogue_could_not_keep_it() -> None:
     happening = Happening("12345678", Kind.TAGGED, 1, "owner", VideoId(1), {"names": ["\ud800"]}, 1)
     with pytest.raises(LetterError):
-        letters.read(letters.written(happening), NOW_US)
+        messages.read(messages.written(happening), NOW_US)
 
 
 def test_a_newer_version_waits_for_a_newer_worker() -> None:
     with pytest.raises(LetterError, match="version is 2"):
-        letters.read(json.dumps({"v": 2}), NOW_US)
+        messages.read(json.dumps({"v": 2}), NOW_US)
 
 
 def test_a_clock_that_is_far_ahead_does_not_win_for_ever() -> None:
@@ -110,7 +110,7 @@ def test_a_clock_that_is_far_ahead_does_not_win_for_ever() -> None:
     happening = Happening(
         "12345678", Kind.FAVORITED, ahead_us // 1_000_000, "owner", VideoId(1), {}, ahead_us
     )
-    found = letters.read(letters.written(happening), NOW_US)
+    found = messages.read(messages.written(happening), NOW_US)
     assert isinstance(found, Happening)
     assert (found.told_us, found.at) == (NOW_US, NOW_US // 1_000_000)
 
@@ -123,16 +123,16 @@ def record(name: str, key: str) -> dict[str, object]:
 def test_notices_of_a_bucket_are_read_with_their_keys_decoded() -> None:
     told = {"Records": [record("ObjectCreated:Put", "video/a+b%2B%C3%A9.mp4"),
                         record("ObjectRemoved:Delete", "video/x.mp4")]}  # fmt: skip
-    assert letters.read(json.dumps(told), NOW_US) == (
+    assert messages.read(json.dumps(told), NOW_US) == (
         ObjectNotice("films", "video/a b+é.mp4", is_gone=False),
         ObjectNotice("films", "video/x.mp4", is_gone=True),
     )
 
 
 def test_the_trial_that_s3_sends_first_says_nothing() -> None:
-    assert letters.read('{"Service":"Amazon S3","Event":"s3:TestEvent"}', NOW_US) == ()
+    assert messages.read('{"Service":"Amazon S3","Event":"s3:TestEvent"}', NOW_US) == ()
 
 
 def test_a_letter_that_is_nested_without_end_is_refused() -> None:
     with pytest.raises(LetterError):
-        letters.read("[" * 200_000, NOW_US)
+        messages.read("[" * 200_000, NOW_US)

@@ -1,6 +1,6 @@
 import pytest
 
-from generator.core.mounts import Mount, mounts_of, parse_mounts
+from generator.core.library.mounts import Mount, mounts_of, parse_mounts
 
 TEXT = r"""27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 22 27 0:21 / /proc rw,relatime - proc proc rw

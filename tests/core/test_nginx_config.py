@@ -9,14 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.intake import VIDEO_SUFFIXES
-from generator.core.nginx import (
-    PLAY_TYPES,
-    config,
-    content_policy,
-    security_headers,
-)
-from generator.core.wording import MEDIA_TYPES
+from generator.core.delivery.nginx import PLAY_TYPES, config, content_policy, security_headers
+from generator.core.formatting import MEDIA_TYPES
+from generator.core.library.file_filter import VIDEO_SUFFIXES
 
 TEMPLATE = (Path(__file__).parents[2] / "deploy" / "nginx.conf").read_text(encoding="utf-8")
 NASTY = " \"'\\$;{}#~@*%\n\t\r().[]abéß😀"

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from generator.core.model import Place, Probe, Video, VideoId
-from generator.core.orders import VIDEO_ORDERS, Key, video_key
+from generator.core.site.orders import VIDEO_ORDERS, Key, video_key
 
 
 def film(path: str, number: int = 1, **more: object) -> Video:

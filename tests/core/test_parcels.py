@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.model import Examined, Place, Probe, Refused, Still, Stills
-from generator.core.parcels import (
+from generator.core.media.worker_protocol import (
     READY,
     GarbledError,
     Request,
@@ -18,6 +17,7 @@ from generator.core.parcels import (
     unpack_answer,
     unpack_request,
 )
+from generator.core.model import Examined, Place, Probe, Refused, Still, Stills
 
 WEBP, JPEG = b"RIFF\x04\0\0\0WEBP", b"\xff\xd8\xff"
 texts = st.text(st.characters(exclude_categories=())) | st.binary().map(

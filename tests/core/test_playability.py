@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.model import Probe
-from generator.core.playability import (
+from generator.core.media.playability import (
     FAMILIES,
     Play,
     badge,
@@ -21,6 +20,7 @@ from generator.core.playability import (
     source_type,
     verdicts,
 )
+from generator.core.model import Probe
 
 MP4, MKV = "mov,mp4,m4a,3gp,3g2,mj2", "matroska"
 NAMES = {

@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
+from generator.core.formatting import readable
 from generator.core.model import Chapter
-from generator.core.prose import (
+from generator.core.site.descriptions import (
     MOST_CHARACTERS,
     Film,
     address_of,
@@ -20,7 +21,6 @@ from generator.core.prose import (
     host_of,
     summary,
 )
-from generator.core.wording import readable
 
 FILM = Film("/video/a%20film.mp4", 4000)
 AWAY = {"rel": "nofollow noopener ugc"}

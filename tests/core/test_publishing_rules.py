@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core import addresses
-from generator.core.model import Poster
-from generator.core.publishing import (
+from generator.core.delivery.publish_plan import (
     LEAST_DELETIONS,
     ObjectKind,
     Published,
@@ -26,6 +24,8 @@ from generator.core.publishing import (
     rank,
     requests_usd,
 )
+from generator.core.model import Poster
+from generator.core.site import urls
 
 NOW, GRACE_S = 1000, 100
 RULES = Rules(fresh_s=60, grace_s=GRACE_S, gzip=False, most=1000)
@@ -237,5 +237,5 @@ def test_a_receipt_tells_everything_but_its_clock() -> None:
 
 def test_every_made_file_has_a_digest_in_its_name() -> None:
     poster = Poster("0123456789ab", (320, 640), 640, 360, "000000")
-    for path in addresses.still_files(addresses.VideoId(7), poster):
+    for path in urls.still_files(urls.VideoId(7), poster):
         assert kind_of(path) is ObjectKind.STILL

@@ -1,10 +1,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core import refusals
-from generator.core.refusals import is_of_one_object, presentable, refusal
+from generator.core.delivery import aws_errors
+from generator.core.delivery.aws_errors import is_of_one_object, presentable, refusal
 
-CODES = st.sampled_from([*refusals._TOLD, *refusals._SAME]) | st.text(max_size=20)  # noqa: SLF001
+CODES = st.sampled_from([*aws_errors._TOLD, *aws_errors._SAME]) | st.text(max_size=20)  # noqa: SLF001
 
 
 @given(code=CODES, status=st.integers(0, 599), message=st.text())
@@ -20,9 +20,9 @@ def test_a_refusal_is_one_short_line_whatever_the_server_says(
 
 
 def test_every_name_for_the_same_leads_to_one_that_is_told() -> None:
-    assert set(refusals._SAME.values()) <= refusals._TOLD.keys()  # noqa: SLF001
-    assert not refusals._SAME.keys() & refusals._TOLD.keys()  # noqa: SLF001
-    assert all(why and hint for why, hint in refusals._TOLD.values())  # noqa: SLF001
+    assert set(aws_errors._SAME.values()) <= aws_errors._TOLD.keys()  # noqa: SLF001
+    assert not aws_errors._SAME.keys() & aws_errors._TOLD.keys()  # noqa: SLF001
+    assert all(why and hint for why, hint in aws_errors._TOLD.values())  # noqa: SLF001
 
 
 def test_secrets_are_left_out_of_what_a_server_says() -> None:

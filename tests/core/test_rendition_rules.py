@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.model import Place, Probe
-from generator.core.parcels import GarbledError
-from generator.core.renditions import (
+from generator.core.media.renditions import (
     MP4,
     PREROLL_S,
     REMUX,
@@ -50,7 +48,9 @@ from generator.core.renditions import (
     unpack_line,
     unpack_request,
 )
-from generator.core.stills import Size
+from generator.core.media.stills import Size
+from generator.core.media.worker_protocol import GarbledError
+from generator.core.model import Place, Probe
 
 sides = st.integers(1, 20_000)
 sizes = st.builds(Size, sides, sides)

@@ -5,8 +5,8 @@ import re
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from generator.core.intake import compile_intake
-from generator.core.served import refused
+from generator.core.delivery.served_files import refused
+from generator.core.library.file_filter import compile_intake
 
 letters = st.characters(exclude_categories=["Cs"])
 EDGES = (

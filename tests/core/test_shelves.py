@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.core.orders import member
-from generator.core.shelves import Chain, Changes, Limits, Shelf, ShelfRow, members
+from generator.core.site.orders import member
+from generator.core.site.shelves import Chain, Changes, Limits, Shelf, ShelfRow, members
 
 LIMITS = Limits(most=6, fill=4)
 

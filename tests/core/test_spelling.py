@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from generator.core.model import Chapter, Place, Probe, Video, VideoId
-from generator.core.spelling import spelled, video_of
+from generator.core.video_json import spelled, video_of
 
 PLAIN = Video(
     VideoId(7), "film", Place("", "film.mp4"), "Film", 5, -3, 9, Probe("mp4"), is_dated=True

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.stills import (
+from generator.core.media.stills import (
     PREVIEW_BOX,
     STILL_BOXES,
     Look,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.subtitles import Suffix, language_in, suffix_of, suffix_of_stream
+from generator.core.media.subtitle_names import Suffix, language_in, suffix_of, suffix_of_stream
 
 TAG = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?|")
 CODES = {

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api_lambda.deciding import tag_names, tag_to_take
+from api_lambda.events import tag_names, tag_to_take
 from generator.adapters.catalogue import Catalogue
+from generator.core.formatting import escaped, tag_of
 from generator.core.model import Happening, Kind, VideoId
-from generator.core.wording import escaped, tag_of
 
 TEXTS = st.text(st.characters(), max_size=12)
 INVISIBLE = (

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.companions import belonging, between
-from generator.core.naming import Names, level_of
-from generator.core.takeout import Fit, agrees, fit_of
+from generator.core.library.file_names import Names, level_of
+from generator.core.library.sidecar_files import belonging, between
+from generator.core.library.takeout import Fit, agrees, fit_of
 
 TAIL = ".supplemental-metadata"
 LONG = "VID_20090915_120000_a_name_of_more_than_46_letters_x.mp4"

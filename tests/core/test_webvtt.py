@@ -10,8 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from webvtt_judges import Referee, Shown, referee, shown, words
 
-from generator.core.model import Chapter
-from generator.core.webvtt import (
+from generator.core.media.webvtt import (
     Cue,
     board_vtt,
     chapters_vtt,
@@ -20,6 +19,7 @@ from generator.core.webvtt import (
     tidy_settings,
     write_cues,
 )
+from generator.core.model import Chapter
 
 TAG = re.compile(r"</?([a-z]+)[^>]*>")
 PIECES = [

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.wholeness import Outline, outline
-from generator.core.wording import file_size
+from generator.core.formatting import file_size
+from generator.core.media.truncation import Outline, outline
 
 
 @dataclass

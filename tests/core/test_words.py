@@ -3,11 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core import addresses, wording
-from generator.core.guard import RootLook, objection
+from generator.core import formatting
+from generator.core.library.guard import RootLook, objection
 from generator.core.model import Place, Probe, Video, VideoId
-from generator.core.orders import Key, collation, member, video_key
-from generator.core.scopes import Scope, ScopeKind, folder_of, parent_of
+from generator.core.site import urls
+from generator.core.site.orders import Key, collation, member, video_key
+from generator.core.site.scopes import Scope, ScopeKind, folder_of, parent_of
 
 texts = st.text(st.characters(codec=None), max_size=40)
 
@@ -44,7 +45,7 @@ def test_keys_sort_like_the_values_with_newest_last(rows: list[tuple[int, int]])
 
 @given(texts)
 def test_a_title_is_one_safe_line(name: str) -> None:
-    title = wording.title_of(name + ".mp4")
+    title = formatting.title_of(name + ".mp4")
 
     assert title
     assert title.isprintable() or all(c.isprintable() or c in "\u200c\u200d" for c in title)
@@ -53,22 +54,22 @@ def test_a_title_is_one_safe_line(name: str) -> None:
 
 @given(texts)
 def test_a_tag_has_one_spelling(name: str) -> None:
-    tag = wording.tag_of(name)
+    tag = formatting.tag_of(name)
 
     assert "\n" not in tag
-    assert wording.tag_of(tag) == tag
+    assert formatting.tag_of(tag) == tag
 
 
 @given(st.integers(0, 10**13))
 def test_a_rounded_count_is_never_more_than_the_count(count: int) -> None:
-    assert wording.rounded_down(count) <= count
-    assert wording.rounded(wording.rounded_down(count)) == wording.rounded(count)
+    assert formatting.rounded_down(count) <= count
+    assert formatting.rounded(formatting.rounded_down(count)) == formatting.rounded(count)
 
 
 def test_counts_are_rounded_as_people_read_them() -> None:
     counts = [0, 7, 999, 1000, 1250, 12_345, 999_999, 1_000_000, 2_560_000]
 
-    told = [wording.rounded(count) for count in counts]
+    told = [formatting.rounded(count) for count in counts]
 
     assert told == [None, "7", "999", "1K", "1.2K", "12K", "999K", "1M", "2.5M"]
 
@@ -77,12 +78,12 @@ def test_counts_are_rounded_as_people_read_them() -> None:
 def test_two_tags_never_share_an_address(one: str, other: str) -> None:
     scopes = [Scope(ScopeKind.TAG, name) for name in (one, other)]
 
-    assert (addresses.scope_base(scopes[0]) == addresses.scope_base(scopes[1])) == (one == other)
+    assert (urls.scope_base(scopes[0]) == urls.scope_base(scopes[1])) == (one == other)
 
 
 @given(st.text(st.characters(codec=None), max_size=60))
 def test_an_address_holds_only_what_needs_no_encoding(name: str) -> None:
-    path = addresses.scope_page(Scope(ScopeKind.FOLDER, name))
+    path = urls.scope_page(Scope(ScopeKind.FOLDER, name))
 
     assert all(c.isascii() and (c.isalnum() or c in "-~./") for c in path)
 
@@ -90,7 +91,7 @@ def test_an_address_holds_only_what_needs_no_encoding(name: str) -> None:
 def test_media_is_addressed_by_its_bytes() -> None:
     names = ["a b.mp4", "#1?.mp4", "100%.mp4", "é.mp4", "e\u0301.mp4", "\udcff.mp4", "n\nl.mp4"]
 
-    told = [addresses.media_path(Place("", name)) for name in names]
+    told = [urls.media_path(Place("", name)) for name in names]
 
     assert told == [
         "/video/a%20b.mp4", "/video/%231%3F.mp4", "/video/100%25.mp4", "/video/%C3%A9.mp4",

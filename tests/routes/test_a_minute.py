@@ -12,7 +12,7 @@ from test_events import running
 from test_exactness import TEMPLATES, full_render, tree
 
 from generator.adapters.catalogue import Catalogue
-from generator.engine import Engine
+from generator.build.engine import Engine
 
 SECONDS = 60
 VIDEOS = 90

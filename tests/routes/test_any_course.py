@@ -25,12 +25,12 @@ from test_killed import Dying, in_a_process_that_dies
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
+from generator.build.engine import Engine
 from generator.core.errors import TemplateError
 from generator.core.model import Video
-from generator.core.orders import video_key
-from generator.core.scopes import Scope, ScopeKind, scopes_of
-from generator.core.shelves import VIDEO_LIMITS
-from generator.engine import Engine
+from generator.core.site.orders import video_key
+from generator.core.site.scopes import Scope, ScopeKind, scopes_of
+from generator.core.site.shelves import VIDEO_LIMITS
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from test_exactness import TEMPLATES, full_render, tree
 
-from generator.adapters.media import MediaWorkers
+from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
-from generator.core import addresses
-from generator.core.intake import compile_intake
+from generator.build.engine import Engine
+from generator.core.library.file_filter import compile_intake
 from generator.core.model import Place
-from generator.engine import Engine
-from generator.observing import Observation
+from generator.core.site import urls
+from generator.scan.observe import Observation
 
 NOW = 1_790_000_000
 
@@ -98,7 +98,7 @@ def hostile(
 
 def made_files(engine: Engine) -> set[str]:
     """Return what was made for videos and is no page: stills, subtitles."""
-    return {path for video in engine.catalogue.shown() for path in addresses.made_files(video)}
+    return {path for video in engine.catalogue.shown() for path in urls.made_files(video)}
 
 
 def path_of(entry: dict[str, str]) -> str:

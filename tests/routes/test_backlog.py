@@ -13,13 +13,13 @@ from av.video.frame import VideoFrame
 from test_exactness import TEMPLATES, tree
 from test_real_files import Library
 
-from generator.adapters.media import MediaWorkers
-from generator.adapters.renditions import Made, NoRoom
-from generator.backlog import Backlog, wish_of
+from generator.adapters.media.rendition_runner import Made, NoRoom
+from generator.adapters.media.worker_pool import MediaWorkers
+from generator.build.engine import Engine
 from generator.core.model import Happening, Kind, Video, VideoId
 from generator.core.receipt import Receipt
-from generator.engine import Engine
-from generator.watch import Watch
+from generator.watch.backlog import Backlog, wish_of
+from generator.watch.build_loop import Watch
 
 LONG_S = 60
 _SECONDS, _RATE = 12, 5

@@ -5,9 +5,9 @@ from typing import cast
 
 import pytest
 
+from generator.build.engine import Engine
 from generator.core.errors import PublishError
-from generator.engine import Engine
-from generator.working import Beat, beat
+from generator.worker import Beat, publish_schedule
 
 
 @dataclass
@@ -54,8 +54,8 @@ class Built:
 @pytest.fixture
 def trial(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trial]:
     made = Trial()
-    monkeypatch.setattr(beat, "time", SimpleNamespace(monotonic=lambda: made.now_s))
-    monkeypatch.setattr("generator.working.trouble.log", SimpleNamespace(
+    monkeypatch.setattr(publish_schedule, "time", SimpleNamespace(monotonic=lambda: made.now_s))
+    monkeypatch.setattr("generator.worker.backoff.log", SimpleNamespace(
         warning=lambda *_: None, info=lambda *_: None,
     ))  # fmt: skip
     return made

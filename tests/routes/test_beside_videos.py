@@ -12,9 +12,9 @@ from test_backlog import watching
 from test_exactness import full_render, tree
 from test_real_files import Library
 
-from generator.adapters.media import MediaWorkers
+from generator.adapters.media.worker_pool import MediaWorkers
+from generator.build.engine import Engine
 from generator.core.model import Happening, Kind, Video, VideoId
-from generator.engine import Engine
 
 NFO = "<movie><title>{title}</title><plot>{plot}</plot>{tags}</movie>"
 SRT = "1\n00:00:00,000 --> 00:00:00,300\nHello\n"

@@ -12,11 +12,12 @@ from test_exactness import History, describe, full_render, lose, new_board, tree
 
 from benchmarks import trial
 from generator.adapters.output import Output
-from generator.core import addresses, webvtt
+from generator.build.engine import Engine
+from generator.core.media import webvtt
 from generator.core.model import Happening, Kind, OutPath, Video, VideoId
-from generator.engine import Engine
-from generator.painting import TEMPLATES, uses
-from generator.planning import every_page
+from generator.core.site import urls
+from generator.plan import every_page
+from generator.render.pages import TEMPLATES, uses
 
 BOARD = {"digest": "abc", "count": 9, "columns": 3, "tile_width_px": 160, "tile_height_px": 90}
 CHAPTERS = [[0.0, "One"], [4.5, "Two"]]
@@ -111,7 +112,7 @@ def test_a_storyboard_rewrites_its_watch_page_and_one_small_file(
     receipt = engine.refresh(trial.NOW + 1)
 
     (video,) = engine.catalogue.shown([VideoId(53)])
-    assert written(before, tree(out)) == {addresses.watch_page_of(video), "board/1.json"}
+    assert written(before, tree(out)) == {urls.watch_page_of(video), "board/1.json"}
     assert (out / "board/1.json").read_bytes() == b'{"53":["abc",9,3,160,90]}\n'
     assert (receipt.planned, receipt.written) == (2, 2)
 

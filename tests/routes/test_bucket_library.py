@@ -18,17 +18,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_exactness import TEMPLATES, full_render, tree
 
-from generator.adapters.media import MediaWorkers
+from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
-from generator.backlog import Backlog
-from generator.core.buckets import Bucket, places_of
+from generator.build.engine import Engine
 from generator.core.errors import GuardError
-from generator.core.letters import ObjectNotice
+from generator.core.library.bucket_roots import Bucket, places_of
 from generator.core.model import Place, VideoId
+from generator.core.queue.messages import ObjectNotice
 from generator.core.receipt import Receipt
-from generator.engine import Engine
-from generator.observing import Observation, Where
-from generator.watch import Watch
+from generator.scan.observe import Observation, Where
+from generator.watch.backlog import Backlog
+from generator.watch.build_loop import Watch
 
 FILMS = "films"
 SRT = "1\n00:00:00,000 --> 00:00:01,000\nHello\n"
@@ -572,7 +572,7 @@ def test_what_takes_longer_is_done_for_folders_alone(library: Library, tmp_path:
 def test_a_watch_looks_where_it_is_told_and_again_at_what_it_could_not_have(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("generator.watch._RETRY_S", 0.1)
+    monkeypatch.setattr("generator.watch.build_loop._RETRY_S", 0.1)
     library.put("a.mp4")
     with library.engine() as engine:
         watch = Watch(engine, library.settings, library.workers)
@@ -612,8 +612,8 @@ def test_the_command_builds_from_a_bucket(library: Library, tmp_path: Path) -> N
 
 def test_a_library_in_folders_pays_nothing_for_buckets() -> None:
     code = """
-import sys, generator.cli, generator.observing, generator.adapters.media_worker.looking
-print({"boto3", "botocore", "generator.adapters.media_worker.ranged"} & set(sys.modules))
+import sys, generator.cli, generator.scan.observe, generator.adapters.media_worker.answer
+print({"boto3", "botocore", "generator.adapters.media_worker.http_range"} & set(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -21,11 +21,11 @@ from test_what_people_do import Home, WhileWatching
 
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.fingerprint import fingerprint
-from generator.adapters.media import MediaWorkers
-from generator.core import addresses
+from generator.adapters.media.worker_pool import MediaWorkers
 from generator.core.errors import GuardError
 from generator.core.model import Happening, Kind, Place, Verdict, Video, VideoId
-from generator.observing import Observation
+from generator.core.site import urls
+from generator.scan.observe import Observation
 
 DAY_S = 86400
 SRT = "1\n00:00:00,000 --> 00:00:00,300\nHello\n"
@@ -317,7 +317,7 @@ def test_a_catalogue_alone_on_a_new_machine_gives_a_site_that_lacks_nothing(
 
     with library.engine() as engine:
         library.build(engine)
-        made = {path for video in engine.catalogue.shown() for path in addresses.made_files(video)}
+        made = {path for video in engine.catalogue.shown() for path in urls.made_files(video)}
 
     assert made
     assert made <= before.keys()
@@ -337,8 +337,8 @@ def test_the_address_of_a_copy_leads_on_for_good(library: Library) -> None:
         (copy,) = engine.catalogue.shown([find(engine, "two.mp4")])
         file.unlink()
         library.build(engine)
-        page = library.folder / "out" / addresses.watch_page(copy.id, copy.slug)
-        leads_to = addresses.watch_page(one.id, one.slug)
+        page = library.folder / "out" / urls.watch_page(copy.id, copy.slug)
+        leads_to = urls.watch_page(one.id, one.slug)
         assert leads_to in page.read_text(encoding="utf-8")
 
         library.now += 31 * DAY_S

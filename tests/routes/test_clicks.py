@@ -25,19 +25,19 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from served import Served, running
 from test_exactness import TEMPLATES
 
-from api_lambda.access import Loopback
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.proving import new_token
+from api_lambda.credentials import new_token
+from api_lambda.permissions import Loopback
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.media import MediaWorkers
+from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
-from generator.core import addresses
+from generator.build.engine import Engine
 from generator.core.model import Happening, Kind, Video
-from generator.core.scopes import Scope, ScopeKind
+from generator.core.site import urls
+from generator.core.site.scopes import Scope, ScopeKind
 from generator.devserver import DevServer, Site
-from generator.devserver.site import App, Message
-from generator.engine import Engine
-from generator.observing import Observation
+from generator.devserver.files import App, Message
+from generator.scan.observe import Observation
 
 NOW = 1_790_000_000
 LENGTHS_S = {"Lake/Boat.webm": 2, "Lake/Swim.webm": 2, "Short.webm": 1, "Long.webm": 12}
@@ -281,9 +281,7 @@ def opened(built: Path, films: Path, tmp_path: Path) -> Iterator[Opening]:
             gate = Gate(app)
             site = Site(tmp_path / "out", {"": films}, api=gate)
             served = stack.enter_context(running(DevServer(site)))
-            watch = {
-                video.title: "/" + addresses.watch_page_of(video) for video in catalogue.shown()
-            }
+            watch = {video.title: "/" + urls.watch_page_of(video) for video in catalogue.shown()}
             return Shelf(address_of(served), catalogue, gate, watch)
 
         yield serve
@@ -484,7 +482,7 @@ def test_ones_own_clicks_show_on_pages_from_a_cache_until_others_are_newer(
 
 def _folder(shelf: Shelf) -> str:
     folder = shelf.video("Boat").place.path.rpartition("/")[0]
-    return addresses.scope_page(Scope(ScopeKind.FOLDER, folder)).rpartition("/")[2]
+    return urls.scope_page(Scope(ScopeKind.FOLDER, folder)).rpartition("/")[2]
 
 
 def test_who_did_nothing_is_not_asked_about_on_shelves(browser: Browser, opened: Opening) -> None:

@@ -11,9 +11,9 @@ from clips import make_clip
 from commanded import Answer, command
 
 from generator.adapters.settings import Settings
-from generator.cli.shared import shipped
+from generator.build.engine import Engine
+from generator.cli.options import shipped
 from generator.core.errors import DamagedError
-from generator.engine import Engine
 
 _PAGE = 4096  # bytes of a page of SQLite's
 _BUILD = ("build", "--pages-only", "--no-compress")

@@ -15,11 +15,11 @@ from test_beside_videos import Desk
 from test_real_files import Library
 
 from generator.adapters.ledger import Ledger
-from generator.adapters.media import MediaWorkers
-from generator.core import addresses
+from generator.adapters.media.worker_pool import MediaWorkers
+from generator.core.formatting import date, iso_time
 from generator.core.model import Video
-from generator.core.scopes import LIBRARY
-from generator.core.wording import date, iso_time
+from generator.core.site import urls
+from generator.core.site.scopes import LIBRARY
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +175,7 @@ def test_watch_pages_lead_on_by_number_and_one_sidecar_moves_a_handful(desk: Des
         assert f'rel="next" href="/watch/{after.slug}-{after.id}.html"' in watch_page(
             desk, videos[one]
         )
-    folder = page(desk, addresses.scope_page(LIBRARY))
+    folder = page(desk, urls.scope_page(LIBRARY))
     assert f'data-names="{" ".join(str(videos[name].id) for name in names)}"' in folder
 
     before = {name: watch_page(desk, video) for name, video in videos.items()}

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 from served import Served, film_of, running, write
 
+from generator.core.delivery.nginx import content_policy, security_headers
 from generator.core.errors import SettingsError
-from generator.core.nginx import content_policy, security_headers
-from generator.core.wording import MEDIA_TYPES
+from generator.core.formatting import MEDIA_TYPES
 from generator.devserver import DevServer, Site, network_address, own_names
 
 SPARSE_BYTES = 1 << 30

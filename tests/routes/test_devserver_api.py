@@ -13,7 +13,7 @@ import pytest
 from served import LIMIT_S, Answer, Served, running, write
 
 from generator.devserver import DevServer, Site
-from generator.devserver.site import Message
+from generator.devserver.files import Message
 
 MOST_BYTES = 16 * 1024
 

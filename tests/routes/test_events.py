@@ -14,14 +14,14 @@ from typing_extensions import override
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.output import Output
+from generator.build.engine import Engine
 from generator.core.errors import GuardError
+from generator.core.media.worker_protocol import Found, Request
 from generator.core.model import Happening, Kind, OutPath, VideoId
-from generator.core.parcels import Found, Request
 from generator.core.receipt import Receipt
-from generator.engine import Engine
-from generator.examining import Guesses
-from generator.observing import Observation
-from generator.watch import Failure, Watch
+from generator.scan.observe import Observation
+from generator.scan.probe import Guesses
+from generator.watch.build_loop import Failure, Watch
 
 LONG_S = 60  # nothing takes so long; a test that waits in vain ends
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from benchmarks import trial
 from generator.adapters.output import Output
-from generator.core.marks import OutputMark
+from generator.build.engine import Engine
+from generator.core.delivery.folder_marks import OutputMark
 from generator.core.model import Happening, Kind, VideoId
-from generator.engine import Engine
-from generator.packing import pack_all
+from generator.watch.compression import pack_all
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -347,7 +347,7 @@ def test_a_build_in_two_processes_gives_what_one_gives(tmp_path: Path) -> None:
     """In a process of its own, since a fork is made only where there is a single thread."""
     program = (
         "import sys, threading; from pathlib import Path\n"
-        "from benchmarks import trial; from generator.engine import Engine\n"
+        "from benchmarks import trial; from generator.build.engine import Engine\n"
         "from generator.adapters.catalogue import Catalogue\n"
         "from generator.core.model import Happening, Kind\n"
         "folder, alone = Path(sys.argv[1]), sys.argv[2] == 'alone'\n"

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from test_exactness import TEMPLATES
 
 from benchmarks import trial
-from generator.core import contexts
+from generator.build.engine import Engine
 from generator.core.model import Place, Probe, Rendition, Video, VideoId
-from generator.engine import Engine
+from generator.core.site import contexts
 
 SITE = contexts.Site("https://films.example.org", "/films", "Films", f"{7:032x}")
 ATOM = "{http://www.w3.org/2005/Atom}"

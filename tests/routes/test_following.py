@@ -9,11 +9,11 @@ import pytest
 from test_exactness import History, trial_site
 
 from benchmarks import trial
-from generator.core import addresses
+from generator.build.engine import Engine
 from generator.core.model import Video
-from generator.core.orders import VIDEO_ORDERS, Order, video_key
-from generator.core.scopes import Scope, ScopeKind, scopes_of
-from generator.engine import Engine
+from generator.core.site import urls
+from generator.core.site.orders import VIDEO_ORDERS, Order, video_key
+from generator.core.site.scopes import Scope, ScopeKind, scopes_of
 
 NOT_MADE = ("/video/", "/thumb/", "/play/", "/board/")  # a trial library is without media
 
@@ -82,7 +82,7 @@ def test_every_listing_is_complete_and_in_order(after_a_history: tuple[Engine, P
         assert row is not None
         for order in VIDEO_ORDERS if row.paged else VIDEO_ORDERS[:1]:
             paged += row.paged
-            head = addresses.shelf_page(scope, order, None)
+            head = urls.shelf_page(scope, order, None)
             assert list(follow(site, head)) == in_order(videos, order), (scope, order)
     assert paged >= 10 * len(VIDEO_ORDERS)
 
@@ -92,7 +92,7 @@ def test_what_fits_on_one_shelf_is_one_page(after_a_history: tuple[Engine, Path]
 
     for scope, videos in listings(engine):
         if len(videos) <= 30 and scope.kind in {ScopeKind.TAG, ScopeKind.FOLDER}:
-            assert not (site / addresses.scope_base(scope)).exists()
+            assert not (site / urls.scope_base(scope)).exists()
 
 
 def test_no_page_leads_to_a_page_that_is_not_there(after_a_history: tuple[Engine, Path]) -> None:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from test_exactness import TEMPLATES, History, full_render, tree
 
 from benchmarks import trial
-from generator.core.hosting import MOST_REDIRECTS, headers_file
+from generator.build.engine import FORWARD_S, Engine
+from generator.core.delivery.host_files import MOST_REDIRECTS, headers_file
 from generator.core.model import Happening, Kind, OutPath, VideoId
-from generator.engine import FORWARD_S, Engine
 
 FILES = {"_headers", "_redirects"}
 

@@ -19,10 +19,10 @@ from test_exactness import TEMPLATES, History, full_render, tree
 
 from benchmarks import trial
 from generator.adapters.output import Output
+from generator.build.engine import Engine
 from generator.core.errors import SettingsError
 from generator.core.model import OutPath
-from generator.engine import Engine
-from generator.packing import pack_some
+from generator.watch.compression import pack_some
 
 VIDEOS = 100
 

@@ -21,21 +21,22 @@ from clips import make_clip
 from cloud import Aws, aws_server
 
 from benchmarks import trial
-from generator.adapters.bucket import ABSENT, Bucket
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.output import Output
-from generator.adapters.owner import OwnerMark
 from generator.adapters.queues import open_queue
-from generator.carrying import STATE, Carried, Lease
-from generator.core import addresses, letters
-from generator.core.buckets import Bucket as LibraryBucket
+from generator.adapters.s3.bucket import ABSENT, Bucket
+from generator.adapters.s3.owner_mark import OwnerMark
+from generator.build.engine import Engine
+from generator.core.delivery.publish_plan import Headers
 from generator.core.errors import OwnerError, PublishError
+from generator.core.library.bucket_roots import Bucket as LibraryBucket
 from generator.core.model import Happening, Kind, VideoId
-from generator.core.publishing import Headers
-from generator.core.queueing import Queue
-from generator.engine import Engine
+from generator.core.queue import messages
+from generator.core.queue.queue import Queue
+from generator.core.site import urls
 from generator.lambda_builder import Builder, Run
-from generator.publishing import publisher_of
+from generator.publish import publisher_of
+from generator.worker.remote_state import STATE, Carried, Lease
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -90,7 +91,7 @@ def builder(tmp_path: Path, queue_url: str, buckets: tuple[str, str]) -> Iterato
         trial.fill(engine.catalogue, VIDEOS)
         engine.refresh(trial.NOW)
         for video in engine.catalogue.shown():  # no other builder has these files
-            for path in addresses.made_files(video):
+            for path in urls.made_files(video):
                 engine.output.write(path, str(path).encode(), owned=True)
         publisher_of(engine).publish()
         carried.commit(engine)
@@ -121,7 +122,7 @@ def told(seed: int) -> list[Happening]:
 def send(address: str, events: list[Happening], seed: int) -> None:
     """Put events into the queue: out of order, and every tenth twice."""
     chance = random.Random(seed)
-    bodies = [letters.written(one) for one in events]
+    bodies = [messages.written(one) for one in events]
     bodies += chance.choices(bodies, k=len(bodies) // 10)
     chance.shuffle(bodies)
     queue = open_queue(address)

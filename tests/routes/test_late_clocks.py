@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, Page
 from test_cli import reelshelf
 from test_plays_in_a_browser import served
 
-from generator.adapters.media_worker.film import Film
 from generator.adapters.media_worker.subtitles import embedded_subtitles
-from generator.core.webvtt import Cue, later, write_cues
+from generator.adapters.media_worker.video_file import Film
+from generator.core.media.webvtt import Cue, later, write_cues
 
 SECONDS, LATE_S = 12, 5
 SRT = "1\n00:00:07,000 --> 00:00:08,000\nSeven\n"

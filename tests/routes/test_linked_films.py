@@ -7,8 +7,8 @@ import pytest
 from clips import make_clip
 from test_real_files import Library
 
-from generator.adapters.media import MediaWorkers
-from generator.library import led_to
+from generator.adapters.media.worker_pool import MediaWorkers
+from generator.scan.sources import led_to
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from benchmarks import trial
 from generator.adapters.catalogue import LostCatalogueError
 from generator.adapters.output import Output
+from generator.build.engine import Engine
 from generator.cli import app
 from generator.core.errors import ReelshelfError, SettingsError
 from generator.core.model import Happening, Kind, OutPath, VideoId
-from generator.engine import Engine
-from generator.packing import pack_all
+from generator.watch.compression import pack_all
 
 VIDEOS = 12
 RATED = {"stars": 4}

@@ -10,8 +10,8 @@ from coded import coded_clip
 from sounds import HZ
 from test_real_files import Library
 
-from generator.adapters.media import MediaWorkers
-from generator.core.intake import compile_intake
+from generator.adapters.media.worker_pool import MediaWorkers
+from generator.core.library.file_filter import compile_intake
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,15 @@ from memory_bucket import Kept, MemoryBucket
 from test_exactness import TEMPLATES, History, favorite, rate, retag, tag
 
 from benchmarks import trial
-from generator.adapters.bucket import RefusedError
-from generator.adapters.queues.stream import StreamQueue
-from generator.carrying import LEASE, Lease
+from generator.adapters.queues.redis_stream import StreamQueue
+from generator.adapters.s3.bucket import RefusedError
+from generator.build.engine import Engine
+from generator.core.delivery.publish_plan import Headers, PublishReceipt, identity_of
 from generator.core.errors import OwnerError, PublishError, ReelshelfError
 from generator.core.model import Kind
-from generator.core.publishing import Headers, PublishReceipt, identity_of
-from generator.engine import Engine
 from generator.lambda_builder import Builder
-from generator.publishing import Publisher
+from generator.publish import Publisher
+from generator.worker.remote_state import LEASE, Lease
 
 HEADERS = Headers("text/plain", "no-store")
 VIDEOS = 4

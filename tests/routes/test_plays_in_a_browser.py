@@ -14,10 +14,10 @@ import pytest
 from coded import coded_clip
 from playwright.sync_api import Browser, Page
 
-from generator.adapters.media_worker.film import Film, UnfitError
+from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.core.formatting import media_type
+from generator.core.media.playability import Play, source_type, verdicts
 from generator.core.model import Probe
-from generator.core.playability import Play, source_type, verdicts
-from generator.core.wording import media_type
 
 AT_ONCE = 5  # a page has six connections to a host
 LIMIT_MS = 10_000

@@ -20,16 +20,16 @@ from served import running
 from test_clicks import until
 from test_exactness import TEMPLATES
 
-from api_lambda.access import Loopback
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.proving import new_token
+from api_lambda.credentials import new_token
+from api_lambda.permissions import Loopback
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger
+from generator.build.engine import Engine
 from generator.core.model import Happening, Kind
 from generator.devserver import DevServer, Site
-from generator.devserver.site import App, Message
-from generator.engine import Engine
+from generator.devserver.files import App, Message
 
 NOW = 1_790_000_000
 NASTY = ["<img src=x onerror=alert(1)>.mp4", "caf\udce9.mp4", "50% & \u202egp4.mp4"]

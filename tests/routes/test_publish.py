@@ -24,15 +24,15 @@ from test_cli import reelshelf
 from test_real_files import Library, find
 from typing_extensions import override
 
-from generator.adapters.bucket import ANY, Bucket, Stored
-from generator.adapters.cdn import Cdn
-from generator.adapters.media import MediaWorkers
-from generator.adapters.published import PublishedRecord
+from generator.adapters.ledger.published import PublishedRecord
+from generator.adapters.media.worker_pool import MediaWorkers
+from generator.adapters.s3.bucket import ANY, Bucket, Stored
+from generator.adapters.s3.cloudfront import Cdn
+from generator.build.engine import Engine
+from generator.core.delivery.publish_plan import Headers
 from generator.core.errors import PublishError
 from generator.core.model import Happening, Kind
-from generator.core.publishing import Headers
-from generator.engine import Engine
-from generator.publishing import Publisher, publisher_of
+from generator.publish import Publisher, publisher_of
 
 NAMES = ("a.mp4", "x/b b.mp4", "x/Ünï #1?.mp4")
 OURS = "site"
@@ -398,7 +398,7 @@ def test_more_deletions_than_one_publish_may_make_are_refused_without_force(
         home.publisher(engine).publish()
         (home.library / NAMES[0]).unlink()
         home.build(engine)
-        with patch("generator.core.publishing.LEAST_DELETIONS", 1):
+        with patch("generator.core.delivery.publish_plan.LEAST_DELETIONS", 1):
             receipt = home.publisher(engine).publish()
             assert receipt.refused > 1
             assert receipt.deleted == 0

@@ -10,10 +10,10 @@ import pytest
 from cloud import Aws, Redis, aws_server, redis_server
 from test_worker import answer, configured, is_done, made_queue, tagged, trial_settings
 
-from generator.adapters.owner import OwnerMark
 from generator.adapters.queues import open_queue
+from generator.adapters.queues.redis_stream import StreamQueue
 from generator.adapters.queues.sqs import SqsQueue
-from generator.adapters.queues.stream import StreamQueue
+from generator.adapters.s3.owner_mark import OwnerMark
 from generator.core.errors import OwnerError
 
 DENIED = json.dumps({"Effect": "Deny"})
@@ -82,8 +82,8 @@ def test_a_queue_that_cannot_be_tagged_is_told_of(
     cloud.reset()
     from test_exactness import TEMPLATES  # noqa: PLC0415
 
-    from generator.cli.working import _owning  # noqa: PLC0415
-    from generator.engine import Engine  # noqa: PLC0415
+    from generator.build.engine import Engine  # noqa: PLC0415
+    from generator.cli.worker import _owning  # noqa: PLC0415
 
     gone = SqsQueue(made_queue() + "-gone")  # SQS refuses whatever is asked of it
     settings = trial_settings(tmp_path)

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
+from generator.adapters.queues.redis_stream import StreamQueue
 from generator.adapters.queues.sqs import SqsQueue
-from generator.adapters.queues.stream import StreamQueue
-from generator.consuming import take
 from generator.core.errors import QueueError
-from generator.core.letters import written
 from generator.core.model import Figures, Happening, Kind, VideoId
-from generator.core.queueing import Depth, Message, Queue
+from generator.core.queue.messages import written
+from generator.core.queue.queue import Depth, Message, Queue
+from generator.worker.consume import take
 
 sys.path.append(str(Path(__file__).parents[1]))  # tests are no package
 

@@ -23,11 +23,11 @@ from test_clicks import (
 )
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.owning import Told
-from generator.adapters.shared import Shared
-from generator.core import letters
+from api_lambda.owner_secrets import Told
+from generator.adapters.redis_state import Shared
 from generator.core.model import Figures, Happening
-from generator.devserver.site import App
+from generator.core.queue import messages
+from generator.devserver.files import App
 
 QUEUED = WAITING.replace("#do", "#queued")
 __all__ = ["built", "films", "opened"]  # fixtures
@@ -47,7 +47,7 @@ class Tray:
 
     @property
     def happenings(self) -> list[Happening]:
-        found = [letters.read(one, NOW * 10**7) for one in self.bodies]
+        found = [messages.read(one, NOW * 10**7) for one in self.bodies]
         return [one for one in found if isinstance(one, Happening)]
 
 

@@ -18,9 +18,9 @@ from generator.adapters.output import Output
 from generator.adapters.settings import Settings
 from generator.core.model import Happening, Kind, Place
 from generator.core.receipt import Receipt
-from generator.examining import Guesses
-from generator.observing import Observation, Where
-from generator.ownership import OwnedFiles
+from generator.render.owned_files import OwnedFiles
+from generator.scan.observe import Observation, Where
+from generator.scan.probe import Guesses
 
 NOW = 4_000_000_000
 GUESSED = "not tried in a dry run"  # what guesses say of each poster

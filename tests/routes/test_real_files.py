@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_exactness import TEMPLATES, full_render, tree
 
-from generator.adapters.media import MediaWorkers
+from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
+from generator.build.engine import Engine
 from generator.core.errors import GuardError, SettingsError, TemplateError
 from generator.core.model import Happening, Kind, Place, VideoId
 from generator.core.receipt import Receipt
-from generator.engine import Engine
-from generator.observing import Observation
+from generator.scan.observe import Observation
 
 NAMES = [
     "a.mp4", "b b.mp4", "Ünï/ç.mp4", "x/y/#1?.mp4", "x/'\"&<>.mp4", "x/new\nline.mp4",

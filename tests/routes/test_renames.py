@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from test_exactness import TEMPLATES, full_render, tree
 
 from benchmarks import trial
-from generator.core import addresses
+from generator.build.engine import FORWARD_S, Engine
 from generator.core.model import Happening, Kind, VideoId
-from generator.core.orders import VIDEO_ORDERS
-from generator.core.scopes import Scope, ScopeKind
-from generator.engine import FORWARD_S, Engine
+from generator.core.site import urls
+from generator.core.site.orders import VIDEO_ORDERS
+from generator.core.site.scopes import Scope, ScopeKind
 
 
 class Shelves:
@@ -82,7 +82,7 @@ class Shelves:
 
 
 def page_of(folder: str) -> str:
-    return addresses.scope_page(Scope(ScopeKind.FOLDER, folder))
+    return urls.scope_page(Scope(ScopeKind.FOLDER, folder))
 
 
 def target(page: str) -> str | None:
@@ -98,9 +98,7 @@ def test_a_renamed_folder_leads_to_the_new_one_for_good(tmp_path: Path) -> None:
         site.move("a", "c")
         site.build()
         assert site.leads("a") == page_of("c")
-        assert (
-            target(site.page("", addresses.scope_page(Scope(ScopeKind.TAG, "a")))) == "tag/c.html"
-        )
+        assert target(site.page("", urls.scope_page(Scope(ScopeKind.TAG, "a")))) == "tag/c.html"
         site.now += 2 * FORWARD_S
         site.add("b")
         site.build()
@@ -191,8 +189,8 @@ def test_orders_lead_to_the_same_orders(tmp_path: Path) -> None:
         site.move("a", "b")
         site.build()
         for order in VIDEO_ORDERS:
-            page = site.page("", addresses.shelf_page(former, order, None))
-            assert target(page) == addresses.shelf_page(now, order, None)
+            page = site.page("", urls.shelf_page(former, order, None))
+            assert target(page) == urls.shelf_page(now, order, None)
         for path in shelves:
             assert target(site.page("", path)) is not None
 

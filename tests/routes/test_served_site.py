@@ -17,14 +17,14 @@ from clips import make_clip
 from playwright.sync_api import Browser, Page
 from test_exactness import TEMPLATES
 
-from generator.adapters.media import MediaWorkers
+from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
+from generator.build.engine import Engine
+from generator.core.delivery.nginx import config
+from generator.core.formatting import title_of
 from generator.core.model import Happening, Kind, VideoId
-from generator.core.nginx import config
-from generator.core.wording import title_of
-from generator.engine import Engine
-from generator.observing import Observation
-from generator.packing import pack_all
+from generator.scan.observe import Observation
+from generator.watch.compression import pack_all
 
 ROOT = Path(__file__).parents[2]
 VNU = ROOT / "tests/node_modules/vnu-jar/build/dist/vnu.jar"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from generator.adapters.settings import Settings
-from generator.cli.shared import shipped
-from generator.engine import Engine
+from generator.build.engine import Engine
+from generator.cli.options import shipped
 
 _MANY_RATINGS = """
 import random, sys

@@ -8,10 +8,10 @@ from clips import make_clip
 from test_exactness import full_render, tree
 from test_real_files import Library
 
-from generator.adapters.media import MediaWorkers
-from generator.core.companions import belonging, between
+from generator.adapters.media.worker_pool import MediaWorkers
+from generator.core.library.sidecar_files import belonging, between
 from generator.core.model import Place
-from generator.observing import Observation, Where
+from generator.scan.observe import Observation, Where
 
 SRT = "1\n00:00:00,000 --> 00:00:01,000\nHallo\n"
 

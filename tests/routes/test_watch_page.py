@@ -22,8 +22,7 @@ from test_exactness import TEMPLATES
 from test_served_site import get
 
 from generator.adapters.renderer import Renderer
-from generator.core import addresses, contexts
-from generator.core.contexts import Html, Neighbours
+from generator.core.media.webvtt import board_vtt, chapters_vtt
 from generator.core.model import (
     Chapter,
     OutPath,
@@ -35,7 +34,8 @@ from generator.core.model import (
     Video,
     VideoId,
 )
-from generator.core.webvtt import board_vtt, chapters_vtt
+from generator.core.site import contexts, urls
+from generator.core.site.contexts import Html, Neighbours
 from generator.devserver import DevServer, Site
 
 address = test_served_site.address  # serves what `site` is here
@@ -140,15 +140,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Made:
         write(made, path, content)
     for one in VIDEOS:
         context = contexts.watch(SITE, one, Neighbours())
-        write(made, addresses.watch_page_of(one), renderer.render("watch.html", context))
+        write(made, urls.watch_page_of(one), renderer.render("watch.html", context))
         write_made_files(made, one)
     cards = b"".join(renderer.render("card.html", contexts.card(SITE, one)) for one in VIDEOS)
     write(made, OutPath("all.html"), renderer.render("shelf.html", shelf(cards)))
     write(made, OutPath("index.html"), renderer.render("shelf.html", shelf(cards)))
-    gone = {"page": contexts.page(SITE, addresses.NOT_FOUND, "Not found")}
-    write(made, addresses.NOT_FOUND, renderer.render("404.html", gone))
+    gone = {"page": contexts.page(SITE, urls.NOT_FOUND, "Not found")}
+    write(made, urls.NOT_FOUND, renderer.render("404.html", gone))
     board = [BOARD.digest, BOARD.count, COLUMNS, TILE_WIDTH, TILE_HEIGHT]
-    write(made, addresses.boards_page(0), json.dumps({"1": board}).encode())
+    write(made, urls.boards_page(0), json.dumps({"1": board}).encode())
     return made
 
 
@@ -175,17 +175,17 @@ def write(made: Made, path: OutPath, content: bytes) -> None:
 def write_made_files(made: Made, one: Video) -> None:
     for said in one.tracks:
         text = f"WEBVTT\n\n00:00.000 --> 00:{LENGTH_S}.000\n{said.label}\n"
-        write(made, addresses.track_file(one.id, said.digest), text.encode())
+        write(made, urls.track_file(one.id, said.digest), text.encode())
     if one.chapters:
-        write(made, addresses.chapters_page(one.id), chapters_vtt(one.chapters, LENGTH_S))
+        write(made, urls.chapters_page(one.id), chapters_vtt(one.chapters, LENGTH_S))
     if one.storyboard:
-        sprite, index = addresses.board_files(one.id, one.storyboard)
+        sprite, index = urls.board_files(one.id, one.storyboard)
         write(made, sprite, sheet_of_tiles())
         starts_s = [2.0 * number for number in range(len(TILES))]
         name = sprite.rpartition("/")[2]
         write(made, index, board_vtt(starts_s, LENGTH_S, COLUMNS, TILE_WIDTH, TILE_HEIGHT, name))
     if one.rendition:
-        film, *_ = addresses.rendition_files(one.id, one.rendition)
+        film, *_ = urls.rendition_files(one.id, one.rendition)
         (made.out / film).parent.mkdir(parents=True)
         shutil.copy(made.folder / "library/film.webm", made.out / film)
 
@@ -220,7 +220,7 @@ class Windows:
         return page
 
     def watch(self, one: Video) -> Page:
-        return self.open("/" + addresses.watch_page_of(one))
+        return self.open("/" + urls.watch_page_of(one))
 
     def asked_for(self, folder: str) -> list[str]:
         return [url.partition(folder)[2] for url in self.asked if folder in url]
@@ -366,7 +366,7 @@ def test_a_film_that_plays_nowhere_is_told_of(windows: Open) -> None:
 def test_a_film_is_told_of_once_its_last_source_has_failed(
     windows: Open, site: Made, tmp_path: Path
 ) -> None:
-    (copy,) = addresses.rendition_files(COPIED.id, COPY)
+    (copy,) = urls.rendition_files(COPIED.id, COPY)
     shutil.move(site.out / copy, tmp_path / "copy")
     opened = windows()
     try:
@@ -420,7 +420,7 @@ def test_a_time_in_the_description_plays_here(windows: Open) -> None:
 
 @pytest.mark.parametrize("asked", ["#t=7", "?t=7"])
 def test_an_address_with_a_time_plays_from_there(windows: Open, asked: str) -> None:
-    page = ready(windows().open(f"/{addresses.watch_page_of(RICH)}{asked}"))
+    page = ready(windows().open(f"/{urls.watch_page_of(RICH)}{asked}"))
 
     page.keyboard.press("k")
 
@@ -676,7 +676,7 @@ def test_a_card_is_still_a_link_while_it_is_leafed_through(windows: Open) -> Non
     page.mouse.down()
     page.mouse.up()
 
-    page.wait_for_url(f"**/{addresses.watch_page_of(RICH)}")
+    page.wait_for_url(f"**/{urls.watch_page_of(RICH)}")
 
 
 def come_to_rest(page: Page) -> None:
@@ -757,7 +757,7 @@ def test_the_nu_checker_finds_nothing_in_them(site: Made, program: Callable[[str
 def test_what_was_made_for_a_video_is_served_for_ever_as_what_it_is(
     site: Made, address: tuple[str, int]
 ) -> None:
-    files = [path for one in VIDEOS[:5] for path in addresses.made_files(one)]
+    files = [path for one in VIDEOS[:5] for path in urls.made_files(one)]
     types = {"vtt": "text/vtt; charset=utf-8", "webp": "image/webp", "webm": "video/webm"}
 
     assert len(files) == 9
@@ -771,8 +771,8 @@ def test_what_was_made_for_a_video_is_served_for_ever_as_what_it_is(
 def test_the_dev_server_serves_copies_by_range_and_all_else_as_what_it_is(
     site: Made, free_port: Callable[[], int]
 ) -> None:
-    (copy,) = addresses.rendition_files(COPIED.id, COPY)
-    sprite, index = addresses.board_files(RICH.id, BOARD)
+    (copy,) = urls.rendition_files(COPIED.id, COPY)
+    sprite, index = urls.board_files(RICH.id, BOARD)
     server = DevServer(Site(site.out, {"": site.folder / "library"}), port=free_port())
     with running(server) as ask:
         part = ask(f"/{copy}", headers={"Range": "bytes=10-19"})
@@ -783,7 +783,7 @@ def test_the_dev_server_serves_copies_by_range_and_all_else_as_what_it_is(
 
 
 def test_structured_data_tells_of_the_chapters(site: Made) -> None:
-    page = (site.out / addresses.watch_page_of(RICH)).read_text(encoding="utf-8")
+    page = (site.out / urls.watch_page_of(RICH)).read_text(encoding="utf-8")
     found = re.search(r'<script type="application/ld\+json">(.*?)</script>', page)
     assert found
     data = json.loads(found[1])

@@ -20,13 +20,13 @@ from clips import make_clip, vary
 from test_exactness import TEMPLATES, full_render, tree
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.media import MediaWorkers
+from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
+from generator.build.engine import Engine
 from generator.core.model import Happening, Kind, Place, Video, VideoId
 from generator.core.receipt import Receipt
-from generator.engine import Engine
-from generator.observing import Observation
-from generator.watch import Watch
+from generator.scan.observe import Observation
+from generator.watch.build_loop import Watch
 
 LONG_S = 60
 NOW = 1_790_000_000

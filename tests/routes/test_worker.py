@@ -20,26 +20,26 @@ from test_exactness import TEMPLATES, tree
 from typing_extensions import override
 
 from benchmarks import trial
-from generator.adapters.bucket import Bucket, Stored
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.owner import KEY, OwnerMark
 from generator.adapters.queues import open_queue
+from generator.adapters.queues.redis_stream import StreamQueue
 from generator.adapters.queues.sqs import SqsQueue
-from generator.adapters.queues.stream import StreamQueue
+from generator.adapters.redis_state import Shared
+from generator.adapters.s3.bucket import Bucket, Stored
+from generator.adapters.s3.owner_mark import KEY, OwnerMark
 from generator.adapters.settings import Settings
-from generator.adapters.shared import Shared
-from generator.consuming import Taken, take
+from generator.build.engine import Engine
+from generator.core.delivery.publish_plan import Headers
 from generator.core.errors import OwnerError, PublishError, QueueError
-from generator.core.letters import written
 from generator.core.model import Figures, Happening, Kind, Token, VideoId
-from generator.core.publishing import Headers
-from generator.core.queueing import Depth, Message, Queue
+from generator.core.queue.messages import written
+from generator.core.queue.queue import Depth, Message, Queue
 from generator.core.receipt import Receipt
-from generator.engine import Engine
-from generator.examining import Guesses
-from generator.publishing import publisher_of
-from generator.watch import Watch
-from generator.working import EventsAlone, Pace, Sharing, Worker
+from generator.publish import publisher_of
+from generator.scan.probe import Guesses
+from generator.watch.build_loop import Watch
+from generator.worker import EventsAlone, Pace, Sharing, Worker
+from generator.worker.consume import Taken, take
 
 sys.path.append(str(Path(__file__).parents[1]))  # tests are no package
 
@@ -349,7 +349,7 @@ def test_a_catalogue_that_cannot_be_written_keeps_messages_and_gives_none_back(
             raise sqlite3.OperationalError("database or disk is full")
         return take(catalogue, messages, now_us)
 
-    monkeypatch.setattr("generator.working.worker.take", take_if_there_is_room)
+    monkeypatch.setattr("generator.worker.worker.take", take_if_there_is_room)
     is_full.set()
     with Working(settings, queue) as working:
         queue.send([tagged(1, "harvest")])
@@ -581,7 +581,9 @@ class Forgetful:
 def test_keys_are_shared_again_with_what_was_started_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("generator.working.sharing._KEYS_S", 3600)  # not only because it is time
+    monkeypatch.setattr(
+        "generator.worker.shared_state._KEYS_S", 3600
+    )  # not only because it is time
     shares = Forgetful()
     sharing = Sharing(shares, b"secret")
     settings = trial_settings(tmp_path)
@@ -682,7 +684,7 @@ def test_a_mark_that_cannot_be_read_is_somebodys() -> None:
 def test_a_worker_whose_site_was_taken_over_gives_all_back_and_ends(
     tmp_path: Path, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("generator.working.beat._CHECK_S", 0)
+    monkeypatch.setattr("generator.worker.publish_schedule._CHECK_S", 0)
     settings = trial_settings(tmp_path)
     queue, bucket = StreamQueue(redis.address), made_bucket()
     mark = OwnerMark(bucket)

@@ -1,9 +1,9 @@
 """The catalogue: the precious SQLite file with the event log and what it folds to."""
 
+from generator.adapters.catalogue.backup import Restored, restore
+from generator.adapters.catalogue.database_file import LostCatalogueError
 from generator.adapters.catalogue.files import Compared
-from generator.adapters.catalogue.restoring import Restored, restore
 from generator.adapters.catalogue.rows import stamp
-from generator.adapters.catalogue.safekeeping import LostCatalogueError
 from generator.adapters.catalogue.store import Catalogue
 
 __all__ = ["Catalogue", "Compared", "LostCatalogueError", "Restored", "restore", "stamp"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from generator.adapters.catalogue.rows import from_sql, portions, stamp, to_sql
-from generator.core import copying
-from generator.core.identity import Known
+from generator.core.library import unfinished
+from generator.core.library.identity import Known
 from generator.core.model import SOUND, Place, Problem, Sighting, VideoId
 
 _KNOWN_COLUMNS = (
@@ -144,12 +144,12 @@ class Files:
         rows = self._connection.execute(
             "SELECT root, path, size_bytes, mtime_ns, stage FROM problem"
             " WHERE stage IN ('scan', 'probe', ?, ?)",
-            (copying.STAGE, SOUND),
+            (unfinished.STAGE, SOUND),
         )
         return {
             Place(root, from_sql(path)): (size, mtime)
             for root, path, size, mtime, stage in rows
-            if stage != copying.STAGE or copying.may_grow(mtime, now_s)
+            if stage != unfinished.STAGE or unfinished.may_grow(mtime, now_s)
         }
 
     def known(self, videos: Iterable[int]) -> list[Known]:

@@ -8,12 +8,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from generator.adapters.catalogue import fields
+from generator.adapters.catalogue import field_sources
 from generator.adapters.catalogue.rows import to_sql
-from generator.core import copying
+from generator.core.formatting import tag_of
+from generator.core.library import unfinished
 from generator.core.model import SIDECAR, Happening, Kind, Source, VideoId
-from generator.core.votes import pulled_tenths
-from generator.core.wording import tag_of
+from generator.core.ratings import pulled_tenths
 
 Fold = Callable[[sqlite3.Connection, Happening], VideoId | None]
 
@@ -36,7 +36,9 @@ def _found(connection: sqlite3.Connection, event: Happening) -> VideoId:
     )
     assert cursor.lastrowid is not None
     video = VideoId(cursor.lastrowid)
-    fields.put(connection, video, Source.FILE, event.value, fields.OF_SOURCE[Source.FILE])
+    field_sources.put(
+        connection, video, Source.FILE, event.value, field_sources.OF_SOURCE[Source.FILE]
+    )
     _described_by(connection, video, event)
     _tag_from(connection, video, "folder", event.value.get("folder_tags"))
     _to_enrich(connection, video)
@@ -52,11 +54,11 @@ def _changed(connection: sqlite3.Connection, event: Happening) -> VideoId:
             " WHERE id = ?",
             (video,),
         )
-        fields.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
+        field_sources.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
         _to_enrich(connection, video)
     if "recorded_at" in event.value:
         recorded = ("recorded_at", "recorded_offset_min")
-        fields.put(connection, video, Source.FILE, event.value, recorded)
+        field_sources.put(connection, video, Source.FILE, event.value, recorded)
     _described_by(connection, video, event)
     _clear(connection, event)
     return video
@@ -64,12 +66,14 @@ def _changed(connection: sqlite3.Connection, event: Happening) -> VideoId:
 
 def _moved(connection: sqlite3.Connection, event: Happening) -> VideoId:
     video = _update(connection, event, _FILE)
-    fields.put(connection, video, Source.FILE, event.value, ("title",))
+    field_sources.put(connection, video, Source.FILE, event.value, ("title",))
     named = event.value.get("named")
     if named is not None:
         assert isinstance(named, Mapping)
-        fields.put(connection, video, Source.NAME, named, fields.OF_SOURCE[Source.NAME])
-    fields.settle(connection, video)
+        field_sources.put(
+            connection, video, Source.NAME, named, field_sources.OF_SOURCE[Source.NAME]
+        )
+    field_sources.settle(connection, video)
     _tag_from(connection, video, "folder", event.value.get("folder_tags"))
     _clear(connection, event)
     return video
@@ -101,10 +105,10 @@ def _described_by(connection: sqlite3.Connection, video: VideoId, event: Happeni
         assert isinstance(names, list | tuple)
         for source in map(Source, names):
             said = details.get(source, {})
-            fields.put(connection, video, source, said, fields.OF_SOURCE[source])
+            field_sources.put(connection, video, source, said, field_sources.OF_SOURCE[source])
             if source is not Source.BESIDE:
                 _tag_from(connection, video, source, said.get("tags", ()))
-    fields.settle(connection, video)
+    field_sources.settle(connection, video)
 
 
 def _to_enrich(connection: sqlite3.Connection, video: VideoId) -> None:
@@ -124,8 +128,8 @@ def _enriched(connection: sqlite3.Connection, event: Happening) -> VideoId:
             (_json(event.value["storyboard"]), video),
         )
     if "tracks" in event.value:
-        fields.put(connection, video, Source.EMBEDDED, event.value, ("tracks",))
-        fields.settle(connection, video)
+        field_sources.put(connection, video, Source.EMBEDDED, event.value, ("tracks",))
+        field_sources.settle(connection, video)
         connection.execute("UPDATE video SET enriched = enriched | 2 WHERE id = ?", (video,))
     return video
 
@@ -140,8 +144,8 @@ def _board_dropped(connection: sqlite3.Connection, event: Happening) -> VideoId:
     """Let storyboard and inner subtitles be got once more: their files were lost."""
     video = _subject(event)
     connection.execute("UPDATE video SET storyboard = NULL WHERE id = ?", (video,))
-    fields.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
-    fields.settle(connection, video)
+    field_sources.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
+    field_sources.settle(connection, video)
     _to_enrich(connection, video)
     return video
 
@@ -191,9 +195,9 @@ def _dropped(connection: sqlite3.Connection, event: Happening) -> VideoId:
         " rendered = 0, companions = '?' WHERE id = ?",
         (video,),
     )
-    fields.put(connection, video, Source.BESIDE, {}, ("tracks",))
-    fields.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
-    fields.settle(connection, video)
+    field_sources.put(connection, video, Source.BESIDE, {}, ("tracks",))
+    field_sources.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
+    field_sources.settle(connection, video)
     _to_enrich(connection, video)
     return video
 
@@ -346,7 +350,7 @@ def _cleared(connection: sqlite3.Connection, event: Happening) -> None:
         "SELECT stage FROM problem WHERE root = ? AND path = ?", key
     ).fetchone()
     _clear(connection, event)
-    if stage == (copying.STAGE,):  # of a video that was taken cut short: it is told again
+    if stage == (unfinished.STAGE,):  # of a video that was taken cut short: it is told again
         connection.execute(
             "UPDATE video SET companions = '?' WHERE root = ? AND path = ? AND missing_at IS NULL",
             key,

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
+from generator.core.formatting import rounded_down
 from generator.core.model import (
     Chapter,
     Figures,
@@ -16,7 +17,6 @@ from generator.core.model import (
     Track,
     Video,
 )
-from generator.core.wording import rounded_down
 
 _HIGHEST_STAMP = (1 << 63) - 1
 _AT_ONCE = 500  # parameters in one IN (…)

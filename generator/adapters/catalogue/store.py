@@ -16,18 +16,8 @@ from uuid import uuid4
 
 import sqlite_utils
 
-from generator.adapters.catalogue import thinning
-from generator.adapters.catalogue.files import Files
-from generator.adapters.catalogue.folds import FOLDS
-from generator.adapters.catalogue.keys import Keys
-from generator.adapters.catalogue.longer import Longer
-from generator.adapters.catalogue.rows import (
-    figures_of,
-    portions,
-    to_sql,
-    video_of,
-)
-from generator.adapters.catalogue.safekeeping import (
+from generator.adapters.catalogue import retention
+from generator.adapters.catalogue.database_file import (
     create_private,
     is_database,
     make_private,
@@ -35,8 +25,18 @@ from generator.adapters.catalogue.safekeeping import (
     refuse_if_lost,
     write_mark,
 )
+from generator.adapters.catalogue.files import Files
+from generator.adapters.catalogue.folds import FOLDS
+from generator.adapters.catalogue.rows import (
+    figures_of,
+    portions,
+    to_sql,
+    video_of,
+)
 from generator.adapters.catalogue.schema import JSON, TABLES, migrations, written_by_newer
-from generator.adapters.damage import CheckedFile, is_of_the_surroundings
+from generator.adapters.catalogue.todo import Longer
+from generator.adapters.catalogue.tokens import Keys
+from generator.adapters.sqlite_check import CheckedFile, is_of_the_surroundings
 from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
 from generator.core.model import (
     OPINIONS,
@@ -401,7 +401,7 @@ class Catalogue(CheckedFile, Files):
     def thin(self, now: int, cursor: int, most: int = 5000) -> int:
         """Let old views before `cursor` become counts by day; return how many events it passed."""
         with self._transaction():
-            return thinning.thin(self._connection, now, cursor, most)
+            return retention.thin(self._connection, now, cursor, most)
 
     def viewed(self, video: VideoId) -> list[tuple[str, int]]:
         """Return how often a video was seen on each day that the log has no views of any more."""

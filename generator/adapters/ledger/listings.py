@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from generator.core.shelves import ShelfRow
+from generator.core.site.shelves import ShelfRow
 
 
 class ListView:

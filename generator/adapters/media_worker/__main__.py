@@ -14,8 +14,8 @@ from pathlib import Path
 
 import av
 
-from generator.adapters.media_worker.looking import look_at
-from generator.core.parcels import READY, missing, pack_answer, unpack_request
+from generator.adapters.media_worker.answer import look_at
+from generator.core.media.worker_protocol import READY, missing, pack_answer, unpack_request
 
 _OUTLIVES = 2.0  # of the time limit: by then the parent has killed us, or is dead itself
 _SILENT = -8  # AV_LOG_QUIET

@@ -4,7 +4,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from generator.core.errors import SettingsError
-from generator.core.queueing import Queue
+from generator.core.queue.queue import Queue
 
 __all__ = ["Mark", "Marked", "open_queue"]
 
@@ -20,7 +20,7 @@ class Kept(Protocol):
 
 
 class Mark(Protocol):
-    """Where the mark of who works for a queue is kept: see `generator.adapters.owner.Objects`."""
+    """Where the mark of who works for a queue is kept: see `generator.adapters.s3.owner_mark.Objects`."""
 
     @property
     def name(self) -> str:
@@ -70,7 +70,7 @@ def _named(address: str, visibility_s: int | None) -> Marked | None:
     if parts.port == 0:
         raise ValueError("its port is 0")
     if parts.scheme in _REDIS and (parts.netloc or parts.path):
-        from generator.adapters.queues.stream import StreamQueue  # noqa: PLC0415 (loads redis)
+        from generator.adapters.queues.redis_stream import StreamQueue  # noqa: PLC0415 (loads redis)
 
         return (
             StreamQueue(address)

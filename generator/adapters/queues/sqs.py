@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from generator.adapters import aws
+from generator.adapters.s3 import session
+from generator.core.delivery.aws_errors import is_about_time
 from generator.core.errors import QueueError
-from generator.core.queueing import Depth, Message, NoMarkError
-from generator.core.refusals import is_about_time
+from generator.core.queue.queue import Depth, Message, NoMarkError
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class SqsQueue:
         of_aws = re.fullmatch(r"sqs\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?", host)
         is_led = "AWS_ENDPOINT_URL" in os.environ or "AWS_ENDPOINT_URL_SQS" in os.environ
         with self._told("reached"):
-            boto = aws.session()
+            boto = session.session()
             return boto.client(
                 "sqs",
                 region_name=of_aws[1] if of_aws else boto.region_name or "us-east-1",

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import av
 
-from generator.adapters.media_worker.film import UnfitError, open_regular
-from generator.adapters.rendition_worker.making import Means, make
-from generator.adapters.rendition_worker.pulse import Pulse
-from generator.core.renditions import LOCK, Ended, unpack_request
+from generator.adapters.media_worker.video_file import UnfitError, open_regular
+from generator.adapters.rendition_worker.heartbeat import Pulse
+from generator.adapters.rendition_worker.make import Means, make
+from generator.core.media.renditions import LOCK, Ended, unpack_request
 
 _SILENT = -8  # AV_LOG_QUIET
 _FULL = {errno.ENOSPC, errno.EDQUOT}

@@ -16,14 +16,14 @@ from av.packet import Packet
 from av.stream import Discard
 from av.video.stream import VideoStream
 
-from generator.adapters.media_worker.film import (
+from generator.adapters.media_worker.video_file import (
     UnfitError,
     open_container,
     played_first,
     video_stream,
 )
-from generator.adapters.rendition_worker.pulse import Pulse
-from generator.core.renditions import Mender
+from generator.adapters.rendition_worker.heartbeat import Pulse
+from generator.core.media.renditions import Mender
 
 _MICROSECONDS = 1_000_000
 _MOST_EMPTY = 10_000  # packets without a byte; of others there are no more than bytes

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from generator.adapters.scanner.report import Walk
-from generator.core.guard import Device
+from generator.core.library.guard import Device
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 

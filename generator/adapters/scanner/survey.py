@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from generator.core.intake import VIDEO_SUFFIXES, Intake, compile_intake
+from generator.core.library.file_filter import VIDEO_SUFFIXES, Intake, compile_intake
 
 _MOST = 20_000  # files to count; a folder with as many others is told of as well
 _PLAIN = compile_intake()

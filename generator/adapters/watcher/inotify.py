@@ -36,7 +36,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from generator.adapters.watcher.listening import LIMITS, Listener
+from generator.adapters.watcher.protocol import LIMITS, Listener
 
 # Without a filter every open and close for reading is an event too: the queue of 16,384 overflows
 # at each walk, and an idle library of 20,000 folders keeps a core busy (measured).

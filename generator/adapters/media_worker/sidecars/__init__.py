@@ -6,10 +6,10 @@ it is. A field that is not sound is as if it were not there; a file that cannot 
 as a whole, and never half believed. What only some sidecars need is imported for them alone.
 """
 
-from generator.adapters.media_worker.film import UnfitError
 from generator.adapters.media_worker.sidecars import tagfile, ytdlp
 from generator.adapters.media_worker.sidecars.embedded import embedded_details
 from generator.adapters.media_worker.sidecars.tagfile import OtherVideoError
+from generator.adapters.media_worker.video_file import UnfitError
 from generator.core.model import CompanionKind, Details
 
 __all__ = ["OtherVideoError", "embedded_details", "most_bytes", "read_details"]

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable, Mapping
 
-from generator.adapters.media_worker.sidecars import claims
-from generator.core.chapters import tidy_chapters
-from generator.core.dates import at_of, moment_of_tags, offset_of
+from generator.adapters.media_worker.sidecars import normalize
+from generator.core.media.chapters import tidy_chapters
+from generator.core.media.dates import at_of, moment_of_tags, offset_of
 from generator.core.model import Chapter, Details
 
 _APPLE = "com.apple.quicktime."
@@ -28,15 +28,15 @@ def embedded_details(
     moment = moment_of_tags(tags)
     texts = [said.get(name) for name in ("synopsis", "description", "comment")]
     return Details(
-        title=claims.title(said.get("title")),
-        description=claims.first(_prose, *texts),
+        title=normalize.title(said.get("title")),
+        description=normalize.first(_prose, *texts),
         recorded_at=at_of(moment),
         recorded_offset_min=offset_of(moment),
-        creator=claims.first(
-            claims.line, *map(said.get, ("artist", "author", "album_artist", "director"))
+        creator=normalize.first(
+            normalize.line, *map(said.get, ("artist", "author", "album_artist", "director"))
         ),
-        url=claims.first(claims.address, said.get("purl"), said.get("comment")),
-        tags=claims.tags(said.get("genre"), said.get("keywords")),
+        url=normalize.first(normalize.address, said.get("purl"), said.get("comment")),
+        tags=normalize.tags(said.get("genre"), said.get("keywords")),
         chapters=_chapters(tuple(chapters), duration_s),
     )
 
@@ -52,4 +52,4 @@ def _chapters(
 
 
 def _prose(value: object) -> str | None:
-    return None if claims.address(value) else claims.prose(value)
+    return None if normalize.address(value) else normalize.prose(value)

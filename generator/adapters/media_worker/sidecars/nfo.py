@@ -13,12 +13,12 @@ from defusedxml import DefusedXmlException
 from defusedxml.sax import make_parser
 from typing_extensions import override
 
-from generator.adapters.media_worker.film import UnfitError
-from generator.adapters.media_worker.sidecars import claims
-from generator.adapters.media_worker.sidecars.lettering import text_of
-from generator.core.dates import at_of, moment_of, offset_of
+from generator.adapters.media_worker.sidecars import normalize
+from generator.adapters.media_worker.sidecars.decode_text import text_of
+from generator.adapters.media_worker.video_file import UnfitError
+from generator.core.formatting import readable
+from generator.core.media.dates import at_of, moment_of, offset_of
 from generator.core.model import Details
-from generator.core.wording import readable
 
 _ROOTS = frozenset({"movie", "episodedetails", "musicvideo", "video"})
 _XML = re.compile(r"\s*<[a-z?!]", re.IGNORECASE)
@@ -77,23 +77,23 @@ def _details(said: dict[str, list[str]], behind: str | None) -> Details:
     def all_of(names: tuple[str, ...]) -> list[str]:
         return [text for name in names for text in said.get(name, ())]
 
-    moment = claims.first(moment_of, *all_of(_DATES))
-    episode = claims.first(claims.number, *all_of(_EPISODES))
+    moment = normalize.first(moment_of, *all_of(_DATES))
+    episode = normalize.first(normalize.number, *all_of(_EPISODES))
     return Details(
-        title=claims.first(claims.line, *all_of(_TITLES)),
-        description=claims.first(claims.prose, *all_of(_TEXTS)),
+        title=normalize.first(normalize.line, *all_of(_TITLES)),
+        description=normalize.first(normalize.prose, *all_of(_TEXTS)),
         recorded_at=at_of(moment),
         recorded_offset_min=offset_of(moment),
-        creator=claims.first(claims.names, *(said.get(name) for name in _CREATORS)),
-        url=claims.first(claims.address, *all_of(_ADDRESSES), behind),
-        tags=claims.tags([tag for text in all_of(_TAGS) for tag in text.split(" / ")]),
-        season=None if episode is None else claims.first(claims.number, *all_of(_SEASONS)),
+        creator=normalize.first(normalize.names, *(said.get(name) for name in _CREATORS)),
+        url=normalize.first(normalize.address, *all_of(_ADDRESSES), behind),
+        tags=normalize.tags([tag for text in all_of(_TAGS) for tag in text.split(" / ")]),
+        season=None if episode is None else normalize.first(normalize.number, *all_of(_SEASONS)),
         episode=episode,
     )
 
 
 def _address_in(text: str) -> str | None:
-    return next(filter(None, map(claims.address, text.splitlines())), None)
+    return next(filter(None, map(normalize.address, text.splitlines())), None)
 
 
 class _Fields(ContentHandler):

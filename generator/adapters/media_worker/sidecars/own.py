@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import yaml
 
-from generator.adapters.media_worker.film import UnfitError
-from generator.adapters.media_worker.sidecars import claims
-from generator.adapters.media_worker.sidecars.lettering import text_of
-from generator.core.dates import at_of, moment_of, offset_of
+from generator.adapters.media_worker.sidecars import normalize
+from generator.adapters.media_worker.sidecars.decode_text import text_of
+from generator.adapters.media_worker.video_file import UnfitError
+from generator.core.media.dates import at_of, moment_of, offset_of
 from generator.core.model import Details
 
 _MOST_FRONT = 64 * 1024  # characters; YAML is read at some 200 KB a second
@@ -41,28 +41,28 @@ def read(name: str, content: bytes) -> Details:
     if name.lower().endswith(".toml"):
         return _details(_toml(text, "is not sound TOML"))
     fields, body = _parted(text)
-    title = claims.line(fields.get("title"))
+    title = normalize.line(fields.get("title"))
     heading, below = _heading(body)
     if heading and title in (None, heading):
         title, body = heading, below
-    description = claims.prose(body) or claims.prose(fields.get("description"))
+    description = normalize.prose(body) or normalize.prose(fields.get("description"))
     return _details({**fields, "title": title, "description": description}, is_markdown=True)
 
 
 def _details(fields: Mapping[str, object], *, is_markdown: bool = False) -> Details:
-    description = claims.prose(fields.get("description"))
-    moment, episode = moment_of(fields.get("date")), claims.number(fields.get("episode"))
+    description = normalize.prose(fields.get("description"))
+    moment, episode = moment_of(fields.get("date")), normalize.number(fields.get("episode"))
     return Details(
-        title=claims.line(fields.get("title")),
+        title=normalize.line(fields.get("title")),
         description=description,
         is_markdown=is_markdown and description is not None,
         recorded_at=at_of(moment),
         recorded_offset_min=offset_of(moment),
-        creator=claims.first(claims.names, fields.get("creator"), fields.get("author")),
-        url=claims.address(fields.get("url")),
-        tags=claims.tags(fields.get("tags"), fields.get("keywords")),
-        chapters=claims.chapters(fields.get("chapters")),
-        season=None if episode is None else claims.number(fields.get("season")),
+        creator=normalize.first(normalize.names, fields.get("creator"), fields.get("author")),
+        url=normalize.address(fields.get("url")),
+        tags=normalize.tags(fields.get("tags"), fields.get("keywords")),
+        chapters=normalize.chapters(fields.get("chapters")),
+        season=None if episode is None else normalize.number(fields.get("season")),
         episode=episode,
     )
 
@@ -108,9 +108,9 @@ def _heading(body: str) -> tuple[str | None, str]:
     if first.startswith("# "):
         bare = first.rstrip().rstrip("#")
         closed = bare.endswith((" ", "\t"))
-        return claims.line((bare if closed else first)[2:]), below
+        return normalize.line((bare if closed else first)[2:]), below
     if first.strip() and second.rstrip() and set(second.rstrip()) == {"="}:
-        return claims.line(first), further
+        return normalize.line(first), further
     return None, body
 
 

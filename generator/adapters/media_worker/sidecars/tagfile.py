@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping
 
-from generator.adapters.media_worker.film import UnfitError
-from generator.adapters.media_worker.sidecars import claims
-from generator.adapters.media_worker.sidecars.lettering import json_in
-from generator.core.dates import Moment, at_of, moment_of, moment_of_seconds, offset_of
+from generator.adapters.media_worker.sidecars import normalize
+from generator.adapters.media_worker.sidecars.decode_text import json_in
+from generator.adapters.media_worker.video_file import UnfitError
+from generator.core.formatting import readable, title_of
+from generator.core.library.takeout import Fit, agrees, fit_of
+from generator.core.media.dates import Moment, at_of, moment_of, moment_of_seconds, offset_of
 from generator.core.model import Details
-from generator.core.takeout import Fit, agrees, fit_of
-from generator.core.wording import readable, title_of
 
 _SUFFIX = re.compile(r"\.json\Z", re.IGNORECASE)
 _TAKEN = "photoTakenTime"  # what only Google Takeout writes
@@ -53,11 +53,11 @@ def read(name: str, content: bytes, video: str | None = None) -> Details:
         raise OtherVideoError
     moment = moment_of_seconds(taken.get("timestamp")) if isinstance(taken, dict) else None
     return Details(
-        title=None if is_takeout else _title(claims.title(title), stem),
-        description=claims.prose(said.get("description")),
+        title=None if is_takeout else _title(normalize.title(title), stem),
+        description=normalize.prose(said.get("description")),
         recorded_at=at_of(moment),
         recorded_offset_min=offset_of(moment),
-        tags=claims.tags(said.get("tags")),
+        tags=normalize.tags(said.get("tags")),
     )
 
 
@@ -73,15 +73,15 @@ def _of_list(said: list[object]) -> Details:
     """Return what a list says: of tags, or with what ExifTool and osxphotos tell of a file."""
     told = said[0] if len(said) == 1 else None
     if not isinstance(told, dict) or "SourceFile" not in told:
-        return Details(tags=claims.tags(said))
+        return Details(tags=normalize.tags(said))
     fields = {str(key).rpartition(":")[2].lower(): value for key, value in told.items()}
     moment = _moment(fields)
     return Details(
-        title=claims.first(claims.title, *map(fields.get, _TITLES)),
-        description=claims.first(claims.prose, *map(fields.get, _TEXTS)),
+        title=normalize.first(normalize.title, *map(fields.get, _TITLES)),
+        description=normalize.first(normalize.prose, *map(fields.get, _TEXTS)),
         recorded_at=at_of(moment),
         recorded_offset_min=offset_of(moment),
-        tags=claims.tags(*map(_listed, map(fields.get, _TAGS))),
+        tags=normalize.tags(*map(_listed, map(fields.get, _TAGS))),
     )
 
 
@@ -93,7 +93,7 @@ def _moment(fields: Mapping[str, object]) -> Moment | None:
     created = fields.get("createdate")
     if isinstance(created, str):
         created = created.removesuffix("Z") + "Z"  # as QuickTime counts
-    return claims.first(moment_of, fields.get("creationdate"), original, created)
+    return normalize.first(moment_of, fields.get("creationdate"), original, created)
 
 
 def _listed(value: object) -> object:

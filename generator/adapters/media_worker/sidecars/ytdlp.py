@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from generator.adapters.media_worker.film import UnfitError
-from generator.adapters.media_worker.sidecars import claims
-from generator.adapters.media_worker.sidecars.lettering import json_in
-from generator.core.dates import at_of, moment_of, moment_of_seconds, offset_of
+from generator.adapters.media_worker.sidecars import normalize
+from generator.adapters.media_worker.sidecars.decode_text import json_in
+from generator.adapters.media_worker.video_file import UnfitError
+from generator.core.media.dates import at_of, moment_of, moment_of_seconds, offset_of
 from generator.core.model import Details
 
 _LISTS = ("playlist", "multi_video")
@@ -36,22 +36,22 @@ def read(content: bytes, duration_s: float | None = None) -> Details:
         or moment_of_seconds(said.get("release_timestamp"))
         or moment_of(said.get("release_date"))
     )
-    episode = claims.number(said.get("episode_number"))
+    episode = normalize.number(said.get("episode_number"))
     return Details(
-        title=claims.first(claims.line, said.get("title"), said.get("fulltitle")),
-        description=claims.prose(said.get("description")),
+        title=normalize.first(normalize.line, said.get("title"), said.get("fulltitle")),
+        description=normalize.prose(said.get("description")),
         recorded_at=at_of(moment),
         recorded_offset_min=offset_of(moment),
-        creator=claims.first(
-            claims.names,
+        creator=normalize.first(
+            normalize.names,
             *map(said.get, ("channel", "uploader", "creators", "creator", "artists", "artist")),
         ),
-        url=claims.first(claims.address, said.get("webpage_url"), said.get("original_url")),
-        tags=claims.tags(said.get("tags"), said.get("categories")),
-        chapters=claims.chapters(said.get("chapters")),
-        season=None if episode is None else claims.number(said.get("season_number")),
+        url=normalize.first(normalize.address, said.get("webpage_url"), said.get("original_url")),
+        tags=normalize.tags(said.get("tags"), said.get("categories")),
+        chapters=normalize.chapters(said.get("chapters")),
+        season=None if episode is None else normalize.number(said.get("season_number")),
         episode=episode,
-        playlist_index=None if _is_channel(said) else claims.number(said.get("playlist_index")),
+        playlist_index=None if _is_channel(said) else normalize.number(said.get("playlist_index")),
         is_other_cut=_is_other_cut(said, duration_s),
     )
 

@@ -3,7 +3,7 @@
 Whatever the bytes are, nothing but `UnfitError` leaves here, and what is made is valid.
 """
 
-from generator.adapters.media_worker.subtitles.inside import embedded_subtitles
-from generator.adapters.media_worker.subtitles.reading import MOST_BYTES, to_webvtt
+from generator.adapters.media_worker.subtitles.convert import MOST_BYTES, to_webvtt
+from generator.adapters.media_worker.subtitles.embedded import embedded_subtitles
 
 __all__ = ["MOST_BYTES", "embedded_subtitles", "to_webvtt"]

@@ -1,0 +1,349 @@
+"""What travels: the bodies and questions that are taken, and the answers, as OpenAPI tells them."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from api_lambda.permissions import Action, Role
+
+LONGEST_TAG = 64  # characters
+MOST_TAGS = 50
+MOST_PLACES = 100
+LONGEST_WAIT_S = 10
+MOST_LISTED = 500
+KEY_PATTERN = "^[A-Za-z0-9_-]{8,64}$"
+HIGHEST_ID = (1 << 63) - 1
+
+
+def _no_text(value: object) -> object:
+    """Keep what only looks like a number from being taken for one."""
+    if isinstance(value, str | bool):
+        raise ValueError("is a number, written without quotes")  # noqa: TRY004 (pydantic's way)
+    return value
+
+
+def _only_true(value: object) -> object:
+    """Keep a number from being taken for the truth."""
+    if value is not True:
+        raise ValueError("is true, or left out")
+    return value
+
+
+class Taken(BaseModel):
+    """What is taken: nothing that is not declared."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Given(BaseModel):
+    """What is answered."""
+
+
+class Stars(Taken):
+    """How somebody rates a video."""
+
+    stars: Annotated[int, Field(ge=1, le=5, examples=[4]), BeforeValidator(_no_text)]
+
+
+class Visit(Taken):
+    """Who watches, without telling who: any word that stays the same for a visit."""
+
+    visit: Annotated[
+        str | None, Field(pattern=KEY_PATTERN, examples=["562a77b1f7b6130a7024654a5f589c3a"])
+    ] = None
+
+
+class Tags(Taken):
+    """Tags, in any spelling; what holds nothing but spaces and "#" counts as none."""
+
+    tags: Annotated[
+        list[Annotated[str, Field(max_length=LONGEST_TAG)]],
+        Field(max_length=MOST_TAGS, examples=[["fjord", "winter"]]),
+    ]
+
+
+class Rebuild(Taken):
+    """What to look at: the library, or with `full` every page too."""
+
+    full: Annotated[bool, Field(strict=True)] = False
+
+
+class FilePlace(Taken):
+    """Where a file is, as a problem tells it."""
+
+    root: Annotated[str, Field(description="the library folder's name, empty for an only one")]
+    path: Annotated[str, Field(description="percent-encoded", examples=["Norway/fj%F8rd.mp4"])]
+
+
+class Retry(Taken):
+    """Which files to try again: all with a problem, or those at some places."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["all"]}, {"required": ["places"]}]}
+    )
+
+    all: Annotated[Literal[True], BeforeValidator(_only_true)] = True
+    places: Annotated[list[FilePlace], Field(min_length=1, max_length=MOST_PLACES)] = Field(
+        default_factory=list
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError('has either "all" or "places"')
+        return self
+
+
+class Secret(Taken):
+    """What `reelshelf token new` printed."""
+
+    token: Annotated[str, Field(min_length=1, max_length=200, examples=["rs_…"])]
+
+
+class Since(Taken):
+    """From which version on."""
+
+    since: Annotated[int | None, Field(ge=0, le=HIGHEST_ID)] = None
+
+
+class After(Taken):
+    """Behind what to go on."""
+
+    after: Annotated[str, Field(pattern="^[A-Za-z0-9_-]*$", description="`next` of an answer")] = ""
+
+
+class Listing(Taken):
+    """Which part of the list of videos."""
+
+    after: Annotated[int, Field(ge=0, le=HIGHEST_ID, description="only videos with higher ids")] = 0
+    limit: Annotated[int, Field(ge=1, le=MOST_LISTED, description="how many at most")] = 100
+
+
+class Wait(Taken):
+    """How long to wait."""
+
+    wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False)] = 0.0
+
+
+class Wanted(Taken):
+    """Which videos to draw one from."""
+
+    tag: Annotated[str | None, Field(max_length=LONGEST_TAG, description="one it shows")] = None
+    favorite: Annotated[bool, Field(description="only favorites of the owner")] = False
+    stars: Annotated[int, Field(ge=0, le=5, description="at least so many, by the owner")] = 0
+
+
+class Mean(Given):
+    """What the visitors think, pulled towards what they think of the whole library."""
+
+    mean: Annotated[float, Field(ge=1, le=5, examples=[3.9])]
+    votes: Annotated[int, Field(ge=1, examples=[12])]
+
+
+class VideoFigures(Given):
+    """What people made of a video; `stars` and `favorite` are the owner's."""
+
+    id: Annotated[int, Field(examples=[17])]
+    version: Annotated[int, Field(description="the number of its last event", examples=[812])]
+    stars: Annotated[int | None, Field(ge=1, le=5, examples=[4])]
+    rating: Mean | None
+    views: Annotated[int, Field(ge=0, examples=[1234])]
+    favorite: bool
+    tags: Annotated[list[str], Field(examples=[["fjord", "winter"]])]
+
+
+class You(Given):
+    """Who asks, what he may, and what he said before."""
+
+    role: Role
+    may: list[Action]
+    stars: Annotated[int | None, Field(ge=1, le=5)]
+    favorite: bool
+
+
+class VideoShown(VideoFigures):
+    """A video, and what it is to who asks."""
+
+    title: str
+    url: Annotated[str, Field(examples=["/watch/fjord-17.html"])]
+    you: You
+
+
+class ListedChapter(Given):
+    """A chapter of a video."""
+
+    start_s: Annotated[float, Field(ge=0, examples=[83.5])]
+    title: str
+
+
+class ListedSubtitles(Given):
+    """Subtitles of a video."""
+
+    language: Annotated[str, Field(description="a language tag, or empty", examples=["de"])]
+    label: str
+
+
+class ListedVideo(Given):
+    """What pages show of a video, and its exact figures; `stars` and `favorite` are the owner's."""
+
+    id: Annotated[int, Field(examples=[17])]
+    root: Annotated[str, Field(description="the library folder's name, empty for an only one")]
+    path: Annotated[
+        str, Field(description="below the root; bytes that are no text are U+FFFD, see `file`")
+    ]
+    file: Annotated[str, Field(description="the film's address", examples=["/video/fj%F8rd.mp4"])]
+    title: str
+    recorded: Annotated[str, Field(examples=["2024-05-01T14:00:00+02:00"])]
+    added: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
+    duration_s: Annotated[float | None, Field(examples=[245.12])]
+    size_bytes: int
+    description: Annotated[str, Field(description="as the page shows it, without markup")]
+    tags: Annotated[list[str], Field(examples=[["fjord", "winter"]])]
+    chapters: list[ListedChapter]
+    subtitles: list[ListedSubtitles]
+    plays: Annotated[
+        list[str] | None,
+        Field(description="families of browsers that are sure to play it; null: not known"),
+    ]
+    watch: Annotated[str, Field(examples=["/watch/fjord-17.html"])]
+    next: Annotated[str | None, Field(description="where its page leads on; null at the end")]
+    stars: Annotated[int | None, Field(ge=1, le=5, examples=[4])]
+    favorite: bool
+    rating: Mean | None
+    views: Annotated[int, Field(ge=0, examples=[1234])]
+
+
+class Listed(Given):
+    """Some of the videos that have pages, ascending by id."""
+
+    videos: list[ListedVideo]
+    after: Annotated[int | None, Field(description="what to ask `after` for more; null: no more")]
+
+
+class YouAfar(Given):
+    """Who asks, what he may, and what he said before, where that is known."""
+
+    role: Role
+    may: list[Action]
+    stars: Annotated[int | None, Field(ge=1, le=5)] = None
+    favorite: bool = False
+
+
+class VideoAfar(Given):
+    """A video, as far as it is known: its figures are all there, or none of them."""
+
+    id: Annotated[int, Field(examples=[17])]
+    version: Annotated[int, Field(description="the number of its last event", examples=[812])] = 0
+    stars: Annotated[int | None, Field(ge=1, le=5, examples=[4])] = None
+    rating: Mean | None = None
+    views: Annotated[int, Field(ge=0, examples=[1234])] = 0
+    favorite: bool = False
+    tags: Annotated[list[str], Field(examples=[["fjord", "winter"]])] = []
+    you: YouAfar
+
+
+class Recorded(Given):
+    """An event that is on the disk; asking again with its id answers the same."""
+
+    event: Annotated[str, Field(examples=["562a77b1f7b6130a7024654a5f589c3a"])]
+    seq: Annotated[int, Field(description="its number", examples=[812])]
+    at: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
+    video: VideoFigures
+    receipt: Annotated[str, Field(description="where to ask whether pages show it")]
+
+
+class Wish(Given):
+    """A wish that is on the disk."""
+
+    event: str
+    seq: int
+    receipt: str
+
+
+class Queued(Given):
+    """An event that the queue keeps; sent again with its id it happens once all the same."""
+
+    event: Annotated[str, Field(examples=["562a77b1f7b6130a7024654a5f589c3a"])]
+    at: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
+    state: Literal["queued"]
+
+
+class Receipt(Given):
+    """Whether pages show an event, and the receipt of the refresh that wrote them."""
+
+    event: str
+    seq: int
+    state: Literal["waiting", "shown"]
+    refresh: dict[str, object] | None
+
+
+class State(Given):
+    """What changed; `complete` is false where there is too much to tell, or nothing to go by."""
+
+    version: int
+    complete: bool
+    videos: list[VideoFigures]
+
+
+class FileProblem(Given):
+    """A file that is not, or not wholly, shown, and why."""
+
+    root: Annotated[str, Field(description="the library folder's name, empty for an only one")]
+    path: Annotated[str, Field(description="percent-encoded", examples=["Norway/fj%F8rd.mp4"])]
+    name: Annotated[str, Field(description="both, for people", examples=["Norway/fj\ufffdrd.mp4"])]
+    stage: Annotated[str, Field(description="what found it", examples=["probe"])]
+    reason: Annotated[str, Field(examples=["holds no video"])]
+    at: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
+
+
+class FileProblems(Given):
+    """Some of the files that are not, or not wholly, shown; `next` where there are more."""
+
+    total: Annotated[int, Field(ge=0, description="how many there are")]
+    problems: list[FileProblem]
+    next: Annotated[str | None, Field(description="what to ask `after`")]
+
+
+class Drawn(Given):
+    """A video by chance."""
+
+    id: int
+    title: str
+    url: str
+
+
+class Session(Given):
+    """Who asks, and what he may."""
+
+    role: Role
+    may: list[Action]
+
+
+class Health(Given):
+    """That the catalogue can be read, and the number of its last event."""
+
+    status: Literal["ok"]
+    version: int
+
+
+class Standing(Given):
+    """That the API can take what people do, as far as it can tell."""
+
+    status: Literal["ok"]
+
+
+class FieldProblem(Given):
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+
+
+class ProblemShape(Given):
+    """Why a request was refused (RFC 9457)."""
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str
+    errors: Annotated[list[FieldProblem] | None, Field(description="of a body or a query")] = None

@@ -1,0 +1,639 @@
+"""The ledger: the builder's own SQLite file, rebuildable from the catalogue at any time.
+
+It holds the listings, the shelves they are cut into, what was rendered and why, and the cursor:
+the number of the last event that the pages show. It is written by one builder at a time, in one
+transaction a refresh, after the pages are on the disk.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import sqlite_utils
+
+from generator.adapters.ledger.listings import ListView, packed
+from generator.adapters.ledger.schema import migrations
+from generator.adapters.sqlite_check import CheckedFile, is_of_the_surroundings
+from generator.core.errors import SettingsError
+from generator.core.model import OutPath, Video, VideoId
+from generator.core.site.orders import Key
+from generator.core.site.scopes import Scope, ScopeKind
+from generator.core.video_json import spelled, video_of
+
+_AT_ONCE = 500  # parameters in one IN (…)
+_KEYS = {key.value: key for key in Key}
+_WAL_PAGES = 1000  # SQLite's own bound
+_ALL_AT_ONCE = 64  # from so many look-ups on, reading every shelf's bound is cheaper
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeRow:
+    """A scope as it stands; `paged` tells that it has a page per shelf and order."""
+
+    id: int
+    members: int
+    paged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """A listing as it stands."""
+
+    id: int
+    next_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageRow:
+    """What was rendered, from what, when and why. `cause` is a video, or None."""
+
+    path: OutPath
+    template: str
+    digest: bytes
+    size: int
+    refresh: int
+    reason: str
+    cause: int | None
+
+
+class Ledger(CheckedFile):
+    """One open ledger, for one thread. A file that is damaged or too new is begun anew.
+
+    Args:
+        file: where it is.
+        reads_only: no file is made; where none is, the ledger is an empty one.
+        is_ours: what lies there is a ledger, or was one; if not, one that is damaged is left alone.
+
+    Raises:
+        DamagedError: it is damaged, and only read.
+        SettingsError: somebody else's file is there; it is as before.
+    """
+
+    _KIND = "ledger"
+    _NAMES: ClassVar[tuple[str, ...]] = (
+        "fact", "scope", "list", "shelf", "forward", "resting", "shown", "page", "refresh",
+        "packed", "failed",
+        "published", "unpublished", "unsent", "upload", "uninvalidated", "former", "refused",
+        "owned", "suspect", "folder",
+    )  # fmt: skip
+    _JSON: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("shown", "facts"), ("refresh", "receipt"),
+        ("(SELECT value AS skeleton FROM fact WHERE name LIKE 'skeleton/%')", "skeleton"),
+    )  # fmt: skip
+    _REMEDY = "`reelshelf build --full` makes it anew from the catalogue; nothing is lost"
+
+    def __init__(self, file: Path, *, reads_only: bool = False, is_ours: bool = True) -> None:
+        self._file, self._reads_only, self._is_ours = file, reads_only, is_ours
+        if not reads_only:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        self._take_up()
+
+    def _take_up(self) -> None:
+        self._connection = self._open()
+        self._bound_log(_WAL_PAGES)
+        self._cursor = self._connection.cursor()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            is_missing = self._reads_only and not self._file.is_file()
+            return self._opened(":memory:" if is_missing else self._file)
+        except sqlite3.DatabaseError as error:
+            if is_of_the_surroundings(error):
+                raise
+            if self._reads_only:
+                raise self._damaged(str(error)) from error
+            if not self._is_ours:
+                raise self._foreign() from error
+            self._remove()
+            return self._opened(self._file)
+
+    def _opened(self, where: str | Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
+        try:
+            database = sqlite_utils.Database(connection, execute_plugins=False)
+            self._require_ours(database.table_names())
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA cache_size = -16000")
+            connection.execute("PRAGMA mmap_size = 268435456")
+            if migrations.pending(database):
+                migrations.apply(database)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _require_ours(self, tables: Sequence[str]) -> None:
+        if tables and "_sqlite_migrations" not in tables:
+            raise self._foreign()
+
+    def _foreign(self) -> SettingsError:
+        return SettingsError(
+            f"{self._file} is no ledger of reelshelf",
+            hint="move it away, or name another state folder (state in reelshelf.toml)",
+        )
+
+    def _remove(self) -> None:
+        for name in (self._file, *(Path(f"{self._file}-{end}") for end in ("wal", "shm"))):
+            name.unlink(missing_ok=True)
+
+    def begin_anew(self) -> None:
+        """Empty it: the next refresh fills it from the catalogue."""
+        self.close()
+        self._remove()
+        self._take_up()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """Return what the tables of what was published are read and written with."""
+        return self._connection
+
+    def image(self) -> bytes:
+        """Return the whole file as it is now, as one that could be opened."""
+        return self._connection.serialize()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make everything in the block stand, or nothing of it."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # a full disk may have ended it
+                self._connection.execute("ROLLBACK")
+            raise
+
+    # -- facts
+
+    def fact(self, name: str) -> str:
+        """Return a remembered fact, "" for none."""
+        row = self._one("SELECT value FROM fact WHERE name = ?", (name,))
+        return str(row[0]) if row else ""
+
+    def facts(self, prefix: str) -> dict[str, str]:
+        """Return the facts whose names begin so, the prefix left out."""
+        rows = self._cursor.execute(
+            "SELECT name, value FROM fact WHERE name >= ? AND name < ?",
+            (prefix, prefix + "\U0010ffff"),
+        )
+        return {name[len(prefix) :]: value for name, value in rows}
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a fact."""
+        self._cursor.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+
+    def forget(self, prefix: str) -> None:
+        """Let facts go whose names begin so."""
+        self._cursor.execute(
+            "DELETE FROM fact WHERE name >= ? AND name < ?", (prefix, prefix + "\U0010ffff")
+        )
+
+    # -- scopes and lists
+
+    def scope(self, scope: Scope) -> ScopeRow | None:
+        """Return a scope, None when nothing stands in it."""
+        row = self._one(
+            "SELECT id, members, paged FROM scope WHERE kind = ? AND name = ?",
+            (scope.kind, _sql_name(scope.name)),
+        )
+        return ScopeRow(row[0], row[1], bool(row[2])) if row else None
+
+    def scopes(self) -> list[tuple[Scope, ScopeRow]]:
+        """Return every scope, in the order in which they came."""
+        rows = self._connection.execute(
+            "SELECT kind, name, id, members, paged FROM scope ORDER BY id"
+        )
+        return [
+            (Scope(ScopeKind(kind), _name(name)), ScopeRow(number, members, bool(paged)))
+            for kind, name, number, members, paged in rows
+        ]
+
+    def next_scope_id(self) -> int:
+        """Return an id that no scope has had as long as the ledger lives."""
+        row = self._one("SELECT value FROM fact WHERE name = 'next_scope'", ())
+        return int(row[0]) if row else 1
+
+    def put_scope(self, scope: Scope, row: ScopeRow) -> None:
+        """Keep a scope."""
+        self._cursor.execute(
+            "INSERT INTO scope (id, kind, name, members, paged) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET members = excluded.members, paged = excluded.paged",
+            (row.id, scope.kind, _sql_name(scope.name), row.members, row.paged),
+        )
+
+    def put_scope_card(self, number: int, card: bytes) -> None:
+        """Keep the card of a scope."""
+        self._cursor.execute("UPDATE scope SET card = ? WHERE id = ?", (card, number))
+
+    def drop_scope(self, number: int) -> None:
+        """Forget a scope; its lists are dropped on their own."""
+        self._cursor.execute("DELETE FROM scope WHERE id = ?", (number,))
+
+    def lists(self, scope: int) -> dict[Key, ListRow]:
+        """Return the listings of a scope."""
+        rows = self._cursor.execute(
+            "SELECT key, id, next_number FROM list WHERE scope = ?", (scope,)
+        )
+        return {_KEYS[key]: ListRow(number, following) for key, number, following in rows}
+
+    def next_list_id(self) -> int:
+        """Return an id that no list has had as long as the ledger lives."""
+        row = self._one("SELECT value FROM fact WHERE name = 'next_list'", ())
+        return int(row[0]) if row else 1
+
+    def put_list(self, scope: int, key: Key, row: ListRow) -> None:
+        """Keep a list."""
+        self._cursor.execute(
+            "INSERT INTO list VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET next_number = excluded.next_number",
+            (row.id, scope, key, row.next_number),
+        )
+
+    def drop_list(self, number: int) -> None:
+        """Forget a list and its shelves."""
+        self._cursor.execute("DELETE FROM shelf WHERE list = ?", (number,))
+        self._cursor.execute("DELETE FROM list WHERE id = ?", (number,))
+
+    def change_shelves(
+        self,
+        number: int,
+        written: Iterable[tuple[bytes, int, Sequence[bytes]]],
+        deleted: Iterable[bytes],
+    ) -> None:
+        """Write shelves as (first, number, keys), and delete some by their bound."""
+        self._cursor.executemany(
+            "DELETE FROM shelf WHERE list = ? AND first = ?", [(number, f) for f in deleted]
+        )
+        self._cursor.executemany(
+            "INSERT INTO shelf (list, first, number, size, keys) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (list, first) DO UPDATE"
+            " SET number = excluded.number, size = excluded.size, keys = excluded.keys",
+            [(number, first, name, len(keys), packed(keys)) for first, name, keys in written],
+        )
+
+    def view(self, number: int, expected: int = 0) -> "ListView":
+        """Return a listing to read; `expected` look-ups, many of which read all bounds at once."""
+        return ListView(self._connection, number, whole=expected > _ALL_AT_ONCE)
+
+    # -- what is shown
+
+    def videos(self, ids: Iterable[VideoId]) -> dict[VideoId, Video]:
+        """Return videos as the pages show them."""
+        rows = self._in("SELECT video, facts FROM shown WHERE video IN", sorted(ids))
+        return {VideoId(number): video_of(number, facts) for number, facts in rows}
+
+    def all_videos(self) -> Iterator[Video]:
+        """Yield every video as the pages show it."""
+        for number, facts in self._connection.execute("SELECT video, facts FROM shown"):
+            yield video_of(number, facts)
+
+    def shown_ids(self, low: int, high: int) -> list[VideoId]:
+        """Return the shown videos with low <= id < high."""
+        rows = self._cursor.execute(
+            "SELECT video FROM shown WHERE video >= ? AND video < ?", (low, high)
+        )
+        return [VideoId(row[0]) for row in rows]
+
+    def cards(self, ids: Iterable[int]) -> dict[int, bytes]:
+        """Return the cards of videos."""
+        return dict(self._in("SELECT video, card FROM shown WHERE video IN", sorted(ids)))
+
+    def minis(self, ids: Iterable[int]) -> dict[int, bytes]:
+        """Return the small cards of videos."""
+        return dict(self._in("SELECT video, mini FROM shown WHERE video IN", sorted(ids)))
+
+    def scope_cards(self, ids: Iterable[int]) -> dict[int, bytes]:
+        """Return the cards of tags and folders."""
+        return dict(self._in("SELECT id, card FROM scope WHERE id IN", sorted(ids)))
+
+    def put_shown(self, videos: Iterable[tuple[Video, bytes, bytes]]) -> None:
+        """Keep videos with their cards."""
+        self._cursor.executemany(
+            "INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)",
+            ((video.id, spelled(video), card, mini) for video, card, mini in videos),
+        )
+
+    def drop_shown(self, ids: Iterable[VideoId]) -> None:
+        """Forget videos."""
+        self._cursor.executemany("DELETE FROM shown WHERE video = ?", [(i,) for i in ids])
+
+    # -- pages
+
+    def digests(self, paths: Sequence[OutPath] | None = None) -> dict[OutPath, bytes]:
+        """Return the digests of pages: of all, or of those that are among `paths`."""
+        if paths is None:
+            return dict(self._connection.execute("SELECT path, digest FROM page"))
+        return dict(self._in("SELECT path, digest FROM page WHERE path IN", paths))
+
+    def page(self, path: str) -> PageRow | None:
+        """Return what is known of a page."""
+        row = self._one("SELECT * FROM page WHERE path = ?", (path,))
+        return PageRow(*row) if row else None
+
+    def pages_caused_by(self, video: VideoId) -> list[PageRow]:
+        """Return the pages that a video's last change rewrote."""
+        rows = self._connection.execute(
+            "SELECT * FROM page WHERE cause = ? ORDER BY refresh DESC, path", (video,)
+        )
+        return [PageRow(*row) for row in rows]
+
+    def pages_of_refresh(self, number: int) -> list[OutPath]:
+        """Return the pages that a refresh was the last to write."""
+        rows = self._connection.execute("SELECT path FROM page WHERE refresh = ?", (number,))
+        return [row[0] for row in rows]
+
+    def page_count(self) -> tuple[int, int]:
+        """Return how many pages there are and how many bytes they hold."""
+        row = self._one("SELECT count(*), coalesce(sum(size), 0) FROM page", ())
+        assert row is not None
+        return row[0], row[1]
+
+    def put_pages(self, pages: Iterable[PageRow]) -> None:
+        """Keep pages as rendered."""
+        self._cursor.executemany(
+            "INSERT OR REPLACE INTO page VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (p.path, p.template, p.digest, p.size, p.refresh, p.reason, p.cause)
+                for p in sorted(pages, key=lambda page: page.path)
+            ],
+        )
+
+    def drop_pages(self, paths: Iterable[OutPath]) -> None:
+        """Forget pages."""
+        self._cursor.executemany("DELETE FROM page WHERE path = ?", [(path,) for path in paths])
+
+    def paths_like(self, prefix: str) -> list[OutPath]:
+        """Return the pages whose paths begin so, ascending."""
+        rows = self._connection.execute(
+            "SELECT path FROM page WHERE path >= ? AND path < ? ORDER BY path",
+            (prefix, prefix + "\x7f"),
+        )
+        return [row[0] for row in rows]
+
+    def failed(self) -> dict[OutPath, str]:
+        """Return the pages that are not what they should be, and why."""
+        return dict(self._connection.execute("SELECT path, reason FROM failed"))
+
+    def put_failed(self, failed: Mapping[OutPath, str]) -> None:
+        """Note pages that could not be rendered or written."""
+        self._cursor.executemany("INSERT OR REPLACE INTO failed VALUES (?, ?)", failed.items())
+
+    def drop_failed(self, paths: Iterable[OutPath]) -> None:
+        """Note that pages are what they should be, or gone."""
+        if self._one("SELECT 1 FROM failed LIMIT 1", ()):
+            self._cursor.executemany("DELETE FROM failed WHERE path = ?", [(p,) for p in paths])
+
+    # -- files of the output folder
+
+    def owned(self, paths: Sequence[OutPath], *, pages: bool = True) -> set[OutPath]:
+        """Return those among `paths` that we wrote, or are about to write.
+
+        Args:
+            paths: files of the output folder.
+            pages: what we rendered counts; not in another folder than that it was rendered into.
+        """
+        tables = ("page", "owned") if pages else ("owned",)
+        ours: set[OutPath] = set()
+        for table in tables:
+            rest = [path for path in paths if path not in ours]
+            ours |= {row[0] for row in self._in(f"SELECT path FROM {table} WHERE path IN", rest)}  # noqa: S608 (literals)
+        return ours
+
+    def all_owned(self) -> set[OutPath]:
+        """Return every file that we wrote, the "….gz" of compressed copies for both."""
+        query = "SELECT path FROM page UNION SELECT path FROM owned"
+        return {row[0] for row in self._connection.execute(query)}
+
+    def own(self, paths: Iterable[OutPath]) -> None:
+        """Note files as ours."""
+        rows = [(path,) for path in paths]
+        self._cursor.executemany("INSERT OR IGNORE INTO owned VALUES (?)", rows)
+
+    def disown(self, paths: Iterable[OutPath] | None = None) -> None:
+        """Forget files (None: all) that are no pages."""
+        if paths is None:
+            self._cursor.execute("DELETE FROM owned")
+        else:
+            rows = [(path,) for path in paths]
+            self._cursor.executemany("DELETE FROM owned WHERE path = ?", rows)
+
+    def copied(self, paths: Sequence[OutPath] | None = None) -> set[OutPath]:
+        """Return those among `paths` (None: all) beside which there may be copies of ours."""
+        if paths is None:
+            query = "SELECT path FROM owned WHERE path LIKE '%.gz'"
+            return {OutPath(row[0][:-3]) for row in self._connection.execute(query)}
+        copies = [OutPath(f"{path}.gz") for path in paths]
+        found = self._in("SELECT path FROM owned WHERE path IN", copies)
+        return {OutPath(row[0][:-3]) for row in found}
+
+    def suspects(self) -> set[str]:
+        """Return the files that may not be what is noted of them; "*" stands for all."""
+        return {row[0] for row in self._connection.execute("SELECT path FROM suspect")}
+
+    def suspect(self, paths: Iterable[str]) -> None:
+        """Note that files may not be what is noted of them from now on."""
+        rows = [(path,) for path in paths]
+        self._cursor.executemany("INSERT OR IGNORE INTO suspect VALUES (?)", rows)
+
+    def trust(self, paths: Iterable[str]) -> None:
+        """Note that files are what is noted of them."""
+        rows = [(path,) for path in paths]
+        self._cursor.executemany("DELETE FROM suspect WHERE path = ?", rows)
+
+    def forget_folder(self) -> None:
+        """Forget what is known of the output folder and of compressed copies: it is another one."""
+        for table in ("packed", "folder"):
+            self._cursor.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
+
+    def folders(self) -> dict[str, int]:
+        """Return the folders of the output, each with when something came or went (ns)."""
+        return dict(self._connection.execute("SELECT path, changed_ns FROM folder"))
+
+    def put_folders(self, folders: Mapping[str, int]) -> None:
+        """Note when folders changed; 0 forgets one."""
+        gone = [(path,) for path, changed_ns in folders.items() if not changed_ns]
+        self._cursor.executemany("DELETE FROM folder WHERE path = ?", gone)
+        rows = [(path, changed_ns) for path, changed_ns in folders.items() if changed_ns]
+        self._cursor.executemany("INSERT OR REPLACE INTO folder VALUES (?, ?)", rows)
+
+    def files_in(self, folder: str) -> list[OutPath]:
+        """Return the files of ours that are right in a folder ("" for the outermost)."""
+        low, high = (f"{folder}/", f"{folder}0") if folder else ("", "\x7f")
+        inside = "path >= :low AND path < :high AND instr(substr(path, :from), '/') = 0"
+        rows = self._connection.execute(
+            f"SELECT path FROM page WHERE {inside} UNION SELECT path FROM owned WHERE {inside}",  # noqa: S608 (literals)
+            {"low": low, "high": high, "from": len(low) + 1},
+        )
+        return [row[0] for row in rows]
+
+    # -- forwards
+
+    def forwards(self) -> dict[OutPath, str]:
+        """Return every page that leads on, with where to."""
+        return dict(self._connection.execute("SELECT path, target FROM forward"))
+
+    def newest_forwards(self) -> Iterator[tuple[int, OutPath, str]]:
+        """Yield pages that lead on as (until, path, target), those that do so longest first."""
+        yield from self._connection.execute(
+            "SELECT until, path, target FROM forward ORDER BY until DESC, path DESC"
+        )
+
+    def leads_on(self, paths: Sequence[OutPath]) -> bool:
+        """Tell whether any of these pages leads on."""
+        return next(self._in("SELECT path FROM forward WHERE path IN", paths), None) is not None
+
+    def forwards_until(self, instant: int) -> list[OutPath]:
+        """Return the forwards whose time is over."""
+        rows = self._cursor.execute("SELECT path FROM forward WHERE until <= ?", (instant,))
+        return [row[0] for row in rows]
+
+    def forwards_to(self, targets: Sequence[str]) -> list[OutPath]:
+        """Return the pages that lead to these addresses."""
+        return [row[0] for row in self._in("SELECT path FROM forward WHERE target IN", targets)]
+
+    def is_any_resting(self) -> bool:
+        """Tell whether there is a forward whose target is away."""
+        return self._one("SELECT 1 FROM resting LIMIT 1", ()) is not None
+
+    def resting_to(self, targets: Sequence[str]) -> list[tuple[OutPath, str, int]]:
+        """Return (path, target, until) of the forwards that waited for these addresses."""
+        query = "SELECT path, target, until FROM resting WHERE target IN"
+        return list(self._in(query, targets))
+
+    def rest_forwards(self, paths: Iterable[OutPath]) -> None:
+        """Keep forwards that are about to be dropped until their target is there again."""
+        self._cursor.executemany(
+            "INSERT OR REPLACE INTO resting SELECT * FROM forward WHERE path = ?",
+            [(path,) for path in paths],
+        )
+
+    def drop_resting(self, paths: Iterable[OutPath], until: int) -> None:
+        """Forget those that waited, of which a page is there again, or whose time is over."""
+        self._cursor.executemany("DELETE FROM resting WHERE path = ?", [(p,) for p in paths])
+        self._cursor.execute("DELETE FROM resting WHERE until <= ?", (until,))
+
+    def put_forwards(self, forwards: Mapping[OutPath, str], until: int) -> None:
+        """Keep pages that lead on."""
+        self._cursor.executemany(
+            "INSERT OR REPLACE INTO forward VALUES (?, ?, ?)",
+            [(path, target, until) for path, target in forwards.items()],
+        )
+
+    def drop_forwards(self, paths: Iterable[OutPath]) -> None:
+        """Forget forwards."""
+        self._cursor.executemany("DELETE FROM forward WHERE path = ?", [(p,) for p in paths])
+
+    # -- receipts
+
+    def settle(self, number: int, at: int, since: int, cursor: int, receipt: str) -> None:
+        """Note a refresh, in its parts' last state; the last 1,000 are kept."""
+        self._cursor.execute(
+            "INSERT INTO refresh VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
+            " SET cursor = excluded.cursor, receipt = excluded.receipt",
+            (number, at, since, cursor, receipt),
+        )
+        self._cursor.execute("DELETE FROM refresh WHERE id <= ?", (number - 1000,))
+
+    def next_refresh(self) -> int:
+        """Return the number that the next refresh will have."""
+        row = self._one("SELECT coalesce(max(id), 0) + 1 FROM refresh", ())
+        assert row is not None
+        return int(row[0])
+
+    def refresh(self, number: int | None = None) -> tuple[int, int, int, int, str] | None:
+        """Return (number, instant, since, cursor, receipt) of a refresh, or of the last one."""
+        if number is None:
+            row = self._one("SELECT * FROM refresh ORDER BY id DESC LIMIT 1", ())
+        else:
+            row = self._one("SELECT * FROM refresh WHERE id = ?", (number,))
+        return (row[0], row[1], row[2], row[3], row[4]) if row else None
+
+    def refresh_of(self, event: int) -> tuple[int, int] | None:
+        """Return (number, instant) of the refresh that showed an event, if it is remembered."""
+        row = self._one(
+            "SELECT id, at FROM refresh WHERE since < ? AND cursor >= ? ORDER BY id LIMIT 1",
+            (event, event),
+        )
+        return (row[0], row[1]) if row else None
+
+    # -- compressed copies
+
+    def unpacked(self, least_bytes: int, limit: int) -> list[tuple[OutPath, bytes]]:
+        """Return pages (with digests) that have no compressed copies yet."""
+        rows = self._connection.execute(
+            "SELECT page.path, page.digest FROM page LEFT JOIN packed ON packed.path = page.path"
+            " WHERE packed.path IS NULL AND page.size >= ? LIMIT ?",
+            (least_bytes, limit),
+        )
+        return [(OutPath(path), digest) for path, digest in rows]
+
+    def packed(self, paths: Sequence[OutPath]) -> set[OutPath]:
+        """Return those among `paths` that have compressed copies."""
+        return {row[0] for row in self._in("SELECT path FROM packed WHERE path IN", paths)}
+
+    def all_packed(self) -> set[OutPath]:
+        """Return every page that has compressed copies."""
+        return {row[0] for row in self._connection.execute("SELECT path FROM packed")}
+
+    def put_packed(self, packed: Iterable[tuple[OutPath, bytes]]) -> None:
+        """Note compressed copies, each with the digest of what was compressed."""
+        self._cursor.executemany("INSERT OR REPLACE INTO packed VALUES (?, ?)", packed)
+
+    def drop_packed(self, paths: Iterable[OutPath]) -> None:
+        """Forget compressed copies."""
+        self._cursor.executemany("DELETE FROM packed WHERE path = ?", [(p,) for p in paths])
+
+    # -- reading
+
+    def _one(self, query: str, values: Sequence[object]) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._cursor.execute(query, values).fetchone()
+        return row
+
+    def _in(self, query: str, values: Sequence[object]) -> Iterator[tuple[Any, ...]]:
+        for start in range(0, len(values), _AT_ONCE):
+            some = values[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            yield from self._cursor.execute(f"{query} ({marks})", some).fetchall()
+
+
+def _sql_name(name: str) -> str | bytes:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape")
+    return name
+
+
+def _name(name: str | bytes) -> str:
+    return name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
+
+
+def receipts_since(file: Path, events: Iterable[int]) -> tuple[int, dict[int, str]]:
+    """Return the last event that a refresh has shown, and the receipts of those that showed some.
+
+    Of each event among `events` that was shown there is the receipt of the first refresh that did.
+    It only reads, and needs no ledger to be there.
+    """
+    if not file.is_file():
+        return 0, {}
+    found: dict[int, str] = {}
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
+            (shown,) = ledger.execute("SELECT coalesce(max(cursor), 0) FROM refresh").fetchone()
+            for event in events:
+                row = (
+                    event <= shown
+                    and ledger.execute(
+                        "SELECT receipt FROM refresh WHERE cursor >= ? ORDER BY id LIMIT 1",
+                        (event,),
+                    ).fetchone()
+                )
+                if row:
+                    found[event] = str(row[0])
+    except sqlite3.DatabaseError:  # it is being begun, or begun anew
+        return 0, {}
+    return shown, found

@@ -1,0 +1,113 @@
+"""Probing: what a file's boxes and PyAV say of streams, in the words of the core."""
+
+import os
+from collections.abc import Sequence
+
+from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
+from av.container import InputContainer
+from av.subtitles.stream import SubtitleStream
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from generator.core.media.codecs import Coding, codecs_of
+from generator.core.media.stills import plausible_fps
+from generator.core.media.truncation import Outline, outline
+
+_BRANDED = {"mp4", "mov"}  # formats whose tags are sample entries; elsewhere they are other names
+_TEXT = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
+_LOCKED = Coding("", tag="encv")
+
+
+class OpenFile:
+    """An open descriptor, read without moving it; what cannot be read is as if it were not there.
+
+    The descriptor stays the caller's.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size_bytes = os.fstat(descriptor).st_size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes from an offset on; fewer than asked for where there are no more."""
+        try:
+            return os.pread(self._descriptor, size, offset)
+        except (OSError, OverflowError):
+            return b""
+
+
+def outline_of(descriptor: int) -> Outline:
+    """Return what the boxes of an open file tell."""
+    return outline(OpenFile(descriptor))
+
+
+def kind_of(container: InputContainer, told: Outline) -> str:
+    """Return FFmpeg's name of the container, but tell WebM from other Matroska."""
+    return told.kind if told.kind in {"webm", "matroska"} else container.format.name
+
+
+def codecs(
+    container: InputContainer, picture: VideoStream, sounds: Sequence[AudioStream], told: Outline
+) -> str:
+    """Return how RFC 6381 names this picture and these sounds, "" where it cannot."""
+    if told.is_locked:
+        return codecs_of(_LOCKED)
+    tagged = bool(_BRANDED.intersection(container.format.name.split(",")))
+    return codecs_of(
+        _picture(picture, tagged=tagged),
+        *(_coding(sound.codec_context, tagged=tagged) for sound in sounds),
+    )
+
+
+def text_streams(container: InputContainer) -> int:
+    """Return how many subtitles are text."""
+    return sum(_is_text(stream) for stream in container.streams.subtitles)
+
+
+def _is_text(stream: SubtitleStream) -> bool:
+    context: CodecContext | None = stream.codec_context
+    return context is not None and context.codec.canonical_name in _TEXT
+
+
+def _picture(stream: VideoStream, *, tagged: bool) -> Coding | None:
+    context: VideoCodecContext | None = stream.codec_context
+    coding = _coding(context, tagged=tagged)
+    if coding is None or context is None:
+        return None
+    return Coding(
+        coding.codec,
+        coding.extradata,
+        coding.tag,
+        coding.profile,
+        context.level,
+        context.pix_fmt or "",
+        context.width,
+        context.height,
+        plausible_fps(stream.average_rate, stream.guessed_rate) or 0.0,
+    )
+
+
+def _coding(context: CodecContext | None, *, tagged: bool) -> Coding | None:
+    """Return what is told of a stream; None without a decoder, which PyAV's stubs do not tell."""
+    if context is None:
+        return None
+    return Coding(
+        context.codec.canonical_name,
+        context.extradata or b"",
+        _tag(context) if tagged else "",
+        context.profile or "",
+    )
+
+
+def tag_of(stream: VideoStream) -> str:
+    """Return the sample entry of a picture, "" where there is none."""
+    context: VideoCodecContext | None = stream.codec_context
+    return "" if context is None else _tag(context)
+
+
+def _tag(context: CodecContext) -> str:
+    try:
+        return context.codec_tag
+    except UnicodeDecodeError:  # anything may stand there
+        return ""

@@ -1,0 +1,167 @@
+"""Claims: what sidecars and containers say, of whatever type, made plausible or None.
+
+Everything returned is JSON and valid UTF-8 when written out, within the limits below.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from datetime import time
+from itertools import islice
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from generator.core.formatting import readable, tag_of
+from generator.core.library.file_filter import VIDEO_SUFFIXES
+from generator.core.media.chapters import chapter_in, seconds_in, tidy_chapters
+from generator.core.model import Chapter
+
+MOST_LINE = 300  # characters
+MOST_PROSE = 10_000
+MOST_ADDRESS = 2_000
+MOST_TAG = 100
+MOST_TAGS = 200
+
+_Value = TypeVar("_Value")
+_LOOKED_AT = 10_000  # members of a list
+_MOST_NAMES = 10
+_MOST_NUMBER = 10**18
+_MOST_TIME = 64  # characters
+_MOST_PLACE = 99_999  # of an episode, a season, an entry of a list
+_JOINERS = "\u200c\u200d"
+_BREAKS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
+_BLANK_LINES = re.compile(r"\A(?: *\n)+")
+_NO_ADDRESS = re.compile(r"[\s\\<>\"`{}|^]")
+_WHOLE = re.compile(r"\d{1,9}", re.ASCII)
+_TAG_SEPARATORS = re.compile(r"[,;\n]|\s(?=#)")
+
+
+def first(read: Callable[[object], _Value | None], *values: object) -> _Value | None:
+    """Return what is read from the first value from which something can be read."""
+    return next((one for one in map(read, values) if one is not None), None)
+
+
+def line(value: object) -> str | None:
+    """Return one line of at most `MOST_LINE` characters: of text, or of a whole number."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MOST_NUMBER:
+        return str(value)
+    if not isinstance(value, str):
+        return None
+    return readable(value.lstrip()[: 4 * MOST_LINE])[:MOST_LINE].rstrip() or None
+
+
+def title(value: object) -> str | None:
+    """Return a line that is a title, and not merely the name of a video file."""
+    text = line(value)
+    _, dot, suffix = (text or "").rpartition(".")
+    return None if dot and suffix.lower() in VIDEO_SUFFIXES else text
+
+
+def names(value: object) -> str | None:
+    """Return one line that names whoever is listed."""
+    if not isinstance(value, list):
+        return line(value)
+    lines = filter(None, map(line, value[:_LOOKED_AT]))
+    return line(", ".join(islice(dict.fromkeys(lines), _MOST_NAMES)))
+
+
+def prose(value: object) -> str | None:
+    """Return text of at most `MOST_PROSE` characters: its lines, and no other control."""
+    if not isinstance(value, str):
+        return None
+    text = _BREAKS.sub("\n", value[: 4 * MOST_PROSE]).replace("\t", "    ")
+    shown = "".join(filter(None, map(_shown, text)))[:MOST_PROSE]
+    text = unicodedata.normalize("NFC", shown)[:MOST_PROSE]  # it can lengthen, too
+    return _BLANK_LINES.sub("", text.rstrip()) or None
+
+
+def _shown(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Cs":
+        return "\ufffd"  # half a character
+    return "" if category[0] == "C" and character not in "\n" + _JOINERS else character
+
+
+def address(value: object) -> str | None:
+    """Return an http or https address that a browser can follow and that holds no password."""
+    if not isinstance(value, str) or not 0 < len(value) <= MOST_ADDRESS * 2:
+        return None
+    text = value.strip()
+    if len(text) > MOST_ADDRESS or _NO_ADDRESS.search(text) or readable(text) != text:
+        return None
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts.scheme + text[len(parts.scheme) :] if sound and "@" not in parts.netloc else None
+
+
+def number(value: object) -> int | None:
+    """Return a number from 0 on that counts episodes and the like."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= _MOST_PLACE else None
+
+
+def tags(*values: object) -> tuple[str, ...]:
+    """Return tags: of lists, and of texts where they stand between commas or semicolons."""
+    found: dict[str, None] = {}
+    for value in values:
+        for tag in map(_tag, islice(_members(value), _LOOKED_AT)):
+            if tag and len(found) < MOST_TAGS:
+                found[tag] = None
+    return tuple(found)
+
+
+def _members(value: object) -> Iterable[object]:
+    if isinstance(value, str):
+        return _TAG_SEPARATORS.split(value[: MOST_TAG * MOST_TAGS])
+    return value if isinstance(value, list) else ()
+
+
+def _tag(value: object) -> str:
+    text = line(value)
+    return tag_of(tag_of(text or "")[:MOST_TAG])
+
+
+def chapters(value: object) -> tuple[Chapter, ...]:
+    """Return chapters, tidy: of tables, of lines ("1:23 Title"), or of titles by their times."""
+    if isinstance(value, str):
+        value = value[:MOST_PROSE].splitlines()
+    if isinstance(value, Mapping):
+        value = [
+            {"start": start, "title": name} for start, name in islice(value.items(), _LOOKED_AT)
+        ]
+    if not isinstance(value, list):
+        return ()
+    found = map(_chapter, value[:_LOOKED_AT])
+    return tidy_chapters(chapter for chapter in found if chapter is not None)
+
+
+def _chapter(value: object) -> Chapter | None:
+    if isinstance(value, str):
+        return chapter_in(value)
+    if not isinstance(value, Mapping):
+        return None
+    if len(value) == 1:  # - 1:23: Title
+        ((start, name),) = value.items()
+    else:
+        start = next((value[key] for key in ("start_time", "start", "time") if key in value), None)
+        name = value.get("title")
+    start_s = _seconds(start)
+    return None if start_s is None else Chapter(start_s, line(name) or "")
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, time):  # TOML takes 00:01:23 for a time of day
+        value = value.isoformat()
+    if isinstance(value, str):
+        return seconds_in(value[:_MOST_TIME])
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST_NUMBER:
+        return float(value)  # and NaN is not less than anything
+    return None

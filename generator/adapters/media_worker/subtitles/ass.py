@@ -1,0 +1,190 @@
+"""SubStation Alpha (.ass, .ssa): what of its lines is text to be read.
+
+Places, colours, effects and drawings stay behind; italics, bold, underlines and the upper edge are
+kept. A sign that was typeset frame by frame, or in layers, becomes one cue again.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from generator.adapters.media_worker.subtitles.timestamps import CLOCK, seconds_of
+from generator.core.media.webvtt import Cue, escaped
+
+_STYLE_FIELDS = (
+    "name,fontname,fontsize,primarycolour,secondarycolour,outlinecolour,backcolour,bold,italic,"
+    "underline,strikeout,scalex,scaley,spacing,angle,borderstyle,outline,shadow,alignment"
+)
+_OLD_STYLE_FIELDS = (
+    "name,fontname,fontsize,primarycolour,secondarycolour,tertiarycolour,backcolour,bold,italic,"
+    "borderstyle,outline,shadow,alignment"
+)
+_EVENT_FIELDS = "layer,start,end,style,name,marginl,marginr,marginv,effect,text"
+_PACKET_FIELDS = "readorder,layer,style,name,marginl,marginr,marginv,effect,text"
+_SPECIAL = re.compile(r"\\([{}Nnh])|\{([^{}]*)\}")
+_SWITCH = re.compile(r"\\(?:([biu])(\d{0,4})(?![\da-z(])|p(\d{1,4})|r([^\\]*)|an(\d))", re.ASCII)
+_ESCAPED = {"N": "\n", "n": "\n", "h": "\xa0", "{": "{", "}": "}"}
+_UPPER = {"7", "8", "9"}  # of the number pad
+_OLD_UPPER = {"5", "6", "7"}
+_BOLD_FROM = 600  # a weight
+_APART_S = 0.05  # between two frames of one sign, at 20 a second
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """How text looks, as far as WebVTT can tell."""
+
+    bold: bool = False
+    italic: bool = False
+    underline: bool = False
+    at_top: bool = False
+    drawing: bool = False
+
+
+_PLAIN = Face()
+
+
+class Script:
+    """A script that is read line by line; styles are known to the lines below them."""
+
+    def __init__(self) -> None:
+        self._styles: dict[str, Face] = {}
+        self._is_old = False
+        self._style_fields = _STYLE_FIELDS.split(",")
+        self._event_fields = _EVENT_FIELDS.split(",")
+        self._in_styles = False
+
+    def cues(self, text: str) -> Iterator[Cue]:
+        """Yield what lines of dialogue show."""
+        for line in text.split("\n"):
+            key, _, rest = line.strip().lstrip("\ufeff").partition(":")
+            key = key.rstrip().lower()
+            if key.startswith("["):
+                self._enter(key)
+            elif key == "format":
+                fields = [name.strip().lower() for name in rest.split(",")]
+                if self._in_styles:
+                    self._style_fields = fields
+                else:
+                    self._event_fields = fields
+            elif key == "style":
+                self._learn(rest)
+            elif key == "dialogue":
+                yield from self._dialogue(rest)
+
+    def cue_of_packet(self, start_s: float, end_s: float, text: str) -> Cue:
+        """Return what a packet of a stream shows, whose header went through `cues`."""
+        return self._cue(start_s, end_s, _event(text, _PACKET_FIELDS.split(",")))
+
+    def _enter(self, section: str) -> None:
+        self._in_styles = "styles" in section
+        if self._in_styles:
+            self._is_old = "v4+" not in section
+            self._style_fields = (_OLD_STYLE_FIELDS if self._is_old else _STYLE_FIELDS).split(",")
+
+    def _learn(self, rest: str) -> None:
+        style = dict(zip(self._style_fields, rest.split(","), strict=False))
+        bold, italic, underline = (
+            style.get(name, "").strip() not in ("", "0") for name in ("bold", "italic", "underline")
+        )
+        upper = _OLD_UPPER if self._is_old else _UPPER
+        at_top = style.get("alignment", "").strip() in upper
+        self._styles[_name(style.get("name", ""))] = Face(bold, italic, underline, at_top)
+
+    def _dialogue(self, rest: str) -> Iterator[Cue]:
+        event = _event(rest, self._event_fields)
+        start, end = (CLOCK.fullmatch(event.get(name, "").strip()) for name in ("start", "end"))
+        if start is not None and end is not None:
+            yield self._cue(seconds_of(start.groups()), seconds_of(end.groups()), event)
+
+    def _cue(self, start_s: float, end_s: float, event: Mapping[str, str]) -> Cue:
+        face = self._styles.get(_name(event.get("style", "")), _PLAIN)
+        markup, at_top = _markup(event.get("text", ""), face, self._styles)
+        return Cue(start_s, end_s, markup, "line:0" if at_top else "")
+
+
+def _event(rest: str, fields: list[str]) -> dict[str, str]:
+    values = rest.split(",", len(fields) - 1)
+    return dict(zip(fields, values, strict=False))
+
+
+def _name(style: str) -> str:
+    return style.strip().lstrip("*").lower()
+
+
+def _markup(text: str, style: Face, styles: Mapping[str, Face]) -> tuple[str, bool]:
+    """Return what text with overrides shows, and whether at the upper edge."""
+    face, shown = style, _PLAIN
+    parts: list[str] = []
+    at = 0
+    for special in _SPECIAL.finditer(text):
+        shown = _show(parts, text[at : special.start()], face, shown)
+        at = special.end()
+        character, overrides = special.groups()
+        if character:
+            shown = _show(parts, _ESCAPED[character], face, shown)
+        else:
+            face = _turned(face, overrides, style, styles)
+    shown = _show(parts, text[at:], face, shown)
+    parts.append(_tags(shown, closing=True))
+    return "".join(parts), face.at_top
+
+
+def markup_of(text: str) -> str:
+    """Return what text with overrides shows, where no styles are known."""
+    return _markup(text, _PLAIN, {})[0]
+
+
+def _show(parts: list[str], text: str, face: Face, shown: Face) -> Face:
+    """Add text and, where the face changed, tags; return how the last text looks."""
+    if not text or face.drawing:
+        return shown
+    if _tags(face) != _tags(shown):
+        parts += (_tags(shown, closing=True), _tags(face))
+    parts.append(escaped(text))
+    return face
+
+
+def _tags(face: Face, *, closing: bool = False) -> str:
+    names = "b" * face.bold + "i" * face.italic + "u" * face.underline
+    if closing:
+        return "".join(f"</{name}>" for name in reversed(names))
+    return "".join(f"<{name}>" for name in names)
+
+
+def _turned(face: Face, overrides: str, style: Face, styles: Mapping[str, Face]) -> Face:
+    for letter, number, scale, name, place in _SWITCH.findall(overrides):
+        if letter == "b":
+            bold = int(number) == 1 or int(number) >= _BOLD_FROM if number else style.bold
+            face = replace(face, bold=bold)
+        elif letter == "i":
+            face = replace(face, italic=number != "0" if number else style.italic)
+        elif letter == "u":
+            face = replace(face, underline=number != "0" if number else style.underline)
+        elif scale:
+            face = replace(face, drawing=int(scale) > 0)
+        elif place:
+            face = replace(face, at_top=place in _UPPER)
+        else:
+            face = replace(styles.get(_name(name), style), at_top=face.at_top)
+    return face
+
+
+def joined(cues: Iterable[Cue]) -> list[Cue]:
+    """Return cues with those made one that show the same text at once or one after the other."""
+    kept: list[Cue] = []
+    last: dict[tuple[str, str], int] = {}
+    for cue in sorted(cues, key=_start_s):
+        key = (cue.text, cue.settings)
+        number = last.get(key)
+        if number is not None and cue.start_s <= kept[number].end_s + _APART_S:
+            end_s = max(kept[number].end_s, cue.end_s)
+            kept[number] = replace(kept[number], end_s=end_s)
+        else:
+            last[key] = len(kept)
+            kept.append(cue)
+    return kept
+
+
+def _start_s(cue: Cue) -> float:
+    return cue.start_s

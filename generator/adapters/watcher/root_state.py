@@ -1,0 +1,81 @@
+"""What a root stands on: which folder, on which mounts, under which limits of the system.
+
+A watch holds on to what it was set on. When that is another folder than the one now found under
+the root's path, it has to be set anew; the two are told apart here.
+"""
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from generator.core.library.mounts import Mount, mounts_of, parse_mounts
+
+_MOUNTS = Path("/proc/self/mountinfo")
+_SYSCTLS = Path("/proc/sys/fs/inotify")
+_LIMITS = {  # which limit an error speaks of, and the least that is advised
+    errno.ENOSPC: ("max_user_watches", 524_288),
+    errno.EMFILE: ("max_user_instances", 1_024),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A root's folder, by its path without links, and what decides how it can be watched."""
+
+    path: str
+    device: int
+    inode: int
+    mounts: tuple[Mount, ...]
+    limits: tuple[int, ...]
+
+    @property
+    def remote(self) -> Mount | None:
+        """Return the first mount in it that others change unseen, or None."""
+        return next((mount for mount in self.mounts if mount.is_remote), None)
+
+    @property
+    def doubtful(self) -> Mount | None:
+        """Return the first mount in it that may change without a word, or None."""
+        return next((mount for mount in self.mounts if not mount.is_local), None)
+
+
+def ground(root: Path) -> Ground | None:
+    """Return what a root stands on now, or None where no folder is there."""
+    try:
+        path = os.fspath(root.resolve(strict=True))
+        status = Path(path).stat()
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle, until Python 3.13
+        return None
+    if not stat.S_ISDIR(status.st_mode):
+        return None
+    mounts = mounts_of(path, parse_mounts(os.fsdecode(_read(_MOUNTS))))
+    limits = tuple(_limit(name) for name, _ in _LIMITS.values())
+    return Ground(path, status.st_dev, status.st_ino, mounts, limits)
+
+
+def advice(root: Path, error: OSError) -> str:
+    """Return why a root cannot be watched and, where a limit is the reason, how to raise it."""
+    if error.errno not in _LIMITS:
+        return f"{root} cannot be watched: {error.strerror}"
+    name, least = _LIMITS[error.errno]
+    enough = max(least, 2 * _limit(name))
+    setting = f"fs.inotify.{name}={enough}"
+    return (
+        f"{root} cannot be watched, as the system's limit fs.inotify.{name} ({_limit(name)}) is "
+        f"used up: raise it with `sudo sysctl {setting}`, and write {setting} to "
+        "/etc/sysctl.d/60-reelshelf.conf to keep it"
+    )
+
+
+def _limit(name: str) -> int:
+    return int(_read(_SYSCTLS / name) or 0)
+
+
+def _read(path: Path) -> bytes:
+    """Return what the system says, or nothing on a system that has no such file."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

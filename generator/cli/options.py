@@ -1,0 +1,363 @@
+"""What the commands share: options, printing, and from arguments to settings."""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from generator.adapters import scanner
+from generator.adapters.catalogue import Catalogue
+from generator.adapters.media.worker_pool import MediaWorkers
+from generator.adapters.output import Output
+from generator.adapters.scanner import Survey
+from generator.adapters.settings import FILE, Settings, load
+from generator.build.engine import Engine
+from generator.cli.terminal import SafeFormatter, err, out
+from generator.core import formatting
+from generator.core.delivery.folder_marks import MARK
+from generator.core.delivery.publish_plan import PublishReceipt
+from generator.core.errors import SettingsError
+from generator.core.library.file_filter import VIDEO_SUFFIXES, compile_intake
+from generator.core.receipt import Receipt
+from generator.watch.backlog import Backlog
+from generator.watch.build_loop import Watch
+
+app = typer.Typer(
+    help="A folder of videos becomes a complete static site.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+_MOST_OTHERS = 1000  # files that are listed
+_KINDS_TOLD = 5  # endings of files that are no videos
+
+Library = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--library",
+        "-l",
+        metavar="DIR",
+        help="A folder of videos, or s3://bucket/prefix; may be given several times.",
+    ),
+]
+Folders = Annotated[
+    list[str] | None, typer.Argument(metavar="[DIR]...", help="Likewise: a folder of videos.")
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where the site is written.")]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help=f"The settings file [default: ./{FILE} if there is one]."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=0, max=64, help="Workers for media; 0: one a processor."),
+]
+Nice = Annotated[
+    int | None,
+    typer.Option("--nice", min=0, max=19, help="How much workers stand back behind others."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
+AcceptLoss = Annotated[
+    bool,
+    typer.Option("--accept-loss", help="Believe the scan even if much of the library is gone."),
+]
+Adopt = Annotated[
+    bool,
+    typer.Option(
+        "--adopt",
+        help="Build into a folder that holds other files: list them, and leave them as they are.",
+    ),
+]
+NewCatalogue = Annotated[
+    bool,
+    typer.Option(
+        "--new-catalogue",
+        help="Begin a new catalogue where the former one is lost, without its ratings and tags.",
+    ),
+]
+
+
+def open_catalogue(settings: Settings) -> Catalogue:
+    """Return the catalogue of a site, which is created where there never was one.
+
+    Raises:
+        LostCatalogueError: there was one.
+        ReelshelfError: it cannot be opened.
+    """
+    return Catalogue(settings.state / "catalogue.db", output_mark=settings.out / MARK)
+
+
+def engine_of(settings: Settings, *, adopt: bool = False, new_catalogue: bool = False) -> Engine:
+    """Return the builder of a site; files that it will leave alone are listed first.
+
+    Raises:
+        ReelshelfError: see `Engine`.
+    """
+    output = Output(settings.out)
+    if adopt and output.mark() is None:
+        others = list(islice(output.others(frozenset()), _MOST_OTHERS))
+        if others:
+            more = " at least" * (len(others) == _MOST_OTHERS)
+            count = f"{len(others)} file{'s' * (len(others) > 1)}"
+            err.print(
+                f"adopting {settings.out}:{more} {count} that reelshelf did not write"
+                " will be left as they are:",
+                markup=False,
+                soft_wrap=True,
+            )
+            for name in sorted(others):
+                err.print(f"  {formatting.readable(name)}", markup=False, soft_wrap=True)
+    return Engine(settings, shipped("templates"), adopt=adopt, new_catalogue=new_catalogue)
+
+
+def fail(message: str, hint: str, code: int) -> None:
+    """Tell an expected error and end with its exit code."""
+    if "--json" in sys.argv:
+        print(json.dumps({"error": message, "hint": hint}))  # noqa: T201 (this is the output)
+    else:
+        err.print(f"reelshelf: {message}")
+        if hint:
+            err.print(f"  {hint}")
+    sys.exit(code)
+
+
+def shipped(folder: str) -> Path:
+    """Return a folder that comes with us: beside the packages, or inside the installed one."""
+    here = Path(__file__).resolve().parents[1]
+    inside = here / "_shipped" / folder
+    return inside if inside.is_dir() else here.parent / folder
+
+
+def settings_with(
+    config: Path | None,
+    library: list[str] | None,
+    out_folder: Path | None,
+    **others: int | None,
+) -> Settings:
+    """Return the settings a command runs with; of `others`, those that are None are not said.
+
+    Raises:
+        SettingsError: something in them is wrong.
+    """
+    overrides: dict[str, Any] = {name: value for name, value in others.items() if value is not None}
+    if library:
+        overrides["library"] = tuple(library)
+    if out_folder is not None:
+        overrides["out"] = out_folder
+    return load(config, overrides)
+
+
+def settings_of(
+    config: Path | None,
+    library: list[str] | None,
+    out_folder: Path | None,
+    **others: int | None,
+) -> Settings:
+    """Return the settings of a command that builds from a library.
+
+    Raises:
+        SettingsError: something in them is wrong, or no library is named.
+    """
+    settings = settings_with(config, library, out_folder, **others)
+    if not settings.library:
+        raise SettingsError(
+            "no library is named",
+            hint='--library DIR, or `reelshelf init` and library = ["DIR"] in reelshelf.toml',
+        )
+    return settings
+
+
+def settled(config: Path | None) -> Settings:
+    """Return the settings of a site that there is: what only looks at one makes none.
+
+    Raises:
+        SettingsError: something in them is wrong, or nothing here tells of a site.
+    """
+    settings = load(config, {})
+    is_named = config is not None or Path(FILE).is_file() or "REELSHELF_STATE" in os.environ
+    if not is_named and not (settings.state / "catalogue.db").is_file():
+        raise SettingsError(
+            f"there is neither a {FILE} nor a catalogue here",
+            hint=f"run it in the folder of your {FILE}, or name that with --config",
+        )
+    return settings
+
+
+def address_named(host: str) -> str:
+    """Return the address to serve at.
+
+    Raises:
+        SettingsError: none is named. To the system that means every address there is.
+    """
+    if not host.strip():
+        raise SettingsError(
+            "--host names no address",
+            hint="is a variable unset? leave --host out to serve this computer only; 0.0.0.0 is"
+            " every address",
+        )
+    return host.strip()
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let Ctrl-C end what the block does with a line, not a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail("stopped", "the next build goes on from here", 130)
+
+
+def start_log(*, verbose: bool, as_json: bool) -> None:
+    """Send the log to the standard error."""
+    level = logging.DEBUG if verbose else logging.INFO
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(SafeFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING if as_json else logging.INFO, handlers=[handler])
+    logging.getLogger("generator").setLevel(level)
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where credentials are
+
+
+def now() -> int:
+    """Return the current instant."""
+    return int(time.time())
+
+
+def show(as_json: bool, told: object, text: str) -> None:  # noqa: FBT001 (a command's flag)
+    """Print an answer, as JSON or as text."""
+    if as_json:
+        print(json.dumps(told))  # noqa: T201 (this is the output)
+    else:
+        out.print(text)
+
+
+def tell_of_no_video(settings: Settings, receipt: Receipt) -> None:
+    """Say where no video was found, and what is there instead, if a look found none at all."""
+    if receipt.walked:
+        return
+    intake = compile_intake(settings.ignore)
+    lines = ["note: no videos were found"]
+    for root in settings.roots.values():
+        counted = scanner.survey(root, intake, follow_links=settings.follow_links)
+        lines.append(f"  in {root}: {_surveyed(counted)}")
+    lines += [
+        f"  in {bucket}: no object is called like a video" for bucket in settings.buckets.values()
+    ]
+    endings = ", ".join(f".{suffix}" for suffix in ("mp4", "mkv", "webm", "mov", "avi"))
+    lines.append(
+        f"  what counts ends in {endings} or {len(VIDEO_SUFFIXES) - 5} more"
+        " (docs/reference/settings.md, library)"
+    )
+    err.print("\n".join(lines), markup=False, soft_wrap=True)
+
+
+def _surveyed(counted: Survey) -> str:
+    if not counted.files:
+        return "there is no file at all"
+    kinds = sorted(counted.others.items(), key=lambda one: (-one[1], one[0]))
+    told = [f"{count} {formatting.readable(kind)}" for kind, count in kinds[:_KINDS_TOLD]]
+    others = sum(count for _, count in kinds[_KINDS_TOLD:])
+    told += [f"{others} others"] * bool(others)
+    for count, what in (
+        (counted.ignored, "ignored by the setting ignore"),
+        (counted.passed_over, "hidden, unfinished or in folders that are passed over"),
+        (counted.links, "links, which are not followed (follow_links)"),
+    ):
+        told += [f"{count} {what}"] * bool(count)
+    more = "" if counted.is_whole else "more than "
+    return f"{more}{counted.files} files: " + "; ".join(told)
+
+
+def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
+    """Print the whole receipt of a refresh."""
+    if as_json:
+        print(json.dumps({**receipt.told(), "dry_run": dry}))  # noqa: T201 (this is the output)
+    else:
+        out.print("\n".join(_told(receipt, dry=dry)))
+
+
+def _told(receipt: Receipt, *, dry: bool) -> Iterator[str]:
+    counts = {
+        "found": receipt.found, "changed": receipt.changed, "moved": receipt.moved,
+        "missing": receipt.missing, "returned": receipt.returned, "removed": receipt.dropped,
+        "refused": receipt.refused, "still being copied": receipt.still_copied,
+    }  # fmt: skip
+    differing = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    seen = formatting.counted(receipt.walked, "file")
+    yield f"videos   {seen} seen; {differing or 'nothing changed'}"
+    if dry:
+        yield f"pages    {receipt.planned} to render, {receipt.removed} to remove (nothing done)"
+    else:
+        yield (
+            f"pages    {receipt.written} written ({formatting.file_size(receipt.bytes_written)}),"
+            f" {receipt.unchanged} unchanged, {receipt.removed} removed"
+        )
+    for reason, count in sorted(receipt.reasons.items(), key=lambda item: -item[1]):
+        yield f"           {count:>7}  {reason}"
+    times = ", ".join(f"{name} {value:.2f}" for name, value in receipt.seconds.items())
+    yield f"seconds  {receipt.total_s:.2f} ({times})"
+    if not dry:
+        yield f"memory   {receipt.peak_mb:.0f} MB at most"
+
+
+@contextmanager
+def workers_of(settings: Settings) -> Iterator[MediaWorkers]:
+    """Lend the workers that look into files."""
+    with MediaWorkers(
+        jobs=settings.workers,
+        time_limit_s=settings.file_limit_s,
+        memory_mb=settings.file_memory_mb,
+        nice=settings.nice,
+    ) as workers:
+        yield workers
+
+
+@contextmanager
+def watching_on(engine: Engine, settings: Settings) -> Iterator[Watch]:
+    """Lend what watches for an engine, and what works beside it."""
+    with workers_of(settings) as workers:
+        watch = Watch(engine, settings, workers)
+        with Backlog(settings, watch.wake) as watch.beside:
+            yield watch
+
+
+def tell_line(receipt: Receipt, *, as_json: bool) -> None:
+    """Print a refresh in one line."""
+    if as_json:
+        print(json.dumps(receipt.told()), flush=True)  # noqa: T201 (this is the output)
+        return
+    changes = ", ".join(
+        f"{count} {name}"
+        for name, count in (
+            ("found", receipt.found), ("changed", receipt.changed), ("moved", receipt.moved),
+            ("missing", receipt.missing), ("returned", receipt.returned),
+            ("refused", receipt.refused), ("event" + "s" * (receipt.events > 1), receipt.events),
+        )
+        if count
+    )  # fmt: skip
+    clock = time.strftime("%H:%M:%S", time.localtime(receipt.at))
+    idle = "brought up to date" if receipt.written or receipt.removed else "nothing new"
+    out.print(
+        f"{clock}  {changes or idle}: {formatting.counted(receipt.written, 'page')} written,"
+        f" {receipt.unchanged} unchanged, {receipt.removed} removed in {receipt.total_s:.2f} s"
+    )
+
+
+def tell_published(receipt: object, *, as_json: bool) -> None:
+    """Print what a publish beside builds did, if it did something."""
+    if not isinstance(receipt, PublishReceipt) or not receipt.did_something:
+        return
+    told: dict[str, Any] = dict(receipt.told())
+    text = (
+        f"          published: {receipt.put} put ({formatting.file_size(receipt.bytes)}),"
+        f" {receipt.deleted} deleted, {len(receipt.left)} left in {receipt.total_s:.2f} s"
+    )
+    show(as_json, {"published": told}, text)

@@ -1,0 +1,163 @@
+"""`dev` and `nginx`: how the site is served."""
+
+import json
+import socket
+import sys
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from generator.adapters.settings import FILE, Settings
+from generator.cli.options import (
+    Adopt,
+    Config,
+    Folders,
+    Jobs,
+    Json,
+    Library,
+    NewCatalogue,
+    Nice,
+    Out,
+    Verbose,
+    address_named,
+    app,
+    engine_of,
+    settings_of,
+    shipped,
+    show,
+    start_log,
+)
+from generator.cli.terminal import err, write_exactly
+from generator.core.delivery.nginx import config as nginx_config
+from generator.core.errors import SettingsError
+from generator.devserver import DevServer, network_address, own_names
+
+_HERE = "127.0.0.1"
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 (asked for by --phone)
+
+
+@app.command()
+def dev(
+    folders: Folders = None,
+    library: Library = None,
+    out_folder: Out = None,
+    config: Config = None,
+    port: Annotated[int, typer.Option(help="The port to serve at.")] = 8000,
+    host: Annotated[str, typer.Option(help="The address to serve at.")] = _HERE,
+    phone: Annotated[
+        bool, typer.Option("--phone", help="Serve to other devices in the network, too.")
+    ] = False,
+    adopt: Adopt = False,
+    new_catalogue: NewCatalogue = False,
+    jobs: Jobs = None,
+    nice: Nice = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Serve the site, rebuild it on every change, and reload open pages. Stop it with Ctrl-C."""
+    host = address_named(host)
+    if phone and host != _HERE:
+        raise SettingsError(
+            f"cannot serve at {host} alone and to a phone", hint="leave out --host, or --phone"
+        )
+    from generator.cli.dev_session import Developing  # noqa: PLC0415 (the API takes a while)
+
+    developing = Developing(
+        lambda: settings_of(
+            config, [*(library or ()), *(folders or ())], out_folder, jobs=jobs, nice=nice
+        ),
+        partial(engine_of, adopt=adopt, new_catalogue=new_catalogue),
+        config or Path(FILE),
+        as_json=as_json,
+    )
+    start_log(verbose=verbose, as_json=as_json)
+    server = DevServer(
+        developing.site,
+        host=_EVERYWHERE if phone else host,
+        port=port,
+        names=own_names() | {host.lower()},
+    )
+    server.start()
+    _tell_of_buckets(developing.settings)
+    developing.start(server, lambda: _announce(server, as_json=as_json, phone=phone))
+    try:
+        with suppress(KeyboardInterrupt):  # how it is meant to be stopped
+            server.run()
+    finally:
+        developing.stop()
+
+
+def _has_ipv6() -> bool:
+    """Tell whether this system has IPv6 at all."""
+    try:
+        socket.socket(socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+def _tell_of_buckets(settings: Settings) -> None:
+    """Say that films in buckets are not served: a player would tell no more than that."""
+    for root in settings.buckets.values():
+        err.print(f"note: the videos in {root} are not served from here; a CDN has to")
+
+
+def _announce(server: DevServer, *, as_json: bool, phone: bool) -> None:
+    """Print where the site is."""
+    told = {"address": server.address}
+    text = f"serving {server.address}  (Ctrl-C stops)"
+    if phone:
+        found = network_address()
+        if found is not None:
+            told["network"] = server.address_at(found)
+        text += f"\nto a phone: {told.get('network', 'no network was found')}"
+    show(as_json, told, text)
+    sys.stdout.flush()  # whoever reads it through a pipe waits for this line
+
+
+@app.command()
+def nginx(
+    library: Library = None,
+    out_folder: Out = None,
+    config: Config = None,
+    listen: Annotated[str, typer.Option(help="What nginx's `listen` takes.")] = "80",
+    server_name: Annotated[str, typer.Option(help="What nginx's `server_name` takes.")] = "_",
+    brotli: Annotated[
+        bool, typer.Option("--brotli", help="Send .br copies (nginx needs its module).")
+    ] = False,
+    api: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Where `reelshelf api` serves: a port, or unix:/its/socket."
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Print an nginx configuration that serves the site and its media."""
+    settings = settings_of(config, library, out_folder)
+    template = (shipped("deploy") / "nginx.conf").read_text(encoding="utf-8")
+    try:
+        text = nginx_config(
+            template,
+            out=str(settings.out),
+            roots={name: str(path) for name, path in settings.roots.items()},
+            listen=listen,
+            server_name=server_name,
+            base=settings.site.base,
+            brotli=brotli,
+            follow_links=settings.follow_links,
+            ignore=settings.ignore,
+            api=api,
+            ipv6=_has_ipv6(),
+        )
+    except ValueError as error:
+        hint = "rename the folder, or mend what was given"
+        raise SettingsError(f"nginx cannot serve this: {error}", hint=hint) from error
+    _tell_of_buckets(settings)
+    if as_json:
+        print(json.dumps({"config": text}))  # noqa: T201 (this is the output)
+    else:
+        write_exactly(text.rstrip() + "\n")

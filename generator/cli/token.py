@@ -1,0 +1,122 @@
+"""`token`: what proves the owner to the API."""
+
+import time
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from generator.adapters.catalogue import Catalogue
+from generator.cli.options import Config, Json, app, now, open_catalogue, settled, show
+from generator.core.errors import SettingsError
+from generator.core.formatting import rfc3339
+from generator.core.model import Token
+
+_DAY = "%Y-%m-%d"
+_ONCE = """This is shown once. It signs in at login.html of the site; a program sends it with
+each request: Authorization: Bearer rs_…
+An API on AWS knows it by its digest: `reelshelf token digest`."""
+
+_NOBODY = """No token is left, so nobody is the owner of the API, at this computer neither (but with
+`reelshelf dev`). Become the owner again with: reelshelf token new"""
+
+
+class Deed(StrEnum):
+    """What can be done about tokens."""
+
+    NEW = "new"
+    LIST = "list"
+    DIGEST = "digest"
+    REVOKE = "revoke"
+
+
+@app.command()
+def token(
+    deed: Annotated[
+        Deed, typer.Argument(help="Make one, list them, tell their digests, or end one.")
+    ],
+    name: Annotated[
+        str | None, typer.Argument(help="What to call a new one, or which to revoke (name or id).")
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Make, list or revoke the tokens that prove the owner to the API.
+
+    `digest` prints what an API without a catalogue knows of those that are valid, for
+    REELSHELF_OWNER_DIGESTS: nobody can make the tokens of it.
+    """
+    settings = settled(config)
+    with open_catalogue(settings) as catalogue:
+        told, text = _done(deed, name, catalogue)
+    show(as_json, told, text)
+
+
+def _done(deed: Deed, name: str | None, catalogue: Catalogue) -> tuple[dict[str, Any], str]:
+    match deed:
+        case Deed.NEW:
+            return _new(catalogue, name or "owner")
+        case Deed.LIST:
+            return _list(catalogue)
+        case Deed.DIGEST:
+            return _digest(catalogue)
+        case Deed.REVOKE:
+            return _revoke(catalogue, name or "")
+
+
+def _new(catalogue: Catalogue, name: str) -> tuple[dict[str, Any], str]:
+    from api_lambda.credentials import new_token  # noqa: PLC0415 (other commands start without it)
+
+    if any(one.name == name and one.revoked_at is None for one in catalogue.keys.tokens()):
+        raise SettingsError(
+            f"there is a token called {name}", hint="choose another name, or revoke that one first"
+        )
+    made, secret = new_token(name, now())
+    catalogue.keys.add(made)
+    text = f"{secret}\n{_ONCE}"
+    return {**_row(made), "token": secret}, text
+
+
+def _list(catalogue: Catalogue) -> tuple[dict[str, Any], str]:
+    tokens = catalogue.keys.tokens()
+    lines = [
+        f"{one.id}  {_day(one.created_at)}  {one.name}"
+        + (f"  (revoked {_day(one.revoked_at)})" if one.revoked_at is not None else "")
+        for one in tokens
+    ]
+    return {"tokens": [_row(one) for one in tokens]}, "\n".join(lines) or "no tokens"
+
+
+def _digest(catalogue: Catalogue) -> tuple[dict[str, Any], str]:
+    digests = [one for _, one in catalogue.keys.valid()]
+    return {"digests": digests}, ",".join(digests)
+
+
+def _revoke(catalogue: Catalogue, name: str) -> tuple[dict[str, Any], str]:
+    found = [
+        one
+        for one in catalogue.keys.tokens()
+        if one.revoked_at is None and name in {one.id, one.name}
+    ]
+    if not found or not catalogue.keys.revoke(found[0].id, now()):
+        raise SettingsError(
+            f"there is no valid token called {name!r}", hint="`reelshelf token list` shows them"
+        )
+    text = f"revoked {found[0].name}, and every session that began with it"
+    if not catalogue.keys.valid():
+        text += f"\n{_NOBODY}"
+    return {"revoked": found[0].id}, text
+
+
+def _row(token: Token) -> dict[str, Any]:
+    revoked = token.revoked_at
+    return {
+        "id": token.id,
+        "name": token.name,
+        "created_at": rfc3339(token.created_at),
+        "revoked_at": None if revoked is None else rfc3339(revoked),
+    }
+
+
+def _day(instant: int) -> str:
+    return time.strftime(_DAY, time.gmtime(instant))

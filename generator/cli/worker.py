@@ -1,0 +1,288 @@
+"""`worker` and `queue`: work for a queue, and see how full that is."""
+
+import json
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import typer
+
+from generator.adapters.queues import Marked, open_queue
+from generator.adapters.s3.owner_mark import OwnerMark
+from generator.adapters.settings import Settings
+from generator.build.engine import Engine
+from generator.cli.options import (
+    AcceptLoss,
+    Config,
+    Jobs,
+    Json,
+    Library,
+    Nice,
+    Out,
+    Verbose,
+    app,
+    now,
+    settings_with,
+    shipped,
+    show,
+    start_log,
+    tell_line,
+    tell_published,
+    watching_on,
+    workers_of,
+)
+from generator.core.errors import QueueError, SettingsError
+from generator.core.library.bucket_roots import places_of
+from generator.core.model import Happening
+from generator.core.queue import messages
+from generator.core.queue.messages import LetterError, ObjectNotice
+from generator.core.queue.queue import Message, NoMarkError, Queue
+from generator.core.receipt import Receipt
+from generator.scan.observe import Observation
+from generator.scan.probe import Guesses
+from generator.watch.build_loop import Watch
+from generator.worker import USUAL_PACE, EventsAlone, Publishes, Sharing, Worker
+
+log = logging.getLogger(__name__)
+
+_OF_QUEUE = "what waits in the queue {} is taken by"
+_MOST_TOLD = 100  # dead letters, one by one
+_REDIS = ("redis://", "rediss://", "unix://")
+
+
+@app.command()
+def worker(
+    library: Library = None,
+    out_folder: Out = None,
+    config: Config = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Own the site, even if another worker does.")
+    ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Take what waits, show and publish it, and end.")
+    ] = False,
+    accept_loss: AcceptLoss = False,
+    jobs: Jobs = None,
+    nice: Nice = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Record, show and publish what waits in the queue, as long as it runs. Ctrl-C stops it."""
+    settings = _settings(config, library, out_folder, jobs=jobs, nice=nice)
+    start_log(verbose=verbose, as_json=as_json)
+    signal.signal(signal.SIGTERM, _interrupt)  # ends as Ctrl-C does: what is in hand goes back
+    with ExitStack() as stack:
+        queue = open_queue(settings.queue, visibility_s=USUAL_PACE.keep_s)
+        stack.callback(queue.close)
+        try:
+            queue.check()
+        except QueueError as error:
+            log.debug("the settings of the queue cannot be looked at: %s", error)
+        engine = stack.enter_context(Engine(settings, shipped("templates")))
+        own = _owning(engine, settings, queue, take_over=take_over)
+        works = Worker(settings, engine, queue, _publisher(engine, settings), own=own)
+        works.sharing = stack.enter_context(_sharing(settings))
+        works.on_published = partial(tell_published, as_json=as_json)
+        try:
+            if once:
+                tell_line(works.drain(lambda: _look(engine, settings)), as_json=as_json)
+                _tell_counts(works, as_json=as_json)
+                return
+            builds = stack.enter_context(_building(engine, settings))
+            builds.accept_loss = accept_loss
+
+            def hint(notices: Sequence[ObjectNotice]) -> None:
+                builds.hint(places_of(notices, settings.buckets))
+
+            works.on_notices = hint
+            for receipt in works.run(builds):
+                tell_line(receipt, as_json=as_json)
+        except KeyboardInterrupt:  # how it is meant to be stopped
+            log.info("stopped; what was in hand is given back")
+
+
+def _tell_counts(works: Worker, *, as_json: bool) -> None:
+    told = {"taken": works.taken, "refused": works.refused, "unreadable": works.unreadable}
+    if not as_json:
+        show(as_json, told, ", ".join(f"{count} {name}" for name, count in told.items()))
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _settings(
+    config: Path | None, library: list[str] | None, out: Path | None, **others: int | None
+) -> Settings:
+    """Return settings that name a queue; a library may be named."""
+    settings = settings_with(config, library, out, **others)
+    if not settings.queue:
+        raise SettingsError(
+            "no queue is named",
+            hint='queue = "https://sqs…" or "redis://…" in reelshelf.toml, or REELSHELF_QUEUE;'
+            " without a queue `reelshelf watch` is all there is to do",
+        )
+    return settings
+
+
+def _look(engine: Engine, settings: Settings) -> Receipt:
+    """Refresh, with a look at the library where there is one."""
+    if not settings.library:
+        return engine.refresh(now())
+    with workers_of(settings) as workers:
+        return engine.refresh(now(), Observation(settings, workers, time.time, pause=time.sleep))
+
+
+@contextmanager
+def _building(engine: Engine, settings: Settings) -> Iterator[Watch]:
+    """Lend what refreshes: for the library and events, or for events alone."""
+    if not settings.library:
+        log.info("no library is named: only what waits in the queue is shown")
+        yield EventsAlone(engine, settings, Guesses())
+        return
+    with watching_on(engine, settings) as watching:
+        yield watching
+
+
+def _owning(
+    engine: Engine, settings: Settings, queue: Marked, *, take_over: bool
+) -> Callable[[], object]:
+    """Own the site in the bucket, and the queue; return what makes sure that both still are ours.
+
+    Raises:
+        OwnerError: another worker owns one of them.
+    """
+    site, marks = engine.catalogue.identity(), [OwnerMark(queue.mark, what=_OF_QUEUE)]
+    name = settings.state_bucket or settings.bucket
+    if name:
+        from generator.adapters.s3.bucket import Bucket  # noqa: PLC0415 (loads boto3)
+
+        bucket = Bucket(name, endpoint=settings.endpoint, region=settings.region)
+        marks.insert(0, OwnerMark(bucket))
+    if not _has_mark(marks[-1]):
+        marks.pop()
+    if not marks:
+        log.warning(
+            "two workers with a catalogue each would share what waits in %s, and neither would"
+            " know: let it be tagged (sqs:ListQueueTags, sqs:TagQueue), name a state_bucket, or"
+            " make sure that there is one worker",
+            queue.mark.name,
+        )
+
+    def own(*, take_over: bool = False) -> None:
+        for mark in () if take_over else marks:
+            mark.check("home", site)  # all, before one is left
+        for mark in marks:
+            mark.claim("home", site, now(), take_over=take_over)
+
+    try:
+        own(take_over=take_over)
+    except QueueError as error:
+        log.warning("%s\n  whose it is is looked at again; %s", error, error.hint)
+    return own
+
+
+def _has_mark(mark: OwnerMark) -> bool:
+    """Tell whether a queue keeps a mark of who works for it, as far as it can be reached."""
+    try:
+        mark.read()
+    except NoMarkError as error:
+        log.info("%s", error)
+        return False
+    except QueueError:
+        return True
+    return True
+
+
+def _publisher(engine: Engine, settings: Settings) -> Publishes | None:
+    """Return what publishes the site; None where no bucket is named."""
+    if not settings.bucket:
+        log.info("no bucket is named: events are let go of once the pages here show them")
+        return None
+    from generator.publish import publisher_of  # noqa: PLC0415 (loads boto3)
+
+    return publisher_of(engine)
+
+
+@contextmanager
+def _sharing(settings: Settings) -> Iterator[Sharing | None]:
+    """Lend what keeps APIs on other machines up to date, where a Redis is what joins them."""
+    if not settings.queue.startswith(_REDIS):
+        yield None
+        return
+    from api_lambda.credentials import kept_secret  # noqa: PLC0415 (the API's own; others lack it)
+    from generator.adapters.redis_state import Shared  # noqa: PLC0415 (loads redis)
+
+    parts = urlsplit(settings.queue)
+    asked = [(name, value) for name, value in parse_qsl(parts.query) if name != "stream"]
+    shared = Shared(urlunsplit(parts._replace(query=urlencode(asked))))
+    try:
+        yield Sharing(shared, kept_secret(settings.state))
+    finally:
+        shared.close()
+
+
+@app.command(name="queue")
+def queue_(
+    config: Config = None,
+    put_back: Annotated[
+        bool, typer.Option("--put-back", help="Put back what was put aside.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell how full the queue is, and what was put aside: exit code 1 if anything was."""
+    settings = _settings(config, None, None)
+    queue = open_queue(settings.queue)
+    try:
+        count = queue.put_back() if put_back else 0
+        told, lines = _told(queue)
+    finally:
+        queue.close()
+    if put_back:
+        told["put_back"] = count
+        lines.append(f"{count} put back: a worker takes them again")
+    show(as_json, told, "\n".join(lines))
+    if told["dead"] and not put_back:
+        raise typer.Exit(1)
+
+
+def _told(queue: Queue) -> tuple[dict[str, Any], list[str]]:
+    depth = queue.depth()
+    aside = queue.dead(_MOST_TOLD) if depth.dead else []
+    rows = [
+        {"id": one.id, "times": one.times, "reason": _reason(one), "body": one.body}
+        for one in aside
+    ]
+    oldest = "" if depth.oldest_s is None else f"; the oldest for {depth.oldest_s:.0f} s"
+    lines = [
+        f"waiting   {depth.waiting or 'none'}{oldest if depth.waiting else ''}",
+        f"under way {depth.under_way or 'none'}{'' if depth.waiting else oldest}",
+        f"put aside {depth.dead or 'none'}",
+        *(f"  {one.id}\n    {_reason(one)}" for one in aside),
+    ]
+    if depth.dead > len(aside):
+        lines.append(f"  and {depth.dead - len(aside)} more")
+    if depth.dead:
+        lines.append("when what kept them is mended: `reelshelf queue --put-back`")
+    told: dict[str, Any] = {
+        "waiting": depth.waiting, "under_way": depth.under_way, "dead": depth.dead,
+        "oldest_s": depth.oldest_s, "letters": rows,
+    }  # fmt: skip
+    return told, lines
+
+
+def _reason(message: Message) -> str:
+    """Return why a message was put aside, as far as it can be told from it."""
+    try:
+        letter = messages.read(message.body, time.time_ns() // 1000)
+    except LetterError as error:
+        return f"{error}: {json.dumps(message.body[:80])}"
+    if isinstance(letter, Happening):
+        return f"{letter.kind} of the video {letter.video} can be read: it came too often in vain"
+    return "a notice of a bucket can be read: it came too often in vain"

@@ -1,0 +1,52 @@
+"""Hosting: `_headers` and `_redirects`, which Cloudflare Pages, Netlify and others read.
+
+Both are texts at the top of what is uploaded. A host that knows neither serves them as files, and
+what they tell is no secret.
+"""
+
+from collections.abc import Iterable
+
+from generator.core.delivery.nginx import content_policy, security_headers
+from generator.core.model import OutPath
+
+MOST_REDIRECTS = 2_000  # of Cloudflare Pages
+LONGEST_RULE = 1_000  # characters of one of them
+FOR_EVER = "public, max-age=31536000, immutable"
+
+# Folders of files that have a digest of their content in their names, and of nothing else. All the
+# rest is asked for each time, as both hosts do by themselves: were it told, too, both would send
+# the two values joined wherever two rules meet.
+_FOR_EVER_BELOW = ("assets", "thumb", "play")
+
+
+def headers_file(base: str) -> bytes:
+    """Return `_headers` of a site that lives at `base` ("" or "/films") on its host."""
+    security = security_headers(content_policy())
+    rules = [
+        (f"{base}/*", security),
+        *((f"{base}/{folder}/*", {"Cache-Control": FOR_EVER}) for folder in _FOR_EVER_BELOW),
+    ]
+    lines = [
+        "\n".join((pattern, *(f"  {name}: {value}" for name, value in headers.items())))
+        for pattern, headers in rules
+    ]
+    return ("\n\n".join(lines) + "\n").encode("ascii")
+
+
+def redirects_file(base: str, forwards: Iterable[tuple[OutPath, str]]) -> bytes:
+    """Return `_redirects` for pages that lead on, the newest first; 2,000 are the most.
+
+    They are for now (302): what led on can be a page again.
+
+    Args:
+        base: where the site lives on its host, "" or "/films".
+        forwards: pages of the output folder, and the addresses they lead to.
+    """
+    lines: list[str] = []
+    for path, target in forwards:
+        line = f"{base}/{path} {target} 302"
+        if len(line) <= LONGEST_RULE:
+            lines.append(line)
+        if len(lines) == MOST_REDIRECTS:
+            break
+    return "".join(line + "\n" for line in lines).encode("ascii")

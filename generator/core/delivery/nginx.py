@@ -1,0 +1,279 @@
+"""The nginx configuration: a template with its blanks filled in, quoted as nginx reads it.
+
+Also what every server of a site says alike: security headers, and types by suffix. Blanks are
+`@NAME@`; what stands between `@EACH NAME@` and `@END@` is written once for each that there is, or
+not at all. Nothing here looks at the disk.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from zlib import crc32
+
+from generator.core.delivery import served_files
+from generator.core.formatting import MEDIA_TYPES, PLAYLIST_TYPE
+
+# Pages bring no inline script and no inline style, so nothing of the kind is ever run.
+CONTENT_POLICY: Mapping[str, str] = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "media-src": "'self'",
+    "connect-src": "'self'",
+    "manifest-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+}
+
+_UNUSED_POWERS = (
+    "accelerometer",
+    "camera",
+    "display-capture",
+    "geolocation",
+    "gyroscope",
+    "magnetometer",
+    "microphone",
+    "midi",
+    "payment",
+    "usb",
+)
+
+# What pages and their parts are; all of a library's types are in MEDIA_TYPES.
+PAGE_TYPES: Mapping[str, str] = {
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
+    "json": "application/json",
+    "webmanifest": "application/manifest+json",
+    "xml": "application/xml",
+    "txt": "text/plain",
+    "vtt": "text/vtt",
+    "svg": "image/svg+xml",
+    "webp": "image/webp",
+    "avif": "image/avif",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "gif": "image/gif",
+    "ico": "image/x-icon",
+}
+
+# What copies of films are, and what lists their pieces.
+PLAY_TYPES: Mapping[str, str] = {
+    "mp4": MEDIA_TYPES["mp4"],
+    "webm": MEDIA_TYPES["webm"],
+    "m3u8": PLAYLIST_TYPE,
+}
+
+_DOLLAR = "${reelshelf_dollar}"  # nginx has no other way to write "$" where it expands variables
+_LONGEST_ADDRESS = 255  # nginx keeps the length of a location's name in one byte
+_LONGEST_WORD = 4000  # and reads its file 4,096 bytes at a time, each word whole
+_SECTION = re.compile(r"^ *@EACH ([A-Z]+)@\n(.*?)^ *@END@\n", re.MULTILINE | re.DOTALL)
+_BLANK = re.compile(r"^(?P<indent> *)@(?P<line>[A-Z_]+)@$|@(?P<word>[A-Z_]+)@", re.MULTILINE)
+_BASE = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+_LISTEN = re.compile(r"[A-Za-z0-9.:*/_=\[\]-]+( [A-Za-z0-9_=:-]+)*")
+_SERVER = re.compile(r"([A-Za-z0-9.-]+:|\[[0-9a-fA-F:.]+\]:)?[0-9]{1,5}")
+_SERVER_NAME = re.compile(r"[\w.*-]+( [\w.*-]+)*")
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r", "\t": r"\t"})
+
+
+def content_policy(**more: str) -> str:
+    """Return the Content-Security-Policy; `more` adds sources, as in `connect_src="ws:"`."""
+    allowed = dict(CONTENT_POLICY)
+    for name, sources in more.items():
+        allowed[name.replace("_", "-")] += f" {sources}"
+    return "; ".join(f"{name} {sources}" for name, sources in allowed.items())
+
+
+def security_headers(policy: str) -> dict[str, str]:
+    """Return the headers that go with every response, errors too."""
+    return {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": ", ".join(f"{power}=()" for power in _UNUSED_POWERS),
+    }
+
+
+def config(  # noqa: PLR0913 (the facts of one site, each by its name)
+    template: str,
+    *,
+    out: str,
+    roots: Mapping[str, str],
+    listen: str,
+    server_name: str,
+    base: str,
+    brotli: bool = False,
+    follow_links: bool = False,
+    ignore: Iterable[str] = (),
+    api: str = "",
+    ipv6: bool = True,
+) -> str:
+    """Return `template` with its blanks filled in.
+
+    Args:
+        template: deploy/nginx.conf.
+        out: the output folder, absolute.
+        roots: the folders of the library, absolute, by name; an only one has the name "".
+        listen: what nginx's `listen` takes; a bare port is taken of IPv6 too, where that is.
+        server_name: what nginx's `server_name` takes, but no regular expressions.
+        base: where the site lives on its host, "" or "/sub/folder".
+        brotli: serve `.br` copies; nginx refuses to start where it has no module for them.
+        follow_links: serve what symbolic links in the library lead to.
+        ignore: the patterns of files and folders that are no part of the library.
+        api: where `reelshelf api` serves: "8001", "host:8001" or "unix:/path"; "" for nowhere.
+        ipv6: whether the machine has IPv6: nginx does not start with an address of another kind.
+
+    Raises:
+        ValueError: nginx has no way to write one of them; it says which and why.
+        SettingsError: a pattern of `ignore` can match nothing.
+    """
+    if not _BASE.fullmatch(base):
+        raise ValueError(
+            f"a site cannot live at {base!r}: letters, digits and ._~- between slashes"
+        )
+    common = {
+        "OUT": _path(out),
+        "BASE": base,
+        "LISTEN": _listen(listen, ipv6=ipv6),
+        "SERVER_NAME": _matched(_SERVER_NAME, server_name, "server_name"),
+        "BROTLI": "brotli_static on;" if brotli else "# brotli_static on;",
+        "HEADERS": _headers(),
+        "PAGE_TYPES": _types(PAGE_TYPES),
+        "PLAY_TYPES": _types(PLAY_TYPES),
+        "BASE_PATTERN": _quoted(re.escape(base)),
+    }
+    ignore = tuple(ignore)
+    library = [
+        common | _root(base, name, path, ignore, follow_links=follow_links)
+        for name, path in roots.items()
+    ]
+    has_dollar = any("$" in path for path in (out, *roots.values()))
+    sections = {
+        "ROOT": library,
+        "BELOW": [common] if base else [],
+        "DOLLAR": [common] if has_dollar else [],
+        "API": [common | _api(api)] if api else [],
+    }
+    return "".join(_pieces(template, common, sections))
+
+
+def _pieces(
+    template: str, common: Mapping[str, str], sections: Mapping[str, list[dict[str, str]]]
+) -> Iterable[str]:
+    """Yield the text, each blank filled in once: what was filled in is not looked at again."""
+    end = 0
+    for section in _SECTION.finditer(template):
+        yield _filled(template[end : section.start()], common)
+        yield "".join(_filled(section[2], values) for values in sections[section[1]])
+        end = section.end()
+    yield _filled(template[end:], common)
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """Fill the blanks of one piece; lines that replace a whole line are indented as it was."""
+
+    def fill(blank: re.Match[str]) -> str:
+        if blank["word"]:
+            return values[blank["word"]]
+        indent = blank["indent"]
+        return "\n".join(indent + line for line in values[blank["line"]].split("\n"))
+
+    return _BLANK.sub(fill, text)
+
+
+def _root(
+    base: str, name: str, path: str, ignore: Iterable[str], *, follow_links: bool
+) -> dict[str, str]:
+    address = f"{base}/video/{name}/" if name else f"{base}/video/"
+    _check(address)
+    if len(address.encode()) > _LONGEST_ADDRESS:
+        raise ValueError(f"nginx takes no address of more than {_LONGEST_ADDRESS} bytes: {address}")
+    place, front = _path(path), re.escape(address)
+    return {
+        "ROOT": place,
+        "ROOT_ADDRESS": _quoted(address),
+        "ROOT_REFUSED": "\n".join(_refused(front, ignore)),
+        "ROOT_ALLOWED": _quoted(served_files.allowed(front)),
+        "ROOT_LINKS": "off" if follow_links else f'on "from={place}/"',
+        "MEDIA_TYPES": _types(MEDIA_TYPES),
+    }
+
+
+def _refused(front: str, ignore: Iterable[str]) -> Iterable[str]:
+    for about, expression in served_files.refused(front, ignore):
+        word = _quoted(expression)
+        if len(word.encode()) > _LONGEST_WORD:
+            raise ValueError(f"nginx takes no expression as long as this would be: {about}")
+        yield f'location ~ "{word}" {{ return 404; }}  # {about}'
+
+
+def _api(place: str) -> dict[str, str]:
+    if place.startswith("unix:"):
+        _check(place)
+        if not place.startswith("unix:/"):
+            raise ValueError(f"nginx needs the whole path of a socket, not {place!r}")
+        server = f'"{_quoted(place)}"'
+    else:
+        server = _matched(_SERVER, place, "the address of the API")
+        server = f"127.0.0.1:{server}" if server.isdigit() else server
+    # Several sites in one nginx have an upstream each, and names of upstreams are for all of them.
+    return {
+        "API_SERVER": server,
+        "API_NAME": f"reelshelf_api_{crc32(server.encode()):08x}",
+    }
+
+
+def _headers() -> str:
+    headers = security_headers(content_policy())
+    return "\n".join(f'add_header {name} "{value}" always;' for name, value in headers.items())
+
+
+def _types(types: Mapping[str, str]) -> str:
+    by_type: dict[str, list[str]] = {}
+    for suffix, name in types.items():
+        by_type.setdefault(name, []).append(suffix)
+    return "\n".join(f"{name} {' '.join(suffixes)};" for name, suffixes in by_type.items())
+
+
+def _listen(listen: str, *, ipv6: bool) -> str:
+    """Return the `listen` lines."""
+    place, *rest = _matched(_LISTEN, listen, "listen").split(" ")
+    is_port = place.isdigit()
+    places = (place, f"[::]:{place}") if is_port and ipv6 else (place,)
+    lines = [" ".join(("listen", one, *rest)) + ";" for one in places]
+    if is_port and not ipv6:
+        lines.append(f"# no IPv6 on the machine that wrote this; else: listen [::]:{place}")
+    return "\n".join(lines)
+
+
+def _matched(pattern: re.Pattern[str], text: str, name: str) -> str:
+    if not pattern.fullmatch(text):
+        raise ValueError(f"{name} cannot be {text!r}")
+    return text
+
+
+def _path(path: str) -> str:
+    """Return a path, without "/" at its end, as it stands between quotes and variables work."""
+    if not path.startswith("/"):
+        raise ValueError(f"nginx needs the whole path, from the root on, not {path!r}")
+    _check(path)
+    return _quoted(path.rstrip("/")).replace("$", _DOLLAR)
+
+
+def _check(text: str) -> None:
+    if "\0" in text:
+        raise ValueError(f"no path holds a zero byte: {text!r}")
+    try:
+        length = len(_quoted(text).replace("$", _DOLLAR).encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a configuration is text, and {text!r} is not UTF-8") from error
+    if length > _LONGEST_WORD:
+        raise ValueError(f"nginx takes no path as long as {text[:60]!r}…")
+
+
+def _quoted(text: str) -> str:
+    """Return `text` as it stands between double quotes where nginx expands no variables."""
+    return text.translate(_ESCAPES)

@@ -1,0 +1,430 @@
+"""Publishing: what is put, with which headers, in which order, and what it costs; pure rules.
+
+No page may ever point to what is not there. So what pages point to goes first, then pages that
+are new, those that others lead to before those, then pages that are there already, and what is
+gone leaves last, in the opposite order.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+from ipaddress import ip_address
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from generator.core.model import OutPath, Video, VideoId
+from generator.core.site import urls
+
+_T = TypeVar("_T")
+
+# List prices of us-east-1, in USD: https://aws.amazon.com/s3/pricing/, read on 2026-11-22.
+PUTS_USD = 0.005 / 1000  # PUT and LIST; a DELETE costs nothing
+READS_USD = 0.0004 / 1000  # GET and HEAD
+_READS = frozenset({"GetObject", "HeadObject", "GetBucketVersioning"})
+PRICES = "list prices of us-east-1 on 2026-11-22"
+
+LEAST_DELETIONS = 256  # one publish may always delete so many
+OURS = "_reelshelf/"  # keys that are no part of a site: the owner's mark and the like
+SITE_MARKS, MARK = OURS + "site/", "mark.json"  # between them the prefix: whose site is there
+MEDIA_MARK = OURS + "videos.json"  # likewise, in a bucket that has videos alone
+_RETRY_S, _LONGEST_RETRY_S = 60, 6 * 3600  # of an object that is refused; doubles
+_FOR_EVER = "public, max-age=31536000, immutable"
+_MEDIA = "public, max-age=3600, s-maxage=86400"  # its name stays when it is replaced
+_DIGEST = re.compile(r"-([0-9a-f]{8,64})[.-]")
+_NUMBERED = re.compile(r"-\d+\.html$")
+_TYPES = {
+    "html": "text/html; charset=utf-8", "xml": "application/xml; charset=utf-8",
+    "txt": "text/plain; charset=utf-8", "json": "application/json",
+    "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml", "vtt": "text/vtt; charset=utf-8",
+    "m3u8": "application/vnd.apple.mpegurl", "webp": "image/webp", "jpg": "image/jpeg",
+    "jpeg": "image/jpeg", "png": "image/png", "avif": "image/avif", "gif": "image/gif",
+    "ico": "image/x-icon", "woff2": "font/woff2", "mp4": "video/mp4", "m4v": "video/mp4",
+    "webm": "video/webm", "mkv": "video/x-matroska", "mov": "video/quicktime",
+    "avi": "video/x-msvideo", "ts": "video/mp2t", "m2ts": "video/mp2t", "mts": "video/mp2t",
+    "mpg": "video/mpeg", "mpeg": "video/mpeg", "vob": "video/mpeg", "ogv": "video/ogg",
+    "ogg": "video/ogg", "ogx": "video/ogg",
+    "ogm": "video/ogg", "wmv": "video/x-ms-wmv", "asf": "video/x-ms-asf", "flv": "video/x-flv",
+    "3gp": "video/3gpp", "3g2": "video/3gpp2",
+}  # fmt: skip
+_TEXTS = frozenset({"html", "xml", "txt", "json", "css", "js", "svg", "vtt", "m3u8"})
+_FEEDS = {
+    urls.ATOM: "application/atom+xml; charset=utf-8",
+    urls.RSS: "application/rss+xml; charset=utf-8",
+}
+
+
+class ObjectKind(StrEnum):
+    """What an object of the bucket is to the site."""
+
+    MEDIA = "media"
+    ASSET = "asset"
+    STILL = "still"
+    BOARD = "board"
+    TEXT = "text"
+    COPY = "copy"
+    DATA = "data"
+    WATCH = "watch"
+    SHELF = "shelf"
+    INDEX = "index"
+    FEED = "feed"
+
+
+_RANKS = {
+    ObjectKind.MEDIA: 0, ObjectKind.ASSET: 0, ObjectKind.STILL: 0, ObjectKind.BOARD: 0,
+    ObjectKind.TEXT: 0, ObjectKind.COPY: 0, ObjectKind.DATA: 1, ObjectKind.WATCH: 2,
+    ObjectKind.SHELF: 3, ObjectKind.INDEX: 4, ObjectKind.FEED: 5,
+}  # fmt: skip
+_HOME_RANK = 6
+_PAGE_RANK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What an object of the bucket is told to those who fetch it, and what we note on it.
+
+    `encoding` is "" for bytes as they are. `digest` (hex) and `cursor` stand in its metadata.
+    """
+
+    content_type: str
+    cache_control: str
+    encoding: str = ""
+    digest: str = ""
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An object as it should be. `path` is below the output folder, or the media's address.
+
+    `video` is whose it is, None for pages. `digest` stands for its content: that of a page's
+    bytes, the one in the name of a made file, size and fingerprint of a video.
+    """
+
+    key: str
+    path: str
+    kind: ObjectKind
+    digest: str
+    size_bytes: int = 0
+    video: VideoId | None = None
+    place: str = ""  # the file, of media
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An object as it was put last. `etag` "" is for one of which nobody knows what is there.
+
+    `look` tells which headers it has; `gone_at` is when it ceased to be wanted, None while it is.
+    """
+
+    key: str
+    path: str
+    kind: ObjectKind
+    digest: str
+    etag: str
+    size_bytes: int
+    look: str = ""
+    video: VideoId | None = None
+    cursor: str = ""
+    version: str = ""
+    gone_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """An object to put, over `before` or, where that is None, where there is nothing."""
+
+    wanted: Wanted
+    before: Published | None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishPlan:
+    """What to do: steps of uploads, each to be finished before the next; then deletions likewise.
+
+    `back` are kept after all, `gone` wait for their deletion from now on, `same` are as they
+    should be. `refused` deletions are more than one publish may make.
+    """
+
+    steps: tuple[tuple[Put, ...], ...] = ()
+    deletions: tuple[tuple[Published, ...], ...] = ()
+    back: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    same: int = 0
+    refused: int = 0
+
+    @property
+    def puts(self) -> Iterator[Put]:
+        """Yield everything to put, in order."""
+        return (put for step in self.steps for put in step)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What settings say of publishing; `most` is how much one publish may delete."""
+
+    fresh_s: int
+    grace_s: int
+    gzip: bool
+    most: int
+
+
+def kind_of(path: str) -> ObjectKind:
+    """Return what a file of the output folder is."""
+    head, _, rest = path.partition("/")
+    if not rest:
+        return _root_kind(path)
+    if head == "data":  # it tells how many shelves there are, and so comes after them
+        return ObjectKind.INDEX
+    if head == "board" and rest.count("/") == 0:
+        return ObjectKind.DATA
+    return _FOLDERS.get(head, ObjectKind.SHELF)
+
+
+_FOLDERS = {
+    "assets": ObjectKind.ASSET, "thumb": ObjectKind.STILL, "board": ObjectKind.BOARD,
+    "text": ObjectKind.TEXT, "play": ObjectKind.COPY, "watch": ObjectKind.WATCH,
+    "sitemap": ObjectKind.FEED, "video": ObjectKind.MEDIA,
+}  # fmt: skip
+
+
+def _root_kind(path: str) -> ObjectKind:
+    if path in {urls.ATOM, urls.RSS, urls.ROBOTS, urls.SITEMAP_INDEX}:
+        return ObjectKind.FEED
+    return ObjectKind.SHELF if _NUMBERED.search(path) else ObjectKind.INDEX
+
+
+def is_published(path: str) -> bool:
+    """Tell whether a file of the output folder belongs into a bucket, and not to another host."""
+    return path not in {"_headers", "_redirects"}
+
+
+def rank(wanted: Wanted | Published) -> int:
+    """Return when an object is put: not before what it points to, if there is an order at all."""
+    return _HOME_RANK if wanted.path == urls.HOME else _RANKS[wanted.kind]
+
+
+def headers_of(wanted: Wanted, rules: Rules, cursor: str) -> Headers:
+    """Return with which headers an object is put."""
+    ending = wanted.path.rpartition(".")[2].lower()
+    content_type = _FEEDS.get(OutPath(wanted.path)) or _TYPES.get(
+        ending, "application/octet-stream"
+    )
+    encoding = "gzip" if rules.gzip and ending in _TEXTS else ""
+    cache = cache_control(wanted, rules.fresh_s)
+    return Headers(content_type, cache, encoding, wanted.digest, cursor)
+
+
+def cache_control(wanted: Wanted, fresh_s: int) -> str:
+    """Return how long who may keep an object: for ever where its name has its digest."""
+    if wanted.kind is ObjectKind.MEDIA:
+        return _MEDIA
+    if wanted.video is not None or wanted.kind is ObjectKind.ASSET:
+        return _FOR_EVER
+    if not fresh_s:
+        return "public, max-age=0, must-revalidate"
+    return f"public, max-age=0, s-maxage={fresh_s}, stale-while-revalidate={fresh_s}"
+
+
+def look_of(headers: Headers) -> str:
+    """Return what tells headers from others, whatever they note."""
+    told = f"{headers.content_type}|{headers.cache_control}|{headers.encoding}"
+    return blake2b(told.encode(), digest_size=6).hexdigest()
+
+
+def wanted_page(prefix: str, path: OutPath, digest: str, size_bytes: int) -> Wanted:
+    """Return what is wanted of a page."""
+    return Wanted(prefix + path, path, kind_of(path), digest, size_bytes)
+
+
+def wanted_made(prefix: str, video: Video) -> Iterator[Wanted]:
+    """Yield what is wanted of what was made for a video: its bytes never change."""
+    for path in urls.made_files(video):
+        found = _DIGEST.search(path)
+        assert found is not None, f"{path} has no digest in its name"
+        yield Wanted(prefix + path, path, kind_of(path), found[1], video=video.id)
+
+
+def later(cursor: str, other: str) -> bool:
+    """Tell whether a cursor is of the same catalogue as another, and of a later event."""
+    catalogue, _, event = cursor.partition(":")
+    same, _, number = other.partition(":")
+    known = event.isdecimal() and number.isdecimal()
+    return known and catalogue == same and int(event) > int(number)
+
+
+def is_loopback(origin: str) -> bool:
+    """Tell whether an origin ("https://host") means the machine that asks, whichever that is."""
+    host = (urlsplit(origin).hostname or "").rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def identity_of(cursor: str) -> str:
+    """Return the identity of the catalogue that a cursor is of, "" for none."""
+    return cursor.partition(":")[0]
+
+
+def retry_at(tries: int, now: int) -> int:
+    """Return when to try an object again that was refused so often: at once, then ever later."""
+    return now if tries <= 1 else now + min(_RETRY_S << min(tries - 2, 16), _LONGEST_RETRY_S)
+
+
+def most_deletions(published: int, share: float) -> int:
+    """Return how many of so many objects one publish may delete."""
+    return max(LEAST_DELETIONS, int(published * share))
+
+
+def plan_publish(
+    wanted: Mapping[str, Wanted],
+    published: Mapping[str, Published],
+    look: Callable[[Wanted], str],
+    rules: Rules,
+    now: int,
+) -> PublishPlan:
+    """Return what to do so that these objects are as they should be.
+
+    Args:
+        wanted: what should be there, by key.
+        published: what was put of these, and of what may be gone.
+        look: tells which headers an object should have.
+        rules: what settings say.
+        now: the current instant.
+    """
+    puts = [
+        Put(one, published.get(key))
+        for key, one in wanted.items()
+        if not _is_as_wanted(one, published.get(key), look)
+    ]
+    put = {one.wanted.key for one in puts}
+    left = [one for key, one in published.items() if key not in wanted]
+    due = [one for one in left if _gone_at(one, now) + rules.grace_s <= now]
+    is_refused = len(due) > rules.most
+    return PublishPlan(
+        steps=upload_steps(puts),
+        deletions=() if is_refused else deletion_steps(due),
+        back=tuple(
+            key
+            for key in wanted
+            if key in published and key not in put and published[key].gone_at is not None
+        ),
+        gone=tuple(one.key for one in left if one.gone_at is None),
+        same=len(wanted) - len(puts),
+        refused=len(due) if is_refused else 0,
+    )
+
+
+def _is_as_wanted(one: Wanted, before: Published | None, look: Callable[[Wanted], str]) -> bool:
+    if before is None or not before.etag or before.digest != one.digest:
+        return False
+    return before.look == look(one)
+
+
+def _gone_at(one: Published, now: int) -> int:
+    return now if one.gone_at is None else one.gone_at
+
+
+def upload_steps(puts: Iterable[Put]) -> tuple[tuple[Put, ...], ...]:
+    """Return what to put in steps, each to be finished before the next."""
+    return _grouped(puts, _step)
+
+
+def deletion_steps(gone: Iterable[Published]) -> tuple[tuple[Published, ...], ...]:
+    """Return what to delete in steps, likewise."""
+    return _grouped(gone, lambda one: -rank(one))
+
+
+def _step(put: Put) -> int:
+    number = rank(put.wanted)
+    is_there = put.before is not None and bool(put.before.digest)
+    return number if number < _PAGE_RANK or not is_there else number + _HOME_RANK
+
+
+def _grouped(items: Iterable[_T], number: Callable[[_T], int]) -> tuple[tuple[_T, ...], ...]:
+    groups: dict[int, list[_T]] = {}
+    for item in items:
+        groups.setdefault(number(item), []).append(item)
+    return tuple(tuple(groups[one]) for one in sorted(groups))
+
+
+def requests_usd(requests: Mapping[str, int]) -> float:
+    """Return what requests to S3 cost by list price, by the names of their operations."""
+    reads = sum(count for name, count in requests.items() if name in _READS)
+    free = sum(count for name, count in requests.items() if name.startswith(("Delete", "Abort")))
+    puts = sum(requests.values()) - reads - free
+    return round(puts * PUTS_USD + reads * READS_USD, 9)
+
+
+@dataclass(slots=True)
+class PublishReceipt:
+    """The account of one publish. Counts are of objects; `clock` tells seconds for the phases.
+
+    `left` are objects that were not put, and why: the next publish tries them again. `late` were
+    left as they are in the bucket, for they are newer. `adopted` were there already. `strays` are
+    not ours, and were left alone; `replaced` were not ours either, and a person wanted them to be
+    replaced (their keys). `waiting` are to be deleted when their grace is over; `refused`
+    deletions are more than one publish may make. `is_held`: nothing was done after a rollback.
+    """
+
+    clock: Callable[[], float] = lambda: 0.0
+    at: int = 0
+    cursor: int = 0
+    put: int = 0
+    bytes: int = 0
+    unchanged: int = 0
+    adopted: int = 0
+    late: int = 0
+    deleted: int = 0
+    waiting: int = 0
+    refused: int = 0
+    invalidated: int = 0
+    is_full: bool = False
+    is_held: bool = False
+    usd: float = 0.0
+    kinds: Counter[str] = field(default_factory=Counter)
+    left: dict[str, str] = field(default_factory=dict)
+    strays: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    requests: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    invalidation_error: str = ""
+
+    @property
+    def total_s(self) -> float:
+        """Return how long all phases took together."""
+        return sum(self.seconds.values())
+
+    @property
+    def did_something(self) -> bool:
+        """Tell whether the bucket is another than before, or something is to be told."""
+        return bool(self.put or self.deleted or self.adopted or self.late or self.left)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to a phase."""
+        start = self.clock()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
+
+    def told(self) -> Mapping[str, object]:
+        """Return everything, ready for JSON."""
+        told: dict[str, object] = {
+            name: getattr(self, name) for name in self.__slots__ if name != "clock"
+        }
+        return {
+            **told,
+            "kinds": dict(self.kinds),
+            "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
+            "total_s": round(self.total_s, 4),
+        }

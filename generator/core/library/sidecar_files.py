@@ -1,0 +1,248 @@
+"""Companions: which files beside a video belong to it, told by their names alone.
+
+A companion is named like its video, with or without the video's own suffix: `film.nfo` and
+`film.mp4.nfo` belong to `film.mp4`. Subtitles and pictures may say more in between
+(`film.de.forced.srt`, `film (German).srt`, `film-poster.jpg`). Subtitles may also lie in a folder
+of their own, named after the film or not (`Subs/2_English.srt`). What is named like the folder's
+own (`folder.jpg`, `movie.nfo`) belongs to a video that is alone in its folder. Names that are
+spelled otherwise count where the name itself is not there (`naming`), and a `.json` may be one of
+Google Takeout's (`takeout`).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+
+from generator.core.library.file_filter import may_be_sound
+from generator.core.library.file_names import LEVELS, Names, level_of
+from generator.core.library.takeout import Films
+from generator.core.media.subtitle_names import says_only_language, suffix_of
+from generator.core.model import Companion, CompanionKind, Place
+
+Files = Mapping[str, tuple[int, int]]  # path -> (size_bytes, mtime_ns)
+
+_KINDS = {
+    "toml": CompanionKind.OWN,
+    "md": CompanionKind.OWN,
+    "nfo": CompanionKind.NFO,
+    "json": CompanionKind.JSON,
+    **dict.fromkeys(("srt", "vtt", "ass", "ssa", "sbv", "ttml"), CompanionKind.SUBTITLES),
+    **dict.fromkeys(("jpg", "jpeg", "png", "webp", "avif"), CompanionKind.PICTURE),
+}
+SUFFIXES = frozenset(_KINDS)
+_YTDLP = ".info"  # before .json
+_PICTURES = ("", "-thumb", "-poster", "-cover")  # behind the name of a video, the best first
+_FOLDERS = {  # in lower case: what a video alone in its folder has, the best first
+    CompanionKind.PICTURE: ("folder", "poster", "cover", "thumb", "movie"),
+    CompanionKind.NFO: ("movie",),
+}
+_TEXT_FOLDERS = {"subs", "sub", "subtitles", "subtitle"}  # in lower case
+_PARTING = " _-([{"  # what may stand between the name of a video and a language, but for a point
+_CLOSING = _PARTING + ")]}"
+_LEAST_WORD = 3  # letters of a language behind a space alone: "is" and "no" are words of titles
+_ORDER = {kind: rank for rank, kind in enumerate(CompanionKind)}
+_MOST = 64  # files beside one video
+
+
+def is_companion(name: str) -> bool:
+    """Tell whether a file of this name may belong to a video."""
+    dot = name.rfind(".")
+    return dot > 0 and name[dot + 1 :].lower() in SUFFIXES and name[0] != "."
+
+
+def is_text_folder(path: str) -> bool:
+    """Tell whether a folder of this name holds subtitles of the films in the one above."""
+    return path.rpartition("/")[2].lower() in _TEXT_FOLDERS
+
+
+def home_of(folder: str) -> tuple[str, str] | None:
+    """Return the folder of the films that subtitles in a folder are for, None for its own.
+
+    Returns:
+        That folder, and the name of the one film, "" where any may be meant.
+    """
+    above, _, last = folder.rpartition("/")
+    if is_text_folder(folder):
+        return above, ""
+    return (above.rpartition("/")[0], last) if is_text_folder(above) else None
+
+
+def belonging(
+    root: str, videos: Iterable[str], files: Files, *, is_told_below: bool = True
+) -> dict[str, tuple[Companion, ...]]:
+    """Return the companions of each video that has any, in the order they are to be read.
+
+    Args:
+        root: the name of the root that all of them lie in.
+        videos: paths of all videos in the folders that `files` lie in.
+        files: paths that `is_companion` takes.
+        is_told_below: folders of subtitles below those of the videos are among `files`.
+    """
+    if not files:
+        return {}
+    folders = {path.rpartition("/")[0]: _Folder() for path in files}
+    homes = {folder: home_of(folder) for folder in folders} if is_told_below else {}
+    for folder in [home[0] for home in homes.values() if home is not None]:
+        folders.setdefault(folder, _Folder())
+    for path in videos:
+        folder, _, name = path.rpartition("/")
+        if folder in folders:
+            folders[folder].add(path, name)
+    found: dict[str, list[tuple[tuple[int, int, int, str], Companion]]] = defaultdict(list)
+    for path, (size_bytes, mtime_ns) in files.items():
+        folder, _, name = path.rpartition("/")
+        for kind, level, rank, video in _owners(name, folders[folder]):
+            companion = Companion(kind, Place(root, path), size_bytes, mtime_ns)
+            found[video].append(((_ORDER[kind], level, rank, path), companion))
+        home = homes.get(folder)
+        if home is not None and _KINDS[name.rpartition(".")[2].lower()] is CompanionKind.SUBTITLES:
+            companion = Companion(CompanionKind.SUBTITLES, Place(root, path), size_bytes, mtime_ns)
+            level, owners = _of_text_folder(name, home[1], folders[home[0]])
+            for video in owners:
+                order = (_ORDER[CompanionKind.SUBTITLES], level, 1, path)
+                found[video].append((order, companion))
+    return {
+        video: tuple(companion for _, companion in sorted(some, key=_key)[:_MOST])
+        for video, some in found.items()
+    }
+
+
+def _key(ranked: tuple[tuple[int, int, int, str], Companion]) -> tuple[int, int, int, str]:
+    return ranked[0]
+
+
+class _Folder:
+    """The videos of one folder, by the names that companions may have of them."""
+
+    def __init__(self) -> None:
+        self.known, self.wholes = Names(), Names()  # with their stems, and without
+        self.paths: list[str] = []
+        self.films_alone: list[str] = []  # of those, what is not sound, maybe
+        self._films: Films | None = None
+
+    def add(self, path: str, name: str) -> None:
+        """Let a video lie in the folder."""
+        for known in {name, name.rpartition(".")[0]}:
+            self.known.add(known, path)
+        self.wholes.add(name, path)
+        self.paths.append(path)
+        if not may_be_sound(path):
+            self.films_alone.append(path)
+
+    @property
+    def films(self) -> Films:
+        """Return its videos as Google Takeout names them."""
+        if self._films is None:
+            self._films = Films(self.paths)
+        return self._films
+
+
+def _owners(name: str, folder: _Folder) -> Iterator[tuple[CompanionKind, int, int, str]]:
+    """Yield whose companion a file is, as what, and how well it is named: by level and rank."""
+    stem, _, suffix = name.rpartition(".")
+    kind, known = _KINDS[suffix.lower()], folder.known
+    if kind is CompanionKind.JSON:
+        yield from _of_json(stem, folder)
+    elif kind is CompanionKind.SUBTITLES:
+        level, videos = _of_subtitles(stem, known)
+        yield from ((kind, level, 0, video) for video in videos)
+    elif kind is CompanionKind.PICTURE:
+        for rank, end in enumerate(_PICTURES):
+            if stem.lower().endswith(end):
+                level, videos = known.find(stem[: len(stem) - len(end)])
+                yield from ((kind, level, rank, video) for video in videos)
+    else:
+        rank = int(suffix.lower() != "toml")  # of our own two, the stricter one first
+        level, videos = known.find(stem)
+        yield from ((kind, level, rank, video) for video in videos)
+    folder_names = _FOLDERS.get(kind, ())
+    alone = folder.films_alone
+    if len(alone) == 1 and stem.lower() in folder_names and not known.find(stem)[1]:
+        yield kind, LEVELS, folder_names.index(stem.lower()), alone[0]
+
+
+def _of_json(stem: str, folder: _Folder) -> Iterator[tuple[CompanionKind, int, int, str]]:
+    if stem.lower().endswith(_YTDLP):
+        level, videos = folder.known.find(stem[: -len(_YTDLP)])
+        yield from ((CompanionKind.YTDLP, level, 0, video) for video in videos)
+        return
+    level, videos = folder.wholes.find(stem)
+    yield from ((CompanionKind.JSON, level, 0, video) for video in videos)
+    if not videos:
+        yield from (
+            (CompanionKind.JSON, LEVELS, fit, video) for fit, video in folder.films.of(stem)
+        )
+
+
+def _of_subtitles(stem: str, known: Names) -> tuple[int, list[str]]:
+    """Return the videos that subtitles belong to: of those they continue, the longest name."""
+    for level in range(LEVELS):
+        end = len(stem)
+        while end > 0:
+            videos = known.at(level, stem[:end])
+            if videos:
+                middle = stem[end + 1 :]
+                return (level, videos) if suffix_of(middle) is not None else (0, [])
+            end = stem.rfind(".", 0, end)
+    for level in range(LEVELS):
+        for end in range(len(stem) - 1, 0, -1):
+            if stem[end] in _PARTING:
+                videos = known.at(level, stem[:end].rstrip(_PARTING))
+                rest = stem[end:].strip(_CLOSING)
+                is_word = stem[end:] == f" {rest}" and len(rest) < _LEAST_WORD
+                if videos and not is_word and says_only_language(rest):
+                    return level, videos
+    return 0, []
+
+
+def _of_text_folder(name: str, named: str, folder: _Folder) -> tuple[int, list[str]]:
+    """Return the videos that subtitles in a folder of their own belong to; none where unsure."""
+    if named:
+        return folder.known.find(named)
+    stem = name.rpartition(".")[0]
+    level, videos = _of_subtitles(stem, folder.known)
+    if videos:
+        return level, videos
+    alone = folder.films_alone
+    return 0, alone if len(alone) == 1 and suffix_of(stem) is not None else []
+
+
+def between(video: str, companion: str) -> str:
+    """Return what stands between the name of a video and the suffix of its companion, or "".
+
+    All of the name where the video's is not in it: so subtitles lie in folders of their own.
+    """
+    name = video.rpartition("/")[2]
+    stem = companion.rpartition("/")[2].rpartition(".")[0]
+    names = (name, name.rpartition(".")[0])
+    found: list[tuple[int, int, str]] = []
+    end = len(stem)
+    while end > 0:
+        levels = [level for known in names if (level := level_of(stem[:end], known)) is not None]
+        if levels:
+            found.append((min(levels), -end, stem[end + 1 :]))
+        end = stem.rfind(".", 0, end)
+    if found:
+        return min(found)[2]
+    for end in range(len(stem) - 1, 0, -1):
+        if stem[end] in _PARTING:
+            start = stem[:end].rstrip(_PARTING)
+            if any(level_of(start, known) is not None for known in names):
+                return stem[end:].strip(_CLOSING)
+    return stem
+
+
+def signature(video: str, companions: Iterable[Companion]) -> str:
+    """Return a text that is another one when a companion came, went or changed; "" for none.
+
+    The same after the video was renamed together with all that belongs to it.
+    """
+    digest = blake2b(digest_size=8)
+    own = video.rpartition("/")[2].rpartition(".")[0]
+    any_at_all = False
+    for one in companions:
+        name = one.place.path.rpartition("/")[2].removeprefix(own)
+        line = f"{one.kind}\0{name}\0{one.size_bytes}\0{one.mtime_ns}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+        any_at_all = True
+    return digest.hexdigest() if any_at_all else ""

@@ -1,0 +1,169 @@
+"""Takeout: how Google Takeout names the .json that tells of a file.
+
+`NAME.EXT.supplemental-metadata.json` since 2024, `NAME.EXT.json` before. Of it, without ".json", 46
+characters are kept, so that it may end anywhere, even in NAME. Of several files of one name each
+has a number: `NAME(1).EXT` is told of in `NAME.EXT.supplemental-metadata(1).json`. What was edited
+has no file of its own, and the film of a live photo may be told of with its picture.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+
+from generator.core.library.file_names import loose, uncased
+
+_TAIL = "supplemental-metadata"
+_MOST_STEM = 46  # characters; with ".json" 51
+_NUMBER = re.compile(r"(\(\d{1,4}\))\Z")
+_NAME = re.compile(r"(?P<plain>.*?)(?P<number>\(\d{1,4}\))?(?P<suffix>\.[^.]*)?", re.DOTALL)
+_PICTURES = frozenset({"heic", "heif", "jpg", "jpeg", "png", "dng", "avif", "webp", "gif"})
+_EDITED = re.compile(  # as Google says it in the languages that are known of
+    r"-(?:edited|bearbeitet|bewerkt|modifi[ée]|modificato|edytowane|editado|ha editado|editat"
+    r"|redigerad|redigeret|upravené|編集済み|已修改)(?P<number>\(\d{1,4}\))?(?P<suffix>\.[^.]*)\Z",
+    re.IGNORECASE,
+)
+_UNSAFE = re.compile(r"[^\w.]")
+_LONGEST = 1000  # characters of a title
+_MOST_CUT = 8  # films that one name, cut short, may mean
+
+
+class Fit(IntEnum):
+    """How a .json is named after a film, the surest first."""
+
+    WHOLE = 0  # NAME.EXT
+    TAILED = 1  # with its tail or its number behind it
+    CUT = 2  # cut within NAME.EXT
+    EDITED = 3  # that of the film before it was edited
+    LIVE = 4  # that of a live photo's picture
+
+
+def fit_of(video: str, stem: str) -> Fit | None:
+    """Return how a .json is named after a film, None where it is not.
+
+    Args:
+        video: the name of the film's file.
+        stem: that of the .json, without its suffix.
+    """
+    film, told = uncased(video), uncased(stem)
+    if film == told or loose(film) == loose(told):
+        return Fit.WHOLE
+    base, number = _parted(told)
+    wholes = [_numbered(name, number) for name in _names(base)]
+    if film in wholes:
+        return Fit.TAILED
+    if _is_cut(stem) and any(one.startswith(base) for one in (film, _plain(film))):
+        return Fit.CUT
+    if _unedited(film) in wholes:
+        return Fit.EDITED
+    return Fit.LIVE if film.rpartition(".")[0] in _live(base, number) else None
+
+
+def agrees(video: str, title: object) -> bool:
+    """Tell whether the title within a .json is that of a film, whose name may have been cut."""
+    if not isinstance(title, str):
+        return False
+    film, told = _plain(uncased(video)), uncased(title[:_LONGEST])
+    name, _, suffix = film.rpartition(".")
+    other, dot, other_suffix = told.rpartition(".")
+    if dot and other_suffix != suffix:
+        return False
+    plain, whole = _UNSAFE.sub("_", name), _UNSAFE.sub("_", other if dot else told)
+    return whole == plain or (len(name) >= _MOST_STEM and whole.startswith(plain))
+
+
+class Films:
+    """The films of one folder, to be found by what Takeout calls its .json."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._wholes: dict[str, list[str]] = {}
+        self._stems: dict[str, list[str]] = {}
+        for path in paths:
+            film = uncased(path.rpartition("/")[2])
+            self._wholes.setdefault(film, []).append(path)
+            self._stems.setdefault(film.rpartition(".")[0], []).append(path)
+            unedited = _unedited(film)
+            if unedited:
+                self._wholes.setdefault(unedited, []).append(path)
+        self._sorted: dict[str | None, list[str]] | None = None  # by number; None: all of them
+
+    def of(self, stem: str) -> Iterator[tuple[Fit, str]]:
+        """Yield the films that a .json may be about, and how it is named after each."""
+        base, number = _parted(uncased(stem))
+        found: dict[str, None] = {}
+        for name in _names(base):
+            found.update(dict.fromkeys(self._wholes.get(_numbered(name, number), ())))
+        for name in _live(base, number):
+            found.update(dict.fromkeys(self._stems.get(name, ())))
+        if _is_cut(stem):
+            found.update(dict.fromkeys(self._beginning_with(base, number)))
+        for path in found:
+            fit = fit_of(path.rpartition("/")[2], stem)
+            if fit is not None:
+                yield fit, path
+
+    def _beginning_with(self, base: str, number: str) -> list[str]:
+        """Return the films that begin so: those with the number, or if none has it, all."""
+        if self._sorted is None:
+            by_number: dict[str | None, list[str]] = {None: sorted(self._wholes)}
+            for name in by_number[None]:
+                parts = _NAME.fullmatch(name)
+                by_number.setdefault((parts and parts["number"]) or "", []).append(name)
+            self._sorted = by_number
+        for names in (self._sorted.get(number, []), self._sorted[None]):
+            start = bisect_left(names, base)
+            alike = names[start : start + _MOST_CUT + 1]
+            found = [path for one in alike if one.startswith(base) for path in self._wholes[one]]
+            if found:
+                return found if len(found) <= _MOST_CUT else []  # it may be about anything
+        return []
+
+
+def _parted(told: str) -> tuple[str, str]:
+    number = _NUMBER.search(told)
+    return (told, "") if number is None else (told[: number.start()], number[1])
+
+
+def _names(base: str) -> Iterator[str]:
+    """Yield what may be the name of the film: without the tail, of which any part may be left."""
+    name, dot, end = base.rpartition(".")
+    if dot and _TAIL.startswith(end):
+        yield name
+    yield base
+
+
+def _numbered(name: str, number: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return f"{stem}{number}{dot}{suffix}" if dot else name + number
+
+
+def _plain(film: str) -> str:
+    """Return a film's name without its number."""
+    parts = _NAME.fullmatch(film)
+    return film if parts is None else parts["plain"] + (parts["suffix"] or "")
+
+
+def _unedited(film: str) -> str:
+    """Return the name that an edited film had before, "" for others."""
+    found = _EDITED.search(film)
+    return (
+        "" if found is None else film[: found.start()] + (found["number"] or "") + found["suffix"]
+    )
+
+
+def _live(base: str, number: str) -> Iterator[str]:
+    """Yield the names, without suffix, of the films that go with a picture."""
+    for name in _names(base):
+        stem, _, suffix = name.rpartition(".")
+        if suffix in _PICTURES:
+            yield stem + number
+
+
+def _is_cut(stem: str) -> bool:
+    """Tell whether a name is as long as names become; whoever counts may count otherwise."""
+    lengths = (
+        len(stem),
+        len(stem.encode("utf-16-le", "replace")) // 2,
+        len(stem.encode("utf-8", "replace")),
+    )
+    return max(lengths) >= _MOST_STEM

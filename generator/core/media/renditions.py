@@ -1,0 +1,598 @@
+"""Renditions: what a playable copy is like, how its making is cut up, and what is told of it.
+
+Choices, arithmetic and words only: files are read, encoded and written elsewhere. What the program
+that makes copies says is read as warily as a file, for what it decodes may have taken it over.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from typing import Any
+
+from generator.core.media.stills import Size, fit
+from generator.core.media.worker_protocol import GarbledError
+from generator.core.model import Place, Probe, Refused
+
+REMUX, TRANSCODE = "remux", "transcode"
+MP4, WEBM = "mp4", "webm"
+
+PRESET, CRF = "veryfast", 21  # x264's; measured in docs/adr/0011-renditions.md
+KEY_EVERY_S = 3
+SOUND_BPS, SOUND_HZ = 160_000, 48_000
+CHUNK_S = 60.0
+FRAGMENT_S = 6  # of HLS, or the next key frame after it
+FRAGMENT_MOST_S = 20  # where there is none: it is held in memory until it is written
+PREROLL_S = 1.0  # decoded before a chunk begins, for what leans on the frames before
+
+PLAN, SURVEY, LOOK, SOUND, MADE, LOCK = (
+    "plan.json", "survey.json", "look.json", "sound.mp4", "made.json", "lock",
+)  # fmt: skip
+UNFINISHED = "unfinished-"  # begins the name of a file that is being written
+_JOB_FILES = frozenset({PLAN, SURVEY, LOOK, SOUND, MADE, LOCK, "result.mp4", "result.webm"})
+_CHUNK = re.compile(r"[0-9]{6,}\.(?:mp4|json)")
+
+_BOX = Size(1920, 1080)
+_COPY_BOX = Size(4096, 2304)  # what decoders in browsers and phones take of H.264
+_PICTURES = {MP4: {"h264", "hevc", "av1", "vp9"}, WEBM: {"vp8", "vp9", "av1"}}
+_SOUNDS = {MP4: {"aac", "mp3", "opus", "flac"}, WEBM: {"opus", "vorbis"}}
+_PLAIN_FORMATS = {"yuv420p", "yuvj420p"}
+
+_PEAK_BPS, _PEAK_AT_PX_S = 8_000_000, 1920 * 1080 * 30
+_PEAK_POWER = 0.75  # twice the pixels do not need twice the bits
+_LEAST_PEAK_BPS, _MOST_PEAK_BPS = 300_000, 12_000_000
+_USUAL_FPS, _MOST_FPS = 30.0, 60.0
+_SLACK_BYTES = 64 << 20
+_MOST_GROWTH = 4  # of a file whose length is unknown, or a lie
+
+_BACKWARDS_US, _FORWARDS_US = 1_000_000, 10_000_000
+_MOST_REORDER = 16  # frames; no codec holds back more
+
+_JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DIGEST = re.compile(r"[0-9a-f]{12}")
+_MOST_LINE_BYTES = 8192
+_MOST_FRAGMENTS = 65_535  # as many as an index of fragments can hold
+
+
+@dataclass(frozen=True, slots=True)
+class RenditionRequest:
+    """Make a playable copy of `file`, a path in the file system, which the library has as `place`.
+
+    `made_by` is REMUX (nothing is encoded anew) or TRANSCODE; `container` is MP4 or, for a remux,
+    WEBM. `is_hls`: the MP4 is cut into fragments, for a playlist. `job` names the folder that the
+    work is kept in, so that it can go on later.
+
+    Raises:
+        ValueError: there is no such copy, or the job is no name for a folder.
+    """
+
+    place: Place
+    file: str
+    made_by: str
+    container: str
+    is_hls: bool
+    job: str
+
+    def __post_init__(self) -> None:
+        if self.made_by not in {REMUX, TRANSCODE} or self.container not in {MP4, WEBM}:
+            raise ValueError(f"no copy is made by {self.made_by!r} into {self.container!r}")
+        if self.container == WEBM and (self.is_hls or self.made_by == TRANSCODE):
+            raise ValueError("WebM is for a remux without HLS")
+        if not is_job(self.job):
+            raise ValueError(f"{self.job!r} is no name for a folder of work")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a copy is, in seconds of video; `total_s` is None where the file does not say.
+
+    `size_bytes` is what it has written.
+    """
+
+    done_s: float
+    total_s: float | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A part of an MP4 that can be asked for by itself; it plays for `length_s`."""
+
+    start_byte: int
+    size_bytes: int
+    length_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What is told of a finished copy.
+
+    `digest` is as `Output.digest_name` tells of its content. `codecs` are as `Probe` has them.
+    `made_by` is what came of it: REMUX only where every stream is as it was. `head_bytes` and
+    `fragments` are for a playlist: 0 and () where there is none. `complaint` says what of the
+    source is missing in it, "" for nothing.
+    """
+
+    digest: str
+    size_bytes: int
+    codecs: str
+    made_by: str
+    head_bytes: int = 0
+    fragments: tuple[Fragment, ...] = ()
+    complaint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom(Refused):
+    """The disk is too full for a copy; the file is not to blame, and it can be tried again."""
+
+
+# -- choices
+
+
+def is_job(name: str) -> bool:
+    """Tell whether a name is safe as that of a folder of work."""
+    return _JOB.fullmatch(name) is not None
+
+
+def holds_picture(container: str, codec: str) -> bool:
+    """Tell whether browsers play this picture (FFmpeg's name) in this container."""
+    return codec in _PICTURES[container]
+
+
+def holds_sound(container: str, codec: str) -> bool:
+    """Tell whether browsers play this sound (FFmpeg's name) in this container."""
+    return codec in _SOUNDS[container]
+
+
+def keeps_picture(codec: str, pixel_format: str, size: Size) -> bool:
+    """Tell whether a transcode copies the picture and encodes the sound alone.
+
+    Args:
+        codec: FFmpeg's name, as `pixel_format` is.
+        pixel_format: "" where unknown.
+        size: as coded or as displayed.
+    """
+    if codec != "h264" or pixel_format not in _PLAIN_FORMATS:
+        return False
+    return fit(size, _lying_as(size, _COPY_BOX)) == size
+
+
+def picture_size(displayed: Size) -> Size:
+    """Return how large a transcode is: within 1080p, upright or lying, its sides even."""
+    fitted = fit(displayed, _lying_as(displayed, _BOX))
+    return Size(_even(fitted.width_px), _even(fitted.height_px))
+
+
+def filled(displayed: Size, frame: Size) -> Size:
+    """Return the largest size of the shape of `displayed` within `frame`, its sides even."""
+    grow = min(frame.width_px / displayed.width_px, frame.height_px / displayed.height_px)
+    return Size(
+        min(frame.width_px, _even(round(displayed.width_px * grow))),
+        min(frame.height_px, _even(round(displayed.height_px * grow))),
+    )
+
+
+def _lying_as(size: Size, box: Size) -> Size:
+    return box.turned() if size.height_px > size.width_px else box
+
+
+def _even(side: int) -> int:
+    return max(2, side - side % 2)
+
+
+def peak_bps(size: Size, fps: float | None) -> int:
+    """Return the most bits a second that a picture may take for long."""
+    rate = size.width_px * size.height_px * min(fps or _USUAL_FPS, _MOST_FPS)
+    peak = _PEAK_BPS * math.pow(rate / _PEAK_AT_PX_S, _PEAK_POWER)
+    return round(min(max(peak, _LEAST_PEAK_BPS), _MOST_PEAK_BPS))
+
+
+# -- disk use
+
+
+def estimate_bytes(probe: Probe, size_bytes: int, made_by: str) -> int:
+    """Return about how large a copy will be; a transcode is rarely larger.
+
+    Args:
+        probe: what is known of the source.
+        size_bytes: how large the source is.
+        made_by: REMUX or TRANSCODE.
+    """
+    size = Size(probe.width_px or _BOX.width_px, probe.height_px or _BOX.height_px)
+    is_copied = made_by == REMUX or keeps_picture(
+        probe.video_codec or "", probe.pixel_format or "", size
+    )
+    if is_copied or probe.duration_s is None:
+        return size_bytes
+    # The peak is seldom reached for long: real films take about half of it.
+    bits = (peak_bps(picture_size(size), probe.fps) / 2 + SOUND_BPS) * probe.duration_s
+    return math.ceil(bits / 8)
+
+
+def scratch_bytes(expected_bytes: int, made_by: str) -> int:
+    """Return what the making needs on the disk at its height: chunks and result lie side by side.
+
+    Args:
+        expected_bytes: as `estimate_bytes` has it.
+        made_by: REMUX or TRANSCODE.
+    """
+    return expected_bytes if made_by == REMUX else 2 * expected_bytes
+
+
+def most_bytes(expected_bytes: int, source_bytes: int, bound_bytes: int) -> int:
+    """Return how large a file the making may write before it is stopped."""
+    wanted = max(2 * expected_bytes, _MOST_GROWTH * source_bytes) + _SLACK_BYTES
+    return min(wanted, bound_bytes)
+
+
+# -- chunks
+
+
+def chunk_of(time_s: float, chunk_s: float, chunks: int) -> int:
+    """Return the number of the chunk that a frame belongs to, at most the last of `chunks`."""
+    return min(max(0, math.floor(time_s / chunk_s)), chunks - 1)
+
+
+def chunks_of(end_s: float, chunk_s: float) -> int:
+    """Return how many chunks a video is cut into, at least one."""
+    return max(1, math.ceil(end_s / chunk_s))
+
+
+def first_packets(
+    keys: Iterable[tuple[float, int]], chunk_s: float, chunks: int
+) -> tuple[int, ...]:
+    """Return for each chunk the number of the packet from which to decode it.
+
+    It is the last key that is shown long enough before the chunk begins, or else the very first
+    packet.
+
+    Args:
+        keys: when each packet with a key frame is shown, and its number; the numbers ascend.
+        chunk_s: how long a chunk is.
+        chunks: how many there are.
+    """
+    latest = [0] * chunks
+    for shown_s, number in keys:
+        chunk = max(1, math.ceil((shown_s + PREROLL_S) / chunk_s))  # the first has it before it
+        if chunk < chunks:
+            latest[chunk] = number
+    return tuple(accumulate(latest, max))
+
+
+def chunk_file(number: int) -> str:
+    """Return the name of a chunk's film."""
+    return f"{number:06d}.mp4"
+
+
+def chunk_note(number: int) -> str:
+    """Return the name of the note without which a chunk is not finished."""
+    return f"{number:06d}.json"
+
+
+def result_file(container: str) -> str:
+    """Return the name of the finished copy in the folder of its job."""
+    return f"result.{container}"
+
+
+def is_job_file(name: str) -> bool:
+    """Tell whether a file in the folder of a job may be one of ours, by its name."""
+    own = name.removeprefix(UNFINISHED)
+    return own in _JOB_FILES or _CHUNK.fullmatch(own) is not None
+
+
+def decode_times(shown: Sequence[int]) -> list[int]:
+    """Return when to decode packets, from when they are shown, in the order they are decoded in.
+
+    Chunks were encoded apart, each with a clock of its own; joined, their decode times would run
+    into each other wherever the frame rate varies.
+
+    Args:
+        shown: all different.
+
+    Returns:
+        Ascending, none later than it is shown.
+
+    Raises:
+        ValueError: packets are out of order beyond what any decoder can hold.
+    """
+    ascending = sorted(shown)
+    for delay in range(min(_MOST_REORDER, len(shown)) + 1):
+        if all(early <= late for early, late in zip(ascending, shown[delay:], strict=False)):
+            return _delayed(ascending, delay)
+    raise ValueError("packets are out of order")
+
+
+def _delayed(ascending: list[int], delay: int) -> list[int]:
+    if delay == 0:
+        return ascending
+    if delay < len(ascending):
+        lead = ascending[delay] - ascending[0]
+    else:
+        lead = ascending[-1] - ascending[0] + 1
+    return [time - lead for time in ascending[:delay]] + ascending[: len(ascending) - delay]
+
+
+def times_before(decoded: int, lasts: Sequence[int]) -> list[int]:
+    """Return when to decode packets that come before one that tells it.
+
+    Args:
+        decoded: when that one is.
+        lasts: how long each before it is shown, 0 where unknown.
+    """
+    times: list[int] = []
+    for last in reversed(lasts):
+        decoded -= max(1, last)
+        times.append(decoded)
+    return times[::-1]
+
+
+# -- clocks that lie
+
+
+class Mender:
+    """Makes one clock of the packets of a file, where recordings were joined that each had theirs.
+
+    A step back, or far ahead in a format that may be cut anywhere, moves all that follows. What it
+    says depends only on the packets it was asked about, in their order.
+
+    Args:
+        may_jump: whether the format is one whose clock may leap ahead without anything missing.
+    """
+
+    def __init__(self, *, may_jump: bool) -> None:
+        self._may_jump = may_jump
+        self._offset_us = 0
+        self._expected_us: dict[int, int] = {}
+        self.breaks = 0
+
+    def offset_us(self, stream: int, decoded_us: int, length_us: int) -> int:
+        """Return what to add to the times of a packet.
+
+        Args:
+            stream: which stream it is of.
+            decoded_us: when the file says that it is decoded.
+            length_us: how long it says that it lasts, 0 where it does not.
+        """
+        expected_us = self._expected_us.get(stream)
+        mended_us = decoded_us + self._offset_us
+        if expected_us is not None and self._is_break(mended_us - expected_us):
+            self._offset_us -= mended_us - expected_us
+            mended_us = expected_us
+            self.breaks += 1
+        self._expected_us[stream] = mended_us + max(0, length_us)
+        return self._offset_us
+
+    def _is_break(self, step_us: int) -> bool:
+        if step_us < -_BACKWARDS_US:
+            return True
+        return (self._may_jump or self.breaks > 0) and step_us > _FORWARDS_US
+
+
+class Ladder:
+    """Makes the times of one stream's packets such that a muxer takes them: ascending."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def step(self, shown: int, decoded: int) -> tuple[int, int]:
+        """Return when a packet is shown and decoded; unchanged wherever that can be."""
+        if self._last is not None:
+            decoded = max(decoded, self._last + 1)
+        self._last = decoded
+        return max(shown, decoded), decoded
+
+
+class Clock:
+    """Gives every decoded frame a time of its own, in ticks; None for one that comes too late.
+
+    Args:
+        step: how long a frame lasts that does not say, at least 1 tick.
+    """
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+        self._last: int | None = None
+        self._lasts = 0
+
+    def time_of(self, told: int | None, lasts: int) -> int | None:
+        """Return when a frame is shown; `lasts` is 0 where it does not say how long."""
+        time = told
+        if time is None:
+            time = 0 if self._last is None else self._last + (self._lasts or self._step)
+        if self._last is not None and time <= self._last:
+            return None
+        self._last, self._lasts = time, max(0, lasts)
+        return time
+
+
+# -- playlists
+
+
+def playlist(finished: Finished, name: str) -> str:
+    """Return the HLS playlist of a copy that lies beside it as `name`; a segment is a byte range.
+
+    Args:
+        finished: with fragments.
+        name: plain ASCII without quotes, as `addresses.rendition_files` gives it.
+    """
+    longest_s = max(math.ceil(fragment.length_s) for fragment in finished.fragments)
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-VERSION:7",
+        f"#EXT-X-TARGETDURATION:{longest_s}",
+        "#EXT-X-PLAYLIST-TYPE:VOD",
+        f'#EXT-X-MAP:URI="{name}",BYTERANGE="{finished.head_bytes}@0"',
+    ]
+    for fragment in finished.fragments:
+        lines.append(f"#EXTINF:{fragment.length_s:.6f},")
+        lines.append(f"#EXT-X-BYTERANGE:{fragment.size_bytes}@{fragment.start_byte}")
+        lines.append(name)
+    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
+
+
+# -- what is told
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A sign of life; work was done since the last one if `effort` has grown."""
+
+    effort: int
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last word: `verdict` is "made", "refused" or "full"; what was made is told in a file.
+
+    The first word is a `Beat`, before anything of the file was read.
+    """
+
+    verdict: str
+    reason: str = ""
+
+
+def pack_line(told: Beat | Ended) -> bytes:
+    """Return a line that tells it."""
+    if isinstance(told, Ended):
+        said: dict[str, object] = {"verdict": told.verdict, "reason": told.reason[:1000]}
+    else:
+        said = {"effort": told.effort, **asdict(told.progress)}
+    return json.dumps(said, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def unpack_line(line: bytes) -> Beat | Ended:
+    """Return what a line tells.
+
+    Raises:
+        GarbledError: nothing that this program says.
+    """
+    said = _object(line, _MOST_LINE_BYTES)
+    if "verdict" in said:
+        verdict = _take(said, "verdict", str)
+        if verdict not in {"made", "refused", "full"}:
+            raise GarbledError(f"{verdict!r} is no verdict")
+        return Ended(verdict, _take(said, "reason", str))
+    total_s = None if said.get("total_s") is None else _figure(said, "total_s")
+    progress = Progress(_figure(said, "done_s"), total_s, _count(said, "size_bytes"))
+    return Beat(_count(said, "effort"), progress)
+
+
+def pack_request(request: RenditionRequest) -> bytes:
+    """Return the line that asks for a copy."""
+    return json.dumps(asdict(request), separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def unpack_request(line: bytes) -> RenditionRequest:
+    """Return what is asked for.
+
+    Raises:
+        GarbledError: the line is no request.
+    """
+    said = _object(line, 1 << 20)
+    place = _take(said, "place", dict)
+    try:
+        return RenditionRequest(
+            Place(_take(place, "root", str), _take(place, "path", str)),
+            _take(said, "file", str),
+            _take(said, "made_by", str),
+            _take(said, "container", str),
+            _take(said, "is_hls", bool),
+            _take(said, "job", str),
+        )
+    except ValueError as error:
+        raise GarbledError(str(error)) from error
+
+
+def pack_finished(finished: Finished) -> bytes:
+    """Return the file that tells of a finished copy."""
+    said = asdict(finished)
+    said["fragments"] = [
+        [one.start_byte, one.size_bytes, one.length_s] for one in finished.fragments
+    ]
+    return json.dumps(said, separators=(",", ":")).encode("ascii")
+
+
+def unpack_finished(content: bytes, *, is_hls: bool) -> Finished:
+    """Return what a file tells of a finished copy.
+
+    Args:
+        content: as `pack_finished` gave it, or anything else.
+        is_hls: whether there must be fragments.
+
+    Raises:
+        GarbledError: it tells nothing, or what cannot be.
+    """
+    said = _object(content, 64 * _MOST_FRAGMENTS)
+    finished = Finished(
+        _take(said, "digest", str),
+        _count(said, "size_bytes"),
+        _take(said, "codecs", str),
+        _take(said, "made_by", str),
+        _count(said, "head_bytes"),
+        tuple(_fragment(row) for row in _take(said, "fragments", list)),
+        _take(said, "complaint", str),
+    )
+    if not _DIGEST.fullmatch(finished.digest) or finished.made_by not in {REMUX, TRANSCODE}:
+        raise GarbledError("it tells what cannot be")
+    if is_hls != bool(finished.fragments):
+        raise GarbledError("it is cut otherwise than asked for")
+    at = finished.head_bytes
+    for fragment in finished.fragments:
+        if fragment.start_byte < at:
+            raise GarbledError("fragments lie in each other")
+        at = fragment.start_byte + fragment.size_bytes
+    if at > finished.size_bytes:
+        raise GarbledError("fragments lie behind the end")
+    return finished
+
+
+def _fragment(row: object) -> Fragment:
+    match row:
+        case [int(start), int(size), int() | float() as length] if size > 0 < start and length >= 0:
+            return Fragment(start, size, float(length))
+        case _:
+            raise GarbledError("a fragment is none")
+
+
+def _object(text: bytes, limit_bytes: int) -> dict[str, Any]:
+    if len(text) > limit_bytes:
+        raise GarbledError("too much is said")
+    try:
+        said = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise GarbledError("not JSON") from error
+    if not isinstance(said, dict):
+        raise GarbledError("no object")
+    return said
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise GarbledError(f"{text} is no number")
+    return number
+
+
+def _take(said: Mapping[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
+    value = said.get(name)
+    if not isinstance(value, kind):
+        raise GarbledError(f"{name} is missing or of another kind")
+    return value
+
+
+def _figure(said: Mapping[str, Any], name: str) -> float:
+    value = said.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e12:  # noqa: PLR2004 - absurd
+        raise GarbledError(f"{name} is no figure")
+    return float(value)
+
+
+def _count(said: Mapping[str, Any], name: str) -> int:
+    value = said.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+        raise GarbledError(f"{name} is no count")
+    return value

@@ -1,0 +1,154 @@
+"""Tone mapping: the steps that make HDR and wide colours those of a plain screen, as filters.
+
+PQ and HLG (ITU-R BT.2100) become sRGB with paper white, 203 cd/m2 (BT.2408), as white; what is
+brighter is white as well. Wide colours of plain brightness are brought into BT.709's gamut.
+"""
+
+from dataclasses import dataclass
+
+from generator.core.media.stills import Size
+
+# As ITU-T H.273 numbers them.
+UNSPECIFIED = 2
+_PQ, _HLG = 16, 18
+_HDR_CURVES = {_PQ, _HLG}
+_BT2020 = 9
+_P3 = 12
+_P3S = {11, _P3}
+RGB = 0
+_IPT = 15
+_INTENSITY = {14, _IPT}  # ICtCp and IPT-PQ-C2: only how light a picture is can be told without more
+
+_MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m"}
+_Rows = tuple[tuple[float, float, float], ...]
+_MIX: dict[int, _Rows] = {  # linear light to that of BT.709: a row each for red, green and blue
+    _BT2020: (
+        (1.6604910, -0.5876411, -0.0728499),
+        (-0.1245505, 1.1328999, -0.0083494),
+        (-0.0181508, -0.1005789, 1.1187297),
+    ),
+    _P3: (
+        (1.2249402, -0.2249402, 0.0),
+        (-0.0420570, 1.0420570, 0.0),
+        (-0.0196376, -0.0786361, 1.0982736),
+    ),
+}
+# 14 bits: light in as fine steps as 8 bits of sRGB need, from tables that are soon made.
+_FORMAT, _MOST = "gbrp14le", 255 << 6  # where swscale has white, and lutrgb cuts
+_HEADROOM = 4  # times paper white; what is brighter has this brightness, before gamuts are mixed
+_WHITE = _MOST / _HEADROOM
+_PEAK_NITS, _HLG_NITS, _PAPER_NITS = 10_000, 1_000, 203
+_EXACT = "flags=accurate_rnd+full_chroma_int"
+
+_PQ_LIGHT = (
+    f"0*st(0,pow(min(val/{_MOST},1),{32 / 2523!r}))+"
+    f"{_WHITE * _PEAK_NITS / _PAPER_NITS!r}"
+    f"*pow(max(ld(0)-{3424 / 4096!r},0)/({2413 / 128!r}-{2392 / 128!r}*ld(0)),{16384 / 2610!r})"
+)
+# The system gamma of a screen of 1,000 cd/m2, for each color, as zimg has it.
+_HLG_LIGHT = (
+    f"0*st(0,min(val/{_MOST},1))+"
+    f"{_WHITE * _HLG_NITS / _PAPER_NITS!r}"
+    "*pow(if(lte(ld(0),0.5),ld(0)*ld(0)/3,(exp((ld(0)-0.55991073)/0.17883277)+0.28466892)/12),1.2)"
+)
+_SRGB_LIGHT = (
+    f"0*st(0,min(val/{_MOST},1))+"
+    f"{_WHITE!r}*if(lte(ld(0),0.04045),ld(0)/12.92,pow((ld(0)+0.055)/1.055,2.4))"
+)
+_ENCODE = (
+    f"0*st(0,min(val/{_WHITE!r},1))+"
+    f"{_MOST}*if(lte(ld(0),0.0031308),12.92*ld(0),1.055*pow(ld(0),1/2.4)-0.055)"
+)
+
+Step = tuple[str, str]  # a filter of FFmpeg's, and its options
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """What the samples of a frame mean, in the numbers of ITU-T H.273; `is_full`: its range.
+
+    `matrix` is 0 where the samples are red, green and blue.
+    """
+
+    primaries: int
+    curve: int
+    matrix: int
+    is_full: bool = False
+
+    @property
+    def is_wide(self) -> bool:
+        """Tell whether these are colors or a brightness that a plain screen cannot show."""
+        return (
+            self.curve in _HDR_CURVES
+            or self.primaries == _BT2020
+            or self.primaries in _P3S
+            or self.matrix in _INTENSITY
+        )
+
+
+def completed(frame: Colours, stream: Colours) -> Colours:
+    """Return what a frame says of its colours, and what its container says where it is silent."""
+
+    def either(inner: int, outer: int) -> int:
+        return inner if inner != UNSPECIFIED else outer
+
+    return Colours(
+        either(frame.primaries, stream.primaries),
+        either(frame.curve, stream.curve),
+        either(frame.matrix, stream.matrix),
+        frame.is_full,
+    )
+
+
+def unmapped(colours: Colours) -> Colours:
+    """Return the colours of Dolby Vision without a picture that others understand (profile 5)."""
+    return Colours(_BT2020, _PQ, _IPT, is_full=True) if colours.curve == UNSPECIFIED else colours
+
+
+def to_srgb(colours: Colours, size: Size, flags: str) -> tuple[Step, ...]:
+    """Return the steps that make frames of wide colours sRGB, of 14 bits and not in YUV any more.
+
+    They are scaled first, by the method that `flags` names, so that the rest costs little.
+    A picture of which only the intensity can be told is grey afterwards.
+    """
+    scaled = ("scale", f"{size.width_px}:{size.height_px}:flags={flags}")
+    whole = f"in_range={'full' if colours.is_full else 'limited'}:{_EXACT}"
+    decode = {_PQ: _PQ_LIGHT, _HLG: _HLG_LIGHT}.get(colours.curve, _SRGB_LIGHT)
+    if colours.matrix in _INTENSITY:
+        named = ("setparams", "colorspace=bt2020nc")  # swscale knows not even the name of these
+        light = (
+            named,
+            scaled,
+            ("format", "gray14le"),
+            ("scale", f"{whole}:out_range=full"),
+            ("format", _FORMAT),
+        )
+        decode = decode if colours.curve in _HDR_CURVES else _PQ_LIGHT
+        return (*light, _table(decode), _table(_ENCODE), *_FINISH)
+    if colours.matrix != RGB:
+        whole = f"in_color_matrix={_MATRICES.get(colours.matrix, 'bt2020')}:{whole}"
+    steps = [scaled, ("scale", whole), ("format", _FORMAT), _table(decode)]
+    primaries = _P3 if colours.primaries in _P3S else colours.primaries
+    if primaries == UNSPECIFIED and colours.curve in _HDR_CURVES:
+        primaries = _BT2020
+    rows = _MIX.get(primaries)
+    if rows is not None:
+        steps.append(_mixed(rows))
+    return (*steps, _table(_ENCODE), *_FINISH)
+
+
+def _table(expression: str) -> Step:
+    exact = f"if(gt(val,16383),0,{expression}+0.5)"  # it asks for 16 bits; it cuts, we round
+    return "lutrgb", ":".join(f"{name}='{exact}'" for name in "rgb")
+
+
+def _mixed(rows: _Rows) -> Step:
+    weights = (
+        f"{name}{of}={weight!r}"
+        for name, row in zip("rgb", rows, strict=True)
+        for of, weight in zip("rgb", row, strict=True)
+    )
+    return "colorchannelmixer", ":".join(weights)
+
+
+_FINISH = (("setparams", "color_primaries=bt709:color_trc=iec61966-2-1:colorspace=gbr:range=full"),)

@@ -1,0 +1,255 @@
+"""Pages: what each file of the site shows. A page is a value; painting it is another matter."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from generator.core.model import Chapter, OutPath, Video
+from generator.core.site import urls
+from generator.core.site.orders import RANDOM, SUBFOLDERS, TAG_ORDERS, VIDEO_ORDERS, Key, Order
+from generator.core.site.scopes import Scope, ScopeKind
+from generator.core.site.shelves import Alteration, Shelf
+
+MOST_ALTERED = 12  # cards on one page; from more on, painting it costs less
+
+
+@dataclass(frozen=True, slots=True)
+class OfShelf:
+    """A shelf of a scope, in an order."""
+
+    scope: Scope
+    order: Order
+    shelf: Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class OfScope:
+    """A scope that fits on one shelf, whole."""
+
+    scope: Scope
+    shelf: Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class OfAltered:
+    """A shelf or a scope on which some cards differ, and nothing else does.
+
+    `touched` stay where they are and look different, those in `left` go, and each in `came` stands
+    right beside another now: (video, beside, whether it follows it). `whole` returns what it is a
+    page of, for when there is no page at hand to put the cards into.
+    """
+
+    whole: "Callable[[], OfShelf | OfScope]"
+    touched: tuple[int, ...] = ()
+    left: tuple[int, ...] = ()
+    came: tuple[tuple[int, int, bool], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OfVideo:
+    """A watch page; `before` and `after` are the neighbours' ids, nearest first."""
+
+    video: Video
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Some cards under a heading that leads to the rest of them."""
+
+    heading: str
+    path: OutPath
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OfSections:
+    """The home page, or the best of (one section)."""
+
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OfNewest:
+    """A feed."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OfPart:
+    """The sitemap of videos whose ids stand side by side."""
+
+    part: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfBoards:
+    """The small file that tells of the storyboards of videos whose ids stand side by side."""
+
+    part: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfChapters:
+    """The chapters of a video, as players read them; `duration_s` is where the last one ends."""
+
+    chapters: tuple[Chapter, ...]
+    duration_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OfCount:
+    """The small file that tells how many shelves of random order there are."""
+
+    shelves: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfTarget:
+    """A page that leads on."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfHeaders:
+    """With which headers a host is to send the site."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfRedirects:
+    """Pages that lead on, and the addresses they lead to, for a host; the newest first."""
+
+    forwards: tuple[tuple[OutPath, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OfNothing:
+    """A page that shows nothing of the library."""
+
+
+Subject: TypeAlias = (
+    OfShelf
+    | OfScope
+    | OfAltered
+    | OfVideo
+    | OfSections
+    | OfNewest
+    | OfPart
+    | OfBoards
+    | OfChapters
+    | OfCount
+    | OfTarget
+    | OfHeaders
+    | OfRedirects
+    | OfNothing
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One file of the site: where, by which template, of what, and why it is rendered now.
+
+    `template` is "" where none makes it. `cause` is the video whose change is the reason, None
+    where it is not a video's.
+    """
+
+    path: OutPath
+    template: str
+    subject: Subject
+    reason: str
+    cause: int | None = None
+
+
+def orders_of(scope: Scope, key: Key) -> tuple[Order, ...]:
+    """Return the orders in which the listing of a scope by a key is read."""
+    if key is Key.SHUFFLE:
+        return (RANDOM,)
+    match scope.kind:
+        case ScopeKind.TAGS:
+            return tuple(order for order in TAG_ORDERS if order.key is key)
+        case ScopeKind.SUBFOLDERS:
+            return (SUBFOLDERS,)
+        case _:
+            return _VIDEO_ORDERS[key]
+
+
+_VIDEO_ORDERS = {key: tuple(order for order in VIDEO_ORDERS if order.key is key) for key in Key}
+
+
+def is_head(shelf: Shelf, order: Order) -> bool:
+    """Tell whether an order begins with this shelf."""
+    return (shelf.above if order.descending else shelf.below) is None
+
+
+def shelf_page(scope: Scope, order: Order, shelf: Shelf, reason: str, cause: int | None) -> Page:
+    """Return the page of a shelf in an order."""
+    number = None if is_head(shelf, order) else shelf.number
+    path = urls.shelf_page(scope, order, number)
+    return Page(path, template_of(order), OfShelf(scope, order, shelf), reason, cause)
+
+
+def template_of(order: Order) -> str:
+    """Return the template of the shelves in an order."""
+    return _TEMPLATES.get(order, "shelf.html")
+
+
+_TEMPLATES = {
+    RANDOM: "random.html",
+    SUBFOLDERS: "folders.html",
+    TAG_ORDERS[0]: "tags.html",
+    TAG_ORDERS[1]: "tags.html",
+}
+
+
+def scope_page(scope: Scope, shelf: Shelf, reason: str, cause: int | None) -> Page:
+    """Return the page of a scope that fits on one shelf."""
+    return Page(urls.scope_page(scope), "shelf.html", OfScope(scope, shelf), reason, cause)
+
+
+def pages_of_shelf(
+    scope: Scope, key: Key, shelf: Shelf, reason: str, cause: int | None
+) -> list[Page]:
+    """Return the pages that show a shelf: one for each order it is read in.
+
+    The first shelf of a folder's subfolders has none of its own: it stands on the folder's page.
+    """
+    return [
+        shelf_page(scope, order, shelf, reason, cause)
+        for order in orders_of(scope, key)
+        if not (order is SUBFOLDERS and is_head(shelf, order))
+    ]
+
+
+def around(shelf: Shelf, order: Order) -> tuple[tuple[bool, int] | None, tuple[bool, int] | None]:
+    """Return the shelves that come before and after in an order: (is an end, number) or None."""
+    below = None if shelf.below is None else (shelf.below_lowest, shelf.below)
+    above = None if shelf.above is None else (shelf.above_highest, shelf.above)
+    if order.descending:
+        return above, None if below is None else (False, below[1])
+    return below, None if above is None else (False, above[1])
+
+
+def fixed_pages(reason: str) -> tuple[Page, ...]:
+    """Return the pages that show nothing of the library."""
+    return (
+        Page(urls.NOT_FOUND, "404.html", OfNothing(), reason),
+        Page(urls.LOGIN, "login.html", OfNothing(), reason),
+        Page(urls.PROBLEMS, "problems.html", OfNothing(), reason),
+        Page(urls.ROBOTS, "robots.txt", OfNothing(), reason),
+        Page(urls.SITEMAP_PAGES, "sitemap-pages.xml", OfNothing(), reason),
+    )
+
+
+def altered_page(page: Page, found: Alteration | None, touched: set[int]) -> Page:
+    """Return a page of a shelf as one on which cards differ, if that is all that does."""
+    if found is None or len(touched) > MOST_ALTERED:
+        return page
+    subject = page.subject
+    assert isinstance(subject, OfShelf)
+    descending = subject.order.descending
+    came = tuple((video, near, above != descending) for video, near, above in found.came)
+    stay = touched.difference(video for video, _, _ in came)
+    return replace(page, subject=OfAltered(lambda: subject, tuple(stay), found.left, came))

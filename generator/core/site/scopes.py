@@ -1,0 +1,154 @@
+"""Scopes: which videos stand together, and what one video's change does to each of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from generator.core.model import Place, Video
+from generator.core.site.orders import Key
+from generator.core.site.shelves import NAME_LIMITS, VIDEO_LIMITS, Limits
+
+
+class ScopeKind(StrEnum):
+    """The kinds of scope. The last two hold scopes (tags, folders) rather than videos."""
+
+    __hash__ = str.__hash__  # Enum's own is slow, and scopes are looked up by the hundred
+
+    ALL = "all"
+    FAVORITES = "favorites"
+    FOLDER = "folder"
+    TAG = "tag"
+    TAGS = "tags"
+    SUBFOLDERS = "subfolders"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`name` is a tag, or a folder ("" for the library itself, no slash at either end)."""
+
+    kind: ScopeKind
+    name: str = ""
+
+
+ALL = Scope(ScopeKind.ALL)
+FAVORITES = Scope(ScopeKind.FAVORITES)
+TAGS = Scope(ScopeKind.TAGS)
+LIBRARY = Scope(ScopeKind.FOLDER)
+
+VIDEO_KEYS = (
+    Key.PLACE,  # first: the one listing that a scope on one page has
+    Key.TITLE,
+    Key.ADDED,
+    Key.RATING,
+    Key.VIEWS,
+    Key.DURATION,
+    Key.SIZE,
+    Key.RECORDED,
+)
+
+
+def keys_of(scope: Scope, *, paged: bool) -> tuple[Key, ...]:
+    """Return the keys by which a scope is listed; one on a single page needs only one."""
+    match scope.kind:
+        case ScopeKind.ALL:
+            return (*VIDEO_KEYS, Key.SHUFFLE)
+        case ScopeKind.FAVORITES:
+            return VIDEO_KEYS
+        case ScopeKind.FOLDER | ScopeKind.TAG:
+            return VIDEO_KEYS if paged else VIDEO_KEYS[:1]
+        case ScopeKind.TAGS:
+            return (Key.NAME, Key.COUNT)
+        case ScopeKind.SUBFOLDERS:
+            return (Key.NAME,)
+
+
+def folder_of(place: Place) -> str:
+    """Return the folder a file lies in, its root's name in front."""
+    below = place.path.rpartition("/")[0]
+    return "/".join(part for part in (place.root, below) if part)
+
+
+def parent_of(folder: str) -> str:
+    """Return the folder around a folder; of the library itself, the library."""
+    return folder.rpartition("/")[0]
+
+
+def scopes_of(video: Video) -> tuple[Scope, ...]:
+    """Return every scope that `video` stands in."""
+    own = [ALL, Scope(ScopeKind.FOLDER, folder_of(video.place))]
+    if video.favorite:
+        own.append(FAVORITES)
+    own.extend(Scope(ScopeKind.TAG, tag) for tag in video.tags)
+    return tuple(own)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One video before and after; None where it was not, or is no longer, shown."""
+
+    before: Video | None
+    after: Video | None
+
+    @property
+    def video(self) -> Video:
+        """Return it as it is, or last was."""
+        video = self.after or self.before
+        assert video is not None
+        return video
+
+
+@dataclass(slots=True)
+class Passage:
+    """The videos that enter, leave and stay in one scope; those that stay have changed."""
+
+    entered: list[Video] = field(default_factory=list)
+    left: list[Video] = field(default_factory=list)
+    stayed: list[Difference] = field(default_factory=list)
+
+    @property
+    def growth(self) -> int:
+        """Return by how many the scope grows."""
+        return len(self.entered) - len(self.left)
+
+
+def passages(differences: Iterable[Difference]) -> dict[Scope, Passage]:
+    """Return what the changes of videos do to every scope they touch."""
+    found: dict[Scope, Passage] = {}
+    for difference in differences:
+        before = scopes_of(difference.before) if difference.before else ()
+        after = scopes_of(difference.after) if difference.after else ()
+        for scope in after:
+            if scope not in before:
+                assert difference.after is not None
+                _passage(found, scope).entered.append(difference.after)
+        for scope in before:
+            passage = _passage(found, scope)
+            if scope in after:
+                passage.stayed.append(difference)
+            else:
+                assert difference.before is not None
+                passage.left.append(difference.before)
+    return found
+
+
+def _passage(found: dict[Scope, Passage], scope: Scope) -> Passage:
+    passage = found.get(scope)
+    if passage is None:
+        passage = found[scope] = Passage()
+    return passage
+
+
+def is_paged(scope: Scope, members: int, *, was: bool) -> bool:
+    """Tell whether a scope has a page per shelf and order; `was` keeps it so for longer."""
+    if scope.kind in _ALWAYS_PAGED:
+        return True
+    return members > (VIDEO_LIMITS.most // 2 if was else VIDEO_LIMITS.most)
+
+
+def limits_of(scope: Scope) -> Limits:
+    """Return how many members of a scope stand on one shelf."""
+    return NAME_LIMITS if scope.kind in INDEXES else VIDEO_LIMITS
+
+
+INDEXES = frozenset({ScopeKind.TAGS, ScopeKind.SUBFOLDERS})  # what lists tags or folders
+_ALWAYS_PAGED = INDEXES | {ScopeKind.ALL, ScopeKind.FAVORITES}

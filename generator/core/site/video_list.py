@@ -1,0 +1,100 @@
+"""The list for scripts: what pages show of a video, and its exact figures, as JSON has it.
+
+Nothing is here that no page tells: a file that is not shown is not in it, and of a description
+only what can be read on the page.
+"""
+
+from generator.core import formatting
+from generator.core.media import playability
+from generator.core.media.playability import FAMILIES, Play
+from generator.core.model import Figures, OutPath, Video
+from generator.core.site import descriptions, urls
+
+
+def entry(
+    base: str, video: Video, figures: Figures, following: OutPath | None
+) -> dict[str, object]:
+    """Return one video of the list.
+
+    Args:
+        base: where the site lives on its host, "" or "/sub/folder".
+        video: as pages show it.
+        figures: as they are now.
+        following: the watch page that its own calls the next; None at the end.
+    """
+    path = video.place.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    rating = None
+    if figures.score_tenths is not None:
+        rating = {"mean": figures.score_tenths / 10, "votes": figures.votes}
+    return {
+        "id": video.id,
+        "root": video.place.root,
+        "path": path,
+        "file": base + urls.media_path(video.place),
+        "title": formatting.readable(video.title),
+        "recorded": formatting.iso_time(video.recorded_at, video.recorded_offset_min),
+        "added": formatting.rfc3339(video.added_at),
+        "duration_s": video.probe.duration_s,
+        "size_bytes": video.size_bytes,
+        "description": _description(video),
+        "tags": list(figures.tags),
+        "chapters": [
+            {"start_s": one.start_s, "title": formatting.readable(one.title)}
+            for one in video.chapters
+        ],
+        "subtitles": [
+            {"language": one.language, "label": formatting.readable(one.label)}
+            for one in video.tracks
+        ],
+        "plays": plays(video),
+        "watch": f"{base}/{urls.watch_page_of(video)}",
+        "next": f"{base}/{following}" if following else None,
+        "stars": figures.stars,
+        "favorite": figures.favorite,
+        "rating": rating,
+        "views": figures.views,
+    }
+
+
+def plays(video: Video) -> list[str] | None:
+    """Return the families of browsers that are sure to play a video, or its playable copy.
+
+    Returns:
+        None where too little is known of the file to say.
+    """
+    copy = video.rendition
+    if copy is not None and copy.made_by != "remux":
+        return list(FAMILIES)
+    verdicts = playability.verdicts(video.probe)
+    if Play.UNKNOWN in verdicts.values():
+        return None
+    good = {Play.PLAYS, Play.REMUX} if copy is not None else {Play.PLAYS}
+    return [family for family in FAMILIES if verdicts[family] in good]
+
+
+def line(told: dict[str, object]) -> str:
+    """Return an entry as one line for people and for `grep`: number, day, length, file, title."""
+    tags = told["tags"]
+    assert isinstance(tags, list)
+    duration_s = told["duration_s"]
+    length = formatting.duration(duration_s if isinstance(duration_s, float) else None) or "-"
+    root = f"{told['root']}/" if told["root"] else ""
+    return "  ".join(
+        (
+            f"{told['id']:>7}",
+            str(told["recorded"])[:10],
+            f"{length:>8}",
+            formatting.readable(f"{root}{told['path']}"),
+            "-",
+            " ".join((str(told["title"]), *(f"#{tag}" for tag in tags))),
+        )
+    )
+
+
+def _description(video: Video) -> str:
+    if not video.description:
+        return ""
+    html = descriptions.as_html(
+        video.description, descriptions.Film(""), is_markdown=video.is_markdown
+    )
+    return descriptions.text_of(html)

@@ -1,0 +1,53 @@
+"""Looks: where a change of a video can be seen, so that pages that show no other stay."""
+
+from dataclasses import dataclass, replace
+
+from generator.core.model import Video
+from generator.core.site import contexts
+from generator.core.site.contexts import Site
+from generator.core.site.orders import Key, video_key
+from generator.core.site.scopes import Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What of a video looks different: on cards, on its watch page, beside others, in feeds.
+
+    `feed` is of feeds and of sitemaps.
+    """
+
+    card: bool
+    watch: bool
+    beside: bool
+    feed: bool
+
+    @classmethod
+    def of(cls, site: Site, difference: Difference) -> "Looks":
+        """Return where a difference can be seen; rather in one place too many."""
+        before, after = difference.before, difference.after
+        if before is None or after is None:
+            return cls(card=True, watch=True, beside=True, feed=True)
+        card = contexts.card(site, before) != contexts.card(site, after)
+        if card and _is_opinion(before, after):
+            return cls(card=True, watch=True, beside=False, feed=False)
+        nobody = contexts.Neighbours()
+        moved = video_key(before, Key.PLACE) != video_key(after, Key.PLACE)
+        return cls(
+            card=card,
+            watch=contexts.watch(site, before, nobody) != contexts.watch(site, after, nobody),
+            beside=moved or contexts.mini(site, before) != contexts.mini(site, after),
+            feed=contexts.feed_entry(site, before) != contexts.feed_entry(site, after)
+            or contexts.sitemap_entry(site, before) != contexts.sitemap_entry(site, after),
+        )
+
+
+def _is_opinion(before: Video, after: Video) -> bool:
+    """Tell whether nothing differs but what people think of a video: stars, votes, views."""
+    return after == replace(
+        before,
+        stars=after.stars,
+        votes=after.votes,
+        score_tenths=after.score_tenths,
+        views=after.views,
+        favorite=after.favorite,
+    )

@@ -1,0 +1,131 @@
+"""The way to the API: an ASGI application awaited where the rest is served, on the same port.
+
+It sees a request as behind a proxy that takes the site's base off; its answer is sent when it is
+whole. What it does not catch is logged here, and told without a word of what it was.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from http import HTTPStatus
+from urllib.parse import unquote
+
+from tornado.httputil import HTTPServerRequest
+from tornado.routing import Matcher
+from tornado.web import HTTPError
+from typing_extensions import override
+
+from generator.devserver.files import Message
+from generator.devserver.handlers import Ours, Showing
+
+_MOST_BYTES = 16 * 1024
+_BETWEEN_NEIGHBOURS = frozenset({"connection", "keep-alive", "transfer-encoding"})
+
+
+class IsForApi(Matcher):
+    """What lies below the address of an API that is there."""
+
+    def __init__(self, showing: Showing) -> None:
+        self._showing = showing
+
+    @override
+    def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
+        site = self._showing.site
+        return {} if site.api and request.path.startswith(f"{site.base}/api/") else None
+
+
+class Api(Ours):
+    """One request to the API, and its answer."""
+
+    @override
+    def initialize(self, showing: Showing) -> None:
+        super().initialize(showing)
+        self._asked = self._begun = False
+        self._gone = asyncio.Event()
+        self._answering: asyncio.Future[None] | None = None
+
+    @override
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self._gone.set()
+        if self._answering is not None and self.request.method in {"GET", "HEAD"}:
+            self._answering.cancel()  # it may wait for long, and what it changes is nothing
+
+    @override
+    async def get(self) -> None:  # type: ignore[mutable-override]  # typed as an attribute
+        if self.site.api is None:
+            raise HTTPError(404, "there is no API any more")  # another site came in between
+        if len(self.request.body) > _MOST_BYTES:
+            raise HTTPError(413, f"a body has at most {_MOST_BYTES} bytes")
+        answer = self.site.api(self._scope(), self._receive, self._take)
+        self._answering = asyncio.ensure_future(answer)
+        try:
+            await self._answering
+        except asyncio.CancelledError:
+            if not self._gone.is_set():
+                raise
+        if not self._begun and not self._gone.is_set():
+            raise HTTPError(500, "the API gave no answer")
+
+    head = post = put = patch = delete = options = get  # type: ignore[mutable-override]  # likewise
+
+    def _scope(self) -> Message:
+        request = self.request
+        path = request.path.removeprefix(self.site.base)
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": request.version.removeprefix("HTTP/"),
+            "method": request.method,
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": path.encode("latin-1"),
+            "query_string": request.query.encode("latin-1"),
+            "root_path": "",
+            "headers": [
+                (name.lower().encode("latin-1"), value.encode("latin-1"))
+                for name, value in request.headers.get_all()
+            ],
+            "client": (request.remote_ip, 0),  # from which port nobody asks
+        }
+
+    async def _receive(self) -> Message:
+        if not self._asked:
+            self._asked = True
+            return {"type": "http.request", "body": self.request.body, "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _take(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._begin(message["status"], message.get("headers", ()))
+        elif message.get("body"):
+            self.write(bytes(message["body"]))
+
+    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._begun = True
+        self.set_status(status)
+        self.clear_header("Content-Type")
+        named: set[str] = set()
+        for name, value in ((name.decode("latin-1").lower(), value) for name, value in headers):
+            if name not in _BETWEEN_NEIGHBOURS:
+                (self.add_header if name in named else self.set_header)(name, value)
+                named.add(name)
+
+    @override
+    def write_error(self, status_code: int, **more: object) -> None:
+        """Tell a problem as the API does (RFC 9457)."""
+        self.set_header("Content-Type", "application/problem+json")
+        problem = {
+            "type": "about:blank",
+            "title": HTTPStatus(status_code).phrase,
+            "status": status_code,
+            "detail": _detail(more.get("exc_info")),
+        }
+        self.finish(json.dumps(problem))
+
+
+def _detail(raised: object) -> str:
+    error = raised[1] if isinstance(raised, tuple) else None
+    told = error.log_message if isinstance(error, HTTPError) else None
+    return told or "the log of the dev server has the reason"

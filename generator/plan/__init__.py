@@ -1,0 +1,48 @@
+"""The plan: which listings move, which shelves change, which pages are to be rendered, and why.
+
+Reads the ledger and writes nothing. What it costs depends on what changed, not on how much there
+is.
+"""
+
+from collections.abc import Iterable
+
+from generator.adapters.ledger import Ledger
+from generator.core.site.contexts import Site
+from generator.core.site.scopes import Difference
+from generator.plan.draft import Draft
+from generator.plan.full_site import every_page, plan_first
+from generator.plan.home_and_feeds import plan_overviews
+from generator.plan.host_files import host_pages, plan_host_files
+from generator.plan.indexes import plan_indexes
+from generator.plan.model import Plan, PlannedList
+from generator.plan.redirects import FOR_GOOD, plan_resting
+from generator.plan.renames import plan_renames
+from generator.plan.scopes import plan_scopes
+from generator.plan.sitemaps import plan_boards, plan_sitemaps
+from generator.plan.watch_pages import plan_chapters, plan_watch_pages
+
+__all__ = [
+    "FOR_GOOD",
+    "Plan",
+    "PlannedList",
+    "every_page",
+    "host_pages",
+    "plan",
+    "plan_host_files",
+    "plan_resting",
+]
+
+
+def plan(ledger: Ledger, site: Site, differences: Iterable[Difference]) -> Plan:
+    """Return what has to happen for the pages to show `differences`."""
+    draft = Draft(ledger, site, list(differences))
+    plan_scopes(draft)
+    plan_indexes(draft)  # of tags and folders as they are now
+    plan_renames(draft)
+    plan_watch_pages(draft)
+    plan_chapters(draft)
+    plan_overviews(draft)
+    plan_sitemaps(draft)
+    plan_boards(draft)
+    plan_first(draft)
+    return draft.finish()

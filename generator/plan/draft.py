@@ -1,0 +1,124 @@
+"""The draft: a plan while it is made, and what of the ledger was read for it.
+
+Every room of this package adds its pages to one draft; what one of them looked up, the next finds
+here. Scopes and listings in it are as they will be after the refresh.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from generator.adapters.ledger import Ledger, ListRow, ScopeRow
+from generator.core.model import OutPath, Video
+from generator.core.site.contexts import Site
+from generator.core.site.orders import Key, Order, video_key
+from generator.core.site.pages import Page
+from generator.core.site.scopes import Difference, Passage, Scope, limits_of, passages
+from generator.core.site.shelves import Chain, Changes
+from generator.core.site.visible_changes import Looks
+from generator.plan.model import Plan, PlannedList
+
+
+class Draft:
+    """What is planned so far.
+
+    `lists` are the listings that were opened, changed or not. `touched` are the members that look
+    different in listings in which nothing moves. `rows` are the scopes looked at (None: there will
+    be none). `dropped` are scopes that vanish: their pages, each with the order it is of (None: the
+    plain one). `looks` tell where the change of a video can be seen.
+    """
+
+    def __init__(self, ledger: Ledger, site: Site, differences: Sequence[Difference]) -> None:
+        self.ledger, self.site, self.differences = ledger, site, differences
+        self.is_first = not ledger.fact("begun")
+        self.plan = Plan(next_scope=ledger.next_scope_id(), next_list=ledger.next_list_id())
+        self.lists: dict[tuple[Scope, Key], PlannedList] = {}
+        self.touched: dict[tuple[Scope, Key], tuple[bytes, ...]] = {}
+        self.rows: dict[Scope, ScopeRow | None] = {}
+        self.dropped: dict[Scope, dict[OutPath, Order | None]] = {}
+        self.looks = {d.video.id: Looks.of(site, d) for d in differences}
+        self.passages: dict[Scope, Passage] = passages(differences)
+        self._keys: dict[Key, dict[int, bytes]] = {key: {} for key in Key}
+        for difference in differences:
+            if difference.after is not None:
+                self.plan.shown[difference.after.id] = difference.after
+            else:
+                self.plan.hidden.append(difference.video.id)
+
+    def finish(self) -> Plan:
+        """Return the plan, without deletions of what is rendered."""
+        self.plan.lists = [one for one in self.lists.values() if one.fresh or one.changes]
+        self.plan.gone -= self.plan.pages.keys()
+        for path in self.plan.pages:
+            self.plan.forwards.pop(path, None)
+        return self.plan
+
+    def add(self, page: Page) -> None:
+        """Plan a page; one of the same path that was planned before gives way."""
+        self.plan.pages[page.path] = page
+
+    # -- scopes
+
+    def row(self, scope: Scope) -> ScopeRow | None:
+        """Return a scope as it will be, None if it will not be."""
+        if scope not in self.rows:
+            self.rows[scope] = self.ledger.scope(scope)
+        return self.rows[scope]
+
+    def stored_row(self, scope: Scope) -> ScopeRow | None:
+        """Return a scope as it was before, None if it was not."""
+        return None if self.is_first else self.ledger.scope(scope)
+
+    def put_row(self, scope: Scope, row: ScopeRow | None, members: int, *, paged: bool) -> ScopeRow:
+        """Plan a scope with so many members, and return it; `row` is it before, None if new."""
+        if row is None:
+            row = ScopeRow(self.plan.next_scope, -1, paged)
+            self.plan.next_scope += 1
+        now = ScopeRow(row.id, members, paged)
+        if now != row:
+            self.plan.scopes[scope] = now
+        self.rows[scope] = now
+        return now
+
+    # -- listings
+
+    def put_list(self, scope: Scope, key: Key, row: ListRow | None, changes: Changes) -> None:
+        """Plan a listing with its changes; `row` is it before, None if it is new."""
+        fresh = row is None
+        if row is None:
+            row = ListRow(self.plan.next_list, 1)
+            self.plan.next_list += 1
+        planned = self._opened(
+            scope, key, row, expected=len(changes.removed) + len(changes.inserted)
+        )
+        planned.fresh, planned.changes = fresh, changes
+        planned.chain.apply(changes)
+        if fresh:
+            planned.chain.end(highest=True)
+
+    def listed(self, scope: Scope, key: Key) -> PlannedList:
+        """Return a listing, changed or not; its scope must have members, or be kept empty."""
+        planned = self.lists.get((scope, key))
+        if planned is None:
+            row = self.row(scope)
+            assert row is not None, f"{scope} has no members"
+            planned = self._opened(scope, key, self.ledger.lists(row.id)[key], expected=0)
+        return planned
+
+    def _opened(self, scope: Scope, key: Key, row: ListRow, expected: int) -> PlannedList:
+        chain = Chain(self.ledger.view(row.id, expected), limits_of(scope), row.next_number)
+        planned = self.lists[scope, key] = PlannedList(scope, key, row, chain)
+        return planned
+
+    # -- keys
+
+    def key(self, video: Video, key: Key) -> bytes:
+        """Return the key by which a video stands in listings, made once."""
+        known = self._keys[key]
+        found = known.get(id(video))
+        if found is None:
+            found = known[id(video)] = video_key(video, key)
+        return found
+
+    def keyed(self, videos: Iterable[Video], key: Key) -> tuple[bytes, ...]:
+        """Return the keys of many videos, in their order."""
+        known, make = self._keys[key].get, self.key
+        return tuple([known(id(video)) or make(video, key) for video in videos])

@@ -1,0 +1,111 @@
+"""Overviews: home, the best of, the feeds, and how many shelves of random order there are."""
+
+from typing import TypeAlias
+
+from generator.core.site import urls
+from generator.core.site.orders import VIDEO_ORDERS, Key, member
+from generator.core.site.pages import OfCount, OfNewest, OfSections, Page, Section
+from generator.core.site.scopes import ALL, FAVORITES, Scope
+from generator.plan.draft import Draft
+
+HOME_NEWEST, HOME_OTHERS, BEST, FEED = 24, 6, 60, 30  # videos
+_CHANGED = "what it shows changed"
+
+Window: TypeAlias = tuple[Scope, Key, int]  # so many of the highest in a listing
+
+_NEWEST: Window = (ALL, Key.ADDED, HOME_NEWEST)
+_OTHERS: tuple[tuple[str, Window], ...] = (
+    ("Best rated", (ALL, Key.RATING, HOME_OTHERS)),
+    ("Most viewed", (ALL, Key.VIEWS, HOME_OTHERS)),
+    ("Favorites", (FAVORITES, Key.ADDED, HOME_OTHERS)),
+)
+_BEST: Window = (ALL, Key.RATING, BEST)
+_FEED: Window = (ALL, Key.ADDED, FEED)
+
+
+def plan_overviews(draft: Draft) -> None:
+    """Plan home, the best of, and the feeds, where what they show changed."""
+    if any(_shows_change(draft, window) for window in (_NEWEST, *(w for _, w in _OTHERS))):
+        draft.add(home_page(draft, _CHANGED))
+    if _shows_change(draft, _BEST):
+        draft.add(best_page(draft, _CHANGED))
+    if _shows_change(draft, _FEED) or _feeds_tell(draft):
+        for page in feed_pages(draft, _CHANGED):
+            draft.add(page)
+    shuffle = draft.lists.get((ALL, Key.SHUFFLE))
+    if shuffle and (shuffle.fresh or shuffle.chain.next_number != shuffle.row.next_number):
+        draft.add(count_page(draft, "a shelf was added"))
+
+
+def home_page(draft: Draft, reason: str) -> Page:
+    """Return the home page."""
+    sections = (
+        _section(draft, "New", _NEWEST),
+        *(_section(draft, heading, window) for heading, window in _OTHERS),
+    )
+    shown = tuple(section for section in sections if section.ids)
+    return Page(urls.HOME, "home.html", OfSections(shown), reason)
+
+
+def best_page(draft: Draft, reason: str) -> Page:
+    """Return the page of the best rated."""
+    section = _section(draft, "Best of", _BEST)
+    return Page(urls.BEST, "best.html", OfSections((section,)), reason)
+
+
+def feed_pages(draft: Draft, reason: str) -> tuple[Page, ...]:
+    """Return the feeds."""
+    ids = tuple(map(member, _window(draft, _FEED)))
+    return (
+        Page(urls.ATOM, "atom.xml", OfNewest(ids), reason),
+        Page(urls.RSS, "rss.xml", OfNewest(ids), reason),
+    )
+
+
+def count_page(draft: Draft, reason: str) -> Page:
+    """Return the file that tells how many shelves of random order there are."""
+    count = draft.listed(ALL, Key.SHUFFLE).chain.next_number - 1
+    return Page(urls.SHELVES, "", OfCount(count), reason)
+
+
+def _section(draft: Draft, heading: str, window: Window) -> Section:
+    scope, key, _ = window
+    order = next(o for o in VIDEO_ORDERS if o.key is key and o.descending)
+    path = urls.shelf_page(scope, order, None)
+    return Section(heading, path, tuple(map(member, _window(draft, window))))
+
+
+def _window(draft: Draft, window: Window) -> list[bytes]:
+    scope, key, count = window
+    keys = draft.listed(scope, key).chain.window(count, highest=True)
+    return [k for k in keys if _counts(key, k)]
+
+
+def _counts(key: Key, listed: bytes) -> bool:
+    """Tell whether a key says something: an unrated video is not among the best."""
+    if key is Key.RATING:
+        return listed[0] > 0
+    return key is not Key.VIEWS or any(listed[:5])
+
+
+def _shows_change(draft: Draft, window: Window) -> bool:
+    planned = draft.lists.get(window[:2])
+    changed = draft.touched.get(window[:2], ())
+    if planned is not None:
+        changes = planned.changes
+        changed += changes.removed + changes.inserted + changes.touched
+    if planned is not None and planned.fresh:
+        return True
+    if not changed:
+        return False
+    keys = _window(draft, window)
+    lowest = keys[-1] if len(keys) == window[2] else b""
+    return any(key >= lowest for key in changed)
+
+
+def _feeds_tell(draft: Draft) -> bool:
+    told = [d for d in draft.differences if draft.looks[d.video.id].feed]
+    if not told:
+        return False
+    shown = set(map(member, _window(draft, _FEED)))
+    return any(d.video.id in shown for d in told)

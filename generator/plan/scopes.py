@@ -1,0 +1,181 @@
+"""Scopes of videos: what changes in every listing that videos enter, leave, or differ in."""
+
+from functools import partial
+
+from generator.adapters.ledger import ListRow, ScopeRow
+from generator.core.model import Video, VideoId
+from generator.core.site import urls
+from generator.core.site.orders import Key, Order, member
+from generator.core.site.pages import OfAltered, OfScope, OfShelf, Page, orders_of, template_of
+from generator.core.site.scopes import (
+    ALL,
+    FAVORITES,
+    LIBRARY,
+    Passage,
+    Scope,
+    ScopeKind,
+    is_paged,
+    keys_of,
+    limits_of,
+)
+from generator.core.site.shelves import Chain, Changes, ShelfRow
+from generator.plan.draft import Draft
+from generator.plan.shelf_pages import drop_scope, every_path, plan_shelves, plan_whole
+
+_KEPT_EMPTY = (ALL, FAVORITES, LIBRARY)
+
+
+def plan_scopes(draft: Draft) -> None:
+    """Plan every scope that videos enter, leave, or change in."""
+    for scope in _KEPT_EMPTY if draft.is_first else ():
+        draft.passages.setdefault(scope, Passage())
+    for scope, passage in draft.passages.items():
+        _plan_scope(draft, scope, passage)
+
+
+def _plan_scope(draft: Draft, scope: Scope, passage: Passage) -> None:
+    row = draft.row(scope)
+    members = (row.members if row else 0) + passage.growth
+    if not members and scope.kind is ScopeKind.TAG:
+        assert row is not None
+        drop_scope(draft, scope, row)
+        return
+    paged = is_paged(scope, members, was=row is not None and row.paged)
+    now = draft.put_row(scope, row, members, paged=paged)
+    lists = draft.ledger.lists(now.id) if row else {}
+    _plan_lists(draft, scope, passage, row, lists)
+    if row is not None and row.paged and not paged:
+        _unpage(draft, scope, lists)
+    cause = _first_cause(passage)
+    if paged:
+        plan_shelves(draft, scope, keys_of(scope, paged=True), cause)
+        return
+    planned = draft.lists.get((scope, Key.PLACE))
+    if planned is not None and (planned.fresh or planned.changes):
+        plan_whole(draft, scope, "what stands in it changed", cause)
+
+
+def _plan_lists(
+    draft: Draft,
+    scope: Scope,
+    passage: Passage,
+    row: ScopeRow | None,
+    lists: dict[Key, ListRow],
+) -> None:
+    """Plan what changes in the listings of a scope; `row` and `lists` are those before."""
+    now = draft.rows[scope]
+    assert now is not None
+    stays = row is not None and row.paged == now.paged
+    keys = keys_of(scope, paged=now.paged)
+    everyone = [] if lists.keys() >= set(keys) else _members_after(draft, row, passage)
+    for key in keys:
+        if key not in lists:
+            changes = Changes(inserted=draft.keyed(everyone, key))
+        else:
+            changes = _changes(draft, passage, key)
+            if stays and not changes.removed and not changes.inserted:
+                _plan_touched(draft, scope, key, lists[key], changes.touched)
+                continue
+        draft.put_list(scope, key, lists.get(key), changes)
+
+
+def _members_after(draft: Draft, row: ScopeRow | None, passage: Passage) -> list[Video]:
+    """Return all videos that will stand in a scope."""
+    if row is None:
+        return passage.entered
+    known: dict[VideoId, Video] = {}
+    if row.members:
+        view = draft.ledger.view(draft.ledger.lists(row.id)[Key.PLACE].id)
+        ids = [VideoId(member(key)) for shelf in view.shelves() for key in view.keys(shelf)]
+        known = draft.ledger.videos(ids)
+    for video in passage.left:
+        known.pop(video.id)
+    for difference in passage.stayed:
+        assert difference.after is not None
+        known[difference.after.id] = difference.after
+    known.update((video.id, video) for video in passage.entered)
+    return list(known.values())
+
+
+def _changes(draft: Draft, passage: Passage, key: Key) -> Changes:
+    removed = list(draft.keyed(passage.left, key))
+    inserted = list(draft.keyed(passage.entered, key))
+    touched = []
+    for difference in passage.stayed:
+        assert difference.before is not None
+        assert difference.after is not None
+        before, after = draft.key(difference.before, key), draft.key(difference.after, key)
+        if before != after:
+            removed.append(before)
+            inserted.append(after)
+        if draft.looks[difference.after.id].card:
+            touched.append(after)
+    return Changes(tuple(removed), tuple(inserted), tuple(touched))
+
+
+# -- listings in which nothing moves
+
+
+def _plan_touched(
+    draft: Draft, scope: Scope, key: Key, row: ListRow, touched: tuple[bytes, ...]
+) -> None:
+    """Plan the pages of a listing in which nothing moves, and some cards look different."""
+    if not touched:
+        return
+    draft.touched[scope, key] = touched
+    whole_scope = draft.row(scope)
+    if whole_scope is not None and not whole_scope.paged:
+        videos = tuple(map(member, touched))
+        subject = OfAltered(partial(_whole_again, draft, scope, row), videos)
+        path, why = urls.scope_page(scope), "what stands in it changed"
+        draft.add(Page(path, "shelf.html", subject, why, videos[0]))
+        return
+    view = draft.ledger.view(row.id, expected=len(touched))
+    shelves: dict[ShelfRow, list[int]] = {}
+    for one in touched:
+        shelves.setdefault(view.holder(one), []).append(member(one))
+    for shelf, ids in shelves.items():
+        videos = tuple(ids)
+        for order in orders_of(scope, key):
+            is_end = shelf.highest if order.descending else shelf.first == b""
+            path = urls.shelf_page(scope, order, None if is_end else shelf.number)
+            whole = partial(_shelf_again, draft, scope, order, row, shelf.first)
+            subject = OfAltered(whole, videos)
+            draft.add(Page(path, template_of(order), subject, "a shelf changed", videos[0]))
+
+
+def _shelf_again(draft: Draft, scope: Scope, order: Order, row: ListRow, first: bytes) -> OfShelf:
+    return OfShelf(scope, order, _stored_chain(draft, scope, row).shelf_at(first))
+
+
+def _whole_again(draft: Draft, scope: Scope, row: ListRow) -> OfScope:
+    return OfScope(scope, _stored_chain(draft, scope, row).end(highest=True))
+
+
+def _stored_chain(draft: Draft, scope: Scope, row: ListRow) -> Chain:
+    return Chain(draft.ledger.view(row.id), limits_of(scope), row.next_number)
+
+
+# -- scopes that shrank
+
+
+def _unpage(draft: Draft, scope: Scope, lists: dict[Key, ListRow]) -> None:
+    """Give a scope that shrank back its one page; its other pages lead there."""
+    plan = draft.plan
+    plain = urls.scope_page(scope)
+    for path in every_path(draft, scope, lists):
+        if path != plain:
+            plan.gone.add(path)
+            plan.forwards[path] = draft.site.link(plain)
+    for key, row in lists.items():
+        if key not in keys_of(scope, paged=False):
+            plan.dropped_lists.append(row.id)
+    planned = draft.lists[scope, Key.PLACE]
+    planned.fresh = True
+
+
+def _first_cause(passage: Passage) -> int | None:
+    for videos in (passage.entered, passage.left, [d.video for d in passage.stayed]):
+        for video in videos:
+            return video.id
+    return None

@@ -1,0 +1,94 @@
+"""Shelves: the pages of listings in which something moved, and of scopes that vanish."""
+
+from collections.abc import Iterable, Iterator
+
+from generator.adapters.ledger import ListRow, ScopeRow
+from generator.core.model import OutPath
+from generator.core.site import urls
+from generator.core.site.orders import Key, Order
+from generator.core.site.pages import (
+    MOST_ALTERED,
+    OfShelf,
+    Page,
+    altered_page,
+    orders_of,
+    pages_of_shelf,
+    scope_page,
+)
+from generator.core.site.scopes import INDEXES, Scope, limits_of
+from generator.core.site.shelves import Chain, members
+from generator.plan.draft import Draft
+from generator.plan.model import PlannedList
+
+
+def plan_shelves(draft: Draft, scope: Scope, keys: Iterable[Key], cause: int | None) -> None:
+    """Plan the shelves that look different in the listings of a scope by some keys.
+
+    `cause` is the video that is told as the reason where no member of a shelf is one.
+    """
+    for key in keys:
+        planned = draft.lists.get((scope, key))
+        if planned is None:
+            continue  # nothing moved in it
+        touched = set(members(planned.changes.touched))
+        changed = touched.union(members(planned.changes.inserted))
+        reason = "it is new" if planned.fresh else "a shelf changed"
+        for shelf in planned.chain.dirty():
+            ids = () if planned.fresh else changed.intersection(members(shelf.keys))
+            altered = None
+            if not planned.fresh and scope.kind not in INDEXES:
+                altered = planned.chain.alteration(shelf.number, MOST_ALTERED)
+            own = next(iter(ids), cause)
+            for page in pages_of_shelf(scope, key, shelf, reason, own):
+                draft.add(altered_page(page, altered, touched.intersection(ids)))
+        _forward_moved(draft, planned)
+
+
+def plan_whole(draft: Draft, scope: Scope, reason: str, cause: int | None) -> None:
+    """Plan the one page of a scope that fits on a shelf."""
+    whole = draft.listed(scope, Key.PLACE).chain.end(highest=True)
+    draft.add(scope_page(scope, whole, reason, cause))
+
+
+def drop_scope(draft: Draft, scope: Scope, row: ScopeRow) -> None:
+    """Plan the end of a scope, of its listings and of all its pages; none leads on yet."""
+    lists, plan = draft.ledger.lists(row.id), draft.plan
+    paths: dict[OutPath, Order | None] = {urls.scope_page(scope): None}
+    if row.paged:
+        for page in _every_page(draft, scope, lists):
+            assert isinstance(page.subject, OfShelf)
+            paths.setdefault(page.path, page.subject.order)
+    draft.dropped[scope] = paths
+    plan.gone |= paths.keys()
+    for path in paths:
+        plan.forwards.pop(path, None)
+    plan.dropped_lists.extend(one.id for one in lists.values())
+    plan.dropped_scopes.append(row.id)
+    draft.rows[scope] = None
+
+
+def every_path(draft: Draft, scope: Scope, lists: dict[Key, ListRow]) -> Iterator[OutPath]:
+    """Yield the paths of all shelves of a scope, as the ledger has them."""
+    return (page.path for page in _every_page(draft, scope, lists))
+
+
+def _every_page(draft: Draft, scope: Scope, lists: dict[Key, ListRow]) -> Iterator[Page]:
+    for key, row in lists.items():
+        chain = Chain(draft.ledger.view(row.id, expected=1000), limits_of(scope))
+        for shelf in chain.every():
+            yield from pages_of_shelf(scope, key, shelf, "", None)
+
+
+def _forward_moved(draft: Draft, planned: PlannedList) -> None:
+    """Leave a page that leads on where a shelf had an address of its own and has none now."""
+    scope, chain, plan = planned.scope, planned.chain, draft.plan
+    for moved in chain.moved():
+        for order in orders_of(scope, planned.key):
+            if moved.was_highest if order.descending else moved.was_lowest:
+                continue
+            former = urls.shelf_page(scope, order, moved.number)
+            end = chain.is_end(moved.into, highest=order.descending)
+            now = urls.shelf_page(scope, order, None if end else moved.into)
+            if now != former:
+                plan.gone.add(former)
+                plan.forwards[former] = draft.site.link(now)

@@ -1,0 +1,75 @@
+"""Parts: pages that tell of all videos whose ids stand side by side."""
+
+from generator.core.model import Storyboard, Video, VideoId
+from generator.core.site import urls
+from generator.core.site.pages import OfBoards, OfNothing, OfPart, Page
+from generator.plan.draft import Draft
+
+
+def plan_sitemaps(draft: Draft) -> None:
+    """Plan the parts of the sitemap in which something changed."""
+    parts: dict[int, int] = {}
+    for difference in draft.differences:
+        if draft.looks[difference.video.id].feed:
+            video = difference.video
+            parts.setdefault(urls.sitemap_part(video.id), video.id)
+    known = draft.ledger.digests([urls.sitemap_page(part) for part in parts])
+    coming = {urls.sitemap_part(number) for number in draft.plan.shown}
+    hidden = set(draft.plan.hidden)
+    for part, cause in parts.items():
+        path = urls.sitemap_page(part)
+        empty = part not in coming and hidden.issuperset(draft.ledger.shown_ids(*_span(part)))
+        if empty:
+            draft.plan.gone.add(path)
+        else:
+            draft.add(sitemap_page(part, "a video in it changed", cause))
+        if empty == (path in known):
+            draft.add(sitemap_index("a part came or went"))
+
+
+def plan_boards(draft: Draft) -> None:
+    """Plan the pages that tell of storyboards, where one came, went or became another."""
+    parts: dict[int, int] = {}
+    for difference in draft.differences:
+        if _storyboard(difference.before) != _storyboard(difference.after):
+            video = difference.video
+            parts.setdefault(urls.sitemap_part(video.id), video.id)
+    shown = draft.plan.shown.values()
+    coming = {urls.sitemap_part(video.id) for video in shown if video.storyboard}
+    hidden = set(draft.plan.hidden)
+    for part, cause in parts.items():
+        if part in coming or _has_boards(draft, part, hidden):
+            draft.add(boards_page(part, "a storyboard in it changed", cause))
+        else:
+            draft.plan.gone.add(urls.boards_page(part))
+
+
+def _storyboard(video: Video | None) -> Storyboard | None:
+    return video.storyboard if video is not None else None
+
+
+def _has_boards(draft: Draft, part: int, hidden: set[VideoId]) -> bool:
+    """Tell whether a video of a part that stays as it is has a storyboard."""
+    there, shown = draft.ledger.shown_ids(*_span(part)), draft.plan.shown
+    stay = [number for number in there if number not in shown and number not in hidden]
+    return any(video.storyboard for video in draft.ledger.videos(stay).values())
+
+
+def boards_page(part: int, reason: str, cause: int | None = None) -> Page:
+    """Return the page that tells of the storyboards of a part."""
+    return Page(urls.boards_page(part), "", OfBoards(part), reason, cause)
+
+
+def sitemap_page(part: int, reason: str, cause: int | None = None) -> Page:
+    """Return a part of the sitemap."""
+    return Page(urls.sitemap_page(part), "sitemap.xml", OfPart(part), reason, cause)
+
+
+def sitemap_index(reason: str) -> Page:
+    """Return the page that tells which parts of the sitemap there are."""
+    return Page(urls.SITEMAP_INDEX, "sitemap-index.xml", OfNothing(), reason)
+
+
+def _span(part: int) -> tuple[int, int]:
+    """Return which ids are of a part: from the first one to before the second."""
+    return part * urls.SITEMAP_IDS, (part + 1) * urls.SITEMAP_IDS

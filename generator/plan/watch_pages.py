@@ -1,0 +1,84 @@
+"""Watch pages: of what changed, and of the videos beside it in its folder; and chapters."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from generator.core.model import Video, VideoId
+from generator.core.site import urls
+from generator.core.site.orders import Key, member
+from generator.core.site.pages import OfChapters, OfVideo, Page
+from generator.core.site.scopes import Difference, Scope, ScopeKind, folder_of
+from generator.plan.draft import Draft
+
+NEIGHBOURS = 3  # shown on each side of a watch page
+
+
+def plan_watch_pages(draft: Draft) -> None:
+    """Plan the watch pages of what changed, and of those beside it in its folder."""
+    wanted: dict[int, tuple[str, int]] = {}
+    for difference in draft.differences:
+        video, looks = difference.video, draft.looks[difference.video.id]
+        if difference.after is None:
+            draft.plan.gone.add(urls.watch_page_of(video))
+        elif looks.watch or looks.beside:
+            reason = "it changed" if difference.before else "it is new"
+            wanted[video.id] = (reason, video.id)
+        if looks.beside:
+            for number in _beside(draft, difference):
+                wanted.setdefault(number, ("a video beside it changed", video.id))
+    others = [VideoId(number) for number in wanted if number not in draft.plan.shown]
+    videos = {**draft.ledger.videos(others), **draft.plan.shown}
+    for number, (reason, cause) in wanted.items():
+        draft.add(watch_page(draft, videos[VideoId(number)], reason, cause))
+
+
+def watch_page(draft: Draft, video: Video, reason: str, cause: int | None) -> Page:
+    """Return the watch page of a video."""
+    key = draft.key(video, Key.PLACE)
+    chain = draft.listed(Scope(ScopeKind.FOLDER, folder_of(video.place)), Key.PLACE).chain
+    before, after = (
+        tuple(member(k) for k in chain.near(key, NEIGHBOURS, up=up)) for up in (False, True)
+    )
+    path = urls.watch_page_of(video)
+    return Page(path, "watch.html", OfVideo(video, before, after), reason, cause)
+
+
+def plan_chapters(draft: Draft) -> None:
+    """Plan the chapters of videos that have others than before, or end elsewhere."""
+    for difference in draft.differences:
+        before, after = difference.before, difference.after
+        if after is not None and after.chapters:
+            if before is None or _chapters(before) != _chapters(after):
+                draft.add(chapters_page(after, "it changed" if before else "it is new", after.id))
+        elif before is not None and before.chapters:
+            draft.plan.gone.add(urls.chapters_page(before.id))
+
+
+def chapters_page(video: Video, reason: str, cause: int | None) -> Page:
+    """Return the file of a video's chapters, of which it has some."""
+    return Page(urls.chapters_page(video.id), "", _chapters(video), reason, cause)
+
+
+def _chapters(video: Video) -> OfChapters:
+    if not (clock_s := video.clock_s):
+        return OfChapters(video.chapters, video.probe.duration_s)
+    late = tuple(replace(one, start_s=one.start_s + clock_s) for one in video.chapters)
+    duration_s = video.probe.duration_s
+    return OfChapters(late, None if duration_s is None else duration_s + clock_s)
+
+
+def _beside(draft: Draft, difference: Difference) -> Iterator[int]:
+    """Yield the videos on whose watch pages this one is, or was, shown."""
+    for video in (difference.before, difference.after):
+        if video is None:
+            continue
+        scope = Scope(ScopeKind.FOLDER, folder_of(video.place))
+        if draft.rows.get(scope) is None:
+            continue
+        stored = draft.stored_row(scope)
+        if stored is None or not stored.members:
+            continue  # all its videos are new, and planned for that
+        chain = draft.listed(scope, Key.PLACE).chain
+        key = draft.key(video, Key.PLACE)
+        for up in (False, True):
+            yield from map(member, chain.near(key, NEIGHBOURS, up=up))

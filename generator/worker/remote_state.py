@@ -1,0 +1,156 @@
+"""Carrying: the state of a site as one object in a versioned bucket, for builders without a disk.
+
+Whoever changed the state puts it back under the condition that it is still the one he fetched. Of
+two builders that started from the same state one wins; the other fetches the newer state and does
+his part again. A lease keeps them from doing that often; nothing relies on it but the pages
+(docs/adr/0014-carried-state.md).
+"""
+
+import io
+import json
+import logging
+import time
+import uuid
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from generator.adapters.s3.bucket import ABSENT, Bucket, ChangedError
+from generator.build.engine import Engine
+from generator.core.delivery.publish_plan import Headers
+from generator.core.errors import PublishError
+
+log = logging.getLogger(__name__)
+
+STATE = "_reelshelf/state.zip"
+LEASE = "_reelshelf/lease.json"
+_FILES = ("catalogue.db", "ledger.db")
+_LEVEL = 1  # of deflate; the file travels within a region
+_LARGE_BYTES = 200_000_000
+_KEEP_NONE = "no-store"
+
+
+class Carried:
+    """The state in the bucket, and its copy in a local folder."""
+
+    def __init__(self, bucket: Bucket, folder: Path) -> None:
+        self._bucket, self._folder = bucket, folder
+        self._etag: str | None = None  # of what the local files began as; None: of nothing
+
+    def is_current(self) -> bool:
+        """Tell whether the state in the bucket is the one that the local copy began as."""
+        stored = self._bucket.head(STATE)
+        return self._etag is not None and stored is not None and stored.etag == self._etag
+
+    @property
+    def is_first(self) -> bool:
+        """Tell whether the bucket had no state yet."""
+        return self._etag == ABSENT
+
+    def fetch(self) -> None:
+        """Replace the local files by those of the bucket; none are there if it has none.
+
+        Raises:
+            PublishError: the bucket cannot be read, or holds no state of ours; the local files
+                are gone.
+        """
+        self.drop()
+        found = self._bucket.get(STATE)
+        if found is None:
+            self._etag = ABSENT
+            return
+        content, stored = found
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as packed:
+                for name in _FILES:
+                    (self._folder / name).write_bytes(packed.read(name))
+        except (zipfile.BadZipFile, KeyError) as error:
+            self.drop()
+            raise PublishError(
+                f"{STATE} in the bucket {self._bucket.name} is no state of a site: {error}",
+                hint="restore a former version of the object; nothing was changed",
+            ) from error
+        self._etag = stored.etag
+
+    def commit(self, engine: Engine) -> None:
+        """Put the state of an engine in place of the one it began as.
+
+        Raises:
+            ChangedError: somebody else did so first; the bucket keeps his, and the local copy has
+                to be fetched again.
+            PublishError: the bucket cannot be written; it is as before.
+        """
+        assert self._etag is not None, "fetch first"
+        images = dict(zip(_FILES, (engine.catalogue.image(), engine.ledger.image()), strict=True))
+        filled = io.BytesIO()
+        with zipfile.ZipFile(filled, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as packed:
+            packed.comment = uuid.uuid4().bytes  # no two are alike: an ETag tells contents apart
+            for name, image in images.items():
+                packed.writestr(name, image)
+        content = filled.getvalue()
+        if len(content) > _LARGE_BYTES:
+            log.warning(
+                "the state has %d MB: from here on a worker with a disk of its own is cheaper",
+                len(content) // 1_000_000,
+            )
+        headers = Headers("application/zip", _KEEP_NONE)
+        stored = self._bucket.put(STATE, content, headers, self._etag)
+        self._etag = stored.etag
+
+    def drop(self) -> None:
+        """Remove the local files."""
+        self._etag = None
+        for name in _FILES:
+            for ending in ("", "-wal", "-shm"):
+                (self._folder / f"{name}{ending}").unlink(missing_ok=True)
+        (self._folder / "catalogue.id").unlink(missing_ok=True)
+
+
+class Lease:
+    """The right to build for a while: one holder at a time, as long as clocks agree roughly."""
+
+    def __init__(
+        self, bucket: Bucket, seconds: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._bucket, self._seconds, self._clock = bucket, seconds, clock
+        self._holder = uuid.uuid4().hex
+        self._etag = ""
+
+    def take(self) -> bool:
+        """Take the lease; tell whether it is ours now. One that is over may be taken over."""
+        found = self._bucket.get(LEASE)
+        match = ABSENT
+        if found is not None:
+            content, stored = found
+            until = _until(content)
+            if until is None:
+                raise PublishError(
+                    f"{LEASE} in the bucket {self._bucket.name} is no lease of ours",
+                    hint="look what it is, and take it away; nothing was changed",
+                )
+            if until > self._clock():
+                return False
+            match = stored.etag
+        told = {"holder": self._holder, "until": self._clock() + self._seconds}
+        headers = Headers("application/json", _KEEP_NONE)
+        try:
+            stored = self._bucket.put(LEASE, json.dumps(told).encode(), headers, match)
+        except ChangedError:
+            return False
+        self._etag = stored.etag
+        return True
+
+    def release(self) -> None:
+        """Give the lease back, unless somebody took it over; failing that, it ends by itself."""
+        with suppress(PublishError):
+            self._bucket.delete(LEASE, self._etag)
+
+
+def _until(content: bytes) -> float | None:
+    """Return until when a lease holds, None where it is none."""
+    try:
+        return float(json.loads(content)["until"])
+    except (ValueError, TypeError, KeyError):
+        return None
