@@ -15,15 +15,15 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from api_lambda import schemas
-from api_lambda.context import Answer, Porter, Reading
-from api_lambda.dispatch import Door, Guard, Operation, operation
+from api_lambda.context import Authenticator, Reading, Response
+from api_lambda.dispatch import AccessPolicy, Dispatcher, Operation, operation
 from api_lambda.openapi import declare, openapi
-from api_lambda.owner_secrets import Told, ring_of
+from api_lambda.owner_secrets import EnvSecrets, ring_of
 from api_lambda.permissions import Action, Loopback
-from api_lambda.service import Deeds, Rules
+from api_lambda.service import Service, ServiceSettings
 from generator import __version__
 from generator.adapters.queues import open_queue
-from generator.adapters.redis_state import Shared, is_redis
+from generator.adapters.redis_state import RedisState, is_redis
 from generator.adapters.settings import Settings
 from generator.core.queue.queue import Queue
 
@@ -57,13 +57,13 @@ class ApiConfig:
     proxies: frozenset[str] = frozenset()
     clock: Callable[[], float] = time.time
     queue: str = ""
-    secrets: Told = field(default_factory=Told)
+    secrets: EnvSecrets = field(default_factory=EnvSecrets)
 
     @classmethod
     def of(
         cls,
         settings: Settings,
-        secrets: Told | None = None,
+        secrets: EnvSecrets | None = None,
         *,
         owner_on_loopback: Loopback = "until-token",
     ) -> Self:
@@ -77,14 +77,14 @@ class ApiConfig:
             durable=settings.durable,
             owner_on_loopback=owner_on_loopback,
             queue=settings.queue if secrets is not None else "",
-            secrets=secrets or Told(),
+            secrets=secrets or EnvSecrets(),
         )
 
 
-class Api(FastAPI):
+class ReelshelfApi(FastAPI):
     """FastAPI, with our door where its chain of middleware would be."""
 
-    door: Door
+    door: Dispatcher
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +107,7 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
     Raises:
         SettingsError: `config.queue` is no address of a queue, or secrets are missing.
     """
-    rules = Rules(
+    rules = ServiceSettings(
         config.state,
         config.base,
         config.durable,
@@ -124,7 +124,7 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
         yield
         desk.close()
 
-    app = Api(
+    app = ReelshelfApi(
         title="reelshelf",
         summary="What people do with the videos of a library",
         version=__version__,
@@ -138,13 +138,13 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
     def told() -> bytes:
         return openapi(app)
 
-    async def contract(asking: Reading) -> Answer:
+    async def contract(asking: Reading) -> Response:
         """Tell this contract."""
         del asking
-        return Answer(told())
+        return Response(told())
 
     operations = (*known, operation("GET", "/api/openapi.json", contract, Contract))
-    guard = Guard(
+    guard = AccessPolicy(
         config.owner_on_loopback,
         config.origins,
         config.visitors_may,
@@ -152,7 +152,7 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
         config.clock,
         config.secrets.origins,
     )
-    app.door = Door(desk, guard, operations, _ELSEWHERE if is_remote else ())
+    app.door = Dispatcher(desk, guard, operations, _ELSEWHERE if is_remote else ())
     app.state.close, app.state.desk = desk.close, desk
     for one in operations:
         declare(app, one, is_queued=is_remote)
@@ -166,60 +166,62 @@ class Contract(BaseModel):
     paths: dict[str, object]
 
 
-class _Desk(Porter, Protocol):
+class _Desk(Authenticator, Protocol):
     def close(self) -> None: ...
 
 
 _Opened = tuple[_Desk, tuple[Operation, ...]]
 
 
-def _local(rules: Rules) -> _Opened:
-    from api_lambda.local_service import Desk  # noqa: PLC0415 (SQLite and all: not before a queue)
+def _local(rules: ServiceSettings) -> _Opened:
+    from api_lambda.local_service import LocalService  # noqa: PLC0415 (SQLite and all: not before a queue)
 
-    desk = Desk(rules)
+    desk = LocalService(rules)
     wish = HTTPStatus.ACCEPTED
     return desk, (
-        *_deeds(desk, schemas.Recorded, HTTPStatus.OK),
+        *_deeds(desk, schemas.EventRecorded, HTTPStatus.OK),
         operation("GET", _VIDEOS, desk.video, schemas.VideoShown),
-        operation("GET", "/api/videos", desk.videos, schemas.Listed),
+        operation("GET", "/api/videos", desk.videos, schemas.VideoList),
         operation("GET", "/api/state", desk.state, schemas.State),
-        operation("GET", "/api/receipts/{event}", desk.receipt, schemas.Receipt),
-        operation("POST", "/api/rebuild", desk.rebuild, schemas.Wish, Action.REBUILD, status=wish),
-        operation("GET", "/api/problems", desk.problems, schemas.FileProblems, Action.MEND),
+        operation("GET", "/api/receipts/{event}", desk.receipt, schemas.RenderReceipt),
         operation(
-            "POST", "/api/problems/retry", desk.retry, schemas.Wish, Action.MEND, status=wish
+            "POST", "/api/rebuild", desk.rebuild, schemas.Accepted, Action.REBUILD, status=wish
         ),
-        operation("GET", "/api/random", desk.random, schemas.Drawn),
+        operation("GET", "/api/problems", desk.problems, schemas.FileProblemList, Action.MEND),
+        operation(
+            "POST", "/api/problems/retry", desk.retry, schemas.Accepted, Action.MEND, status=wish
+        ),
+        operation("GET", "/api/random", desk.random, schemas.RandomVideo),
+        operation("GET", "/api/health", desk.health, schemas.CatalogueHealth),
+        *_sessions(desk),
+    )
+
+
+def _remote(config: ApiConfig, rules: ServiceSettings, queue: Queue | None) -> _Opened:
+    from api_lambda.queued_service import QueueConnections, QueuedService  # noqa: PLC0415 (not beside a catalogue)
+
+    shared = RedisState(config.queue) if is_redis(config.queue) else None
+    ring = ring_of(config.secrets, shared.keys if shared else None)
+    opened = queue if queue is not None else open_queue(config.queue)
+    desk = QueuedService(rules, QueueConnections(opened, ring, shared, config.clock))
+    wish = HTTPStatus.ACCEPTED
+    return desk, (
+        *_deeds(desk, schemas.Queued, wish),
+        operation("GET", _VIDEOS, desk.video, schemas.QueuedVideo),
+        operation(
+            "POST", "/api/rebuild", desk.rebuild, schemas.Queued, Action.REBUILD, status=wish
+        ),
         operation("GET", "/api/health", desk.health, schemas.Health),
         *_sessions(desk),
     )
 
 
-def _remote(config: ApiConfig, rules: Rules, queue: Queue | None) -> _Opened:
-    from api_lambda.queued_service import Outside, RemoteDesk  # noqa: PLC0415 (not beside a catalogue)
-
-    shared = Shared(config.queue) if is_redis(config.queue) else None
-    ring = ring_of(config.secrets, shared.keys if shared else None)
-    opened = queue if queue is not None else open_queue(config.queue)
-    desk = RemoteDesk(rules, Outside(opened, ring, shared, config.clock))
-    wish = HTTPStatus.ACCEPTED
-    return desk, (
-        *_deeds(desk, schemas.Queued, wish),
-        operation("GET", _VIDEOS, desk.video, schemas.VideoAfar),
-        operation(
-            "POST", "/api/rebuild", desk.rebuild, schemas.Queued, Action.REBUILD, status=wish
-        ),
-        operation("GET", "/api/health", desk.health, schemas.Standing),
-        *_sessions(desk),
-    )
-
-
-def _deeds(desk: Deeds, done: type[BaseModel], status: HTTPStatus) -> tuple[Operation, ...]:
+def _deeds(desk: Service, done: type[BaseModel], status: HTTPStatus) -> tuple[Operation, ...]:
     """Return what people do with videos, what they do most first."""
     rating, favorite, tags = (f"{_VIDEOS}/{what}" for what in ("rating", "favorite", "tags"))
 
     def deed(
-        method: str, path: str, endpoint: Callable[..., Awaitable[Answer]], action: Action
+        method: str, path: str, endpoint: Callable[..., Awaitable[Response]], action: Action
     ) -> Operation:
         return operation(method, path, endpoint, done, action, status=status)
 
@@ -236,10 +238,10 @@ def _deeds(desk: Deeds, done: type[BaseModel], status: HTTPStatus) -> tuple[Oper
     )
 
 
-def _sessions(desk: Deeds) -> tuple[Operation, ...]:
+def _sessions(desk: Service) -> tuple[Operation, ...]:
     gone = HTTPStatus.NO_CONTENT
     return (
-        operation("GET", "/api/session", desk.session, schemas.Session),
+        operation("GET", "/api/session", desk.session, schemas.SessionState),
         operation("POST", "/api/session", desk.log_in, None, status=gone),
         operation("DELETE", "/api/session", desk.log_out, None, status=gone),
     )

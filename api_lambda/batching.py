@@ -19,7 +19,7 @@ _MANY = 4  # in one turn: then more are on their way, and are waited for
 _LINGER_S = 0.0005  # what a turn costs beside what is in it, on a fast disk
 
 
-class Doer(Protocol):
+class BatchHandler(Protocol):
     """What does the work, in the thread: made there, and closed there."""
 
     def answers(self, asked: Sequence[Any]) -> Sequence[object]:
@@ -41,11 +41,11 @@ class _Waiting:
 _Answer = tuple[_Waiting, object]
 
 
-class Gatherer:
+class Batcher:
     """The thread, which begins with the first that there is to do."""
 
     def __init__(
-        self, name: str, made: Callable[[], Doer], refusal: Callable[[], Exception]
+        self, name: str, made: Callable[[], BatchHandler], refusal: Callable[[], Exception]
     ) -> None:
         """Begin nothing yet.
 

@@ -29,7 +29,7 @@ _READS = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """What one connection may take, and how many there may be.
 
     Precedents: `head_s` Apache's RequestReadTimeout (20), `body_s` and `send_s` nginx's
@@ -51,19 +51,19 @@ class Limits:
     long_s: float = 1.0  # after which a question may be cut off to make room
 
 
-def limits_here() -> Limits:
+def limits_here() -> ConnectionLimits:
     """Return the limits on this machine, having taken as many open files as they need."""
-    most = Limits().connections
+    most = ConnectionLimits().connections
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most + _SPARE_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         most = max(soft - _SPARE_FILES, 1)
-    return Limits(connections=most)
+    return ConnectionLimits(connections=most)
 
 
-def protocol_of(limits: Limits) -> type[asyncio.Protocol]:
+def protocol_of(limits: ConnectionLimits) -> type[asyncio.Protocol]:
     """Return what uvicorn makes for each connection, to be given to it as `http`."""
     room = _Room(limits)
 
@@ -84,7 +84,7 @@ class _Phase(Enum):
 class _Room:
     """What all connections of a server share."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self._told_s = -_QUIET_S
 

@@ -15,13 +15,13 @@ from api_lambda import schemas
 from api_lambda.permissions import Caller, Proofs, Role
 from api_lambda.problems import Problem
 from generator.core import formatting
-from generator.core.model import Figures
+from generator.core.model import VideoStats
 
 _KEY_BYTES = 12
 
 
 @dataclass(slots=True)
-class Asking:
+class RequestContext:
     """One request that was let in; `key` is the event's id, or "" where none was sent."""
 
     caller: Caller
@@ -32,7 +32,7 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What is sent back: JSON, or nothing."""
 
     body: bytes = b""
@@ -40,7 +40,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Porter(Protocol):
+class Authenticator(Protocol):
     """What the door asks of a desk before it lets somebody in."""
 
     def proofs(self, caller: Caller, now: int) -> Awaitable[Proofs]:
@@ -56,7 +56,7 @@ class Porter(Protocol):
         """Return how to tell that something is out of reach; None for what nobody expected."""
 
 
-def _at_the_door() -> Asking:
+def _at_the_door() -> RequestContext:
     """Stand for what the door hands over, so that the contract does not tell of it."""
     raise NotImplementedError
 
@@ -76,23 +76,23 @@ def _with_key(
             examples=["owner"],
         ),
     ] = None,
-) -> Asking:
+) -> RequestContext:
     """Stand for the same, of a request that may bring the id of its event."""
     raise NotImplementedError
 
 
-Reading = Annotated[Asking, Depends(_at_the_door)]
-Writing = Annotated[Asking, Depends(_with_key)]
+Reading = Annotated[RequestContext, Depends(_at_the_door)]
+Writing = Annotated[RequestContext, Depends(_with_key)]
 Id = Annotated[int, InPath(description="a video's number", examples=[17])]
 Tag = Annotated[str, InPath(description="a tag, in any spelling", examples=["fjord"])]
-Event = Annotated[
+EventId = Annotated[
     str, InPath(description="an event's id", examples=["562a77b1f7b6130a7024654a5f589c3a"])
 ]
 
 moment = lru_cache(maxsize=64)(formatting.rfc3339)  # many answers tell the same second
 
 
-def key_of(asking: Asking) -> str:
+def key_of(asking: RequestContext) -> str:
     """Return the event's id; ids of one time begin alike, so that they stand together on disk."""
     return asking.key or f"{asking.now:08x}{os.urandom(_KEY_BYTES).hex()}"
 
@@ -102,7 +102,7 @@ def no_video() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "there is no such video")
 
 
-def told_figures(figures: Figures) -> dict[str, object]:
+def told_figures(figures: VideoStats) -> dict[str, object]:
     """Return figures as they are told."""
     rating = None
     if figures.score_tenths is not None:
@@ -118,6 +118,6 @@ def told_figures(figures: Figures) -> dict[str, object]:
     }
 
 
-def answer(told: Mapping[str, object], status: int = HTTPStatus.OK) -> Answer:
+def answer(told: Mapping[str, object], status: int = HTTPStatus.OK) -> Response:
     """Return an answer in JSON."""
-    return Answer(to_json(told), status)
+    return Response(to_json(told), status)

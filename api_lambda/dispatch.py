@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 
-from api_lambda.context import Answer, Asking, Porter
+from api_lambda.context import Authenticator, RequestContext, Response
 from api_lambda.permissions import (
     Action,
     Caller,
@@ -62,7 +62,7 @@ class Operation:
 
     method: str
     path: str
-    endpoint: Callable[..., Awaitable[Answer]]
+    endpoint: Callable[..., Awaitable[Response]]
     answers: type[BaseModel] | None
     action: Action | None
     status: HTTPStatus
@@ -74,7 +74,7 @@ class Operation:
 def operation(
     method: str,
     path: str,
-    endpoint: Callable[..., Awaitable[Answer]],
+    endpoint: Callable[..., Awaitable[Response]],
     answers: type[BaseModel] | None,
     action: Action | None = None,
     *,
@@ -99,7 +99,7 @@ def _model(parameter: inspect.Parameter | None) -> type[BaseModel] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class AccessPolicy:
     """What the door goes by."""
 
     rule: Loopback
@@ -116,13 +116,13 @@ class _Address:
     methods: dict[str, Operation] = field(default_factory=dict)
 
 
-class Door:
+class Dispatcher:
     """The ASGI application."""
 
     def __init__(
         self,
-        desk: Porter,
-        guard: Guard,
+        desk: Authenticator,
+        guard: AccessPolicy,
         operations: Sequence[Operation],
         elsewhere: Sequence[str] = (),
     ) -> None:
@@ -138,7 +138,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        asking: Asking | None = None
+        asking: RequestContext | None = None
         try:
             caller = self._caller(scope)
             found, values = self._found(scope)
@@ -181,7 +181,7 @@ class Door:
             raise Problem(HTTPStatus.FORBIDDEN, "ask at the address of the site")
         return replace(caller, by_cdn=True)
 
-    async def _let_in(self, caller: Caller, found: Operation) -> Asking:
+    async def _let_in(self, caller: Caller, found: Operation) -> RequestContext:
         guard, now = self._guard, self._guard.clock()
         if is_cross_site(caller, guard.origins):
             raise Problem(HTTPStatus.FORBIDDEN, "pages of other sites may not do this")
@@ -201,7 +201,7 @@ class Door:
                 wait_s = await self._desk.wait_s(client_of(caller, guard.proxies), now)
                 if wait_s:
                     raise too_many(wait_s)
-        return Asking(caller, role, int(now), _key(caller))
+        return RequestContext(caller, role, int(now), _key(caller))
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -297,12 +297,12 @@ def _fault(scope: Scope, error: Exception) -> Problem:
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "this is a fault of reelshelf's")
 
 
-def _refusal(problem: Problem) -> Answer:
+def _refusal(problem: Problem) -> Response:
     headers = {**problem.headers, "Content-Type": PROBLEM_TYPE}
-    return Answer(problem.body(), problem.status, headers)
+    return Response(problem.body(), problem.status, headers)
 
 
-async def _send(answer: Answer, asking: Asking | None, scope: Scope, send: Send) -> None:
+async def _send(answer: Response, asking: RequestContext | None, scope: Scope, send: Send) -> None:
     headers = [(b"cache-control", b"no-store")]
     if answer.status != HTTPStatus.NO_CONTENT:
         headers.append((b"content-length", b"%d" % len(answer.body)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api_lambda.batching import Gatherer
+from api_lambda.batching import Batcher
 from generator.core.errors import QueueError
 from generator.core.queue.queue import Queue
 
@@ -21,13 +21,13 @@ class SenderState:
     refused_s: float | None = None
 
 
-class Sender:
+class EventSender:
     """What sends letters; its thread begins with the first."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._state = SenderState()
-        self._gatherer = Gatherer("sender", lambda: _Post(queue, self._state), _stopped)
+        self._gatherer = Batcher("sender", lambda: _Post(queue, self._state), _stopped)
 
     def refused_lately(self) -> bool:
         """Tell whether the last that was sent was refused, and not long ago."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from api_lambda.batching import Gatherer
+from api_lambda.batching import Batcher
 from api_lambda.catalogue_file import CatalogueFile, OpenCatalogue
 from generator.adapters.catalogue import Catalogue
 from generator.core.errors import ReelshelfError
-from generator.core.model import Happening, Outcome
+from generator.core.model import Event, EventOutcome
 
 log = logging.getLogger(__name__)
 _TRIES = 6  # each as patient with another writer as the catalogue is
@@ -44,7 +44,7 @@ class WriterState:
         return 0.0 if since_s is None else time.monotonic() - since_s
 
 
-class Recorder:
+class EventWriter:
     """What writes to a catalogue; its thread begins with the first that there is to write."""
 
     def __init__(self, opened: Callable[[], Catalogue], file: CatalogueFile | None = None) -> None:
@@ -55,15 +55,15 @@ class Recorder:
             file: where it is; None: it is not looked whether it stays there.
         """
         self.state = WriterState()
-        self._gatherer = Gatherer("recorder", lambda: _Writer(opened, file, self.state), _stopped)
+        self._gatherer = Batcher("recorder", lambda: _Writer(opened, file, self.state), _stopped)
 
-    async def record(self, happening: Happening) -> Outcome:
+    async def record(self, happening: Event) -> EventOutcome:
         """Record an event; when this returns, it is where the catalogue keeps things.
 
         Raises:
             NotRecordedError: it could not be written, and was not.
         """
-        outcome: Outcome = await self._gatherer.ask(happening)
+        outcome: EventOutcome = await self._gatherer.ask(happening)
         return outcome
 
     async def do(self, question: Callable[[Catalogue], _T]) -> _T:
@@ -110,13 +110,13 @@ class _Writer:
             self._state.busy_since_s = None
 
     def _answers(self, asked: Sequence[Any]) -> Sequence[object]:
-        happenings = [one for one in asked if isinstance(one, Happening)]
-        told = [None if isinstance(one, Happening) else self._result(one) for one in asked]
+        happenings = [one for one in asked if isinstance(one, Event)]
+        told = [None if isinstance(one, Event) else self._result(one) for one in asked]
         if happenings:
             found = self._result(lambda catalogue: self._recorded(catalogue, happenings))
             outcomes = iter(found if isinstance(found, list) else [found] * len(happenings))
             return [
-                next(outcomes) if isinstance(one, Happening) else answer
+                next(outcomes) if isinstance(one, Event) else answer
                 for one, answer in zip(asked, told, strict=True)
             ]
         return told
@@ -127,7 +127,7 @@ class _Writer:
             self._catalogue.close()
             self._catalogue = self._opened = None
 
-    def _recorded(self, catalogue: Catalogue, happenings: Sequence[Happening]) -> list[Outcome]:
+    def _recorded(self, catalogue: Catalogue, happenings: Sequence[Event]) -> list[EventOutcome]:
         outcomes = catalogue.record(happenings)
         self._last = max([self._last, *((one.seq, one.id) for one in outcomes if one.seq)])
         if self._file is not None:

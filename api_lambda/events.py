@@ -9,8 +9,8 @@ from typing import Literal
 from urllib.parse import quote, unquote_to_bytes
 
 from api_lambda.permissions import Role
-from generator.core.formatting import tag_of
-from generator.core.model import Happening, Kind, Place, Problem, VideoId
+from generator.core.formatting import normalize_tag
+from generator.core.model import Event, EventKind, FileProblem, Place, VideoId
 
 _HOUR_S = 3600
 _DAY_S = 86400
@@ -18,60 +18,60 @@ _ID_BYTES = 16
 _TIME_DIGITS = 8  # with which ids begin that nobody chose
 
 
-def rating(key: str, video: VideoId, stars: int | None, visitor: str | None, now: int) -> Happening:
+def rating(key: str, video: VideoId, stars: int | None, visitor: str | None, now: int) -> Event:
     """Return that somebody rated a video, or took it back."""
-    kind = Kind.UNRATED if stars is None else Kind.RATED
+    kind = EventKind.UNRATED if stars is None else EventKind.RATED
     value = _of(visitor) if stars is None else {"stars": stars, **_of(visitor)}
-    return Happening(key, kind, now, _source(visitor), video, value)
+    return Event(key, kind, now, _source(visitor), video, value)
 
 
-def favorite(key: str, video: VideoId, visitor: str | None, now: int, *, is_one: bool) -> Happening:
+def favorite(key: str, video: VideoId, visitor: str | None, now: int, *, is_one: bool) -> Event:
     """Return that somebody made a video a favorite, or no longer one."""
-    kind = Kind.FAVORITED if is_one else Kind.UNFAVORITED
-    return Happening(key, kind, now, _source(visitor), video, _of(visitor))
+    kind = EventKind.FAVORITED if is_one else EventKind.UNFAVORITED
+    return Event(key, kind, now, _source(visitor), video, _of(visitor))
 
 
-def view(key: str, video: VideoId, role: Role, now: int) -> Happening:
+def view(key: str, video: VideoId, role: Role, now: int) -> Event:
     """Return that somebody watched a video: who it was is not told."""
-    return Happening(key, Kind.VIEWED, now, role, video)
+    return Event(key, EventKind.VIEWED, now, role, video)
 
 
-def tags(
+def tags_event(
     key: str, video: VideoId, how: Literal["set", "add", "remove"], names: Iterable[str], now: int
-) -> Happening:
+) -> Event:
     """Return that the owner gave or took tags. `names` are as `tag_names` returns them."""
-    kinds = {"set": Kind.RETAGGED, "add": Kind.TAGGED, "remove": Kind.UNTAGGED}
-    return Happening(key, kinds[how], now, Role.OWNER, video, {"names": list(names)})
+    kinds = {"set": EventKind.RETAGGED, "add": EventKind.TAGGED, "remove": EventKind.UNTAGGED}
+    return Event(key, kinds[how], now, Role.OWNER, video, {"names": list(names)})
 
 
-def rebuild(key: str, now: int, *, full: bool) -> Happening:
+def rebuild(key: str, now: int, *, full: bool) -> Event:
     """Return that the owner wants the library looked at, and all pages written if `full`."""
-    return Happening(key, Kind.REBUILD_ASKED, now, Role.OWNER, None, {"full": full})
+    return Event(key, EventKind.REBUILD_ASKED, now, Role.OWNER, None, {"full": full})
 
 
-def retry(key: str, places: Sequence[Place] | None, now: int) -> Happening:
+def retry(key: str, places: Sequence[Place] | None, now: int) -> Event:
     """Return that the owner wants files tried again: those at `places`; None: all with a problem.
 
     It is a wish for a look at the library, too, or nothing would try them before the next one.
     """
     wanted = "all" if places is None else [[one.root, one.path] for one in places]
     value = {"full": False, "retry": wanted}
-    return Happening(key, Kind.REBUILD_ASKED, now, Role.OWNER, None, value)
+    return Event(key, EventKind.REBUILD_ASKED, now, Role.OWNER, None, value)
 
 
-def cleared(key: str, place: Place, now: int) -> Happening:
+def cleared(key: str, place: Place, now: int) -> Event:
     """Return that a file is to be tried again, by the wish with that key: once, if told again."""
     text = f"{key}\0{place.root}\0{place.path}"
     digest = hashlib.sha256(_bytes(text)).hexdigest()[: 2 * _ID_BYTES]
     value = {"root": place.root, "path": place.path}
-    return Happening(
-        f"{key[:_TIME_DIGITS]}{digest}", Kind.FILE_CLEARED, now, Role.OWNER, None, value
+    return Event(
+        f"{key[:_TIME_DIGITS]}{digest}", EventKind.FILE_CLEARED, now, Role.OWNER, None, value
     )
 
 
 def problems_after(
-    problems: Sequence[Problem], cursor: str, most: int
-) -> tuple[Sequence[Problem], str | None]:
+    problems: Sequence[FileProblem], cursor: str, most: int
+) -> tuple[Sequence[FileProblem], str | None]:
     """Return the problems behind a cursor, and the next cursor, None at the end.
 
     Any text is a cursor and "" the first: what it tells is a position, whether or not there is
@@ -88,7 +88,7 @@ def problems_after(
     return shown, _cursor(shown[-1]) if start + most < len(problems) else None
 
 
-def _position(problem: Problem) -> tuple[bytes, bool, bytes]:
+def _position(problem: FileProblem) -> tuple[bytes, bool, bytes]:
     path = _bytes(problem.place.path)
     return _bytes(problem.place.root), not _is_utf8(path), path
 
@@ -101,7 +101,7 @@ def _is_utf8(name: bytes) -> bool:
     return True
 
 
-def _cursor(problem: Problem) -> str:
+def _cursor(problem: FileProblem) -> str:
     root, _, path = _position(problem)
     return urlsafe_b64encode(root + b"\0" + path).decode().rstrip("=")
 
@@ -124,7 +124,7 @@ def path_meant(told: str) -> str:
 
 def tag_names(given: Iterable[str]) -> tuple[str, ...]:
     """Return tags in their one spelling, each once, in the order given; what is empty is none."""
-    names = dict.fromkeys(tag_of(one) for one in given)
+    names = dict.fromkeys(normalize_tag(one) for one in given)
     return tuple(name for name in names if name)
 
 

@@ -21,11 +21,11 @@ from typing_extensions import override
 from api_lambda import events, schemas
 from api_lambda.catalogue_file import CatalogueFile, OpenCatalogue
 from api_lambda.context import (
-    Answer,
-    Asking,
-    Event,
+    EventId,
     Id,
     Reading,
+    RequestContext,
+    Response,
     Writing,
     answer,
     key_of,
@@ -34,17 +34,24 @@ from api_lambda.context import (
     told_figures,
 )
 from api_lambda.credentials import Session, kept_secret
-from api_lambda.event_writer import NotRecordedError, Recorder
+from api_lambda.event_writer import EventWriter, NotRecordedError
 from api_lambda.permissions import Role, client_of
 from api_lambda.problems import Problem, unavailable
 from api_lambda.receipts import ReceiptWatch
-from api_lambda.service import Deeds, Rules
+from api_lambda.service import Service, ServiceSettings
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.up_next import following_pages
 from generator.core import formatting
 from generator.core.errors import ReelshelfError
-from generator.core.model import Figures, Happening, Outcome, Place, Verdict, VideoId
-from generator.core.model import Problem as FileProblem
+from generator.core.model import (
+    Event,
+    EventOutcome,
+    EventVerdict,
+    FileProblem,
+    Place,
+    VideoId,
+    VideoStats,
+)
 from generator.core.site import urls, video_list
 
 _MOST_CHANGED = 1000  # videos in one answer about what changed
@@ -58,13 +65,13 @@ _LEAST_FREE_BYTES = 64 * 1024  # as SQLite needs them for a batch of events
 log = logging.getLogger(__name__)
 
 
-class Desk(Deeds):
+class LocalService(Service):
     """The catalogue behind the API, and everything that can be asked of it."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: ServiceSettings) -> None:
         super().__init__(rules)
         self._file = CatalogueFile(rules.state / "catalogue.db")
-        self._recorder = Recorder(
+        self._recorder = EventWriter(
             lambda: Catalogue(self._file.path, durable=rules.durable), self._file
         )
         self._watch = ReceiptWatch(rules.state / "ledger.db")
@@ -144,7 +151,7 @@ class Desk(Deeds):
             self._salt = generation, day, salt
         return self._salt[2]
 
-    async def retry(self, asking: Writing, body: schemas.Retry) -> Answer:
+    async def retry(self, asking: Writing, body: schemas.Retry) -> Response:
         """Have files with a problem tried again, and the library looked at for it."""
         key = key_of(asking)
         places = [Place(one.root, events.path_meant(one.path)) for one in body.places] or None
@@ -165,13 +172,13 @@ class Desk(Deeds):
         return await self._wish(wish)
 
     @override
-    async def _wish(self, wish: Happening) -> Answer:
+    async def _wish(self, wish: Event) -> Response:
         outcome = await self._record(wish)
         told = {"event": outcome.id, "seq": outcome.seq, "receipt": self._receipt_at(outcome.id)}
         return answer(told, HTTPStatus.ACCEPTED)
 
     @override
-    async def _write(self, asking: Asking, happening: Happening) -> Answer:
+    async def _write(self, asking: RequestContext, happening: Event) -> Response:
         del asking
         outcome = await self._record(happening)
         if outcome.figures is None:  # told before, and gone since
@@ -185,11 +192,11 @@ class Desk(Deeds):
         }
         return answer(told)
 
-    async def _record(self, happening: Happening) -> Outcome:
+    async def _record(self, happening: Event) -> EventOutcome:
         outcome = await self._recorder.record(happening)
-        if outcome.verdict is Verdict.UNKNOWN_VIDEO:
+        if outcome.verdict is EventVerdict.UNKNOWN_VIDEO:
             raise no_video()
-        if outcome.verdict is Verdict.ID_IN_USE:
+        if outcome.verdict is EventVerdict.ID_IN_USE:
             raise Problem(
                 HTTPStatus.CONFLICT, "this Idempotency-Key was sent with something else before"
             )
@@ -200,7 +207,7 @@ class Desk(Deeds):
 
     # -- what is known
 
-    async def video(self, asking: Reading, id: Id) -> Answer:  # noqa: A002
+    async def video(self, asking: Reading, id: Id) -> Response:  # noqa: A002
         """Tell what people made of a video, and what who asks may do."""
         reader, video = self.reader, VideoId(id)
         named = reader.name_of(video)
@@ -221,7 +228,9 @@ class Desk(Deeds):
         }
         return answer(told)
 
-    async def videos(self, asking: Reading, query: Annotated[schemas.Listing, Query()]) -> Answer:
+    async def videos(
+        self, asking: Reading, query: Annotated[schemas.ListQuery, Query()]
+    ) -> Response:
         """Tell of the videos that have pages, a part at a time, ascending by id."""
         del asking
         return answer(await asyncio.to_thread(self._videos, query.after, query.limit))
@@ -242,12 +251,12 @@ class Desk(Deeds):
             "after": ids[-1] if more else None,
         }
 
-    async def state(self, asking: Reading, query: Annotated[schemas.Since, Query()]) -> Answer:
+    async def state(self, asking: Reading, query: Annotated[schemas.Since, Query()]) -> Response:
         """Tell which videos differ since a version, for pages that lie in a cache."""
         del asking
         reader = self.reader
         version, since = reader.last_event(), query.since
-        videos: list[Figures] = []
+        videos: list[VideoStats] = []
         complete = since is not None and version - since <= _MOST_EVENTS
         if since is not None and complete:
             changed = reader.changed_since(since)
@@ -261,8 +270,8 @@ class Desk(Deeds):
         return answer(told)
 
     async def receipt(
-        self, asking: Reading, event: Event, query: Annotated[schemas.Wait, Query()]
-    ) -> Answer:
+        self, asking: Reading, event: EventId, query: Annotated[schemas.Wait, Query()]
+    ) -> Response:
         """Tell whether pages show an event, at the latest after `wait` seconds."""
         known = self.reader.event_by_id(event)
         if known is None:
@@ -282,11 +291,13 @@ class Desk(Deeds):
         told = answer({"event": event, "seq": seq, "state": state, "refresh": refresh})
         return replace(told, headers=headers)
 
-    async def random(self, asking: Reading, query: Annotated[schemas.Wanted, Query()]) -> Answer:
+    async def random(
+        self, asking: Reading, query: Annotated[schemas.RandomQuery, Query()]
+    ) -> Response:
         """Draw a video, each as likely as any."""
         del asking
         reader = self.reader
-        tag = None if query.tag is None else formatting.tag_of(query.tag)
+        tag = None if query.tag is None else formatting.normalize_tag(query.tag)
         video = reader.random(tag=tag, favorite=query.favorite, stars=query.stars)
         named = None if video is None else reader.name_of(video)
         if video is None or named is None:
@@ -294,7 +305,7 @@ class Desk(Deeds):
         slug, title = named
         return answer({"id": video, "title": title, "url": self._address(video, slug)})
 
-    async def problems(self, asking: Reading, query: Annotated[schemas.After, Query()]) -> Answer:
+    async def problems(self, asking: Reading, query: Annotated[schemas.After, Query()]) -> Response:
         """Tell which files are not, or not wholly, shown, and why."""
         del asking
         return answer(await asyncio.to_thread(self._problems, query.after))
@@ -305,7 +316,7 @@ class Desk(Deeds):
         told = [_told_problem(one) for one in shown]
         return {"total": len(found), "problems": told, "next": following}
 
-    async def health(self, asking: Reading) -> Answer:
+    async def health(self, asking: Reading) -> Response:
         """Tell that the catalogue can be read, and written to as far as that can be known."""
         del asking
         version = self.reader.last_event()
@@ -341,7 +352,7 @@ class Desk(Deeds):
             state.refusal = ""
 
     def _address(self, video: VideoId, slug: str) -> str:
-        return f"{self._rules.base}/{urls.watch_page(video, slug)}"
+        return f"{self._rules.base}/{urls.watch_path(video, slug)}"
 
 
 def _told_problem(problem: FileProblem) -> dict[str, object]:

@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from api_lambda.credentials import SESSION_COOKIE
 from api_lambda.dispatch import Operation
 from api_lambda.problems import PROBLEM_TYPE
-from api_lambda.schemas import ProblemShape
+from api_lambda.schemas import ProblemDetails
 
 _WHY = {
     HTTPStatus.BAD_REQUEST: "The body is no JSON in UTF-8.",
@@ -109,7 +109,7 @@ def _refusals(one: Operation) -> set[HTTPStatus]:
 
 
 def _problem(status: HTTPStatus, why: str) -> dict[str, Any]:
-    told: dict[str, Any] = {"model": ProblemShape, "description": why}
+    told: dict[str, Any] = {"model": ProblemDetails, "description": why}
     if status in _WAITING:
         told["headers"] = {
             "Retry-After": {

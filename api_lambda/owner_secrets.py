@@ -27,7 +27,7 @@ _LEAST_LETTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EnvSecrets:
     """What the environment tells of secrets; all may be empty.
 
     `parameter` is the name of the parameter in SSM that has what is not here. `origins` are what a
@@ -42,7 +42,7 @@ class Told:
     is_set: bool = False
 
 
-def taken(environment: MutableMapping[str, str]) -> Told:
+def taken(environment: MutableMapping[str, str]) -> EnvSecrets:
     """Take out of the environment what is to be known of secrets.
 
     Raises:
@@ -59,7 +59,7 @@ def taken(environment: MutableMapping[str, str]) -> Told:
             f"{ORIGIN}: each has to be at least {_LEAST_LETTERS} letters and digits",
             hint="make one with: openssl rand -hex 32. Leave it unset where no CDN is in front",
         )
-    return Told(digests, secret, parameter, parts, is_set)
+    return EnvSecrets(digests, secret, parameter, parts, is_set)
 
 
 class KeyRing:
@@ -109,7 +109,7 @@ class KeyRing:
             self._until, self._is_away = now + self._fresh_s, False
 
 
-def ring_of(told: Told, shared: Callable[[], OwnerKeys | None] | None) -> KeyRing:
+def ring_of(told: EnvSecrets, shared: Callable[[], OwnerKeys | None] | None) -> KeyRing:
     """Return where the keys of the owner are.
 
     Args:

@@ -103,7 +103,7 @@ def is_at_the_machine(caller: Caller) -> bool:
     """
     return (
         caller.transport is Transport.TCP
-        and is_loopback(caller.peer)
+        and is_loopback_address(caller.peer)
         and caller.http_version == "1.1"
         and not any(name in caller.headers for name in _OF_PROXIES)
         and _names_this_machine(caller.headers.get("host", ""))
@@ -111,7 +111,7 @@ def is_at_the_machine(caller: Caller) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def is_loopback(address: str) -> bool:
+def is_loopback_address(address: str) -> bool:
     """Tell whether an address is this machine's own."""
     try:
         found = ip_address(address)
@@ -128,7 +128,7 @@ def _names_this_machine(host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
-    return name == "localhost" or is_loopback(name)
+    return name == "localhost" or is_loopback_address(name)
 
 
 def is_encrypted(caller: Caller) -> bool:
@@ -171,7 +171,9 @@ def client_of(caller: Caller, proxies: frozenset[str]) -> str:
     if caller.by_cdn and viewer:
         return _household(viewer.rpartition(":")[0].strip("[]"))  # behind the last is the port
     address = caller.peer
-    is_ours = caller.transport is Transport.SOCKET or is_loopback(address) or address in proxies
+    is_ours = (
+        caller.transport is Transport.SOCKET or is_loopback_address(address) or address in proxies
+    )
     if caller.transport is not Transport.LAMBDA and is_ours:
         told = caller.headers.get("x-forwarded-for", "")
         address = told.rpartition(",")[2].strip() or address

@@ -14,17 +14,17 @@ from threading import Lock
 
 from typing_extensions import override
 
-from api_lambda.context import Answer, Asking, Id, Reading, answer, moment, told_figures
+from api_lambda.context import Id, Reading, RequestContext, Response, answer, moment, told_figures
 from api_lambda.credentials import Session
-from api_lambda.event_sender import Sender
+from api_lambda.event_sender import EventSender
 from api_lambda.owner_secrets import KeyRing
 from api_lambda.permissions import Caller, Proofs, Role, may
 from api_lambda.problems import Problem, unavailable
-from api_lambda.rate_limit import LOGINS, LOGINS_S, MINUTE_S, SharedLimit
-from api_lambda.service import Deeds, Rules
-from generator.adapters.redis_state import Shared
+from api_lambda.rate_limit import LOGINS, LOGINS_S, MINUTE_S, SharedRateLimit
+from api_lambda.service import Service, ServiceSettings
+from generator.adapters.redis_state import RedisState
 from generator.core.errors import QueueError, ReelshelfError
-from generator.core.model import Figures, Happening, VideoId
+from generator.core.model import Event, VideoId, VideoStats
 from generator.core.queue import messages
 from generator.core.queue.queue import Queue
 
@@ -34,29 +34,29 @@ _MAYBE = "it may have been recorded: sent again with its Idempotency-Key, it cou
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class QueueConnections:
     """What a remote desk works with; `shared` is None where nothing is shared."""
 
     queue: Queue
     ring: KeyRing
-    shared: Shared | None
+    shared: RedisState | None
     clock: Callable[[], float]
 
 
-class RemoteDesk(Deeds):
+class QueuedService(Service):
     """What sends events, and tells what is shared."""
 
-    def __init__(self, rules: Rules, outside: Outside) -> None:
+    def __init__(self, rules: ServiceSettings, outside: QueueConnections) -> None:
         super().__init__(rules)
         self._ring, self._shared, self._clock = outside.ring, outside.shared, outside.clock
-        self._sender = Sender(outside.queue)
+        self._sender = EventSender(outside.queue)
         self._lock = Lock()
         self._last_us = 0
         self._is_away = False
         if outside.shared is not None:
             count = outside.shared.count
-            self._all_writes = SharedLimit("write", rules.writes_per_minute, MINUTE_S, count)
-            self._all_logins = SharedLimit("login", LOGINS, LOGINS_S, count)
+            self._all_writes = SharedRateLimit("write", rules.writes_per_minute, MINUTE_S, count)
+            self._all_logins = SharedRateLimit("login", LOGINS, LOGINS_S, count)
         self._ring.begin(outside.clock())
 
     def close(self) -> None:
@@ -127,18 +127,18 @@ class RemoteDesk(Deeds):
     # -- what people do
 
     @override
-    async def _write(self, asking: Asking, happening: Happening) -> Answer:
+    async def _write(self, asking: RequestContext, happening: Event) -> Response:
         return await self._send(happening)
 
     @override
-    async def _wish(self, wish: Happening) -> Answer:
+    async def _wish(self, wish: Event) -> Response:
         return await self._send(wish)
 
-    async def _send(self, happening: Happening) -> Answer:
+    async def _send(self, happening: Event) -> Response:
         told_us = self._instant_us()
         told = replace(happening, at=told_us // _US, told_us=told_us)
         try:
-            await self._sender.send(messages.written(told))
+            await self._sender.send(messages.encode_message(told))
         except QueueError as error:
             raise unavailable("the queue is out of reach", _MAYBE) from error
         event = {"event": told.id, "at": moment(told.at), "state": "queued"}
@@ -152,7 +152,7 @@ class RemoteDesk(Deeds):
 
     # -- what is known
 
-    async def video(self, asking: Reading, id: Id) -> Answer:  # noqa: A002
+    async def video(self, asking: Reading, id: Id) -> Response:  # noqa: A002
         """Tell what who asks may do, and what people made of a video where that is known."""
         figures = await self._figures(VideoId(id))
         you: dict[str, object] = {
@@ -165,7 +165,7 @@ class RemoteDesk(Deeds):
             you |= {"stars": figures.stars, "favorite": figures.favorite}
         return answer({**told_figures(figures), "you": you})
 
-    async def _figures(self, video: VideoId) -> Figures | None:
+    async def _figures(self, video: VideoId) -> VideoStats | None:
         if self._shared is None:
             return None
         try:
@@ -178,7 +178,7 @@ class RemoteDesk(Deeds):
         self._is_away = False
         return found
 
-    async def health(self, asking: Reading) -> Answer:
+    async def health(self, asking: Reading) -> Response:
         """Tell that what people do can be taken, as far as that is known without doing it."""
         del asking
         if self._sender.refused_lately():

@@ -25,7 +25,7 @@ _MOST_KEPT = 4096
 _AWAY_S = 1.0  # how long nobody asks where it could not be counted
 
 
-class Limit:
+class RateLimit:
     """At most `most` in any `seconds`, for each client."""
 
     def __init__(self, most: int, seconds: int) -> None:
@@ -50,7 +50,7 @@ class Limit:
         return 0
 
 
-class Guesses:
+class FailedAttempts:
     """Who guessed tokens too often, and until when nothing new is believed from there.
 
     What was proved before still is: whoever guesses beside an honest program keeps it from nothing.
@@ -85,7 +85,7 @@ def _forget_first(kept: dict[Any, Any]) -> None:
         del kept[next(iter(kept))]
 
 
-class SharedLimit:
+class SharedRateLimit:
     """The same for several processes, which count in one place; each for itself while that is away.
 
     `count` is `Shared.count` of that place.
@@ -99,7 +99,7 @@ class SharedLimit:
         count: Callable[[str, int, int, int, float], Sequence[int]],
     ) -> None:
         self._name, self._most, self._seconds, self._count = name, most, seconds, count
-        self._own = Limit(most, seconds)
+        self._own = RateLimit(most, seconds)
         self._away_until = 0.0
         self._is_away = False
 

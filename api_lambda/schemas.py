@@ -29,23 +29,23 @@ def _only_true(value: object) -> object:
     return value
 
 
-class Taken(BaseModel):
+class RequestModel(BaseModel):
     """What is taken: nothing that is not declared."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Given(BaseModel):
+class ResponseModel(BaseModel):
     """What is answered."""
 
 
-class Stars(Taken):
+class Stars(RequestModel):
     """How somebody rates a video."""
 
     stars: Annotated[int, Field(ge=1, le=5, examples=[4]), BeforeValidator(_no_text)]
 
 
-class Visit(Taken):
+class Visit(RequestModel):
     """Who watches, without telling who: any word that stays the same for a visit."""
 
     visit: Annotated[
@@ -53,7 +53,7 @@ class Visit(Taken):
     ] = None
 
 
-class Tags(Taken):
+class Tags(RequestModel):
     """Tags, in any spelling; what holds nothing but spaces and "#" counts as none."""
 
     tags: Annotated[
@@ -62,20 +62,20 @@ class Tags(Taken):
     ]
 
 
-class Rebuild(Taken):
+class Rebuild(RequestModel):
     """What to look at: the library, or with `full` every page too."""
 
     full: Annotated[bool, Field(strict=True)] = False
 
 
-class FilePlace(Taken):
+class FilePlace(RequestModel):
     """Where a file is, as a problem tells it."""
 
     root: Annotated[str, Field(description="the library folder's name, empty for an only one")]
     path: Annotated[str, Field(description="percent-encoded", examples=["Norway/fj%F8rd.mp4"])]
 
 
-class Retry(Taken):
+class Retry(RequestModel):
     """Which files to try again: all with a problem, or those at some places."""
 
     model_config = ConfigDict(
@@ -94,38 +94,38 @@ class Retry(Taken):
         return self
 
 
-class Secret(Taken):
+class Secret(RequestModel):
     """What `reelshelf token new` printed."""
 
     token: Annotated[str, Field(min_length=1, max_length=200, examples=["rs_…"])]
 
 
-class Since(Taken):
+class Since(RequestModel):
     """From which version on."""
 
     since: Annotated[int | None, Field(ge=0, le=HIGHEST_ID)] = None
 
 
-class After(Taken):
+class After(RequestModel):
     """Behind what to go on."""
 
     after: Annotated[str, Field(pattern="^[A-Za-z0-9_-]*$", description="`next` of an answer")] = ""
 
 
-class Listing(Taken):
+class ListQuery(RequestModel):
     """Which part of the list of videos."""
 
     after: Annotated[int, Field(ge=0, le=HIGHEST_ID, description="only videos with higher ids")] = 0
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED, description="how many at most")] = 100
 
 
-class Wait(Taken):
+class Wait(RequestModel):
     """How long to wait."""
 
     wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False)] = 0.0
 
 
-class Wanted(Taken):
+class RandomQuery(RequestModel):
     """Which videos to draw one from."""
 
     tag: Annotated[str | None, Field(max_length=LONGEST_TAG, description="one it shows")] = None
@@ -133,14 +133,14 @@ class Wanted(Taken):
     stars: Annotated[int, Field(ge=0, le=5, description="at least so many, by the owner")] = 0
 
 
-class Mean(Given):
+class Mean(ResponseModel):
     """What the visitors think, pulled towards what they think of the whole library."""
 
     mean: Annotated[float, Field(ge=1, le=5, examples=[3.9])]
     votes: Annotated[int, Field(ge=1, examples=[12])]
 
 
-class VideoFigures(Given):
+class VideoFigures(ResponseModel):
     """What people made of a video; `stars` and `favorite` are the owner's."""
 
     id: Annotated[int, Field(examples=[17])]
@@ -152,7 +152,7 @@ class VideoFigures(Given):
     tags: Annotated[list[str], Field(examples=[["fjord", "winter"]])]
 
 
-class You(Given):
+class You(ResponseModel):
     """Who asks, what he may, and what he said before."""
 
     role: Role
@@ -169,21 +169,21 @@ class VideoShown(VideoFigures):
     you: You
 
 
-class ListedChapter(Given):
+class ListedChapter(ResponseModel):
     """A chapter of a video."""
 
     start_s: Annotated[float, Field(ge=0, examples=[83.5])]
     title: str
 
 
-class ListedSubtitles(Given):
+class ListedSubtitles(ResponseModel):
     """Subtitles of a video."""
 
     language: Annotated[str, Field(description="a language tag, or empty", examples=["de"])]
     label: str
 
 
-class ListedVideo(Given):
+class ListedVideo(ResponseModel):
     """What pages show of a video, and its exact figures; `stars` and `favorite` are the owner's."""
 
     id: Annotated[int, Field(examples=[17])]
@@ -213,14 +213,14 @@ class ListedVideo(Given):
     views: Annotated[int, Field(ge=0, examples=[1234])]
 
 
-class Listed(Given):
+class VideoList(ResponseModel):
     """Some of the videos that have pages, ascending by id."""
 
     videos: list[ListedVideo]
     after: Annotated[int | None, Field(description="what to ask `after` for more; null: no more")]
 
 
-class YouAfar(Given):
+class QueuedYou(ResponseModel):
     """Who asks, what he may, and what he said before, where that is known."""
 
     role: Role
@@ -229,7 +229,7 @@ class YouAfar(Given):
     favorite: bool = False
 
 
-class VideoAfar(Given):
+class QueuedVideo(ResponseModel):
     """A video, as far as it is known: its figures are all there, or none of them."""
 
     id: Annotated[int, Field(examples=[17])]
@@ -239,10 +239,10 @@ class VideoAfar(Given):
     views: Annotated[int, Field(ge=0, examples=[1234])] = 0
     favorite: bool = False
     tags: Annotated[list[str], Field(examples=[["fjord", "winter"]])] = []
-    you: YouAfar
+    you: QueuedYou
 
 
-class Recorded(Given):
+class EventRecorded(ResponseModel):
     """An event that is on the disk; asking again with its id answers the same."""
 
     event: Annotated[str, Field(examples=["562a77b1f7b6130a7024654a5f589c3a"])]
@@ -252,7 +252,7 @@ class Recorded(Given):
     receipt: Annotated[str, Field(description="where to ask whether pages show it")]
 
 
-class Wish(Given):
+class Accepted(ResponseModel):
     """A wish that is on the disk."""
 
     event: str
@@ -260,7 +260,7 @@ class Wish(Given):
     receipt: str
 
 
-class Queued(Given):
+class Queued(ResponseModel):
     """An event that the queue keeps; sent again with its id it happens once all the same."""
 
     event: Annotated[str, Field(examples=["562a77b1f7b6130a7024654a5f589c3a"])]
@@ -268,7 +268,7 @@ class Queued(Given):
     state: Literal["queued"]
 
 
-class Receipt(Given):
+class RenderReceipt(ResponseModel):
     """Whether pages show an event, and the receipt of the refresh that wrote them."""
 
     event: str
@@ -277,7 +277,7 @@ class Receipt(Given):
     refresh: dict[str, object] | None
 
 
-class State(Given):
+class State(ResponseModel):
     """What changed; `complete` is false where there is too much to tell, or nothing to go by."""
 
     version: int
@@ -285,7 +285,7 @@ class State(Given):
     videos: list[VideoFigures]
 
 
-class FileProblem(Given):
+class FileProblemEntry(ResponseModel):
     """A file that is not, or not wholly, shown, and why."""
 
     root: Annotated[str, Field(description="the library folder's name, empty for an only one")]
@@ -296,15 +296,15 @@ class FileProblem(Given):
     at: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
 
 
-class FileProblems(Given):
+class FileProblemList(ResponseModel):
     """Some of the files that are not, or not wholly, shown; `next` where there are more."""
 
     total: Annotated[int, Field(ge=0, description="how many there are")]
-    problems: list[FileProblem]
+    problems: list[FileProblemEntry]
     next: Annotated[str | None, Field(description="what to ask `after`")]
 
 
-class Drawn(Given):
+class RandomVideo(ResponseModel):
     """A video by chance."""
 
     id: int
@@ -312,34 +312,34 @@ class Drawn(Given):
     url: str
 
 
-class Session(Given):
+class SessionState(ResponseModel):
     """Who asks, and what he may."""
 
     role: Role
     may: list[Action]
 
 
-class Health(Given):
+class CatalogueHealth(ResponseModel):
     """That the catalogue can be read, and the number of its last event."""
 
     status: Literal["ok"]
     version: int
 
 
-class Standing(Given):
+class Health(ResponseModel):
     """That the API can take what people do, as far as it can tell."""
 
     status: Literal["ok"]
 
 
-class FieldProblem(Given):
+class FieldProblem(ResponseModel):
     """What is wrong with one field."""
 
     field: str
     message: str
 
 
-class ProblemShape(Given):
+class ProblemDetails(ResponseModel):
     """Why a request was refused (RFC 9457)."""
 
     type: Literal["about:blank"]

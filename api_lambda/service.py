@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from fastapi import Body
 
 from api_lambda import events, schemas
-from api_lambda.context import Answer, Asking, Id, Reading, Tag, Writing, answer, key_of
+from api_lambda.context import Id, Reading, RequestContext, Response, Tag, Writing, answer, key_of
 from api_lambda.credentials import (
     SESSION_COOKIE,
     Cookies,
@@ -25,12 +25,12 @@ from api_lambda.credentials import (
 )
 from api_lambda.permissions import Caller, Proofs, Role, client_of, is_encrypted, may
 from api_lambda.problems import too_many, wrong_token
-from api_lambda.rate_limit import LOGINS, LOGINS_S, MINUTE_S, Guesses, Limit
-from generator.core.model import Happening, VideoId
+from api_lambda.rate_limit import LOGINS, LOGINS_S, MINUTE_S, FailedAttempts, RateLimit
+from generator.core.model import Event, VideoId
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ServiceSettings:
     """What a desk goes by; see `ApiConfig`, of which it is the part that matters here."""
 
     state: Path
@@ -41,14 +41,14 @@ class Rules:
     writes_per_minute: int
 
 
-class Deeds(ABC):
+class Service(ABC):
     """A desk, but for where it puts events and what it knows."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: ServiceSettings) -> None:
         self._rules = rules
-        self._logins = Limit(LOGINS, LOGINS_S)
-        self._writes = Limit(rules.writes_per_minute, MINUTE_S)
-        self._guesses = Guesses()
+        self._logins = RateLimit(LOGINS, LOGINS_S)
+        self._writes = RateLimit(rules.writes_per_minute, MINUTE_S)
+        self._guesses = FailedAttempts()
         self._cookies: tuple[bytes, Cookies] | None = None
         self._ended: dict[str, int] = {}  # sessions: until when they would have lasted
 
@@ -67,11 +67,11 @@ class Deeds(ABC):
         """Return the secret of a day."""
 
     @abstractmethod
-    async def _write(self, asking: Asking, happening: Happening) -> Answer:
+    async def _write(self, asking: RequestContext, happening: Event) -> Response:
         """Let an event about a video happen."""
 
     @abstractmethod
-    async def _wish(self, wish: Happening) -> Answer:
+    async def _wish(self, wish: Event) -> Response:
         """Let a wish be heard."""
 
     @abstractmethod
@@ -144,7 +144,7 @@ class Deeds(ABC):
             self._cookies = secret, Cookies(secret)
         return self._cookies[1]
 
-    def _visitor(self, asking: Asking) -> str | None:
+    def _visitor(self, asking: RequestContext) -> str | None:
         """Return who a visitor is, None for the owner; who is new gets a cookie to be known by."""
         if asking.role is Role.OWNER:
             return None
@@ -158,29 +158,29 @@ class Deeds(ABC):
 
     # -- what people do
 
-    async def rate(self, asking: Writing, id: Id, body: schemas.Stars) -> Answer:  # noqa: A002
+    async def rate(self, asking: Writing, id: Id, body: schemas.Stars) -> Response:  # noqa: A002
         """Rate a video."""
         visitor = self._visitor(asking)
         return await self._write(
             asking, events.rating(key_of(asking), VideoId(id), body.stars, visitor, asking.now)
         )
 
-    async def unrate(self, asking: Writing, id: Id) -> Answer:  # noqa: A002
+    async def unrate(self, asking: Writing, id: Id) -> Response:  # noqa: A002
         """Take a rating back."""
         visitor = self._visitor(asking)
         return await self._write(
             asking, events.rating(key_of(asking), VideoId(id), None, visitor, asking.now)
         )
 
-    async def favor(self, asking: Writing, id: Id) -> Answer:  # noqa: A002
+    async def favor(self, asking: Writing, id: Id) -> Response:  # noqa: A002
         """Make a video a favorite."""
         return await self._favorite(asking, id, is_one=True)
 
-    async def unfavor(self, asking: Writing, id: Id) -> Answer:  # noqa: A002
+    async def unfavor(self, asking: Writing, id: Id) -> Response:  # noqa: A002
         """Make a video no favorite."""
         return await self._favorite(asking, id, is_one=False)
 
-    async def _favorite(self, asking: Asking, video: int, *, is_one: bool) -> Answer:
+    async def _favorite(self, asking: RequestContext, video: int, *, is_one: bool) -> Response:
         visitor = self._visitor(asking)
         return await self._write(
             asking,
@@ -192,7 +192,7 @@ class Deeds(ABC):
         asking: Writing,
         id: Id,  # noqa: A002
         body: Annotated[schemas.Visit | None, Body()] = None,
-    ) -> Answer:
+    ) -> Response:
         """Count a view; the same visit counts once an hour, however often it is told."""
         key = asking.key
         if not key:
@@ -205,48 +205,52 @@ class Deeds(ABC):
             key = events.view_id(salt, VideoId(id), visit, asking.now)
         return await self._write(asking, events.view(key, VideoId(id), asking.role, asking.now))
 
-    async def set_tags(self, asking: Writing, id: Id, body: schemas.Tags) -> Answer:  # noqa: A002
+    async def set_tags(self, asking: Writing, id: Id, body: schemas.Tags) -> Response:  # noqa: A002
         """Give a video exactly these tags."""
         return await self._tag(asking, id, "set", body.tags)
 
-    async def add_tags(self, asking: Writing, id: Id, body: schemas.Tags) -> Answer:  # noqa: A002
+    async def add_tags(self, asking: Writing, id: Id, body: schemas.Tags) -> Response:  # noqa: A002
         """Give a video these tags too."""
         return await self._tag(asking, id, "add", body.tags)
 
-    async def remove_tags(self, asking: Writing, id: Id) -> Answer:  # noqa: A002
+    async def remove_tags(self, asking: Writing, id: Id) -> Response:  # noqa: A002
         """Take all tags of a video."""
         return await self._tag(asking, id, "set", [])
 
-    async def remove_tag(self, asking: Writing, id: Id, tag: Tag) -> Answer:  # noqa: A002
+    async def remove_tag(self, asking: Writing, id: Id, tag: Tag) -> Response:  # noqa: A002
         """Take one tag of a video."""
         return await self._tag(asking, id, "remove", [tag])
 
     async def _tag(
-        self, asking: Asking, video: int, how: Literal["set", "add", "remove"], given: list[str]
-    ) -> Answer:
+        self,
+        asking: RequestContext,
+        video: int,
+        how: Literal["set", "add", "remove"],
+        given: list[str],
+    ) -> Response:
         is_taken = how == "remove"
         names = events.tag_to_take(given[0]) if is_taken else events.tag_names(given)
         return await self._write(
-            asking, events.tags(key_of(asking), VideoId(video), how, names, asking.now)
+            asking, events.tags_event(key_of(asking), VideoId(video), how, names, asking.now)
         )
 
     async def rebuild(
         self, asking: Writing, body: Annotated[schemas.Rebuild | None, Body()] = None
-    ) -> Answer:
+    ) -> Response:
         """Ask for a look at the library, or for every page anew."""
         full = body is not None and body.full
         return await self._wish(events.rebuild(key_of(asking), asking.now, full=full))
 
     # -- sessions
 
-    async def session(self, asking: Reading) -> Answer:
+    async def session(self, asking: Reading) -> Response:
         """Tell who asks, and what he may."""
         return answer(self._session(asking))
 
-    def _session(self, asking: Asking) -> dict[str, object]:
+    def _session(self, asking: RequestContext) -> dict[str, object]:
         return {"role": asking.role, "may": may(asking.role, self._rules.visitors_may)}
 
-    async def log_in(self, asking: Reading, body: schemas.Secret) -> Answer:
+    async def log_in(self, asking: Reading, body: schemas.Secret) -> Response:
         """Begin a session with a token: a cookie that proves the owner."""
         client = client_of(asking.caller, self._rules.proxies)
         wait_s = await self._login_wait_s(client, asking.now)
@@ -257,9 +261,9 @@ class Deeds(ABC):
             raise wrong_token()
         site = self._site(asking.caller)
         asking.cookies.append(self.signed.session(token, asking.now, site))
-        return Answer(status=HTTPStatus.NO_CONTENT)
+        return Response(status=HTTPStatus.NO_CONTENT)
 
-    async def log_out(self, asking: Reading) -> Answer:
+    async def log_out(self, asking: Reading) -> Response:
         """End the session of this browser, here and for good: its cookie is worth nothing more."""
         sessions = self._sessions(asking.caller, asking.now)
         names = [SESSION_COOKIE + self._site(asking.caller), *(one.cookie for one in sessions)]
@@ -271,4 +275,4 @@ class Deeds(ABC):
             }
             if any(session.token == token for token, _ in self._tokens):
                 await self._keep_as_ended(session, asking.now)
-        return Answer(status=HTTPStatus.NO_CONTENT)
+        return Response(status=HTTPStatus.NO_CONTENT)

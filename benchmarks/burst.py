@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks import rating, trial
 from generator.build.engine import Engine
 from generator.cli import shipped
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 
 EVENTS, ROUNDS = 1_000, 5
 
@@ -43,13 +43,15 @@ def run(videos: int | None, folder: Path) -> dict[str, object]:
     }
 
 
-def _event(turn: int, number: int, size: int, chance: random.Random) -> Happening:
+def _event(turn: int, number: int, size: int, chance: random.Random) -> Event:
     video = VideoId(chance.randrange(1, size + 1))
     name, at = f"burst-{turn}-{number}", trial.NOW + turn
-    kind = chance.choices((Kind.VIEWED, Kind.RATED, Kind.FAVORITED, Kind.TAGGED), (6, 2, 1, 1))[0]
+    kind = chance.choices(
+        (EventKind.VIEWED, EventKind.RATED, EventKind.FAVORITED, EventKind.TAGGED), (6, 2, 1, 1)
+    )[0]
     value: dict[str, object] = {}
-    if kind is Kind.RATED:
+    if kind is EventKind.RATED:
         value = {"stars": chance.randint(1, 5)}
-    elif kind is Kind.TAGGED:
+    elif kind is EventKind.TAGGED:
         value = {"name": trial.tag_name(chance.randrange(trial.TAGS))}
-    return Happening(name, kind, at, "trial", video, value)
+    return Event(name, kind, at, "trial", video, value)

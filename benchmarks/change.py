@@ -13,10 +13,10 @@ from pathlib import Path
 from benchmarks import trial
 from generator.build.engine import Engine
 from generator.cli import shipped
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 
 TIMES = 40
-Deed = Callable[[int], list[Happening]]
+Deed = Callable[[int], list[Event]]
 
 
 def run(videos: int | None, folder: Path) -> dict[str, object]:
@@ -75,39 +75,39 @@ def _floor(folder: Path, pages: int, size: int) -> float:
 def _deeds(size: int) -> dict[str, Deed]:
     chance = random.Random(trial.SEED)
 
-    def tagged(video: int) -> list[Happening]:
+    def tagged(video: int) -> list[Event]:
         names = chance.sample(range(trial.TAGS), 3)
         return [
-            _event(f"tag-{video}-{tag}", Kind.TAGGED, video, name=trial.tag_name(tag))
+            _event(f"tag-{video}-{tag}", EventKind.TAGGED, video, name=trial.tag_name(tag))
             for tag in names
         ]
 
-    def add(number: int) -> list[Happening]:
+    def add(number: int) -> list[Event]:
         video = size + 1 + number
         return [trial.found(video, chance), trial.poster(video), *tagged(video)]
 
-    def rename(number: int) -> list[Happening]:
+    def rename(number: int) -> list[Event]:
         video = 7 + number * 13
         value = {
             "root": "", "path": f"Year 2000/Folder {video // 100}/renamed {number}.mp4",
             "title": f"renamed {number}", "size_bytes": 5, "mtime_ns": 1,
             "fingerprint": f"{video:032x}", "folder_tags": [],
         }  # fmt: skip
-        return [_event(f"moved-{number}", Kind.VIDEO_MOVED, video, **value)]
+        return [_event(f"moved-{number}", EventKind.VIDEO_MOVED, video, **value)]
 
-    def remove(number: int) -> list[Happening]:
+    def remove(number: int) -> list[Event]:
         video = 601 + number * 3
         return [
-            _event(f"gone-{number}", Kind.VIDEO_MISSING, video),
-            _event(f"dropped-{number}", Kind.VIDEO_DROPPED, video),
+            _event(f"gone-{number}", EventKind.VIDEO_MISSING, video),
+            _event(f"dropped-{number}", EventKind.VIDEO_DROPPED, video),
         ]
 
-    def rate(number: int) -> list[Happening]:
+    def rate(number: int) -> list[Event]:
         video = chance.randrange(1, size // 2)
-        return [_event(f"rate-{number}", Kind.RATED, video, stars=chance.randint(1, 5))]
+        return [_event(f"rate-{number}", EventKind.RATED, video, stars=chance.randint(1, 5))]
 
     return {"added": add, "renamed": rename, "removed": remove, "rated": rate}
 
 
-def _event(key: str, kind: Kind, video: int, **value: object) -> Happening:
-    return Happening(key, kind, trial.NOW, "trial", VideoId(video), value)
+def _event(key: str, kind: EventKind, video: int, **value: object) -> Event:
+    return Event(key, kind, trial.NOW, "trial", VideoId(video), value)

@@ -24,8 +24,8 @@ from tornado.websocket import websocket_connect
 from benchmarks import trial
 from generator.build.engine import Engine
 from generator.cli import shipped
-from generator.core.model import Happening, Kind, VideoId
-from generator.devserver import DevServer, Site
+from generator.core.model import Event, EventKind, VideoId
+from generator.devserver import DevServer, ServedSite
 
 TIMES = 300
 RELOADS = 60
@@ -42,7 +42,7 @@ def run(videos: int | None, folder: Path) -> dict[str, object]:
     film.parent.mkdir(parents=True)
     with film.open("wb") as file:
         file.truncate(FILM_BYTES)
-    server = DevServer(Site(settings.out, {"": film.parent}))
+    server = DevServer(ServedSite(settings.out, {"": film.parent}))
     with (
         Engine(settings, shipped("templates")) as engine,
         _serving(server) as port,
@@ -83,7 +83,7 @@ def _rates(engine: Engine, videos: int) -> Callable[[], None]:
         number, video = next(numbers), VideoId(chance.randint(1, videos))
         stars = {"stars": number % 5 + 1}
         engine.catalogue.append(
-            [Happening(f"rate-{number}", Kind.RATED, trial.NOW, "trial", video, stars)]
+            [Event(f"rate-{number}", EventKind.RATED, trial.NOW, "trial", video, stars)]
         )
         engine.refresh(trial.NOW + number)
 

@@ -23,8 +23,8 @@ from generator.adapters.settings import Settings
 from generator.build.engine import Engine
 from generator.cli import shipped
 from generator.core.site import urls
-from generator.scan.probe import Guesses
-from generator.watch.build_loop import Watch
+from generator.scan.probe import DryRunWorkers
+from generator.watch.build_loop import BuildLoop
 
 CLIENTS, SECONDS, PER_S = 64, 20, 16
 _LOOK_S = 0.0005
@@ -36,7 +36,7 @@ def run(videos: int | None, folder: Path) -> dict[str, object]:
     size = videos or 10_000
     rating.prepare(folder, size)
     with Engine(trial.settings(folder), shipped("templates")) as engine:
-        pages = {video.id: urls.watch_page_of(video) for video in engine.catalogue.shown()}
+        pages = {video.id: urls.watch_path_of(video) for video in engine.catalogue.shown()}
     (folder / "library").mkdir()
     out = folder / "out"
     with _builder(folder), _api(folder / "state") as port:
@@ -140,7 +140,7 @@ def _api(state: Path) -> Iterator[int]:
 def _build(folder: Path) -> None:
     settings = _settings(folder)
     with Engine(settings, shipped("templates")) as engine:
-        watch = Watch(engine, settings, Guesses())
+        watch = BuildLoop(engine, settings, DryRunWorkers())
         watch.accept_loss = True
         for receipt in watch.receipts():
             print(receipt.number, flush=True)

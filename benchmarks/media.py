@@ -17,8 +17,8 @@ from benchmarks.posters import MEDIA
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
-from generator.core.library.file_filter import compile_intake
-from generator.scan.observe import Observation
+from generator.core.library.file_filter import compile_filter
+from generator.scan.observe import LibraryScan
 from generator.watch.backlog import Backlog
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -50,7 +50,7 @@ def _told(folder: Path, library: Path, name: str) -> dict[str, object]:
     settings = Settings(
         library=(library,), out=folder / "out", state=folder / "state", quiet_s=0, compress="off"
     )
-    intake = compile_intake(())
+    intake = compile_filter(())
     named = {
         file.relative_to(library).as_posix()
         for file in _files(library)
@@ -62,7 +62,7 @@ def _told(folder: Path, library: Path, name: str) -> dict[str, object]:
         MediaWorkers(jobs=settings.workers) as workers,
         Backlog(settings) as backlog,
     ):
-        engine.refresh(int(time.time()), Observation(settings, workers, time.time))
+        engine.refresh(int(time.time()), LibraryScan(settings, workers, time.time))
         shown_s = time.perf_counter() - start
         while backlog.feed(engine.catalogue):
             time.sleep(0.05)

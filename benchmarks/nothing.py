@@ -8,9 +8,9 @@ from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.build.engine import Engine
 from generator.cli import shipped
-from generator.core.model import Happening, Kind, VideoId
-from generator.scan.observe import Observation
-from generator.scan.probe import Guesses
+from generator.core.model import Event, EventKind, VideoId
+from generator.scan.observe import LibraryScan
+from generator.scan.probe import DryRunWorkers
 
 ROUNDS = 5
 
@@ -23,10 +23,10 @@ def run(videos: int | None, folder: Path) -> dict[str, object]:
         trial.fill(engine.catalogue, count)
         _make_files(engine.catalogue, folder / "library")
         # videos of unknown age are probed once more; from then on there is nothing to do
-        engine.refresh(trial.NOW, Observation(settings, Guesses(), time.time))
+        engine.refresh(trial.NOW, LibraryScan(settings, DryRunWorkers(), time.time))
         times, phases = [], {}
         for number in range(ROUNDS):
-            look = Observation(settings, Guesses(), time.time)
+            look = LibraryScan(settings, DryRunWorkers(), time.time)
             start = time.perf_counter()
             receipt = engine.refresh(trial.NOW + number + 2, look)
             times.append(time.perf_counter() - start)
@@ -53,6 +53,6 @@ def _make_files(catalogue: Catalogue, library: Path) -> None:
         }  # fmt: skip
         name = f"touched-{video.id}"
         events.append(
-            Happening(name, Kind.VIDEO_CHANGED, trial.NOW, "trial", VideoId(video.id), value)
+            Event(name, EventKind.VIDEO_CHANGED, trial.NOW, "trial", VideoId(video.id), value)
         )
     catalogue.append(events)

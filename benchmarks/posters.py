@@ -26,9 +26,9 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from generator.adapters.media.worker_pool import MediaWorkers
-from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
 from generator.core.media.stills import Size, fit, poster_times
-from generator.core.model import Examined, Place
+from generator.core.model import Place, ProbeResult
 
 SEED = 20261123
 MEDIA = Path(__file__).parents[1].parent / "shared" / "media"
@@ -74,7 +74,7 @@ def _durations(workers: MediaWorkers, files: list[Path]) -> dict[Path, float]:
     return {
         file: one.probe.duration_s or 0.0
         for file, place in places.items()
-        if isinstance(one := found[place], Examined)
+        if isinstance(one := found[place], ProbeResult)
     }
 
 
@@ -121,7 +121,7 @@ def _ours(workers: MediaWorkers, file: Path) -> Cost | None:
     cpu_s, began_s = worker_cpu_s() + time.process_time(), time.perf_counter()
     (found,) = workers.examine([(Place("", file.name), str(file))])
     wall_s = time.perf_counter() - began_s
-    if not isinstance(found, Examined) or found.stills is None:
+    if not isinstance(found, ProbeResult) or found.stills is None:
         return None
     return Cost(worker_cpu_s() + time.process_time() - cpu_s, wall_s)
 
@@ -151,7 +151,7 @@ def rival(command: list[str], out: Path) -> Cost | None:
 def _ours_one(file: Path) -> Cost | None:
     """Return the cost of the rivals' job in our way of decoding."""
     cpu_s, began_s = time.process_time(), time.perf_counter()
-    with suppress(UnfitError), Film(str(file)) as film:
+    with suppress(UnusableFileError), VideoFile(str(file)) as film:
         frame = film.key_frame(poster_times(film.duration_s)[0]) or next(film.frames(), None)
         if frame is None:
             return None

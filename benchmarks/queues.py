@@ -20,13 +20,13 @@ from generator.adapters.queues import open_queue
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
 from generator.cli.options import shipped
-from generator.core.model import Happening, Kind, VideoId
-from generator.core.queue.messages import written
+from generator.core.model import Event, EventKind, VideoId
+from generator.core.queue.messages import encode_message
 from generator.core.queue.queue import Queue
 from generator.core.site import urls
 from generator.publish import publisher_of
-from generator.scan.probe import Guesses
-from generator.worker import EventsAlone, Pace, Worker
+from generator.scan.probe import DryRunWorkers
+from generator.worker import EventLoop, Worker, WorkerTiming
 from generator.worker.consume import take
 
 SIZE, EVENTS, TIMES = 1000, 1000, 20
@@ -56,14 +56,14 @@ def run(videos: int | None, folder: Path) -> dict[str, object]:
     return figures
 
 
-def _letters(count: int, kind: Kind, first: int = 0) -> list[str]:
+def _letters(count: int, kind: EventKind, first: int = 0) -> list[str]:
     now_us = time.time_ns() // 1000
     at = now_us // 1_000_000
     return [
-        written(
-            Happening(
+        encode_message(
+            Event(
                 f"letter-{now_us}-{number}", kind, at, "owner", VideoId(1 + number % 100),
-                {"stars": 1 + (number + number // 100) % 5} if kind is Kind.RATED else {},
+                {"stars": 1 + (number + number // 100) % 5} if kind is EventKind.RATED else {},
                 now_us + number,
             )
         )
@@ -76,7 +76,7 @@ def _through(queue: Queue, folder: Path) -> dict[str, object]:
 
     Batch by batch: moto looks at all that waits for each message that comes or goes.
     """
-    letters = _letters(EVENTS, Kind.RATED)
+    letters = _letters(EVENTS, EventKind.RATED)
     sent_s = recorded_s = 0.0
     with Catalogue(folder / "through" / "catalogue.db") as catalogue:
         trial.fill(catalogue, 100)
@@ -107,7 +107,7 @@ def _published(queue: Queue, folder: Path, videos: int, bucket: str) -> dict[str
         trial.fill(catalogue, videos)
     with _working(settings, queue) as published:
         times = []
-        for letter in _letters(TIMES, Kind.RATED, first=1):
+        for letter in _letters(TIMES, EventKind.RATED, first=1):
             event = published.last + 1
             start_s = time.perf_counter()
             queue.send([letter])
@@ -149,7 +149,7 @@ class _Published:
 @contextmanager
 def _working(settings: Settings, queue: Queue) -> Iterator[_Published]:
     published, ready = _Published(), threading.Event()
-    builds: list[EventsAlone] = []
+    builds: list[EventLoop] = []
 
     def work() -> None:
         with Engine(settings, shipped("templates")) as engine:
@@ -158,9 +158,9 @@ def _working(settings: Settings, queue: Queue) -> Iterator[_Published]:
                 for path in urls.made_files(video):  # its poster
                     engine.output.write(path, b"x" * 5000, owned=True)
             publisher = publisher_of(engine)
-            worker = Worker(settings, engine, queue, publisher, pace=Pace(poll_s=1))
+            worker = Worker(settings, engine, queue, publisher, pace=WorkerTiming(poll_s=1))
             worker.on_published = lambda _: published.note(publisher.cursor)
-            builds.append(EventsAlone(engine, settings, Guesses()))
+            builds.append(EventLoop(engine, settings, DryRunWorkers()))
             for _ in worker.run(builds[0]):
                 ready.set()
 

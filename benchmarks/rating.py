@@ -24,7 +24,7 @@ from benchmarks import trial
 from generator.adapters.output import Output
 from generator.build.engine import Engine
 from generator.cli import shipped
-from generator.core.model import Happening, Kind, OutPath, VideoId
+from generator.core.model import Event, EventKind, OutPath, VideoId
 
 SIZES = (1_000, 10_000, 100_000)
 UNWRITTEN = 50_000
@@ -104,7 +104,7 @@ def rate(engine: Engine, video: int, stars: int) -> None:
     """Record a rating."""
     name, at = f"rated-{video}-{time.time_ns()}", trial.NOW
     value = {"stars": stars}
-    engine.catalogue.append([Happening(name, Kind.RATED, at, "trial", VideoId(video), value)])
+    engine.catalogue.append([Event(name, EventKind.RATED, at, "trial", VideoId(video), value)])
 
 
 def floor(engine: Engine) -> float:

@@ -25,10 +25,10 @@ import av
 from benchmarks.posters import MEDIA, REPEATS, SEED, Cost, ratios, rival, worker_cpu_s
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.media_worker.storyboard import board
-from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
 from generator.core.media.storyboards import MOST_TILES, TILE_BOX, board_times
-from generator.core.media.worker_protocol import Request
-from generator.core.model import Board, Enriched, Place
+from generator.core.media.worker_protocol import ProbeRequest
+from generator.core.model import EncodedStoryboard, EnrichmentResult, Place
 
 _OURS, _WORKER = "ours", "ours_in_a_worker"
 _EVERY, _NOKEY = "ffmpeg_fps", "ffmpeg_nokey_fps"
@@ -45,7 +45,7 @@ class _Subject:
     file: Path
     duration_s: float
     wanted: int
-    board: Board
+    board: EncodedStoryboard
 
 
 def run(videos: int | None) -> dict[str, object]:
@@ -70,7 +70,7 @@ def run(videos: int | None) -> dict[str, object]:
 
 def _subject(file: Path) -> _Subject | None:
     """Return what to measure; None for a file without a storyboard, or that says no length."""
-    with suppress(UnfitError), Film(str(file)) as film:
+    with suppress(UnusableFileError), VideoFile(str(file)) as film:
         duration_s = film.duration_s
         if duration_s is not None:
             wanted = len(board_times(duration_s, film.displayed or TILE_BOX))
@@ -97,18 +97,18 @@ def _contestants(workers: MediaWorkers, out: Path) -> dict[str, Callable[[_Subje
 
 def _ours(subject: _Subject) -> Cost:
     cpu_s, began_s = time.process_time(), time.perf_counter()
-    with Film(str(subject.file)) as film:
+    with VideoFile(str(subject.file)) as film:
         board(film)
     return Cost(time.process_time() - cpu_s, time.perf_counter() - began_s)
 
 
 def _worker(workers: MediaWorkers, subject: _Subject) -> Cost | None:
     """Return the cost of one file in the worker, and of the pipe at both of its ends."""
-    request = Request(Place("", subject.file.name), str(subject.file), board=True)
+    request = ProbeRequest(Place("", subject.file.name), str(subject.file), board=True)
     cpu_s, began_s = worker_cpu_s() + time.process_time(), time.perf_counter()
     (found,) = workers.answer([request])
     wall_s = time.perf_counter() - began_s
-    if not isinstance(found, Enriched) or found.board is None:
+    if not isinstance(found, EnrichmentResult) or found.board is None:
         return None
     return Cost(worker_cpu_s() + time.process_time() - cpu_s, wall_s)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.settings import Settings
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 from generator.core.site import urls
 
 SEED = 20261123
@@ -49,7 +49,7 @@ def fill(catalogue: Catalogue, videos: int, *, seed: int = SEED) -> None:
         catalogue.append([event for number in numbers for event in _events(number, chance)])
 
 
-def found(number: int, chance: random.Random) -> Happening:
+def found(number: int, chance: random.Random) -> Event:
     """Return the event of a new video with a poster to come."""
     title = " ".join(chance.choices(WORDS, k=4)).title() + f" {number}"
     folder = f"Year {2000 + number // 1000 % 25}/Folder {number // 100}"
@@ -72,10 +72,10 @@ def found(number: int, chance: random.Random) -> Happening:
         "audio_codec": "aac",
         "folder_tags": (),
     }
-    return Happening(f"found-{number}", Kind.VIDEO_FOUND, NOW, "trial", value=value)
+    return Event(f"found-{number}", EventKind.VIDEO_FOUND, NOW, "trial", value=value)
 
 
-def poster(number: int) -> Happening:
+def poster(number: int) -> Event:
     """Return the event of a poster made."""
     still = {
         "digest": f"{number:012x}",
@@ -85,7 +85,7 @@ def poster(number: int) -> Happening:
         "colour": f"{number * 7919 % 0xFFFFFF:06x}",
     }
     value = {"poster": still}
-    return Happening(f"poster-{number}", Kind.POSTER_MADE, NOW, "trial", VideoId(number), value)
+    return Event(f"poster-{number}", EventKind.POSTER_MADE, NOW, "trial", VideoId(number), value)
 
 
 def tag_name(number: int) -> str:
@@ -93,18 +93,18 @@ def tag_name(number: int) -> str:
     return f"{WORDS[number % len(WORDS)]} {number}"
 
 
-def _events(number: int, chance: random.Random) -> Iterator[Happening]:
+def _events(number: int, chance: random.Random) -> Iterator[Event]:
     video = VideoId(number)
     yield found(number, chance)
     yield poster(number)
     for tag in chance.sample(range(TAGS), 3):
         value = {"name": tag_name(tag)}
-        yield Happening(f"tag-{number}-{tag}", Kind.TAGGED, NOW, "trial", video, value)
+        yield Event(f"tag-{number}-{tag}", EventKind.TAGGED, NOW, "trial", video, value)
     if chance.random() < 0.3:
         stars = {"stars": chance.randint(1, 5)}
-        yield Happening(f"rated-{number}", Kind.RATED, NOW, "trial", video, stars)
+        yield Event(f"rated-{number}", EventKind.RATED, NOW, "trial", video, stars)
     if chance.random() < 0.5:
         count = {"count": int(chance.paretovariate(0.8))}
-        yield Happening(f"viewed-{number}", Kind.VIEWED, NOW, "trial", video, count)
+        yield Event(f"viewed-{number}", EventKind.VIEWED, NOW, "trial", video, count)
     if chance.random() < 0.1:
-        yield Happening(f"favorite-{number}", Kind.FAVORITED, NOW, "trial", video)
+        yield Event(f"favorite-{number}", EventKind.FAVORITED, NOW, "trial", video)

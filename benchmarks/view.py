@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks import rating, trial
 from generator.build.engine import Engine
 from generator.cli import shipped
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 
 TIMES = 300
 POPULAR = 50  # videos, each with views enough that people read a rounded number
@@ -40,5 +40,5 @@ def run(videos: int | None, folder: Path) -> dict[str, object]:
     }
 
 
-def _viewed(name: str, video: int, count: int) -> Happening:
-    return Happening(name, Kind.VIEWED, trial.NOW, "trial", VideoId(video), {"count": count})
+def _viewed(name: str, video: int, count: int) -> Event:
+    return Event(name, EventKind.VIEWED, trial.NOW, "trial", VideoId(video), {"count": count})

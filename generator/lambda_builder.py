@@ -16,18 +16,18 @@ from typing import Any
 
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.queues import open_queue
-from generator.adapters.s3.bucket import Bucket, ChangedError
+from generator.adapters.s3.bucket import Bucket, PreconditionFailedError
 from generator.adapters.s3.owner_mark import KEY, OwnerMark
 from generator.adapters.settings import Settings, load
 from generator.build.engine import Engine
-from generator.core.errors import DamagedError, OwnerError
+from generator.core.errors import DamagedError, OwnedByAnotherError
 from generator.core.library.bucket_roots import places_of
 from generator.core.model import OutPath
-from generator.core.queue.queue import Message, Queue
+from generator.core.queue.queue import Queue, ReceivedMessage
 from generator.publish import Publisher, publisher_of
-from generator.scan.observe import Observation, Where
-from generator.worker.consume import Taken, take
-from generator.worker.remote_state import STATE, Carried, Lease
+from generator.scan.observe import LibraryScan, ScanScope
+from generator.worker.consume import ConsumedMessages, take
+from generator.worker.remote_state import STATE, Lease, RemoteState
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _LOOKED = "looked_at"  # the fact that tells when that was last
 
 
 @dataclass(slots=True)
-class Run:
+class LambdaRun:
     """The account of one run; `state` is "built", "idle" or "busy" (another one builds)."""
 
     state: str = "idle"
@@ -54,7 +54,7 @@ class Run:
 
 
 @dataclass(slots=True)
-class Builder:
+class LambdaBuilder:
     """One builder: a queue, a state in a bucket, and a local folder that may be lost at any time.
 
     `on_step` is told how far a run is. `lease_s` has to be longer than a run can take.
@@ -67,19 +67,19 @@ class Builder:
     clock: Callable[[], float] = time.time
     lease_s: float = 960.0
     on_step: Callable[[str], None] = lambda _: None
-    _carried: Carried | None = None
+    _carried: RemoteState | None = None
     _engine: Engine | None = None
     _publisher: Publisher | None = None
     _is_put_off: bool = False  # a part of the library could not be looked at
 
-    def run(self) -> Run:
+    def run(self) -> LambdaRun:
         """Show and publish what waits; return what was done.
 
         Raises:
             OwnerError: a worker with a disk owns the site; nothing was taken from the queue.
             ReelshelfError: what was not done is done by the next run; no message is lost.
         """
-        run, begun_s = Run(), self.clock()
+        run, begun_s = LambdaRun(), self.clock()
         try:
             # before anything is taken from a queue that is a worker's with a disk
             self._own(int(begun_s))
@@ -113,7 +113,7 @@ class Builder:
         owner = mark.read()
         is_older = owner is not None and (owner.who, owner.site) == ("lambda", STATE)
         if owner is not None and owner.who == "lambda" and owner.site not in {site, STATE}:
-            raise OwnerError(
+            raise OwnedByAnotherError(
                 f"the bucket {self.state.name} holds the state of another site: {owner.site}",
                 hint=f"give each site a state_bucket of its own; if this site moved, delete {KEY}"
                 " there",
@@ -125,7 +125,7 @@ class Builder:
     def _follow(self) -> None:
         """Have the newest state here."""
         if self._carried is None:
-            self._carried = Carried(self.state, self.settings.state)
+            self._carried = RemoteState(self.state, self.settings.state)
         if not self._carried.is_current():
             self._fetch()
         if self._engine is None:
@@ -164,8 +164,8 @@ class Builder:
 
     # -- a run
 
-    def _received(self) -> list[Message]:
-        messages: list[Message] = []
+    def _received(self) -> list[ReceivedMessage]:
+        messages: list[ReceivedMessage] = []
         end_s = self.clock() + _GATHER_S
         while len(messages) < _MOST and self.clock() < end_s:
             some = self.queue.receive(min(_AT_ONCE, _MOST - len(messages)), 0)
@@ -174,7 +174,7 @@ class Builder:
             messages += some
         return messages
 
-    def _build_alone(self, run: Run, messages: Sequence[Message]) -> bool:
+    def _build_alone(self, run: LambdaRun, messages: Sequence[ReceivedMessage]) -> bool:
         """Build if nobody else does; tell whether we did."""
         lease = Lease(self.state, self.lease_s, self.clock)
         if not lease.take():
@@ -188,7 +188,7 @@ class Builder:
             lease.release()
         return True
 
-    def _build(self, run: Run, messages: Sequence[Message]) -> None:
+    def _build(self, run: LambdaRun, messages: Sequence[ReceivedMessage]) -> None:
         taken = self._committed(run, messages)
         self.on_step("committed")
         done = taken.done
@@ -201,7 +201,7 @@ class Builder:
         self.on_step("published")
         self._commit_published(publisher.put)
 
-    def _committed(self, run: Run, messages: Sequence[Message]) -> Taken:
+    def _committed(self, run: LambdaRun, messages: Sequence[ReceivedMessage]) -> ConsumedMessages:
         """Record and show messages on top of the newest state, and put that back."""
         assert self._carried is not None
         for run.tries in range(1, _TRIES + 1):
@@ -214,13 +214,13 @@ class Builder:
             self.on_step("refreshed")
             try:
                 self._carried.commit(engine)
-            except ChangedError:
+            except PreconditionFailedError:
                 self._fetch()
             else:
                 return taken
         raise AssertionError("the state changes all the time")
 
-    def _refreshed(self, taken: Taken) -> int:
+    def _refreshed(self, taken: ConsumedMessages) -> int:
         """Refresh, and look at the library where that is wanted; return how many pages changed."""
         engine, _ = self._opened()
         now = int(self.clock())
@@ -234,7 +234,7 @@ class Builder:
                 memory_mb=self.settings.file_memory_mb,
                 nice=0,
             ) as workers:
-                look = Observation(self.settings, workers, self.clock, where)
+                look = LibraryScan(self.settings, workers, self.clock, where)
                 everywhere = where is None
                 pages += engine.refresh(now, look, full=full, verify=everywhere).written
             self._is_put_off = self._is_put_off or bool(look.put_off)
@@ -242,14 +242,14 @@ class Builder:
                 engine.catalogue.note(_LOOKED, str(now))
         return pages
 
-    def _looks(self, taken: Taken, *, asked: bool) -> tuple[Where | None, ...]:
+    def _looks(self, taken: ConsumedMessages, *, asked: bool) -> tuple[ScanScope | None, ...]:
         """Return where to look: nowhere, at some folders, or everywhere (None)."""
         if not self.settings.library:
             return ()
         if asked or self._is_time_to_look():
             return (None,)
         folders = places_of(taken.notices, self.settings.buckets)
-        return (Where(folders=folders),) if folders else ()
+        return (ScanScope(folders=folders),) if folders else ()
 
     def _is_time_to_look(self) -> bool:
         engine, _ = self._opened()
@@ -267,7 +267,7 @@ class Builder:
             engine, _ = self._opened()
             try:
                 self._carried.commit(engine)
-            except ChangedError:
+            except PreconditionFailedError:
                 self._fetch()
                 self._opened()[1].mark_doubtful(paths)
             else:
@@ -276,14 +276,14 @@ class Builder:
 
 
 @lru_cache(maxsize=1)
-def _builder() -> Builder:
+def _builder() -> LambdaBuilder:
     settings = load(None, {})
     state = Bucket(
         settings.state_bucket or settings.bucket,
         endpoint=settings.endpoint,
         region=settings.region,
     )
-    return Builder(settings, _shipped_templates(), open_queue(settings.queue), state)
+    return LambdaBuilder(settings, _shipped_templates(), open_queue(settings.queue), state)
 
 
 def _shipped_templates() -> Path:

@@ -18,7 +18,7 @@ from generator.adapters.s3.bucket import Bucket
 from generator.adapters.settings import Settings
 from generator.cli.options import shipped
 from generator.core.errors import ReelshelfError
-from generator.lambda_builder import Builder
+from generator.lambda_builder import LambdaBuilder
 
 DIED, DIED_SURELY = 7, 8
 SURELY = ("recorded", "refreshed")
@@ -38,10 +38,10 @@ def settings_of(folder: Path, queue: str, state_bucket: str, bucket: str) -> Set
     )
 
 
-def builder_of(settings: Settings, lease_s: float = 960.0) -> Builder:
+def builder_of(settings: Settings, lease_s: float = 960.0) -> LambdaBuilder:
     state = Bucket(settings.state_bucket)
     queue = open_queue(settings.queue)
-    return Builder(settings, shipped("templates"), queue, state, lease_s=lease_s)
+    return LambdaBuilder(settings, shipped("templates"), queue, state, lease_s=lease_s)
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def live(
-    builder: Builder, chance: random.Random, deaths: float, surely: list[str], stopped: Path
+    builder: LambdaBuilder, chance: random.Random, deaths: float, surely: list[str], stopped: Path
 ) -> None:
     """Run again and again until stopped, or dead."""
 

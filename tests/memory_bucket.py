@@ -7,8 +7,15 @@ from hashlib import md5
 from pathlib import Path
 from threading import RLock
 
-from generator.adapters.s3.bucket import ABSENT, ANY, Bucket, ChangedError, Parts, Stored
-from generator.core.delivery.publish_plan import Headers
+from generator.adapters.s3.bucket import (
+    ABSENT,
+    ANY,
+    Bucket,
+    MultipartUploads,
+    PreconditionFailedError,
+    StoredObject,
+)
+from generator.core.delivery.publish_plan import ObjectHeaders
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +23,7 @@ class Kept:
     """One version of an object."""
 
     body: bytes
-    headers: Headers
+    headers: ObjectHeaders
     etag: str
     version: str
 
@@ -44,25 +51,27 @@ class MemoryBucket(Bucket):
     def _check(self, key: str, match: str) -> None:
         there = self.objects.get(key)
         if match == ABSENT and there is not None:
-            raise ChangedError(key)
+            raise PreconditionFailedError(key)
         if match not in {ANY, ABSENT} and (there is None or there.etag != match):
-            raise ChangedError(key)
+            raise PreconditionFailedError(key)
 
-    def keep(self, key: str, body: bytes, headers: Headers) -> Kept:
+    def keep(self, key: str, body: bytes, headers: ObjectHeaders) -> Kept:
         """Put an object as anybody may, and return it."""
         self._number += 1
         kept = Kept(body, headers, md5(body).hexdigest(), f"v{self._number}")
         self.objects[key] = self.versions[key, kept.version] = kept
         return kept
 
-    def put(self, key: str, body: bytes, headers: Headers, match: str = ANY) -> Stored:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders, match: str = ANY) -> StoredObject:
         with self._one:
             self._asked("PutObject", key)
             if self.minds_conditions:
                 self._check(key, match)
             return _stored(key, self.keep(key, body, headers))
 
-    def put_file(self, key: str, file: Path, headers: Headers, match: str, parts: Parts) -> Stored:
+    def put_file(
+        self, key: str, file: Path, headers: ObjectHeaders, match: str, parts: MultipartUploads
+    ) -> StoredObject:
         del parts
         return self.put(key, file.read_bytes(), headers, match)
 
@@ -73,28 +82,28 @@ class MemoryBucket(Bucket):
                 self._check(key, match)
             self.objects.pop(key, None)
 
-    def head(self, key: str) -> Stored | None:
+    def head(self, key: str) -> StoredObject | None:
         with self._one:
             self._asked("HeadObject", key)
             there = self.objects.get(key)
             return None if there is None else _stored(key, there)
 
-    def get(self, key: str) -> tuple[bytes, Stored] | None:
+    def get(self, key: str) -> tuple[bytes, StoredObject] | None:
         with self._one:
             self._asked("GetObject", key)
             there = self.objects.get(key)
             return None if there is None else (there.body, _stored(key, there))
 
-    def former(self, key: str, version: str) -> tuple[bytes, Headers]:
+    def former(self, key: str, version: str) -> tuple[bytes, ObjectHeaders]:
         self._asked("GetObject", key)
         kept = self.versions[key, version]
         return kept.body, kept.headers
 
-    def listed(self, prefix: str = "") -> Iterator[Stored]:
+    def listed(self, prefix: str = "") -> Iterator[StoredObject]:
         self._asked("ListObjectsV2")
         for key, kept in sorted(self.objects.items()):
             if key.startswith(prefix) and key not in self.hidden:
-                yield Stored(key, kept.etag, len(kept.body))
+                yield StoredObject(key, kept.etag, len(kept.body))
 
     def is_versioned(self) -> bool:
         return True
@@ -107,6 +116,8 @@ class MemoryBucket(Bucket):
         return 0
 
 
-def _stored(key: str, kept: Kept) -> Stored:
+def _stored(key: str, kept: Kept) -> StoredObject:
     headers = kept.headers
-    return Stored(key, kept.etag, len(kept.body), headers.digest, headers.cursor, kept.version)
+    return StoredObject(
+        key, kept.etag, len(kept.body), headers.digest, headers.cursor, kept.version
+    )

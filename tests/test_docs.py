@@ -23,7 +23,7 @@ from generator.adapters.media_worker.sidecars import read_details
 from generator.adapters.settings import FILE, Settings, commented
 from generator.cli import app
 from generator.core.library.file_filter import VIDEO_SUFFIXES
-from generator.core.model import CompanionKind, Kind
+from generator.core.model import EventKind, SidecarKind
 from generator.core.receipt import Receipt
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -177,7 +177,7 @@ def test_the_reference_has_every_key_of_the_receipt_and_no_others() -> None:
 def test_the_reference_has_every_kind_of_event_and_no_others() -> None:
     kinds = sections(text_of("reference/catalogue.md"))["Kinds of event"]
 
-    assert {row[0].strip("`") for row in rows(kinds)} == set(Kind)
+    assert {row[0].strip("`") for row in rows(kinds)} == set(EventKind)
 
 
 def test_the_reference_has_every_table_and_column_of_the_catalogue() -> None:
@@ -308,7 +308,7 @@ def test_the_examples_of_our_own_sidecars_are_read_as_they_say(language: str, su
 
     assert found
     for text in found:
-        told = read_details(CompanionKind.OWN, f"harbour.{suffix}", text.encode())
+        told = read_details(SidecarKind.OWN, f"harbour.{suffix}", text.encode())
         assert (told.title, told.creator) == ("The harbour in winter", "Ann")
         assert told.tags == ("harbour", "winter")
         assert [one.title for one in told.chapters] == ["The pier", "The boats"]

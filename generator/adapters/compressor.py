@@ -16,7 +16,7 @@ _SUFFIXES = (".html", ".css", ".js", ".xml", ".svg", ".json", ".txt", ".vtt")
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
+class CompressedCopies:
     """The two compressed forms of one content."""
 
     gzip: bytes
@@ -28,9 +28,9 @@ def is_compressible(path: str) -> bool:
     return path.endswith(_SUFFIXES)
 
 
-def compress(content: bytes) -> Copies:
+def compress(content: bytes) -> CompressedCopies:
     """Return both compressed forms; the same for the same content."""
-    return Copies(
+    return CompressedCopies(
         gzip.compress(content, _GZIP_LEVEL, mtime=0),
         brotli.compress(content, quality=_BROTLI_QUALITY),
     )

@@ -31,7 +31,7 @@ _WHOLE: list[type[FileSystemEvent]] = [
 ]
 
 
-class Bell:
+class FileNotifier:
     """Calls back, in a thread of its own, whenever what it listens for happens; until `close`."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from generator.core.errors import QueueError, SettingsError
-from generator.core.model import Figures, VideoId
+from generator.core.model import VideoId, VideoStats
 
 _STREAM, _EVENTS = "reelshelf:events", ":events"
 _KEPT_S = 86400  # figures; what nobody touched for so long is in the pages
@@ -62,7 +62,7 @@ def is_redis(address: str) -> bool:
     return urlsplit(address).scheme in {"redis", "rediss", "unix"}
 
 
-class Shared:
+class RedisState:
     """One Redis, for the worker who puts things there and for API processes that read them.
 
     Every method raises QueueError where Redis cannot be reached; any thread may call it.
@@ -120,7 +120,7 @@ class Shared:
         with self._reached():
             self._redis.set(self._era, secrets.token_hex(_ERA_BYTES))
 
-    def put_figures(self, figures: Iterable[Figures]) -> None:
+    def put_figures(self, figures: Iterable[VideoStats]) -> None:
         """Let APIs tell these figures, unless they have been told newer ones."""
         everything = list(figures)
         with self._reached():
@@ -164,7 +164,7 @@ class Shared:
 
     # -- the API's side
 
-    def figures(self, video: VideoId) -> Figures | None:
+    def figures(self, video: VideoId) -> VideoStats | None:
         """Return what people made of a video; None where that is not known here."""
         with self._reached(), self._redis.pipeline(transaction=False) as pipeline:
             pipeline.get(self._era)
@@ -173,7 +173,7 @@ class Shared:
         if not told or of_era != era:
             return None
         found = json.loads(told)
-        return Figures(**{**found, "tags": tuple(found["tags"])})
+        return VideoStats(**{**found, "tags": tuple(found["tags"])})
 
     def keys(self) -> OwnerKeys | None:
         """Return what proves the owner; None as long as no worker has put it there."""

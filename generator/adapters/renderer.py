@@ -31,7 +31,7 @@ from typing_extensions import override
 from generator import __version__
 from generator.core.errors import TemplateError
 from generator.core.model import OutPath
-from generator.core.site.contexts import Context, Html, Shared
+from generator.core.site.contexts import Context, Html, SharedContext
 
 _MARK = re.compile("\x02sLoT([0-9]+)\x03")
 _MARK_ENDS = re.compile("[\x02\x03]")
@@ -451,7 +451,7 @@ def _walk(
         elif kind is dict:
             shape.append("{")
             _walk(value.values(), texts, raw, shape)  # type: ignore[attr-defined]  # it is a dict
-        elif kind is Shared:
+        elif kind is SharedContext:
             if value.walked is None:  # type: ignore[attr-defined]  # it is Shared
                 value.walked = _walked(value.value)  # type: ignore[attr-defined]
             known_texts, known_shape = value.walked  # type: ignore[attr-defined]
@@ -481,7 +481,7 @@ _NAMES = {None: "n", True: "t", False: "f"}
 
 def _plain(value: object) -> Any:  # noqa: ANN401 (what a template takes)
     """Return `value` as Jinja takes it."""
-    if isinstance(value, Shared):
+    if isinstance(value, SharedContext):
         return _plain(value.value)
     if isinstance(value, tuple):
         return tuple(_plain(one) for one in value)
@@ -492,7 +492,7 @@ def _plain(value: object) -> Any:  # noqa: ANN401 (what a template takes)
 
 def _slotted(value: object, counter: _Counter) -> Any:  # noqa: ANN401 (what a template takes)
     """Return `value` with a slot for every text, numbered as `_walk` meets them."""
-    if isinstance(value, Shared):
+    if isinstance(value, SharedContext):
         return _slotted(value.value, counter)
     if isinstance(value, str | Html):
         return _Slot(counter.next())

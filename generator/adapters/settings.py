@@ -23,9 +23,9 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from generator.core.errors import SettingsError
-from generator.core.library.bucket_roots import SCHEME, Bucket, bucket_of
+from generator.core.library.bucket_roots import SCHEME, BucketRoot, bucket_of
 from generator.core.library.overlap import Folder, objections
-from generator.core.site.contexts import Site
+from generator.core.site.contexts import SiteContext
 
 FILE = "reelshelf.toml"
 _PREFIX = "REELSHELF_"
@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     )
 
     library: Annotated[
-        tuple[Path | Bucket, ...], NoDecode, BeforeValidator(_rooted),
+        tuple[Path | BucketRoot, ...], NoDecode, BeforeValidator(_rooted),
         Field(description="folders of videos, or s3://bucket/prefix; told apart by their names"),
     ] = ()  # fmt: skip
     out: Annotated[Path, Field(description="where the site is written")] = Path("site_out")
@@ -301,7 +301,7 @@ class Settings(BaseSettings):
 
     @field_validator("library")
     @classmethod
-    def _apart(cls, value: tuple[Path | Bucket, ...]) -> tuple[Path | Bucket, ...]:
+    def _apart(cls, value: tuple[Path | BucketRoot, ...]) -> tuple[Path | BucketRoot, ...]:
         names = [root.name for root in value]
         if len(set(names)) < len(names):
             raise ValueError("two of its folders have the same name; addresses need them apart")
@@ -316,12 +316,12 @@ class Settings(BaseSettings):
         return {name: root for name, root in self._roots if isinstance(root, Path)}
 
     @property
-    def buckets(self) -> dict[str, Bucket]:
+    def buckets(self) -> dict[str, BucketRoot]:
         """Return the roots of the library that are in buckets, named likewise."""
-        return {name: root for name, root in self._roots if isinstance(root, Bucket)}
+        return {name: root for name, root in self._roots if isinstance(root, BucketRoot)}
 
     @property
-    def _roots(self) -> list[tuple[str, Path | Bucket]]:
+    def _roots(self) -> list[tuple[str, Path | BucketRoot]]:
         return [("" if len(self.library) == 1 else root.name, root) for root in self.library]
 
     @property
@@ -330,10 +330,10 @@ class Settings(BaseSettings):
         return self.jobs or len(os.sched_getaffinity(0))
 
     @property
-    def site(self) -> Site:
+    def site(self) -> SiteContext:
         """Return where the site lives."""
         parts = urlsplit(self.site_url)
-        return Site(f"{parts.scheme}://{parts.netloc}", parts.path, self.title)
+        return SiteContext(f"{parts.scheme}://{parts.netloc}", parts.path, self.title)
 
 
 def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
@@ -552,7 +552,7 @@ def _meant(base: Path, value: str) -> object:
 def _resolved(base: Path, value: Any) -> Any:  # noqa: ANN401 (a path, several, or none)
     if isinstance(value, tuple):
         return tuple(_resolved(base, one) for one in value)
-    if value is None or isinstance(value, Bucket) or str(value).startswith(SCHEME):
+    if value is None or isinstance(value, BucketRoot) or str(value).startswith(SCHEME):
         return value
     try:
         path = Path(value).expanduser()
@@ -561,9 +561,9 @@ def _resolved(base: Path, value: Any) -> Any:  # noqa: ANN401 (a path, several, 
     return Path(os.path.normpath(base / path))
 
 
-def _lies_in(one: Path | Bucket, other: Path | Bucket) -> bool:
-    if isinstance(one, Bucket):
-        return isinstance(other, Bucket) and one.lies_in(other)
+def _lies_in(one: Path | BucketRoot, other: Path | BucketRoot) -> bool:
+    if isinstance(one, BucketRoot):
+        return isinstance(other, BucketRoot) and one.lies_in(other)
     return isinstance(other, Path) and one.is_relative_to(other)
 
 

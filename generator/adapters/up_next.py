@@ -12,12 +12,14 @@ from pathlib import Path
 from generator.adapters.ledger import ListView
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site import urls
-from generator.core.site.orders import Key, member, video_key
+from generator.core.site.orders import SortKey, member, video_key
 from generator.core.site.scopes import Scope, ScopeKind, folder_of, limits_of
-from generator.core.site.shelves import Chain
-from generator.core.video_json import video_of
+from generator.core.site.shelves import ListingEditor
+from generator.core.video_json import decode_video
 
-WATCH_KEY = Key.PLACE  # by which watch pages of a folder follow each other (planning/watching.py)
+WATCH_KEY = (
+    SortKey.PLACE
+)  # by which watch pages of a folder follow each other (planning/watching.py)
 _MANY = 64  # from so many videos of a folder on, reading every shelf's bound is cheaper
 
 
@@ -50,13 +52,13 @@ def _following(ledger: sqlite3.Connection, videos: Sequence[VideoId]) -> dict[Vi
         if row is None:
             continue
         view = ListView(ledger, row[0], whole=len(members) > _MANY)
-        chain = Chain(view, limits_of(scope), row[1])
+        chain = ListingEditor(view, limits_of(scope), row[1])
         for video in members:
             for key in chain.near(video_key(video, WATCH_KEY), 1, up=True):
                 following[video.id] = VideoId(member(key))
     pages = _shown(ledger, sorted(set(following.values())))
     return {
-        video: urls.watch_page_of(pages[after])
+        video: urls.watch_path_of(pages[after])
         for video, after in following.items()
         if after in pages
     }
@@ -65,7 +67,7 @@ def _following(ledger: sqlite3.Connection, videos: Sequence[VideoId]) -> dict[Vi
 def _shown(ledger: sqlite3.Connection, videos: Sequence[VideoId]) -> dict[VideoId, Video]:
     marks = ",".join("?" * len(videos))
     query = f"SELECT video, facts FROM shown WHERE video IN ({marks})"  # noqa: S608 (marks)
-    return {VideoId(i): video_of(i, facts) for i, facts in ledger.execute(query, videos)}
+    return {VideoId(i): decode_video(i, facts) for i, facts in ledger.execute(query, videos)}
 
 
 def _sql(name: str) -> str | bytes:

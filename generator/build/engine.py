@@ -34,10 +34,10 @@ from generator.core.errors import BusyError, DamagedError, SettingsError
 from generator.core.model import OutPath, Video
 from generator.core.receipt import Receipt
 from generator.core.site import urls
-from generator.core.site.contexts import Site
+from generator.core.site.contexts import SiteContext
 from generator.core.site.orders import RANDOM, VIDEO_ORDERS
 from generator.core.site.pages import Page
-from generator.core.site.scopes import ALL, FAVORITES, LIBRARY, TAGS, Difference
+from generator.core.site.scopes import ALL, FAVORITES, LIBRARY, TAGS, VideoChange
 from generator.plan import (
     FOR_GOOD,
     Plan,
@@ -48,14 +48,14 @@ from generator.plan import (
     plan_resting,
 )
 from generator.render.owned_files import OwnedFiles
-from generator.render.pages import TEMPLATES, Painter, uses
+from generator.render.pages import TEMPLATES, PageRenderer, uses
 from generator.render.perform import (
     FORWARD_S,
-    Work,
+    RenderRun,
+    commit,
     forward_pages,
     overlay,
     perform,
-    settle,
     settle_pages,
     settle_pieces,
     stored_library,
@@ -332,7 +332,7 @@ class Engine:
         if planned.pages or planned.gone or planned.lists or cursor != since:
             self._perform(work, planned, (since, cursor), first=first)
         if everything or stale or anew:
-            which = Which(all=everything, stale=frozenset(stale), paths=anew)
+            which = PageSelection(all=everything, stale=frozenset(stale), paths=anew)
             self._render_anew(receipt, cursor, which, suspects.paths)
         if everything or (first and not was_empty):
             with receipt.phase("sweep"):
@@ -363,27 +363,29 @@ class Engine:
             with self.ledger.transaction():
                 self.ledger.remember("sealed", "1")
 
-    def render_into(self, output: Output, which: "Which | None" = None) -> Work:
+    def render_into(self, output: Output, which: "PageSelection | None" = None) -> RenderRun:
         """Render all pages, or some, from the catalogue and the shelves."""
         work = self._work(Receipt(number=self.ledger.next_refresh()), frozenset())
         work.output, work.compares = output, True
-        self._render(work, self.catalogue.shown(), which or Which(all=True))
+        self._render(work, self.catalogue.shown(), which or PageSelection(all=True))
         return work
 
-    def _render(self, work: Work, videos: Iterable[Video], which: "Which") -> None:
+    def _render(self, work: RenderRun, videos: Iterable[Video], which: "PageSelection") -> None:
         known = list(videos)
         whole_library(work, known)
         write_assets(work, self.renderer.assets())
         write_pages(work, list(self._pages(known, which)))
 
-    def _pages(self, videos: Sequence[Video], which: "Which") -> Iterator[Page]:
+    def _pages(self, videos: Sequence[Video], which: "PageSelection") -> Iterator[Page]:
         hosts = host_pages(self.ledger, _ANEW) if self.settings.host_files else ()
         every = every_page(self.ledger, self.site, videos)
         for page in (*every, *forward_pages(self.ledger), *hosts):
             if which.all or page.path in which.paths or uses(page.template, which.stale):
                 yield page
 
-    def _perform(self, work: Work, planned: Plan, span: tuple[int, int], *, first: bool) -> None:
+    def _perform(
+        self, work: RenderRun, planned: Plan, span: tuple[int, int], *, first: bool
+    ) -> None:
         receipt, ledger = work.receipt, self.ledger
         if not (planned.pages or planned.gone or planned.lists or planned.shown or first):
             with receipt.phase("settle"), ledger.transaction():
@@ -398,13 +400,13 @@ class Engine:
             write_assets(work, self.renderer.assets())
             perform(work, planned)
         with receipt.phase("settle"), ledger.transaction():
-            settle(work, planned, receipt.at)
+            commit(work, planned, receipt.at)
             self._remember(span[1], templates=first)
             ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
         self.output.remove_empty_folders(folders_of(planned.gone))
 
     def _render_anew(
-        self, receipt: Receipt, cursor: int, which: "Which", suspects: frozenset[OutPath]
+        self, receipt: Receipt, cursor: int, which: "PageSelection", suspects: frozenset[OutPath]
     ) -> None:
         """Render pages whatever was rendered before, once the shelves are settled.
 
@@ -439,7 +441,7 @@ class Engine:
         work = self._work(Receipt(), frozenset())
         videos = list(self.ledger.all_videos())
         whole_library(work, videos)
-        for page in self._pages(videos, Which(stale=frozenset(stale))):
+        for page in self._pages(videos, PageSelection(stale=frozenset(stale))):
             work.painter.page(page)
 
     def _tell_failures(self, receipt: Receipt) -> None:
@@ -474,10 +476,10 @@ class Engine:
         for name, value in facts.items():
             self.ledger.remember(name, value)
 
-    def _work(self, receipt: Receipt, suspects: frozenset[OutPath]) -> Work:
+    def _work(self, receipt: Receipt, suspects: frozenset[OutPath]) -> RenderRun:
         library = stored_library(self.ledger)
-        painter = Painter(self.renderer, self.site, library)
-        work = Work(self.ledger, self.output, painter, library, receipt, suspects)
+        painter = PageRenderer(self.renderer, self.site, library)
+        work = RenderRun(self.ledger, self.output, painter, library, receipt, suspects)
         work.by_manifest, work.compares = self.recovery.by_manifest, self.recovery.by_manifest
         work.plain = frozenset(name for name, plain in self.ledger.facts(_PLAIN).items() if plain)
         return work
@@ -492,7 +494,7 @@ class Engine:
             since = 0  # another catalogue, or one from a backup: compare everything
         return since, cursor
 
-    def _differences(self, since: int, catalogue: Catalogue | None = None) -> list[Difference]:
+    def _differences(self, since: int, catalogue: Catalogue | None = None) -> list[VideoChange]:
         catalogue = catalogue or self.catalogue
         if since:
             ids = catalogue.changed_since(since)
@@ -502,10 +504,10 @@ class Engine:
             before = {video.id: video for video in self.ledger.all_videos()}
             after = {video.id: video for video in catalogue.shown()}
         numbers = sorted(before.keys() | after.keys())
-        pairs = (Difference(before.get(number), after.get(number)) for number in numbers)
+        pairs = (VideoChange(before.get(number), after.get(number)) for number in numbers)
         return [pair for pair in pairs if pair.before != pair.after]
 
-    def _drop_made(self, planned: Plan, differences: Iterable[Difference]) -> None:
+    def _drop_made(self, planned: Plan, differences: Iterable[VideoChange]) -> None:
         """Let what was made of videos and is not shown any more go, after the pages."""
         for difference in differences:
             before, after = difference.before, difference.after
@@ -514,15 +516,15 @@ class Engine:
                 planned.gone.update(set(urls.made_files(before)).difference(kept))
 
     def _lead_on(
-        self, planned: Plan, differences: Iterable[Difference], *, everything: bool
+        self, planned: Plan, differences: Iterable[VideoChange], *, everything: bool
     ) -> None:
         """Let the pages of copies that became part of other videos lead there, for good."""
         hidden = {one.before.id for one in differences if one.before and one.after is None}
         for (video, slug), into in self.catalogue.longer.merged() if everything or hidden else ():
             if everything or video in hidden:
-                path = urls.watch_page(video, slug)
+                path = urls.watch_path(video, slug)
                 planned.gone.add(path)
-                planned.forwards[path] = self.site.link(urls.watch_page(*into))
+                planned.forwards[path] = self.site.link(urls.watch_path(*into))
                 planned.lasting.add(path)
 
     def _expire_forwards(self, planned: Plan, now: int) -> None:
@@ -552,7 +554,7 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
-class Which:
+class PageSelection:
     """Which pages to render: all, those of changed templates, and some by their paths."""
 
     all: bool = False
@@ -567,16 +569,16 @@ class Observe(Protocol):
         """Look; `full` asks for stills that are not on the disk, too."""
 
 
-def _navigation(site: Site) -> tuple[dict[str, str], ...]:
+def _navigation(site: SiteContext) -> tuple[dict[str, str], ...]:
     best = next(order for order in VIDEO_ORDERS if order.name == "rating")
     links = (
-        ("New", urls.scope_page(ALL)),
-        ("Top rated", urls.shelf_page(ALL, best, None)),
-        ("Favorites", urls.scope_page(FAVORITES)),
-        ("Folders", urls.scope_page(LIBRARY)),
-        ("Tags", urls.scope_page(TAGS)),
+        ("New", urls.scope_path(ALL)),
+        ("Top rated", urls.shelf_path(ALL, best, None)),
+        ("Favorites", urls.scope_path(FAVORITES)),
+        ("Folders", urls.scope_path(LIBRARY)),
+        ("Tags", urls.scope_path(TAGS)),
         ("Best of", urls.BEST),
-        ("Random", urls.shelf_page(ALL, RANDOM, None)),
+        ("Random", urls.shelf_path(ALL, RANDOM, None)),
     )
     return tuple({"label": label, "url": site.link(path)} for label, path in links)
 

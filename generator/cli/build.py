@@ -41,11 +41,11 @@ from generator.cli.options import (
 from generator.cli.progress import progress_bar
 from generator.cli.terminal import out
 from generator.core import formatting
-from generator.core.delivery.publish_plan import is_loopback
+from generator.core.delivery.publish_plan import is_loopback_origin
 from generator.core.errors import ReelshelfError, SettingsError
 from generator.core.receipt import Receipt
-from generator.scan.observe import Observation
-from generator.scan.probe import Guesses
+from generator.scan.observe import LibraryScan
+from generator.scan.probe import DryRunWorkers
 from generator.watch.backlog import Backlog
 from generator.watch.compression import pack_all
 
@@ -111,7 +111,7 @@ def build(
             tell_of_no_video(settings, receipt)
             return
         with workers_of(settings) as workers, progress_bar(as_json=as_json) as progress:
-            look = Observation(settings, workers, time.time, pause=time.sleep)
+            look = LibraryScan(settings, workers, time.time, pause=time.sleep)
             look.accept_loss, look.progress = accept_loss, progress
             receipt = engine.refresh(now(), look, full=full, verify=True)
         engine.seal(receipt)
@@ -148,7 +148,7 @@ def _tell_rest(receipt: Receipt, *, as_json: bool) -> None:
 
 
 def _warn_of_loopback(settings: Settings) -> None:
-    if settings.host_files and is_loopback(settings.site.origin):
+    if settings.host_files and is_loopback_origin(settings.site.origin):
         log.warning(
             "robots.txt, the sitemap, the feeds and canonical links name %s: set site_url to"
             " the address of the site before it is uploaded",
@@ -207,7 +207,7 @@ def _dry_run(engine: Engine, settings: Settings, *, accept_loss: bool) -> Receip
     """Record what a scan would find in a copy of the catalogue, and plan for that."""
     twin = engine.catalogue.copy()
     told = Receipt(time.perf_counter)
-    look = Observation(settings, Guesses(), time.time, accept_loss=accept_loss)
+    look = LibraryScan(settings, DryRunWorkers(), time.time, accept_loss=accept_loss)
     look(_Twin(twin, engine), told, full=False)
     receipt = engine.preview(now(), twin)
     for name in (

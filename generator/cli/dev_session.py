@@ -14,10 +14,10 @@ from generator.adapters.settings import Settings
 from generator.build.engine import Engine
 from generator.cli.options import tell_line, tell_of_no_video, watching_on
 from generator.core.errors import DamagedError, GuardError, SettingsError, TemplateError
-from generator.core.library.file_filter import compile_intake
+from generator.core.library.file_filter import compile_filter
 from generator.core.receipt import Receipt
-from generator.devserver import DevServer, Site
-from generator.watch.build_loop import Watch
+from generator.devserver import DevServer, ServedSite
+from generator.watch.build_loop import BuildLoop
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _PATIENCE = 5  # times as long as it took, if that is longer
 _MOST_TOLD = 5  # pages that failed
 
 
-class Developing:
+class DevSession:
     """One library under `dev`: its settings, the API to it, and a thread that builds.
 
     `read` returns the settings as they are now, `open_engine` a builder with them; `config` is the
@@ -49,7 +49,7 @@ class Developing:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="build")
         self._done: Future[None] = Future()
         self._stopping = Event()
-        self._watch: Watch | None = None
+        self._watch: BuildLoop | None = None
         self._is_outdated = False
         self._failure = ""
 
@@ -59,18 +59,18 @@ class Developing:
         return self._settings
 
     @property
-    def site(self) -> Site:
+    def site(self) -> ServedSite:
         """Return what there is to serve, as the settings have it now."""
         settings = self._settings
         config = ApiConfig.of(settings, owner_on_loopback="always")
         if settings.api and config not in self._apis:
             self._apis[config] = create_app(config)
-        return Site(
+        return ServedSite(
             settings.out,
             settings.roots,
             settings.site.base,
             follow_links=settings.follow_links,
-            intake=compile_intake(settings.ignore),
+            intake=compile_filter(settings.ignore),
             api=self._apis[config] if settings.api else None,
         )
 

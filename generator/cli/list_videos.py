@@ -22,7 +22,9 @@ def list_videos(config: Config = None, as_json: Json = False) -> None:
     with open_catalogue(settings) as catalogue:
         told = _told(settings, catalogue)
         try:
-            for text in _json(told) if as_json else (f"{video_list.line(one)}\n" for one in told):
+            for text in (
+                _json(told) if as_json else (f"{video_list.text_line(one)}\n" for one in told)
+            ):
                 sys.stdout.write(text)
             sys.stdout.flush()
         except BrokenPipeError:  # whoever reads has seen enough, as `head` has

@@ -17,7 +17,7 @@ from generator.adapters import scanner
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.output import Output
-from generator.adapters.scanner import Survey
+from generator.adapters.scanner import FolderSurvey
 from generator.adapters.settings import FILE, Settings, load
 from generator.build.engine import Engine
 from generator.cli.terminal import SafeFormatter, err, out
@@ -25,10 +25,10 @@ from generator.core import formatting
 from generator.core.delivery.folder_marks import MARK
 from generator.core.delivery.publish_plan import PublishReceipt
 from generator.core.errors import SettingsError
-from generator.core.library.file_filter import VIDEO_SUFFIXES, compile_intake
+from generator.core.library.file_filter import VIDEO_SUFFIXES, compile_filter
 from generator.core.receipt import Receipt
 from generator.watch.backlog import Backlog
-from generator.watch.build_loop import Watch
+from generator.watch.build_loop import BuildLoop
 
 app = typer.Typer(
     help="A folder of videos becomes a complete static site.",
@@ -243,10 +243,10 @@ def tell_of_no_video(settings: Settings, receipt: Receipt) -> None:
     """Say where no video was found, and what is there instead, if a look found none at all."""
     if receipt.walked:
         return
-    intake = compile_intake(settings.ignore)
+    intake = compile_filter(settings.ignore)
     lines = ["note: no videos were found"]
     for root in settings.roots.values():
-        counted = scanner.survey(root, intake, follow_links=settings.follow_links)
+        counted = scanner.survey_folder(root, intake, follow_links=settings.follow_links)
         lines.append(f"  in {root}: {_surveyed(counted)}")
     lines += [
         f"  in {bucket}: no object is called like a video" for bucket in settings.buckets.values()
@@ -259,7 +259,7 @@ def tell_of_no_video(settings: Settings, receipt: Receipt) -> None:
     err.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
-def _surveyed(counted: Survey) -> str:
+def _surveyed(counted: FolderSurvey) -> str:
     if not counted.files:
         return "there is no file at all"
     kinds = sorted(counted.others.items(), key=lambda one: (-one[1], one[0]))
@@ -321,10 +321,10 @@ def workers_of(settings: Settings) -> Iterator[MediaWorkers]:
 
 
 @contextmanager
-def watching_on(engine: Engine, settings: Settings) -> Iterator[Watch]:
+def watching_on(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
     """Lend what watches for an engine, and what works beside it."""
     with workers_of(settings) as workers:
-        watch = Watch(engine, settings, workers)
+        watch = BuildLoop(engine, settings, workers)
         with Backlog(settings, watch.wake) as watch.beside:
             yield watch
 

@@ -34,7 +34,7 @@ from generator.core.delivery.publish_plan import PRICES, PublishReceipt
 from generator.core.errors import BusyError, SettingsError
 from generator.core.formatting import readable
 from generator.publish import Publisher, publisher_of
-from generator.worker import Beat, PublishesBeside
+from generator.worker import PublishingBackgroundWork, PublishSchedule
 
 __all__ = ["publish", "publisher_of"]
 
@@ -136,14 +136,14 @@ def _watch(
     ):
         watching.accept_loss = accept_loss
         publisher = _AsAsked(publisher_of(engine), asked)
-        beat = Beat(engine, publisher, settings.publish_every_s)
+        beat = PublishSchedule(engine, publisher, settings.publish_every_s)
         beat.on_published = partial(tell_published, as_json=as_json)
 
         def retry() -> None:
             if beat.is_due():
                 beat.publish()
 
-        watching.beside = PublishesBeside(watching.beside, retry)
+        watching.beside = PublishingBackgroundWork(watching.beside, retry)
         for receipt in watching.receipts():
             tell_line(receipt, as_json=as_json)
             beat.publish()

@@ -7,13 +7,13 @@ from uuid import uuid4
 import typer
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.catalogue.todo import Wish
+from generator.adapters.catalogue.todo import RenditionScope
 from generator.adapters.settings import Settings
 from generator.cli.options import Config, Json, app, now, open_catalogue, settled, show
 from generator.core import formatting
 from generator.core.media.remedies import WANTED, Remedy
 from generator.core.media.renditions import REMUX, TRANSCODE, estimate_bytes
-from generator.core.model import Happening, Kind
+from generator.core.model import Event, EventKind
 
 _MOST = 1 << 31
 _SETTINGS = {"remux": ("remux", "all"), "transcode": ("all",)}  # that make such copies
@@ -36,7 +36,7 @@ def renditions(
         if drop:
             at = now()
             catalogue.append(
-                Happening(uuid4().hex, Kind.RENDITION_DROPPED, at, "cli", video)
+                Event(uuid4().hex, EventKind.RENDITION_DROPPED, at, "cli", video)
                 for video, _, _ in made
             )
     taken = sum(size_bytes for _, _, size_bytes in made)
@@ -65,7 +65,7 @@ def renditions(
 
 def _missing(catalogue: Catalogue, need: str) -> tuple[int, int]:
     """Return how many copies are missing for a need, and how large they would be together."""
-    wanted = catalogue.longer.to_render(Wish(_NEEDS[need]), _MOST)
+    wanted = catalogue.longer.to_render(RenditionScope(_NEEDS[need]), _MOST)
     made_by = TRANSCODE if need == "transcode" else REMUX
     sizes = [
         estimate_bytes(video.probe, video.size_bytes, made_by) for video in catalogue.shown(wanted)

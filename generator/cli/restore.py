@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.catalogue import restore as restore_catalogue
+from generator.adapters.catalogue import restore_backup as restore_catalogue
 from generator.adapters.settings import load
 from generator.cli.options import Config, Json, app, show
 from generator.core.formatting import readable

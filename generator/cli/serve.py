@@ -63,9 +63,9 @@ def dev(
         raise SettingsError(
             f"cannot serve at {host} alone and to a phone", hint="leave out --host, or --phone"
         )
-    from generator.cli.dev_session import Developing  # noqa: PLC0415 (the API takes a while)
+    from generator.cli.dev_session import DevSession  # noqa: PLC0415 (the API takes a while)
 
-    developing = Developing(
+    developing = DevSession(
         lambda: settings_of(
             config, [*(library or ()), *(folders or ())], out_folder, jobs=jobs, nice=nice
         ),

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from typing_extensions import override
 
-from generator.core.formatting import escaped
+from generator.core.formatting import escape_controls
 
 
 class SafeConsole(Console):
@@ -22,7 +22,7 @@ class SafeConsole(Console):
     @override
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as it is, without markup."""
-        shown = (escaped(one) if isinstance(one, str) else one for one in objects)
+        shown = (escape_controls(one) if isinstance(one, str) else one for one in objects)
         super().print(*shown, **{"markup": False, "emoji": False, "soft_wrap": True, **options})
 
 
@@ -32,7 +32,7 @@ class SafeFormatter(logging.Formatter):
     @override
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, or lines, of a record."""
-        return escaped(super().format(record))
+        return escape_controls(super().format(record))
 
 
 out, err = SafeConsole(highlight=False), SafeConsole(stderr=True, highlight=False)

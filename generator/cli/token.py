@@ -21,7 +21,7 @@ _NOBODY = """No token is left, so nobody is the owner of the API, at this comput
 `reelshelf dev`). Become the owner again with: reelshelf token new"""
 
 
-class Deed(StrEnum):
+class TokenAction(StrEnum):
     """What can be done about tokens."""
 
     NEW = "new"
@@ -33,7 +33,7 @@ class Deed(StrEnum):
 @app.command()
 def token(
     deed: Annotated[
-        Deed, typer.Argument(help="Make one, list them, tell their digests, or end one.")
+        TokenAction, typer.Argument(help="Make one, list them, tell their digests, or end one.")
     ],
     name: Annotated[
         str | None, typer.Argument(help="What to call a new one, or which to revoke (name or id).")
@@ -52,15 +52,15 @@ def token(
     show(as_json, told, text)
 
 
-def _done(deed: Deed, name: str | None, catalogue: Catalogue) -> tuple[dict[str, Any], str]:
+def _done(deed: TokenAction, name: str | None, catalogue: Catalogue) -> tuple[dict[str, Any], str]:
     match deed:
-        case Deed.NEW:
+        case TokenAction.NEW:
             return _new(catalogue, name or "owner")
-        case Deed.LIST:
+        case TokenAction.LIST:
             return _list(catalogue)
-        case Deed.DIGEST:
+        case TokenAction.DIGEST:
             return _digest(catalogue)
-        case Deed.REVOKE:
+        case TokenAction.REVOKE:
             return _revoke(catalogue, name or "")
 
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import typer
 
-from generator.adapters.queues import Marked, open_queue
+from generator.adapters.queues import MarkedQueue, open_queue
 from generator.adapters.s3.owner_mark import OwnerMark
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
@@ -39,15 +39,15 @@ from generator.cli.options import (
 )
 from generator.core.errors import QueueError, SettingsError
 from generator.core.library.bucket_roots import places_of
-from generator.core.model import Happening
+from generator.core.model import Event
 from generator.core.queue import messages
-from generator.core.queue.messages import LetterError, ObjectNotice
-from generator.core.queue.queue import Message, NoMarkError, Queue
+from generator.core.queue.messages import MessageError, ObjectNotification
+from generator.core.queue.queue import OwnerMarkUnsupportedError, Queue, ReceivedMessage
 from generator.core.receipt import Receipt
-from generator.scan.observe import Observation
-from generator.scan.probe import Guesses
-from generator.watch.build_loop import Watch
-from generator.worker import USUAL_PACE, EventsAlone, Publishes, Sharing, Worker
+from generator.scan.observe import LibraryScan
+from generator.scan.probe import DryRunWorkers
+from generator.watch.build_loop import BuildLoop
+from generator.worker import USUAL_PACE, EventLoop, SharedStateSync, SitePublisher, Worker
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def worker(
             builds = stack.enter_context(_building(engine, settings))
             builds.accept_loss = accept_loss
 
-            def hint(notices: Sequence[ObjectNotice]) -> None:
+            def hint(notices: Sequence[ObjectNotification]) -> None:
                 builds.hint(places_of(notices, settings.buckets))
 
             works.on_notices = hint
@@ -136,22 +136,22 @@ def _look(engine: Engine, settings: Settings) -> Receipt:
     if not settings.library:
         return engine.refresh(now())
     with workers_of(settings) as workers:
-        return engine.refresh(now(), Observation(settings, workers, time.time, pause=time.sleep))
+        return engine.refresh(now(), LibraryScan(settings, workers, time.time, pause=time.sleep))
 
 
 @contextmanager
-def _building(engine: Engine, settings: Settings) -> Iterator[Watch]:
+def _building(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
     """Lend what refreshes: for the library and events, or for events alone."""
     if not settings.library:
         log.info("no library is named: only what waits in the queue is shown")
-        yield EventsAlone(engine, settings, Guesses())
+        yield EventLoop(engine, settings, DryRunWorkers())
         return
     with watching_on(engine, settings) as watching:
         yield watching
 
 
 def _owning(
-    engine: Engine, settings: Settings, queue: Marked, *, take_over: bool
+    engine: Engine, settings: Settings, queue: MarkedQueue, *, take_over: bool
 ) -> Callable[[], object]:
     """Own the site in the bucket, and the queue; return what makes sure that both still are ours.
 
@@ -192,7 +192,7 @@ def _has_mark(mark: OwnerMark) -> bool:
     """Tell whether a queue keeps a mark of who works for it, as far as it can be reached."""
     try:
         mark.read()
-    except NoMarkError as error:
+    except OwnerMarkUnsupportedError as error:
         log.info("%s", error)
         return False
     except QueueError:
@@ -200,7 +200,7 @@ def _has_mark(mark: OwnerMark) -> bool:
     return True
 
 
-def _publisher(engine: Engine, settings: Settings) -> Publishes | None:
+def _publisher(engine: Engine, settings: Settings) -> SitePublisher | None:
     """Return what publishes the site; None where no bucket is named."""
     if not settings.bucket:
         log.info("no bucket is named: events are let go of once the pages here show them")
@@ -211,19 +211,19 @@ def _publisher(engine: Engine, settings: Settings) -> Publishes | None:
 
 
 @contextmanager
-def _sharing(settings: Settings) -> Iterator[Sharing | None]:
+def _sharing(settings: Settings) -> Iterator[SharedStateSync | None]:
     """Lend what keeps APIs on other machines up to date, where a Redis is what joins them."""
     if not settings.queue.startswith(_REDIS):
         yield None
         return
     from api_lambda.credentials import kept_secret  # noqa: PLC0415 (the API's own; others lack it)
-    from generator.adapters.redis_state import Shared  # noqa: PLC0415 (loads redis)
+    from generator.adapters.redis_state import RedisState  # noqa: PLC0415 (loads redis)
 
     parts = urlsplit(settings.queue)
     asked = [(name, value) for name, value in parse_qsl(parts.query) if name != "stream"]
-    shared = Shared(urlunsplit(parts._replace(query=urlencode(asked))))
+    shared = RedisState(urlunsplit(parts._replace(query=urlencode(asked))))
     try:
-        yield Sharing(shared, kept_secret(settings.state))
+        yield SharedStateSync(shared, kept_secret(settings.state))
     finally:
         shared.close()
 
@@ -277,12 +277,12 @@ def _told(queue: Queue) -> tuple[dict[str, Any], list[str]]:
     return told, lines
 
 
-def _reason(message: Message) -> str:
+def _reason(message: ReceivedMessage) -> str:
     """Return why a message was put aside, as far as it can be told from it."""
     try:
-        letter = messages.read(message.body, time.time_ns() // 1000)
-    except LetterError as error:
+        letter = messages.decode_message(message.body, time.time_ns() // 1000)
+    except MessageError as error:
         return f"{error}: {json.dumps(message.body[:80])}"
-    if isinstance(letter, Happening):
+    if isinstance(letter, Event):
         return f"{letter.kind} of the video {letter.video} can be read: it came too often in vain"
     return "a notice of a bucket can be read: it came too often in vain"

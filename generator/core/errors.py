@@ -45,7 +45,7 @@ class QueueError(ReelshelfError):
     """The queue refuses, or cannot be reached; what it holds stays in it."""
 
 
-class OwnerError(ReelshelfError):
+class OwnedByAnotherError(ReelshelfError):
     """Another worker owns this site; nothing was changed."""
 
     exit_code = 2

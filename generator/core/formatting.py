@@ -76,7 +76,7 @@ def _shows(character: str) -> bool:
     return unicodedata.category(character) not in _CONTROL
 
 
-def escaped(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Return `text`, lines and tabs kept, with escapes for whatever would steer a terminal."""
     if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
         return text
@@ -94,7 +94,7 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape", "replace").decode("ascii")
 
 
-def tag_of(text: str) -> str:
+def normalize_tag(text: str) -> str:
     """Return the one spelling of a tag: lower-case, one line, without "#" in front; or "".
 
     A text of which nothing is to be seen is no tag. Its own spelling is a tag's spelling.
@@ -103,7 +103,7 @@ def tag_of(text: str) -> str:
     if not any(_is_seen(c) for c in tag):
         return ""
     # lower-case letters may compose with accents that capitals do not ("J" and a caron)
-    return tag if tag == text else tag_of(tag)
+    return tag if tag == text else normalize_tag(tag)
 
 
 def _is_seen(character: str) -> bool:

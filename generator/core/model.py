@@ -14,7 +14,7 @@ VideoId = NewType("VideoId", int)
 OutPath = NewType("OutPath", str)  # below the output folder, "/"-separated, ASCII only
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What can happen to a library, in the past tense."""
 
     VIDEO_FOUND = "VideoFound"
@@ -50,18 +50,18 @@ class Kind(StrEnum):
 
 OPINIONS = frozenset(
     {
-        Kind.RATED,
-        Kind.UNRATED,
-        Kind.FAVORITED,
-        Kind.UNFAVORITED,
-        Kind.TAGGED,
-        Kind.UNTAGGED,
-        Kind.RETAGGED,
+        EventKind.RATED,
+        EventKind.UNRATED,
+        EventKind.FAVORITED,
+        EventKind.UNFAVORITED,
+        EventKind.TAGGED,
+        EventKind.UNTAGGED,
+        EventKind.RETAGGED,
     }
 )  # of which the last one counts
 
 
-class Source(StrEnum):
+class MetadataSource(StrEnum):
     """Who says something of a video; as members stand here, the earlier is believed.
 
     Tags have two more: "folder", and "user", whose removals outlive what all others give.
@@ -77,7 +77,7 @@ class Source(StrEnum):
     FILE = "file"  # its name as a title, and its time
 
 
-class CompanionKind(StrEnum):
+class SidecarKind(StrEnum):
     """What a file beside a video is for."""
 
     OWN = "own"
@@ -97,7 +97,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class FileStat:
     """One file as a walk met it: one stat, never opened."""
 
     place: Place
@@ -106,7 +106,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class Unwanted:
+class SkippedFile:
     """Something in the library with a video's name that cannot be taken, and why."""
 
     place: Place
@@ -114,10 +114,10 @@ class Unwanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Companion:
+class Sidecar:
     """A file beside a video that says something of it, or is a picture of it."""
 
-    kind: CompanionKind
+    kind: SidecarKind
     place: Place
     size_bytes: int
     mtime_ns: int
@@ -132,7 +132,7 @@ class Chapter:
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
+class Metadata:
     """What one source says of a video, made plausible; None and () where it says nothing.
 
     `title` and `creator` are one line. `description` is plain text, or Markdown where
@@ -170,7 +170,7 @@ class Subtitles:
     label: str
     forced: bool
     sdh: bool
-    source: Source
+    source: MetadataSource
     content: bytes
 
 
@@ -186,7 +186,7 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class EncodedStoryboard:
     """A storyboard, encoded: one WebP sprite of equal tiles, row by row.
 
     Tile i shows the video from `starts_s[i]` to the next one's start; the first begins at 0.
@@ -294,7 +294,7 @@ class Video:
 
     `size_bytes` is of the file; `stars` (1 to 5 or None) are the owner's; `tags` are sorted and
     lower-case. `views` are rounded down to what people read ("1.2K" is 1200), so that most views
-    change no page. `votes` are the visitors', `score_tenths` their mean as `Figures` has it.
+    change no page. `votes` are the visitors', `score_tenths` their mean as `VideoStats` has it.
     `recorded_offset_min` is how many minutes east of UTC it was recorded; where it is None the zone
     is unknown, and `recorded_at` is the local time as if it were UTC. `is_dated`: something better
     than the file's time tells when. `season`, `episode` and `playlist_index` are sidecars' words.
@@ -336,7 +336,7 @@ class Video:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class VideoStats:
     """What people made of a video, exactly; `version` is the number of its last event.
 
     `stars` are the owner's. `score_tenths` is the mean of the visitors' votes, pulled towards the
@@ -359,7 +359,7 @@ SIDECAR = "sidecar"  # the stage of a problem with a file beside a video
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class FileProblem:
     """A file that is not, or not wholly, as it should be; tried again when it changes."""
 
     place: Place
@@ -371,7 +371,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class Event:
     """An event before it is in the log. `id` makes it happen once, however often it is told.
 
     `told_us` is for events that waited in a queue: when they were told, in microseconds since
@@ -379,7 +379,7 @@ class Happening:
     """
 
     id: str
-    kind: Kind
+    kind: EventKind
     at: int
     source: str
     video: VideoId | None = None
@@ -388,7 +388,7 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedEvent:
     """An event in the log; `new` is false where it stood there before."""
 
     seq: int
@@ -396,7 +396,7 @@ class Recorded:
     new: bool
 
 
-class Verdict(StrEnum):
+class EventVerdict(StrEnum):
     """What became of an event that somebody wanted recorded."""
 
     RECORDED = "recorded"
@@ -406,17 +406,17 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EventOutcome:
     """What became of one event; `figures` are those after all events recorded with it.
 
     `seq` and `at` are the event's own, of the first time it was told; 0 where it was refused.
     """
 
     id: str
-    verdict: Verdict
+    verdict: EventVerdict
     seq: int = 0
     at: int = 0
-    figures: Figures | None = None
+    figures: VideoStats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,7 +431,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ProbeResult:
     """A file that is a video: what it says of itself, and its poster or why there is none.
 
     `details` are by source; `complaints` are companions (by name) that could not be read, and
@@ -443,7 +443,7 @@ class Examined:
     probe: Probe
     stills: Stills | None
     poster_problem: str = ""
-    details: tuple[tuple[Source, Details], ...] = ()
+    details: tuple[tuple[MetadataSource, Metadata], ...] = ()
     subtitles: tuple[Subtitles, ...] = ()
     complaints: tuple[tuple[str, str], ...] = ()
     cut_short: str = ""
@@ -451,17 +451,17 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
-class Enriched:
+class EnrichmentResult:
     """What took longer to get from a video: a storyboard or why there is none, inner subtitles."""
 
     place: Place
-    board: Board | None = None
+    board: EncodedStoryboard | None = None
     board_problem: str = ""
     subtitles: tuple[Subtitles, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Rejected:
     """A file that cannot be taken as a video, and why.
 
     `passing`: nothing is wrong with the file, it could not be had now.

@@ -53,7 +53,7 @@ def spelled(video: Video) -> str:
     return _encode((*usual, *told, *made))
 
 
-def video_of(number: int, text: str) -> Video:
+def decode_video(number: int, text: str) -> Video:
     """Return the video that `spelled` spelled."""
     (
         slug, root, path, title, added_at, recorded_at, recorded_offset_min, is_dated, size_bytes,

@@ -1,7 +1,7 @@
 """The dev server: the site as it lies on the disk, its videos by range, and pages that reload."""
 
-from generator.devserver.files import App, Site
+from generator.devserver.files import App, ServedSite
 from generator.devserver.hostnames import network_address, own_names
 from generator.devserver.server import DevServer
 
-__all__ = ["App", "DevServer", "Site", "network_address", "own_names"]
+__all__ = ["App", "DevServer", "ServedSite", "network_address", "own_names"]

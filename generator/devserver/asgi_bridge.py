@@ -16,7 +16,7 @@ from tornado.web import HTTPError
 from typing_extensions import override
 
 from generator.devserver.files import Message
-from generator.devserver.handlers import Ours, Showing
+from generator.devserver.handlers import BaseHandler, ServedState
 
 _MOST_BYTES = 16 * 1024
 _BETWEEN_NEIGHBOURS = frozenset({"connection", "keep-alive", "transfer-encoding"})
@@ -25,7 +25,7 @@ _BETWEEN_NEIGHBOURS = frozenset({"connection", "keep-alive", "transfer-encoding"
 class IsForApi(Matcher):
     """What lies below the address of an API that is there."""
 
-    def __init__(self, showing: Showing) -> None:
+    def __init__(self, showing: ServedState) -> None:
         self._showing = showing
 
     @override
@@ -34,11 +34,11 @@ class IsForApi(Matcher):
         return {} if site.api and request.path.startswith(f"{site.base}/api/") else None
 
 
-class Api(Ours):
+class ApiBridge(BaseHandler):
     """One request to the API, and its answer."""
 
     @override
-    def initialize(self, showing: Showing) -> None:
+    def initialize(self, showing: ServedState) -> None:
         super().initialize(showing)
         self._asked = self._begun = False
         self._gone = asyncio.Event()

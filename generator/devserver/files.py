@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from generator.core.library.file_filter import Intake, compile_intake
+from generator.core.library.file_filter import FileFilter, compile_filter
 from generator.core.site import urls
 
 Message = MutableMapping[str, Any]  # as ASGI has them
@@ -23,7 +23,7 @@ App = Callable[
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SiteFile:
     """A file that a request asks for; `path` is below `folder`, out of which no link may lead.
 
     In a library no link is followed at all, unless it `may_leave`.
@@ -58,7 +58,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ServedSite:
     """A site and the library it shows; `api` answers below `base`/api/, if there is one.
 
     Of the library nothing is served but what `intake` takes, as a scan does.
@@ -69,14 +69,14 @@ class Site:
     base: str = ""
     follow_links: bool = False
     api: App | None = None
-    intake: Intake = field(default_factory=compile_intake)
+    intake: FileFilter = field(default_factory=compile_filter)
 
     @property
-    def not_found(self) -> Place:
+    def not_found(self) -> SiteFile:
         """Return the page for what is not there."""
-        return Place(self.out, urls.NOT_FOUND)
+        return SiteFile(self.out, urls.NOT_FOUND)
 
-    def place(self, address: str) -> Place | None:
+    def place(self, address: str) -> SiteFile | None:
         """Return what an address means: percent-encoded bytes, as the request had them."""
         path = _plain(os.fsdecode(unquote_to_bytes(address.encode("latin-1"))))
         front = self.base + "/"
@@ -88,17 +88,17 @@ class Site:
         if not path or path.endswith("/"):
             path += urls.HOME
         is_film = path.startswith("play/") and path.endswith((".mp4", ".webm"))
-        place = Place(self.out, path, is_film=is_film)
+        place = SiteFile(self.out, path, is_film=is_film)
         return place if _is_open(path) and place != self.not_found else None
 
-    def _film(self, path: str) -> Place | None:
+    def _film(self, path: str) -> SiteFile | None:
         name = ""
         if "" not in self.roots:
             name, _, path = path.partition("/")
         root = self.roots.get(name)
         if root is None or not _is_open(path) or not self.intake.takes_file_at(path):
             return None
-        return Place(root, path, is_film=True, is_library=True, may_leave=self.follow_links)
+        return SiteFile(root, path, is_film=True, is_library=True, may_leave=self.follow_links)
 
 
 def _plain(path: str) -> str:

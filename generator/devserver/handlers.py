@@ -26,7 +26,7 @@ from typing_extensions import override
 from generator.core.delivery.nginx import PAGE_TYPES, PLAY_TYPES, content_policy, security_headers
 from generator.core.formatting import media_type
 from generator.devserver.error_overlay import BARE_PAGE, STYLE, Failure, laid_over, style_link
-from generator.devserver.files import Place, Site
+from generator.devserver.files import ServedSite, SiteFile
 from generator.devserver.hostnames import is_ours
 
 SCRIPT_ADDRESS = "/livereload.js"  # its own name for itself: it looks for this in the page
@@ -48,19 +48,19 @@ _TYPES = {**PAGE_TYPES, **PLAY_TYPES}
 
 
 @dataclass(slots=True)
-class Showing:
+class ServedState:
     """What is served now, and to whom. Only the thread that serves may touch it.
 
     Pages tell their number among `builds` when they call. Any other than the present one is an old
     page's, of this server or of one before it: hence the first number.
     """
 
-    site: Site
+    site: ServedSite
     host: str
     names: Collection[str] | None = None
     failure: Failure | None = None
     is_old: bool = False
-    lines: set["Line"] = field(default_factory=set)
+    lines: set["ReloadSocket"] = field(default_factory=set)
     builds: int = field(default_factory=lambda: randbelow(10**8))
 
     def reload(self) -> None:
@@ -79,7 +79,7 @@ class Showing:
             self.failure = failure
             self._next()
 
-    def adopt(self, site: Site) -> None:
+    def adopt(self, site: ServedSite) -> None:
         """Serve another site from now on; pages load themselves when it is built."""
         self.is_old = self.is_old or site != self.site
         self.site = site
@@ -90,11 +90,11 @@ class Showing:
             line.reload()
 
 
-class Ours(RequestHandler):
+class BaseHandler(RequestHandler):
     """What every answer has: our headers, and only for those who call us by our name."""
 
     @override
-    def initialize(self, showing: Showing) -> None:
+    def initialize(self, showing: ServedState) -> None:
         self.showing = showing
         self.site = showing.site  # the same to the end of the request
 
@@ -121,7 +121,7 @@ class Ours(RequestHandler):
         """Leave naming a version to who knows it; tornado would digest what it sends."""
 
 
-class File(Ours):
+class FileHandler(BaseHandler):
     """A page with the script in it, or a film, the whole of it or a range."""
 
     @override
@@ -138,7 +138,7 @@ class File(Ours):
 
     head = get  # type: ignore[mutable-override]  # likewise
 
-    async def _send(self, place: Place) -> bool:
+    async def _send(self, place: SiteFile) -> bool:
         """Send a file; return False where there is none."""
         # before it is read: rather load it twice than show an old one
         build, failure = self.showing.builds, self.showing.failure
@@ -222,7 +222,7 @@ class File(Ours):
                 return
 
 
-class Script(Ours):
+class ReloadScript(BaseHandler):
     """The script that pages load; it calls back with the page's number."""
 
     @override
@@ -233,7 +233,7 @@ class Script(Ours):
         self.write(_LIVERELOAD.read_bytes().replace(_CALL, called))
 
 
-class Style(Ours):
+class OverlayStyle(BaseHandler):
     """How a failure looks that lies over a page."""
 
     @override
@@ -242,7 +242,7 @@ class Style(Ours):
         self.write(STYLE)
 
 
-class Line(Ours, LiveReloadHandler):  # type: ignore[misc]  # livereload has no types
+class ReloadSocket(BaseHandler, LiveReloadHandler):  # type: ignore[misc]  # livereload has no types
     """The line to an open page, over which it is told to load itself again."""
 
     @override

@@ -14,17 +14,17 @@ from tornado.routing import Rule
 from tornado.web import Application, RequestHandler
 
 from generator.core.errors import SettingsError
-from generator.devserver.asgi_bridge import Api, IsForApi
+from generator.devserver.asgi_bridge import ApiBridge, IsForApi
 from generator.devserver.error_overlay import STYLE_ADDRESS, Failure
-from generator.devserver.files import Site
+from generator.devserver.files import ServedSite
 from generator.devserver.handlers import (
     LINE_ADDRESS,
     SCRIPT_ADDRESS,
-    File,
-    Line,
-    Script,
-    Showing,
-    Style,
+    FileHandler,
+    OverlayStyle,
+    ReloadScript,
+    ReloadSocket,
+    ServedState,
 )
 from generator.devserver.hostnames import reachable
 
@@ -46,7 +46,7 @@ class DevServer:
 
     def __init__(
         self,
-        site: Site,
+        site: ServedSite,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -61,7 +61,7 @@ class DevServer:
             names: what this computer is called by those others that `host` lets in; None: any name.
         """
         self._site = site
-        self._showing = Showing(site, host, names)
+        self._showing = ServedState(site, host, names)
         self._host, self._port = host, port
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -121,7 +121,7 @@ class DevServer:
         """
         self._tell(partial(self._showing.fail, Failure(message, hint), changed=changed))
 
-    def adopt(self, site: Site) -> None:
+    def adopt(self, site: ServedSite) -> None:
         """Serve another site from now on; open pages load themselves when its build is told of."""
         self._site = site
         self._tell(partial(self._showing.adopt, site))
@@ -168,17 +168,20 @@ class DevServer:
                 await asyncio.wait(answers, timeout=_GRACE_S)
 
 
-def _application(showing: Showing) -> Application:
+def _application(showing: ServedState) -> Application:
     kept = {"showing": showing}
     # below whatever folder the site has, which may be another one later
     handlers = (
-        (f"(?:/.*)?{LINE_ADDRESS}", Line),
-        (f"(?:/.*)?{re.escape(SCRIPT_ADDRESS)}", Script),
-        (f"(?:/.*)?{re.escape(STYLE_ADDRESS)}", Style),
-        (".*", File),
+        (f"(?:/.*)?{LINE_ADDRESS}", ReloadSocket),
+        (f"(?:/.*)?{re.escape(SCRIPT_ADDRESS)}", ReloadScript),
+        (f"(?:/.*)?{re.escape(STYLE_ADDRESS)}", OverlayStyle),
+        (".*", FileHandler),
     )
     return Application(
-        [Rule(IsForApi(showing), Api, kept), *((at, handler, kept) for at, handler in handlers)],
+        [
+            Rule(IsForApi(showing), ApiBridge, kept),
+            *((at, handler, kept) for at, handler in handlers),
+        ],
         log_function=_log_request,
     )
 

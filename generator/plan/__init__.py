@@ -7,8 +7,8 @@ is.
 from collections.abc import Iterable
 
 from generator.adapters.ledger import Ledger
-from generator.core.site.contexts import Site
-from generator.core.site.scopes import Difference
+from generator.core.site.contexts import SiteContext
+from generator.core.site.scopes import VideoChange
 from generator.plan.draft import Draft
 from generator.plan.full_site import every_page, plan_first
 from generator.plan.home_and_feeds import plan_overviews
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def plan(ledger: Ledger, site: Site, differences: Iterable[Difference]) -> Plan:
+def plan(ledger: Ledger, site: SiteContext, differences: Iterable[VideoChange]) -> Plan:
     """Return what has to happen for the pages to show `differences`."""
     draft = Draft(ledger, site, list(differences))
     plan_scopes(draft)

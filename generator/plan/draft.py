@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 
 from generator.adapters.ledger import Ledger, ListRow, ScopeRow
 from generator.core.model import OutPath, Video
-from generator.core.site.contexts import Site
-from generator.core.site.orders import Key, Order, video_key
+from generator.core.site.contexts import SiteContext
+from generator.core.site.orders import Order, SortKey, video_key
 from generator.core.site.pages import Page
-from generator.core.site.scopes import Difference, Passage, Scope, limits_of, passages
-from generator.core.site.shelves import Chain, Changes
-from generator.core.site.visible_changes import Looks
+from generator.core.site.scopes import MembershipChange, Scope, VideoChange, limits_of, passages
+from generator.core.site.shelves import Changes, ListingEditor
+from generator.core.site.visible_changes import VisibleChanges
 from generator.plan.model import Plan, PlannedList
 
 
@@ -26,17 +26,19 @@ class Draft:
     plain one). `looks` tell where the change of a video can be seen.
     """
 
-    def __init__(self, ledger: Ledger, site: Site, differences: Sequence[Difference]) -> None:
+    def __init__(
+        self, ledger: Ledger, site: SiteContext, differences: Sequence[VideoChange]
+    ) -> None:
         self.ledger, self.site, self.differences = ledger, site, differences
         self.is_first = not ledger.fact("begun")
         self.plan = Plan(next_scope=ledger.next_scope_id(), next_list=ledger.next_list_id())
-        self.lists: dict[tuple[Scope, Key], PlannedList] = {}
-        self.touched: dict[tuple[Scope, Key], tuple[bytes, ...]] = {}
+        self.lists: dict[tuple[Scope, SortKey], PlannedList] = {}
+        self.touched: dict[tuple[Scope, SortKey], tuple[bytes, ...]] = {}
         self.rows: dict[Scope, ScopeRow | None] = {}
         self.dropped: dict[Scope, dict[OutPath, Order | None]] = {}
-        self.looks = {d.video.id: Looks.of(site, d) for d in differences}
-        self.passages: dict[Scope, Passage] = passages(differences)
-        self._keys: dict[Key, dict[int, bytes]] = {key: {} for key in Key}
+        self.looks = {d.video.id: VisibleChanges.of(site, d) for d in differences}
+        self.passages: dict[Scope, MembershipChange] = passages(differences)
+        self._keys: dict[SortKey, dict[int, bytes]] = {key: {} for key in SortKey}
         for difference in differences:
             if difference.after is not None:
                 self.plan.shown[difference.after.id] = difference.after
@@ -80,7 +82,7 @@ class Draft:
 
     # -- listings
 
-    def put_list(self, scope: Scope, key: Key, row: ListRow | None, changes: Changes) -> None:
+    def put_list(self, scope: Scope, key: SortKey, row: ListRow | None, changes: Changes) -> None:
         """Plan a listing with its changes; `row` is it before, None if it is new."""
         fresh = row is None
         if row is None:
@@ -94,7 +96,7 @@ class Draft:
         if fresh:
             planned.chain.end(highest=True)
 
-    def listed(self, scope: Scope, key: Key) -> PlannedList:
+    def listed(self, scope: Scope, key: SortKey) -> PlannedList:
         """Return a listing, changed or not; its scope must have members, or be kept empty."""
         planned = self.lists.get((scope, key))
         if planned is None:
@@ -103,14 +105,14 @@ class Draft:
             planned = self._opened(scope, key, self.ledger.lists(row.id)[key], expected=0)
         return planned
 
-    def _opened(self, scope: Scope, key: Key, row: ListRow, expected: int) -> PlannedList:
-        chain = Chain(self.ledger.view(row.id, expected), limits_of(scope), row.next_number)
+    def _opened(self, scope: Scope, key: SortKey, row: ListRow, expected: int) -> PlannedList:
+        chain = ListingEditor(self.ledger.view(row.id, expected), limits_of(scope), row.next_number)
         planned = self.lists[scope, key] = PlannedList(scope, key, row, chain)
         return planned
 
     # -- keys
 
-    def key(self, video: Video, key: Key) -> bytes:
+    def key(self, video: Video, key: SortKey) -> bytes:
         """Return the key by which a video stands in listings, made once."""
         known = self._keys[key]
         found = known.get(id(video))
@@ -118,7 +120,7 @@ class Draft:
             found = known[id(video)] = video_key(video, key)
         return found
 
-    def keyed(self, videos: Iterable[Video], key: Key) -> tuple[bytes, ...]:
+    def keyed(self, videos: Iterable[Video], key: SortKey) -> tuple[bytes, ...]:
         """Return the keys of many videos, in their order."""
         known, make = self._keys[key].get, self.key
         return tuple([known(id(video)) or make(video, key) for video in videos])

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from generator.adapters.ledger import Ledger
 from generator.core.model import Video
 from generator.core.site import urls
-from generator.core.site.contexts import Site
-from generator.core.site.orders import Key
+from generator.core.site.contexts import SiteContext
+from generator.core.site.orders import SortKey
 from generator.core.site.pages import Page, fixed_pages, pages_of_shelf, scope_page
 from generator.core.site.scopes import limits_of
-from generator.core.site.shelves import Chain
+from generator.core.site.shelves import ListingEditor
 from generator.plan.draft import Draft
 from generator.plan.home_and_feeds import best_page, count_page, feed_pages, home_page
 from generator.plan.sitemaps import boards_page, sitemap_index, sitemap_page
@@ -29,7 +29,7 @@ def plan_first(draft: Draft) -> None:
         draft.plan.pages.setdefault(page.path, page)
 
 
-def every_page(ledger: Ledger, site: Site, videos: Sequence[Video]) -> Iterator[Page]:
+def every_page(ledger: Ledger, site: SiteContext, videos: Sequence[Video]) -> Iterator[Page]:
     """Yield all pages of the site as the ledger's shelves have them, whatever was rendered.
 
     Chapters and storyboards come first, then watch pages, and home comes last, so that no page is
@@ -45,11 +45,11 @@ def every_page(ledger: Ledger, site: Site, videos: Sequence[Video]) -> Iterator[
         yield watch_page(draft, video, _ALL_REASON, None)
     for scope, row in ledger.scopes():
         if not row.paged:
-            whole = draft.listed(scope, Key.PLACE).chain.end(highest=True)
+            whole = draft.listed(scope, SortKey.PLACE).chain.end(highest=True)
             yield scope_page(scope, whole, _ALL_REASON, None)
             continue
         for key, one in ledger.lists(row.id).items():
-            chain = Chain(ledger.view(one.id, expected=1000), limits_of(scope))
+            chain = ListingEditor(ledger.view(one.id, expected=1000), limits_of(scope))
             for shelf in chain.every():
                 yield from pages_of_shelf(scope, key, shelf, _ALL_REASON, None)
     for part in _parts(videos):

@@ -3,24 +3,24 @@
 from typing import TypeAlias
 
 from generator.core.site import urls
-from generator.core.site.orders import VIDEO_ORDERS, Key, member
-from generator.core.site.pages import OfCount, OfNewest, OfSections, Page, Section
+from generator.core.site.orders import VIDEO_ORDERS, SortKey, member
+from generator.core.site.pages import FeedSubject, Page, Section, SectionsSubject, ShelfCountSubject
 from generator.core.site.scopes import ALL, FAVORITES, Scope
 from generator.plan.draft import Draft
 
 HOME_NEWEST, HOME_OTHERS, BEST, FEED = 24, 6, 60, 30  # videos
 _CHANGED = "what it shows changed"
 
-Window: TypeAlias = tuple[Scope, Key, int]  # so many of the highest in a listing
+Window: TypeAlias = tuple[Scope, SortKey, int]  # so many of the highest in a listing
 
-_NEWEST: Window = (ALL, Key.ADDED, HOME_NEWEST)
+_NEWEST: Window = (ALL, SortKey.ADDED, HOME_NEWEST)
 _OTHERS: tuple[tuple[str, Window], ...] = (
-    ("Best rated", (ALL, Key.RATING, HOME_OTHERS)),
-    ("Most viewed", (ALL, Key.VIEWS, HOME_OTHERS)),
-    ("Favorites", (FAVORITES, Key.ADDED, HOME_OTHERS)),
+    ("Best rated", (ALL, SortKey.RATING, HOME_OTHERS)),
+    ("Most viewed", (ALL, SortKey.VIEWS, HOME_OTHERS)),
+    ("Favorites", (FAVORITES, SortKey.ADDED, HOME_OTHERS)),
 )
-_BEST: Window = (ALL, Key.RATING, BEST)
-_FEED: Window = (ALL, Key.ADDED, FEED)
+_BEST: Window = (ALL, SortKey.RATING, BEST)
+_FEED: Window = (ALL, SortKey.ADDED, FEED)
 
 
 def plan_overviews(draft: Draft) -> None:
@@ -32,7 +32,7 @@ def plan_overviews(draft: Draft) -> None:
     if _shows_change(draft, _FEED) or _feeds_tell(draft):
         for page in feed_pages(draft, _CHANGED):
             draft.add(page)
-    shuffle = draft.lists.get((ALL, Key.SHUFFLE))
+    shuffle = draft.lists.get((ALL, SortKey.SHUFFLE))
     if shuffle and (shuffle.fresh or shuffle.chain.next_number != shuffle.row.next_number):
         draft.add(count_page(draft, "a shelf was added"))
 
@@ -44,34 +44,34 @@ def home_page(draft: Draft, reason: str) -> Page:
         *(_section(draft, heading, window) for heading, window in _OTHERS),
     )
     shown = tuple(section for section in sections if section.ids)
-    return Page(urls.HOME, "home.html", OfSections(shown), reason)
+    return Page(urls.HOME, "home.html", SectionsSubject(shown), reason)
 
 
 def best_page(draft: Draft, reason: str) -> Page:
     """Return the page of the best rated."""
     section = _section(draft, "Best of", _BEST)
-    return Page(urls.BEST, "best.html", OfSections((section,)), reason)
+    return Page(urls.BEST, "best.html", SectionsSubject((section,)), reason)
 
 
 def feed_pages(draft: Draft, reason: str) -> tuple[Page, ...]:
     """Return the feeds."""
     ids = tuple(map(member, _window(draft, _FEED)))
     return (
-        Page(urls.ATOM, "atom.xml", OfNewest(ids), reason),
-        Page(urls.RSS, "rss.xml", OfNewest(ids), reason),
+        Page(urls.ATOM, "atom.xml", FeedSubject(ids), reason),
+        Page(urls.RSS, "rss.xml", FeedSubject(ids), reason),
     )
 
 
 def count_page(draft: Draft, reason: str) -> Page:
     """Return the file that tells how many shelves of random order there are."""
-    count = draft.listed(ALL, Key.SHUFFLE).chain.next_number - 1
-    return Page(urls.SHELVES, "", OfCount(count), reason)
+    count = draft.listed(ALL, SortKey.SHUFFLE).chain.next_number - 1
+    return Page(urls.SHELVES, "", ShelfCountSubject(count), reason)
 
 
 def _section(draft: Draft, heading: str, window: Window) -> Section:
     scope, key, _ = window
     order = next(o for o in VIDEO_ORDERS if o.key is key and o.descending)
-    path = urls.shelf_page(scope, order, None)
+    path = urls.shelf_path(scope, order, None)
     return Section(heading, path, tuple(map(member, _window(draft, window))))
 
 
@@ -81,11 +81,11 @@ def _window(draft: Draft, window: Window) -> list[bytes]:
     return [k for k in keys if _counts(key, k)]
 
 
-def _counts(key: Key, listed: bytes) -> bool:
+def _counts(key: SortKey, listed: bytes) -> bool:
     """Tell whether a key says something: an unrated video is not among the best."""
-    if key is Key.RATING:
+    if key is SortKey.RATING:
         return listed[0] > 0
-    return key is not Key.VIEWS or any(listed[:5])
+    return key is not SortKey.VIEWS or any(listed[:5])
 
 
 def _shows_change(draft: Draft, window: Window) -> bool:

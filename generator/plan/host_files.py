@@ -8,7 +8,7 @@ from generator.adapters.ledger import Ledger
 from generator.core.delivery.host_files import MOST_REDIRECTS
 from generator.core.model import OutPath
 from generator.core.site import urls
-from generator.core.site.pages import OfHeaders, OfRedirects, Page
+from generator.core.site.pages import HeadersSubject, Page, RedirectsSubject
 from generator.plan.model import Plan
 
 FACT = "host_files"  # "1" while both are pages of the site
@@ -56,6 +56,6 @@ def _leads_elsewhere(ledger: Ledger, plan: Plan) -> bool:
 def _pages(rows: Iterator[tuple[int, OutPath, str]], reason: str) -> tuple[Page, Page]:
     newest = tuple((path, target) for _, path, target in islice(rows, MOST_REDIRECTS))
     return (
-        Page(urls.HEADERS, "", OfHeaders(), reason),
-        Page(urls.REDIRECTS, "", OfRedirects(newest), reason),
+        Page(urls.HEADERS, "", HeadersSubject(), reason),
+        Page(urls.REDIRECTS, "", RedirectsSubject(newest), reason),
     )

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from generator.adapters.ledger import ScopeRow
 from generator.core.site import urls
-from generator.core.site.orders import VIDEO_ORDERS, Key, scope_key
+from generator.core.site.orders import VIDEO_ORDERS, SortKey, scope_key
 from generator.core.site.pages import shelf_page
 from generator.core.site.scopes import LIBRARY, TAGS, Scope, ScopeKind, keys_of, parent_of
 from generator.core.site.shelves import Changes
@@ -43,7 +43,7 @@ def _plan_index(draft: Draft, scope: Scope, entries: Entries) -> None:
     plan_shelves(draft, scope, keys, None)
 
 
-def _index_changes(scope: Scope, key: Key, entries: Entries) -> Changes:
+def _index_changes(scope: Scope, key: SortKey, entries: Entries) -> Changes:
     removed, inserted, touched = [], [], []
     for name, (before, after) in entries.items():
         last = name.rpartition("/")[2] if scope.kind is ScopeKind.SUBFOLDERS else name
@@ -88,7 +88,7 @@ def _folder_after(draft: Draft, scope: Scope) -> ScopeRow | None:
     below = draft.row(Scope(ScopeKind.SUBFOLDERS, scope.name))
     if row is None and below is not None:
         row = draft.put_row(scope, None, 0, paged=False)
-        draft.put_list(scope, Key.PLACE, None, Changes())
+        draft.put_list(scope, SortKey.PLACE, None, Changes())
     if row is not None and not row.members and below is None and scope != LIBRARY:
         stored = draft.ledger.scope(scope)
         if stored is not None:
@@ -102,7 +102,7 @@ def _folder_after(draft: Draft, scope: Scope) -> ScopeRow | None:
 def _forget_lists(draft: Draft, scope: Scope) -> None:
     for key in [key for key in draft.lists if key[0] == scope]:
         del draft.lists[key]
-    draft.plan.pages.pop(urls.scope_page(scope), None)
+    draft.plan.pages.pop(urls.scope_path(scope), None)
     draft.rows[scope] = None
 
 
@@ -112,7 +112,7 @@ def _plan_folder_anew(draft: Draft, scope: Scope, row: ScopeRow) -> None:
     if not row.paged:
         plan_whole(draft, scope, reason, None)
         return
-    head = draft.listed(scope, Key.ADDED).chain.end(highest=True)
+    head = draft.listed(scope, SortKey.ADDED).chain.end(highest=True)
     draft.add(shelf_page(scope, VIDEO_ORDERS[0], head, reason, None))
 
 

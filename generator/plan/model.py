@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 from generator.adapters.ledger import ListRow, ScopeRow
 from generator.core.model import OutPath, Video, VideoId
-from generator.core.site.orders import Key
+from generator.core.site.orders import SortKey
 from generator.core.site.pages import Page
 from generator.core.site.scopes import Scope
-from generator.core.site.shelves import Chain, Changes
+from generator.core.site.shelves import Changes, ListingEditor
 
 
 @dataclass(slots=True)
@@ -15,9 +15,9 @@ class PlannedList:
     """One listing with its changes worked in."""
 
     scope: Scope
-    key: Key
+    key: SortKey
     row: ListRow
-    chain: Chain
+    chain: ListingEditor
     changes: Changes = field(default_factory=Changes)
     fresh: bool = False
 

@@ -6,13 +6,13 @@ nothing. But a disk that is unplugged for a month comes back with all its old ad
 
 from generator.adapters.ledger import Ledger
 from generator.core.model import OutPath
-from generator.core.site.contexts import Site
+from generator.core.site.contexts import SiteContext
 from generator.plan.model import Plan
 
 FOR_GOOD = 1 << 62
 
 
-def plan_resting(ledger: Ledger, site: Site, plan: Plan, now: int) -> None:
+def plan_resting(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
     """Let forwards go whose target goes, and those come back whose target comes.
 
     Args:
@@ -26,7 +26,7 @@ def plan_resting(ledger: Ledger, site: Site, plan: Plan, now: int) -> None:
         _bring_back(ledger, site, plan, now)
 
 
-def _let_go(ledger: Ledger, site: Site, plan: Plan) -> None:
+def _let_go(ledger: Ledger, site: SiteContext, plan: Plan) -> None:
     going = plan.gone - plan.forwards.keys()
     while going:
         leading = ledger.forwards_to([site.link(path) for path in sorted(going)])
@@ -35,7 +35,7 @@ def _let_go(ledger: Ledger, site: Site, plan: Plan) -> None:
         plan.resting |= going
 
 
-def _bring_back(ledger: Ledger, site: Site, plan: Plan, now: int) -> None:
+def _bring_back(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
     pages = sorted(plan.pages)
     there = ledger.digests(pages)
     coming = [*(path for path in pages if path not in there), *plan.forwards]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from generator.core.model import OutPath
 from generator.core.site import urls
 from generator.core.site.orders import SUBFOLDERS, Order
-from generator.core.site.scopes import Difference, Scope, ScopeKind, folder_of, parent_of
+from generator.core.site.scopes import Scope, ScopeKind, VideoChange, folder_of, parent_of
 from generator.plan.draft import Draft
 
 _EXACT = 1 << 20  # what a rename of a folder says of it counts more than where its videos are
@@ -32,7 +32,7 @@ def plan_renames(draft: Draft) -> None:
             _redirect(draft, former, now)
 
 
-def _moves(difference: Difference) -> Iterator[tuple[Scope, Scope, int]]:
+def _moves(difference: VideoChange) -> Iterator[tuple[Scope, Scope, int]]:
     """Yield from where to where a video says that scopes went, and how much that counts."""
     before, after = difference.before, difference.after
     if before is None or after is None:
@@ -84,5 +84,5 @@ def _page(draft: Draft, scope: Scope, order: Order | None) -> OutPath:
     """Return where an order of a scope begins, or its one page."""
     row = draft.row(scope)
     if order is None or order is SUBFOLDERS or row is None or not row.paged:
-        return urls.scope_page(scope)
-    return urls.shelf_page(scope, order, None)
+        return urls.scope_path(scope)
+    return urls.shelf_path(scope, order, None)

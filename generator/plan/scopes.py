@@ -5,20 +5,27 @@ from functools import partial
 from generator.adapters.ledger import ListRow, ScopeRow
 from generator.core.model import Video, VideoId
 from generator.core.site import urls
-from generator.core.site.orders import Key, Order, member
-from generator.core.site.pages import OfAltered, OfScope, OfShelf, Page, orders_of, template_of
+from generator.core.site.orders import Order, SortKey, member
+from generator.core.site.pages import (
+    AlteredSubject,
+    Page,
+    ScopeSubject,
+    ShelfSubject,
+    orders_of,
+    template_of,
+)
 from generator.core.site.scopes import (
     ALL,
     FAVORITES,
     LIBRARY,
-    Passage,
+    MembershipChange,
     Scope,
     ScopeKind,
     is_paged,
     keys_of,
     limits_of,
 )
-from generator.core.site.shelves import Chain, Changes, ShelfRow
+from generator.core.site.shelves import Changes, ListingEditor, ShelfRow
 from generator.plan.draft import Draft
 from generator.plan.shelf_pages import drop_scope, every_path, plan_shelves, plan_whole
 
@@ -28,12 +35,12 @@ _KEPT_EMPTY = (ALL, FAVORITES, LIBRARY)
 def plan_scopes(draft: Draft) -> None:
     """Plan every scope that videos enter, leave, or change in."""
     for scope in _KEPT_EMPTY if draft.is_first else ():
-        draft.passages.setdefault(scope, Passage())
+        draft.passages.setdefault(scope, MembershipChange())
     for scope, passage in draft.passages.items():
         _plan_scope(draft, scope, passage)
 
 
-def _plan_scope(draft: Draft, scope: Scope, passage: Passage) -> None:
+def _plan_scope(draft: Draft, scope: Scope, passage: MembershipChange) -> None:
     row = draft.row(scope)
     members = (row.members if row else 0) + passage.growth
     if not members and scope.kind is ScopeKind.TAG:
@@ -50,7 +57,7 @@ def _plan_scope(draft: Draft, scope: Scope, passage: Passage) -> None:
     if paged:
         plan_shelves(draft, scope, keys_of(scope, paged=True), cause)
         return
-    planned = draft.lists.get((scope, Key.PLACE))
+    planned = draft.lists.get((scope, SortKey.PLACE))
     if planned is not None and (planned.fresh or planned.changes):
         plan_whole(draft, scope, "what stands in it changed", cause)
 
@@ -58,9 +65,9 @@ def _plan_scope(draft: Draft, scope: Scope, passage: Passage) -> None:
 def _plan_lists(
     draft: Draft,
     scope: Scope,
-    passage: Passage,
+    passage: MembershipChange,
     row: ScopeRow | None,
-    lists: dict[Key, ListRow],
+    lists: dict[SortKey, ListRow],
 ) -> None:
     """Plan what changes in the listings of a scope; `row` and `lists` are those before."""
     now = draft.rows[scope]
@@ -79,13 +86,13 @@ def _plan_lists(
         draft.put_list(scope, key, lists.get(key), changes)
 
 
-def _members_after(draft: Draft, row: ScopeRow | None, passage: Passage) -> list[Video]:
+def _members_after(draft: Draft, row: ScopeRow | None, passage: MembershipChange) -> list[Video]:
     """Return all videos that will stand in a scope."""
     if row is None:
         return passage.entered
     known: dict[VideoId, Video] = {}
     if row.members:
-        view = draft.ledger.view(draft.ledger.lists(row.id)[Key.PLACE].id)
+        view = draft.ledger.view(draft.ledger.lists(row.id)[SortKey.PLACE].id)
         ids = [VideoId(member(key)) for shelf in view.shelves() for key in view.keys(shelf)]
         known = draft.ledger.videos(ids)
     for video in passage.left:
@@ -97,7 +104,7 @@ def _members_after(draft: Draft, row: ScopeRow | None, passage: Passage) -> list
     return list(known.values())
 
 
-def _changes(draft: Draft, passage: Passage, key: Key) -> Changes:
+def _changes(draft: Draft, passage: MembershipChange, key: SortKey) -> Changes:
     removed = list(draft.keyed(passage.left, key))
     inserted = list(draft.keyed(passage.entered, key))
     touched = []
@@ -117,7 +124,7 @@ def _changes(draft: Draft, passage: Passage, key: Key) -> Changes:
 
 
 def _plan_touched(
-    draft: Draft, scope: Scope, key: Key, row: ListRow, touched: tuple[bytes, ...]
+    draft: Draft, scope: Scope, key: SortKey, row: ListRow, touched: tuple[bytes, ...]
 ) -> None:
     """Plan the pages of a listing in which nothing moves, and some cards look different."""
     if not touched:
@@ -126,8 +133,8 @@ def _plan_touched(
     whole_scope = draft.row(scope)
     if whole_scope is not None and not whole_scope.paged:
         videos = tuple(map(member, touched))
-        subject = OfAltered(partial(_whole_again, draft, scope, row), videos)
-        path, why = urls.scope_page(scope), "what stands in it changed"
+        subject = AlteredSubject(partial(_whole_again, draft, scope, row), videos)
+        path, why = urls.scope_path(scope), "what stands in it changed"
         draft.add(Page(path, "shelf.html", subject, why, videos[0]))
         return
     view = draft.ledger.view(row.id, expected=len(touched))
@@ -138,31 +145,33 @@ def _plan_touched(
         videos = tuple(ids)
         for order in orders_of(scope, key):
             is_end = shelf.highest if order.descending else shelf.first == b""
-            path = urls.shelf_page(scope, order, None if is_end else shelf.number)
+            path = urls.shelf_path(scope, order, None if is_end else shelf.number)
             whole = partial(_shelf_again, draft, scope, order, row, shelf.first)
-            subject = OfAltered(whole, videos)
+            subject = AlteredSubject(whole, videos)
             draft.add(Page(path, template_of(order), subject, "a shelf changed", videos[0]))
 
 
-def _shelf_again(draft: Draft, scope: Scope, order: Order, row: ListRow, first: bytes) -> OfShelf:
-    return OfShelf(scope, order, _stored_chain(draft, scope, row).shelf_at(first))
+def _shelf_again(
+    draft: Draft, scope: Scope, order: Order, row: ListRow, first: bytes
+) -> ShelfSubject:
+    return ShelfSubject(scope, order, _stored_chain(draft, scope, row).shelf_at(first))
 
 
-def _whole_again(draft: Draft, scope: Scope, row: ListRow) -> OfScope:
-    return OfScope(scope, _stored_chain(draft, scope, row).end(highest=True))
+def _whole_again(draft: Draft, scope: Scope, row: ListRow) -> ScopeSubject:
+    return ScopeSubject(scope, _stored_chain(draft, scope, row).end(highest=True))
 
 
-def _stored_chain(draft: Draft, scope: Scope, row: ListRow) -> Chain:
-    return Chain(draft.ledger.view(row.id), limits_of(scope), row.next_number)
+def _stored_chain(draft: Draft, scope: Scope, row: ListRow) -> ListingEditor:
+    return ListingEditor(draft.ledger.view(row.id), limits_of(scope), row.next_number)
 
 
 # -- scopes that shrank
 
 
-def _unpage(draft: Draft, scope: Scope, lists: dict[Key, ListRow]) -> None:
+def _unpage(draft: Draft, scope: Scope, lists: dict[SortKey, ListRow]) -> None:
     """Give a scope that shrank back its one page; its other pages lead there."""
     plan = draft.plan
-    plain = urls.scope_page(scope)
+    plain = urls.scope_path(scope)
     for path in every_path(draft, scope, lists):
         if path != plain:
             plan.gone.add(path)
@@ -170,11 +179,11 @@ def _unpage(draft: Draft, scope: Scope, lists: dict[Key, ListRow]) -> None:
     for key, row in lists.items():
         if key not in keys_of(scope, paged=False):
             plan.dropped_lists.append(row.id)
-    planned = draft.lists[scope, Key.PLACE]
+    planned = draft.lists[scope, SortKey.PLACE]
     planned.fresh = True
 
 
-def _first_cause(passage: Passage) -> int | None:
+def _first_cause(passage: MembershipChange) -> int | None:
     for videos in (passage.entered, passage.left, [d.video for d in passage.stayed]):
         for video in videos:
             return video.id

@@ -5,23 +5,23 @@ from collections.abc import Iterable, Iterator
 from generator.adapters.ledger import ListRow, ScopeRow
 from generator.core.model import OutPath
 from generator.core.site import urls
-from generator.core.site.orders import Key, Order
+from generator.core.site.orders import Order, SortKey
 from generator.core.site.pages import (
     MOST_ALTERED,
-    OfShelf,
     Page,
+    ShelfSubject,
     altered_page,
     orders_of,
     pages_of_shelf,
     scope_page,
 )
 from generator.core.site.scopes import INDEXES, Scope, limits_of
-from generator.core.site.shelves import Chain, members
+from generator.core.site.shelves import ListingEditor, members
 from generator.plan.draft import Draft
 from generator.plan.model import PlannedList
 
 
-def plan_shelves(draft: Draft, scope: Scope, keys: Iterable[Key], cause: int | None) -> None:
+def plan_shelves(draft: Draft, scope: Scope, keys: Iterable[SortKey], cause: int | None) -> None:
     """Plan the shelves that look different in the listings of a scope by some keys.
 
     `cause` is the video that is told as the reason where no member of a shelf is one.
@@ -46,17 +46,17 @@ def plan_shelves(draft: Draft, scope: Scope, keys: Iterable[Key], cause: int | N
 
 def plan_whole(draft: Draft, scope: Scope, reason: str, cause: int | None) -> None:
     """Plan the one page of a scope that fits on a shelf."""
-    whole = draft.listed(scope, Key.PLACE).chain.end(highest=True)
+    whole = draft.listed(scope, SortKey.PLACE).chain.end(highest=True)
     draft.add(scope_page(scope, whole, reason, cause))
 
 
 def drop_scope(draft: Draft, scope: Scope, row: ScopeRow) -> None:
     """Plan the end of a scope, of its listings and of all its pages; none leads on yet."""
     lists, plan = draft.ledger.lists(row.id), draft.plan
-    paths: dict[OutPath, Order | None] = {urls.scope_page(scope): None}
+    paths: dict[OutPath, Order | None] = {urls.scope_path(scope): None}
     if row.paged:
         for page in _every_page(draft, scope, lists):
-            assert isinstance(page.subject, OfShelf)
+            assert isinstance(page.subject, ShelfSubject)
             paths.setdefault(page.path, page.subject.order)
     draft.dropped[scope] = paths
     plan.gone |= paths.keys()
@@ -67,14 +67,14 @@ def drop_scope(draft: Draft, scope: Scope, row: ScopeRow) -> None:
     draft.rows[scope] = None
 
 
-def every_path(draft: Draft, scope: Scope, lists: dict[Key, ListRow]) -> Iterator[OutPath]:
+def every_path(draft: Draft, scope: Scope, lists: dict[SortKey, ListRow]) -> Iterator[OutPath]:
     """Yield the paths of all shelves of a scope, as the ledger has them."""
     return (page.path for page in _every_page(draft, scope, lists))
 
 
-def _every_page(draft: Draft, scope: Scope, lists: dict[Key, ListRow]) -> Iterator[Page]:
+def _every_page(draft: Draft, scope: Scope, lists: dict[SortKey, ListRow]) -> Iterator[Page]:
     for key, row in lists.items():
-        chain = Chain(draft.ledger.view(row.id, expected=1000), limits_of(scope))
+        chain = ListingEditor(draft.ledger.view(row.id, expected=1000), limits_of(scope))
         for shelf in chain.every():
             yield from pages_of_shelf(scope, key, shelf, "", None)
 
@@ -86,9 +86,9 @@ def _forward_moved(draft: Draft, planned: PlannedList) -> None:
         for order in orders_of(scope, planned.key):
             if moved.was_highest if order.descending else moved.was_lowest:
                 continue
-            former = urls.shelf_page(scope, order, moved.number)
+            former = urls.shelf_path(scope, order, moved.number)
             end = chain.is_end(moved.into, highest=order.descending)
-            now = urls.shelf_page(scope, order, None if end else moved.into)
+            now = urls.shelf_path(scope, order, None if end else moved.into)
             if now != former:
                 plan.gone.add(former)
                 plan.forwards[former] = draft.site.link(now)

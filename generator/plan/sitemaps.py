@@ -2,7 +2,7 @@
 
 from generator.core.model import Storyboard, Video, VideoId
 from generator.core.site import urls
-from generator.core.site.pages import OfBoards, OfNothing, OfPart, Page
+from generator.core.site.pages import Page, SitemapSubject, StaticSubject, StoryboardIndexSubject
 from generator.plan.draft import Draft
 
 
@@ -13,11 +13,11 @@ def plan_sitemaps(draft: Draft) -> None:
         if draft.looks[difference.video.id].feed:
             video = difference.video
             parts.setdefault(urls.sitemap_part(video.id), video.id)
-    known = draft.ledger.digests([urls.sitemap_page(part) for part in parts])
+    known = draft.ledger.digests([urls.sitemap_path(part) for part in parts])
     coming = {urls.sitemap_part(number) for number in draft.plan.shown}
     hidden = set(draft.plan.hidden)
     for part, cause in parts.items():
-        path = urls.sitemap_page(part)
+        path = urls.sitemap_path(part)
         empty = part not in coming and hidden.issuperset(draft.ledger.shown_ids(*_span(part)))
         if empty:
             draft.plan.gone.add(path)
@@ -41,7 +41,7 @@ def plan_boards(draft: Draft) -> None:
         if part in coming or _has_boards(draft, part, hidden):
             draft.add(boards_page(part, "a storyboard in it changed", cause))
         else:
-            draft.plan.gone.add(urls.boards_page(part))
+            draft.plan.gone.add(urls.storyboard_index_path(part))
 
 
 def _storyboard(video: Video | None) -> Storyboard | None:
@@ -57,17 +57,17 @@ def _has_boards(draft: Draft, part: int, hidden: set[VideoId]) -> bool:
 
 def boards_page(part: int, reason: str, cause: int | None = None) -> Page:
     """Return the page that tells of the storyboards of a part."""
-    return Page(urls.boards_page(part), "", OfBoards(part), reason, cause)
+    return Page(urls.storyboard_index_path(part), "", StoryboardIndexSubject(part), reason, cause)
 
 
 def sitemap_page(part: int, reason: str, cause: int | None = None) -> Page:
     """Return a part of the sitemap."""
-    return Page(urls.sitemap_page(part), "sitemap.xml", OfPart(part), reason, cause)
+    return Page(urls.sitemap_path(part), "sitemap.xml", SitemapSubject(part), reason, cause)
 
 
 def sitemap_index(reason: str) -> Page:
     """Return the page that tells which parts of the sitemap there are."""
-    return Page(urls.SITEMAP_INDEX, "sitemap-index.xml", OfNothing(), reason)
+    return Page(urls.SITEMAP_INDEX, "sitemap-index.xml", StaticSubject(), reason)
 
 
 def _span(part: int) -> tuple[int, int]:

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from generator.core.model import Video, VideoId
 from generator.core.site import urls
-from generator.core.site.orders import Key, member
-from generator.core.site.pages import OfChapters, OfVideo, Page
-from generator.core.site.scopes import Difference, Scope, ScopeKind, folder_of
+from generator.core.site.orders import SortKey, member
+from generator.core.site.pages import ChaptersSubject, Page, VideoSubject
+from generator.core.site.scopes import Scope, ScopeKind, VideoChange, folder_of
 from generator.plan.draft import Draft
 
 NEIGHBOURS = 3  # shown on each side of a watch page
@@ -19,7 +19,7 @@ def plan_watch_pages(draft: Draft) -> None:
     for difference in draft.differences:
         video, looks = difference.video, draft.looks[difference.video.id]
         if difference.after is None:
-            draft.plan.gone.add(urls.watch_page_of(video))
+            draft.plan.gone.add(urls.watch_path_of(video))
         elif looks.watch or looks.beside:
             reason = "it changed" if difference.before else "it is new"
             wanted[video.id] = (reason, video.id)
@@ -34,13 +34,13 @@ def plan_watch_pages(draft: Draft) -> None:
 
 def watch_page(draft: Draft, video: Video, reason: str, cause: int | None) -> Page:
     """Return the watch page of a video."""
-    key = draft.key(video, Key.PLACE)
-    chain = draft.listed(Scope(ScopeKind.FOLDER, folder_of(video.place)), Key.PLACE).chain
+    key = draft.key(video, SortKey.PLACE)
+    chain = draft.listed(Scope(ScopeKind.FOLDER, folder_of(video.place)), SortKey.PLACE).chain
     before, after = (
         tuple(member(k) for k in chain.near(key, NEIGHBOURS, up=up)) for up in (False, True)
     )
-    path = urls.watch_page_of(video)
-    return Page(path, "watch.html", OfVideo(video, before, after), reason, cause)
+    path = urls.watch_path_of(video)
+    return Page(path, "watch.html", VideoSubject(video, before, after), reason, cause)
 
 
 def plan_chapters(draft: Draft) -> None:
@@ -51,23 +51,23 @@ def plan_chapters(draft: Draft) -> None:
             if before is None or _chapters(before) != _chapters(after):
                 draft.add(chapters_page(after, "it changed" if before else "it is new", after.id))
         elif before is not None and before.chapters:
-            draft.plan.gone.add(urls.chapters_page(before.id))
+            draft.plan.gone.add(urls.chapters_path(before.id))
 
 
 def chapters_page(video: Video, reason: str, cause: int | None) -> Page:
     """Return the file of a video's chapters, of which it has some."""
-    return Page(urls.chapters_page(video.id), "", _chapters(video), reason, cause)
+    return Page(urls.chapters_path(video.id), "", _chapters(video), reason, cause)
 
 
-def _chapters(video: Video) -> OfChapters:
+def _chapters(video: Video) -> ChaptersSubject:
     if not (clock_s := video.clock_s):
-        return OfChapters(video.chapters, video.probe.duration_s)
+        return ChaptersSubject(video.chapters, video.probe.duration_s)
     late = tuple(replace(one, start_s=one.start_s + clock_s) for one in video.chapters)
     duration_s = video.probe.duration_s
-    return OfChapters(late, None if duration_s is None else duration_s + clock_s)
+    return ChaptersSubject(late, None if duration_s is None else duration_s + clock_s)
 
 
-def _beside(draft: Draft, difference: Difference) -> Iterator[int]:
+def _beside(draft: Draft, difference: VideoChange) -> Iterator[int]:
     """Yield the videos on whose watch pages this one is, or was, shown."""
     for video in (difference.before, difference.after):
         if video is None:
@@ -78,7 +78,7 @@ def _beside(draft: Draft, difference: Difference) -> Iterator[int]:
         stored = draft.stored_row(scope)
         if stored is None or not stored.members:
             continue  # all its videos are new, and planned for that
-        chain = draft.listed(scope, Key.PLACE).chain
-        key = draft.key(video, Key.PLACE)
+        chain = draft.listed(scope, SortKey.PLACE).chain
+        key = draft.key(video, SortKey.PLACE)
         for up in (False, True):
             yield from map(member, chain.near(key, NEIGHBOURS, up=up))

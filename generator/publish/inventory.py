@@ -7,32 +7,32 @@ from hashlib import md5
 from itertools import islice
 from urllib.parse import unquote
 
-from generator.adapters.ledger.published import PublishedRecord, Refused
-from generator.adapters.s3.bucket import Stored, UnfitKeyError, check_key
+from generator.adapters.ledger.published import PublishedRecord, RejectedObject
+from generator.adapters.s3.bucket import InvalidKeyError, StoredObject, check_key
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
 from generator.core.delivery.publish_plan import (
     OURS,
+    DesiredObject,
     ObjectKind,
-    Published,
-    Wanted,
+    PublishedObject,
     is_published,
-    kind_of,
+    object_kind,
     wanted_made,
     wanted_page,
 )
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site import urls
-from generator.publish.ownership import Claims
-from generator.publish.publish_state import Facts
-from generator.publish.site_objects import THREADS, UNKNOWN, Objects
+from generator.publish.ownership import SiteOwnership
+from generator.publish.publish_state import PublishState
+from generator.publish.site_objects import THREADS, UNKNOWN, SiteObjects
 from generator.publish.upload import FILES, FOREIGN
 
 _AT_ONCE = 1000  # objects that are looked at before it is told that some are not ours
 
 
 @dataclass(slots=True)
-class Scene:
+class Inventory:
     """What a publish looks at, and what it found out: everything, or what may have changed.
 
     `found` are records to write, `lost` to drop; `listed` are keys that others may have put.
@@ -41,17 +41,17 @@ class Scene:
     be replaced all the same. `taken` are keys that were refused once, and need not be noted.
     """
 
-    wanted: dict[str, Wanted]
-    published: dict[str, Published]
+    wanted: dict[str, DesiredObject]
+    published: dict[str, PublishedObject]
     is_full: bool
     paths: list[OutPath]
     is_new: bool = False
-    found: list[Published] = field(default_factory=list)
+    found: list[PublishedObject] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     listed: set[str] = field(default_factory=set)
-    others: dict[str, Wanted] = field(default_factory=dict)  # and what would be there
+    others: dict[str, DesiredObject] = field(default_factory=dict)  # and what would be there
     replaceable: set[str] = field(default_factory=set)
-    refused: list[Refused] = field(default_factory=list)
+    refused: list[RejectedObject] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
     still: set[str] = field(default_factory=set)
     left: dict[str, str] = field(default_factory=dict)
@@ -66,17 +66,17 @@ class Scene:
         return {video for video in found if video is not None}
 
 
-class Observer:
+class InventoryTaker:
     """Looks at what is to be published: at everything, or at what may have changed."""
 
     def __init__(
         self,
         engine: Engine,
         settings: Settings,
-        objects: Objects,
-        facts: Facts,
+        objects: SiteObjects,
+        facts: PublishState,
         record: PublishedRecord,
-        claims: Claims,
+        claims: SiteOwnership,
     ) -> None:
         self._engine, self._objects, self._facts, self._record = engine, objects, facts, record
         self._claims = claims
@@ -90,7 +90,7 @@ class Observer:
         adopt: bool = False,
         replace: bool = False,
         tries: bool = False,
-    ) -> Scene:
+    ) -> Inventory:
         """Return what there is to publish.
 
         Args:
@@ -111,7 +111,7 @@ class Observer:
                 "publishing"
             )
             wanted = {one.key: one for one in self._pages(record.pages())}
-            scene = Scene(
+            scene = Inventory(
                 wanted, {} if is_new else record.all(), is_full, record.unpublished(), is_new
             )
             if not self._settings.publish_media:
@@ -129,7 +129,7 @@ class Observer:
             changed = self._engine.catalogue.changed_since(self._facts.cursor)
             ids = sorted({*changed, *record.unsent(), *(one.video for one in due if one.video)})
             pages = self._pages(record.pages_at(paths))
-            scene = Scene({one.key: one for one in pages}, {}, is_full, paths)
+            scene = Inventory({one.key: one for one in pages}, {}, is_full, paths)
             scene.published = {
                 **record.of_videos(ids),
                 **record.gone_until(now - self._settings.delete_grace_s),
@@ -147,7 +147,7 @@ class Observer:
         return scene
 
     def _hold_refused(
-        self, scene: Scene, refused: Iterable[Refused], now: int, *, tries: bool
+        self, scene: Inventory, refused: Iterable[RejectedObject], now: int, *, tries: bool
     ) -> None:
         """Leave out what was refused, as long as it is not to be tried again."""
         for one in refused:
@@ -162,7 +162,7 @@ class Observer:
             scene.published.pop(one.key, None)
             scene.left[one.path] = one.reason
 
-    def _is_over(self, one: Refused, scene: Scene) -> bool:
+    def _is_over(self, one: RejectedObject, scene: Inventory) -> bool:
         """Tell whether an object that was refused is not wanted any more."""
         if not one.digest:  # it was to be deleted
             return not self._record.of([one.key])
@@ -176,12 +176,12 @@ class Observer:
         media = urls.media_path(video.place).lstrip("/")
         return one.path not in {media, *urls.made_files(video)}
 
-    def _pages(self, rows: Iterable[tuple[OutPath, str, int]]) -> Iterator[Wanted]:
+    def _pages(self, rows: Iterable[tuple[OutPath, str, int]]) -> Iterator[DesiredObject]:
         for path, digest, size in rows:
             if is_published(path):
                 yield wanted_page(self._objects.prefix, path, digest, size)
 
-    def _add_videos(self, scene: Scene, videos: Mapping[VideoId, Video]) -> None:
+    def _add_videos(self, scene: Inventory, videos: Mapping[VideoId, Video]) -> None:
         for video in videos.values():
             scene.wanted.update((one.key, one) for one in wanted_made(self._objects.prefix, video))
         if not self._settings.publish_media:
@@ -200,11 +200,11 @@ class Observer:
             key = self._objects.media_prefix + name
             try:
                 check_key(key)
-            except UnfitKeyError as error:
+            except InvalidKeyError as error:
                 scene.left[address] = str(error)
                 continue
             path = str(self._settings.roots[video.place.root] / video.place.path)
-            scene.wanted[key] = Wanted(
+            scene.wanted[key] = DesiredObject(
                 key, address, ObjectKind.MEDIA, digest, file.size_bytes, number, path
             )
         scene.published = {
@@ -213,7 +213,7 @@ class Observer:
             if one.kind is not ObjectKind.MEDIA or one.video not in absent
         }
 
-    def _compare(self, scene: Scene, now: int, *, adopt: bool, replace: bool) -> None:
+    def _compare(self, scene: Inventory, now: int, *, adopt: bool, replace: bool) -> None:
         """Look at what the bucket has, and have the record tell that."""
         claims = self._claims
         is_known = claims.check(take_over=replace)
@@ -240,10 +240,12 @@ class Observer:
         lost = set(scene.lost)
         scene.published = {k: v for k, v in scene.published.items() if k not in lost}
 
-    def _head(self, stored: Stored) -> Stored | None:
+    def _head(self, stored: StoredObject) -> StoredObject | None:
         return self._objects.bucket_of(stored.key).head(stored.key)
 
-    def _note_ours(self, scene: Scene, stored: Stored, there: Stored, now: int) -> None:
+    def _note_ours(
+        self, scene: Inventory, stored: StoredObject, there: StoredObject, now: int
+    ) -> None:
         """Take up an object that we put, as it says."""
         wanted, before = scene.wanted.get(stored.key), scene.published.get(stored.key)
         if wanted is not None:
@@ -253,15 +255,17 @@ class Observer:
             found = replace(before, etag=there.etag, cursor=there.cursor, version=there.version)
         else:
             path = stored.key.removeprefix(self._objects.prefix)
-            found = Published(
-                stored.key, path, kind_of(path), there.digest, there.etag, there.size_bytes,
+            found = PublishedObject(
+                stored.key, path, object_kind(path), there.digest, there.etag, there.size_bytes,
                 cursor=there.cursor, version=there.version, gone_at=now,
             )  # fmt: skip
         scene.found.append(found)
         scene.listed.add(found.key)
         scene.published[found.key] = found
 
-    def _is_trusted(self, wanted: Wanted, before: Published | None, there: Stored) -> bool:
+    def _is_trusted(
+        self, wanted: DesiredObject, before: PublishedObject | None, there: StoredObject
+    ) -> bool:
         """Tell whether an object has the content that it says: others may have changed that."""
         if wanted.kind in FILES:
             return before is None or there.size_bytes == before.size_bytes
@@ -272,7 +276,7 @@ class Observer:
             return True
         return before is None
 
-    def _note_other(self, scene: Scene, there: Stored, *, may_replace: bool) -> None:
+    def _note_other(self, scene: Inventory, there: StoredObject, *, may_replace: bool) -> None:
         """Leave an object alone that we did not put, but where a person wants ours there."""
         key = there.key
         wanted, before = scene.wanted.get(key), scene.published.get(key)
@@ -292,7 +296,7 @@ class Observer:
         if before is not None:  # cut off before it is put, it is looked at again
             scene.found.append(replace(noted, etag=""))
 
-    def _listed(self) -> Iterator[Stored]:
+    def _listed(self) -> Iterator[StoredObject]:
         prefix, apart = self._objects.prefix, self._objects.is_apart
         others: tuple[str, ...] = (OURS, prefix + OURS)
         if apart or not self._settings.publish_media:
@@ -304,7 +308,7 @@ class Observer:
             yield from self._objects.media.listed(self._objects.media_prefix)
 
 
-def _portions(listed: Iterable[Stored]) -> Iterator[list[Stored]]:
+def _portions(listed: Iterable[StoredObject]) -> Iterator[list[StoredObject]]:
     waiting = iter(listed)
     while some := list(islice(waiting, _AT_ONCE)):
         yield some

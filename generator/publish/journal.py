@@ -6,11 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from generator.adapters.ledger.published import PublishedRecord, Refused
+from generator.adapters.ledger.published import PublishedRecord, RejectedObject
 from generator.core.delivery.publish_plan import ObjectKind, PublishReceipt, retry_at
 from generator.core.model import OutPath
 from generator.publish.site_objects import THREADS
-from generator.publish.upload import Done
+from generator.publish.upload import UploadResult
 
 _Item = TypeVar("_Item")
 _AT_ONCE = 200  # results that are noted together,
@@ -18,7 +18,7 @@ _NOTE_S = 1.0  # or those of so long
 
 
 @dataclass(slots=True)
-class Notes:
+class Journal:
     """Notes results in the record as they come, some at once.
 
     `number` is the publish whose replacements are kept, 0 for none; `undone` the one that a
@@ -32,13 +32,15 @@ class Notes:
     undone: int = 0
     tells: bool = False
     now: int = 0
-    _waiting: list[Done] = field(default_factory=list)
+    _waiting: list[UploadResult] = field(default_factory=list)
     _noted_s: float = field(default_factory=time.monotonic)
 
-    def together(self, deed: Callable[[_Item], Done], items: Iterable[_Item]) -> Iterator[Done]:
+    def together(
+        self, deed: Callable[[_Item], UploadResult], items: Iterable[_Item]
+    ) -> Iterator[UploadResult]:
         """Do something to many objects at once; what is done is noted, whatever comes."""
         with ThreadPoolExecutor(THREADS) as pool:
-            futures: set[Future[Done]] = {pool.submit(deed, item) for item in items}
+            futures: set[Future[UploadResult]] = {pool.submit(deed, item) for item in items}
             try:
                 for future in as_completed(list(futures)):
                     result = future.result()
@@ -52,13 +54,13 @@ class Notes:
             finally:
                 self.settle()
 
-    def add(self, result: Done) -> None:
+    def add(self, result: UploadResult) -> None:
         """Take a result."""
         self._waiting.append(result)
         if len(self._waiting) >= _AT_ONCE or time.monotonic() >= self._noted_s + _NOTE_S:
             self.settle()
 
-    def add_all(self, futures: Iterable[Future[Done]]) -> None:
+    def add_all(self, futures: Iterable[Future[UploadResult]]) -> None:
         """Take the results that nobody took yet, of what went well."""
         for future in futures:
             if future.done() and not future.cancelled() and future.exception() is None:
@@ -88,7 +90,7 @@ class Notes:
         for one in settled:
             self._count(one)
 
-    def _refuse(self, results: Iterable[Done]) -> None:
+    def _refuse(self, results: Iterable[UploadResult]) -> None:
         """Note what was refused, and when it is tried again."""
         before = {one.key: one.tries for one in self.record.refused()} if results else {}
         for one in results:
@@ -97,13 +99,13 @@ class Notes:
             tries = before.get(one.key, 0) + 1
             self.record.refuse(
                 [
-                    Refused(
+                    RejectedObject(
                         one.key, one.path, digest, video, one.left, tries, retry_at(tries, self.now)
                     )
                 ]
             )
 
-    def _count(self, one: Done) -> None:
+    def _count(self, one: UploadResult) -> None:
         receipt = self.receipt
         if one.kind is not ObjectKind.MEDIA:
             self.changed.append(OutPath(one.path))
@@ -116,7 +118,7 @@ class Notes:
             receipt.kinds[str(one.kind)] += 1
 
 
-def _lies_in_caches(done: Done) -> bool:
+def _lies_in_caches(done: UploadResult) -> bool:
     """Tell whether caches would keep what was there for long, under a name that stays."""
     is_gone = done.now is None and done.is_put
     return is_gone or (done.kind is ObjectKind.MEDIA and bool(done.former and done.former.digest))

@@ -9,20 +9,20 @@ from collections.abc import Sequence
 from generator.adapters.s3.bucket import Bucket
 from generator.adapters.s3.owner_mark import OwnerMark
 from generator.core.delivery.publish_plan import MARK, MEDIA_MARK, SITE_MARKS
-from generator.core.errors import OwnerError, PublishError
+from generator.core.errors import OwnedByAnotherError, PublishError
 from generator.core.formatting import readable, rfc3339
-from generator.publish.publish_state import Facts
-from generator.publish.site_objects import Objects
+from generator.publish.publish_state import PublishState
+from generator.publish.site_objects import SiteObjects
 
 _SITE = "site"
 _CLAIMED = "claimed"  # the fact that tells for which places and which catalogue there are marks
 _SHOWN = 5
 
 
-class Claims:
+class SiteOwnership:
     """The marks of a site: one in its bucket, and one in the bucket of its videos."""
 
-    def __init__(self, objects: Objects, facts: Facts, *, with_media: bool) -> None:
+    def __init__(self, objects: SiteObjects, facts: PublishState, *, with_media: bool) -> None:
         self._objects, self._facts = objects, facts
         self._with_media = with_media and objects.is_apart
 
@@ -81,7 +81,7 @@ class Claims:
             was_ours = owner is not None and owner.site in former
             try:
                 mark.claim(_SITE, identity, self._facts.now(), take_over=take_over or was_ours)
-            except OwnerError as error:
+            except OwnedByAnotherError as error:
                 raise _is_another(
                     f"the bucket {_where(bucket, key)} has another site in it"
                 ) from error

@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
-from generator.publish.site_objects import Objects
+from generator.publish.site_objects import SiteObjects
 
 _FACT = "published/"
 
 
-class Facts:
+class PublishState:
     """Where was published to, what it shows, and what was spent."""
 
     def __init__(
-        self, engine: Engine, settings: Settings, objects: Objects, clock: Callable[[], float]
+        self, engine: Engine, settings: Settings, objects: SiteObjects, clock: Callable[[], float]
     ) -> None:
         self._engine, self._objects = engine, objects
         self._settings, self._ledger = settings, engine.ledger

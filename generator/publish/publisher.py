@@ -6,35 +6,35 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from generator.adapters.ledger.published import Former, PublishedRecord
+from generator.adapters.ledger.published import PreviousVersion, PublishedRecord
 from generator.adapters.s3.bucket import Bucket
-from generator.adapters.s3.cloudfront import Cdn
+from generator.adapters.s3.cloudfront import Distribution
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
 from generator.core.delivery.invalidations import Invalidations, plan_invalidations
 from generator.core.delivery.publish_plan import (
+    DesiredObject,
     ObjectKind,
-    Published,
+    PublishedObject,
     PublishPlan,
     PublishReceipt,
     Put,
-    Wanted,
     deletion_steps,
-    is_loopback,
-    kind_of,
+    is_loopback_origin,
     most_deletions,
+    object_kind,
     plan_publish,
     requests_usd,
     upload_steps,
 )
 from generator.core.errors import PublishError, SettingsError
 from generator.core.model import OutPath
-from generator.publish.inventory import Observer, Scene
-from generator.publish.journal import Notes
-from generator.publish.ownership import Claims
-from generator.publish.publish_state import Facts
-from generator.publish.site_objects import THREADS, UNKNOWN, Objects
-from generator.publish.upload import FILES, Conditions, Done, Sender, foreign
+from generator.publish.inventory import Inventory, InventoryTaker
+from generator.publish.journal import Journal
+from generator.publish.ownership import SiteOwnership
+from generator.publish.publish_state import PublishState
+from generator.publish.site_objects import THREADS, UNKNOWN, SiteObjects
+from generator.publish.upload import FILES, Conditions, Uploader, UploadResult, foreign
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PublishOptions:
     """What a person asked of one publish: see `Publisher.publish`."""
 
     force: bool
@@ -68,7 +68,7 @@ class Publisher:
         self,
         engine: Engine,
         bucket: Bucket,
-        cdn: Cdn | None = None,
+        cdn: Distribution | None = None,
         settings: Settings | None = None,
         clock: Callable[[], float] = time.time,
         *,
@@ -77,11 +77,11 @@ class Publisher:
         self._engine, self._cdn, self._clock = engine, cdn, clock
         self._settings, self._ledger = settings or engine.settings, engine.ledger
         self._record = PublishedRecord(lambda: engine.ledger.connection)
-        self._objects = Objects(engine, self._settings, bucket, media_bucket)
-        self._facts = Facts(engine, self._settings, self._objects, clock)
+        self._objects = SiteObjects(engine, self._settings, bucket, media_bucket)
+        self._facts = PublishState(engine, self._settings, self._objects, clock)
         with_media = self._settings.publish_media
-        self._claims = Claims(self._objects, self._facts, with_media=with_media)
-        self._observer = Observer(
+        self._claims = SiteOwnership(self._objects, self._facts, with_media=with_media)
+        self._observer = InventoryTaker(
             engine, self._settings, self._objects, self._facts, self._record, self._claims
         )
         self._changed: list[OutPath] = []
@@ -135,7 +135,9 @@ class Publisher:
             record.to_publish(path for path in doubtful if path not in made)
             record.set_unsent([*record.unsent(), *videos])
             record.put(
-                Published(prefix + path, path, kind_of(path), UNKNOWN, "", 0, gone_at=self._now())
+                PublishedObject(
+                    prefix + path, path, object_kind(path), UNKNOWN, "", 0, gone_at=self._now()
+                )
                 for path in doubtful
                 if prefix + path not in known and path not in pages
             )
@@ -178,7 +180,7 @@ class Publisher:
         self._told_hold = False
         try:
             self._publish(
-                receipt, progress or _silent, Asked(force, verify, adopt, replace, by_hand)
+                receipt, progress or _silent, PublishOptions(force, verify, adopt, replace, by_hand)
             )
         finally:
             self._account(receipt, before)
@@ -196,7 +198,7 @@ class Publisher:
         receipt, before = self._receipt(), self._counts()
         self._check_built()
         with receipt.phase("plan"):
-            scene = self._look(Asked(force, verify, adopt, replace))
+            scene = self._look(PublishOptions(force, verify, adopt, replace))
             plan = self._plan(scene, force=force)
         receipt.is_full, receipt.left, receipt.strays = scene.is_full, scene.left, scene.strays
         receipt.replaced = sorted(scene.replaceable)
@@ -217,7 +219,7 @@ class Publisher:
         receipt.usd = round(requests_usd(puts) + cost_usd, 9)
         return receipt, plan
 
-    def _look(self, asked: "Asked") -> Scene:
+    def _look(self, asked: "PublishOptions") -> Inventory:
         adopt = asked.adopt or asked.replace
         return self._observer.look(
             self._now(),
@@ -227,7 +229,9 @@ class Publisher:
             tries=asked.verify or asked.force or asked.by_hand,
         )
 
-    def _publish(self, receipt: PublishReceipt, progress: Progress, asked: "Asked") -> None:
+    def _publish(
+        self, receipt: PublishReceipt, progress: Progress, asked: "PublishOptions"
+    ) -> None:
         with receipt.phase("plan"):
             scene = self._look(asked)
             if asked.verify:
@@ -254,13 +258,15 @@ class Publisher:
         for wanted in scene.others.values():
             notes.add(foreign(wanted))
         notes.settle()
-        sender = Sender(self._objects, self._record, force=asked.force, conditions=conditions)
+        sender = Uploader(self._objects, self._record, force=asked.force, conditions=conditions)
         sender.listed, sender.replaceable = scene.listed, scene.replaceable
         self._perform(plan, sender, notes, progress)
         self._end(scene, receipt)
         self._invalidate(receipt)
 
-    def _perform(self, plan: PublishPlan, sender: Sender, notes: Notes, progress: Progress) -> None:
+    def _perform(
+        self, plan: PublishPlan, sender: Uploader, notes: Journal, progress: Progress
+    ) -> None:
         receipt = notes.receipt
         total, done = sum(map(len, plan.steps)), 0
         for step in plan.steps:
@@ -283,13 +289,13 @@ class Publisher:
 
     def _may_lead_on(self, left: Iterable[str]) -> bool:
         """Tell whether a page that was not put is there as it was: it may lead to what is gone."""
-        pages = [self._objects.prefix + path for path in left if kind_of(path) not in FILES]
+        pages = [self._objects.prefix + path for path in left if object_kind(path) not in FILES]
         return bool(self._record.of(pages))
 
     def _tell_address(self) -> None:
         """Warn once of an address that nobody else can open, and that pages are to name."""
         site = self._engine.site
-        if not self._told_address and is_loopback(site.origin):
+        if not self._told_address and is_loopback_origin(site.origin):
             self._told_address = True
             log.warning(
                 "robots.txt, the sitemap, the feeds and canonical links name %s, which nobody else"
@@ -315,7 +321,7 @@ class Publisher:
                 " for `reelshelf build`; or build into this one first",
             )
 
-    def _plan(self, scene: Scene, *, force: bool) -> PublishPlan:
+    def _plan(self, scene: Inventory, *, force: bool) -> PublishPlan:
         count = self._record.count()
         most = most_deletions(count, self._settings.delete_limit)
         rules = self._objects.rules(count + 1 if force else most)
@@ -341,14 +347,14 @@ class Publisher:
         self._check_versions(formers)
         with record.transaction():
             self._facts.remember(held="1", whole="", under_way="")
-        sender = Sender(self._objects, record, force=True, conditions=self._conditions())
+        sender = Uploader(self._objects, record, force=True, conditions=self._conditions())
         now = record.of([one.key for one in formers])
         puts = [Put(_as_wanted(one), now.get(one.key)) for one in formers if one.digest is not None]
         versions = {one.key: one.version for one in formers}
         added = [now[one.key] for one in formers if one.digest is None and one.key in now]
         notes = self._notes(receipt, 0, number)
 
-        def put_back(put: Put) -> Done:
+        def put_back(put: Put) -> UploadResult:
             return sender.put_back(put, versions[put.wanted.key])
 
         with receipt.phase("put back"):
@@ -369,7 +375,7 @@ class Publisher:
         receipt.is_held = True
         return receipt
 
-    def _check_versions(self, formers: Sequence[Former]) -> None:
+    def _check_versions(self, formers: Sequence[PreviousVersion]) -> None:
         if not self._objects.site.is_versioned():
             raise PublishError(
                 f"the bucket {self._objects.site.name} keeps no former versions to go back to",
@@ -382,14 +388,14 @@ class Publisher:
                 hint="they were put before versioning was on; build what was, and publish that",
             )
 
-    def _notes(self, receipt: PublishReceipt, number: int, undone: int = 0) -> Notes:
+    def _notes(self, receipt: PublishReceipt, number: int, undone: int = 0) -> Journal:
         keeps = 0 if self._facts.get("first") else number
         tells = self._cdn is not None
-        return Notes(
+        return Journal(
             self._record, receipt, self._changed, keeps, undone, tells=tells, now=self._now()
         )
 
-    def _begin(self, scene: Scene, plan: PublishPlan) -> int:
+    def _begin(self, scene: Inventory, plan: PublishPlan) -> int:
         """Note what is known before anything is put; return the number of this publish."""
         record, ledger = self._record, self._ledger
         waiting = {put.wanted.path for put in plan.puts} | scene.still
@@ -420,7 +426,7 @@ class Publisher:
                 self._facts.remember(round=str(number), under_way="1")
         return number
 
-    def _end(self, scene: Scene, receipt: PublishReceipt) -> None:
+    def _end(self, scene: Inventory, receipt: PublishReceipt) -> None:
         """Note that everything was looked at; what is left is looked at again."""
         record, catalogue = self._record, self._engine.catalogue
         receipt.waiting = record.count_waiting()
@@ -445,7 +451,7 @@ class Publisher:
                 catalogue=catalogue.identity(),
             )
 
-    def _is_to_be_noted(self, scene: Scene, unsent: set[int]) -> bool:
+    def _is_to_be_noted(self, scene: Inventory, unsent: set[int]) -> bool:
         is_same = self._facts.get("cursor") == str(self._engine.cursor) and not self._facts.get(
             "held"
         )
@@ -535,13 +541,13 @@ def publisher_of(engine: Engine, clock: Callable[[], float] = time.time) -> Publ
     media = None
     if settings.media_bucket not in {"", settings.bucket}:
         media = Bucket(settings.media_bucket, threads=THREADS, **where)
-    cdn = Cdn(settings.distribution) if settings.distribution else None
+    cdn = Distribution(settings.distribution) if settings.distribution else None
     return Publisher(engine, site, media_bucket=media, cdn=cdn, clock=clock)
 
 
-def _as_wanted(former: Former) -> Wanted:
+def _as_wanted(former: PreviousVersion) -> DesiredObject:
     digest = former.digest or ""
-    return Wanted(former.key, former.path, former.kind, digest, video=former.video)
+    return DesiredObject(former.key, former.path, former.kind, digest, video=former.video)
 
 
 def _in_caches(plan: PublishPlan) -> Iterator[str]:

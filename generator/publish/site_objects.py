@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from generator.adapters.output import digest_of
-from generator.adapters.s3.bucket import Bucket, Stored
+from generator.adapters.s3.bucket import Bucket, StoredObject
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
 from generator.core.delivery.publish_plan import (
-    Headers,
-    Published,
-    Rules,
-    Wanted,
+    DesiredObject,
+    ObjectHeaders,
+    PublishedObject,
+    PublishRules,
+    headers_digest,
     headers_of,
     identity_of,
-    look_of,
 )
 from generator.core.errors import PublishError
 from generator.core.model import OutPath
@@ -33,7 +33,7 @@ class NotThereError(Exception):
     """A file is not what it is known to be; the message says how."""
 
 
-class Objects:
+class SiteObjects:
     """What a site has in one bucket, or in two: the videos themselves may have their own.
 
     `cursor` is what objects that are put from now on are noted to show.
@@ -60,7 +60,7 @@ class Objects:
         """Return which catalogue the site is of: what objects of ours tell of themselves."""
         return identity_of(self.cursor)
 
-    def is_ours(self, there: Stored) -> bool:
+    def is_ours(self, there: StoredObject) -> bool:
         """Tell whether an object of the bucket says that it was put for this site."""
         return bool(self.identity) and identity_of(there.cursor) == self.identity
 
@@ -89,28 +89,28 @@ class Objects:
         except PublishError as error:
             log.warning("%s\n  uploads that never ended stay, and cost what they hold", error)
 
-    def rules(self, most: int = 0) -> Rules:
+    def rules(self, most: int = 0) -> PublishRules:
         """Return what settings say; `most` is how much one publish may delete."""
         settings = self._settings
         gzips = settings.publish_encoding == "gzip"
-        return Rules(settings.fresh_s, settings.delete_grace_s, gzips, most)
+        return PublishRules(settings.fresh_s, settings.delete_grace_s, gzips, most)
 
-    def headers(self, wanted: Wanted) -> Headers:
+    def headers(self, wanted: DesiredObject) -> ObjectHeaders:
         """Return with which headers an object is put."""
         return headers_of(wanted, self.rules(), self.cursor)
 
-    def look(self, wanted: Wanted) -> str:
+    def look(self, wanted: DesiredObject) -> str:
         """Return what tells these headers from others."""
-        return look_of(self.headers(wanted))
+        return headers_digest(self.headers(wanted))
 
-    def noted(self, wanted: Wanted, stored: Stored) -> Published:
+    def noted(self, wanted: DesiredObject, stored: StoredObject) -> PublishedObject:
         """Return what to note of an object that is there."""
-        return Published(
+        return PublishedObject(
             wanted.key, wanted.path, wanted.kind, stored.digest or UNKNOWN, stored.etag,
             stored.size_bytes, self.look(wanted), wanted.video, stored.cursor, stored.version,
         )  # fmt: skip
 
-    def body(self, wanted: Wanted) -> bytes | None:
+    def body(self, wanted: DesiredObject) -> bytes | None:
         """Return what is to be put; None where the file is not what is known of it."""
         content = self._engine.output.read(OutPath(wanted.path))
         if content is None:
@@ -119,7 +119,7 @@ class Objects:
             return None
         return gzip.compress(content, 6, mtime=0) if self.headers(wanted).encoding else content
 
-    def file(self, wanted: Wanted) -> Path:
+    def file(self, wanted: DesiredObject) -> Path:
         """Return the file of an object that is large.
 
         Raises:
@@ -136,7 +136,7 @@ class Objects:
             raise NotThereError("its file is not as it was when the library was looked at")
         return file
 
-    def size(self, wanted: Wanted) -> int:
+    def size(self, wanted: DesiredObject) -> int:
         """Return how many bytes an object has, 0 where that is not known."""
         if wanted.size_bytes:
             return wanted.size_bytes

@@ -3,18 +3,25 @@
 from dataclasses import dataclass, replace
 from threading import Lock
 
-from generator.adapters.ledger.published import Former, PublishedRecord, Uploads
+from generator.adapters.ledger.published import PreviousVersion, PublishedRecord, Uploads
 from generator.adapters.s3.bucket import (
     ABSENT,
     ANY,
-    ChangedError,
     FileChangedError,
-    RefusedError,
-    Stored,
+    ObjectRefusedError,
+    PreconditionFailedError,
+    StoredObject,
 )
-from generator.core.delivery.publish_plan import ObjectKind, Published, Put, Wanted, later, look_of
+from generator.core.delivery.publish_plan import (
+    DesiredObject,
+    ObjectKind,
+    PublishedObject,
+    Put,
+    headers_digest,
+    is_later,
+)
 from generator.core.errors import PublishError
-from generator.publish.site_objects import NotThereError, Objects
+from generator.publish.site_objects import NotThereError, SiteObjects
 
 FILES = frozenset({ObjectKind.MEDIA, ObjectKind.COPY})  # large ones
 FOREIGN = "an object that is not ours lies there: `reelshelf publish --replace` replaces it"
@@ -23,7 +30,7 @@ _TRIES = 5  # of one object that others change meanwhile
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class UploadResult:
     """What became of one object: `now` is what is there, None for nothing; `left` says why not.
 
     `is_refused`: the store refuses it, or another's object lies there; that it is so is noted, and
@@ -33,13 +40,13 @@ class Done:
     key: str
     path: str
     kind: ObjectKind
-    now: Published | None = None
-    former: Former | None = None
+    now: PublishedObject | None = None
+    former: PreviousVersion | None = None
     left: str = ""
     is_put: bool = False
     is_late: bool = False
     is_refused: bool = False
-    wanted: Wanted | None = None
+    wanted: DesiredObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ class Conditions:
     on_deletions: bool
 
 
-class Sender:
+class Uploader:
     """Sends for one publish; its methods may be called by many threads.
 
     Args:
@@ -64,7 +71,7 @@ class Sender:
     """
 
     def __init__(
-        self, objects: Objects, record: PublishedRecord, *, force: bool, conditions: Conditions
+        self, objects: SiteObjects, record: PublishedRecord, *, force: bool, conditions: Conditions
     ) -> None:
         self._objects, self._uploads = objects, Uploads(record)
         self._force, self._conditions = force, conditions
@@ -74,7 +81,7 @@ class Sender:
 
     # -- putting
 
-    def put(self, put: Put) -> Done:
+    def put(self, put: Put) -> UploadResult:
         """Put one object, unless it is there already, or a newer one is, or another's."""
         wanted = put.wanted
         try:
@@ -83,11 +90,11 @@ class Sender:
             return _left(wanted, str(error))
         except OSError as error:
             return _left(wanted, f"its file cannot be read: {error.strerror}")
-        except RefusedError as error:
+        except ObjectRefusedError as error:
             self._works.see(wanted.key, error)
             return _left(wanted, str(error), is_refused=True)
 
-    def _put(self, put: Put) -> Done:
+    def _put(self, put: Put) -> UploadResult:
         wanted, before = put.wanted, put.before
         if before is not None and wanted.key in self.listed and self._is_newer(before.cursor):
             return self._late(wanted, before)
@@ -101,7 +108,7 @@ class Sender:
         for _ in range(_TRIES):
             try:
                 return self._sent(wanted, there)
-            except ChangedError:
+            except PreconditionFailedError:
                 there = self._objects.bucket_of(wanted.key).head(wanted.key)
             done = self._settled(wanted, before, there)
             if done is not None:
@@ -111,8 +118,8 @@ class Sender:
         )
 
     def _settled(
-        self, wanted: Wanted, before: Published | None, there: Stored | None
-    ) -> Done | None:
+        self, wanted: DesiredObject, before: PublishedObject | None, there: StoredObject | None
+    ) -> UploadResult | None:
         """Return what to make of what was found in place of `before`, None: put it."""
         if there is None:
             return None
@@ -121,12 +128,14 @@ class Sender:
             return _left(wanted, CHANGED if was_ours else FOREIGN, is_refused=True)
         is_for_headers = before is not None and before.etag and before.digest == wanted.digest
         if there.digest == wanted.digest and not is_for_headers:
-            return Done(wanted.key, wanted.path, wanted.kind, self._objects.noted(wanted, there))
+            return UploadResult(
+                wanted.key, wanted.path, wanted.kind, self._objects.noted(wanted, there)
+            )
         if self._is_newer(there.cursor):
             return self._late(wanted, self._objects.noted(wanted, there))
         return None
 
-    def _is_ours(self, there: Stored, before: Published | None) -> bool:
+    def _is_ours(self, there: StoredObject, before: PublishedObject | None) -> bool:
         """Tell whether an object may be replaced or deleted: we put it, as the record, or it says.
 
         One that others put may be where a person wanted that, and it is still the same one.
@@ -136,13 +145,13 @@ class Sender:
         return self._objects.is_ours(there)
 
     def _is_newer(self, cursor: str) -> bool:
-        return not self._force and later(cursor, self._objects.cursor)
+        return not self._force and is_later(cursor, self._objects.cursor)
 
-    def _late(self, wanted: Wanted, there: Published) -> Done:
+    def _late(self, wanted: DesiredObject, there: PublishedObject) -> UploadResult:
         now = replace(there, path=wanted.path, kind=wanted.kind, gone_at=None)
-        return Done(wanted.key, wanted.path, wanted.kind, now, is_late=True)
+        return UploadResult(wanted.key, wanted.path, wanted.kind, now, is_late=True)
 
-    def _sent(self, wanted: Wanted, there: Stored | None) -> Done:
+    def _sent(self, wanted: DesiredObject, there: StoredObject | None) -> UploadResult:
         match = ABSENT if there is None else there.etag
         if not self._conditions.on_puts:
             match = ANY
@@ -157,10 +166,10 @@ class Sender:
             stored = bucket.put(wanted.key, body, headers, match)
         self._works.takes(bucket.name)
         now = self._objects.noted(wanted, stored)
-        done = Done(wanted.key, wanted.path, wanted.kind, now, is_put=True)
+        done = UploadResult(wanted.key, wanted.path, wanted.kind, now, is_put=True)
         if wanted.key in self.replaceable:  # what was there never was the site's
             return done
-        former = Former(
+        former = PreviousVersion(
             wanted.key, wanted.path, wanted.kind, there.digest if there else None,
             there.size_bytes if there else 0, "", wanted.video,
             there.cursor if there else "", there.version if there else "",
@@ -169,18 +178,18 @@ class Sender:
 
     # -- deleting
 
-    def delete(self, gone: Published) -> Done:
+    def delete(self, gone: PublishedObject) -> UploadResult:
         """Delete one object, unless a newer one is there, or another's: that is forgotten."""
         try:
             return self._delete(gone)
-        except RefusedError as error:
+        except ObjectRefusedError as error:
             self._works.see(gone.key, error, deletes=True)
-            wanted = Wanted(gone.key, gone.path, gone.kind, "", video=gone.video)
+            wanted = DesiredObject(gone.key, gone.path, gone.kind, "", video=gone.video)
             return _left(wanted, str(error), is_refused=True)
 
-    def _delete(self, gone: Published) -> Done:
+    def _delete(self, gone: PublishedObject) -> UploadResult:
         bucket, there = self._objects.bucket_of(gone.key), _known(gone)
-        done = Done(gone.key, gone.path, gone.kind)
+        done = UploadResult(gone.key, gone.path, gone.kind)
         is_conditional = self._conditions.on_deletions
         if not gone.etag or not is_conditional:
             there = bucket.head(gone.key)
@@ -191,10 +200,10 @@ class Sender:
                 return replace(done, is_late=True)
             try:
                 bucket.delete(gone.key, there.etag if is_conditional else ANY)
-            except ChangedError:
+            except PreconditionFailedError:
                 there = bucket.head(gone.key)
                 continue
-            former = Former(
+            former = PreviousVersion(
                 gone.key, gone.path, gone.kind, there.digest, there.size_bytes, gone.look,
                 gone.video, there.cursor, there.version,
             )  # fmt: skip
@@ -203,7 +212,7 @@ class Sender:
 
     # -- putting back
 
-    def put_back(self, put: Put, version: str) -> Done:
+    def put_back(self, put: Put, version: str) -> UploadResult:
         """Put a former version of an object over what is there now, unless that is another's."""
         wanted, bucket = put.wanted, self._objects.bucket_of(put.wanted.key)
         body, headers = bucket.former(wanted.key, version)
@@ -211,17 +220,17 @@ class Sender:
         is_conditional = self._conditions.on_puts
         if not is_conditional or (there is not None and not there.etag):
             there = bucket.head(wanted.key)
-        done = Done(wanted.key, wanted.path, wanted.kind)
+        done = UploadResult(wanted.key, wanted.path, wanted.kind)
         for _ in range(_TRIES):
             if there is not None and not self._is_ours(there, put.before):
                 return replace(done, left="an object that is not ours lies there now")
             match = ABSENT if there is None else there.etag
             try:
                 stored = bucket.put(wanted.key, body, headers, match if is_conditional else ANY)
-            except ChangedError:
+            except PreconditionFailedError:
                 there = bucket.head(wanted.key)
                 continue
-            now = replace(self._objects.noted(wanted, stored), look=look_of(headers))
+            now = replace(self._objects.noted(wanted, stored), look=headers_digest(headers))
             return replace(done, now=now, is_put=True)
         raise PublishError(f"{wanted.key} changes all the time", hint="stop other publishers")
 
@@ -229,7 +238,7 @@ class Sender:
 class _Works:
     """Tells a store that refuses one object from one that refuses everything."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: SiteObjects) -> None:
         self._objects, self._lock = objects, Lock()
         self._does: set[tuple[str, bool]] = set()
         self._refusal: PublishError | None = None
@@ -238,7 +247,7 @@ class _Works:
         """Note that a bucket took an object."""
         self._does.add((bucket, False))
 
-    def see(self, key: str, error: RefusedError, *, deletes: bool = False) -> None:
+    def see(self, key: str, error: ObjectRefusedError, *, deletes: bool = False) -> None:
         """Return if the bucket of a key does for others what it refused here; ask it once.
 
         Raises:
@@ -259,21 +268,21 @@ class _Works:
             raise self._refusal
 
 
-def foreign(wanted: Wanted) -> Done:
+def foreign(wanted: DesiredObject) -> UploadResult:
     """Return what became of an object in whose place another's was seen."""
     return _left(wanted, FOREIGN, is_refused=True)
 
 
-def _left(wanted: Wanted, why: str, *, is_refused: bool = False) -> Done:
-    return Done(
+def _left(wanted: DesiredObject, why: str, *, is_refused: bool = False) -> UploadResult:
+    return UploadResult(
         wanted.key, wanted.path, wanted.kind, left=why, is_refused=is_refused, wanted=wanted
     )
 
 
-def _known(before: Published | None) -> Stored | None:
+def _known(before: PublishedObject | None) -> StoredObject | None:
     """Return what is believed to be there."""
     if before is None:
         return None
-    return Stored(
+    return StoredObject(
         before.key, before.etag, before.size_bytes, before.digest, before.cursor, before.version
     )

@@ -9,24 +9,24 @@ from generator.core.delivery import host_files
 from generator.core.media import webvtt
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site import contexts, urls
-from generator.core.site.contexts import Context, Html, Neighbours, Site
+from generator.core.site.contexts import Context, Html, Neighbours, SiteContext
 from generator.core.site.orders import NEWEST, RANDOM, SUBFOLDERS, VIDEO_ORDERS, Order, member
 from generator.core.site.pages import (
-    OfAltered,
-    OfBoards,
-    OfChapters,
-    OfCount,
-    OfHeaders,
-    OfNewest,
-    OfNothing,
-    OfPart,
-    OfRedirects,
-    OfScope,
-    OfSections,
-    OfShelf,
-    OfTarget,
-    OfVideo,
+    AlteredSubject,
+    ChaptersSubject,
+    FeedSubject,
+    HeadersSubject,
     Page,
+    RedirectsSubject,
+    RedirectSubject,
+    ScopeSubject,
+    SectionsSubject,
+    ShelfCountSubject,
+    ShelfSubject,
+    SitemapSubject,
+    StaticSubject,
+    StoryboardIndexSubject,
+    VideoSubject,
     around,
     is_head,
 )
@@ -36,11 +36,15 @@ from generator.core.site.shelves import Shelf
 Pieces = Callable[[Collection[int]], Mapping[int, bytes]]
 
 
-class Library:
+class FragmentSource:
     """What pages are made of: pieces of HTML by id, and videos; where from, its maker says."""
 
     def __init__(self, cards: Pieces, minis: Pieces, scope_cards: Pieces) -> None:
-        self.cards, self.minis, self.scope_cards = Known(cards), Known(minis), Known(scope_cards)
+        self.cards, self.minis, self.scope_cards = (
+            FragmentCache(cards),
+            FragmentCache(minis),
+            FragmentCache(scope_cards),
+        )
         self.whole = False  # every card and video of the site is known without asking the ledger
         self.videos: Callable[[Sequence[VideoId]], Mapping[VideoId, Video]]
         self.slug: Callable[[VideoId], str]
@@ -49,7 +53,7 @@ class Library:
         self.parts: Callable[[], Iterable[OutPath]]  # of the sitemap
 
 
-class Known:
+class FragmentCache:
     """Pieces that were made or read once, and a way to read the others."""
 
     def __init__(self, read: Pieces) -> None:
@@ -107,10 +111,10 @@ def uses(template: str, changed: Collection[str]) -> bool:
     return any(one == template or template in _PIECES.get(one, ()) for one in changed)
 
 
-class Painter:
+class PageRenderer:
     """Paints the pages of one site."""
 
-    def __init__(self, renderer: Renderer, site: Site, library: Library) -> None:
+    def __init__(self, renderer: Renderer, site: SiteContext, library: FragmentSource) -> None:
         self._renderer, self._site, self._library = renderer, site, library
         self._feeds: dict[tuple[int, ...], Context] = {}
 
@@ -140,16 +144,16 @@ class Painter:
             TemplateError: its template is wrong.
         """
         match page.subject:
-            case OfCount(shelves):
+            case ShelfCountSubject(shelves):
                 url = self._site.link("random-%d.html")
                 return json.dumps({"shelves": shelves, "url": url}).encode() + b"\n"
-            case OfBoards(part):
+            case StoryboardIndexSubject(part):
                 return self._boards(part)
-            case OfChapters(chapters, duration_s):
+            case ChaptersSubject(chapters, duration_s):
                 return webvtt.chapters_vtt(chapters, duration_s)
-            case OfHeaders():
+            case HeadersSubject():
                 return host_files.headers_file(self._site.base)
-            case OfRedirects(forwards):
+            case RedirectsSubject(forwards):
                 return host_files.redirects_file(self._site.base, forwards)
             case _:
                 return self._renderer.render(page.template, self._context(page))
@@ -171,30 +175,36 @@ class Painter:
 
     def _context(self, page: Page) -> Context:  # noqa: C901, PLR0911 (one for each kind of page)
         match page.subject:
-            case OfShelf():
+            case ShelfSubject():
                 return self._shelf(page.path, page.subject)
-            case OfScope(scope, shelf):
+            case ScopeSubject(scope, shelf):
                 return self._whole(page.path, scope, shelf)
-            case OfAltered():
+            case AlteredSubject():
                 return self._context(replace(page, subject=page.subject.whole()))
-            case OfVideo(video, before, after):
-                return contexts.watch(self._site, video, self._neighbours(before, after))
-            case OfSections():
+            case VideoSubject(video, before, after):
+                return contexts.watch_context(self._site, video, self._neighbours(before, after))
+            case SectionsSubject():
                 return self._sections(page.path, page.subject)
-            case OfNewest(ids):
+            case FeedSubject(ids):
                 return self._feed(page.path, ids)
-            case OfPart(part):
+            case SitemapSubject(part):
                 low = part * urls.SITEMAP_IDS
                 videos = self._library.part(low, low + urls.SITEMAP_IDS)
                 return {"entries": tuple(contexts.sitemap_entry(self._site, v) for v in videos)}
-            case OfTarget(target):
+            case RedirectSubject(target):
                 return {**self._head(page.path, "Moved on", indexed=False), "target": target}
-            case OfNothing():
+            case StaticSubject():
                 return self._fixed(page.path)
-            case OfCount() | OfBoards() | OfChapters() | OfHeaders() | OfRedirects():
+            case (
+                ShelfCountSubject()
+                | StoryboardIndexSubject()
+                | ChaptersSubject()
+                | HeadersSubject()
+                | RedirectsSubject()
+            ):
                 raise TypeError("made by no template")
 
-    def _shelf(self, path: OutPath, subject: OfShelf) -> Context:
+    def _shelf(self, path: OutPath, subject: ShelfSubject) -> Context:
         scope, order, shelf = subject.scope, subject.order, subject.shelf
         if scope.kind in {ScopeKind.TAGS, ScopeKind.SUBFOLDERS}:
             return self._index(path, subject)
@@ -242,7 +252,7 @@ class Painter:
             "last": None,
         }
 
-    def _index(self, path: OutPath, subject: OfShelf) -> Context:
+    def _index(self, path: OutPath, subject: ShelfSubject) -> Context:
         scope, order, shelf = subject.scope, subject.order, subject.shelf
         pieces = self._library.scope_cards.on(shelf, descending=order.descending)
         pager = self._pager(scope, order, shelf)
@@ -251,7 +261,7 @@ class Painter:
             tabs = contexts.tag_tabs(self._site, order.name)
             return {**head, "orders": tabs, "tags": pieces, **pager}
         if pager["newer"] is None and shelf.below is not None:
-            pager = {**pager, "newer": self._site.link(urls.scope_page(scope))}
+            pager = {**pager, "newer": self._site.link(urls.scope_path(scope))}
         return {**head, "crumbs": contexts.crumbs(self._site, scope), "folders": pieces, **pager}
 
     def _pager(self, scope: Scope, order: Order, shelf: Shelf) -> dict[str, str | None]:
@@ -268,7 +278,7 @@ class Painter:
         if to is None:
             return None
         is_end, number = to
-        return self._site.link(urls.shelf_page(scope, order, None if is_end else number))
+        return self._site.link(urls.shelf_path(scope, order, None if is_end else number))
 
     def _folders(self, scope: Scope) -> tuple[Html | None, str | None]:
         if scope.kind is not ScopeKind.FOLDER:
@@ -294,9 +304,9 @@ class Painter:
 
     def _watch_link(self, number: int) -> str:
         video = VideoId(number)
-        return self._site.link(urls.watch_page(video, self._library.slug(video)))
+        return self._site.link(urls.watch_path(video, self._library.slug(video)))
 
-    def _sections(self, path: OutPath, subject: OfSections) -> Context:
+    def _sections(self, path: OutPath, subject: SectionsSubject) -> Context:
         cards = self._library.cards
         if path == urls.BEST:
             (section,) = subject.sections
@@ -350,6 +360,6 @@ _FIXED = {
 _LASTING = (
     urls.HOME,
     urls.BEST,
-    *(urls.scope_page(scope) for scope in (ALL, FAVORITES, LIBRARY, TAGS)),
-    *(urls.shelf_page(ALL, order, None) for order in VIDEO_ORDERS if order is not NEWEST),
+    *(urls.scope_path(scope) for scope in (ALL, FAVORITES, LIBRARY, TAGS)),
+    *(urls.shelf_path(ALL, order, None) for order in VIDEO_ORDERS if order is not NEWEST),
 )

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Mapping
 from generator.adapters.ledger import Ledger
 from generator.adapters.output import Output, digest_of
 from generator.core.model import OutPath, VideoId
-from generator.core.site.pages import OfAltered, Page
-from generator.render.pages import Library
+from generator.core.site.pages import AlteredSubject, Page
+from generator.render.pages import FragmentSource
 
 
-class Patches:
+class PagePatcher:
     """Patches pages of one refresh.
 
     `known` are the digests of pages as they certainly lie there, `altered` the videos whose cards
@@ -25,7 +25,7 @@ class Patches:
         self,
         ledger: Ledger,
         output: Output,
-        library: Library,
+        library: FragmentSource,
         known: Mapping[OutPath, bytes],
         altered: Iterable[VideoId],
     ) -> None:
@@ -37,7 +37,7 @@ class Patches:
     def patched(self, page: Page) -> bytes | None:
         """Return a page with its cards as they are now; None where it has to be painted."""
         subject, known = page.subject, self._known.get(page.path)
-        if not isinstance(subject, OfAltered) or known is None or page.template in self.plain:
+        if not isinstance(subject, AlteredSubject) or known is None or page.template in self.plain:
             return None
         content = self._output.read(page.path)
         if content is None or digest_of(content) != known:
@@ -47,7 +47,7 @@ class Patches:
         return self._exchanged(content, subject, self._former)
 
     def _exchanged(
-        self, content: bytes | None, subject: OfAltered, former: Mapping[int, bytes]
+        self, content: bytes | None, subject: AlteredSubject, former: Mapping[int, bytes]
     ) -> bytes | None:
         cards = self._cards
         for video in subject.touched:

@@ -14,15 +14,21 @@ from generator.core.errors import TemplateError
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.receipt import Receipt
 from generator.core.site import urls
-from generator.core.site.orders import Key
-from generator.core.site.pages import OfChapters, OfShelf, OfTarget, OfVideo, Page
+from generator.core.site.orders import SortKey
+from generator.core.site.pages import (
+    ChaptersSubject,
+    Page,
+    RedirectSubject,
+    ShelfSubject,
+    VideoSubject,
+)
 from generator.core.site.scopes import Scope, ScopeKind
-from generator.core.site.shelves import NAME_LIMITS, Chain, Shelf
+from generator.core.site.shelves import NAME_LIMITS, ListingEditor, Shelf
 from generator.plan import FOR_GOOD, Plan, PlannedList
 from generator.render import fork
 from generator.render.owned_files import OwnedFiles
-from generator.render.pages import Library, Painter
-from generator.render.patch import Patches
+from generator.render.pages import FragmentSource, PageRenderer
+from generator.render.patch import PagePatcher
 
 FORWARD_S = 30 * 86400  # how long a page leads on
 
@@ -40,13 +46,13 @@ _OF_ONE_FILE = frozenset(
 
 
 @dataclass(slots=True)
-class Work:
+class RenderRun:
     """One refresh under way: what it writes with, what it has written so far."""
 
     ledger: Ledger
     output: Output
-    painter: Painter
-    library: Library
+    painter: PageRenderer
+    library: FragmentSource
     receipt: Receipt
     suspects: frozenset[OutPath] = frozenset()  # what lies there may not be what the ledger says
     compares: bool = False  # nothing that lies there is taken on trust
@@ -71,7 +77,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenPage:
     """What became of a page: the digest and size of its bytes, and whether they were written."""
 
     digest: bytes
@@ -80,7 +86,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class FormerPage:
     """What was there, as far as it is known.
 
     `known` are digests to be trusted, `noted` all that the ledger has. Beside pages that are
@@ -96,7 +102,7 @@ class Before:
     taken: frozenset[OutPath]
 
 
-def stored_library(ledger: Ledger) -> Library:
+def stored_library(ledger: Ledger) -> FragmentSource:
     """Return the library as the ledger has it."""
 
     def part(low: int, high: int) -> list[Video]:
@@ -106,14 +112,14 @@ def stored_library(ledger: Ledger) -> Library:
         row = ledger.scope(Scope(ScopeKind.SUBFOLDERS, name))
         return _first_shelf(ledger, row.id) if row is not None else None
 
-    library = Library(ledger.cards, ledger.minis, ledger.scope_cards)
+    library = FragmentSource(ledger.cards, ledger.minis, ledger.scope_cards)
     library.videos, library.part, library.subfolders = ledger.videos, part, subfolders
     library.slug = lambda number: ledger.videos((number,))[number].slug
     library.parts = lambda: _parts(ledger.paths_like("sitemap/"))
     return library
 
 
-def whole_library(work: Work, videos: Iterable[Video]) -> None:
+def whole_library(work: RenderRun, videos: Iterable[Video]) -> None:
     """Let a library show these videos, all that there are, with nothing kept from earlier."""
     known = {video.id: video for video in videos}
     _paint_cards(work, known.values())
@@ -127,7 +133,7 @@ def whole_library(work: Work, videos: Iterable[Video]) -> None:
     ]
 
 
-def overlay(work: Work, plan: Plan) -> None:
+def overlay(work: RenderRun, plan: Plan) -> None:
     """Let a library show what the plan brings, before the ledger knows of it."""
     library, stored = work.library, stored_library(work.ledger)
     _paint_cards(work, plan.shown.values())
@@ -169,20 +175,20 @@ def overlay(work: Work, plan: Plan) -> None:
     )
 
 
-def _paint_cards(work: Work, videos: Iterable[Video]) -> None:
+def _paint_cards(work: RenderRun, videos: Iterable[Video]) -> None:
     for video in videos:
         work.library.cards.put(video.id, work.painter.card(video))
         work.library.minis.put(video.id, work.painter.mini(video))
 
 
-def _paint_scope_card(work: Work, scope: Scope, row: ScopeRow) -> None:
+def _paint_scope_card(work: RenderRun, scope: Scope, row: ScopeRow) -> None:
     if scope.kind in {ScopeKind.TAG, ScopeKind.FOLDER}:
         work.library.scope_cards.put(row.id, work.painter.scope_card(scope, row.members))
 
 
 def _first_shelf(ledger: Ledger, scope: int) -> Shelf:
-    row = ledger.lists(scope)[Key.NAME]
-    return Chain(ledger.view(row.id), NAME_LIMITS).end(highest=False)
+    row = ledger.lists(scope)[SortKey.NAME]
+    return ListingEditor(ledger.view(row.id), NAME_LIMITS).end(highest=False)
 
 
 def _parts(paths: Iterable[OutPath]) -> list[OutPath]:
@@ -193,7 +199,7 @@ def _part_number(path: OutPath) -> int:
     return int(path.removeprefix("sitemap/").removesuffix(".xml"))
 
 
-def perform(work: Work, plan: Plan) -> None:
+def perform(work: RenderRun, plan: Plan) -> None:
     """Paint and write every page of a plan, then remove what is gone.
 
     Raises:
@@ -211,12 +217,12 @@ def forward_pages(ledger: Ledger) -> list[Page]:
 
 def _forwards(forwards: dict[OutPath, str]) -> list[Page]:
     return [
-        Page(path, "forward.html", OfTarget(target), "its videos moved on")
+        Page(path, "forward.html", RedirectSubject(target), "its videos moved on")
         for path, target in forwards.items()
     ]
 
 
-def write_pages(work: Work, pages: list[Page]) -> None:
+def write_pages(work: RenderRun, pages: list[Page]) -> None:
     """Paint pages and write those whose bytes differ from what is there."""
     many = len(pages) > _IN_MEMORY
     paths = [page.path for page in pages]
@@ -224,7 +230,7 @@ def write_pages(work: Work, pages: list[Page]) -> None:
     known = {} if work.compares else {p: d for p, d in noted.items() if p not in work.suspects}
     unclaimed = paths if work.by_manifest else [path for path in paths if path not in noted]
     taken = work.files.claim(unclaimed)
-    before = Before(
+    before = FormerPage(
         known,
         noted,
         work.ledger.all_packed() if many else work.ledger.packed(paths),
@@ -239,7 +245,7 @@ def write_pages(work: Work, pages: list[Page]) -> None:
     failed = work.ledger.failed()  # such a page lacks more than what differs now
     if failed:
         known = {path: digest for path, digest in known.items() if path not in failed}
-    patches = Patches(work.ledger, work.output, work.library, known, work.altered)
+    patches = PagePatcher(work.ledger, work.output, work.library, known, work.altered)
     patches.plain = work.plain | work.painter.plain
     painted = ((page, patches.patched(page) or _paint(work, page)) for page in pages)
     ready = painted if many else iter(list(painted))  # a few are painted before one is written
@@ -247,7 +253,7 @@ def write_pages(work: Work, pages: list[Page]) -> None:
     work.foreign += taken & work.failures.keys()
 
 
-def _paint(work: Work, page: Page) -> bytes | None:
+def _paint(work: RenderRun, page: Page) -> bytes | None:
     """Return the bytes of a page; None where it fails, which is noted: it stays as it is."""
     try:
         return work.painter.page(page)
@@ -259,8 +265,8 @@ def _paint(work: Work, page: Page) -> bytes | None:
 
 
 def _put(
-    work: Work, page: Page, content: bytes | None, before: Before, lane: int = 0
-) -> Written | None:
+    work: RenderRun, page: Page, content: bytes | None, before: FormerPage, lane: int = 0
+) -> WrittenPage | None:
     """Write a page if need be; None where that fails, which is noted: it stays as it is."""
     if content is None:
         return None
@@ -277,8 +283,8 @@ def _put(
 
 
 def _write_in_two(
-    work: Work, pages: list[Page], before: Before
-) -> Iterator[tuple[Page, Written | None]]:
+    work: RenderRun, pages: list[Page], before: FormerPage
+) -> Iterator[tuple[Page, WrittenPage | None]]:
     """Write pages by two processes: watch pages and as many others as make it even by the twin.
 
     Only pages of which everything is known are the twin's: it must not read the ledger.
@@ -288,7 +294,7 @@ def _write_in_two(
     theirs = {page.path for page in share}
     rest = [page for page in pages if page.path not in theirs]
 
-    def write(some: list[Page], lane: int) -> list[Written | None]:
+    def write(some: list[Page], lane: int) -> list[WrittenPage | None]:
         return [_put(work, page, _paint(work, page), before, lane) for page in some]
 
     with fork.beside(lambda: (write(share, 1), work.painter.plain, work.failures)) as answer:
@@ -305,12 +311,14 @@ def _write_in_two(
 
 def _is_all_known(page: Page) -> bool:
     subject = page.subject
-    if isinstance(subject, OfShelf):
+    if isinstance(subject, ShelfSubject):
         return subject.scope.kind in {ScopeKind.ALL, ScopeKind.FAVORITES, ScopeKind.TAG}
-    return isinstance(subject, OfVideo | OfChapters)
+    return isinstance(subject, VideoSubject | ChaptersSubject)
 
 
-def _note(work: Work, before: Before, done: Iterable[tuple[Page, Written | None]]) -> None:
+def _note(
+    work: RenderRun, before: FormerPage, done: Iterable[tuple[Page, WrittenPage | None]]
+) -> None:
     receipt = work.receipt
     for page, written in done:
         if written is None:
@@ -344,11 +352,13 @@ def _note(work: Work, before: Before, done: Iterable[tuple[Page, Written | None]
             )
 
 
-def _write(work: Work, page: Page, content: bytes, before: Before, lane: int = 0) -> Written:
+def _write(
+    work: RenderRun, page: Page, content: bytes, before: FormerPage, lane: int = 0
+) -> WrittenPage:
     path, digest, output = page.path, digest_of(content), work.output
     if path in before.taken:  # at best it is what it should be already
         output.require(path, content)
-        return Written(digest, len(content), anew=False)
+        return WrittenPage(digest, len(content), anew=False)
     known = before.known.get(path)
     there = before.there is None or path in before.there
     same = known == digest if known else there and output.read(path) == content
@@ -357,7 +367,7 @@ def _write(work: Work, page: Page, content: bytes, before: Before, lane: int = 0
         output.write(path, content, packed=there and has_copies, owned=True, lane=lane)
     elif known is None and has_copies and (path not in before.packed or path in work.suspects):
         output.unpack(path)  # they may be of something else
-    return Written(digest, len(content), not same)
+    return WrittenPage(digest, len(content), not same)
 
 
 def _rank(page: Page) -> int:
@@ -371,7 +381,7 @@ def _rank(page: Page) -> int:
     return 3 if "/" not in page.path else 2
 
 
-def write_assets(work: Work, assets: dict[OutPath, bytes]) -> None:
+def write_assets(work: RenderRun, assets: dict[OutPath, bytes]) -> None:
     """Write the files beside the pages; former ones stay until every page is anew."""
     taken = work.files.claim(list(assets))
     for path, content in assets.items():
@@ -398,7 +408,7 @@ def write_assets(work: Work, assets: dict[OutPath, bytes]) -> None:
         work.rows.append(PageRow(path, _ASSET, digest, len(content), number, reason, None))
 
 
-def settle(work: Work, plan: Plan, now: int) -> None:
+def commit(work: RenderRun, plan: Plan, now: int) -> None:
     """Tell the ledger what was done; called within its one transaction."""
     ledger, until = work.ledger, now + FORWARD_S
     for number in plan.dropped_lists:
@@ -435,7 +445,7 @@ def settle(work: Work, plan: Plan, now: int) -> None:
     ledger.remember("next_list", str(plan.next_list))
 
 
-def settle_pieces(work: Work, videos: Iterable[Video]) -> None:
+def settle_pieces(work: RenderRun, videos: Iterable[Video]) -> None:
     """Tell the ledger of all cards, painted anew."""
     cards, minis = work.library.cards, work.library.minis
     work.ledger.put_shown((video, cards.one(video.id), minis.one(video.id)) for video in videos)
@@ -444,7 +454,7 @@ def settle_pieces(work: Work, videos: Iterable[Video]) -> None:
             work.ledger.put_scope_card(row.id, work.library.scope_cards.one(row.id))
 
 
-def settle_pages(work: Work) -> None:
+def settle_pages(work: RenderRun) -> None:
     """Tell the ledger of the pages written so far, or not, and of compressed copies that went."""
     work.ledger.drop_failed(work.done)
     work.ledger.put_failed(work.failures)

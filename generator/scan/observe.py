@@ -12,33 +12,41 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from generator.adapters import scanner
-from generator.adapters.catalogue import Catalogue, Compared, stamp
+from generator.adapters.catalogue import Catalogue, ScanComparison, stamp
 from generator.adapters.scanner import Walk
 from generator.adapters.settings import Settings
 from generator.core import formatting
 from generator.core.errors import GuardError, SettingsError
 from generator.core.library import guard, unfinished
-from generator.core.library.bucket_objects import AwayError, ShiftedError
+from generator.core.library.bucket_objects import ObjectChangedError, StoreUnavailableError
 from generator.core.library.bucket_roots import SCHEME
-from generator.core.library.guard import Device, RootLook, objection
-from generator.core.library.identity import Identities, Known, Seen, identify
+from generator.core.library.guard import Device, RootChange, objection
+from generator.core.library.identity import FingerprintedFile, Identities, KnownFile, identify
 from generator.core.library.sidecar_files import belonging, home_of, signature
 from generator.core.media.stills import PROBE_VERSION
 from generator.core.model import (
     SIDECAR,
-    Companion,
-    Happening,
-    Kind,
+    Event,
+    EventKind,
+    FileProblem,
+    FileStat,
     Place,
-    Problem,
-    Sighting,
+    Sidecar,
     VideoId,
 )
 from generator.core.receipt import Receipt
 from generator.core.site import urls
 from generator.core.site.scopes import folder_of
-from generator.scan.probe import Builder, Examination, Wanted, Workers, event_of, named, refusal
-from generator.scan.sources import Library
+from generator.scan.probe import (
+    ProbeRun,
+    ProbeTask,
+    ProbeWorkers,
+    ScanTarget,
+    event_of,
+    named,
+    problem_event,
+)
+from generator.scan.sources import Sources
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +59,7 @@ _SEE = "see docs/howto/library-in-a-bucket.md, and try again"
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class ScanScope:
     """Which folders to look into: `folders` alone, `trees` with all below; None of both: all."""
 
     folders: frozenset[Place] = frozenset()
@@ -59,7 +67,7 @@ class Where:
 
 
 @dataclass(slots=True)
-class Observation:
+class LibraryScan:
     """One look at the library: call it with what builds.
 
     Afterwards `unsettled` are the folders of files that were still changing, and `put_off` those
@@ -68,20 +76,20 @@ class Observation:
     """
 
     settings: Settings
-    workers: Workers
+    workers: ProbeWorkers
     clock: Callable[[], float]
-    where: Where | None = None
+    where: ScanScope | None = None
     pause: Callable[[float], None] | None = None
     accept_loss: bool = False
     progress: Callable[[str, int, int], None] = lambda *_: None
     unsettled: set[Place] = field(default_factory=set)
     put_off: set[Place] = field(default_factory=set)
-    _library: Library = field(init=False)
+    _library: Sources = field(init=False)
 
     def __post_init__(self) -> None:
-        self._library = Library(self.settings)
+        self._library = Sources(self.settings)
 
-    def __call__(self, builder: Builder, receipt: Receipt, *, full: bool) -> None:
+    def __call__(self, builder: ScanTarget, receipt: Receipt, *, full: bool) -> None:
         """Look, and record what differs.
 
         Raises:
@@ -112,7 +120,7 @@ class Observation:
             wanted = self._wanted(
                 builder, told, companions, compared.beside, now=receipt.at, full=full
             )
-            Examination(
+            ProbeRun(
                 builder,
                 self.workers,
                 receipt,
@@ -126,11 +134,11 @@ class Observation:
 
     # -- looking
 
-    def _quiet(self, sightings: Iterable[Sighting], receipt: Receipt) -> list[Sighting]:
+    def _quiet(self, sightings: Iterable[FileStat], receipt: Receipt) -> list[FileStat]:
         """Return the files that nobody writes to any more."""
         quiet_s, now = self.settings.quiet_s, self.clock()
-        settled: list[Sighting] = []
-        fresh: list[Sighting] = []
+        settled: list[FileStat] = []
+        fresh: list[FileStat] = []
         for sighting in sightings:
             age_s = abs(now - sighting.mtime_ns / 1e9)
             if self._waits_for_sound(sighting, now):
@@ -154,18 +162,18 @@ class Observation:
         receipt.still_copied += len(fresh)
         return settled
 
-    def _seen_again(self, before: Sighting) -> bool | None:
+    def _seen_again(self, before: FileStat) -> bool | None:
         """Tell whether a file is at rest now; None where it is gone."""
         seen = self._library.stat(before.place)
         is_under_way = self._library.is_under_way(before.place)
         return None if seen is None else seen == before and not is_under_way
 
-    def _waits_for_sound(self, seen: Sighting, now: float) -> bool:
+    def _waits_for_sound(self, seen: FileStat, now: float) -> bool:
         """Tell whether a file is the pictures of a film that is to get its sound soon."""
         name = seen.place.path.rpartition("/")[2]
         return unfinished.is_part_of_a_film(name) and unfinished.may_grow(seen.mtime_ns, now)
 
-    def _readable_again(self, catalogue: Catalogue, walk: Walk, now: int) -> Iterator[Happening]:
+    def _readable_again(self, catalogue: Catalogue, walk: Walk, now: int) -> Iterator[Event]:
         """Yield that problems are over with files that could not be read, and can be.
 
         What kept a file from being read may lie outside of it (rights, of a folder too, a disk
@@ -186,7 +194,7 @@ class Observation:
             is_hopeful = is_unread or self._library.changed_at(place) >= problem.at
             if is_hopeful and self._library.reads(place):
                 yield event_of(
-                    Kind.FILE_CLEARED, now, None, {"root": place.root, "path": place.path}
+                    EventKind.FILE_CLEARED, now, None, {"root": place.root, "path": place.path}
                 )
 
     # -- identity
@@ -194,12 +202,12 @@ class Observation:
     def _identify(
         self,
         catalogue: Catalogue,
-        compared: Compared,
-        changed: list[Sighting],
-        new: list[Sighting],
-    ) -> tuple[Identities, list[tuple[Sighting, str]]]:
+        compared: ScanComparison,
+        changed: list[FileStat],
+        new: list[FileStat],
+    ) -> tuple[Identities, list[tuple[FileStat, str]]]:
         known = {sighting.place: one for one, sighting in compared.changed}
-        refused: list[tuple[Sighting, str]] = []
+        refused: list[tuple[FileStat, str]] = []
         seen_changed = [(known[s.place], s) for s in self._seen(changed, refused)]
         seen_new = list(self._seen(new, refused))
         gone = list(compared.gone)
@@ -215,8 +223,8 @@ class Observation:
         return identify(gone, seen_changed, seen_new, missing, present), refused
 
     def _present_like(
-        self, catalogue: Catalogue, gone: Iterable[Known], named: Container[VideoId]
-    ) -> list[Known]:
+        self, catalogue: Catalogue, gone: Iterable[KnownFile], named: Container[VideoId]
+    ) -> list[KnownFile]:
         """Return the videos, certainly there, that are like some that are gone."""
         gone = list(gone)
         found = catalogue.present_with(one.fingerprint for one in gone)
@@ -225,7 +233,7 @@ class Observation:
         there = [self._as_it_is(one) for one in unique.values()]
         return [one for one in there if one is not None]
 
-    def _as_it_is(self, known: Known) -> Known | None:
+    def _as_it_is(self, known: KnownFile) -> KnownFile | None:
         """Return a video's file as it is now, if it is there and holds what it held."""
         seen = self._library.stat(known.place)
         if seen is None:
@@ -237,18 +245,18 @@ class Observation:
         return now if again is not None and again.fingerprint == known.fingerprint else None
 
     def _seen(
-        self, sightings: Iterable[Sighting], refused: list[tuple[Sighting, str]]
-    ) -> Iterator[Seen]:
+        self, sightings: Iterable[FileStat], refused: list[tuple[FileStat, str]]
+    ) -> Iterator[FingerprintedFile]:
         for sighting, told in self._library.fingerprints(sightings):
             if isinstance(told, str):
-                yield Seen(sighting, told)
-            elif isinstance(told, AwayError):
+                yield FingerprintedFile(sighting, told)
+            elif isinstance(told, StoreUnavailableError):
                 raise GuardError(
                     f"{self.settings.buckets[sighting.place.root]} cannot be read"
                     f" ({told.strerror}), and nothing was changed",
                     hint=_SEE,
                 ) from told
-            elif isinstance(told, ShiftedError):
+            elif isinstance(told, ObjectChangedError):
                 self._put_off(sighting.place, str(told.strerror))
             else:
                 refused.append((sighting, f"cannot be read: {told.strerror or told}"))
@@ -261,9 +269,9 @@ class Observation:
         known = catalogue.present_by_root()
         lost = Counter(one.place.root for one in told.missing)
         copied = Counter(one.place.root for _, one in told.merged)
-        devices, before = scanner.devices(walk), guard.read(catalogue.noted(_DEVICES))
+        devices, before = scanner.devices(walk), guard.decode_devices(catalogue.noted(_DEVICES))
         looks = {
-            root: RootLook(
+            root: RootChange(
                 state.path,
                 known.get(root, 0),
                 lost[root],
@@ -288,8 +296,8 @@ class Observation:
                 f"the scan is not believed, and nothing was changed: {reason}",
                 hint=self._advice(is_read=not any(look.trouble for look in looks.values())),
             )
-        kept = guard.written({**before, **devices})
-        if kept != guard.written(before):
+        kept = guard.encode_devices({**before, **devices})
+        if kept != guard.encode_devices(before):
             catalogue.note(_DEVICES, kept)
 
     def _advice(self, *, is_read: bool) -> str:
@@ -310,18 +318,18 @@ class Observation:
         receipt: Receipt,
         walk: Walk,
         told: Identities,
-        refused: list[tuple[Sighting, str]],
+        refused: list[tuple[FileStat, str]],
     ) -> None:
         now = receipt.at
-        events = [event_of(Kind.VIDEO_MISSING, now, known.video) for known in told.missing]
+        events = [event_of(EventKind.VIDEO_MISSING, now, known.video) for known in told.missing]
         events += [
-            event_of(Kind.VIDEO_MERGED, now, copy.video, {"into": known.video})
+            event_of(EventKind.VIDEO_MERGED, now, copy.video, {"into": known.video})
             for copy, known in told.merged
         ]
         for kind, pairs in (
-            (Kind.VIDEO_CHANGED, told.touched),
-            (Kind.VIDEO_MOVED, told.moved),
-            (Kind.VIDEO_RETURNED, told.returned),
+            (EventKind.VIDEO_CHANGED, told.touched),
+            (EventKind.VIDEO_MOVED, told.moved),
+            (EventKind.VIDEO_RETURNED, told.returned),
         ):
             events += [
                 event_of(kind, now, known.video, self._file_value(seen)) for known, seen in pairs
@@ -329,7 +337,7 @@ class Observation:
         events += _problem_events(catalogue, now, walk, refused)
         catalogue.append(events)
         grace_over = catalogue.missing_until(now - self.settings.missing_grace_s)
-        catalogue.append([event_of(Kind.VIDEO_DROPPED, now, video) for video in grace_over])
+        catalogue.append([event_of(EventKind.VIDEO_DROPPED, now, video) for video in grace_over])
         receipt.missing, receipt.moved = len(told.missing), len(told.moved)
         receipt.returned, receipt.dropped = len(told.returned), len(grace_over)
 
@@ -339,7 +347,7 @@ class Observation:
             return
         back = {known.video for known, _ in told.replaced}
         catalogue.append(
-            event_of(Kind.VIDEO_FORGOTTEN, now, one.video)
+            event_of(EventKind.VIDEO_FORGOTTEN, now, one.video)
             for one in catalogue.missing_since(now - self.settings.forget_missing_days * _DAY_S)
             if one.video not in back
             and (one.place.root not in walk.roots or walk.covers(one.place))
@@ -352,7 +360,7 @@ class Observation:
         if before not in {"", wanted}:
             catalogue.append(
                 event_of(
-                    Kind.FOLDER_TAGGED,
+                    EventKind.FOLDER_TAGGED,
                     now,
                     known.video,
                     {"folder_tags": self._folder_tags(known.place)},
@@ -363,10 +371,10 @@ class Observation:
             catalogue.note("folder_tags", wanted)
 
     def _folder_tags(self, place: Place) -> list[str]:
-        tags = [formatting.tag_of(part) for part in folder_of(place).split("/")]
+        tags = [formatting.normalize_tag(part) for part in folder_of(place).split("/")]
         return sorted({t for t in tags if t}) if self.settings.folder_tags else []
 
-    def _file_value(self, seen: Seen) -> dict[str, object]:
+    def _file_value(self, seen: FingerprintedFile) -> dict[str, object]:
         place = seen.place
         return {
             "root": place.root,
@@ -383,19 +391,20 @@ class Observation:
 
     def _wanted(
         self,
-        builder: Builder,
+        builder: ScanTarget,
         told: Identities,
-        companions: Mapping[Place, tuple[Companion, ...]],
-        beside: Iterable[Known],
+        companions: Mapping[Place, tuple[Sidecar, ...]],
+        beside: Iterable[KnownFile],
         *,
         now: int,
         full: bool,
-    ) -> list[Wanted]:
+    ) -> list[ProbeTask]:
         """Return the files to examine, each once: those with other content before the rest."""
         catalogue = builder.catalogue
-        wanted = [Wanted(seen.place, seen, None, self._file_value(seen)) for seen in told.found]
+        wanted = [ProbeTask(seen.place, seen, None, self._file_value(seen)) for seen in told.found]
         wanted += [
-            Wanted(seen.place, seen, known, self._file_value(seen)) for known, seen in told.replaced
+            ProbeTask(seen.place, seen, known, self._file_value(seen))
+            for known, seen in told.replaced
         ]
         merged = {copy.video for copy, _ in told.merged}
         again = [one for one in beside if one.video not in merged]
@@ -415,7 +424,7 @@ class Observation:
             if known.place not in places and self._sees_beside(known.place):
                 places.add(known.place)
                 wanted.append(
-                    Wanted(known.place, None, known, {}, is_outdated=known.video in outdated)
+                    ProbeTask(known.place, None, known, {}, is_outdated=known.video in outdated)
                 )
         return wanted
 
@@ -439,7 +448,7 @@ def _is_other(before: Device | None, now: Device | None) -> bool:
     return before is not None and now is not None and guard.is_other(before, now)
 
 
-def _with_films(where: Where) -> Where:
+def _with_films(where: ScanScope) -> ScanScope:
     """Return where to look, and the folders whose films subtitles that changed there are for."""
     homes = {
         Place(place.root, home[0])
@@ -449,7 +458,7 @@ def _with_films(where: Where) -> Where:
     return replace(where, folders=where.folders | homes) if homes else where
 
 
-def _companions(walk: Walk, buckets: Container[str]) -> dict[Place, tuple[Companion, ...]]:
+def _companions(walk: Walk, buckets: Container[str]) -> dict[Place, tuple[Sidecar, ...]]:
     return {
         Place(root, video): some
         for root, files in walk.files.items()
@@ -460,7 +469,7 @@ def _companions(walk: Walk, buckets: Container[str]) -> dict[Place, tuple[Compan
 
 
 def _signatures(
-    companions: Mapping[Place, tuple[Companion, ...]],
+    companions: Mapping[Place, tuple[Sidecar, ...]],
 ) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for place, some in companions.items():
@@ -468,7 +477,7 @@ def _signatures(
     return found
 
 
-def _with_lost_files(builder: Builder, now: int) -> list[VideoId]:
+def _with_lost_files(builder: ScanTarget, now: int) -> list[VideoId]:
     """Return the videos of which some file that was made is not on the disk.
 
     What took longer to make is noted as lost, that it is made again.
@@ -483,30 +492,30 @@ def _with_lost_files(builder: Builder, now: int) -> list[VideoId]:
         board, copy = video.storyboard, video.rendition
         boards = urls.board_files(video.id, board) if board else ()
         if not all(map(has, (*boards, *urls.text_files(video)))):
-            events.append(event_of(Kind.BOARD_DROPPED, now, video.id))
+            events.append(event_of(EventKind.BOARD_DROPPED, now, video.id))
         if copy and not all(map(has, urls.rendition_files(video.id, copy))):
-            events.append(event_of(Kind.RENDITION_DROPPED, now, video.id))
+            events.append(event_of(EventKind.RENDITION_DROPPED, now, video.id))
     builder.catalogue.append(events)
     return lost
 
 
 def _problem_events(
-    catalogue: Catalogue, now: int, walk: Walk, refused: list[tuple[Sighting, str]]
-) -> Iterator[Happening]:
+    catalogue: Catalogue, now: int, walk: Walk, refused: list[tuple[FileStat, str]]
+) -> Iterator[Event]:
     known = {problem.place: problem for problem in catalogue.problems(of_sounds=True)}
-    current = {one.place: (Sighting(one.place, 0, 0), one.reason) for one in walk.unwanted}
+    current = {one.place: (FileStat(one.place, 0, 0), one.reason) for one in walk.unwanted}
     current |= {sighting.place: (sighting, reason) for sighting, reason in refused}
     for place, (sighting, reason) in current.items():
         before = known.get(place)
         if before is None or (before.reason, before.mtime_ns) != (reason, sighting.mtime_ns):
-            yield refusal(sighting, _SCAN, reason, now)
+            yield problem_event(sighting, _SCAN, reason, now)
     for place in known.keys() - current.keys():
         if walk.covers(place) and not _is_there(walk, known[place]):
             value: dict[str, object] = {"root": place.root, "path": place.path}
-            yield event_of(Kind.FILE_CLEARED, now, None, value)
+            yield event_of(EventKind.FILE_CLEARED, now, None, value)
 
 
-def _is_there(walk: Walk, problem: Problem) -> bool:
+def _is_there(walk: Walk, problem: FileProblem) -> bool:
     """Tell whether the file of a problem is still there; beside a video, still as it was."""
     place = problem.place
     if problem.stage != SIDECAR:

@@ -12,31 +12,31 @@ from uuid import uuid4
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.output import Output
 from generator.core.library import unfinished
-from generator.core.library.bucket_objects import AwayError, is_address, unsigned
+from generator.core.library.bucket_objects import StoreUnavailableError, is_address, unsigned
 from generator.core.library.file_filter import may_be_sound
-from generator.core.library.identity import Known, Seen
+from generator.core.library.identity import FingerprintedFile, KnownFile
 from generator.core.library.sidecar_files import signature
 from generator.core.media.dates import Moment, moment_in_name, placed
 from generator.core.media.remedies import remedy_of
 from generator.core.media.stills import PROBE_VERSION
-from generator.core.media.webvtt import later
-from generator.core.media.worker_protocol import Beside, Found, Request
+from generator.core.media.webvtt import shift_cues
+from generator.core.media.worker_protocol import Found, ProbeRequest, SidecarRef
 from generator.core.model import (
     NO_VIDEO,
     SOUND,
-    Companion,
-    Details,
-    Enriched,
-    Examined,
-    Happening,
-    Kind,
+    EnrichmentResult,
+    Event,
+    EventKind,
+    FileStat,
+    Metadata,
+    MetadataSource,
     Place,
     Poster,
     Probe,
-    Recorded,
-    Refused,
-    Sighting,
-    Source,
+    ProbeResult,
+    RecordedEvent,
+    Rejected,
+    Sidecar,
     Stills,
     Subtitles,
     VideoId,
@@ -49,14 +49,14 @@ SCAN = "scan"  # the source of what a look at the library finds
 _TOGETHER = 32  # results recorded in one transaction
 
 
-class Workers(Protocol):
+class ProbeWorkers(Protocol):
     """What examines files; a dry run has one that only guesses."""
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Found]:
+    def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[Found]:
         """Yield one answer for each request, in any order."""
 
 
-class Builder(Protocol):
+class ScanTarget(Protocol):
     """What of the engine an observation needs."""
 
     @property
@@ -73,7 +73,7 @@ class Builder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ProbeTask:
     """A file to examine: a new video (no `known`), other content (both), or once more (no `seen`).
 
     `facts` is what an event about the file itself tells of it. `is_outdated`: an older version of
@@ -81,20 +81,20 @@ class Wanted:
     """
 
     place: Place
-    seen: Seen | None
-    known: Known | None
+    seen: FingerprintedFile | None
+    known: KnownFile | None
     facts: Mapping[str, object]
     is_outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    wanted: Wanted
-    answer: Examined | Refused
+    wanted: ProbeTask
+    answer: ProbeResult | Rejected
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class ProbeRun:
     """Files to examine, and where what is found goes; `file` gives what a place is found by.
 
     `put_off` is told of files that could not be had: nothing is recorded of them.
@@ -102,17 +102,17 @@ class Examination:
     written. `embedded_titles`: those inside the files are taken.
     """
 
-    builder: Builder
-    workers: Workers
+    builder: ScanTarget
+    workers: ProbeWorkers
     receipt: Receipt
-    companions: Mapping[Place, tuple[Companion, ...]]
+    companions: Mapping[Place, tuple[Sidecar, ...]]
     file: Callable[[Place], str]
     is_first: bool
     embedded_titles: bool
     progress: Callable[[str, int, int], None]
     put_off: Callable[[Place, str], None] = lambda *_: None
 
-    def examine(self, wanted: Iterable[Wanted]) -> None:
+    def examine(self, wanted: Iterable[ProbeTask]) -> None:
         """Examine files and record what they hold; results so far are kept if it is stopped."""
         by_place = {one.place: one for one in wanted}
         batch: list[_Answered] = []
@@ -124,56 +124,56 @@ class Examination:
             self.progress("posters", done, len(by_place))
         self._record(batch)
 
-    def _answers(self, wanted: Mapping[Place, Wanted]) -> Iterator[_Answered]:
+    def _answers(self, wanted: Mapping[Place, ProbeTask]) -> Iterator[_Answered]:
         """Yield what each file gives; one that fails with its companions is tried without them."""
-        failed: dict[Place, Refused] = {}
+        failed: dict[Place, Rejected] = {}
         for found in self.workers.answer(self._requests(wanted)):
             if self._is_put_off(found):
                 continue
-            if isinstance(found, Refused) and self.companions.get(found.place):
+            if isinstance(found, Rejected) and self.companions.get(found.place):
                 failed[found.place] = found
-            elif not isinstance(found, Enriched):
+            elif not isinstance(found, EnrichmentResult):
                 yield _Answered(wanted[found.place], found)
-        alone = (Request(place, self.file(place)) for place in failed)
+        alone = (ProbeRequest(place, self.file(place)) for place in failed)
         for found in self.workers.answer(alone) if failed else ():
-            if isinstance(found, Examined):
+            if isinstance(found, ProbeResult):
                 reason = f"could not be read: {failed[found.place].reason}"
                 files = [self.file(one.place) for one in self.companions[found.place]]
                 complaints = tuple((file, reason) for file in files)
                 yield _Answered(wanted[found.place], replace(found, complaints=complaints))
-            elif isinstance(found, Refused) and not self._is_put_off(found):
+            elif isinstance(found, Rejected) and not self._is_put_off(found):
                 yield _Answered(wanted[found.place], found)
 
     def _is_put_off(self, found: Found) -> bool:
-        if not isinstance(found, Refused) or not found.passing:
+        if not isinstance(found, Rejected) or not found.passing:
             return False
         self.put_off(found.place, found.reason)
         return True
 
-    def _requests(self, places: Iterable[Place]) -> Iterator[Request]:
+    def _requests(self, places: Iterable[Place]) -> Iterator[ProbeRequest]:
         for place in places:
             try:
                 yield self._request(place)
-            except AwayError as error:  # nothing to sign its address with
+            except StoreUnavailableError as error:  # nothing to sign its address with
                 self.put_off(place, str(error.strerror))
 
-    def _request(self, place: Place) -> Request:
+    def _request(self, place: Place) -> ProbeRequest:
         companions = self.companions.get(place, ())
         beside = tuple(self._beside(one) for one in companions)
-        return Request(place, self.file(place), beside)
+        return ProbeRequest(place, self.file(place), beside)
 
-    def _beside(self, companion: Companion) -> Beside:
+    def _beside(self, companion: Sidecar) -> SidecarRef:
         file = self.file(companion.place)
         name = companion.place.path.rpartition("/")[2]
         is_other = not is_address(file) and not file.endswith(f"/{name}")
-        return Beside(companion.kind, file, name if is_other else "")
+        return SidecarRef(companion.kind, file, name if is_other else "")
 
     def _record(self, batch: list[_Answered]) -> None:
         """Record videos first, which gives them their ids, and then what was made of them."""
         now, append = self.receipt.at, self.builder.catalogue.append
         events = [self._video_event(one, now) for one in batch]
         recorded = iter(append([event for event in events if event is not None]))
-        made: list[Happening] = []
+        made: list[Event] = []
         files: list[MadeFile] = []
         for one, event in zip(batch, events, strict=True):
             told = next(recorded) if event is not None else None
@@ -189,8 +189,8 @@ class Examination:
         self.builder.files.make(files)
         append(made)
 
-    def _complaints(self, one: _Answered, now: int) -> Iterator[Happening]:
-        if isinstance(one.answer, Refused):
+    def _complaints(self, one: _Answered, now: int) -> Iterator[Event]:
+        if isinstance(one.answer, Rejected):
             return
         reasons = {unsigned(file): reason for file, reason in one.answer.complaints}
         if not reasons:
@@ -198,50 +198,50 @@ class Examination:
         for companion in self.companions.get(one.wanted.place, ()):
             reason = reasons.get(unsigned(self.file(companion.place)))
             if reason is not None:
-                sighting = Sighting(companion.place, companion.size_bytes, companion.mtime_ns)
-                yield refusal(sighting, "sidecar", reason, now)
+                sighting = FileStat(companion.place, companion.size_bytes, companion.mtime_ns)
+                yield problem_event(sighting, "sidecar", reason, now)
 
-    def _video_event(self, one: _Answered, now: int) -> Happening | None:
+    def _video_event(self, one: _Answered, now: int) -> Event | None:
         wanted, answer, known = one.wanted, one.answer, one.wanted.known
         mark = signature(wanted.place.path, self.companions.get(wanted.place, ()))
-        if isinstance(answer, Examined):
+        if isinstance(answer, ProbeResult):
             answer = _with_dates(answer, wanted.place, titles=self.embedded_titles)
         if wanted.seen is None:
             assert known is not None
-            if isinstance(answer, Refused):
+            if isinstance(answer, Rejected):
                 told: dict[str, object] = {"companions": mark, "probed": PROBE_VERSION}
             else:
                 told = {"companions": mark} | _probe_value(wanted, answer) | _details_value(answer)
-            return event_of(Kind.VIDEO_DESCRIBED, now, known.video, told)
+            return event_of(EventKind.VIDEO_DESCRIBED, now, known.video, told)
         value = dict(wanted.facts)
         if _waits(one, now):
             return _cut_short(one, now)
-        if isinstance(answer, Refused):
+        if isinstance(answer, Rejected):
             if known is None:
                 stage = SOUND if _is_sound(one) else "probe"
-                return refusal(wanted.seen.sighting, stage, answer.reason, now)
+                return problem_event(wanted.seen.sighting, stage, answer.reason, now)
             value["other_content"] = True
-            return event_of(Kind.VIDEO_CHANGED, now, known.video, value)
+            return event_of(EventKind.VIDEO_CHANGED, now, known.video, value)
         value |= {"companions": mark} | _probe_value(wanted, answer) | _details_value(answer)
         value["recorded_at"] = file_at = wanted.seen.sighting.mtime_ns // 10**9
         value["recorded_offset_min"] = 0  # of whom the clock was nobody knows
         if known is not None:
             value["other_content"] = True
-            kind = Kind.VIDEO_RETURNED if known.missing else Kind.VIDEO_CHANGED
+            kind = EventKind.VIDEO_RETURNED if known.missing else EventKind.VIDEO_CHANGED
             return event_of(kind, now, known.video, value)
         value["slug"] = urls.slug_of(_title(answer) or str(value["title"]))
         value["added_at"] = min(file_at, now) if self.is_first else now
-        return event_of(Kind.VIDEO_FOUND, now, None, value)
+        return event_of(EventKind.VIDEO_FOUND, now, None, value)
 
 
 def event_of(
-    kind: Kind, now: int, video: VideoId | None, value: Mapping[str, object] | None = None
-) -> Happening:
+    kind: EventKind, now: int, video: VideoId | None, value: Mapping[str, object] | None = None
+) -> Event:
     """Return an event that a look at the library brings about."""
-    return Happening(uuid4().hex, kind, now, SCAN, video, value or {})
+    return Event(uuid4().hex, kind, now, SCAN, video, value or {})
 
 
-def refusal(sighting: Sighting, stage: str, reason: str, now: int) -> Happening:
+def problem_event(sighting: FileStat, stage: str, reason: str, now: int) -> Event:
     """Return the event that tells of a file that is not, or not wholly, as it should be."""
     value = {
         "root": sighting.place.root,
@@ -251,13 +251,13 @@ def refusal(sighting: Sighting, stage: str, reason: str, now: int) -> Happening:
         "stage": stage,
         "reason": reason,
     }
-    return event_of(Kind.FILE_REFUSED, now, None, value)
+    return event_of(EventKind.FILE_REFUSED, now, None, value)
 
 
 def _is_sound(one: _Answered) -> bool:
     """Tell whether a file that might have been a film is sound alone."""
     return (
-        isinstance(one.answer, Refused)
+        isinstance(one.answer, Rejected)
         and one.wanted.known is None
         and one.answer.reason in NO_VIDEO
         and may_be_sound(one.wanted.place.path)
@@ -268,7 +268,7 @@ def _waits(one: _Answered, now: int) -> bool:
     """Tell whether a new file is to be left until it is whole: nothing of it is known yet."""
     seen = one.wanted.seen
     return (
-        isinstance(one.answer, Examined)
+        isinstance(one.answer, ProbeResult)
         and one.answer.cut_short != ""
         and one.wanted.known is None
         and seen is not None
@@ -276,51 +276,51 @@ def _waits(one: _Answered, now: int) -> bool:
     )
 
 
-def _cut_short(one: _Answered, now: int) -> Happening:
+def _cut_short(one: _Answered, now: int) -> Event:
     """Return the event that tells of a file that is cut short, taken or not."""
-    assert isinstance(one.answer, Examined)
+    assert isinstance(one.answer, ProbeResult)
     reason, seen, known = one.answer.cut_short, one.wanted.seen, one.wanted.known
     if seen is not None:
         complaint = unfinished.complaint(reason, waits=_waits(one, now))
-        return refusal(seen.sighting, unfinished.STAGE, complaint, now)
+        return problem_event(seen.sighting, unfinished.STAGE, complaint, now)
     assert known is not None
-    sighting = Sighting(known.place, known.size_bytes, known.mtime_ns)
-    return refusal(sighting, unfinished.STAGE, unfinished.complaint(reason, waits=False), now)
+    sighting = FileStat(known.place, known.size_bytes, known.mtime_ns)
+    return problem_event(sighting, unfinished.STAGE, unfinished.complaint(reason, waits=False), now)
 
 
-def _subject(recorded: Recorded | None) -> VideoId | None:
+def _subject(recorded: RecordedEvent | None) -> VideoId | None:
     return recorded.video if recorded is not None else None
 
 
 def _made_events(
     files: list[MadeFile], video: VideoId, one: _Answered, now: int
-) -> Iterator[Happening]:
+) -> Iterator[Event]:
     """Yield what tells of what was made of a video, and put that among `files`, to be written."""
     answer = one.answer
-    if isinstance(answer, Refused):
-        yield event_of(Kind.POSTER_FAILED, now, video, {"reason": answer.reason})
+    if isinstance(answer, Rejected):
+        yield event_of(EventKind.POSTER_FAILED, now, video, {"reason": answer.reason})
         return
     if answer.stills is None:  # its problem is the graver: it keeps the poster from being retried
         reason = answer.poster_problem
         if answer.cut_short:
             reason += f"; it {unfinished.complaint(answer.cut_short, waits=False)}"
-        yield event_of(Kind.POSTER_FAILED, now, video, {"reason": reason})
+        yield event_of(EventKind.POSTER_FAILED, now, video, {"reason": reason})
     else:
         poster = _keep(files, video, answer.stills)
-        yield event_of(Kind.POSTER_MADE, now, video, {"poster": poster})
+        yield event_of(EventKind.POSTER_MADE, now, video, {"poster": poster})
         if answer.cut_short:
             yield _cut_short(one, now)
     if one.wanted.is_outdated:
-        dropped = {"board": Kind.BOARD_DROPPED, "copy": Kind.RENDITION_DROPPED}
+        dropped = {"board": EventKind.BOARD_DROPPED, "copy": EventKind.RENDITION_DROPPED}
         for what in answer.outdated:
             yield event_of(dropped[what], now, video)
     if answer.subtitles or one.wanted.known is not None:
         beside: dict[str, object] = {
             "tracks": keep_tracks(files, video, answer.subtitles, answer.probe.start_s)
         }
-        details = {Source.BESIDE: beside}
-        value = {"read": [Source.BESIDE], "details": details}
-        yield event_of(Kind.VIDEO_DESCRIBED, now, video, value)
+        details = {MetadataSource.BESIDE: beside}
+        value = {"read": [MetadataSource.BESIDE], "details": details}
+        yield event_of(EventKind.VIDEO_DESCRIBED, now, video, value)
 
 
 def _keep(files: list[MadeFile], video: VideoId, stills: Stills) -> dict[str, object]:
@@ -362,13 +362,13 @@ def keep_tracks(
         path = urls.track_file(video, digest)
         files.append((path, one.content))
         if start_s:
-            files.append((urls.late_file(path, start_s), later(one.content, start_s)))
+            files.append((urls.late_file(path, start_s), shift_cues(one.content, start_s)))
         rows.append([one.language, label, one.forced, one.sdh, digest])
     return rows
 
 
 def _count(receipt: Receipt, one: _Answered) -> None:
-    if isinstance(one.answer, Refused):
+    if isinstance(one.answer, Rejected):
         receipt.refused += not _is_sound(one)
         return
     receipt.posters += one.answer.stills is not None
@@ -377,7 +377,7 @@ def _count(receipt: Receipt, one: _Answered) -> None:
         receipt.changed += one.wanted.known is not None
 
 
-def _probe_value(wanted: Wanted, answer: Examined) -> dict[str, object]:
+def _probe_value(wanted: ProbeTask, answer: ProbeResult) -> dict[str, object]:
     probe = answer.probe
     of = wanted.seen.sighting if wanted.seen is not None else wanted.known
     assert of is not None
@@ -400,17 +400,18 @@ def _probe_value(wanted: Wanted, answer: Examined) -> dict[str, object]:
 
 
 _READ = (
-    Source.OWN, Source.NFO, Source.YTDLP, Source.JSON, Source.EMBEDDED, Source.NAME
+    MetadataSource.OWN, MetadataSource.NFO, MetadataSource.YTDLP, MetadataSource.JSON,
+    MetadataSource.EMBEDDED, MetadataSource.NAME,
 )  # fmt: skip
 
 
-def _with_dates(answer: Examined, place: Place, *, titles: bool) -> Examined:
+def _with_dates(answer: ProbeResult, place: Place, *, titles: bool) -> ProbeResult:
     """Let what the file says of itself have the probe's date, and its title only if wanted.
 
     What its name says comes beside.
     """
     told = dict(answer.details)
-    embedded, probe = told.get(Source.EMBEDDED, Details()), answer.probe
+    embedded, probe = told.get(MetadataSource.EMBEDDED, Metadata()), answer.probe
     if embedded.recorded_at is None:
         embedded = replace(
             embedded,
@@ -422,17 +423,17 @@ def _with_dates(answer: Examined, place: Place, *, titles: bool) -> Examined:
         clock = Moment(embedded.recorded_at, embedded.recorded_offset_min)
         moment = placed(clock, by_name, probe.duration_s)
         embedded = replace(embedded, recorded_offset_min=moment.offset_min)
-    told[Source.EMBEDDED] = replace(embedded, title=embedded.title if titles else None)
-    told[Source.NAME] = _named(place)
+    told[MetadataSource.EMBEDDED] = replace(embedded, title=embedded.title if titles else None)
+    told[MetadataSource.NAME] = _named(place)
     return replace(answer, details=tuple(told.items()))
 
 
-def _named(place: Place) -> Details:
+def _named(place: Place) -> Metadata:
     """Return what the name of a file says of it, besides its title."""
     moment = moment_in_name(place.path.rpartition("/")[2])
     if moment is None:
-        return Details()
-    return Details(recorded_at=moment.at, recorded_offset_min=moment.offset_min)
+        return Metadata()
+    return Metadata(recorded_at=moment.at, recorded_offset_min=moment.offset_min)
 
 
 def named(place: Place) -> dict[str, object]:
@@ -440,13 +441,13 @@ def named(place: Place) -> dict[str, object]:
     return _said(_named(place))
 
 
-def _details_value(answer: Examined) -> dict[str, object]:
+def _details_value(answer: ProbeResult) -> dict[str, object]:
     """Return what each source says; those that say nothing are named, to be forgotten."""
     said = {source: _said(details) for source, details in answer.details}
     return {"read": list(_READ), "details": {source: one for source, one in said.items() if one}}
 
 
-def _said(details: Details) -> dict[str, object]:
+def _said(details: Metadata) -> dict[str, object]:
     said: dict[str, object] = {
         "title": details.title,
         "description": details.description,
@@ -465,16 +466,18 @@ def _said(details: Details) -> dict[str, object]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _title(answer: Examined) -> str | None:
+def _title(answer: ProbeResult) -> str | None:
     """Return the title that the strongest source gives."""
     told = dict(answer.details)
-    return next((told[one].title for one in Source if one in told and told[one].title), None)
+    return next(
+        (told[one].title for one in MetadataSource if one in told and told[one].title), None
+    )
 
 
-class Guesses:
+class DryRunWorkers:
     """Workers of a dry run: they open nothing and take every file for a video without poster."""
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Found]:
+    def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[Found]:
         """Yield what a file would give at least."""
         for request in requests:
-            yield Examined(request.place, Probe("unknown"), None, "not tried in a dry run")
+            yield ProbeResult(request.place, Probe("unknown"), None, "not tried in a dry run")

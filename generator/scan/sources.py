@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Protocol
 
 from generator.adapters import fingerprint, scanner
-from generator.adapters.s3.reader import Remote
+from generator.adapters.s3.reader import S3Reader
 from generator.adapters.scanner import Walk
 from generator.adapters.settings import Settings
 from generator.core.library import unfinished
-from generator.core.library.file_filter import compile_intake
-from generator.core.model import Place, Sighting
+from generator.core.library.file_filter import compile_filter
+from generator.core.model import FileStat, Place
 
 _AT_ONCE = 8  # objects of which samples are fetched at the same time
 
 
-class Part(Protocol):
+class ScanPart(Protocol):
     """What of the library to look at."""
 
     @property
@@ -43,26 +43,26 @@ def led_to(file: str) -> str:
         return file
 
 
-class Library:
+class Sources:
     """All roots of some settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._folders, self._buckets = settings.roots, settings.buckets
         self._remotes = {
-            name: Remote(root.bucket, settings.endpoint, settings.region)
+            name: S3Reader(root.bucket, settings.endpoint, settings.region)
             for name, root in self._buckets.items()
         }
 
-    def walk(self, part: Part | None) -> Walk:
+    def walk(self, part: ScanPart | None) -> Walk:
         """Look at all of it, or at a part."""
-        intake = compile_intake(self._settings.ignore)
+        intake = compile_filter(self._settings.ignore)
         roots, follow = self._folders, self._settings.follow_links
         buckets, remotes = self._buckets, self._remotes
         if part is None:
             walk = scanner.walk(roots, intake, follow_links=follow)
             return (
-                scanner.joined(walk, scanner.walk_buckets(buckets, remotes, intake))
+                scanner.merge_walks(walk, scanner.walk_buckets(buckets, remotes, intake))
                 if buckets
                 else walk
             )
@@ -74,7 +74,7 @@ class Library:
         listed = scanner.look_buckets(
             buckets, remotes, intake, folders=part.folders, trees=part.trees
         )
-        return scanner.joined(walk, listed)
+        return scanner.merge_walks(walk, listed)
 
     def is_whole_at_once(self, place: Place) -> bool:
         """Tell whether what lies there came as a whole: nobody writes to an object."""
@@ -85,7 +85,7 @@ class Library:
         root = self._folders.get(place.root)
         return root is not None and scanner.has_beside(root, place, unfinished.UNDER_WAY)
 
-    def stat(self, place: Place) -> Sighting | None:
+    def stat(self, place: Place) -> FileStat | None:
         """Look at one file now; None where none can be seen."""
         root = self._folders.get(place.root)
         if root is not None:
@@ -123,8 +123,8 @@ class Library:
             return 0.0
 
     def fingerprints(
-        self, sightings: Iterable[Sighting]
-    ) -> Iterator[tuple[Sighting, str | OSError]]:
+        self, sightings: Iterable[FileStat]
+    ) -> Iterator[tuple[FileStat, str | OSError]]:
         """Yield the fingerprint of each file, or why there is none, in their order."""
         sightings = list(sightings)
         if not any(one.place.root in self._buckets for one in sightings):
@@ -145,7 +145,7 @@ class Library:
             return led_to(file) if self._settings.follow_links else file
         return self._remotes[place.root].url(bucket.key(place.path))
 
-    def _fingerprint(self, seen: Sighting) -> str | OSError:
+    def _fingerprint(self, seen: FileStat) -> str | OSError:
         bucket = self._buckets.get(seen.place.root)
         try:
             if bucket is None:
@@ -157,12 +157,12 @@ class Library:
         except OSError as error:
             return error
 
-    def _listed(self, place: Place) -> Sighting | None:
+    def _listed(self, place: Place) -> FileStat | None:
         bucket = self._buckets.get(place.root)
         if bucket is None:
             return None
         key = bucket.key(place.path)
         for part in self._remotes[place.root].listed(key, most=1):  # the key itself is the first
             for found, size_bytes, mtime_ns in part.objects:
-                return Sighting(place, size_bytes, mtime_ns) if found == key else None
+                return FileStat(place, size_bytes, mtime_ns) if found == key else None
         return None

@@ -19,32 +19,32 @@ from uuid import uuid4
 from typing_extensions import override
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.catalogue.todo import Wish
+from generator.adapters.catalogue.todo import RenditionScope
 from generator.adapters.media.rendition_runner import (
-    Made,
-    NoRoom,
-    Progress,
+    DiskFull,
+    FinishedCopy,
+    RenditionProgress,
     RenditionRequest,
-    Renditions,
+    RenditionRunner,
 )
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.output import Output
 from generator.adapters.settings import Settings
 from generator.core import formatting
 from generator.core.errors import ReelshelfError
-from generator.core.library.identity import Known
+from generator.core.library.identity import KnownFile
 from generator.core.media.remedies import WANTED, remedy_of, way_of
 from generator.core.media.renditions import estimate_bytes
-from generator.core.media.webvtt import board_vtt, later
-from generator.core.media.worker_protocol import Request
+from generator.core.media.webvtt import board_vtt, shift_cues
+from generator.core.media.worker_protocol import ProbeRequest
 from generator.core.model import (
-    Board,
-    Enriched,
-    Examined,
-    Happening,
-    Kind,
+    EncodedStoryboard,
+    EnrichmentResult,
+    Event,
+    EventKind,
     Place,
-    Refused,
+    ProbeResult,
+    Rejected,
     Rendition,
     Storyboard,
     Video,
@@ -70,14 +70,14 @@ class _Job:
     """A video, its file as it was when the work on it began, and the work."""
 
     video: Video
-    known: Known
-    request: Request | RenditionRequest
+    known: KnownFile
+    request: ProbeRequest | RenditionRequest
 
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
     job: _Job
-    found: Enriched | Made | Refused
+    found: EnrichmentResult | FinishedCopy | Rejected
 
 
 class Backlog:
@@ -119,7 +119,7 @@ class Backlog:
         return not self._finished.empty()
 
     @property
-    def progress(self) -> Progress | None:
+    def progress(self) -> RenditionProgress | None:
         """Return how far the copy is that is being made, None while none is."""
         return self._copies.progress
 
@@ -158,7 +158,7 @@ class Backlog:
         jobs = []
         for video, known in _with_file(catalogue, list(wishes)[:_AT_ONCE], self._settings.roots):
             wish = wishes[video.id]
-            request = Request(
+            request = ProbeRequest(
                 known.place, self._file(known.place), board=wish.board, texts=wish.texts
             )
             jobs.append(_Job(video, known, request))
@@ -215,17 +215,17 @@ class Backlog:
         for one in done:
             self._under_way.pop(one.job.video.id, None)
         known = {one.video: one for one in catalogue.known([one.job.video.id for one in done])}
-        events: list[Happening] = []
+        events: list[Event] = []
         files: list[MadeFile] = []
         for one in done:
-            if isinstance(one.found, NoRoom):  # the file is not to blame
+            if isinstance(one.found, DiskFull):  # the file is not to blame
                 log.warning("no more playable copies for now: %s", one.found.reason)
                 self._is_full = True
             elif _is_same(one.job.known, known.get(one.job.video.id)):
                 events += _events(output, files, one, now)
-                self.enriched += isinstance(one.found, Enriched)
-                self.rendered += isinstance(one.found, Made)
-            elif isinstance(one.found, Made):
+                self.enriched += isinstance(one.found, EnrichmentResult)
+                self.rendered += isinstance(one.found, FinishedCopy)
+            elif isinstance(one.found, FinishedCopy):
                 one.found.file.unlink(missing_ok=True)
         output.make(files)
         catalogue.append(events)
@@ -234,7 +234,7 @@ class Backlog:
 
 def _with_file(
     catalogue: Catalogue, wanted: list[VideoId], roots: Container[str]
-) -> Iterator[tuple[Video, Known]]:
+) -> Iterator[tuple[Video, KnownFile]]:
     """Yield those of some videos that have pages and a file, in their order."""
     videos = {video.id: video for video in catalogue.shown(wanted)}
     files = {
@@ -247,14 +247,14 @@ def _with_file(
             yield videos[number], files[number]
 
 
-def _is_same(before: Known, now: Known | None) -> bool:
+def _is_same(before: KnownFile, now: KnownFile | None) -> bool:
     return now is not None and not now.missing and before.fingerprint == now.fingerprint
 
 
-def wish_of(settings: Settings) -> Wish:
+def wish_of(settings: Settings) -> RenditionScope:
     """Return of which videos playable copies are wanted."""
     minutes, megabytes = settings.hls_from_minutes, settings.hls_from_mb
-    return Wish(WANTED[settings.renditions], minutes * 60.0, megabytes << 20)
+    return RenditionScope(WANTED[settings.renditions], minutes * 60.0, megabytes << 20)
 
 
 def request_for(settings: Settings, video: Video, file: str) -> RenditionRequest:
@@ -268,38 +268,40 @@ def request_for(settings: Settings, video: Video, file: str) -> RenditionRequest
     return RenditionRequest(video.place, file, made_by, container, is_hls=is_hls, job=f"{video.id}")
 
 
-def _events(
-    output: OwnedFiles, files: list[MadeFile], one: _Finished, now: int
-) -> Iterator[Happening]:
+def _events(output: OwnedFiles, files: list[MadeFile], one: _Finished, now: int) -> Iterator[Event]:
     """Yield the events that tell of what was made, which is put among `files`, to be written."""
     yield _event(output, files, one, now)
-    if isinstance(one.found, Made) and one.found.complaint:
-        yield _told(Kind.RENDITION_FAILED, now, one.job.video, {"reason": one.found.complaint})
+    if isinstance(one.found, FinishedCopy) and one.found.complaint:
+        yield _told(EventKind.RENDITION_FAILED, now, one.job.video, {"reason": one.found.complaint})
 
 
-def _event(output: OwnedFiles, files: list[MadeFile], one: _Finished, now: int) -> Happening:
+def _event(output: OwnedFiles, files: list[MadeFile], one: _Finished, now: int) -> Event:
     video, found = one.job.video, one.found
-    if isinstance(found, Enriched):
+    if isinstance(found, EnrichmentResult):
         value: dict[str, object] = {}
         request = one.job.request
-        assert isinstance(request, Request)
+        assert isinstance(request, ProbeRequest)
         if request.board:
             value["storyboard"] = found.board and _keep_board(files, video, found.board)
         if request.texts:
             value["tracks"] = keep_tracks(files, video.id, found.subtitles, video.probe.start_s)
-        return _told(Kind.BOARD_MADE, now, video, value)
-    if isinstance(found, Made):
+        return _told(EventKind.BOARD_MADE, now, video, value)
+    if isinstance(found, FinishedCopy):
         kept = _keep_copy(output, files, video, found)
-        return _told(Kind.RENDITION_MADE, now, video, {"rendition": kept})
-    kind = Kind.BOARD_FAILED if isinstance(one.job.request, Request) else Kind.RENDITION_FAILED
+        return _told(EventKind.RENDITION_MADE, now, video, {"rendition": kept})
+    kind = (
+        EventKind.BOARD_FAILED
+        if isinstance(one.job.request, ProbeRequest)
+        else EventKind.RENDITION_FAILED
+    )
     return _told(kind, now, video, {"reason": found.reason})
 
 
-def _told(kind: Kind, now: int, video: Video, value: dict[str, object]) -> Happening:
-    return Happening(uuid4().hex, kind, now, _SOURCE, video.id, value)
+def _told(kind: EventKind, now: int, video: Video, value: dict[str, object]) -> Event:
+    return Event(uuid4().hex, kind, now, _SOURCE, video.id, value)
 
 
-def _keep_board(files: list[MadeFile], video: Video, board: Board) -> dict[str, object]:
+def _keep_board(files: list[MadeFile], video: Video, board: EncodedStoryboard) -> dict[str, object]:
     starts = repr(board.starts_s).encode()
     sides = (len(board.starts_s), board.columns, board.tile_width_px, board.tile_height_px)
     storyboard = Storyboard(Output.digest_name([board.content, starts]), *sides)
@@ -308,12 +310,12 @@ def _keep_board(files: list[MadeFile], video: Video, board: Board) -> dict[str, 
     content = board_vtt(board.starts_s, video.probe.duration_s, *sides[1:], name)
     files += [(sprite, board.content), (track, content)]
     if start_s := video.probe.start_s:
-        files.append((urls.late_file(track, start_s), later(content, start_s)))
+        files.append((urls.late_file(track, start_s), shift_cues(content, start_s)))
     return asdict(storyboard)
 
 
 def _keep_copy(
-    output: OwnedFiles, files: list[MadeFile], video: Video, made: Made
+    output: OwnedFiles, files: list[MadeFile], video: Video, made: FinishedCopy
 ) -> dict[str, object]:
     container = made.file.suffix.removeprefix(".")
     kept = Rendition(
@@ -378,7 +380,7 @@ class _Lane:
             self._idle.set()
             self._wake()
 
-    def _tell(self, job: _Job, found: Enriched | Made | Refused) -> None:
+    def _tell(self, job: _Job, found: EnrichmentResult | FinishedCopy | Rejected) -> None:
         self._finished.put(_Finished(job, found))
         self._wake()
 
@@ -410,28 +412,28 @@ class _Boards(_Lane):
         ) as self._workers:
             for jobs in self._batches():
                 by_place = {job.known.place: job for job in jobs}
-                requests = [job.request for job in jobs if isinstance(job.request, Request)]
+                requests = [job.request for job in jobs if isinstance(job.request, ProbeRequest)]
                 for found in self._workers.answer(requests):
-                    if not isinstance(found, Examined):
+                    if not isinstance(found, ProbeResult):
                         self._tell(by_place[found.place], found)
 
 
 class _Copies(_Lane):
     """Playable copies, one after another."""
 
-    progress: Progress | None = None
+    progress: RenditionProgress | None = None
 
     @override
     def _work(self) -> None:
         settings = self._settings
         scratch = settings.state / "renditions"
-        with Renditions(scratch, memory_mb=2 * settings.file_memory_mb) as renditions:
+        with RenditionRunner(scratch, memory_mb=2 * settings.file_memory_mb) as renditions:
             for (job,) in self._batches():
                 assert isinstance(job.request, RenditionRequest)
                 renditions.start(job.request)
                 while not self._is_stopped:
                     told = renditions.poll(_LOOK_S)
-                    if isinstance(told, Made | Refused):
+                    if isinstance(told, FinishedCopy | Rejected):
                         self.progress = None
                         self._tell(job, told)
                         break

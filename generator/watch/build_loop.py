@@ -15,20 +15,20 @@ from threading import Lock
 from typing import Protocol
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.file_notifier import Bell
+from generator.adapters.file_notifier import FileNotifier
 from generator.adapters.settings import Settings
-from generator.adapters.watcher import USUAL_PACE, Means, Mode, Watcher
+from generator.adapters.watcher import USUAL_PACE, Watcher, WatchMethod, WatchMode
 from generator.build.engine import Engine
 from generator.core.errors import DamagedError, GuardError, ReelshelfError, TemplateError
-from generator.core.library.file_filter import compile_intake
+from generator.core.library.file_filter import compile_filter
 from generator.core.library.hints import Hints
 from generator.core.model import Place
 from generator.core.receipt import Receipt
 from generator.render.owned_files import OwnedFiles
-from generator.scan.observe import Observation, Where
-from generator.scan.probe import Workers
+from generator.scan.observe import LibraryScan, ScanScope
+from generator.scan.probe import ProbeWorkers
 from generator.watch.compression import pack_some
-from generator.watch.pending_events import Events
+from generator.watch.pending_events import PendingEvents
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +46,15 @@ Failure = DamagedError | GuardError | TemplateError | OSError
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class RefreshTask:
     """A refresh to come: whether to look at the library, and where (None: everywhere)."""
 
     look: bool = False
-    where: Where | None = None
+    where: ScanScope | None = None
     full: bool = False
 
 
-class Beside(Protocol):
+class BackgroundWork(Protocol):
     """Work that takes longer than a refresh, done beside this, a little at a time."""
 
     def ready(self) -> bool:
@@ -68,7 +68,7 @@ class Beside(Protocol):
 
 
 @dataclass(slots=True)
-class Watch:
+class BuildLoop:
     """Refreshes until stopped. One that fails is told, and tried again at the next hint.
 
     `config` is the settings file: when it changes, `receipts` ends and `outdated` is true.
@@ -76,11 +76,11 @@ class Watch:
 
     engine: Engine
     settings: Settings
-    workers: Workers
+    workers: ProbeWorkers
     accept_loss: bool = False
     config: Path | None = None
     on_failure: Callable[[Failure], None] = lambda _: None
-    beside: Beside | None = None
+    beside: BackgroundWork | None = None
     outdated: bool = False
     has_built: bool = False  # with these settings: then the first refresh may fail, too
     _stopped: bool = False
@@ -89,7 +89,7 @@ class Watch:
     _told: str = ""  # the last failure, until something succeeds
     _spare_s: float = 0.0  # until when nothing is done that can wait
     _watcher: Watcher | None = None
-    _events: Events = field(init=False)
+    _events: PendingEvents = field(init=False)
     _scanned: float = 0.0
     _thinned_s: float = 0.0  # when the log is thinned next
     _gathered_s: float = 0.0  # when something finished was recorded last
@@ -103,22 +103,22 @@ class Watch:
     _put_off_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self._events = Events(self.engine, self.settings)
+        self._events = PendingEvents(self.engine, self.settings)
 
     def receipts(self) -> Iterator[Receipt]:
         """Yield a receipt of the first refresh, and of each one that did something."""
         settings, self._scanned = self.settings, time.monotonic()
         pace = replace(USUAL_PACE, quiet_s=_BURST_S, poll_s=settings.poll_every_s)
         with (
-            Watcher(settings.roots, compile_intake(settings.ignore), pace) as self._watcher,
-            closing(Bell()) as bell,
+            Watcher(settings.roots, compile_filter(settings.ignore), pace) as self._watcher,
+            closing(FileNotifier()) as bell,
         ):
             self._listen(bell)
             for name, mode in self._watcher.modes.items():
                 log.info("%s", _how(settings.roots[name], mode))
             for root in settings.buckets.values():
                 log.info("watching %s by notices, and all every %d s", root, settings.scan_every_s)
-            first = Task(look=True)
+            first = RefreshTask(look=True)
             receipt = self._try(first) if self.has_built else self._refresh(first)
             if receipt is not None:
                 yield receipt
@@ -153,7 +153,7 @@ class Watch:
         if self._watcher is not None:
             self._watcher.wake()
 
-    def _listen(self, bell: Bell) -> None:
+    def _listen(self, bell: FileNotifier) -> None:
         self._marks = _mark(self.config), self.engine.renderer.present()
         bell.on_writing(self.settings.state / "catalogue.db", self._ring)
         for folder in self.engine.template_folders:
@@ -190,7 +190,7 @@ class Watch:
 
     # -- what is next
 
-    def _next(self) -> Task | None:
+    def _next(self) -> RefreshTask | None:
         """Wait, and return the refresh that is due; None where none is."""
         left_s = self._scanned + self.settings.scan_every_s - time.monotonic()
         again_s = max(self.settings.quiet_s, _AGAIN_S)
@@ -203,16 +203,16 @@ class Watch:
         is_due = now_s >= self._scanned + self.settings.scan_every_s
         if hints.everything or is_due or asked:
             self._scanned = now_s
-            return Task(look=True, full=self._events.begin_a_look())
+            return RefreshTask(look=True, full=self._events.begin_a_look())
         where = self._where(hints)
         if where.folders or where.trees:
-            return Task(look=True, where=where)
+            return RefreshTask(look=True, where=where)
         if self._take_edit():
-            return Task()
+            return RefreshTask()
         if self._events.ready():
             self._events.gather()
-            return Task()
-        return Task() if self._has_finished() and self._record() else None
+            return RefreshTask()
+        return RefreshTask() if self._has_finished() and self._record() else None
 
     def _hints(self, wait_s: float) -> Hints:
         """Wait for something to do; meanwhile make compressed copies, and sync the disk."""
@@ -310,7 +310,7 @@ class Watch:
         self._thinned_s = time.monotonic() + _THIN_S
         return False
 
-    def _where(self, hints: Hints) -> Where:
+    def _where(self, hints: Hints) -> ScanScope:
         folders, self._again = hints.folders | self._again, set()
         with self._hinting:
             folders |= self._hinted
@@ -318,11 +318,11 @@ class Watch:
         if time.monotonic() >= self._put_off_s:
             folders |= self._put_off
             self._put_off = set()
-        return Where(frozenset(folders), hints.trees)
+        return ScanScope(frozenset(folders), hints.trees)
 
     # -- refreshing
 
-    def _try(self, task: Task) -> Receipt | None:
+    def _try(self, task: RefreshTask) -> Receipt | None:
         try:
             return self._refresh(task)
         except (DamagedError, GuardError, TemplateError, OSError) as error:
@@ -350,17 +350,17 @@ class Watch:
             log.warning("%s\n  %s", message, hint)
         self._told = message
 
-    def _refresh(self, task: Task) -> Receipt:
+    def _refresh(self, task: RefreshTask) -> Receipt:
         receipt = self._refreshed(task)
         self._events.rest(0)
         self._told = ""
         return receipt
 
-    def _refreshed(self, task: Task) -> Receipt:
+    def _refreshed(self, task: RefreshTask) -> Receipt:
         now = int(time.time())
         if not task.look:
             return self.engine.refresh(now)
-        look = Observation(self.settings, self.workers, time.time, task.where)
+        look = LibraryScan(self.settings, self.workers, time.time, task.where)
         look.accept_loss = self.accept_loss
         everywhere = task.where is None
         receipt = self.engine.refresh(now, look, full=task.full, verify=everywhere)
@@ -380,9 +380,9 @@ def _mark(file: Path | None) -> Hashable:
     return status and (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _how(root: Path, mode: Mode) -> str:
+def _how(root: Path, mode: WatchMode) -> str:
     """Return how a root is kept in view, for the log."""
-    if mode.means is Means.ABSENT:
+    if mode.means is WatchMethod.ABSENT:
         return f"{root} is not there; it is watched as soon as it is"
     return f"watching {root} by {mode.means}" + (f": {mode.reason}" if mode.reason else "")
 

@@ -11,7 +11,7 @@ _SOON_S, _LOOK_S = 0.1, 0.002  # at first it is looked for every so often,
 _LATER_LOOK_S = 0.02  # and then less often
 
 
-class Events:
+class PendingEvents:
     """The events behind the engine's cursor: whether there are some, and when they are due."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:

@@ -7,7 +7,7 @@ log = logging.getLogger(__name__)
 RETRY_S, _LONGEST_RETRY_S = 1.0, 300.0  # doubles
 
 
-class Trouble:
+class Backoff:
     """Something that fails for a while: told once, and tried again less and less often."""
 
     def __init__(self, retry_s: float = RETRY_S) -> None:

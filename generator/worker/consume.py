@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Figures, Happening, Outcome, Verdict, VideoId
-from generator.core.queue.messages import Letter, LetterError, ObjectNotice
-from generator.core.queue.messages import read as read_letter
-from generator.core.queue.queue import Message
+from generator.core.model import Event, EventOutcome, EventVerdict, VideoId, VideoStats
+from generator.core.queue.messages import Letter, MessageError, ObjectNotification
+from generator.core.queue.messages import decode_message as read_letter
+from generator.core.queue.queue import ReceivedMessage
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ConsumedMessages:
     """What became of a batch of messages.
 
     `seqs` are those whose event is in the log, with its number there; `repeated` of them stood
@@ -27,16 +27,16 @@ class Taken:
     that the events are about, as they are now.
     """
 
-    seqs: tuple[tuple[Message, int], ...] = ()
+    seqs: tuple[tuple[ReceivedMessage, int], ...] = ()
     repeated: int = 0
-    refused: tuple[tuple[Message, str], ...] = ()
-    unreadable: tuple[tuple[Message, str], ...] = ()
-    noticed: tuple[Message, ...] = ()
-    notices: tuple[ObjectNotice, ...] = ()
-    figures: tuple[Figures, ...] = ()
+    refused: tuple[tuple[ReceivedMessage, str], ...] = ()
+    unreadable: tuple[tuple[ReceivedMessage, str], ...] = ()
+    noticed: tuple[ReceivedMessage, ...] = ()
+    notices: tuple[ObjectNotification, ...] = ()
+    figures: tuple[VideoStats, ...] = ()
 
     @property
-    def done(self) -> list[Message]:
+    def done(self) -> list[ReceivedMessage]:
         """Return what can be deleted once the events are safe; not what nobody could read."""
         return [
             *(message for message, _ in self.seqs),
@@ -45,7 +45,9 @@ class Taken:
         ]
 
 
-def take(catalogue: Catalogue, messages: Sequence[Message], now_us: int) -> Taken:
+def take(
+    catalogue: Catalogue, messages: Sequence[ReceivedMessage], now_us: int
+) -> ConsumedMessages:
     """Record the events of a batch, in one transaction, and tell what became of each message.
 
     What is refused or unreadable is logged. Nothing is deleted here.
@@ -58,15 +60,15 @@ def take(catalogue: Catalogue, messages: Sequence[Message], now_us: int) -> Take
     Raises:
         sqlite3.OperationalError: nothing could be recorded; nothing was.
     """
-    told: list[tuple[Message, Happening]] = []
-    unreadable: list[tuple[Message, str]] = []
-    noticed: list[Message] = []
-    notices: list[ObjectNotice] = []
+    told: list[tuple[ReceivedMessage, Event]] = []
+    unreadable: list[tuple[ReceivedMessage, str]] = []
+    noticed: list[ReceivedMessage] = []
+    notices: list[ObjectNotification] = []
     for message in messages:
         letter = _read(message, now_us)
         if isinstance(letter, str):
             unreadable.append((message, letter))
-        elif isinstance(letter, Happening):
+        elif isinstance(letter, Event):
             told.append((message, letter))
         else:
             noticed.append(message)
@@ -81,9 +83,9 @@ def take(catalogue: Catalogue, messages: Sequence[Message], now_us: int) -> Take
     for message, reason in refused:
         log.warning("a message was refused: %s", reason)
         log.debug("it said %s", message.body)
-    return Taken(
+    return ConsumedMessages(
         seqs=tuple((message, outcome.seq) for (message, _), outcome in pairs if outcome.seq),
-        repeated=sum(outcome.verdict is Verdict.REPEATED for outcome in outcomes),
+        repeated=sum(outcome.verdict is EventVerdict.REPEATED for outcome in outcomes),
         refused=tuple(refused),
         unreadable=tuple(unreadable),
         noticed=tuple(noticed),
@@ -92,17 +94,17 @@ def take(catalogue: Catalogue, messages: Sequence[Message], now_us: int) -> Take
     )
 
 
-def _read(message: Message, now_us: int) -> Letter | str:
+def _read(message: ReceivedMessage, now_us: int) -> Letter | str:
     """Return what a message says, or why nobody can read it."""
     try:
         return read_letter(message.body, now_us)
-    except LetterError as error:
+    except MessageError as error:
         # It stays in the queue: a newer reelshelf may read it, and else the queue puts it aside.
         log.warning("the message %s cannot be read (%d.): %s", message.id, message.times, error)
         return str(error)
 
 
-def _refusal(event: Happening, outcome: Outcome) -> str:
+def _refusal(event: Event, outcome: EventOutcome) -> str:
     """Return why an event was not recorded, and never will be: its message can go.
 
     An id in use belongs to the event that came first; the API gives new ones to whoever names
@@ -110,13 +112,13 @@ def _refusal(event: Happening, outcome: Outcome) -> str:
     was will not be the one that was meant.
     """
     match outcome.verdict:
-        case Verdict.UNKNOWN_VIDEO:
+        case EventVerdict.UNKNOWN_VIDEO:
             return f"{event.kind} {event.id} is about the video {event.video}, and there is none"
-        case Verdict.ID_IN_USE:
+        case EventVerdict.ID_IN_USE:
             return f"{event.kind} of the video {event.video}: its id {event.id} is another event's"
-        case Verdict.RECORDED | Verdict.REPEATED:
+        case EventVerdict.RECORDED | EventVerdict.REPEATED:
             raise AssertionError("what is recorded is not refused")
 
 
-def _figures(outcomes: Sequence[Outcome]) -> dict[VideoId, Figures]:
+def _figures(outcomes: Sequence[EventOutcome]) -> dict[VideoId, VideoStats]:
     return {one.figures.id: one.figures for one in outcomes if one.figures is not None}

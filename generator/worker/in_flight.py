@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from generator.core.errors import QueueError
-from generator.core.queue.queue import Message, Queue
-from generator.worker.backoff import RETRY_S, Trouble
-from generator.worker.consume import Taken
+from generator.core.queue.queue import Queue, ReceivedMessage
+from generator.worker.backoff import RETRY_S, Backoff
+from generator.worker.consume import ConsumedMessages
 
 _MOST = 10_000  # in hand; more wait in the queue until these are published
 _NEVER = 1 << 62  # the number of an event that is not recorded yet
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class WorkerTiming:
     """How long things take, in seconds; tests are in a hurry.
 
     A worker waits `poll_s` for messages: a container that is told to end has ten seconds.
@@ -31,16 +31,16 @@ class Pace:
     retry_s: float = RETRY_S
 
 
-USUAL_PACE = Pace()
+USUAL_PACE = WorkerTiming()
 
 
-class Held:
+class InFlight:
     """The messages in hand, each with the number of its event. For any thread."""
 
-    def __init__(self, queue: Queue, pace: Pace = USUAL_PACE) -> None:
+    def __init__(self, queue: Queue, pace: WorkerTiming = USUAL_PACE) -> None:
         self._queue, self._pace = queue, pace
         self._changed = threading.Condition()
-        self._messages: dict[str, tuple[Message, int]] = {}
+        self._messages: dict[str, tuple[ReceivedMessage, int]] = {}
         self._keep_at: dict[str, float] = {}  # when each is to be kept again
         self._shown = 0  # the last event that everybody sees
         self._stopped = False
@@ -48,7 +48,7 @@ class Held:
     def __len__(self) -> int:
         return len(self._messages)
 
-    def hold(self, messages: Iterable[Message]) -> None:
+    def hold(self, messages: Iterable[ReceivedMessage]) -> None:
         """Keep messages whose events are not recorded yet."""
         due_s = time.monotonic() + self._pace.again_s
         with self._changed:
@@ -57,9 +57,9 @@ class Held:
                 self._keep_at[one.id] = due_s
             self._changed.notify_all()
 
-    def settle(self, taken: Taken) -> None:
+    def settle(self, taken: ConsumedMessages) -> None:
         """Note the numbers of their events; give back what nobody can read."""
-        back: dict[int, list[Message]] = {}
+        back: dict[int, list[ReceivedMessage]] = {}
         with self._changed:
             for message, seq in taken.seqs:
                 self._messages[message.id] = (message, seq)
@@ -121,7 +121,7 @@ class Held:
 
     def look_after(self) -> None:
         """Let go and keep, until stopped: what the thread beside the others does."""
-        trouble = Trouble(self._pace.retry_s)
+        trouble = Backoff(self._pace.retry_s)
         while True:
             with self._changed:
                 self._changed.wait_for(self._has_work, max(self._next_s() - time.monotonic(), 0.0))
@@ -148,7 +148,7 @@ class Held:
     def _next_s(self) -> float:
         return min(self._keep_at.values(), default=time.monotonic() + self._pace.again_s)
 
-    def _forget(self, messages: Iterable[Message]) -> None:
+    def _forget(self, messages: Iterable[ReceivedMessage]) -> None:
         for one in messages:
             kept = self._messages.get(one.id)
             if kept is not None and kept[0].handle == one.handle:

@@ -10,15 +10,15 @@ from generator.adapters.catalogue import Catalogue
 from generator.build.engine import Engine
 from generator.core.errors import PublishError, QueueError, ReelshelfError
 from generator.render.owned_files import OwnedFiles
-from generator.watch.build_loop import Beside
-from generator.worker.backoff import RETRY_S, Trouble
+from generator.watch.build_loop import BackgroundWork
+from generator.worker.backoff import RETRY_S, Backoff
 
 log = logging.getLogger(__name__)
 
 _CHECK_S = 30.0  # how often it is made sure that the site is still ours
 
 
-class Publishes(Protocol):
+class SitePublisher(Protocol):
     """What publishes the site: see `generator.publish.Publisher`."""
 
     @property
@@ -32,7 +32,7 @@ class Publishes(Protocol):
         """Tell whether the bucket may lack something that is settled; it sends nothing."""
 
 
-class Beat:
+class PublishSchedule:
     """Publishes when it is time, and no sooner after a failure; for the builder's own thread.
 
     Args:
@@ -48,14 +48,14 @@ class Beat:
     def __init__(
         self,
         engine: Engine,
-        publisher: Publishes | None,
+        publisher: SitePublisher | None,
         every_s: float = 0.0,
         retry_s: float = RETRY_S,
     ) -> None:
         self.own: Callable[[], object] = lambda: None
         self.on_published: Callable[[object], None] = lambda _: None
         self._engine, self._publisher, self._every_s = engine, publisher, every_s
-        self._trouble = Trouble(retry_s)
+        self._trouble = Backoff(retry_s)
         self._is_failing = self._is_put_off = False
         self._not_before_s = self._looked_s = 0.0
         self._next_s = self._owned_s = -math.inf
@@ -132,10 +132,10 @@ class Beat:
         return now_s >= self._not_before_s and (at_once or now_s >= self._next_s)
 
 
-class PublishesBeside:
+class PublishingBackgroundWork:
     """What works beside the builder, and `retry` whenever nothing else is to be done."""
 
-    def __init__(self, beside: Beside | None, retry: Callable[[], None]) -> None:
+    def __init__(self, beside: BackgroundWork | None, retry: Callable[[], None]) -> None:
         self._beside, self._retry = beside, retry
 
     def ready(self) -> bool:

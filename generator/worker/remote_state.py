@@ -16,9 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from generator.adapters.s3.bucket import ABSENT, Bucket, ChangedError
+from generator.adapters.s3.bucket import ABSENT, Bucket, PreconditionFailedError
 from generator.build.engine import Engine
-from generator.core.delivery.publish_plan import Headers
+from generator.core.delivery.publish_plan import ObjectHeaders
 from generator.core.errors import PublishError
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _LARGE_BYTES = 200_000_000
 _KEEP_NONE = "no-store"
 
 
-class Carried:
+class RemoteState:
     """The state in the bucket, and its copy in a local folder."""
 
     def __init__(self, bucket: Bucket, folder: Path) -> None:
@@ -95,7 +95,7 @@ class Carried:
                 "the state has %d MB: from here on a worker with a disk of its own is cheaper",
                 len(content) // 1_000_000,
             )
-        headers = Headers("application/zip", _KEEP_NONE)
+        headers = ObjectHeaders("application/zip", _KEEP_NONE)
         stored = self._bucket.put(STATE, content, headers, self._etag)
         self._etag = stored.etag
 
@@ -134,10 +134,10 @@ class Lease:
                 return False
             match = stored.etag
         told = {"holder": self._holder, "until": self._clock() + self._seconds}
-        headers = Headers("application/json", _KEEP_NONE)
+        headers = ObjectHeaders("application/json", _KEEP_NONE)
         try:
             stored = self._bucket.put(LEASE, json.dumps(told).encode(), headers, match)
-        except ChangedError:
+        except PreconditionFailedError:
             return False
         self._etag = stored.etag
         return True

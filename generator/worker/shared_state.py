@@ -6,19 +6,19 @@ from typing import Protocol
 
 from generator.adapters.catalogue import Catalogue
 from generator.core.errors import QueueError
-from generator.core.model import Figures, VideoId
-from generator.worker.backoff import Trouble
+from generator.core.model import VideoId, VideoStats
+from generator.worker.backoff import Backoff
 
 _KEYS_S = 60.0  # how often keys are shared that did not change
 
 
-class Shares(Protocol):
+class SharedStateStore(Protocol):
     """Where APIs of other machines look: see `generator.adapters.redis_state.Shared`."""
 
     def begin_era(self) -> None:
         """Forget all figures."""
 
-    def put_figures(self, figures: Iterable[Figures]) -> None:
+    def put_figures(self, figures: Iterable[VideoStats]) -> None:
         """Let APIs tell these figures."""
 
     def forget_figures(self, versions: Mapping[VideoId, int]) -> None:
@@ -30,16 +30,16 @@ class Shares(Protocol):
         """Let APIs know the owner."""
 
 
-class Sharing:
+class SharedStateSync:
     """Keeps what APIs of other machines know up to date: figures, and what proves the owner."""
 
-    def __init__(self, shares: Shares, secret: bytes, *, every_s: float = 2.0) -> None:
+    def __init__(self, shares: SharedStateStore, secret: bytes, *, every_s: float = 2.0) -> None:
         self.every_s = every_s
         self._shares, self._secret = shares, secret
         self._seq: int | None = None
         self._keys: list[tuple[str, str]] | None = None
         self._keys_s = 0.0
-        self._trouble = Trouble()
+        self._trouble = Backoff()
         self._not_before_s = 0.0
 
     def bring(self, catalogue: Catalogue) -> None:

@@ -20,16 +20,20 @@ from typing_extensions import override
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
-from generator.core.errors import OwnerError, QueueError
-from generator.core.queue.messages import ObjectNotice
-from generator.core.queue.queue import Message, Queue
+from generator.core.errors import OwnedByAnotherError, QueueError
+from generator.core.queue.messages import ObjectNotification
+from generator.core.queue.queue import Queue, ReceivedMessage
 from generator.core.receipt import Receipt
-from generator.watch.build_loop import Beside, Task, Watch
-from generator.worker.backoff import Trouble
+from generator.watch.build_loop import BackgroundWork, BuildLoop, RefreshTask
+from generator.worker.backoff import Backoff
 from generator.worker.consume import take
-from generator.worker.in_flight import USUAL_PACE, Held, Pace
-from generator.worker.publish_schedule import Beat, Publishes, PublishesBeside
-from generator.worker.shared_state import Sharing
+from generator.worker.in_flight import USUAL_PACE, InFlight, WorkerTiming
+from generator.worker.publish_schedule import (
+    PublishingBackgroundWork,
+    PublishSchedule,
+    SitePublisher,
+)
+from generator.worker.shared_state import SharedStateSync
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +41,10 @@ _AT_ONCE = 100  # messages recorded in one transaction
 _A_ROUND = 1_000  # of `drain`
 
 
-class Builds(Protocol):
-    """What refreshes the site whenever it should be: `Watch`."""
+class SiteBuilder(Protocol):
+    """What refreshes the site whenever it should be: `BuildLoop`."""
 
-    beside: Beside | None
+    beside: BackgroundWork | None
 
     def receipts(self) -> Iterator[Receipt]:
         """Yield a receipt of the first refresh, and of each one that did something."""
@@ -49,14 +53,14 @@ class Builds(Protocol):
         """End `receipts` soon; may be called from another thread."""
 
 
-class EventsAlone(Watch):
+class EventLoop(BuildLoop):
     """Watches for events, templates and time, where there is no library to look at.
 
     It never looks, so it never misses anything; every video stays as it was recorded.
     """
 
     @override
-    def _refreshed(self, task: Task) -> Receipt:
+    def _refreshed(self, task: RefreshTask) -> Receipt:
         return self.engine.refresh(int(time.time()), full=task.full)
 
 
@@ -71,28 +75,28 @@ class Worker:
     settings: Settings
     engine: Engine
     queue: Queue
-    publisher: Publishes | None = None
-    sharing: Sharing | None = None
+    publisher: SitePublisher | None = None
+    sharing: SharedStateSync | None = None
     own: Callable[[], object] = lambda: None
-    on_notices: Callable[[Sequence[ObjectNotice]], None] = lambda _: None
+    on_notices: Callable[[Sequence[ObjectNotification]], None] = lambda _: None
     on_published: Callable[[object], None] = lambda _: None
-    pace: Pace = USUAL_PACE
+    pace: WorkerTiming = USUAL_PACE
     taken: int = 0  # messages whose event was recorded
     refused: int = 0
     unreadable: int = 0
-    _held: Held = field(init=False)
-    _beat: Beat = field(init=False)
+    _held: InFlight = field(init=False)
+    _beat: PublishSchedule = field(init=False)
     _stopped: threading.Event = field(default_factory=threading.Event)
-    _lost: OwnerError | None = None
+    _lost: OwnedByAnotherError | None = None
 
     def __post_init__(self) -> None:
-        self._held = Held(self.queue, self.pace)
+        self._held = InFlight(self.queue, self.pace)
         every_s = self.settings.publish_every_s
-        self._beat = Beat(self.engine, self.publisher, every_s, self.pace.retry_s)
+        self._beat = PublishSchedule(self.engine, self.publisher, every_s, self.pace.retry_s)
 
     # -- as long as it is wanted
 
-    def run(self, builds: Builds) -> Iterator[Receipt]:
+    def run(self, builds: SiteBuilder) -> Iterator[Receipt]:
         """Work until `builds` is stopped; yield a receipt of each refresh, published if possible.
 
         Raises:
@@ -104,7 +108,7 @@ class Worker:
                 self._show(builds)
 
         self._prepare()
-        builds.beside = PublishesBeside(builds.beside, retry)
+        builds.beside = PublishingBackgroundWork(builds.beside, retry)
         with self._beside_threads(builds.stop, self._held.look_after, self._consume):
             for receipt in builds.receipts():
                 self._show(builds)
@@ -115,10 +119,10 @@ class Worker:
     def _prepare(self) -> None:
         self._beat.own, self._beat.on_published = self.own, self.on_published
 
-    def _show(self, builds: Builds) -> None:
+    def _show(self, builds: SiteBuilder) -> None:
         try:
             self._held.show(self._beat.publish(at_once=self._held.is_full()))
-        except OwnerError as error:
+        except OwnedByAnotherError as error:
             self._lost = error
             builds.stop()
 
@@ -160,7 +164,7 @@ class Worker:
 
     def _consume(self) -> None:
         """Take messages and record their events, until stopped: what a thread does."""
-        trouble = Trouble(self.pace.retry_s)
+        trouble = Backoff(self.pace.retry_s)
         with self._catalogue() as catalogue:
             while not self._stopped.is_set():
                 try:
@@ -171,7 +175,7 @@ class Worker:
                     trouble.tell(error)
                     self._stopped.wait(trouble.wait_s)
 
-    def _take_some(self, catalogue: Catalogue, trouble: Trouble) -> None:
+    def _take_some(self, catalogue: Catalogue, trouble: Backoff) -> None:
         if not self._held.wait_for_room(1.0):
             return
         poll_s = self.pace.poll_s
@@ -189,7 +193,7 @@ class Worker:
             else:
                 return
 
-    def _record(self, catalogue: Catalogue, messages: list[Message]) -> None:
+    def _record(self, catalogue: Catalogue, messages: list[ReceivedMessage]) -> None:
         taken = take(catalogue, messages, time.time_ns() // 1000)
         catalogue.require_current()  # before any of them is let go of
         self.taken += len(taken.seqs)

@@ -15,9 +15,13 @@ import pytest
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
-from generator.adapters.media.rendition_runner import Made, Progress, Renditions
+from generator.adapters.media.rendition_runner import (
+    FinishedCopy,
+    RenditionProgress,
+    RenditionRunner,
+)
 from generator.core.media.renditions import MP4, TRANSCODE, RenditionRequest
-from generator.core.model import Place, Refused
+from generator.core.model import Place, Rejected
 
 WIDTH, HEIGHT, BITS = 96, 32, 12
 HZ = 48_000
@@ -174,7 +178,7 @@ class Maker:
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
-        self.told: list[Progress] = []
+        self.told: list[RenditionProgress] = []
 
     def __call__(
         self,
@@ -185,31 +189,31 @@ class Maker:
         is_hls: bool = False,
         expected_bytes: int = 1 << 24,
         **means: object,
-    ) -> Made | Refused:
+    ) -> FinishedCopy | Rejected:
         request = RenditionRequest(PLACE, str(file), made_by, container, is_hls=is_hls, job="7")
         with self.renditions(**means) as renditions:
             renditions.start(request, expected_bytes)
             return self.wait(renditions)
 
-    def renditions(self, **means: object) -> Renditions:
+    def renditions(self, **means: object) -> RenditionRunner:
         usual = {"nice": 0, "reserve_bytes": 0, "chunk_s": 1.0, **means}
-        return Renditions(self.scratch, **usual)  # type: ignore[arg-type]  # told by their names
+        return RenditionRunner(self.scratch, **usual)  # type: ignore[arg-type]  # told by their names
 
-    def wait(self, renditions: Renditions) -> Made | Refused:
+    def wait(self, renditions: RenditionRunner) -> FinishedCopy | Rejected:
         while renditions.is_busy:
             found = renditions.poll(LIMIT_S)
-            if isinstance(found, Progress):
+            if isinstance(found, RenditionProgress):
                 self.told.append(found)
             elif found is not None:
                 return found
         pytest.fail("it ended without a word")
 
 
-def made(found: Made | Refused) -> Made:
-    assert isinstance(found, Made), found.reason
+def made(found: FinishedCopy | Rejected) -> FinishedCopy:
+    assert isinstance(found, FinishedCopy), found.reason
     return found
 
 
-def reason(found: Made | Refused) -> str:
-    assert isinstance(found, Refused)
+def reason(found: FinishedCopy | Rejected) -> str:
+    assert isinstance(found, Rejected)
     return found.reason

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from generator.core.media.worker_protocol import READY, missing, pack_answer, unpack_request
-from generator.core.model import Place, Refused
+from generator.core.media.worker_protocol import READY, missing, pack_answer, unpack_probe_request
+from generator.core.model import Place, Rejected
 
 LONG = "long " * 40_000  # more than a pipe holds
 
@@ -22,12 +22,12 @@ def main() -> None:
         notes.write(f"{os.getpid()}\n{child.pid}\n")
     say(READY)
     while True:
-        request = unpack_request(receive())
+        request = unpack_probe_request(receive())
         obey(Path(request.file).name, request.place)
 
 
 def obey(command: str, place: Place) -> None:
-    answer = pack_answer(Refused(place, "was looked at"))
+    answer = pack_answer(Rejected(place, "was looked at"))
     match command:
         case "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
@@ -38,7 +38,7 @@ def obey(command: str, place: Place) -> None:
         case "babble":
             say(b"Traceback (most recent call last)")
         case "confuse":
-            say(pack_answer(Refused(Place("", "another.mp4"), "was looked at")))
+            say(pack_answer(Rejected(Place("", "another.mp4"), "was looked at")))
         case "break off":
             say(answer[:20])
             os._exit(0)
@@ -48,7 +48,7 @@ def obey(command: str, place: Place) -> None:
             say(answer)
             os._exit(0)
         case "write a lot":
-            say(pack_answer(Refused(place, LONG)))
+            say(pack_answer(Rejected(place, LONG)))
         case _:
             say(answer)
 

@@ -22,17 +22,17 @@ from generator.adapters.s3.bucket import (
     ANY,
     IN_PARTS_FROM,
     Bucket,
-    ChangedError,
-    Stored,
-    UnfitKeyError,
+    InvalidKeyError,
+    PreconditionFailedError,
+    StoredObject,
     check_key,
     part_bytes,
 )
-from generator.adapters.s3.cloudfront import Cdn
-from generator.core.delivery.publish_plan import Headers
+from generator.adapters.s3.cloudfront import Distribution
+from generator.core.delivery.publish_plan import ObjectHeaders
 from generator.core.errors import PublishError
 
-PAGE = Headers("text/html; charset=utf-8", "public, max-age=0", "", "ab" * 16, "7@c")
+PAGE = ObjectHeaders("text/html; charset=utf-8", "public, max-age=0", "", "ab" * 16, "7@c")
 MIB = 1 << 20
 
 
@@ -93,7 +93,7 @@ def test_what_was_put_is_there_with_all_that_was_told_of_it(bucket: Bucket) -> N
     assert bucket.get("a/b.html") == (b"<p>", stored)
     assert bucket.head("a/b.html") == stored
     assert (stored.digest, stored.cursor, stored.size_bytes) == (PAGE.digest, PAGE.cursor, 3)
-    assert list(bucket.listed()) == [Stored("a/b.html", stored.etag, 3)]
+    assert list(bucket.listed()) == [StoredObject("a/b.html", stored.etag, 3)]
     told = boto3.session.Session().client("s3").head_object(Bucket="films", Key="a/b.html")
     assert (told["ContentType"], told["CacheControl"]) == (PAGE.content_type, PAGE.cache_control)
     assert "ContentEncoding" not in told
@@ -107,7 +107,7 @@ def test_what_was_never_put_is_not_there(bucket: Bucket) -> None:
 
 
 def test_compressed_bytes_stay_compressed(bucket: Bucket) -> None:
-    headers = Headers("text/html", "no-cache", "gzip")
+    headers = ObjectHeaders("text/html", "no-cache", "gzip")
     stored = bucket.put("a", b"\x1f\x8bnot really", headers)
 
     found = bucket.get("a")
@@ -141,20 +141,20 @@ def test_who_comes_late_overwrites_nothing(bucket: Bucket) -> None:
     new = bucket.put("a", b"new", PAGE, old.etag)
 
     for late in (old.etag, ABSENT):
-        with pytest.raises(ChangedError):
+        with pytest.raises(PreconditionFailedError):
             bucket.put("a", b"late", PAGE, late)
-    with pytest.raises(ChangedError):
+    with pytest.raises(PreconditionFailedError):
         bucket.delete("a", old.etag)
     assert bucket.get("a") == (b"new", new)
     bucket.delete("a", new.etag)
     assert bucket.head("a") is None
-    with pytest.raises(ChangedError):
+    with pytest.raises(PreconditionFailedError):
         bucket.put("a", b"late", PAGE, new.etag)  # to what is gone
 
 
 def test_of_many_at_once_one_puts_what_was_not_there(bucket: Bucket) -> None:
     def put(number: int) -> bool:
-        with suppress(ChangedError):
+        with suppress(PreconditionFailedError):
             bucket.put("one", str(number).encode(), PAGE, ABSENT)
             return True
         return False
@@ -205,7 +205,7 @@ def test_a_name_that_no_object_can_have_is_refused_and_shown(
 ) -> None:
     (tmp_path / "f").write_bytes(b"x")
 
-    with pytest.raises(UnfitKeyError, match=why) as caught:
+    with pytest.raises(InvalidKeyError, match=why) as caught:
         bucket.put_file(key, tmp_path / "f", PAGE, ANY, Noted())
     assert str(caught.value).isprintable()
     assert caught.value.hint
@@ -314,9 +314,9 @@ def test_an_upload_that_somebody_gave_up_begins_anew(bucket: Bucket, film: Path)
 def test_a_large_file_overwrites_nothing_either(bucket: Bucket, film: Path) -> None:
     bucket.put("film", b"small", PAGE)
     for match in (ABSENT, "0" * 32):
-        with pytest.raises(ChangedError):
+        with pytest.raises(PreconditionFailedError):
             bucket.put_file("film", film, PAGE, match, Noted())
-    with pytest.raises(ChangedError):
+    with pytest.raises(PreconditionFailedError):
         bucket.put_file("gone", film, PAGE, "0" * 32, Noted())
 
     assert not bucket.requests["CreateMultipartUpload"]  # it was seen before anything was sent
@@ -324,14 +324,14 @@ def test_a_large_file_overwrites_nothing_either(bucket: Bucket, film: Path) -> N
 
 def test_what_came_while_a_large_file_was_sent_stays(bucket: Bucket, film: Path) -> None:
     parts = Noted()
-    came: list[Stored] = []
+    came: list[StoredObject] = []
 
     def come(**_: object) -> None:
         if not came:
             came.append(Bucket("films").put("film", b"of another", PAGE))
 
     when(bucket, "before-send.s3.UploadPart", come)
-    with pytest.raises(ChangedError):
+    with pytest.raises(PreconditionFailedError):
         bucket.put_file("film", film, PAGE, ABSENT, parts)
     assert bucket.get("film") == (b"of another", came[0])
     assert parts == {}
@@ -417,7 +417,7 @@ def test_a_former_version_comes_back_with_its_headers(bucket: Bucket) -> None:
     assert not bucket.is_versioned()
     assert versioned.is_versioned()
     first = versioned.put("a", b"1", PAGE)
-    second = versioned.put("a", b"2", Headers("text/plain", "no-store", "gzip"))
+    second = versioned.put("a", b"2", ObjectHeaders("text/plain", "no-store", "gzip"))
 
     assert first.version != second.version
     assert versioned.former("a", first.version) == (b"1", PAGE)
@@ -492,7 +492,7 @@ def test_a_refusal_says_what_why_and_what_to_do(status: int, code: str, why: str
         bucket = Bucket("films", endpoint=address)
         with pytest.raises(PublishError, match=why) as caught:
             bucket.put("a.html", b"", PAGE, "0" * 32)
-    assert not isinstance(caught.value, ChangedError)
+    assert not isinstance(caught.value, PreconditionFailedError)
     assert str(caught.value).startswith("cannot put a.html in the bucket films: ")
     assert "\n" not in str(caught.value)
     assert bool(caught.value.hint) == (code != "Teapot")
@@ -503,11 +503,11 @@ def test_a_refusal_says_what_why_and_what_to_do(status: int, code: str, why: str
 def test_what_changed_is_told_from_what_is_refused(status: int, code: str) -> None:
     with store([(status, said(code))]) as address:
         bucket = Bucket("films", endpoint=address)
-        with pytest.raises(ChangedError):
+        with pytest.raises(PreconditionFailedError):
             bucket.put("a.html", b"", PAGE, ABSENT)
         with pytest.raises(PublishError) as caught:
             bucket.put("a.html", b"", PAGE)
-    assert not isinstance(caught.value, ChangedError)
+    assert not isinstance(caught.value, PreconditionFailedError)
 
 
 def test_a_store_that_is_busy_is_asked_again_and_then_told_of(away: pytest.MonkeyPatch) -> None:
@@ -531,7 +531,7 @@ def test_no_error_tells_a_secret(away: pytest.MonkeyPatch) -> None:
         with pytest.raises(PublishError) as caught:
             Bucket("films", endpoint=address).put("a", b"", PAGE)
         with pytest.raises(PublishError) as other:
-            Cdn("E1", endpoint=address).invalidate(["/a"])
+            Distribution("E1", endpoint=address).invalidate(["/a"])
     for error in (caught.value, other.value):
         text = str(error) + error.hint
         assert "you sent" in text
@@ -583,7 +583,7 @@ def test_only_aws_is_sent_checksums_that_others_may_not_know(
 
 
 @pytest.fixture
-def cdn(bucket: Bucket) -> Cdn:  # noqa: ARG001 (an account that is empty)
+def cdn(bucket: Bucket) -> Distribution:  # noqa: ARG001 (an account that is empty)
     """Return a distribution."""
     client = boto3.session.Session().client("cloudfront")
     origin = {
@@ -605,10 +605,10 @@ def cdn(bucket: Bucket) -> Cdn:  # noqa: ARG001 (an account that is empty)
             },
         }
     )
-    return Cdn(made["Distribution"]["Id"])
+    return Distribution(made["Distribution"]["Id"])
 
 
-def invalidated(cdn: Cdn) -> list[tuple[str, list[str]]]:
+def invalidated(cdn: Distribution) -> list[tuple[str, list[str]]]:
     client = boto3.session.Session().client("cloudfront")
     listed = client.list_invalidations(DistributionId=cdn.distribution)["InvalidationList"]
     batches = []
@@ -619,7 +619,7 @@ def invalidated(cdn: Cdn) -> list[tuple[str, list[str]]]:
     return batches
 
 
-def test_paths_are_invalidated_in_batches_each_with_its_own_reference(cdn: Cdn) -> None:
+def test_paths_are_invalidated_in_batches_each_with_its_own_reference(cdn: Distribution) -> None:
     paths = [f"/{number}" for number in range(3005)] + ["/tag/*"]
 
     reference = cdn.invalidate(paths)
@@ -632,7 +632,7 @@ def test_paths_are_invalidated_in_batches_each_with_its_own_reference(cdn: Cdn) 
     assert reference != cdn.invalidate(["/a"])
 
 
-def test_nothing_is_sent_for_no_paths_and_never_everything(cdn: Cdn) -> None:
+def test_nothing_is_sent_for_no_paths_and_never_everything(cdn: Distribution) -> None:
     assert cdn.invalidate([]) == ""
     for paths in (["/*"], ["*"], ["no-slash"]):
         with pytest.raises(ValueError, match="cannot be invalidated"):
@@ -651,10 +651,10 @@ def test_too_many_at_once_are_waited_for_but_not_for_ever() -> None:
     )
     done = (201, "<Invalidation><Id>I1</Id></Invalidation>")
     with store([full, full, done]) as address:
-        Cdn("E1", endpoint=address, wait=waited.append).invalidate(["/a"])
+        Distribution("E1", endpoint=address, wait=waited.append).invalidate(["/a"])
     assert len(waited) == 2
     waited.clear()
     with store([full]) as address, pytest.raises(PublishError, match="too many inval") as caught:
-        Cdn("E1", endpoint=address, wait=waited.append).invalidate(["/a"])
+        Distribution("E1", endpoint=address, wait=waited.append).invalidate(["/a"])
     assert 60 <= sum(waited) <= 600
     assert "the pages are published" in caught.value.hint

@@ -18,12 +18,12 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.catalogue.retention import KEPT_S
 from generator.adapters.catalogue.schema import migrations
 from generator.core.errors import DamagedError, SettingsError
-from generator.core.model import Happening, Kind, Place, Problem, Token, VideoId
+from generator.core.model import Event, EventKind, FileProblem, Place, Token, VideoId
 from generator.core.ratings import pulled_tenths
 
 
-def event(key: str, kind: Kind, video: int = 1, **value: object) -> Happening:
-    return Happening(key, kind, trial.NOW, "test", VideoId(video), value)
+def event(key: str, kind: EventKind, video: int = 1, **value: object) -> Event:
+    return Event(key, kind, trial.NOW, "test", VideoId(video), value)
 
 
 @pytest.fixture
@@ -35,21 +35,21 @@ def catalogue(tmp_path: Path) -> Catalogue:
 
 deeds = st.sampled_from(
     [
-        event("a", Kind.RATED, stars=5),
-        event("b", Kind.RATED, stars=2),
-        event("c", Kind.VIEWED),
-        event("d", Kind.VIEWED, count=7),
-        event("e", Kind.FAVORITED),
-        event("f", Kind.UNFAVORITED),
-        event("g", Kind.TAGGED, name="x"),
-        event("h", Kind.UNTAGGED, name="x"),
-        event("i", Kind.UNRATED),
+        event("a", EventKind.RATED, stars=5),
+        event("b", EventKind.RATED, stars=2),
+        event("c", EventKind.VIEWED),
+        event("d", EventKind.VIEWED, count=7),
+        event("e", EventKind.FAVORITED),
+        event("f", EventKind.UNFAVORITED),
+        event("g", EventKind.TAGGED, name="x"),
+        event("h", EventKind.UNTAGGED, name="x"),
+        event("i", EventKind.UNRATED),
     ]
 )
 
 
 @given(told=st.lists(deeds, max_size=12))
-def test_an_event_told_again_changes_nothing(told: list[Happening]) -> None:
+def test_an_event_told_again_changes_nothing(told: list[Event]) -> None:
     once, again = (Catalogue(Path(":memory:")) for _ in range(2))
     for one in (once, again):
         trial.fill(one, 2, seed=1)
@@ -66,8 +66,8 @@ def test_an_event_told_again_changes_nothing(told: list[Happening]) -> None:
 
 
 def test_an_id_that_is_known_answers_with_the_event_of_before(catalogue: Catalogue) -> None:
-    (first,) = catalogue.append([event("same", Kind.VIEWED)])
-    (second,) = catalogue.append([event("same", Kind.VIEWED)])
+    (first,) = catalogue.append([event("same", EventKind.VIEWED)])
+    (second,) = catalogue.append([event("same", EventKind.VIEWED)])
 
     assert (first.new, second.new) == (True, False)
     assert first.seq == second.seq
@@ -78,7 +78,7 @@ def test_events_that_come_together_stand_together_or_not_at_all(catalogue: Catal
     before, last = list(catalogue.shown()), catalogue.last_event()
 
     with pytest.raises(KeyError):
-        catalogue.append([event("ok", Kind.RATED, stars=1), event("bad", Kind.RATED)])
+        catalogue.append([event("ok", EventKind.RATED, stars=1), event("bad", EventKind.RATED)])
 
     assert list(catalogue.shown()) == before
     assert catalogue.last_event() == last
@@ -90,10 +90,12 @@ def test_a_tag_that_a_user_removed_stays_removed(catalogue: Catalogue) -> None:
         "root": "", "path": "Norway/x.mp4", "title": "x", "size_bytes": 1, "mtime_ns": 1,
         "fingerprint": "f",
     }  # fmt: skip
-    catalogue.append([event("1", Kind.VIDEO_MOVED, folder_tags=["norway", "old"], **file)])
-    catalogue.append([event("2", Kind.UNTAGGED, name="norway"), event("3", Kind.TAGGED, name="me")])
+    catalogue.append([event("1", EventKind.VIDEO_MOVED, folder_tags=["norway", "old"], **file)])
+    catalogue.append(
+        [event("2", EventKind.UNTAGGED, name="norway"), event("3", EventKind.TAGGED, name="me")]
+    )
 
-    catalogue.append([event("4", Kind.VIDEO_MOVED, folder_tags=["norway", "new"], **file)])
+    catalogue.append([event("4", EventKind.VIDEO_MOVED, folder_tags=["norway", "new"], **file)])
 
     (video,) = catalogue.shown([VideoId(1)])
     given_by_trial = {name for name in video.tags if name not in {"norway", "old", "new", "me"}}
@@ -107,9 +109,9 @@ def test_a_path_that_is_not_utf8_is_kept_to_the_byte(catalogue: Catalogue) -> No
         "root": "", "path": path, "size_bytes": 1, "mtime_ns": 2, "stage": "probe", "reason": "r",
     }  # fmt: skip
 
-    catalogue.append([Happening("p", Kind.FILE_REFUSED, trial.NOW, "test", None, value)])
+    catalogue.append([Event("p", EventKind.FILE_REFUSED, trial.NOW, "test", None, value)])
 
-    assert catalogue.problems() == [Problem(Place("", path), 1, 2, "probe", "r", trial.NOW)]
+    assert catalogue.problems() == [FileProblem(Place("", path), 1, 2, "probe", "r", trial.NOW)]
     catalogue.close()
 
 
@@ -119,7 +121,7 @@ def test_two_connections_may_write_at_once(tmp_path: Path) -> None:
     (video,) = one.shown()
 
     for number in range(50):
-        (one if number % 2 else other).append([event(f"v{number}", Kind.VIEWED)])
+        (one if number % 2 else other).append([event(f"v{number}", EventKind.VIEWED)])
 
     (after,) = other.shown()
     assert after.views == video.views + 50
@@ -153,7 +155,7 @@ def test_a_catalogue_of_a_newer_reelshelf_is_refused(tmp_path: Path, catalogue: 
 def test_a_copy_for_a_dry_run_leaves_the_catalogue_as_it_is(catalogue: Catalogue) -> None:
     twin = catalogue.copy()
 
-    twin.append([event("x", Kind.RATED, stars=1)])
+    twin.append([event("x", EventKind.RATED, stars=1)])
 
     assert twin.last_event() == catalogue.last_event() + 1
     twin.close()
@@ -179,7 +181,7 @@ def test_an_old_catalogue_is_brought_up_with_all_that_is_in_it(tmp_path: Path) -
     old_catalogue(tmp_path / "catalogue.db")
 
     with Catalogue(tmp_path / "catalogue.db") as catalogue:
-        catalogue.append([event("vote", Kind.RATED, stars=2, visitor="ann")])
+        catalogue.append([event("vote", EventKind.RATED, stars=2, visitor="ann")])
         (video,) = catalogue.shown()
 
     assert (video.stars, video.votes) == (4, 1)
@@ -234,7 +236,7 @@ def test_one_vote_does_not_win() -> None:
 
 def test_every_video_is_drawn_as_often_as_any_other(catalogue: Catalogue) -> None:
     trial_videos = {video.id for video in catalogue.shown()}
-    catalogue.append([event("gone", Kind.VIDEO_DROPPED, 2)])
+    catalogue.append([event("gone", EventKind.VIDEO_DROPPED, 2)])
 
     drawn = Counter(catalogue.random() for _ in range(600))
 
@@ -245,8 +247,8 @@ def test_every_video_is_drawn_as_often_as_any_other(catalogue: Catalogue) -> Non
 def test_a_rare_video_is_found_among_many(tmp_path: Path) -> None:
     with Catalogue(tmp_path / "many.db", durable=False) as catalogue:
         trial.fill(catalogue, 2000)
-        rare = [event(f"t{n}", Kind.TAGGED, n, name="rare") for n in (700, 1400)]
-        catalogue.append([*rare, event("gone", Kind.UNTAGGED, 700, name="rare")])
+        rare = [event(f"t{n}", EventKind.TAGGED, n, name="rare") for n in (700, 1400)]
+        catalogue.append([*rare, event("gone", EventKind.UNTAGGED, 700, name="rare")])
 
         assert {catalogue.random(tag="rare") for _ in range(20)} == {1400}
         assert catalogue.random(tag="none") is None
@@ -281,9 +283,9 @@ def test_the_builder_is_told_what_is_asked_and_whether_only_views_came(
     catalogue: Catalogue,
 ) -> None:
     start = catalogue.last_event()
-    catalogue.append([event("v", Kind.VIEWED)])
+    catalogue.append([event("v", EventKind.VIEWED)])
     only_views = catalogue.only_views_since(start)
-    catalogue.append([Happening("r", Kind.REBUILD_ASKED, 5, "owner", None, {"full": False})])
+    catalogue.append([Event("r", EventKind.REBUILD_ASKED, 5, "owner", None, {"full": False})])
 
     assert only_views
     assert not catalogue.only_views_since(start)
@@ -298,9 +300,9 @@ def test_what_others_write_shows_in_the_foreign_version(tmp_path: Path) -> None:
     trial.fill(one, 1)
     before = other.foreign_version()
 
-    other.append([event("own", Kind.VIEWED)])
+    other.append([event("own", EventKind.VIEWED)])
     own = other.foreign_version()
-    one.append([event("foreign", Kind.VIEWED)])
+    one.append([event("foreign", EventKind.VIEWED)])
 
     assert own == before
     assert other.foreign_version() != before
@@ -310,7 +312,7 @@ def test_what_others_write_shows_in_the_foreign_version(tmp_path: Path) -> None:
 
 @given(told=st.lists(st.tuples(deeds, st.integers(0, 100)), max_size=20), most=st.integers(1, 5))
 def test_old_views_become_counts_by_day_and_no_figure_changes(
-    told: list[tuple[Happening, int]], most: int
+    told: list[tuple[Event, int]], most: int
 ) -> None:
     with Catalogue(Path(":memory:")) as catalogue:
         trial.fill(catalogue, 2, seed=1)

@@ -12,17 +12,17 @@ import pytest
 from forks import Command, completed
 from typer.testing import CliRunner
 
-from generator.adapters.catalogue import Catalogue, LostCatalogueError, restore
+from generator.adapters.catalogue import Catalogue, LostCatalogueError, restore_backup
 from generator.cli import app
 from generator.core.delivery.folder_marks import MARK, OutputMark
 from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
-from generator.core.model import Happening, Kind, Token
+from generator.core.model import Event, EventKind, Token
 
 NOW = 1_796_000_000
 
 
-def asked(number: int) -> Happening:
-    return Happening(f"event {number}", Kind.REBUILD_ASKED, NOW, "test")
+def asked(number: int) -> Event:
+    return Event(f"event {number}", EventKind.REBUILD_ASKED, NOW, "test")
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_restore_is_seen_by_who_has_the_catalogue_open_and_keeps_the_former(
     with Catalogue(file) as open_meanwhile:
         assert open_meanwhile.last_event() == 3
 
-        restored = restore(backup, file, NOW)
+        restored = restore_backup(backup, file, NOW)
 
         assert open_meanwhile.last_event() == 2
         open_meanwhile.append([asked(7)])
@@ -151,7 +151,7 @@ def test_a_restore_is_seen_by_who_has_the_catalogue_open_and_keeps_the_former(
 def test_a_damaged_catalogue_is_put_aside(file: Path, backup: Path) -> None:
     file.write_bytes(b"rubbish" * 999)
 
-    restored = restore(backup, file, NOW)
+    restored = restore_backup(backup, file, NOW)
 
     assert restored.kept is not None
     assert restored.kept.read_bytes() == b"rubbish" * 999
@@ -165,7 +165,7 @@ def test_a_lost_catalogue_is_restored_into_a_folder_that_is_gone(
 ) -> None:
     shutil.rmtree(file.parent)
 
-    restored = restore(backup, file, NOW)
+    restored = restore_backup(backup, file, NOW)
 
     assert restored.kept is None
     with Catalogue(file) as catalogue:
@@ -184,7 +184,7 @@ def test_what_is_no_backup_changes_nothing(file: Path, backup: Path, tmp_path: P
 
     for wrong in (cut, other, empty, tmp_path / "nothing", tmp_path, file):
         with pytest.raises(ReelshelfError):
-            restore(wrong, file, NOW)
+            restore_backup(wrong, file, NOW)
 
     assert {path.name: path.read_bytes() for path in file.parent.iterdir()} == before
 
@@ -206,7 +206,7 @@ def test_the_command_restores_and_says_where_the_former_is(
 
 def test_who_has_a_catalogue_open_notices_that_another_lies_there(file: Path, backup: Path) -> None:
     with Catalogue(file) as catalogue:
-        restore(backup, file, NOW)  # into the same file
+        restore_backup(backup, file, NOW)  # into the same file
         catalogue.require_current()
         assert not catalogue.is_replaced()
 
@@ -255,7 +255,7 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.renderer import Renderer
 from generator.cli.options import shipped
 from generator.build.engine import Engine
-from generator.core.model import Happening, Kind
+from generator.core.model import Event, EventKind
 from api_lambda.app import ApiConfig, create_app
 
 with Catalogue(folder / "state/catalogue.db") as first:
@@ -267,7 +267,7 @@ with Catalogue(folder / "state/catalogue.db") as first:
         engine.refresh(1_796_000_000, full=True, verify=True)
         app.state.close()
     with Catalogue(folder / "state/catalogue.db") as second:
-        second.append([Happening("a", Kind.REBUILD_ASKED, 1_796_000_000, "test")])
+        second.append([Event("a", EventKind.REBUILD_ASKED, 1_796_000_000, "test")])
         second.is_replaced()
         second.copy().close()
         second.damage_found()
@@ -293,7 +293,7 @@ def dump_of(file: Path, without: str = "fact") -> list[str]:
 def test_what_is_restored_is_the_backup_row_by_row(file: Path, backup: Path) -> None:
     with Catalogue(file) as held:
         held.append(map(asked, range(5, 9)))
-        restored = restore(backup, file, NOW)
+        restored = restore_backup(backup, file, NOW)
 
         assert dump_of(file) == dump_of(backup)
         with closing(sqlite3.connect(file)) as there:
@@ -307,12 +307,12 @@ import sys
 from itertools import count
 from pathlib import Path
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening, Kind
+from generator.core.model import Event, EventKind
 
 with Catalogue(Path(sys.argv[1]), durable=False) as catalogue:
     for number in count():
         id = f"{sys.argv[2]}-{number}"
-        catalogue.append([Happening(id, Kind.REBUILD_ASKED, 1_796_000_000, "test")])
+        catalogue.append([Event(id, EventKind.REBUILD_ASKED, 1_796_000_000, "test")])
         print(id, flush=True)
 """
 
@@ -333,7 +333,7 @@ def test_what_others_record_during_restores_is_in_the_catalogue_or_in_what_is_ke
         for writer in writers:
             assert writer.stdout is not None
             writer.stdout.readline()
-        kept = [restore(backup, file, NOW).kept for _ in range(8)]
+        kept = [restore_backup(backup, file, NOW).kept for _ in range(8)]
     finally:
         for writer in writers:
             writer.kill()
@@ -346,7 +346,7 @@ def test_what_others_record_during_restores_is_in_the_catalogue_or_in_what_is_ke
 
 
 def test_restores_at_the_same_moment_keep_all_that_was_there(file: Path, backup: Path) -> None:
-    kept = [restore(backup, file, NOW).kept for _ in range(3)]
+    kept = [restore_backup(backup, file, NOW).kept for _ in range(3)]
 
     assert len(set(kept)) == 3
     assert kept[0] is not None
@@ -365,11 +365,11 @@ def test_who_lost_the_right_to_a_site_does_not_get_it_back_with_a_backup(
         catalogue.keys.add(Token("three", "new", "d3", NOW, None))
         catalogue.keys.end("session", NOW + 99, NOW)
 
-    restored = restore(backup, file, NOW)
+    restored = restore_backup(backup, file, NOW)
 
     assert restored.tokens == ("mine", "new")
     with Catalogue(file) as catalogue:
         assert dict(catalogue.keys.valid()) == {"two": "d2", "three": "d3"}
         assert catalogue.keys.is_ended("session")
     lose(file)
-    assert restore(backup, file, NOW).tokens == ("leaked", "mine")  # which is told
+    assert restore_backup(backup, file, NOW).tokens == ("leaked", "mine")  # which is told

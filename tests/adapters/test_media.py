@@ -15,13 +15,13 @@ import pytest
 from clips import make_clip
 
 from generator.adapters.media.worker_pool import MediaError, MediaWorkers
-from generator.core.model import Examined, Place, Refused
+from generator.core.model import Place, ProbeResult, Rejected
 
 ROGUE = Path(__file__).with_name("rogue_worker.py")
 GONE_WITHIN_S = 10
 
 
-def looked_into(workers: MediaWorkers, file: Path) -> Examined | Refused:
+def looked_into(workers: MediaWorkers, file: Path) -> ProbeResult | Rejected:
     (found,) = workers.examine([(Place("", "it"), str(file))])
     return found
 
@@ -71,7 +71,7 @@ def noted(tmp_path: Path) -> list[int]:
 def told(workers: MediaWorkers, *commands: str) -> dict[str, str]:
     """Return what came of each command to a rogue worker."""
     found = workers.examine((Place("", command), f"/{command}") for command in commands)
-    return {one.place.path: one.reason for one in found if isinstance(one, Refused)}
+    return {one.place.path: one.reason for one in found if isinstance(one, Rejected)}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_nothing_deadlocks_when_both_pipes_are_full(rogues: Callable[..., MediaW
     workers = rogues(jobs=2)
     paths = ((Place("", "x" * 40_000), "/write a lot") for _ in range(20))
 
-    reasons = [one.reason for one in workers.examine(paths) if isinstance(one, Refused)]
+    reasons = [one.reason for one in workers.examine(paths) if isinstance(one, Rejected)]
 
     assert [len(reason) for reason in reasons] == [200_000] * 20
 
@@ -161,7 +161,7 @@ def test_an_answer_that_waited_for_the_caller_is_not_too_late(
         away_until_s = time.monotonic() + 0.5
         while time.monotonic() < away_until_s:
             pass  # the caller is busy, not asleep
-        assert isinstance(found, Refused)
+        assert isinstance(found, Rejected)
         assert len(found.reason) == 200_000
 
 

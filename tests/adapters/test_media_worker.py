@@ -16,7 +16,7 @@ from av.video.reformatter import Colorspace
 from PIL import Image, ImageDraw
 
 from generator.adapters.media.worker_pool import MediaWorkers
-from generator.core.model import Examined, Place, Refused, Stills
+from generator.core.model import Place, ProbeResult, Rejected, Stills
 
 RED, GREEN, BLUE, BLACK = (200, 30, 30), (30, 160, 60), (0, 0, 255), (0, 0, 0)
 Colour = tuple[int, int, int]
@@ -86,24 +86,24 @@ def frame_of(picture: Image.Image) -> VideoFrame:
     return frame
 
 
-def looked_into(workers: MediaWorkers, file: Path | str) -> Examined | Refused:
+def looked_into(workers: MediaWorkers, file: Path | str) -> ProbeResult | Rejected:
     (found,) = workers.examine([(Place("", "it"), str(file))])
     return found
 
 
-def stills_of(found: Examined | Refused) -> Stills:
-    assert isinstance(found, Examined)
+def stills_of(found: ProbeResult | Rejected) -> Stills:
+    assert isinstance(found, ProbeResult)
     assert found.stills is not None, found.poster_problem
     return found.stills
 
 
-def reason_of(found: Examined | Refused) -> str:
-    assert isinstance(found, Refused)
+def reason_of(found: ProbeResult | Rejected) -> str:
+    assert isinstance(found, Rejected)
     return found.reason
 
 
-def problem_of(found: Examined | Refused) -> str:
-    return found.reason if isinstance(found, Refused) else found.poster_problem
+def problem_of(found: ProbeResult | Rejected) -> str:
+    return found.reason if isinstance(found, Rejected) else found.poster_problem
 
 
 def picture_of(content: bytes) -> Image.Image:
@@ -138,7 +138,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_clip_says_what_it_is(workers: MediaWorkers, clip: Path) -> None:
     found = looked_into(workers, clip)
 
-    assert isinstance(found, Examined)
+    assert isinstance(found, ProbeResult)
     assert found.place == Place("", "it")
     assert found.probe.container == "mov,mp4,m4a,3gp,3g2,mj2"
     assert found.probe.duration_s == pytest.approx(2, abs=0.05)
@@ -188,7 +188,7 @@ def test_a_rotated_video_stands_upright(
 
     found = looked_into(workers, clip)
 
-    assert isinstance(found, Examined)
+    assert isinstance(found, ProbeResult)
     assert (found.probe.width_px, found.probe.height_px) == (320, 240)
     for content in (stills_of(found).webp[0].content, stills_of(found).jpeg):
         picture = picture_of(content)
@@ -218,7 +218,7 @@ def test_wide_pixels_make_a_wide_picture(workers: MediaWorkers, tmp_path: Path) 
 
     found = looked_into(workers, clip)
 
-    assert isinstance(found, Examined)
+    assert isinstance(found, ProbeResult)
     assert (found.probe.width_px, found.probe.height_px) == (320, 240)
     assert picture_of(stills_of(found).jpeg).size == (320, 240)
 
@@ -253,7 +253,7 @@ def test_a_video_cut_off_in_its_head_is_probed_or_refused_but_never_lost(
     cut = tmp_path / "cut.mp4"
     for end in range(0, len(whole), 61):
         cut.write_bytes(whole[:end])
-        assert isinstance(looked_into(workers, cut), Examined | Refused)
+        assert isinstance(looked_into(workers, cut), ProbeResult | Rejected)
 
 
 def test_a_video_without_a_picture_to_show_is_probed_all_the_same(
@@ -268,7 +268,7 @@ def test_a_video_without_a_picture_to_show_is_probed_all_the_same(
 
     found = looked_into(workers, noise)
 
-    assert isinstance(found, Examined)
+    assert isinstance(found, ProbeResult)
     assert (found.stills, found.poster_problem) == (None, "no picture can be decoded")
     assert found.probe.width_px == 64
 
@@ -281,7 +281,7 @@ def test_a_file_that_needs_too_much_memory_has_no_poster_and_says_so(
     with MediaWorkers(jobs=1, memory_mb=24) as workers:
         found, after = looked_into(workers, large), looked_into(workers, clip)
 
-    assert isinstance(found, Examined)
+    assert isinstance(found, ProbeResult)
     assert (found.stills, found.poster_problem) == (None, "needed more than 24 MB")
     assert (found.probe.width_px, found.probe.height_px) == (7680, 4320)
     assert stills_of(after)
@@ -319,7 +319,7 @@ def test_playlists_lead_nowhere(workers: MediaWorkers, clip: Path, tmp_path: Pat
     for name in ("list.mp4", "list.m3u8", "list.ffconcat"):
         for text in texts:
             (tmp_path / name).write_text(text)
-            assert isinstance(looked_into(workers, tmp_path / name), Refused)
+            assert isinstance(looked_into(workers, tmp_path / name), Rejected)
 
 
 def test_another_kind_of_file_is_refused_for_that(workers: MediaWorkers, tmp_path: Path) -> None:
@@ -417,7 +417,9 @@ def test_there_is_a_poster_wherever_ffmpeg_got_a_picture(
 
     found = workers.examine(paths)
 
-    missing = {one.place.path for one in found if not isinstance(one, Examined) or not one.stills}
+    missing = {
+        one.place.path for one in found if not isinstance(one, ProbeResult) or not one.stills
+    }
     assert missing == NOT_VIDEO
 
 
@@ -438,7 +440,7 @@ def test_probes_agree_with_ffprobe(workers: MediaWorkers, shared: Path) -> None:
             one.probe.video_codec,
         )
         for one in workers.examine(paths)
-        if isinstance(one, Examined)
+        if isinstance(one, ProbeResult)
     }
 
     assert found == said
@@ -466,13 +468,13 @@ def test_every_hostile_file_passes_through_and_nothing_outside_is_read(
     assert [
         path
         for path, expect in expected.items()
-        if expect == "video" and (isinstance(found[path], Refused) or problem_of(found[path]))
+        if expect == "video" and (isinstance(found[path], Rejected) or problem_of(found[path]))
     ] == []
     assert [
         path
         for path in found
         if "playlist" in path or "concat_lfi" in path
-        if isinstance(found[path], Examined)
+        if isinstance(found[path], ProbeResult)
     ] == []
     assert outside
     assert [path for path in outside if path.stat().st_atime != 0] == []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening, Kind, Verdict, VideoId
+from generator.core.model import Event, EventKind, EventVerdict, VideoId
 
 ONE, COPY, OTHER = VideoId(1), VideoId(2), VideoId(3)
 DAY_S = 86400
@@ -32,12 +32,12 @@ def catalogue() -> Iterator[Catalogue]:
         yield made
 
 
-def told(key: str, kind: Kind, video: VideoId, at: int = trial.NOW, **value: object) -> Happening:
-    return Happening(key, kind, at, "owner", video, value)
+def told(key: str, kind: EventKind, video: VideoId, at: int = trial.NOW, **value: object) -> Event:
+    return Event(key, kind, at, "owner", video, value)
 
 
 def merge(catalogue: Catalogue, copy: VideoId = COPY, into: VideoId = ONE) -> None:
-    catalogue.append([told(f"m{copy}", Kind.VIDEO_MERGED, copy, into=into)])
+    catalogue.append([told(f"m{copy}", EventKind.VIDEO_MERGED, copy, into=into)])
 
 
 def rows(catalogue: Catalogue, table: str) -> list[tuple[object, ...]]:
@@ -47,14 +47,14 @@ def rows(catalogue: Catalogue, table: str) -> list[tuple[object, ...]]:
 def test_all_that_people_made_of_the_copy_goes_to_the_video(catalogue: Catalogue) -> None:
     catalogue.append(
         [
-            told("1", Kind.RATED, COPY, stars=4),
-            told("2", Kind.VIEWED, COPY, count=7),
-            told("3", Kind.VIEWED, ONE, count=5),
-            told("4", Kind.FAVORITED, COPY),
-            told("5", Kind.TAGGED, COPY, name="mine"),
-            told("6", Kind.UNTAGGED, COPY, name="folder"),
-            told("7", Kind.RATED, COPY, stars=5, visitor="ann"),
-            told("8", Kind.FAVORITED, COPY, visitor="ann"),
+            told("1", EventKind.RATED, COPY, stars=4),
+            told("2", EventKind.VIEWED, COPY, count=7),
+            told("3", EventKind.VIEWED, ONE, count=5),
+            told("4", EventKind.FAVORITED, COPY),
+            told("5", EventKind.TAGGED, COPY, name="mine"),
+            told("6", EventKind.UNTAGGED, COPY, name="folder"),
+            told("7", EventKind.RATED, COPY, stars=5, visitor="ann"),
+            told("8", EventKind.FAVORITED, COPY, visitor="ann"),
         ]
     )
 
@@ -70,7 +70,7 @@ def test_all_that_people_made_of_the_copy_goes_to_the_video(catalogue: Catalogue
 
 
 def test_tags_that_only_the_folder_of_the_copy_gave_stay_behind(catalogue: Catalogue) -> None:
-    catalogue.append([told("1", Kind.FOLDER_TAGGED, COPY, folder_tags=["copies"])])
+    catalogue.append([told("1", EventKind.FOLDER_TAGGED, COPY, folder_tags=["copies"])])
 
     merge(catalogue)
 
@@ -85,8 +85,8 @@ def test_of_two_ratings_the_later_one_counts(
         who = {} if visitor is None else {"visitor": visitor}
         catalogue.append(
             [
-                told(f"1{visitor}", Kind.RATED, ONE, first, stars=2, **who),
-                told(f"2{visitor}", Kind.RATED, COPY, second, stars=5, **who),
+                told(f"1{visitor}", EventKind.RATED, ONE, first, stars=2, **who),
+                told(f"2{visitor}", EventKind.RATED, COPY, second, stars=5, **who),
             ]
         )
 
@@ -101,9 +101,9 @@ def test_views_of_long_ago_are_counted_by_day_for_the_video(catalogue: Catalogue
     early = trial.NOW - DAY_S
     catalogue.append(
         [
-            told("1", Kind.VIEWED, ONE, early, count=3),
-            told("2", Kind.VIEWED, COPY, early, count=4),
-            told("3", Kind.VIEWED, OTHER, early, count=1),
+            told("1", EventKind.VIEWED, ONE, early, count=3),
+            told("2", EventKind.VIEWED, COPY, early, count=4),
+            told("3", EventKind.VIEWED, OTHER, early, count=1),
         ]
     )
     catalogue.thin(trial.NOW + 50 * DAY_S, catalogue.last_event() + 1)
@@ -118,7 +118,7 @@ def test_views_of_long_ago_are_counted_by_day_for_the_video(catalogue: Catalogue
 def test_views_of_the_copy_that_the_log_lets_go_later_are_the_videos_too(
     catalogue: Catalogue,
 ) -> None:
-    catalogue.append([told("1", Kind.VIEWED, OTHER, count=4)])
+    catalogue.append([told("1", EventKind.VIEWED, OTHER, count=4)])
     merge(catalogue, OTHER, COPY)
     merge(catalogue, COPY, ONE)
 
@@ -131,9 +131,9 @@ def test_views_of_the_copy_that_the_log_lets_go_later_are_the_videos_too(
 def test_what_is_told_late_of_the_copy_is_recorded_for_the_video(catalogue: Catalogue) -> None:
     merge(catalogue)
 
-    (outcome,) = catalogue.record([told("late", Kind.RATED, COPY, stars=3)])
+    (outcome,) = catalogue.record([told("late", EventKind.RATED, COPY, stars=3)])
 
-    assert outcome.verdict is Verdict.RECORDED
+    assert outcome.verdict is EventVerdict.RECORDED
     assert outcome.figures is not None
     assert (outcome.figures.id, outcome.figures.stars) == (ONE, 3)
     assert rows(catalogue, "rating") == [(ONE, 3, trial.NOW)]
@@ -145,7 +145,7 @@ def test_what_is_told_late_of_a_copy_of_a_copy_is_recorded_for_the_video(
     merge(catalogue, OTHER, COPY)
     merge(catalogue, COPY, ONE)
 
-    (outcome,) = catalogue.record([told("late", Kind.VIEWED, OTHER)])
+    (outcome,) = catalogue.record([told("late", EventKind.VIEWED, OTHER)])
 
     assert outcome.figures is not None
     assert (outcome.figures.id, outcome.figures.views) == (ONE, 1)
@@ -158,7 +158,7 @@ def test_what_is_told_late_of_a_copy_of_a_copy_is_recorded_for_the_video(
 def test_an_id_told_twice_around_the_merge_counts_once(
     catalogue: Catalogue, *, before: bool
 ) -> None:
-    event = told("same", Kind.VIEWED, COPY)
+    event = told("same", EventKind.VIEWED, COPY)
     if before:
         catalogue.record([event])
     merge(catalogue)
@@ -166,26 +166,26 @@ def test_an_id_told_twice_around_the_merge_counts_once(
 
     again = catalogue.record([event, replace(event, video=ONE)])
 
-    assert first is (Verdict.REPEATED if before else Verdict.RECORDED)
-    assert [one.verdict for one in again] == [Verdict.REPEATED] * 2
+    assert first is (EventVerdict.REPEATED if before else EventVerdict.RECORDED)
+    assert [one.verdict for one in again] == [EventVerdict.REPEATED] * 2
     assert {one.seq for one in again} == {again[0].seq}
     assert {one.figures.views for one in again if one.figures} == {1}
 
 
 def test_an_id_that_is_another_events_is_refused_for_a_copy_too(catalogue: Catalogue) -> None:
-    catalogue.record([told("same", Kind.VIEWED, COPY), told("other", Kind.VIEWED, OTHER)])
+    catalogue.record([told("same", EventKind.VIEWED, COPY), told("other", EventKind.VIEWED, OTHER)])
     merge(catalogue)
 
     verdicts = [
         catalogue.record([one])[0].verdict
         for one in (
-            told("same", Kind.FAVORITED, COPY),
-            told("same", Kind.VIEWED, COPY, count=2),
-            told("other", Kind.VIEWED, COPY),
+            told("same", EventKind.FAVORITED, COPY),
+            told("same", EventKind.VIEWED, COPY, count=2),
+            told("other", EventKind.VIEWED, COPY),
         )
     ]
 
-    assert verdicts == [Verdict.ID_IN_USE] * 3
+    assert verdicts == [EventVerdict.ID_IN_USE] * 3
     assert catalogue.figures([ONE])[0].views == 1
 
 
@@ -203,19 +203,22 @@ def test_a_forgotten_video_is_forgotten_with_all_that_people_made_of_it(
 ) -> None:
     catalogue.append(
         [
-            told("1", Kind.RATED, COPY, stars=4),
-            told("2", Kind.RATED, COPY, stars=2, visitor="ann"),
-            told("3", Kind.RATED, ONE, stars=5, visitor="ann"),
-            told("4", Kind.VIEWED, COPY),
-            told("5", Kind.VIDEO_MISSING, COPY),
-            told("6", Kind.VIDEO_FORGOTTEN, COPY),
+            told("1", EventKind.RATED, COPY, stars=4),
+            told("2", EventKind.RATED, COPY, stars=2, visitor="ann"),
+            told("3", EventKind.RATED, ONE, stars=5, visitor="ann"),
+            told("4", EventKind.VIEWED, COPY),
+            told("5", EventKind.VIDEO_MISSING, COPY),
+            told("6", EventKind.VIDEO_FORGOTTEN, COPY),
         ]
     )
     catalogue.thin(trial.NOW + 50 * DAY_S, catalogue.last_event() + 1)
 
     assert rows(catalogue, "all_votes") == [(1, 1, 5)]
     assert rows(catalogue, "rating") == rows(catalogue, "viewed") == []
-    assert catalogue.record([told("7", Kind.VIEWED, COPY)])[0].verdict is Verdict.UNKNOWN_VIDEO
+    assert (
+        catalogue.record([told("7", EventKind.VIEWED, COPY)])[0].verdict
+        is EventVerdict.UNKNOWN_VIDEO
+    )
     assert catalogue.counts()["missing"] == 0
     (found,) = catalogue.append([trial.found(9, Random(1))])
     assert found.video == 4  # its number stays taken
@@ -224,19 +227,24 @@ def test_a_forgotten_video_is_forgotten_with_all_that_people_made_of_it(
 ats = st.integers(1, 5).map(lambda days: trial.NOW - days * DAY_S)
 whoses = st.sampled_from([None, *VISITORS])
 opinions = st.one_of(
-    st.tuples(st.just(Kind.RATED), st.integers(1, 5), whoses),
-    st.tuples(st.just(Kind.UNRATED), st.none(), whoses),
-    st.tuples(st.just(Kind.FAVORITED), st.none(), whoses),
-    st.tuples(st.just(Kind.UNFAVORITED), st.none(), whoses),
-    st.tuples(st.just(Kind.VIEWED), st.integers(1, 9), st.none()),
-    st.tuples(st.just(Kind.TAGGED), st.sampled_from("abc"), st.none()),
-    st.tuples(st.just(Kind.UNTAGGED), st.sampled_from("abc"), st.none()),
+    st.tuples(st.just(EventKind.RATED), st.integers(1, 5), whoses),
+    st.tuples(st.just(EventKind.UNRATED), st.none(), whoses),
+    st.tuples(st.just(EventKind.FAVORITED), st.none(), whoses),
+    st.tuples(st.just(EventKind.UNFAVORITED), st.none(), whoses),
+    st.tuples(st.just(EventKind.VIEWED), st.integers(1, 9), st.none()),
+    st.tuples(st.just(EventKind.TAGGED), st.sampled_from("abc"), st.none()),
+    st.tuples(st.just(EventKind.UNTAGGED), st.sampled_from("abc"), st.none()),
 )
 doings = st.lists(st.tuples(st.sampled_from([ONE, COPY, OTHER]), ats, opinions), max_size=25)
-VALUES = {Kind.RATED: "stars", Kind.VIEWED: "count", Kind.TAGGED: "name", Kind.UNTAGGED: "name"}
+VALUES = {
+    EventKind.RATED: "stars",
+    EventKind.VIEWED: "count",
+    EventKind.TAGGED: "name",
+    EventKind.UNTAGGED: "name",
+}
 
 
-def event(number: int, video: VideoId, at: int, opinion: tuple[Kind, object, object]) -> Happening:
+def event(number: int, video: VideoId, at: int, opinion: tuple[EventKind, object, object]) -> Event:
     kind, what, visitor = opinion
     value = {VALUES[kind]: what} if kind in VALUES else {}
     return told(f"d{number}", kind, video, at, **value, **({"visitor": visitor} if visitor else {}))
@@ -244,8 +252,8 @@ def event(number: int, video: VideoId, at: int, opinion: tuple[Kind, object, obj
 
 @given(doings=doings, later=doings)
 def test_a_merge_loses_no_persons_doing(
-    doings: list[tuple[VideoId, int, tuple[Kind, object, object]]],
-    later: list[tuple[VideoId, int, tuple[Kind, object, object]]],
+    doings: list[tuple[VideoId, int, tuple[EventKind, object, object]]],
+    later: list[tuple[VideoId, int, tuple[EventKind, object, object]]],
 ) -> None:
     with catalogue_of() as catalogue:
         catalogue.record([event(number, *one) for number, one in enumerate(doings)])
@@ -276,7 +284,7 @@ def test_a_merge_loses_no_persons_doing(
         repeated = [event(number, *doing) for number, doing in enumerate(doings)]
         repeated += [event(100 + number, *doing) for number, doing in enumerate(later)]
         figures = catalogue.figures([ONE, OTHER])
-        assert all(one.verdict is Verdict.REPEATED for one in catalogue.record(repeated))
+        assert all(one.verdict is EventVerdict.REPEATED for one in catalogue.record(repeated))
         assert catalogue.figures([ONE, OTHER]) == figures
         is_consistent(catalogue)
 

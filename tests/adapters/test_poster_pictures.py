@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from generator.adapters.media_worker.cover_art import MOST_BYTES, from_cover, from_picture
 from generator.adapters.media_worker.stills import poster
-from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
 from generator.core.model import Stills
 
 Colour = tuple[int, int, int]
@@ -85,7 +85,7 @@ def assert_plain(stills: Stills, colour: Colour) -> None:
 
 
 def problem_of(content: bytes) -> str:
-    with pytest.raises(UnfitError) as raised:
+    with pytest.raises(UnusableFileError) as raised:
         from_picture(content)
     return str(raised.value)
 
@@ -457,7 +457,7 @@ def test_no_picture_however_damaged_raises_anything_but_that_it_is_unfit(
 ) -> None:
     try:
         stills = from_picture(mutated(content, changes))
-    except UnfitError as error:
+    except UnusableFileError as error:
         reason = str(error)
         assert reason
     else:
@@ -472,7 +472,7 @@ def test_no_picture_however_damaged_raises_anything_but_that_it_is_unfit(
     rest=st.binary(max_size=300),
 )
 def test_no_bytes_raise_anything_but_that_they_are_unfit(head: bytes, rest: bytes) -> None:
-    with pytest.raises(UnfitError):
+    with pytest.raises(UnusableFileError):
         from_picture(head + rest)
 
 
@@ -512,7 +512,7 @@ def test_the_cover_of_a_video_makes_stills(tmp_path: Path, name: str) -> None:
     codec = "jpeg" if name == "film.mkv" else "mjpeg"
     file = film_with(tmp_path / name, saved(plain(GREEN, (1200, 1800)), "JPEG"), codec)
 
-    with Film(str(file)) as film:
+    with VideoFile(str(file)) as film:
         before, stills, after = poster(film), from_cover(film), poster(film)
 
     assert stills is not None
@@ -528,14 +528,14 @@ def test_a_video_without_a_cover_that_can_be_shown_has_none(
 ) -> None:
     file = film_with(tmp_path / "film.mkv", cover, "jpeg")
 
-    with Film(str(file)) as film:
+    with VideoFile(str(file)) as film:
         assert from_cover(film) is None
         assert_plain(poster(film), RED)
 
 
 def test_real_covers_are_found(shared: Path) -> None:
     videos = shared / "media" / "videos"
-    with Film(str(videos / "synthetic" / "cover_art.mp4")) as film:
+    with VideoFile(str(videos / "synthetic" / "cover_art.mp4")) as film:
         stills = from_cover(film)
 
     assert stills is not None

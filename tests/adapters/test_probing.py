@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from coded import coded_clip
 
 from generator.adapters.media_worker.probe import OpenFile
-from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
 from generator.core.model import Probe
 
 # Files that FFmpeg's DASH muxer takes and names the codecs of.
@@ -34,7 +34,7 @@ NAMED = [
 
 
 def probed(file: Path) -> Probe:
-    with Film(str(file)) as film:
+    with VideoFile(str(file)) as film:
         return film.probe()
 
 
@@ -157,18 +157,18 @@ def test_a_film_that_is_cut_says_so_whether_it_can_be_opened_or_not(tmp_path: Pa
         at = file.read_bytes().index(b"mdat") + 4
         file.write_bytes(file.read_bytes()[: at + 20])
 
-    with Film(str(fast)) as film:
+    with VideoFile(str(fast)) as film:
         assert re.fullmatch(r".+ of .+ are there", film.cut_short)
     with pytest.raises(
-        UnfitError, match=r"^is damaged, or not a video: .* \(.+ of .+ are there\)$"
+        UnusableFileError, match=r"^is damaged, or not a video: .* \(.+ of .+ are there\)$"
     ):
-        Film(str(slow))
+        VideoFile(str(slow))
 
 
 def test_a_whole_film_is_not_cut(tmp_path: Path) -> None:
     for name in ("a.mp4", "a.mkv", "a.webm", "a.avi", "a.mov", "a.ts"):
         file = coded_clip(tmp_path / name, "libvpx" if name == "a.webm" else "mpeg4")
-        with Film(str(file)) as film:
+        with VideoFile(str(file)) as film:
             assert film.cut_short == ""
 
 
@@ -210,7 +210,7 @@ def test_every_real_film_has_names_that_are_names(shared: Path) -> None:
     for file in (shared / "media" / "videos").glob("*/*"):
         try:
             names.add(probed(file).codecs)
-        except UnfitError:
+        except UnusableFileError:
             continue
 
     assert len(names) > 50

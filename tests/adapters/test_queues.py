@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.adapters.queues import open_queue
-from generator.adapters.queues.redis_stream import StreamQueue
+from generator.adapters.queues.redis_stream import RedisStreamQueue
 from generator.adapters.queues.sqs import SqsQueue, _batches
 from generator.core.errors import QueueError, SettingsError
-from generator.core.queue.queue import Depth, Message, Queue
+from generator.core.queue.queue import Queue, QueueDepth, ReceivedMessage
 
 sys.path.append(str(Path(__file__).parents[1]))  # tests are no package
 
@@ -71,7 +71,7 @@ def queue(request: pytest.FixtureRequest) -> Iterator[Queue]:
         request.getfixturevalue("aws")
         opened = open_queue(made())
     else:
-        opened = StreamQueue(request.getfixturevalue("redis").address, visibility_s=30)
+        opened = RedisStreamQueue(request.getfixturevalue("redis").address, visibility_s=30)
     yield opened
     opened.close()
 
@@ -84,7 +84,7 @@ def eventually(ask: Callable[[], Any]) -> Any:  # noqa: ANN401 (what it answers)
     raise AssertionError("it never came")
 
 
-def bodies(messages: Sequence[Message]) -> list[str]:
+def bodies(messages: Sequence[ReceivedMessage]) -> list[str]:
     return sorted(one.body for one in messages)
 
 
@@ -126,7 +126,7 @@ def test_what_is_deleted_never_comes_again_and_what_is_given_back_does(queue: Qu
 
 def test_nothing_comes_from_an_empty_queue(queue: Queue) -> None:
     assert queue.receive(10, 0) == []
-    assert queue.depth() in {Depth(0, 0, 0), Depth(0, 0, 0, 0.0)}
+    assert queue.depth() in {QueueDepth(0, 0, 0), QueueDepth(0, 0, 0, 0.0)}
     assert queue.dead(10) == []
     assert queue.put_back() == 0
     queue.delete([])
@@ -138,7 +138,7 @@ def test_a_letter_of_every_kind_of_text_comes_as_it_was(queue: Queue) -> None:
     texts = ["Ærø 映画 🎬", '{"a":"\\u0000"}', "a\tb\nc", "x" * 200_000]
     queue.send(texts)
 
-    found: list[Message] = []
+    found: list[ReceivedMessage] = []
     while len(found) < len(texts):
         found += queue.receive(10, 5)
     assert bodies(found) == sorted(texts)
@@ -169,7 +169,7 @@ def test_poison_is_put_aside_after_five_times_and_comes_back_when_asked(queue: Q
 
 def test_a_wait_ends_when_something_comes(queue: Queue) -> None:
     queue.depth()  # connected, and the group is made
-    found: list[Message] = []
+    found: list[ReceivedMessage] = []
     waiting = threading.Thread(target=lambda: found.extend(queue.receive(10, 20)))
     begun_s = time.monotonic()
     waiting.start()
@@ -226,7 +226,7 @@ class Faulty:
 
 def test_a_part_of_a_batch_that_failed_is_sent_again_alone() -> None:
     queue = SqsQueue("https://sqs.eu-central-1.amazonaws.com/1/events")
-    fault = {"SenderFault": False, "Message": "busy"}
+    fault = {"SenderFault": False, "ReceivedMessage": "busy"}
     faulty = Faulty(iter([{"1": fault, "2": fault}, {"2": fault}]))
     queue.__dict__["_client"] = faulty
 
@@ -237,7 +237,7 @@ def test_a_part_of_a_batch_that_failed_is_sent_again_alone() -> None:
 
 def test_what_sqs_refuses_for_good_is_told_and_not_tried_again() -> None:
     queue = SqsQueue("https://sqs.eu-central-1.amazonaws.com/1/events")
-    faulty = Faulty(iter([{"1": {"SenderFault": True, "Message": "no such letters"}}]))
+    faulty = Faulty(iter([{"1": {"SenderFault": True, "ReceivedMessage": "no such letters"}}]))
     queue.__dict__["_client"] = faulty
 
     with pytest.raises(QueueError, match="did not take 1 of 2 letters: no such letters"):
@@ -291,7 +291,7 @@ def test_what_is_no_address_of_a_queue_is_refused(address: str) -> None:
 
 
 def test_a_dead_consumers_messages_are_claimed_by_others(redis: Redis) -> None:
-    dead, living = (StreamQueue(redis.address, visibility_s=0.3) for _ in range(2))
+    dead, living = (RedisStreamQueue(redis.address, visibility_s=0.3) for _ in range(2))
     dead.send(["a", "b"])
     assert len(dead.receive(10, 1)) == 2
 
@@ -301,7 +301,7 @@ def test_a_dead_consumers_messages_are_claimed_by_others(redis: Redis) -> None:
     assert {one.times for one in messages} == {2}
     living.delete(messages)
     dead.extend(messages, 60)  # what is another's, or gone, is left alone
-    assert living.depth() == Depth(0, 0, 0)
+    assert living.depth() == QueueDepth(0, 0, 0)
     dead.close()
     living.close()
 
@@ -309,7 +309,7 @@ def test_a_dead_consumers_messages_are_claimed_by_others(redis: Redis) -> None:
 def test_to_keep_a_message_counts_as_no_delivery_and_takes_none_from_another(
     redis: Redis,
 ) -> None:
-    first, second = (StreamQueue(redis.address, visibility_s=60) for _ in range(2))
+    first, second = (RedisStreamQueue(redis.address, visibility_s=60) for _ in range(2))
     first.send(["a"])
     (message,) = first.receive(10, 1)
     first.extend([message], 1)  # as if it had lain there for 59 seconds
@@ -327,7 +327,7 @@ def test_to_keep_a_message_counts_as_no_delivery_and_takes_none_from_another(
 
 
 def test_what_a_redis_took_is_there_after_it_was_killed(redis: Redis) -> None:
-    queue = StreamQueue(redis.address, visibility_s=0.3)
+    queue = RedisStreamQueue(redis.address, visibility_s=0.3)
     queue.send([str(number) for number in range(50)])
     first = queue.receive(20, 1)
     queue.delete(first[:10])
@@ -338,7 +338,7 @@ def test_what_a_redis_took_is_there_after_it_was_killed(redis: Redis) -> None:
         queue.send(["lost, and the sender knows"])
     redis.start()
 
-    found: dict[str, Message] = {}
+    found: dict[str, ReceivedMessage] = {}
 
     def all_of_them() -> bool:
         with suppress(QueueError):  # it may still be loading
@@ -353,7 +353,7 @@ def test_what_a_redis_took_is_there_after_it_was_killed(redis: Redis) -> None:
 def test_a_redis_that_forgot_everything_is_worked_with_all_the_same(redis: Redis) -> None:
     import redis as client  # noqa: PLC0415 (a fixture has the name)
 
-    queue = StreamQueue(redis.address)
+    queue = RedisStreamQueue(redis.address)
     queue.send(["a"])
     (message,) = queue.receive(10, 1)
     with client.Redis.from_url(redis.address) as other:
@@ -362,16 +362,16 @@ def test_a_redis_that_forgot_everything_is_worked_with_all_the_same(redis: Redis
     queue.extend([message], 60)
     queue.delete([message])
     assert queue.receive(10, 0) == []
-    assert queue.depth() == Depth(0, 0, 0)
+    assert queue.depth() == QueueDepth(0, 0, 0)
     queue.send(["b"])
     assert bodies(queue.receive(10, 5)) == ["b"]
     queue.close()
 
 
 def test_letters_sent_before_there_was_a_worker_come_too(redis: Redis) -> None:
-    sender = StreamQueue(redis.address)
+    sender = RedisStreamQueue(redis.address)
     sender.send(["early"])
-    worker = StreamQueue(redis.address)
+    worker = RedisStreamQueue(redis.address)
 
     assert bodies(worker.receive(10, 1)) == ["early"]
     worker.close()
@@ -392,13 +392,13 @@ def test_streams_of_one_redis_are_told_apart_by_name(redis: Redis) -> None:
 def test_a_consumer_that_leaves_takes_nothing_with_it(redis: Redis) -> None:
     import redis as client  # noqa: PLC0415 (a fixture has the name)
 
-    leaving, staying = (StreamQueue(redis.address, visibility_s=0.3) for _ in range(2))
+    leaving, staying = (RedisStreamQueue(redis.address, visibility_s=0.3) for _ in range(2))
     leaving.send(["a"])
     assert leaving.receive(10, 1)
     leaving.close()
 
     assert bodies(eventually(lambda: staying.receive(10, 0.1))) == ["a"]
-    idle = StreamQueue(redis.address)
+    idle = RedisStreamQueue(redis.address)
     idle.receive(1, 0)
     idle.close()
     with client.Redis.from_url(redis.address) as other:
@@ -414,7 +414,7 @@ def test_a_redis_that_forgets_is_warned_of(redis: Redis, caplog: pytest.LogCaptu
         other.config_set("maxmemory", "100mb")
         other.config_set("maxmemory-policy", "allkeys-lru")
     with caplog.at_level(logging.WARNING):
-        queue = StreamQueue(redis.address)
+        queue = RedisStreamQueue(redis.address)
         queue.send(["a"])
 
     assert "appendonly yes" in caplog.text

@@ -19,16 +19,21 @@ from typing_extensions import override
 from generator.adapters.fingerprint import SAMPLE_BYTES, fingerprint, fingerprint_of
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.media_worker import http_range
-from generator.adapters.media_worker.http_range import RangedFile
-from generator.adapters.s3.reader import Remote
+from generator.adapters.media_worker.http_range import HttpRangeFile
+from generator.adapters.s3.reader import S3Reader
 from generator.adapters.scanner import look_buckets, walk_buckets
 from generator.adapters.settings import Settings, load
 from generator.core.errors import SettingsError
-from generator.core.library.bucket_objects import AwayError, BarredError, Listed, ShiftedError
-from generator.core.library.bucket_roots import Bucket, is_path
-from generator.core.library.file_filter import compile_intake
-from generator.core.media.worker_protocol import Request
-from generator.core.model import Examined, Place, Refused
+from generator.core.library.bucket_objects import (
+    ForbiddenError,
+    ListingPart,
+    ObjectChangedError,
+    StoreUnavailableError,
+)
+from generator.core.library.bucket_roots import BucketRoot, is_path
+from generator.core.library.file_filter import compile_filter
+from generator.core.media.worker_protocol import ProbeRequest
+from generator.core.model import Place, ProbeResult, Rejected
 
 FILMS = "films"
 
@@ -48,8 +53,8 @@ def _as_it_was(store: Store) -> Iterator[None]:
 
 
 @pytest.fixture
-def remote(store: Store) -> Remote:
-    return Remote(FILMS, store.address, REGION)
+def remote(store: Store) -> S3Reader:
+    return S3Reader(FILMS, store.address, REGION)
 
 
 def film(file: Path, frames: int = 40, **options: str) -> Path:
@@ -78,7 +83,7 @@ class Keys:
     def __init__(self, keys: set[str]) -> None:
         self.keys = sorted(keys)
 
-    def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[Listed]:
+    def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[ListingPart]:
         objects, prefixes = [], dict[str, None]()
         for key in (one for one in self.keys if one.startswith(front)):
             below, slash, _ = key.removeprefix(front).partition("/")
@@ -87,11 +92,11 @@ class Keys:
             else:
                 objects.append((key, len(key), 5))
         if most:
-            yield Listed(tuple(objects[:most]))
+            yield ListingPart(tuple(objects[:most]))
             return
         for at in range(0, len(objects), 2):
-            yield Listed(tuple(objects[at : at + 2]))
-        yield Listed((), tuple(prefixes))
+            yield ListingPart(tuple(objects[at : at + 2]))
+        yield ListingPart((), tuple(prefixes))
 
 
 PARTS = st.sampled_from(
@@ -113,7 +118,7 @@ SOME_KEYS = st.sets(
 @example({"lib//a.mp4", "lib/../a.mp4", "lib/a//a.mp4", "lib/"})
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_walk_finds_each_video_and_nothing_that_is_no_path(keys: set[str]) -> None:
-    roots, intake = {"": Bucket("b", "lib")}, compile_intake()
+    roots, intake = {"": BucketRoot("b", "lib")}, compile_filter()
     walk = walk_buckets(roots, {"": Keys(keys)}, intake)
     below = {key.removeprefix("lib/") for key in keys if key.startswith("lib/")}
     assert set(walk.files[""]) == {
@@ -128,7 +133,7 @@ def test_a_walk_finds_each_video_and_nothing_that_is_no_path(keys: set[str]) -> 
 
 @given(keys=SOME_KEYS)
 def test_looks_into_every_folder_find_what_a_walk_finds(keys: set[str]) -> None:
-    roots, listers, intake = {"": Bucket("b", "lib")}, {"": Keys(keys)}, compile_intake()
+    roots, listers, intake = {"": BucketRoot("b", "lib")}, {"": Keys(keys)}, compile_filter()
     walk = walk_buckets(roots, listers, intake)
     folders = {path.rpartition("/")[0] for path in (*walk.files[""], *walk.companions[""])}
     places = [Place("", folder) for folder in folders | {"", "never was"}]
@@ -145,20 +150,20 @@ def test_looks_into_every_folder_find_what_a_walk_finds(keys: set[str]) -> None:
 
 def test_patterns_of_the_user_hold_in_a_bucket() -> None:
     keys = Keys({"lib/raw/a.mp4", "lib/a.mp4", "lib/x/sample.mp4", "lib/x/b.mp4"})
-    intake = compile_intake(["raw/", "sample*"])
-    walk = walk_buckets({"": Bucket("b", "lib")}, {"": keys}, intake)
+    intake = compile_filter(["raw/", "sample*"])
+    walk = walk_buckets({"": BucketRoot("b", "lib")}, {"": keys}, intake)
     assert set(walk.files[""]) == {"a.mp4", "x/b.mp4"}
 
 
 def test_a_look_leaves_the_roots_alone_that_nobody_spoke_of() -> None:
     class Silent(Keys):
         @override
-        def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[Listed]:
+        def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[ListingPart]:
             raise AssertionError(f"nobody asked for {front}, {deep}, {most}")
 
-    roots = {"a": Bucket("b", "a"), "c": Bucket("b", "c")}
+    roots = {"a": BucketRoot("b", "a"), "c": BucketRoot("b", "c")}
     look = look_buckets(
-        roots, {"a": Keys({"a/x.mp4"}), "c": Silent(set())}, compile_intake(),
+        roots, {"a": Keys({"a/x.mp4"}), "c": Silent(set())}, compile_filter(),
         folders=[Place("a", ""), Place("gone root", "")],
     )  # fmt: skip
     assert set(look.files["a"]) == {"x.mp4"}
@@ -170,15 +175,15 @@ def test_a_look_leaves_the_roots_alone_that_nobody_spoke_of() -> None:
 def test_of_a_listing_that_breaks_off_nothing_is_believed() -> None:
     class Broken(Keys):
         @override
-        def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[Listed]:
+        def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[ListingPart]:
             yield next(super().listed(front, deep=deep, most=most))
-            raise AwayError(5, "the store broke off")
+            raise StoreUnavailableError(5, "the store broke off")
 
     keys = Broken({"lib/a.mp4", "lib/a.srt", "lib//b.mp4", "lib/c.mp4"})
-    roots = {"": Bucket("b", "lib")}
+    roots = {"": BucketRoot("b", "lib")}
     for walk in (
-        walk_buckets(roots, {"": keys}, compile_intake()),
-        look_buckets(roots, {"": keys}, compile_intake(), folders=[Place("", "")]),
+        walk_buckets(roots, {"": keys}, compile_filter()),
+        look_buckets(roots, {"": keys}, compile_filter(), folders=[Place("", "")]),
     ):
         assert walk.roots[""].trouble == "cannot be read: the store broke off"
         assert (walk.files, walk.companions, walk.unwanted) == ({"": {}}, {"": {}}, ())
@@ -192,7 +197,7 @@ def test_of_a_listing_that_breaks_off_nothing_is_believed() -> None:
     "size", [0, 1, SAMPLE_BYTES, 3 * SAMPLE_BYTES, 3 * SAMPLE_BYTES + 1, 10 * SAMPLE_BYTES + 7]
 )
 def test_an_object_has_the_fingerprint_of_the_same_file(
-    size: int, store: Store, remote: Remote, tmp_path: Path
+    size: int, store: Store, remote: S3Reader, tmp_path: Path
 ) -> None:
     content = Random(size).randbytes(size)
     file = tmp_path / "a"
@@ -206,7 +211,7 @@ def test_an_object_has_the_fingerprint_of_the_same_file(
 
 
 def test_an_object_that_is_replaced_between_two_samples_has_no_fingerprint(
-    store: Store, remote: Remote
+    store: Store, remote: S3Reader
 ) -> None:
     size = 5 * SAMPLE_BYTES
     store.put(FILMS, "f/b.mp4", b"a" * size)
@@ -216,19 +221,19 @@ def test_an_object_that_is_replaced_between_two_samples_has_no_fingerprint(
             store.put(FILMS, "f/b.mp4", b"b" * size)
 
     store.before = replace
-    with pytest.raises(ShiftedError, match="was replaced or removed"):
+    with pytest.raises(ObjectChangedError, match="was replaced or removed"):
         fingerprint_of(size, remote.reader("f/b.mp4", size).read)
 
 
 def test_an_object_of_another_size_than_was_listed_has_no_fingerprint(
-    store: Store, remote: Remote
+    store: Store, remote: S3Reader
 ) -> None:
     store.put(FILMS, "f/c.mp4", b"abc")
-    with pytest.raises(ShiftedError):
+    with pytest.raises(ObjectChangedError):
         remote.reader("f/c.mp4", 2).read(0, 2)
-    with pytest.raises(ShiftedError):
+    with pytest.raises(ObjectChangedError):
         remote.reader("f/c.mp4", 9).read(0, 9)
-    with pytest.raises(ShiftedError):
+    with pytest.raises(ObjectChangedError):
         remote.reader("f/never.mp4", 9).read(0, 9)
 
 
@@ -244,12 +249,12 @@ STEPS = st.lists(
 @given(steps=STEPS)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_by_range_reads_as_one_on_a_disk(
-    steps: list[tuple[int, int]], store: Store, remote: Remote
+    steps: list[tuple[int, int]], store: Store, remote: S3Reader
 ) -> None:
     content = Random(3).randbytes(SIZE)
     if not any(one.key == "r/a" for one in store.asked):
         store.put(FILMS, "r/a", content)
-    disk, file = BytesIO(content), RangedFile(remote.url("r/a"))
+    disk, file = BytesIO(content), HttpRangeFile(remote.url("r/a"))
     try:
         for offset, size in steps:
             assert file.seek(offset) == disk.seek(offset)
@@ -263,11 +268,11 @@ def test_a_file_by_range_reads_as_one_on_a_disk(
 
 
 def test_what_is_read_from_begin_to_end_takes_few_requests_and_is_not_kept(
-    store: Store, remote: Remote
+    store: Store, remote: S3Reader
 ) -> None:
     size = 40 << 20
     store.put(FILMS, "r/long", bytes(size))
-    file = RangedFile(remote.url("r/long"))
+    file = HttpRangeFile(remote.url("r/long"))
     while file.read(1 << 20):
         kept = file.kept_bytes
         assert kept <= http_range.MOST_KEPT * http_range.BLOCK_BYTES
@@ -276,37 +281,39 @@ def test_what_is_read_from_begin_to_end_takes_few_requests_and_is_not_kept(
     file.close()
 
 
-def test_a_file_that_is_replaced_while_it_is_read_is_noticed(store: Store, remote: Remote) -> None:
+def test_a_file_that_is_replaced_while_it_is_read_is_noticed(
+    store: Store, remote: S3Reader
+) -> None:
     store.put(FILMS, "r/b", bytes(1 << 20))
-    file = RangedFile(remote.url("r/b"))
+    file = HttpRangeFile(remote.url("r/b"))
     store.put(FILMS, "r/b", b"\1" * (1 << 20))
     assert file.read(10) == bytes(10)  # of what is there already
     file.seek(1 << 19)
     assert file.read(10) == b""
-    with pytest.raises(ShiftedError):
+    with pytest.raises(ObjectChangedError):
         file.settle()
     file.close()
 
 
 def test_a_store_that_ignores_what_was_asked_for_is_not_believed(
-    store: Store, remote: Remote
+    store: Store, remote: S3Reader
 ) -> None:
     store.put(FILMS, "r/c", bytes(1 << 20))
-    file = RangedFile(remote.url("r/c"))
+    file = HttpRangeFile(remote.url("r/c"))
     file._etag = ""  # noqa: SLF001 (as if the store knew no If-Match)
     file.seek(1 << 19)
     store.put(FILMS, "r/c", bytes(1 << 18))  # shorter, and no If-Match tells
     assert file.read(10) == b""
-    with pytest.raises(ShiftedError):
+    with pytest.raises(ObjectChangedError):
         file.settle()
     file.close()
 
 
-def test_a_busy_store_is_asked_again(store: Store, remote: Remote) -> None:
+def test_a_busy_store_is_asked_again(store: Store, remote: S3Reader) -> None:
     store.put(FILMS, "r/d", b"abc")
     refusals = [(503, "SlowDown"), (500, "InternalError")]
     store.refuse = lambda *_: refusals.pop() if refusals else None
-    file = RangedFile(remote.url("r/d"))
+    file = HttpRangeFile(remote.url("r/d"))
     assert file.read() == b"abc"
     assert file.requests == 3
     file.close()
@@ -315,27 +322,27 @@ def test_a_busy_store_is_asked_again(store: Store, remote: Remote) -> None:
 @pytest.mark.parametrize(
     ("refusal", "kind", "reason"),
     [
-        ((403, "InvalidObjectState"), BarredError, "is archived"),
-        ((403, "AccessDenied"), BarredError, "may not be read"),
-        ((400, "ExpiredToken"), AwayError, "too short a time"),
-        ((404, "NoSuchKey"), ShiftedError, "replaced or removed"),
-        ((412, "PreconditionFailed"), ShiftedError, "replaced or removed"),
-        ((503, "SlowDown"), AwayError, "the store answers 503"),
-        ((301, "PermanentRedirect"), BarredError, "the store answers 301"),
-        ((200, "All"), BarredError, "sends all of it"),
+        ((403, "InvalidObjectState"), ForbiddenError, "is archived"),
+        ((403, "AccessDenied"), ForbiddenError, "may not be read"),
+        ((400, "ExpiredToken"), StoreUnavailableError, "too short a time"),
+        ((404, "NoSuchKey"), ObjectChangedError, "replaced or removed"),
+        ((412, "PreconditionFailed"), ObjectChangedError, "replaced or removed"),
+        ((503, "SlowDown"), StoreUnavailableError, "the store answers 503"),
+        ((301, "PermanentRedirect"), ForbiddenError, "the store answers 301"),
+        ((200, "All"), ForbiddenError, "sends all of it"),
     ],
 )
 def test_each_refusal_has_its_meaning(
-    refusal: tuple[int, str], kind: type[OSError], reason: str, store: Store, remote: Remote
+    refusal: tuple[int, str], kind: type[OSError], reason: str, store: Store, remote: S3Reader
 ) -> None:
     store.refuse = lambda *_: refusal
     with pytest.raises(kind, match=reason):
-        RangedFile(remote.url("r/e"))
+        HttpRangeFile(remote.url("r/e"))
 
 
 def test_a_store_that_is_away_is_told() -> None:
-    with pytest.raises(AwayError, match="cannot be fetched"):
-        RangedFile("http://127.0.0.1:9/films/a.mp4")
+    with pytest.raises(StoreUnavailableError, match="cannot be fetched"):
+        HttpRangeFile("http://127.0.0.1:9/films/a.mp4")
 
 
 # -- films
@@ -357,26 +364,26 @@ def workers() -> Iterator[MediaWorkers]:
     ],
 )
 def test_the_poster_of_a_large_film_takes_a_small_part_of_it(
-    name: str, options: dict[str, str], store: Store, remote: Remote,
+    name: str, options: dict[str, str], store: Store, remote: S3Reader,
     workers: MediaWorkers, tmp_path: Path,
 ) -> None:  # fmt: skip
     content = film(tmp_path / name, **options).read_bytes()
     assert len(content) > 60_000_000
     store.put(FILMS, "m/" + name, content)
-    requests = [Request(Place("", name), remote.url("m/" + name))]
+    requests = [ProbeRequest(Place("", name), remote.url("m/" + name))]
     (by_range,) = workers.answer(requests)
     asked = store.take()
     fetched = sum(one.size for one in asked)
     print(name, len(content), len(asked), fetched)  # noqa: T201 (a figure for the docs)
     assert fetched < len(content) / 10
     assert len(asked) < 20
-    (on_disk,) = workers.answer([Request(Place("", name), str(tmp_path / name))])
-    assert isinstance(by_range, Examined)
+    (on_disk,) = workers.answer([ProbeRequest(Place("", name), str(tmp_path / name))])
+    assert isinstance(by_range, ProbeResult)
     assert by_range == on_disk
 
 
 def test_a_film_that_is_replaced_while_it_is_looked_into_is_put_off(
-    store: Store, remote: Remote, workers: MediaWorkers, tmp_path: Path
+    store: Store, remote: S3Reader, workers: MediaWorkers, tmp_path: Path
 ) -> None:
     content = film(tmp_path / "a.mp4", 8).read_bytes()
     store.put(FILMS, "m/a.mp4", content)
@@ -386,14 +393,14 @@ def test_a_film_that_is_replaced_while_it_is_looked_into_is_put_off(
             store.put(FILMS, "m/a.mp4", content[:-1] + b"!")
 
     store.before = replace
-    (found,) = workers.answer([Request(Place("", "a.mp4"), remote.url("m/a.mp4"))])
-    assert isinstance(found, Refused)
+    (found,) = workers.answer([ProbeRequest(Place("", "a.mp4"), remote.url("m/a.mp4"))])
+    assert isinstance(found, Rejected)
     assert found.passing
     assert "was replaced" in found.reason
 
 
 def test_a_store_that_fails_in_the_middle_of_a_film_is_not_the_films_fault(
-    store: Store, remote: Remote, workers: MediaWorkers, tmp_path: Path
+    store: Store, remote: S3Reader, workers: MediaWorkers, tmp_path: Path
 ) -> None:
     content = film(tmp_path / "a.mkv", 8).read_bytes()
     store.put(FILMS, "m/a.mkv", content)
@@ -402,16 +409,16 @@ def test_a_store_that_fails_in_the_middle_of_a_film_is_not_the_films_fault(
         store.refuse = lambda *_, after=refused_after: (
             (503, "SlowDown") if len(store.asked) >= after else None
         )
-        (found,) = workers.answer([Request(Place("", "a.mkv"), remote.url("m/a.mkv"))])
+        (found,) = workers.answer([ProbeRequest(Place("", "a.mkv"), remote.url("m/a.mkv"))])
         if any(one.status == 503 for one in store.take()):
-            assert isinstance(found, Refused)
+            assert isinstance(found, Rejected)
             assert found.passing
         else:
-            assert isinstance(found, Examined)
+            assert isinstance(found, ProbeResult)
 
 
 def test_ffmpeg_opens_nothing_by_itself_whatever_a_file_says(
-    store: Store, remote: Remote, workers: MediaWorkers, tmp_path: Path
+    store: Store, remote: S3Reader, workers: MediaWorkers, tmp_path: Path
 ) -> None:
     clip = make_clip(tmp_path / "secret.mp4")
     store.put(FILMS, "m/secret.ts", clip.read_bytes())
@@ -424,8 +431,8 @@ def test_ffmpeg_opens_nothing_by_itself_whatever_a_file_says(
     for name, text in lists.items():
         store.put(FILMS, "m/" + name, text.encode())
         store.take()
-        (found,) = workers.answer([Request(Place("", name), remote.url("m/" + name))])
-        assert isinstance(found, Refused)
+        (found,) = workers.answer([ProbeRequest(Place("", name), remote.url("m/" + name))])
+        assert isinstance(found, Rejected)
         assert {one.key for one in store.take()} == {"m/" + name}
 
 
@@ -441,16 +448,16 @@ def test_roots_in_folders_and_buckets_stand_beside_each_other(
     monkeypatch.chdir(tmp_path)
     read = load(None, {})
     assert read.roots == {"films": tmp_path / "films"}
-    assert read.buckets == {"shows": Bucket("bucket", "media/shows")}
+    assert read.buckets == {"shows": BucketRoot("bucket", "media/shows")}
     monkeypatch.setenv("REELSHELF_LIBRARY", "/srv/films:s3://bucket/shows:/srv/clips")
     assert load(None, {}).library == (
-        Path("/srv/films"), Bucket("bucket", "shows"), Path("/srv/clips"),
+        Path("/srv/films"), BucketRoot("bucket", "shows"), Path("/srv/clips"),
     )  # fmt: skip
     alone = load(None, {"library": ("s3://bucket",)})
-    assert (alone.roots, alone.buckets) == ({}, {"": Bucket("bucket")})
+    assert (alone.roots, alone.buckets) == ({}, {"": BucketRoot("bucket")})
     (tmp_path / "reelshelf.toml").write_text('library = "s3://one"\n', encoding="utf-8")
     monkeypatch.delenv("REELSHELF_LIBRARY")
-    assert load(None, {}).buckets == {"": Bucket("one")}
+    assert load(None, {}).buckets == {"": BucketRoot("one")}
 
 
 @pytest.mark.parametrize(
@@ -471,4 +478,4 @@ def test_roots_that_cannot_be_told_apart_are_mistakes(
 
 def test_a_library_needs_no_boto3_unless_it_is_in_a_bucket() -> None:
     assert Settings(library=(Path("/srv/films"),)).buckets == {}
-    assert Remote(FILMS).reader("a", 1) is not None
+    assert S3Reader(FILMS).reader("a", 1) is not None

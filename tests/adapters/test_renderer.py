@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from generator.adapters.renderer import Renderer
 from generator.core.errors import TemplateError
-from generator.core.site.contexts import Html, Shared
+from generator.core.site.contexts import Html, SharedContext
 
 FRAME = {"title": "Site", "base": "", "url": "https://x", "nav": ()}
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -73,7 +73,7 @@ def test_a_template_gives_what_jinja_gives(
 def test_what_pages_share_is_walked_once_and_printed_the_same(tmp_path: Path) -> None:
     source = "{% for one in links %}{{ one.label }},{% endfor %}{{ a }}"
     made, links = renderer(tmp_path, page=source), ({"label": "<x>"}, {"label": "y"})
-    shared = Shared(links)
+    shared = SharedContext(links)
 
     told = [made.render("page.html", {"links": shared, "a": text}) for text in ("1", "2")]
 

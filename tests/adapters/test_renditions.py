@@ -18,7 +18,7 @@ from playwright.sync_api import Browser
 from typing_extensions import override
 
 from generator.core.media.renditions import MP4, REMUX, TRANSCODE, WEBM
-from generator.core.model import Refused
+from generator.core.model import Rejected
 
 
 @pytest.fixture
@@ -470,7 +470,7 @@ def test_a_playlist_that_calls_itself_a_film_leads_nowhere(make: Maker, tmp_path
     trap.write_text(f"#EXTM3U\n#EXTINF:3,\n{inside}\n#EXT-X-ENDLIST\n", encoding="utf-8")
 
     for made_by in (REMUX, TRANSCODE):
-        assert isinstance(make(trap, made_by), Refused)
+        assert isinstance(make(trap, made_by), Rejected)
 
 
 def test_a_link_is_not_followed(make: Maker, tmp_path: Path) -> None:

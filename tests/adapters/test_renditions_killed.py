@@ -13,10 +13,15 @@ from pathlib import Path
 import pytest
 from numbered_films import LIMIT_S, PLACE, Maker, asked, film, made, reason, shown
 
-from generator.adapters.media.rendition_runner import Made, NoRoom, Progress, RenditionError
+from generator.adapters.media.rendition_runner import (
+    DiskFull,
+    FinishedCopy,
+    RenditionError,
+    RenditionProgress,
+)
 from generator.adapters.output import Output
 from generator.core.media.renditions import MP4, REMUX, TRANSCODE, RenditionRequest
-from generator.core.model import Refused
+from generator.core.model import Rejected
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 from generator.adapters.rendition_worker import __main__ as program, scratch
-from generator.adapters.rendition_worker.heartbeat import Pulse
+from generator.adapters.rendition_worker.heartbeat import Heartbeat
 
 kind, left, is_after = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "after"
 
@@ -50,7 +55,7 @@ def count(wrapped):
 if kind == "file":
     scratch.keep = count(scratch.keep)
 else:
-    Pulse.beat = count(Pulse.beat)
+    Heartbeat.beat = count(Heartbeat.beat)
 program.main()
 """
 
@@ -82,7 +87,7 @@ def test_killed_at_any_file_it_goes_on_and_ends_at_the_same_copy(
     make: Maker, source: Path, unbroken: bytes, left: int, moment: str
 ) -> None:
     found = make(source, command=dying("file", left, moment))
-    assert isinstance(found, Made) or "killed" in found.reason
+    assert isinstance(found, FinishedCopy) or "killed" in found.reason
 
     assert made(make(source)).file.read_bytes() == unbroken
 
@@ -92,7 +97,7 @@ def test_killed_amid_its_work_it_goes_on_and_ends_at_the_same_copy(
     make: Maker, source: Path, unbroken: bytes, left: int
 ) -> None:
     found = make(source, command=dying("beat", left))
-    assert isinstance(found, Made) or "killed" in found.reason
+    assert isinstance(found, FinishedCopy) or "killed" in found.reason
 
     assert made(make(source)).file.read_bytes() == unbroken
 
@@ -116,8 +121,8 @@ def test_killed_again_and_again_it_gets_further_every_time(
     make: Maker, source: Path, unbroken: bytes
 ) -> None:
     counts = []
-    found: Made | Refused = Refused(PLACE, "")
-    while isinstance(found, Refused):
+    found: FinishedCopy | Rejected = Rejected(PLACE, "")
+    while isinstance(found, Rejected):
         found = make(source, command=dying("file", 3))
         counts.append(len(list((make.scratch / "7").iterdir())))
         assert len(counts) < 10
@@ -131,7 +136,7 @@ def test_a_program_that_somebody_killed_is_started_again(
 ) -> None:
     with make.renditions() as renditions:
         renditions.start(asked(source))
-        assert isinstance(renditions.poll(LIMIT_S), Progress)
+        assert isinstance(renditions.poll(LIMIT_S), RenditionProgress)
         (worker,) = children()
         os.kill(worker, signal.SIGTERM)
 
@@ -147,14 +152,14 @@ def test_what_was_cancelled_goes_on_where_it_was(
     with make.renditions(command=dying("file", 100)) as renditions:
         renditions.start(request)
         while not (make.scratch / "7" / "000001.json").exists():
-            assert not isinstance(renditions.poll(0.01), Refused)
+            assert not isinstance(renditions.poll(0.01), Rejected)
         renditions.cancel()
         assert not renditions.is_busy
         assert renditions.jobs() == ["7"]
         kept = (make.scratch / "7" / "000000.mp4").stat().st_mtime_ns
 
         renditions.start(request)
-        while renditions.is_busy and not isinstance(renditions.poll(0.01), Made):
+        while renditions.is_busy and not isinstance(renditions.poll(0.01), FinishedCopy):
             if (make.scratch / "7" / "000000.mp4").exists():
                 assert (make.scratch / "7" / "000000.mp4").stat().st_mtime_ns == kept
 
@@ -243,7 +248,7 @@ def test_a_full_disk_is_told_before_anything_is_written(make: Maker, tmp_path: P
 
     found = make(source, expected_bytes=1 << 60)
 
-    assert isinstance(found, NoRoom)
+    assert isinstance(found, DiskFull)
     assert re.fullmatch(
         r"a copy needs some [\d.,]+ TB for a while, and of the disk .* may be used: make room",
         found.reason,
@@ -253,7 +258,7 @@ def test_a_full_disk_is_told_before_anything_is_written(make: Maker, tmp_path: P
 def test_what_must_stay_free_stays_free(make: Maker, tmp_path: Path) -> None:
     found = make(film(tmp_path / "film.mp4"), reserve_bytes=1 << 60)
 
-    assert isinstance(found, NoRoom)
+    assert isinstance(found, DiskFull)
 
 
 def test_a_copy_that_grows_beyond_its_bound_is_stopped(make: Maker, tmp_path: Path) -> None:
@@ -289,8 +294,8 @@ def test_the_program_is_held_in_memory_cores_files_and_rank(make: Maker, tmp_pat
     source = film(tmp_path / "film.mp4", times_s=times)
     with make.renditions(nice=7, memory_mb=512) as renditions:
         renditions.start(asked(source), 1 << 20)
-        assert isinstance(renditions.poll(LIMIT_S), Progress)  # it runs
-        assert isinstance(renditions.poll(LIMIT_S), Progress)  # it works
+        assert isinstance(renditions.poll(LIMIT_S), RenditionProgress)  # it runs
+        assert isinstance(renditions.poll(LIMIT_S), RenditionProgress)  # it works
         (worker,) = children()
         limits = Path(f"/proc/{worker}/limits").read_text()
         environment = Path(f"/proc/{worker}/environ").read_bytes()
@@ -382,7 +387,7 @@ def test_a_full_disk_that_the_program_meets_is_no_fault_of_the_file(
 
     found = make(source, command=rogue("say(Ended('full', 'the disk is full'))"))
 
-    assert isinstance(found, NoRoom)
+    assert isinstance(found, DiskFull)
     assert found.reason == "the disk is full"
     assert not (make.scratch / "7").exists()
 
@@ -414,7 +419,7 @@ def test_a_poll_waits_no_longer_than_it_is_told_to(make: Maker, tmp_path: Path) 
     source = film(tmp_path / "film.mp4")
     with make.renditions(command=rogue("signal.pause()")) as renditions:
         renditions.start(asked(source))
-        assert isinstance(renditions.poll(LIMIT_S), Progress)
+        assert isinstance(renditions.poll(LIMIT_S), RenditionProgress)
 
         assert renditions.poll(0) is None
         assert renditions.poll(0.05) is None
@@ -434,7 +439,7 @@ def test_nothing_is_left_after_close(make: Maker, tmp_path: Path) -> None:
     source = film(tmp_path / "film.mp4", times_s=times)
     with make.renditions() as renditions:
         renditions.start(asked(source))
-        assert isinstance(renditions.poll(LIMIT_S), Progress)
+        assert isinstance(renditions.poll(LIMIT_S), RenditionProgress)
         (worker,) = children()
 
     assert is_gone(worker)
@@ -446,9 +451,10 @@ def test_the_program_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     source = film(tmp_path / "film.mp4", times_s=times)
     program = (
         "import os, pathlib, sys\n"
-        "from generator.adapters.media.rendition_runner import Progress, Renditions, RenditionRequest\n"
+        "from generator.adapters.media.rendition_runner import RenditionRunner\n"
+        "from generator.core.media.renditions import RenditionRequest\n"
         "from generator.core.model import Place\n"
-        "renditions = Renditions(pathlib.Path(sys.argv[2]), reserve_bytes=0)\n"
+        "renditions = RenditionRunner(pathlib.Path(sys.argv[2]), reserve_bytes=0)\n"
         "renditions.start(RenditionRequest(Place('', ''), sys.argv[1], 'transcode', 'mp4', False,"
         " '7'))\n"
         "while not renditions.poll(60): pass\n"

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.adapters.scanner import Walk, look, stat_one, walk
-from generator.core.library.file_filter import Intake, compile_intake
-from generator.core.model import Place, Sighting
+from generator.core.library.file_filter import FileFilter, compile_filter
+from generator.core.model import FileStat, Place
 
-INTAKE = compile_intake()
+INTAKE = compile_filter()
 UNKIND = [
     "two\nlines.mp4",
     "latin \udce9.mkv",
@@ -39,7 +39,7 @@ def put(root: Path, *paths: str, content: bytes = b"film") -> None:
         (root / path).write_bytes(content)
 
 
-def walked(root: Path, *, intake: Intake = INTAKE, follow_links: bool = False) -> Walk:
+def walked(root: Path, *, intake: FileFilter = INTAKE, follow_links: bool = False) -> Walk:
     return walk({"": root}, intake, follow_links=follow_links)
 
 
@@ -66,8 +66,8 @@ class Meddling:
         return INTAKE.takes_folder(name)
 
 
-def meddling(name: str, meddle: Callable[[], object]) -> Intake:
-    return cast("Intake", Meddling(name, meddle))
+def meddling(name: str, meddle: Callable[[], object]) -> FileFilter:
+    return cast("FileFilter", Meddling(name, meddle))
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def library(paths: set[str]) -> Iterator[Path]:
 @settings(deadline=None, max_examples=60)
 @given(paths=trees, ignore=ignores)
 def test_a_walk_finds_exactly_what_the_intake_takes(paths: set[str], ignore: list[str]) -> None:
-    intake = compile_intake(ignore)
+    intake = compile_filter(ignore)
 
     with library(paths) as root:
         report = walked(root, intake=intake)
@@ -146,7 +146,7 @@ def test_a_walk_finds_exactly_what_the_intake_takes(paths: set[str], ignore: lis
 @settings(deadline=None, max_examples=60)
 @given(paths=trees, ignore=ignores)
 def test_looking_into_every_folder_is_a_walk(paths: set[str], ignore: list[str]) -> None:
-    intake = compile_intake(ignore)
+    intake = compile_filter(ignore)
     folders = {""} | {up for path in paths for up in _above(path)}
 
     with library(paths) as root:
@@ -503,7 +503,7 @@ def test_a_folder_exchanged_for_a_link_while_it_is_read_leads_nowhere(
 def test_patterns_with_a_slash_hold_in_a_walk(tmp_path: Path, pattern: str, left: set[str]) -> None:
     put(tmp_path, "a/1.mp4", "b/1.mp4", "a/c.mkv/2.mp4")
 
-    assert set(walked(tmp_path, intake=compile_intake([pattern])).files[""]) == left
+    assert set(walked(tmp_path, intake=compile_filter([pattern])).files[""]) == left
 
 
 def test_a_root_that_is_exchanged_while_it_is_read_loses_nothing(tmp_path: Path) -> None:
@@ -536,8 +536,8 @@ def test_one_file_is_looked_at_now(tmp_path: Path) -> None:
     mtime_ns = (tmp_path / "a/b.mp4").stat().st_mtime_ns
     film, link = Place("", "a/b.mp4"), Place("", "a/link.mp4")
 
-    assert stat_one(tmp_path, film) == Sighting(film, 3, mtime_ns)
+    assert stat_one(tmp_path, film) == FileStat(film, 3, mtime_ns)
     assert stat_one(tmp_path, link) is None
-    assert stat_one(tmp_path, link, follow_links=True) == Sighting(link, 3, mtime_ns)
+    assert stat_one(tmp_path, link, follow_links=True) == FileStat(link, 3, mtime_ns)
     assert stat_one(tmp_path, Place("", "a")) is None
     assert stat_one(tmp_path, Place("", "a/gone.mp4")) is None

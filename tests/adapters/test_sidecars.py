@@ -8,36 +8,40 @@ from pathlib import Path
 
 import pytest
 
-from generator.adapters.media_worker.sidecars import embedded_details, most_bytes, read_details
-from generator.adapters.media_worker.video_file import UnfitError
-from generator.core.model import Chapter, CompanionKind, Details
+from generator.adapters.media_worker.sidecars import (
+    embedded_details,
+    max_sidecar_bytes,
+    read_details,
+)
+from generator.adapters.media_worker.video_file import UnusableFileError
+from generator.core.model import Chapter, Metadata, SidecarKind
 
-NOTHING = Details()
+NOTHING = Metadata()
 CHAPTERS = (Chapter(0.0, "Intro"), Chapter(83.0, "Song"))
 
 
-def own(text: str, name: str = "film.md") -> Details:
-    return read_details(CompanionKind.OWN, name, text.encode())
+def own(text: str, name: str = "film.md") -> Metadata:
+    return read_details(SidecarKind.OWN, name, text.encode())
 
 
-def toml(text: str) -> Details:
+def toml(text: str) -> Metadata:
     return own(text, "film.toml")
 
 
-def nfo(text: str) -> Details:
-    return read_details(CompanionKind.NFO, "film.nfo", text.encode())
+def nfo(text: str) -> Metadata:
+    return read_details(SidecarKind.NFO, "film.nfo", text.encode())
 
 
-def movie(fields: str) -> Details:
+def movie(fields: str) -> Metadata:
     return nfo(f"<movie>{fields}</movie>")
 
 
-def ytdlp(**said: object) -> Details:
-    return read_details(CompanionKind.YTDLP, "film.info.json", json.dumps(said).encode())
+def ytdlp(**said: object) -> Metadata:
+    return read_details(SidecarKind.YTDLP, "film.info.json", json.dumps(said).encode())
 
 
-def tagfile(said: object, name: str = "film.mp4.json") -> Details:
-    return read_details(CompanionKind.JSON, name, json.dumps(said).encode())
+def tagfile(said: object, name: str = "film.mp4.json") -> Metadata:
+    return read_details(SidecarKind.JSON, name, json.dumps(said).encode())
 
 
 def utc(*parts: int) -> int:
@@ -50,7 +54,7 @@ def utc(*parts: int) -> int:
 def test_what_ytdlp_wrote_is_read(shared: Path) -> None:
     file = shared / "media/text/kieraneglin/example.info.json"
 
-    told = read_details(CompanionKind.YTDLP, file.name, file.read_bytes())
+    told = read_details(SidecarKind.YTDLP, file.name, file.read_bytes())
 
     assert told.title == "Pinchflat Example Video"
     assert told.description == "Test metadata for Pinchflat"
@@ -65,7 +69,7 @@ def test_every_real_description_by_ytdlp_is_read(shared: Path) -> None:
     files = sorted((shared / "media/text/meeb").glob("*.json"))
 
     told = {
-        file.stem: read_details(CompanionKind.YTDLP, file.name, file.read_bytes()) for file in files
+        file.stem: read_details(SidecarKind.YTDLP, file.name, file.read_bytes()) for file in files
     }
 
     assert len(told["metadata_low_formats"].chapters) == 27
@@ -92,7 +96,7 @@ def test_several_creators_are_named_on_one_line() -> None:
 
 @pytest.mark.parametrize("said", [{"_type": "playlist"}, {"_type": "multi_video"}, {"entries": []}])
 def test_a_playlist_is_no_video(said: dict[str, object]) -> None:
-    with pytest.raises(UnfitError, match="about a playlist"):
+    with pytest.raises(UnusableFileError, match="about a playlist"):
         ytdlp(title="All of them", **said)
 
 
@@ -105,7 +109,7 @@ def test_wrong_types_are_left_out_and_the_rest_is_taken() -> None:
         original_url="https://a.example/",
     )  # fmt: skip
 
-    assert told == Details(
+    assert told == Metadata(
         title="b",
         tags=("music",),
         url="https://a.example/",
@@ -119,7 +123,7 @@ def test_wrong_types_are_left_out_and_the_rest_is_taken() -> None:
 def test_what_kodi_wrote_is_read(shared: Path) -> None:
     file = shared / "media/text/jellyfin/The Bone Orchard.nfo"
 
-    told = read_details(CompanionKind.NFO, file.name, file.read_bytes())
+    told = read_details(SidecarKind.NFO, file.name, file.read_bytes())
 
     assert told.title == "The Bone Orchard"
     assert (told.description or "").startswith("When Shadow Moon is released from prison")
@@ -132,8 +136,8 @@ def test_every_real_nfo_is_read_or_is_about_something_else(shared: Path) -> None
     titles, addresses, refused = {}, {}, {}
     for file in sorted((shared / "media/text/jellyfin").glob("*.nfo")):
         try:
-            told = read_details(CompanionKind.NFO, file.name, file.read_bytes())
-        except UnfitError as error:
+            told = read_details(SidecarKind.NFO, file.name, file.read_bytes())
+        except UnusableFileError as error:
             refused[file.stem] = str(error)
         else:
             titles[file.stem], addresses[file.stem] = told.title, told.url
@@ -147,7 +151,7 @@ def test_every_real_nfo_is_read_or_is_about_something_else(shared: Path) -> None
 
 
 def test_an_address_behind_xml_is_taken_and_one_in_the_middle_is_not() -> None:
-    assert movie("<title>a</title>") == Details(title="a")
+    assert movie("<title>a</title>") == Metadata(title="a")
     assert (
         nfo("<movie><title>a</title></movie>\n https://a.example/1 \n").url == "https://a.example/1"
     )
@@ -159,7 +163,7 @@ def test_an_address_behind_xml_is_taken_and_one_in_the_middle_is_not() -> None:
 def test_art_made_of_letters_says_nothing() -> None:
     art = bytes(range(176, 224)) + b"\r\n   R E L E A S E D  by  n o b o d y\r\niMDB....: tt123\r\n"
 
-    assert read_details(CompanionKind.NFO, "film.nfo", art) == NOTHING
+    assert read_details(SidecarKind.NFO, "film.nfo", art) == NOTHING
 
 
 def test_only_what_stands_right_below_the_root_counts() -> None:
@@ -168,7 +172,7 @@ def test_only_what_stands_right_below_the_root_counts() -> None:
         "<plot>some <b>bold</b> text</plot><set><year>1999</year></set>"
     )
 
-    assert told == Details(title="yes", description="some bold text")
+    assert told == Metadata(title="yes", description="some bold text")
 
 
 @pytest.mark.parametrize(
@@ -227,7 +231,7 @@ def test_ampersands_and_names_of_html_are_understood() -> None:
     ],
 )
 def test_what_stands_before_the_root_does_no_harm(head: str) -> None:
-    assert nfo(f"{head}<Movie><Title>Caf\xe9</Title></Movie>") == Details(title="Caf\xe9")
+    assert nfo(f"{head}<Movie><Title>Caf\xe9</Title></Movie>") == Metadata(title="Caf\xe9")
 
 
 @pytest.mark.parametrize(
@@ -240,13 +244,13 @@ def test_an_nfo_is_read_in_whatever_it_was_written(encoding: str, declared: str)
     head = f'<?xml version="1.0" encoding="{declared}"?>' if declared else ""
     content = f"{head}<movie><title>Caf\xe9 \xfc</title></movie>".encode(encoding)
 
-    assert read_details(CompanionKind.NFO, "film.nfo", content).title == "Caf\xe9 \xfc"
+    assert read_details(SidecarKind.NFO, "film.nfo", content).title == "Caf\xe9 \xfc"
 
 
 def test_cyrillic_is_read_where_it_is_declared() -> None:
     text = '<?xml version="1.0" encoding="windows-1251"?><movie><title>Видео</title></movie>'
 
-    assert read_details(CompanionKind.NFO, "a.nfo", text.encode("cp1251")).title == "Видео"
+    assert read_details(SidecarKind.NFO, "a.nfo", text.encode("cp1251")).title == "Видео"
 
 
 @pytest.mark.parametrize(
@@ -268,7 +272,7 @@ def test_cyrillic_is_read_where_it_is_declared() -> None:
     ],
 )  # fmt: skip
 def test_an_nfo_that_cannot_be_read_is_told_of(text: str, reason: str) -> None:
-    with pytest.raises(UnfitError, match=reason):
+    with pytest.raises(UnusableFileError, match=reason):
         nfo(text)
 
 
@@ -297,7 +301,7 @@ def test_our_own_toml_is_read() -> None:
         """
     )
 
-    assert told == Details(
+    assert told == Metadata(
         title="The Harbour",
         description="        Two lines,\n        not *Markdown*.",
         recorded_at=utc(2024, 5, 1, 12, 30),
@@ -349,7 +353,7 @@ def test_dates_are_read_as_people_write_them(date: str, recorded_at: int | None)
      "https://a.example/\\u202ex", "https://a.example/<b>", "https://a.example/" + "x" * 2000],
 )  # fmt: skip
 def test_an_address_that_nobody_should_follow_is_left_out(url: str) -> None:
-    assert toml(f'title = "x"\nurl = "{url}"') == Details(title="x")
+    assert toml(f'title = "x"\nurl = "{url}"') == Metadata(title="x")
 
 
 def test_toml_without_anything_says_nothing() -> None:
@@ -368,13 +372,13 @@ def test_toml_without_anything_says_nothing() -> None:
     ],
 )
 def test_toml_that_is_not_sound_is_told_of_with_its_place(text: str, reason: str) -> None:
-    with pytest.raises(UnfitError, match=reason):
+    with pytest.raises(UnusableFileError, match=reason):
         toml(text)
 
 
 def test_a_number_of_thousands_of_digits_spoils_nothing_else() -> None:
-    assert toml(f'title = "x"\nbig = {"9" * 5000}') == Details(title="x")
-    assert own(f"---\ntitle: x\nbig: {'9' * 5000}\n---\n") == Details(title="x")
+    assert toml(f'title = "x"\nbig = {"9" * 5000}') == Metadata(title="x")
+    assert own(f"---\ntitle: x\nbig: {'9' * 5000}\n---\n") == Metadata(title="x")
 
 
 def test_markdown_with_yaml_in_front_is_read() -> None:
@@ -400,7 +404,7 @@ Some *words*.
 """
     )
 
-    assert told == Details(
+    assert told == Metadata(
         title="Harbour: the film",
         description="Some *words*.\n\n    code stays",
         is_markdown=True,
@@ -415,19 +419,19 @@ Some *words*.
 def test_yaml_makes_no_types_of_what_people_write() -> None:
     told = own("---\ntitle: 1:30\ncreator: NO\ntags: yes, 1e3, ~\ndate: ~\nurl:\n---\n")
 
-    assert told == Details(title="1:30", creator="NO", tags=("yes", "1e3", "~"))
+    assert told == Metadata(title="1:30", creator="NO", tags=("yes", "1e3", "~"))
 
 
 def test_markdown_with_toml_in_front_is_read() -> None:
     told = own('+++\ntitle = "Harbour"\n+++\nBody\n')
 
-    assert told == Details(title="Harbour", description="Body", is_markdown=True)
+    assert told == Metadata(title="Harbour", description="Body", is_markdown=True)
 
 
 def test_markdown_with_plain_lines_in_front_is_read() -> None:
     told = own("Title: Harbour\nDate: 2024-05-01\nTags: a, b; #c #d\nmood: sunny\n\nBody: text\n")
 
-    assert told == Details(
+    assert told == Metadata(
         title="Harbour",
         description="Body: text",
         is_markdown=True,
@@ -478,7 +482,7 @@ def test_the_first_heading_is_the_title_and_the_rest_the_description(
     ],
 )
 def test_a_head_that_is_not_sound_is_told_of(text: str, reason: str) -> None:
-    with pytest.raises(UnfitError, match=reason):
+    with pytest.raises(UnusableFileError, match=reason):
         own(text)
 
 
@@ -493,7 +497,7 @@ def test_yaml_makes_nothing_and_nothing_grows(tmp_path: Path) -> None:
         f"a: &a [x, x]\n{bomb}\ntags: *i\nm: &m {{!!merge <<: [*a, *a]}}\n---\nText"
     )
 
-    assert told == Details(description="Text", is_markdown=True)
+    assert told == Metadata(description="Text", is_markdown=True)
     assert not trace.exists()
 
 
@@ -503,7 +507,7 @@ def test_the_examples_of_the_reference_are_read_in_full() -> None:
     in_toml, in_markdown = (own(text, f"film.{name}") for name, text in blocks)
 
     assert [name for name, _ in blocks] == ["toml", "markdown"]
-    assert in_toml == Details(
+    assert in_toml == Metadata(
         title="The harbour in winter",
         description="Ice on the boats, and nobody there.",
         recorded_at=utc(2024, 1, 14, 8, 30),
@@ -529,8 +533,8 @@ def test_tags_that_the_old_server_kept_are_read(shared: Path) -> None:
     told, refused = {}, []
     for file in sorted((shared / "media/legacy/variants/sidecar_tags").glob("*.json")):
         try:
-            told[file.name] = read_details(CompanionKind.JSON, file.name, file.read_bytes())
-        except UnfitError as error:
+            told[file.name] = read_details(SidecarKind.JSON, file.name, file.read_bytes())
+        except UnusableFileError as error:
             refused.append((file.name, str(error)))
 
     assert refused == [
@@ -566,10 +570,10 @@ def test_tags_of_every_shape_are_read(said: object, tags: tuple[str, ...]) -> No
 
 @pytest.mark.parametrize("said", [None, 7, "text", True, 1.5])
 def test_json_of_another_shape_is_told_of(said: object) -> None:
-    with pytest.raises(UnfitError, match="neither a list of tags nor an object"):
+    with pytest.raises(UnusableFileError, match="neither a list of tags nor an object"):
         tagfile(said)
-    with pytest.raises(UnfitError, match="is not what yt-dlp writes"):
-        read_details(CompanionKind.YTDLP, "a.info.json", json.dumps(said).encode())
+    with pytest.raises(UnusableFileError, match="is not what yt-dlp writes"):
+        read_details(SidecarKind.YTDLP, "a.info.json", json.dumps(said).encode())
 
 
 def test_what_takeout_wrote_is_read() -> None:
@@ -584,7 +588,7 @@ def test_what_takeout_wrote_is_read() -> None:
         "VID_20200912.mp4.json",
     )
 
-    assert told == Details(
+    assert told == Metadata(
         description="At the harbour", recorded_at=1_600_000_000, recorded_offset_min=0
     )
 
@@ -612,7 +616,7 @@ def test_a_title_that_is_the_name_of_the_file_says_nothing(title: str, kept: boo
 def test_one_wrong_byte_does_not_spoil_the_letters_of_a_whole_text() -> None:
     content = "Лодки и гавань".encode() + b"\xff\n"
 
-    told = read_details(CompanionKind.OWN, "film.md", content)
+    told = read_details(SidecarKind.OWN, "film.md", content)
 
     assert told.description == "Лодки и гавань\ufffd"
 
@@ -632,14 +636,16 @@ def test_long_texts_are_cut_and_controls_left_out() -> None:
 
 
 def test_a_kind_that_holds_no_description_is_refused() -> None:
-    for kind in (CompanionKind.SUBTITLES, CompanionKind.PICTURE):
-        with pytest.raises(UnfitError, match="is no description"):
+    for kind in (SidecarKind.SUBTITLES, SidecarKind.PICTURE):
+        with pytest.raises(UnusableFileError, match="is no description"):
             read_details(kind, "film.srt", b"x")
 
 
 def test_only_what_ytdlp_writes_may_be_large() -> None:
-    assert most_bytes(CompanionKind.YTDLP) == 32 << 20
-    assert {most_bytes(kind) for kind in CompanionKind if kind != CompanionKind.YTDLP} == {1 << 20}
+    assert max_sidecar_bytes(SidecarKind.YTDLP) == 32 << 20
+    assert {max_sidecar_bytes(kind) for kind in SidecarKind if kind != SidecarKind.YTDLP} == {
+        1 << 20
+    }
 
 
 # Containers
@@ -659,7 +665,7 @@ def test_what_a_container_holds_is_read() -> None:
         [(0.0, 83.0, "Intro"), (83.0, 99.0, "Song")],
     )
 
-    assert told == Details(
+    assert told == Metadata(
         title="The Harbour",
         description="Long\nand wide",
         creator="Ann",
@@ -670,7 +676,7 @@ def test_what_a_container_holds_is_read() -> None:
 
 
 def test_a_comment_that_is_an_address_is_where_it_came_from() -> None:
-    assert embedded_details({"comment": "https://a.example/1"}, ()) == Details(
+    assert embedded_details({"comment": "https://a.example/1"}, ()) == Metadata(
         url="https://a.example/1"
     )
 
@@ -687,7 +693,7 @@ def test_what_phones_and_cameras_write_says_nothing_but_when() -> None:
         [(0.0, 9.0, "")],
     )
 
-    assert told == Details(recorded_at=utc(2020, 9, 12, 10), recorded_offset_min=120)
+    assert told == Metadata(recorded_at=utc(2020, 9, 12, 10), recorded_offset_min=120)
 
 
 @pytest.mark.parametrize(

@@ -18,19 +18,23 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.adapters.media_worker.sidecars import embedded_details, most_bytes, read_details
-from generator.adapters.media_worker.video_file import UnfitError
-from generator.core.formatting import readable, tag_of
+from generator.adapters.media_worker.sidecars import (
+    embedded_details,
+    max_sidecar_bytes,
+    read_details,
+)
+from generator.adapters.media_worker.video_file import UnusableFileError
+from generator.core.formatting import normalize_tag, readable
 from generator.core.media.chapters import tidy_chapters
-from generator.core.model import CompanionKind, Details
+from generator.core.model import Metadata, SidecarKind
 
 NAMES = {
-    CompanionKind.OWN: "film.md",
-    CompanionKind.NFO: "film.nfo",
-    CompanionKind.YTDLP: "film.info.json",
-    CompanionKind.JSON: "film.mp4.json",
+    SidecarKind.OWN: "film.md",
+    SidecarKind.NFO: "film.nfo",
+    SidecarKind.YTDLP: "film.info.json",
+    SidecarKind.JSON: "film.mp4.json",
 }
-FORMS = [*NAMES.items(), (CompanionKind.OWN, "film.toml")]
+FORMS = [*NAMES.items(), (SidecarKind.OWN, "film.toml")]
 FIELDS = [
     "title", "fulltitle", "originaltitle", "description", "plot", "outline", "date", "aired",
     "premiered", "year", "timestamp", "upload_date", "release_date", "photoTakenTime", "creator",
@@ -95,7 +99,7 @@ OURS = {
 }
 
 
-def sound(details: Details) -> bool:
+def sound(details: Metadata) -> bool:
     """Tell whether everything is within its limits, and can be told to others."""
     json.dumps(asdict(details), allow_nan=False, ensure_ascii=False).encode()
     for line in (details.title, details.creator):
@@ -118,17 +122,17 @@ def sound(details: Details) -> bool:
         assert len(details.url) <= 2000
         assert readable(details.url) == details.url
     assert len(set(details.tags)) == len(details.tags) <= 200
-    assert all(0 < len(tag) <= 100 and tag_of(tag) == tag for tag in details.tags)
+    assert all(0 < len(tag) <= 100 and normalize_tag(tag) == tag for tag in details.tags)
     assert tidy_chapters(details.chapters) == details.chapters
     return True
 
 
-def read(kind: CompanionKind, name: str, content: bytes) -> Details | None:
+def read(kind: SidecarKind, name: str, content: bytes) -> Metadata | None:
     """Read a sidecar; None where it is refused, in one line that a person can read."""
     began, complaint, details = process_time(), "", None
     try:
         details = read_details(kind, name, content)
-    except UnfitError as error:
+    except UnusableFileError as error:
         complaint = str(error)
     assert process_time() - began < MOST_SECONDS
     assert complaint if details is None else sound(details)
@@ -142,17 +146,17 @@ def written(text: str, encoding: str) -> bytes:
 
 
 @cache
-def samples(shared: Path) -> list[tuple[CompanionKind, str, bytes]]:
+def samples(shared: Path) -> list[tuple[SidecarKind, str, bytes]]:
     """Return real sidecars of all kinds, and two of ours."""
     media = shared / "media"
     files = [
-        *((CompanionKind.NFO, file) for file in (media / "text/jellyfin").glob("*.nfo")),
-        *((CompanionKind.YTDLP, file) for file in (media / "text/meeb").glob("m*a*.json")),
-        *((CompanionKind.JSON, file) for file in (media / "legacy").rglob("*.mp4.json")),
+        *((SidecarKind.NFO, file) for file in (media / "text/jellyfin").glob("*.nfo")),
+        *((SidecarKind.YTDLP, file) for file in (media / "text/meeb").glob("m*a*.json")),
+        *((SidecarKind.JSON, file) for file in (media / "legacy").rglob("*.mp4.json")),
     ]
     return [
         *((kind, file.name, file.read_bytes()) for kind, file in sorted(files, key=str)),
-        *((CompanionKind.OWN, name, content) for name, content in OURS.items()),
+        *((SidecarKind.OWN, name, content) for name, content in OURS.items()),
     ]
 
 
@@ -172,8 +176,8 @@ def samples(shared: Path) -> list[tuple[CompanionKind, str, bytes]]:
     ],
 )
 def test_json_is_read_however_it_was_written(content: bytes) -> None:
-    for kind in (CompanionKind.YTDLP, CompanionKind.JSON):
-        assert read_details(kind, "film.mp4.json", content) == Details(title="Caf\xe9")
+    for kind in (SidecarKind.YTDLP, SidecarKind.JSON):
+        assert read_details(kind, "film.mp4.json", content) == Metadata(title="Caf\xe9")
 
 
 @pytest.mark.parametrize(
@@ -190,26 +194,26 @@ def test_json_is_read_however_it_was_written(content: bytes) -> None:
     ],
 )
 def test_json_that_cannot_be_read_is_told_of(content: bytes, reason: str) -> None:
-    for kind in (CompanionKind.YTDLP, CompanionKind.JSON):
-        with pytest.raises(UnfitError, match=reason):
+    for kind in (SidecarKind.YTDLP, SidecarKind.JSON):
+        with pytest.raises(UnusableFileError, match=reason):
             read_details(kind, "film.mp4.json", content)
 
 
 @settings(max_examples=150)
 @given(form=st.sampled_from(FORMS), content=st.binary(max_size=2000))
-def test_any_bytes(form: tuple[CompanionKind, str], content: bytes) -> None:
+def test_any_bytes(form: tuple[SidecarKind, str], content: bytes) -> None:
     read(*form, content)
 
 
 @given(form=st.sampled_from(FORMS), text=texts, encoding=encodings)
-def test_any_text(form: tuple[CompanionKind, str], text: str, encoding: str) -> None:
+def test_any_text(form: tuple[SidecarKind, str], text: str, encoding: str) -> None:
     read(*form, written(text, encoding))
 
 
 @settings(max_examples=150)
 @given(draw=st.data(), form=st.sampled_from(FORMS))
 def test_pieces_of_a_language_in_any_order(
-    draw: st.DataObject, form: tuple[CompanionKind, str]
+    draw: st.DataObject, form: tuple[SidecarKind, str]
 ) -> None:
     kind, name = form
     soup = SOUPS.get(name, SOUPS["film.info.json"])
@@ -235,18 +239,18 @@ def test_real_files_that_were_damaged(draw: st.DataObject, shared: Path) -> None
         )
         content = content[:at] + piece + content[at + length :]
 
-    read(kind, name, content[: most_bytes(kind)])
+    read(kind, name, content[: max_sidecar_bytes(kind)])
 
 
 @given(
     said=trees | fields | long_fields,
-    kind=st.sampled_from([CompanionKind.YTDLP, CompanionKind.JSON]),
+    kind=st.sampled_from([SidecarKind.YTDLP, SidecarKind.JSON]),
     encoding=encodings,
 )
-def test_json_of_any_shape(said: object, kind: CompanionKind, encoding: str) -> None:
+def test_json_of_any_shape(said: object, kind: SidecarKind, encoding: str) -> None:
     details = read(kind, NAMES[kind], written(json.dumps(said), encoding))
 
-    is_list = isinstance(said, list) and kind is CompanionKind.JSON
+    is_list = isinstance(said, list) and kind is SidecarKind.JSON
     is_list_of_videos = isinstance(said, dict) and said.get("_type") in ("playlist", "multi_video")
     assert (details is not None) == (isinstance(said, dict) or is_list) or is_list_of_videos
 
@@ -256,7 +260,7 @@ def test_json_of_any_shape(said: object, kind: CompanionKind, encoding: str) -> 
 def test_yaml_of_any_shape(said: dict[str, object], body: str, encoding: str) -> None:
     front = yaml.safe_dump(said, allow_unicode=True, sort_keys=False)
 
-    read(CompanionKind.OWN, "film.md", written(f"---\n{front}\n---\n{body}", encoding))
+    read(SidecarKind.OWN, "film.md", written(f"---\n{front}\n---\n{body}", encoding))
 
 
 @settings(max_examples=100)
@@ -265,7 +269,7 @@ def test_toml_of_any_shape(said: dict[str, object], encoding: str) -> None:
     lines = [f"{json.dumps(key)} = {toml_of(value)}" for key, value in said.items()]
 
     for name, around in (("film.toml", "{}\n"), ("film.md", "+++\n{}\n+++\ntext")):
-        read(CompanionKind.OWN, name, written(around.format("\n".join(lines)), encoding))
+        read(SidecarKind.OWN, name, written(around.format("\n".join(lines)), encoding))
 
 
 def toml_of(value: object) -> str:
@@ -306,7 +310,7 @@ def test_xml_of_any_shape(
     head = f"<?xml version='1.0' encoding='{declared}'?>" if declared else ""
     text = f"{head}<{root}>{''.join(inner)}</{root}>{behind}"
 
-    details = read(CompanionKind.NFO, "film.nfo", written(text, encoding))
+    details = read(SidecarKind.NFO, "film.nfo", written(text, encoding))
 
     assert details is None or root not in ("tvshow", "other") or "<movie" in text
 
@@ -330,7 +334,7 @@ def test_containers_that_hold_anything(
 def test_a_text_that_changes_its_length_keeps_the_limits(text: str) -> None:
     said: dict[str, object] = dict.fromkeys(FIELDS, f"x{text}x") | {"tags": [f"x{text}x"]}
 
-    for kind in (CompanionKind.YTDLP, CompanionKind.JSON):
+    for kind in (SidecarKind.YTDLP, SidecarKind.JSON):
         read(kind, NAMES[kind], json.dumps(said).encode())
     assert sound(embedded_details({"title": text, "comment": text, "genre": text}, ()))
 
@@ -345,48 +349,48 @@ def test_however_deep_it_goes(opening: str, closing: str, depth: int) -> None:
     nest = f"{opening * depth}1{closing * depth}"
     for kind, name in FORMS:
         for text in (nest, f"---\na: {nest}\n---\n", f"a = {nest}", f"<movie>{nest}</movie>"):
-            read(kind, name, text.encode()[: most_bytes(kind)])
+            read(kind, name, text.encode()[: max_sidecar_bytes(kind)])
 
 
-HEAVY: dict[str, tuple[CompanionKind, str, Callable[[], str]]] = {
+HEAVY: dict[str, tuple[SidecarKind, str, Callable[[], str]]] = {
     "a key of half a million parts": (
-        CompanionKind.OWN, "a.toml", lambda: ".".join("a" * 500_000) + " = 1"),
+        SidecarKind.OWN, "a.toml", lambda: ".".join("a" * 500_000) + " = 1"),
     "such a key in a table within a line": (
-        CompanionKind.OWN, "a.toml", lambda: "x = {" + "a." * 500_000 + "a = 1}"),
+        SidecarKind.OWN, "a.toml", lambda: "x = {" + "a." * 500_000 + "a = 1}"),
     "a long heading over many keys": (
-        CompanionKind.OWN, "a.toml",
+        SidecarKind.OWN, "a.toml",
         lambda: "[" + "a." * 15 + "a]\n" + "\n".join(f"b{n}.c = 1" for n in range(80_000))),
     "texts in TOML that never end": (
-        CompanionKind.OWN, "a.toml", lambda: '"""' + '\\"""' * 250_000),
-    "nothing but quotes": (CompanionKind.OWN, "a.toml", lambda: "'" * 1_000_000),
-    "many plain lines": (CompanionKind.OWN, "a.md", lambda: "Title: x\n" + "a: b\n" * 200_000),
-    "a heading of spaces": (CompanionKind.OWN, "a.md", lambda: "# a" + " " * 999_000 + "b"),
-    "fences that close nothing": (CompanionKind.OWN, "a.md", lambda: "---\n" + "---a\n" * 200_000),
+        SidecarKind.OWN, "a.toml", lambda: '"""' + '\\"""' * 250_000),
+    "nothing but quotes": (SidecarKind.OWN, "a.toml", lambda: "'" * 1_000_000),
+    "many plain lines": (SidecarKind.OWN, "a.md", lambda: "Title: x\n" + "a: b\n" * 200_000),
+    "a heading of spaces": (SidecarKind.OWN, "a.md", lambda: "# a" + " " * 999_000 + "b"),
+    "fences that close nothing": (SidecarKind.OWN, "a.md", lambda: "---\n" + "---a\n" * 200_000),
     "a wide list in front": (
-        CompanionKind.OWN, "a.md", lambda: "---\nx: [" + "a," * 32_000 + "]\n---"),
-    "brackets in front": (CompanionKind.OWN, "a.md", lambda: "---\n" + "[" * 65_000 + "\n---\n"),
-    "blank lines": (CompanionKind.OWN, "a.md", lambda: " \n" * 500_000 + "x"),
-    "accents on accents": (CompanionKind.OWN, "a.md", lambda: "a" + "\u0301\u0316" * 260_000),
+        SidecarKind.OWN, "a.md", lambda: "---\nx: [" + "a," * 32_000 + "]\n---"),
+    "brackets in front": (SidecarKind.OWN, "a.md", lambda: "---\n" + "[" * 65_000 + "\n---\n"),
+    "blank lines": (SidecarKind.OWN, "a.md", lambda: " \n" * 500_000 + "x"),
+    "accents on accents": (SidecarKind.OWN, "a.md", lambda: "a" + "\u0301\u0316" * 260_000),
     "150,000 elements deep": (
-        CompanionKind.NFO, "a.nfo",
+        SidecarKind.NFO, "a.nfo",
         lambda: "<movie>" + "<a>" * 150_000 + "</a>" * 150_000 + "</movie>"),
-    "bare ampersands": (CompanionKind.NFO, "a.nfo", lambda: "<movie><plot>" + "&" * 1_000_000),
+    "bare ampersands": (SidecarKind.NFO, "a.nfo", lambda: "<movie><plot>" + "&" * 1_000_000),
     "passages that never end": (
-        CompanionKind.NFO, "a.nfo", lambda: "<movie>" + "<![CDATA[" * 110_000),
+        SidecarKind.NFO, "a.nfo", lambda: "<movie>" + "<![CDATA[" * 110_000),
     "attributes": (
-        CompanionKind.NFO, "a.nfo",
+        SidecarKind.NFO, "a.nfo",
         lambda: "<movie " + " ".join(f'a{n}=""' for n in range(90_000)) + "/>"),
     "an end that does not end": (
-        CompanionKind.NFO, "a.nfo", lambda: "<movie></movie>" + "</movie " * 120_000),
+        SidecarKind.NFO, "a.nfo", lambda: "<movie></movie>" + "</movie " * 120_000),
     "100,000 fields": (
-        CompanionKind.NFO, "a.nfo", lambda: "<movie>" + "<tag>a</tag>" * 85_000 + "</movie>"),
-    "a million lists": (CompanionKind.YTDLP, "a.json", lambda: '{"tags":[' + "[]," * 10**6 + "0]}"),
+        SidecarKind.NFO, "a.nfo", lambda: "<movie>" + "<tag>a</tag>" * 85_000 + "</movie>"),
+    "a million lists": (SidecarKind.YTDLP, "a.json", lambda: '{"tags":[' + "[]," * 10**6 + "0]}"),
     "half a million chapters": (
-        CompanionKind.YTDLP, "a.json",
+        SidecarKind.YTDLP, "a.json",
         lambda: '{"chapters":[' + '{"start_time":1},' * 500_000 + "0]}"),
-    "a title of 30 MB": (CompanionKind.YTDLP, "a.json", lambda: '{"title":"' + "ü " * 10**7 + '"}'),
+    "a title of 30 MB": (SidecarKind.YTDLP, "a.json", lambda: '{"title":"' + "ü " * 10**7 + '"}'),
     "a number of 30 MB": (
-        CompanionKind.YTDLP, "a.json", lambda: '{"title":' + "9" * 3 * 10**7 + "}"),
+        SidecarKind.YTDLP, "a.json", lambda: '{"title":' + "9" * 3 * 10**7 + "}"),
 }  # fmt: skip
 
 
@@ -394,21 +398,21 @@ HEAVY: dict[str, tuple[CompanionKind, str, Callable[[], str]]] = {
 def test_nothing_takes_long(name: str) -> None:
     kind, file, make = HEAVY[name]
 
-    read(kind, file, make().encode()[: most_bytes(kind)])
+    read(kind, file, make().encode()[: max_sidecar_bytes(kind)])
 
 
 def test_what_needs_more_memory_than_allowed_is_told_of() -> None:
     code = """
 import resource
-from generator.adapters.media_worker.video_file import UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.adapters.media_worker.sidecars import read_details
-from generator.core.model import CompanionKind
+from generator.core.model import SidecarKind
 content = b"[" + b"[]," * 5_000_000 + b"0]"
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + (100 << 20),) * 2)
 try:
-    read_details(CompanionKind.YTDLP, "a.info.json", content)
-except UnfitError as error:
+    read_details(SidecarKind.YTDLP, "a.info.json", content)
+except UnusableFileError as error:
     print(error)
 """
     told = subprocess.run(

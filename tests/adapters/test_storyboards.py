@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw
 
 from generator.adapters.media_worker import storyboard
 from generator.adapters.media_worker.storyboard import board
-from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
 from generator.core.media.storyboards import MOST_TILES
-from generator.core.model import Board
+from generator.core.model import EncodedStoryboard
 
 Colour = tuple[int, int, int]
 RED, GREEN, BLUE, BLACK = (200, 30, 30), (30, 160, 60), (30, 30, 200), (0, 0, 0)
@@ -79,8 +79,8 @@ def colours(count: int, rate: int = 5) -> list[VideoFrame]:
     return [plain(WHEEL[number % len(WHEEL)]) for number in range(count) for _ in range(2 * rate)]
 
 
-def board_of(file: Path) -> Board:
-    with Film(str(file)) as film:
+def board_of(file: Path) -> EncodedStoryboard:
+    with VideoFile(str(file)) as film:
         made = board(film)
     sprite = Image.open(BytesIO(made.content))
     rows = -(-len(made.starts_s) // made.columns)
@@ -92,7 +92,7 @@ def board_of(file: Path) -> Board:
     return made
 
 
-def tiles_of(made: Board) -> Iterator[Image.Image]:
+def tiles_of(made: EncodedStoryboard) -> Iterator[Image.Image]:
     sprite = Image.open(BytesIO(made.content)).convert("RGB")
     wide, high = made.tile_width_px, made.tile_height_px
     for number in range(len(made.starts_s)):
@@ -111,7 +111,7 @@ def near(colour: object, expected: Colour, *, within: int = 24) -> bool:
     return all(abs(one - other) < within for one, other in zip(colour, expected, strict=True))
 
 
-def assert_true_to_time(made: Board) -> None:
+def assert_true_to_time(made: EncodedStoryboard) -> None:
     """Every tile has the colour that the clip of `colours` has from when the tile begins."""
     for start_s, tile in zip(made.starts_s, tiles_of(made), strict=True):
         number = round(start_s / 2)
@@ -120,7 +120,7 @@ def assert_true_to_time(made: Board) -> None:
 
 
 def problem_of(file: Path) -> str:
-    with Film(str(file)) as film, pytest.raises(UnfitError) as raised:
+    with VideoFile(str(file)) as film, pytest.raises(UnusableFileError) as raised:
         board(film)
     return str(raised.value)
 
@@ -163,7 +163,7 @@ def test_keys_are_told_in_time_when_a_film_is_gone_through(
 ) -> None:
     file = clip(tmp_path / name, wheel, codec="libx264", b_frames=2)
 
-    with Film(str(file)) as film:
+    with VideoFile(str(file)) as film:
         starts = [key.start_s for key in film.keys(0.0, 1000)]
 
     assert starts == list(range(0, 24, 2))
@@ -288,7 +288,7 @@ def test_a_video_without_a_length_is_gone_through_once(
     tmp_path: Path, wheel: list[VideoFrame]
 ) -> None:
     file = clip(tmp_path / "film.mkv", wheel, options={"live": "1"})
-    with Film(str(file)) as film:
+    with VideoFile(str(file)) as film:
         assert film.duration_s is None
 
     made = board_of(file)
@@ -423,12 +423,12 @@ def test_what_has_nothing_to_scrub_through_says_so(tmp_path: Path) -> None:
 
 
 def test_every_real_file_has_a_storyboard_or_a_reason(shared: Path) -> None:
-    made: dict[str, Board] = {}
+    made: dict[str, EncodedStoryboard] = {}
     reasons: list[str] = []
     for file in sorted((shared / "media" / "videos").glob("*/*")):
         try:
             made[file.name] = board_of(file)
-        except UnfitError as error:
+        except UnusableFileError as error:
             reasons.append(str(error))
 
     assert all(reasons)
@@ -488,7 +488,7 @@ def test_nothing_but_its_own_errors_leave_for_hostile_files(
         try:
             board_of(library / entry["path"])
             found[entry["path"]] = "made"
-        except UnfitError as error:
+        except UnusableFileError as error:
             found[entry["path"]] = str(error)
 
     assert len(found) > 40

@@ -17,8 +17,8 @@ from generator.adapters.media_worker.subtitles import (
     embedded_subtitles,
     to_webvtt,
 )
-from generator.adapters.media_worker.video_file import Film, UnfitError
-from generator.core.model import Source, Subtitles
+from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
+from generator.core.model import MetadataSource, Subtitles
 
 # What holds no cue with a text, and what is a piece of a file.
 EMPTY = {
@@ -56,7 +56,7 @@ def seen(name: str, content: str | bytes) -> list[str]:
 
 
 def reason(name: str, content: str | bytes) -> str:
-    with pytest.raises(UnfitError) as error:
+    with pytest.raises(UnusableFileError) as error:
         seen(name, content)
     return str(error.value)
 
@@ -143,7 +143,7 @@ def test_real_files_become_valid_webvtt_or_hold_nothing(
         content = file.read_bytes()
         try:
             made = to_webvtt(file.name if file.suffix else f"{file.name}.srt", content)
-        except UnfitError as error:
+        except UnusableFileError as error:
             told = str(error)
         else:
             told = ""
@@ -167,7 +167,7 @@ def test_hostile_files_become_valid_webvtt_or_are_refused(
         if file.suffix in SUFFIXES:
             try:
                 made = to_webvtt(file.name, file.read_bytes())
-            except UnfitError as error:
+            except UnusableFileError as error:
                 told[file.stem] = str(error)
             else:
                 assert judge.complaints(made) == []
@@ -458,7 +458,7 @@ def made_film(
         film = tmp_path / name
         command = [ffmpeg, "-v", "error", *SHOW, *files, "-map", "0", "-c:v", codec, *told]
         subprocess.run([*command, *options, str(film)], check=True)
-        with Film(str(film)) as opened:
+        with VideoFile(str(film)) as opened:
             return embedded_subtitles(opened)
 
     return make
@@ -484,9 +484,9 @@ def test_subtitles_inside_a_matroska_are_found_with_all_that_is_told_of_them(
     )
 
     assert [(one.language, one.label, one.forced, one.sdh, one.source) for one in found] == [
-        ("de", "Deutsch", False, False, Source.EMBEDDED),
-        ("", "F\xfcr alle", True, False, Source.EMBEDDED),
-        ("en", "English (SDH)", False, True, Source.EMBEDDED),
+        ("de", "Deutsch", False, False, MetadataSource.EMBEDDED),
+        ("", "F\xfcr alle", True, False, MetadataSource.EMBEDDED),
+        ("en", "English (SDH)", False, True, MetadataSource.EMBEDDED),
     ]
     assert all(judge.complaints(one.content) == [] for one in found)
     assert shown(found[0].content) == [
@@ -549,7 +549,7 @@ def test_a_matroska_in_an_old_encoding_is_read_in_the_language_it_tells(
         whole = whole.replace(mark.encode(), encoded.ljust(len(mark)))
     film.write_bytes(whole)
 
-    with Film(str(film)) as opened:
+    with VideoFile(str(film)) as opened:
         (found,) = embedded_subtitles(opened)
 
     assert [cue.text for cue in shown(found.content)] == list(SPOKEN["ru"])
@@ -560,7 +560,7 @@ def test_pictures_come_as_before_after_subtitles_were_read(
 ) -> None:
     made_film("film.mkv", Inner(subrip("Hi").encode()))
 
-    with Film(str(tmp_path / "film.mkv")) as film:
+    with VideoFile(str(tmp_path / "film.mkv")) as film:
         before = len(list(film.frames()))
         assert len(embedded_subtitles(film)) == 1
         assert len(list(film.frames())) == before > 0
@@ -575,13 +575,13 @@ def test_of_a_video_that_takes_too_long_to_be_read_there_are_none(
     assert made_film("film.mkv", Inner(subrip("Hi").encode()))
     monkeypatch.setattr(embedded, "_MOST_S", 0.0)
 
-    with Film(str(tmp_path / "film.mkv")) as film:
+    with VideoFile(str(tmp_path / "film.mkv")) as film:
         assert embedded_subtitles(film) == ()
         assert film.key_frame(0) is not None
 
 
 def test_a_video_without_subtitles_has_none(tmp_path: Path) -> None:
-    with Film(str(make_clip(tmp_path / "film.mkv"))) as film:
+    with VideoFile(str(make_clip(tmp_path / "film.mkv"))) as film:
         assert embedded_subtitles(film) == ()
 
 
@@ -594,9 +594,9 @@ def test_what_lies_behind_a_damaged_place_is_lost_and_no_more(
     for end in range(600, len(whole), 400):
         film.write_bytes(whole[:end])
         try:
-            with Film(str(film)) as opened:
+            with VideoFile(str(film)) as opened:
                 found = embedded_subtitles(opened)
-        except UnfitError:
+        except UnusableFileError:
             continue
         assert all(set(texts_of(one)) <= {"one", "two"} for one in found)
 

@@ -16,8 +16,8 @@ from spoken import ENCODINGS, SPOKEN
 from webvtt_judges import Referee, referee, shown, words
 
 from generator.adapters.media_worker.subtitles import embedded_subtitles, to_webvtt
-from generator.adapters.media_worker.video_file import Film, UnfitError
-from generator.core.media.webvtt import escaped
+from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
+from generator.core.media.webvtt import escape_cue_text as escaped
 
 SUFFIXES = ["srt", "vtt", "ass", "ssa", "sub", "sbv", "ttml", "txt", ""]
 MOST_SECONDS = 5  # of this processor, for a file of 256 KB; most take a tenth
@@ -55,7 +55,7 @@ def judge(program: Callable[[str], str]) -> Iterator[Referee]:
 def valid_or_refused(judge: Referee, name: str, content: bytes) -> None:
     try:
         made = to_webvtt(name, content)
-    except UnfitError as error:
+    except UnusableFileError as error:
         reason = str(error)
     else:
         reason = "valid"
@@ -253,9 +253,9 @@ def test_inside_a_damaged_video_are_valid_subtitles_or_none(
         file = Path(folder) / f"film{suffix}"
         file.write_bytes(changed)
         try:
-            with Film(str(file)) as film:
+            with VideoFile(str(file)) as film:
                 found = embedded_subtitles(film)
-        except UnfitError:
+        except UnusableFileError:
             found = ()
 
     for one in found:
@@ -281,7 +281,7 @@ def test_no_file_keeps_the_reader_busy(head: str, unit: str) -> None:
 
     try:
         made = to_webvtt("film.srt", content)
-    except UnfitError:
+    except UnusableFileError:
         made = b""
 
     assert process_time() - begun < MOST_SECONDS

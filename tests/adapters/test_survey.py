@@ -7,7 +7,7 @@ import pytest
 from generator.adapters.scanner import survey, walk
 from generator.adapters.settings import Settings
 from generator.cli.options import tell_of_no_video
-from generator.core.library.file_filter import compile_intake
+from generator.core.library.file_filter import compile_filter
 from generator.core.receipt import Receipt
 
 NAMES = ("a.jpg", "b.JPG", "notes", ".env", "x/.h.mp4", "@eaDir/f.mp4", "f.temp.mp4", "raw/r.mkv")
@@ -25,7 +25,7 @@ def library(tmp_path: Path) -> Path:
 
 
 def test_every_file_is_counted_once_by_why_it_is_no_video(library: Path) -> None:
-    intake = compile_intake(["raw"])
+    intake = compile_filter(["raw"])
 
     counted = survey(library, intake, follow_links=False)
 

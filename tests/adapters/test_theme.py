@@ -27,7 +27,7 @@ from generator.core.model import (
     VideoId,
 )
 from generator.core.site import contexts as contexts_of
-from generator.core.site.orders import VIDEO_ORDERS, Key, video_key
+from generator.core.site.orders import VIDEO_ORDERS, SortKey, video_key
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests"))  # tests are no package
@@ -276,7 +276,7 @@ def test_ratings_are_sorted_by_the_script_as_by_the_builder(
         replace(VIDEO_1, stars=stars, votes=0 if tenths is None else 3, score_tenths=tenths)
         for stars, tenths in figures
     )
-    site_ = contexts_of.Site("https://videos.example.org", "", "Films")
+    site_ = contexts_of.SiteContext("https://videos.example.org", "", "Films")
 
     def by_script(video: Video) -> int:
         sort = contexts_of.card(site_, video)["sort"]
@@ -284,7 +284,7 @@ def test_ratings_are_sorted_by_the_script_as_by_the_builder(
         return int(sort["rating"])
 
     def by_builder(video: Video) -> bytes:
-        return video_key(video, Key.RATING)
+        return video_key(video, SortKey.RATING)
 
     assert (by_script(one) < by_script(other)) == (by_builder(one) < by_builder(other))
 
@@ -347,8 +347,8 @@ PROBES = {
 
 
 def as_told(video: Video) -> dict[str, object]:
-    site_ = contexts_of.Site("https://videos.example.org", "/films", "Films")
-    return dict(contexts_of.watch(site_, video, contexts_of.Neighbours()))
+    site_ = contexts_of.SiteContext("https://videos.example.org", "/films", "Films")
+    return dict(contexts_of.watch_context(site_, video, contexts_of.Neighbours()))
 
 
 def test_the_samples_of_a_watch_page_have_what_the_builder_tells() -> None:
@@ -438,7 +438,7 @@ def test_a_rich_page_is_the_same_filled_and_by_jinja() -> None:
 
 def _unshared(value: object) -> Any:  # noqa: ANN401 (what a template takes)
     match value:
-        case contexts_of.Shared():
+        case contexts_of.SharedContext():
             return _unshared(value.value)
         case tuple():
             return tuple(_unshared(one) for one in value)

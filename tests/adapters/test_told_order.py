@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening, Kind, Verdict, VideoId
+from generator.core.model import Event, EventKind, EventVerdict, VideoId
 
 NAMES = ("fjord", "winter", "boat")
 TABLES = {
@@ -27,24 +27,26 @@ visitors = st.sampled_from([{}, {}, {"visitor": "ann"}, {"visitor": "ben"}])
 names = st.lists(st.sampled_from(NAMES), unique=True, max_size=3).map(lambda some: {"names": some})
 deeds = st.one_of(
     st.tuples(
-        st.just(Kind.RATED),
+        st.just(EventKind.RATED),
         st.builds(lambda who, stars: {**who, "stars": stars}, visitors, st.integers(1, 5)),
     ),
-    st.tuples(st.just(Kind.UNRATED), visitors),
-    st.tuples(st.sampled_from([Kind.FAVORITED, Kind.FAVORITED, Kind.UNFAVORITED]), visitors),
-    st.tuples(st.sampled_from([Kind.TAGGED, Kind.UNTAGGED, Kind.RETAGGED]), names),
-    st.tuples(st.just(Kind.VIEWED), st.just({})),
+    st.tuples(st.just(EventKind.UNRATED), visitors),
+    st.tuples(
+        st.sampled_from([EventKind.FAVORITED, EventKind.FAVORITED, EventKind.UNFAVORITED]), visitors
+    ),
+    st.tuples(st.sampled_from([EventKind.TAGGED, EventKind.UNTAGGED, EventKind.RETAGGED]), names),
+    st.tuples(st.just(EventKind.VIEWED), st.just({})),
 )
 
 
 @st.composite
-def told(draw: st.DrawFn) -> list[Happening]:
+def told(draw: st.DrawFn) -> list[Event]:
     made = []
     for number, (kind, value) in enumerate(draw(st.lists(deeds, min_size=6, max_size=16))):
         instant_us = trial.NOW * 1_000_000 + draw(st.integers(0, 3_000_000))
         video = VideoId(draw(st.sampled_from([1, 1, 1, 2])))
         made.append(
-            Happening(
+            Event(
                 f"event-{number:03}",
                 kind,
                 instant_us // 1_000_000,
@@ -57,12 +59,12 @@ def told(draw: st.DrawFn) -> list[Happening]:
     return made
 
 
-def catalogue_of(events: Sequence[Happening]) -> Catalogue:
+def catalogue_of(events: Sequence[Event]) -> Catalogue:
     made = Catalogue(Path(":memory:"))
     chance = Random(1)
     made.append([trial.found(number, chance) for number in (1, 2)])
     folder = {"folder_tags": [NAMES[0]]}
-    made.append([Happening("folder", Kind.FOLDER_TAGGED, 0, "scan", VideoId(1), folder)])
+    made.append([Event("folder", EventKind.FOLDER_TAGGED, 0, "scan", VideoId(1), folder)])
     for one in events:
         made.record([one])
     return made
@@ -78,7 +80,7 @@ def state_of(catalogue: Catalogue) -> dict[str, list[tuple[object, ...]]]:
 
 @settings(max_examples=120)
 @given(told(), st.randoms(use_true_random=False))
-def test_any_order_of_arrival_gives_the_same(events: list[Happening], chance: Random) -> None:
+def test_any_order_of_arrival_gives_the_same(events: list[Event], chance: Random) -> None:
     in_order = sorted(events, key=lambda one: (one.told_us, one.id))
     arrived = [*events, *chance.choices(events, k=len(events))]  # some come twice
     chance.shuffle(arrived)
@@ -87,11 +89,11 @@ def test_any_order_of_arrival_gives_the_same(events: list[Happening], chance: Ra
         assert state_of(found) == state_of(wanted)
 
 
-def rated(key: str, stars: int, told_us: int | None, at: int = 100) -> Happening:
-    return Happening(key, Kind.RATED, at, "owner", VideoId(1), {"stars": stars}, told_us=told_us)
+def rated(key: str, stars: int, told_us: int | None, at: int = 100) -> Event:
+    return Event(key, EventKind.RATED, at, "owner", VideoId(1), {"stars": stars}, told_us=told_us)
 
 
-def stars_after(*events: Happening) -> int | None:
+def stars_after(*events: Event) -> int | None:
     with catalogue_of(events) as catalogue:
         return catalogue.figures([VideoId(1)])[0].stars
 
@@ -114,28 +116,31 @@ def test_an_older_click_from_a_queue_does_not_win_over_one_that_did_not_wait() -
 def test_what_waited_for_a_video_that_lost_its_pages_is_kept() -> None:
     with catalogue_of([]) as catalogue:
         gone = [
-            Happening("missing", Kind.VIDEO_MISSING, 1, "scan", VideoId(1)),
-            Happening("dropped", Kind.VIDEO_DROPPED, 2, "scan", VideoId(1)),
+            Event("missing", EventKind.VIDEO_MISSING, 1, "scan", VideoId(1)),
+            Event("dropped", EventKind.VIDEO_DROPPED, 2, "scan", VideoId(1)),
         ]
         catalogue.append(gone)
 
         waited, direct = catalogue.record([rated("queued-1", 5, 7), rated("direct-1", 4, None)])
 
-        assert (waited.verdict, direct.verdict) == (Verdict.RECORDED, Verdict.UNKNOWN_VIDEO)
+        assert (waited.verdict, direct.verdict) == (
+            EventVerdict.RECORDED,
+            EventVerdict.UNKNOWN_VIDEO,
+        )
 
 
 def test_what_waited_for_a_video_that_never_was_is_refused() -> None:
-    stranger = Happening("queued-1", Kind.FAVORITED, 1, "owner", VideoId(99), {}, told_us=7)
+    stranger = Event("queued-1", EventKind.FAVORITED, 1, "owner", VideoId(99), {}, told_us=7)
     with catalogue_of([]) as catalogue:
-        assert catalogue.record([stranger])[0].verdict is Verdict.UNKNOWN_VIDEO
+        assert catalogue.record([stranger])[0].verdict is EventVerdict.UNKNOWN_VIDEO
 
 
 def test_a_late_click_on_a_copy_does_not_win_over_a_newer_one_on_it() -> None:
     copy = VideoId(2)
-    new = Happening("queued-2", Kind.RATED, 9, "owner", copy, {"stars": 5}, told_us=9)
-    old = Happening("queued-1", Kind.RATED, 8, "owner", copy, {"stars": 1}, told_us=8)
+    new = Event("queued-2", EventKind.RATED, 9, "owner", copy, {"stars": 5}, told_us=9)
+    old = Event("queued-1", EventKind.RATED, 8, "owner", copy, {"stars": 1}, told_us=8)
     with catalogue_of([new]) as catalogue:
-        catalogue.append([Happening("m", Kind.VIDEO_MERGED, 10, "scan", copy, {"into": 1})])
+        catalogue.append([Event("m", EventKind.VIDEO_MERGED, 10, "scan", copy, {"into": 1})])
 
         catalogue.record([old])
 

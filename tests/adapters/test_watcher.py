@@ -13,23 +13,23 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, WatchDescriptor
 
-from generator.adapters.watcher import Means, Pace, Watcher
+from generator.adapters.watcher import Watcher, WatchMethod, WatchTiming
 from generator.adapters.watcher.inotify import _Relay
-from generator.adapters.watcher.protocol import Listener, Watch
-from generator.adapters.watcher.root_state import Ground, ground
+from generator.adapters.watcher.protocol import FolderWatch, WatchListener
+from generator.adapters.watcher.root_state import RootFolder, ground
 from generator.adapters.watcher.watcher import inotify
-from generator.core.library.file_filter import compile_intake
+from generator.core.library.file_filter import compile_filter
 from generator.core.library.hints import Hints
 from generator.core.library.mounts import Mount
 from generator.core.model import Place
 
-INTAKE = compile_intake(["ignored", "/raw/*.mov"])
-PACE = Pace(quiet_s=0.03, limit_s=1.0, poll_s=60.0, check_s=0.02)
+INTAKE = compile_filter(["ignored", "/raw/*.mov"])
+PACE = WatchTiming(quiet_s=0.03, limit_s=1.0, poll_s=60.0, check_s=0.02)
 PATIENCE_S = 10.0
 
 
 @contextmanager
-def watching(root: Path, pace: Pace = PACE) -> Iterator[Watcher]:
+def watching(root: Path, pace: WatchTiming = PACE) -> Iterator[Watcher]:
     with Watcher({"": root}, INTAKE, pace) as watcher:
         yield watcher
 
@@ -71,7 +71,7 @@ class Deaf:
     """A watch in a smaller world, where nothing happens but what a test says."""
 
     path: str
-    listener: Listener
+    listener: WatchListener
     alive: bool = True
     closed: bool = False
     listened: int = 0
@@ -89,13 +89,13 @@ class Deafs:
 
     made: list[Deaf] = field(default_factory=list)
 
-    def __call__(self, path: str, listener: Listener) -> Watch:
+    def __call__(self, path: str, listener: WatchListener) -> FolderWatch:
         self.made.append(Deaf(path, listener))
         return self.made[-1]
 
 
-def nobody() -> Listener:
-    return Listener(
+def nobody() -> WatchListener:
+    return WatchListener(
         wants=lambda _: True,
         ignores=lambda _: False,
         file=lambda _: None,
@@ -333,7 +333,7 @@ def test_an_overflow_hints_at_everything_and_watching_goes_on(tmp_path: Path) ->
         started.set()
         return go_on.wait(PATIENCE_S) and INTAKE.passes_over(name)
 
-    def slow(path: str, listener: Listener) -> Watch:
+    def slow(path: str, listener: WatchListener) -> FolderWatch:
         return inotify(path, replace(listener, ignores=ignores))
 
     with Watcher({"": tmp_path}, INTAKE, PACE, slow) as watcher:
@@ -395,23 +395,23 @@ def test_a_batch_is_asked_for_again_before_it_is_taken(tmp_path: Path) -> None:
 def test_where_the_system_gives_no_watch_all_is_looked_at_by_the_clock(
     tmp_path: Path, number: int, setting: str
 ) -> None:
-    def none_left(path: str, _: Listener) -> Watch:
+    def none_left(path: str, _: WatchListener) -> FolderWatch:
         raise OSError(number, "no way", path)
 
     pace = replace(PACE, poll_s=0.05)
     with Watcher({"": tmp_path}, INTAKE, pace, none_left) as watcher:
         mode = watcher.modes[""]
-        assert mode.means is Means.POLLING
+        assert mode.means is WatchMethod.POLLING
         assert setting in mode.reason
         assert "every 0.05 s" in mode.reason
         for _ in range(3):
             hinted(watcher, everything(setting))
 
 
-def grounds(mounts: Mapping[str, str]) -> Callable[[Path], Ground | None]:
+def grounds(mounts: Mapping[str, str]) -> Callable[[Path], RootFolder | None]:
     """Return a survey of a system where some folders are mounts of some kind."""
 
-    def survey(root: Path) -> Ground | None:
+    def survey(root: Path) -> RootFolder | None:
         found = ground(root)
         kind = mounts.get(root.name)
         if found is None or kind is None:
@@ -429,8 +429,8 @@ def test_folders_of_other_machines_are_polled_and_others_are_watched(tmp_path: P
     pace = replace(PACE, poll_s=0.2)
     with Watcher(roots, INTAKE, pace, survey=grounds({"nas": "nfs4"})) as watcher:
         modes = watcher.modes
-        assert modes["disk"].means is Means.EVENTS
-        assert modes["nas"].means is Means.POLLING
+        assert modes["disk"].means is WatchMethod.EVENTS
+        assert modes["nas"].means is WatchMethod.POLLING
         assert "another machine (nfs4)" in modes["nas"].reason
         (tmp_path / "disk/film.mp4").touch()
         hinted(watcher, lambda hints: Place("disk", "") in hints.folders)
@@ -445,7 +445,7 @@ def test_a_pool_is_watched_and_polled_as_well(tmp_path: Path) -> None:
     survey = grounds({"pool": "fuse.mergerfs"})
     with Watcher({"pool": pool}, INTAKE, pace, survey=survey) as watcher:
         mode = watcher.modes["pool"]
-        assert mode.means is Means.BOTH
+        assert mode.means is WatchMethod.BOTH
         assert "fuse.mergerfs" in mode.reason
         assert "every 0.2 s" in mode.reason
         (pool / "film.mp4").touch()
@@ -501,7 +501,7 @@ def test_a_root_that_is_no_folder_is_absent(tmp_path: Path) -> None:
     roots = {name: tmp_path / name for name in ("file", "self", "nothing")}
 
     with Watcher(roots, INTAKE, PACE) as watcher:
-        assert {mode.means for mode in watcher.modes.values()} == {Means.ABSENT}
+        assert {mode.means for mode in watcher.modes.values()} == {WatchMethod.ABSENT}
         assert watcher.next_hints(0.1) == Hints()
 
 
@@ -533,7 +533,9 @@ def test_waiting_ends_when_the_time_is_over_or_when_woken(tmp_path: Path) -> Non
 def test_a_hint_wakes_who_waits(tmp_path: Path) -> None:
     start_s = time.monotonic()
 
-    with watching(tmp_path, Pace(quiet_s=0.01, check_s=PATIENCE_S, poll_s=PATIENCE_S)) as watcher:
+    with watching(
+        tmp_path, WatchTiming(quiet_s=0.01, check_s=PATIENCE_S, poll_s=PATIENCE_S)
+    ) as watcher:
         worker = threading.Timer(0.05, (tmp_path / "film.mp4").touch)
         worker.start()
         assert watcher.next_hints(PATIENCE_S)
@@ -591,13 +593,13 @@ def in_a_world_of_its_own(script: str, *options: str) -> str:
 PRELUDE = """
 import os, subprocess, sys, threading
 from pathlib import Path
-from generator.adapters.watcher import Pace, Watcher
-from generator.core.library.file_filter import compile_intake
+from generator.adapters.watcher import WatchTiming, Watcher
+from generator.core.library.file_filter import compile_filter
 def until(enough):
     while not enough(hints := watcher.next_hints(5)):
         assert hints, "nothing was hinted at"
 lib = Path(sys.argv[1])
-watcher = Watcher({"": lib}, compile_intake(), Pace(0.05, 1.0, 60.0, float(sys.argv[2])))
+watcher = Watcher({"": lib}, compile_filter(), WatchTiming(0.05, 1.0, 60.0, float(sys.argv[2])))
 """
 
 

@@ -12,8 +12,8 @@ from test_nginx import TEMPLATE, Ask, make_site, running, write, write_config
 from generator.adapters.scanner import walk
 from generator.core.delivery.nginx import config
 from generator.core.errors import SettingsError
-from generator.core.library.file_filter import compile_intake
-from generator.devserver import Site
+from generator.core.library.file_filter import compile_filter
+from generator.devserver import ServedSite
 
 pytestmark = pytest.mark.system("nginx")
 
@@ -94,7 +94,7 @@ def everything(library: Path) -> list[str]:
     )
 
 
-def asked_of_dev(site: Site, address: str) -> bool:
+def asked_of_dev(site: ServedSite, address: str) -> bool:
     place = site.place(address)
     if place is None or (file := place.open()) is None:
         return False
@@ -104,7 +104,7 @@ def asked_of_dev(site: Site, address: str) -> bool:
 
 
 def taken(library: Path, ignore: Sequence[str], *, follow_links: bool = False) -> set[str]:
-    return set(walk({"": library}, compile_intake(ignore), follow_links=follow_links).files[""])
+    return set(walk({"": library}, compile_filter(ignore), follow_links=follow_links).files[""])
 
 
 def conf(folder: Path, port: int, number: int, ignore: Sequence[str], **more: object) -> str:
@@ -136,7 +136,7 @@ def test_with_any_pattern_of_ignore_nginx_and_dev_serve_what_a_scan_takes(
     while len(lists) < len(PATTERNS) + 40:
         pattern = "".join(chance.choices(LETTERS, k=chance.randint(2, 7)))
         try:
-            compile_intake([pattern])
+            compile_filter([pattern])
         except SettingsError:
             continue
         lists.append([pattern, chance.choice(PATTERNS)])
@@ -147,7 +147,7 @@ def test_with_any_pattern_of_ignore_nginx_and_dev_serve_what_a_scan_takes(
     with running(nginx, write_config(tmp_path, text), port) as ask:
         for number, ignore in enumerate(lists):
             right = taken(library, ignore)
-            site = Site(folder / "out", {"": library}, intake=compile_intake(ignore))
+            site = ServedSite(folder / "out", {"": library}, intake=compile_filter(ignore))
             for path in paths if number < 2 else chance.sample(paths, 15):
                 address = "/video/" + quote(os.fsencode(path))
                 told = (path in right, served(ask, number, address), asked_of_dev(site, address))
@@ -245,8 +245,8 @@ def written(nginx: str, folder: Path, free_port: Callable[[], int]) -> Iterator[
 def test_an_address_is_served_or_not_however_it_is_written(
     written: Ask, folder: Path, address: str
 ) -> None:
-    site = Site(
-        folder / "out", {"": library_of(folder)}, "/films", intake=compile_intake(["ignored"])
+    site = ServedSite(
+        folder / "out", {"": library_of(folder)}, "/films", intake=compile_filter(["ignored"])
     )
 
     by_nginx = written(f"/films/video/{address}").status
@@ -259,7 +259,7 @@ def test_an_address_is_served_or_not_however_it_is_written(
 def test_an_address_that_leads_above_the_site_is_refused(
     written: Ask, folder: Path, path: str
 ) -> None:
-    site = Site(folder / "out", {"": library_of(folder)}, "/films")
+    site = ServedSite(folder / "out", {"": library_of(folder)}, "/films")
 
     assert written(path).status == 400
     assert not asked_of_dev(site, path)
@@ -270,7 +270,9 @@ def test_with_links_followed_both_serve_what_a_scan_takes(
 ) -> None:
     port, library, ignore = free_port(), library_of(folder), ["ignored", "shows/"]
     right = taken(library, ignore, follow_links=True)
-    site = Site(folder / "out", {"": library}, follow_links=True, intake=compile_intake(ignore))
+    site = ServedSite(
+        folder / "out", {"": library}, follow_links=True, intake=compile_filter(ignore)
+    )
 
     text = conf(folder, port, 0, ignore, follow_links=True)
     with running(nginx, write_config(tmp_path, text), port) as ask:
@@ -300,7 +302,7 @@ def test_each_of_several_roots_has_the_rule_and_is_not_hidden_by_its_own_name(
         base="",
         ignore=["ignored"],
     )
-    site = Site(folder / "out", roots, intake=compile_intake(["ignored"]))
+    site = ServedSite(folder / "out", roots, intake=compile_filter(["ignored"]))
 
     with running(nginx, write_config(tmp_path, text), port) as ask:
         for name in roots:

@@ -11,14 +11,14 @@ from sounds import all_off, many_sounds
 from wide import ORIENTATIONS, SDR, SHOWN_AT, Tags, corner, film_of, held, red_corner
 
 from generator.adapters.media_worker.stills import poster
-from generator.adapters.media_worker.video_file import Film, played_first
-from generator.core.media.playability import Play, badge, source_type, verdicts
+from generator.adapters.media_worker.video_file import VideoFile, played_first
+from generator.core.media.playability import Playability, badge, source_type, verdicts
 from generator.core.media.renditions import REMUX, TRANSCODE
 from generator.core.model import Probe
 
 
 def probed(film: Path) -> Probe:
-    with Film(str(film)) as opened:
+    with VideoFile(str(film)) as opened:
         return opened.probe()
 
 
@@ -42,7 +42,7 @@ def test_the_sound_that_is_told_of_is_the_one_that_plays(
     assert probe.audio_codec == heard
     assert probe.codecs.endswith("ac-3" if heard == "ac3" else "mp4a.40.2")
     if name.endswith((".mp4", ".mkv")):
-        plays = verdicts(probe)["Chromium"] is Play.PLAYS
+        plays = verdicts(probe)["Chromium"] is Playability.PLAYS
         assert plays == (heard == "aac")
         assert probe.codecs in source_type(name, probe)
 
@@ -101,7 +101,7 @@ def test_copies_stand_as_a_screen_shows_their_originals(
     copy = made(Maker(tmp_path / "scratch")(source, TRANSCODE))
 
     assert copy.made_by == (REMUX if codec == "libx264" else TRANSCODE)
-    with Film(str(copy.file)) as film:
+    with VideoFile(str(copy.file)) as film:
         stills = poster(film)
     picture = Image.open(io.BytesIO(stills.jpeg))
     assert red_corner(picture) == SHOWN_AT[name]

@@ -24,16 +24,16 @@ from wide import (
 
 from generator.adapters.media_worker import storyboard
 from generator.adapters.media_worker.stills import poster
-from generator.adapters.media_worker.video_file import Film
+from generator.adapters.media_worker.video_file import VideoFile
 from generator.core.media.stills import Orientation, Size, orientation_of
-from generator.core.media.tonemap import Colours, completed, to_srgb
+from generator.core.media.tonemap import ColorSpace, completed, to_srgb
 
 WANTED = ((255, 255, 255), (255, 0, 0), (0, 0, 0))
 
 
 def pictures(film: Path) -> list[Image.Image]:
     """Return all stills and the first tile of a storyboard."""
-    with Film(str(film)) as opened:
+    with VideoFile(str(film)) as opened:
         stills, board = poster(opened), storyboard.board(opened)
     files = [*(still.content for still in stills.webp), stills.jpeg, board.content]
     shown = [Image.open(io.BytesIO(content)).convert("RGB") for content in files]
@@ -109,11 +109,11 @@ def test_of_dolby_visions_own_colours_only_the_light_is_shown(tmp_path: Path) ->
 
 
 def test_a_frame_is_believed_before_its_container() -> None:
-    assert completed(Colours(9, 16, 9), Colours(1, 1, 1)) == Colours(9, 16, 9)
-    assert completed(Colours(2, 2, 2), Colours(9, 18, 9)) == Colours(9, 18, 9)
-    assert not Colours(1, 1, 1).is_wide
-    assert not Colours(2, 2, 9).is_wide  # the matrix alone is undone as any other
-    assert ("format", "gray14le") in to_srgb(Colours(9, 16, 14), Size(2, 2), "area")
+    assert completed(ColorSpace(9, 16, 9), ColorSpace(1, 1, 1)) == ColorSpace(9, 16, 9)
+    assert completed(ColorSpace(2, 2, 2), ColorSpace(9, 18, 9)) == ColorSpace(9, 18, 9)
+    assert not ColorSpace(1, 1, 1).is_wide
+    assert not ColorSpace(2, 2, 9).is_wide  # the matrix alone is undone as any other
+    assert ("format", "gray14le") in to_srgb(ColorSpace(9, 16, 14), Size(2, 2), "area")
 
 
 @pytest.mark.parametrize("name", ORIENTATIONS)
@@ -129,7 +129,7 @@ def test_stills_and_storyboards_stand_as_a_screen_shows_them(tmp_path: Path, nam
         width, height = picture.size
         assert (width < height) == lying
         assert red_corner(picture) == SHOWN_AT[name]
-    with Film(str(film)) as opened:
+    with VideoFile(str(film)) as opened:
         poster(opened)
         probe = opened.probe()
     assert (probe.width_px, probe.height_px) == ((48, 96) if lying else (96, 48))
@@ -163,7 +163,7 @@ def test_sizes_in_a_matrix_are_no_orientation() -> None:
 def test_what_is_shared_is_as_the_standards_have_it(shared: Path) -> None:
     folder = shared / "cases" / "11-hdr-poster"
     for name in ("hlg.mov", "vp9-hdr10.webm"):
-        with Film(str(folder / name)) as film:
+        with VideoFile(str(folder / name)) as film:
             stills = poster(film)
         for content in (*(still.content for still in stills.webp), stills.jpeg):
             picture = Image.open(io.BytesIO(content)).convert("RGB")

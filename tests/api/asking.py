@@ -18,9 +18,9 @@ from forks import Command
 from api_lambda import credentials
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening
+from generator.core.model import Event
 from generator.core.queue import messages
-from generator.core.queue.queue import Depth, Message
+from generator.core.queue.queue import QueueDepth, ReceivedMessage
 
 VIDEOS = 20
 LIMIT_S = 20.0
@@ -192,19 +192,19 @@ class Tray:
         self.bodies += bodies
         self.batches.append(len(bodies))
 
-    def receive(self, most: int, wait_s: float) -> list[Message]:
+    def receive(self, most: int, wait_s: float) -> list[ReceivedMessage]:
         raise NotImplementedError
 
-    def delete(self, batch: Sequence[Message]) -> None:
+    def delete(self, batch: Sequence[ReceivedMessage]) -> None:
         raise NotImplementedError
 
-    def extend(self, batch: Sequence[Message], seconds: int) -> None:
+    def extend(self, batch: Sequence[ReceivedMessage], seconds: int) -> None:
         raise NotImplementedError
 
-    def depth(self) -> Depth:
+    def depth(self) -> QueueDepth:
         raise NotImplementedError
 
-    def dead(self, most: int) -> list[Message]:
+    def dead(self, most: int) -> list[ReceivedMessage]:
         raise NotImplementedError
 
     def put_back(self) -> int:
@@ -214,6 +214,6 @@ class Tray:
         """Keep everything."""
 
     @property
-    def happenings(self) -> list[Happening]:
-        found = [messages.read(body, 1 << 60) for body in self.bodies]
-        return [one for one in found if isinstance(one, Happening)]
+    def happenings(self) -> list[Event]:
+        found = [messages.decode_message(body, 1 << 60) for body in self.bodies]
+        return [one for one in found if isinstance(one, Event)]

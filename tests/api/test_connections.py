@@ -12,10 +12,10 @@ import pytest
 import uvicorn
 from asking import LIMIT_S, fetch, until
 
-from api_lambda.connections import Limits, limits_here, protocol_of
+from api_lambda.connections import ConnectionLimits, limits_here, protocol_of
 
-QUICK = Limits(head_s=0.2, body_s=0.2, send_s=0.2, linger_s=0.2, connections=40)
-PATIENT = Limits(head_s=20, body_s=20)
+QUICK = ConnectionLimits(head_s=0.2, body_s=0.2, send_s=0.2, linger_s=0.2, connections=40)
+PATIENT = ConnectionLimits(head_s=20, body_s=20)
 POST = b"POST /api/x HTTP/1.1\r\nHost: localhost\r\n"
 GET = b"GET /api/x HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -59,7 +59,7 @@ class Served:
 
 
 @contextmanager
-def served(limits: Limits) -> Iterator[Served]:
+def served(limits: ConnectionLimits) -> Iterator[Served]:
     config = uvicorn.Config(
         application,
         http=protocol_of(limits),
@@ -213,7 +213,7 @@ def test_who_sends_the_next_request_slowly_gets_the_answer_to_the_first(quick: S
 
 @pytest.mark.parametrize("said", [b"", GET, POST + b"Content-Length: 5\r\n\r\nab"])
 def test_many_who_say_nothing_keep_nobody_out(said: bytes) -> None:
-    with served(Limits(connections=40)) as server, ExitStack() as stack:
+    with served(ConnectionLimits(connections=40)) as server, ExitStack() as stack:
         for _ in range(200):
             line = server.connect()
             stack.callback(line.close)
@@ -229,12 +229,12 @@ def test_there_are_files_left_for_what_is_no_connection() -> None:
     limits = limits_here()
 
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert 0 < limits.connections <= Limits().connections
+    assert 0 < limits.connections <= ConnectionLimits().connections
     assert files == resource.RLIM_INFINITY or limits.connections + 100 <= files
 
 
 def test_many_who_wait_for_an_answer_keep_nobody_out() -> None:
-    with served(Limits(connections=20, long_s=0)) as server, ExitStack() as stack:
+    with served(ConnectionLimits(connections=20, long_s=0)) as server, ExitStack() as stack:
         for _ in range(20):
             line = server.connect(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
             stack.callback(line.close)

@@ -12,10 +12,10 @@ from asking import Asker, Tray, serving
 from cloud import redis_server
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.owner_secrets import Told
+from api_lambda.owner_secrets import EnvSecrets
 from generator.adapters.ledger import Ledger
-from generator.adapters.redis_state import Shared
-from generator.core.model import Figures, VideoId
+from generator.adapters.redis_state import RedisState
+from generator.core.model import VideoId, VideoStats
 
 METHODS = {"get", "put", "post", "delete"}
 
@@ -92,7 +92,7 @@ def fuzzed(port: int, folder: Path) -> str:
 
 
 def test_an_api_before_a_queue_tells_what_it_can_and_no_more(tmp_path: Path) -> None:
-    app = create_app(ApiConfig(tmp_path, secrets=Told(secret="5e" * 32)), Tray())
+    app = create_app(ApiConfig(tmp_path, secrets=EnvSecrets(secret="5e" * 32)), Tray())
     told = Asker(app)("GET", "/api/openapi.json").json
     app.state.close()
 
@@ -115,10 +115,10 @@ def test_the_running_api_before_a_queue_keeps_its_contract(
 ) -> None:
     program("redis-server")
     port = free_port()
-    with redis_server(tmp_path) as redis, closing(Shared(redis.address)) as shared:
+    with redis_server(tmp_path) as redis, closing(RedisState(redis.address)) as shared:
         shared.begin_era()
         shared.put_keys([], bytes(32))
-        shared.put_figures([Figures(VideoId(17), 5, 4, 1, 39, 7, True, ("fjord",))])  # noqa: FBT003
+        shared.put_figures([VideoStats(VideoId(17), 5, 4, 1, 39, 7, True, ("fjord",))])  # noqa: FBT003
         settings = {
             "REELSHELF_QUEUE": redis.address,
             "REELSHELF_VISITOR_WRITES_PER_MINUTE": "100000",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from api_lambda import events
 from api_lambda.schemas import KEY_PATTERN
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening, Kind, Place, Problem, VideoId
+from generator.core.model import Event, EventKind, FileProblem, Place, VideoId
 
 NOW = 1_790_000_000
 NAMES = [
@@ -29,12 +29,12 @@ paths = st.lists(st.binary(min_size=1, max_size=6), min_size=1, max_size=4).map(
 places = st.builds(Place, st.sampled_from(["", "films", "Lager/ß"]), paths)
 
 
-def refused(path: str, reason: str = "holds no video", root: str = "") -> Happening:
+def refused(path: str, reason: str = "holds no video", root: str = "") -> Event:
     value = {
         "root": root, "path": path, "size_bytes": 1, "mtime_ns": 2, "stage": "probe",
         "reason": reason,
     }  # fmt: skip
-    return Happening(ascii((root, path)), Kind.FILE_REFUSED, NOW, "scan", None, value)
+    return Event(ascii((root, path)), EventKind.FILE_REFUSED, NOW, "scan", None, value)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def catalogue(state: Path) -> Iterable[Catalogue]:
         yield opened
 
 
-def count_events(catalogue: Catalogue, kind: Kind) -> int:
+def count_events(catalogue: Catalogue, kind: EventKind) -> int:
     query = "SELECT count(*) FROM event WHERE kind = ?"
     (count,) = catalogue._connection.execute(query, (kind,)).fetchone()  # noqa: SLF001
     return int(count)
@@ -73,7 +73,7 @@ def test_any_name_travels_both_ways_in_letters_that_every_program_can_hold(path:
     assert events.path_meant(sent) == path
 
 
-def ordered(found: Iterable[Place]) -> list[Problem]:
+def ordered(found: Iterable[Place]) -> list[FileProblem]:
     """Return problems as the catalogue orders them."""
     with Catalogue(Path(":memory:")) as catalogue:
         catalogue.append(refused(place.path, root=place.root) for place in found)
@@ -85,7 +85,7 @@ def test_page_after_page_tells_every_problem_once_and_in_order(
     found: list[Place], most: int
 ) -> None:
     problems = ordered(found)
-    pages: list[Sequence[Problem]] = []
+    pages: list[Sequence[FileProblem]] = []
     cursor: str | None = ""
     while cursor is not None:
         page, cursor = events.problems_after(problems, cursor, most)
@@ -201,7 +201,7 @@ def test_a_poster_that_failed_is_wanted_again(owner: Asker, catalogue: Catalogue
     video = VideoId(3)
     (known,) = catalogue.known([video])
     catalogue.append(
-        [Happening("no picture", Kind.POSTER_FAILED, NOW, "scan", video, {"reason": "no"})]
+        [Event("no picture", EventKind.POSTER_FAILED, NOW, "scan", video, {"reason": "no"})]
     )
     (one,) = told(owner)
 
@@ -219,7 +219,7 @@ def test_the_same_key_again_tries_nothing_again(
     catalogue.append([refused("a.mp4")])
     first = owner("POST", "/api/problems/retry", body, key="a-key-of-mine")
     catalogue.append(
-        [Happening("once more", Kind.FILE_REFUSED, NOW, "scan", None, refused("a.mp4").value)]
+        [Event("once more", EventKind.FILE_REFUSED, NOW, "scan", None, refused("a.mp4").value)]
     )
     before = catalogue.last_event()
 
@@ -263,7 +263,7 @@ def test_a_wish_whose_answer_got_lost_before_it_was_whole_is_made_whole(
 
     assert answer.status == 202
     assert catalogue.problems() == []
-    assert count_events(catalogue, Kind.FILE_CLEARED) == 2
+    assert count_events(catalogue, EventKind.FILE_CLEARED) == 2
 
 
 @given(
@@ -291,4 +291,4 @@ def test_a_place_that_is_in_order_is_left_alone(owner: Asker, catalogue: Catalog
 
     assert answer.status == 202
     assert len(catalogue.problems()) == 1
-    assert count_events(catalogue, Kind.FILE_CLEARED) == 0
+    assert count_events(catalogue, EventKind.FILE_CLEARED) == 0

@@ -17,7 +17,7 @@ from runtime import Runtime, event_of, lambda_running
 
 from api_lambda.app import ApiConfig, create_app
 from api_lambda.credentials import digest
-from api_lambda.owner_secrets import Told, ring_of
+from api_lambda.owner_secrets import EnvSecrets, ring_of
 from generator.core.errors import QueueError
 
 OWNERS = ("rs_the-token-of-the-owner", "rs_the-token-after-it")
@@ -52,7 +52,7 @@ def test_secrets_come_from_a_parameter_and_again_after_five_minutes(
 ) -> None:
     put(ssm, OWNERS[0])
     now = 1000.0
-    config = ApiConfig(tmp_path, secrets=Told(parameter=NAME), clock=lambda: now)
+    config = ApiConfig(tmp_path, secrets=EnvSecrets(parameter=NAME), clock=lambda: now)
     app = create_app(config, Tray())
 
     def statuses() -> list[int]:
@@ -80,7 +80,7 @@ def test_a_parameter_that_makes_no_sense_is_told_without_what_it_says(
     value: object,
 ) -> None:
     put(ssm, OWNERS[0], value)
-    ring = ring_of(Told(parameter=NAME), None)
+    ring = ring_of(EnvSecrets(parameter=NAME), None)
 
     with pytest.raises(QueueError, match="makes no sense") as caught:
         asyncio.run(ring.refresh(5.0))
@@ -92,7 +92,7 @@ def test_a_parameter_that_is_missing_lets_nobody_in_until_it_is_there(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    app = create_app(ApiConfig(tmp_path, secrets=Told(parameter=NAME)), Tray())
+    app = create_app(ApiConfig(tmp_path, secrets=EnvSecrets(parameter=NAME)), Tray())
     asker = Asker(app, FAR)
 
     with caplog.at_level(logging.WARNING):

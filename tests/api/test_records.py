@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening, Kind, Outcome, Verdict, VideoId
+from generator.core.model import Event, EventKind, EventOutcome, EventVerdict, VideoId
 
 VIDEOS = 4
 UNKNOWN = VIDEOS + 3
@@ -25,7 +25,7 @@ class Records(RuleBasedStateMachine):
         super().__init__()
         self.catalogue = Catalogue(Path(":memory:"))
         trial.fill(self.catalogue, VIDEOS)
-        self.told: list[tuple[Happening, int]] = []
+        self.told: list[tuple[Event, int]] = []
         self.stars: dict[tuple[VideoId, str | None], int] = {}
         self.favorites: set[tuple[VideoId, str | None]] = set()
         self.views: dict[VideoId, int] = {}
@@ -43,28 +43,28 @@ class Records(RuleBasedStateMachine):
                 self.favorites.add((one.id, None))
 
     def tell(
-        self, kind: Kind, video: VideoId | None, who: str | None = None, **value: object
-    ) -> Outcome:
+        self, kind: EventKind, video: VideoId | None, who: str | None = None, **value: object
+    ) -> EventOutcome:
         value |= {} if who is None else {"visitor": who}
-        happening = Happening(
+        happening = Event(
             f"event-{len(self.told)}", kind, trial.NOW + len(self.told), "test", video, value
         )
         (outcome,) = self.catalogue.record([happening])
-        assert outcome.verdict is Verdict.RECORDED
+        assert outcome.verdict is EventVerdict.RECORDED
         assert outcome.at == happening.at
         self.told.append((happening, outcome.seq))
         return outcome
 
     @rule(video=videos, who=people, given=stars)
     def rate(self, video: VideoId, who: str | None, given: int) -> None:
-        self.tell(Kind.RATED, video, who, stars=given)
+        self.tell(EventKind.RATED, video, who, stars=given)
         self.stars[video, who] = given
         if who is not None:
             self.draw(video)
 
     @rule(video=videos, who=people)
     def unrate(self, video: VideoId, who: str | None) -> None:
-        self.tell(Kind.UNRATED, video, who)
+        self.tell(EventKind.UNRATED, video, who)
         if self.stars.pop((video, who), None) and who is not None:
             self.draw(video)
 
@@ -80,32 +80,32 @@ class Records(RuleBasedStateMachine):
 
     @rule(video=videos, who=people)
     def favor(self, video: VideoId, who: str | None) -> None:
-        self.tell(Kind.FAVORITED, video, who)
+        self.tell(EventKind.FAVORITED, video, who)
         self.favorites.add((video, who))
 
     @rule(video=videos, who=people)
     def unfavor(self, video: VideoId, who: str | None) -> None:
-        self.tell(Kind.UNFAVORITED, video, who)
+        self.tell(EventKind.UNFAVORITED, video, who)
         self.favorites.discard((video, who))
 
     @rule(video=videos)
     def view(self, video: VideoId) -> None:
-        self.tell(Kind.VIEWED, video)
+        self.tell(EventKind.VIEWED, video)
         self.views[video] += 1
 
     @rule(video=videos, given=names)
     def add_tags(self, video: VideoId, given: list[str]) -> None:
-        self.tell(Kind.TAGGED, video, names=given)
+        self.tell(EventKind.TAGGED, video, names=given)
         self.tags[video] |= set(given)
 
     @rule(video=videos, given=names)
     def remove_tags(self, video: VideoId, given: list[str]) -> None:
-        self.tell(Kind.UNTAGGED, video, names=given)
+        self.tell(EventKind.UNTAGGED, video, names=given)
         self.tags[video] -= set(given)
 
     @rule(video=videos, given=names)
     def set_tags(self, video: VideoId, given: list[str]) -> None:
-        self.tell(Kind.RETAGGED, video, names=given)
+        self.tell(EventKind.RETAGGED, video, names=given)
         self.tags[video] = set(given)
 
     @rule(choice=st.randoms(use_true_random=False))
@@ -115,7 +115,7 @@ class Records(RuleBasedStateMachine):
         some = choice.choices(self.told, k=3)  # type: ignore[attr-defined]
         outcomes = self.catalogue.record([one for one, _ in some])
         assert [(one.verdict, one.seq, one.at) for one in outcomes] == [
-            (Verdict.REPEATED, seq, one.at) for one, seq in some
+            (EventVerdict.REPEATED, seq, one.at) for one, seq in some
         ]
 
     @rule(video=videos)
@@ -123,10 +123,13 @@ class Records(RuleBasedStateMachine):
         if not self.told:
             return
         before = self.told[-1][0]
-        other = Happening(before.id, before.kind, trial.NOW, "test", video, {"stars": 9})
-        unknown = Happening("new", Kind.VIEWED, trial.NOW, "test", VideoId(UNKNOWN))
+        other = Event(before.id, before.kind, trial.NOW, "test", video, {"stars": 9})
+        unknown = Event("new", EventKind.VIEWED, trial.NOW, "test", VideoId(UNKNOWN))
         outcomes = self.catalogue.record([other, unknown])
-        assert [one.verdict for one in outcomes] == [Verdict.ID_IN_USE, Verdict.UNKNOWN_VIDEO]
+        assert [one.verdict for one in outcomes] == [
+            EventVerdict.ID_IN_USE,
+            EventVerdict.UNKNOWN_VIDEO,
+        ]
 
     @invariant()
     def figures_are_those_of_the_model(self) -> None:

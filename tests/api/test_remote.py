@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from api_lambda.app import ApiConfig, create_app
 from api_lambda.credentials import digest
-from api_lambda.owner_secrets import Told as Secrets
+from api_lambda.owner_secrets import EnvSecrets as Secrets
 from api_lambda.owner_secrets import taken
 from generator.adapters.catalogue import Catalogue
 from generator.core.errors import QueueError, SettingsError
-from generator.core.model import Kind, Token, Verdict, VideoId
+from generator.core.model import EventKind, EventVerdict, Token, VideoId
 
 SECRET = "5e" * 32
 OWNERS = "rs_the-token-of-the-owner"
@@ -75,16 +75,16 @@ def test_every_write_is_answered_when_the_queue_has_it(owner: Asker, tray: Tray)
     assert {tuple(one.json) for one in answers} == {("event", "at", "state")}
     assert {one.json["state"] for one in answers} == {"queued"}
     assert [(one.kind, one.value) for one in tray.happenings] == [
-        (Kind.RATED, {"stars": 4}),
-        (Kind.UNRATED, {}),
-        (Kind.FAVORITED, {}),
-        (Kind.UNFAVORITED, {}),
-        (Kind.VIEWED, {}),
-        (Kind.RETAGGED, {"names": ["fjord"]}),
-        (Kind.TAGGED, {"names": ["winter sun"]}),
-        (Kind.UNTAGGED, {"names": ["fjord"]}),
-        (Kind.RETAGGED, {"names": []}),
-        (Kind.REBUILD_ASKED, {"full": True}),
+        (EventKind.RATED, {"stars": 4}),
+        (EventKind.UNRATED, {}),
+        (EventKind.FAVORITED, {}),
+        (EventKind.UNFAVORITED, {}),
+        (EventKind.VIEWED, {}),
+        (EventKind.RETAGGED, {"names": ["fjord"]}),
+        (EventKind.TAGGED, {"names": ["winter sun"]}),
+        (EventKind.UNTAGGED, {"names": ["fjord"]}),
+        (EventKind.RETAGGED, {"names": []}),
+        (EventKind.REBUILD_ASKED, {"full": True}),
     ]
 
 
@@ -93,11 +93,12 @@ def test_no_catalogue_no_ledger_and_no_renderer_is_opened_or_imported(tmp_path: 
         "import sys, os\n"
         "from pathlib import Path\n"
         "from api_lambda.app import ApiConfig, create_app\n"
-        "from api_lambda.owner_secrets import Told\n"
+        "from api_lambda.owner_secrets import EnvSecrets\n"
         "from generator.adapters.settings import load\n"
         "create_app(ApiConfig(Path('nowhere'), queue='https://sqs.eu-central-1.amazonaws.com/1/q',"
-        " secrets=Told(secret='5e' * 32)))\n"
-        "told = {'sqlite3', 'sqlite_utils', 'jinja2', 'av', 'PIL', 'redis', 'api_lambda.local_service',"
+        " secrets=EnvSecrets(secret='5e' * 32)))\n"
+        "told = {'sqlite3', 'sqlite_utils', 'jinja2', 'av', 'PIL', 'redis',"
+        " 'api_lambda.local_service',"
         " 'generator.adapters.catalogue', 'generator.adapters.ledger'} & set(sys.modules)\n"
         "assert not told, told\n"
         "assert not os.listdir('.')\n"
@@ -149,7 +150,7 @@ def test_what_goes_through_the_queue_comes_to_the_same_as_what_goes_straight(
 
     with Catalogue(folder / "queued" / "catalogue.db") as two:
         outcomes = two.record(list(reversed(tray.happenings)))  # in whatever order it comes
-        assert {one.verdict for one in outcomes} <= {Verdict.RECORDED}
+        assert {one.verdict for one in outcomes} <= {EventVerdict.RECORDED}
         (after,) = two.figures([VideoId(3)])
     with Catalogue(folder / "straight" / "catalogue.db") as one:
         (before,) = one.figures([VideoId(3)])

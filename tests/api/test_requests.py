@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from api_lambda import events
 from api_lambda.credentials import new_token
-from api_lambda.rate_limit import Limit
+from api_lambda.rate_limit import RateLimit
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger
 
@@ -406,7 +406,7 @@ def test_a_proxy_is_believed_only_about_its_last_word_and_only_if_it_is_ours(
 def test_a_limit_lets_pass_no_more_than_it_says_and_tells_the_truth(
     times: list[float], most: int
 ) -> None:
-    limit, passed = Limit(most, 60), []
+    limit, passed = RateLimit(most, 60), []
 
     for now in times:
         wait_s = limit.wait_s("one", now)
@@ -420,7 +420,7 @@ def test_a_limit_lets_pass_no_more_than_it_says_and_tells_the_truth(
 
 
 def test_the_end_of_a_minute_is_no_new_beginning() -> None:
-    limit = Limit(4, 60)
+    limit = RateLimit(4, 60)
 
     passed = [not limit.wait_s("one", now) for now in (59, 59, 59, 59, 61, 89, 91, 119)]
 

@@ -23,7 +23,7 @@ from runtime import Runtime, event_of, lambda_running
 from api_lambda.credentials import digest, kept_secret, new_token
 from generator.adapters.catalogue import Catalogue
 from generator.core.delivery.nginx import config
-from generator.core.model import Happening, Kind
+from generator.core.model import Event, EventKind
 
 TEMPLATE = (Path(__file__).parents[2] / "deploy" / "nginx.conf").read_text(encoding="utf-8")
 BASE = "/films"
@@ -197,7 +197,7 @@ def test_nginx_with_uvicorn_and_a_lambda_answer_the_same_to_the_byte(
         made, secret = new_token("one", 5)
         catalogue.keys.add(made)
         catalogue.append(
-            Happening(ascii(path), Kind.FILE_REFUSED, 5, "test", None, value | {"path": path})
+            Event(ascii(path), EventKind.FILE_REFUSED, 5, "test", None, value | {"path": path})
             for path in ("50% of \udcff.mp4", "æ & ø.mp4")
         )
     shutil.copytree(state, twin)

@@ -12,10 +12,10 @@ from fastapi import FastAPI
 
 from api_lambda.app import ApiConfig, create_app
 from api_lambda.credentials import SESSION_COOKIE, Cookies, digest, kept_secret, new_token, site_of
-from api_lambda.owner_secrets import Told
-from api_lambda.rate_limit import Guesses
+from api_lambda.owner_secrets import EnvSecrets
+from api_lambda.rate_limit import FailedAttempts
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.redis_state import Shared
+from generator.adapters.redis_state import RedisState
 from generator.core.errors import SettingsError
 
 NOW = 1_795_000_000
@@ -116,7 +116,7 @@ def redis(
 def test_before_a_queue_a_session_ends_in_every_process_that_shares_a_redis(
     redis: Redis, tmp_path: Path
 ) -> None:
-    shared = Shared(redis.address)
+    shared = RedisState(redis.address)
     shared.put_keys([("one", digest("rs_mine"))], bytes(32), had_token=True)
     apps = [
         create_app(ApiConfig(tmp_path, queue=redis.address, clock=lambda: float(NOW)))
@@ -241,7 +241,7 @@ def test_while_somebody_guesses_no_new_token_is_believed_from_there(
 
 
 def test_who_guessed_is_not_kept_for_ever() -> None:
-    guesses = Guesses()
+    guesses = FailedAttempts()
 
     for n in range(10_000):
         guesses.block(str(n), NOW)
@@ -281,7 +281,7 @@ def test_revoking_the_last_token_makes_nobody_the_owner_for_sitting_at_the_machi
 def test_before_a_queue_it_is_the_same(
     keys: dict[str, Any], expected: str, redis: Redis, tmp_path: Path
 ) -> None:
-    shared = Shared(redis.address)
+    shared = RedisState(redis.address)
     shared._redis.set(shared._keys, json.dumps({**keys, "secret": "5e" * 16}))  # noqa: SLF001
     app = create_app(ApiConfig(tmp_path, queue=redis.address))
 
@@ -292,7 +292,7 @@ def test_before_a_queue_it_is_the_same(
 
 @pytest.mark.parametrize("kept", ["{}", "no json", '{"tokens": [], "secret": "no hex"}'])
 def test_keys_that_make_no_sense_let_nobody_in(kept: str, redis: Redis, tmp_path: Path) -> None:
-    shared = Shared(redis.address)
+    shared = RedisState(redis.address)
     shared._redis.set(shared._keys, kept)  # noqa: SLF001
     app = create_app(ApiConfig(tmp_path, queue=redis.address))
 
@@ -305,7 +305,7 @@ def test_a_word_in_the_environment_that_there_are_no_tokens_is_one() -> None:
     from api_lambda.owner_secrets import ring_of, taken  # noqa: PLC0415 (only here)
 
     told = taken({"REELSHELF_SECRET": "5e" * 16, "REELSHELF_OWNER_DIGESTS": ""})
-    rings = [ring_of(one, None) for one in (told, Told(secret="5e" * 16))]
+    rings = [ring_of(one, None) for one in (told, EnvSecrets(secret="5e" * 16))]
     for ring in rings:
         ring.begin(NOW)
 

@@ -16,8 +16,8 @@ from test_same_everywhere import nginx_running
 
 from api_lambda.credentials import digest
 from generator.adapters.queues import open_queue
-from generator.adapters.redis_state import Shared
-from generator.core.model import Happening
+from generator.adapters.redis_state import RedisState
+from generator.core.model import Event
 from generator.core.queue import messages
 from generator.core.queue.queue import Queue
 
@@ -47,11 +47,11 @@ class Machines:
             return [one.id for one in drained(queue)]
 
 
-def drained(queue: Queue) -> list[Happening]:
-    found: list[Happening] = []
+def drained(queue: Queue) -> list[Event]:
+    found: list[Event] = []
     while batch := queue.receive(1000, 0.0):
-        told = [messages.read(one.body, 1 << 60) for one in batch]
-        found += [one for one in told if isinstance(one, Happening)]
+        told = [messages.decode_message(one.body, 1 << 60) for one in batch]
+        found += [one for one in told if isinstance(one, Event)]
         queue.delete(batch)
     return found
 
@@ -66,7 +66,7 @@ def machines(
     servers: list[subprocess.Popen[str]] = []
     with ExitStack() as stack:
         redis = stack.enter_context(redis_server(tmp_path))
-        shared = stack.enter_context(closing(Shared(redis.address)))
+        shared = stack.enter_context(closing(RedisState(redis.address)))
         shared.put_keys([("one", digest(OWNERS))], bytes(32))  # as the worker does
         for port in ports:
             told = {"REELSHELF_QUEUE": redis.address, "REELSHELF_SITE_URL": f"https://x.org{BASE}"}

@@ -17,18 +17,18 @@ from hypothesis import strategies as st
 
 from api_lambda.app import ApiConfig, create_app
 from api_lambda.credentials import digest
-from api_lambda.rate_limit import Limit, SharedLimit
+from api_lambda.rate_limit import RateLimit, SharedRateLimit
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.redis_state import OwnerKeys, Shared
+from generator.adapters.redis_state import OwnerKeys, RedisState
 from generator.core.errors import QueueError, SettingsError
-from generator.core.model import Figures, Happening, Kind, VideoId
-from generator.worker.shared_state import Sharing
+from generator.core.model import Event, EventKind, VideoId, VideoStats
+from generator.worker.shared_state import SharedStateSync
 
 SECRET = bytes.fromhex("5e" * 32)
 OWNERS = "rs_the-token-of-the-owner"
 TOKENS = (("one", digest(OWNERS)),)
 FAR = ("192.0.2.7", 5000)
-FIGURES = Figures(VideoId(3), 812, 4, 12, 39, 1234, True, ("fjord", "Ærø", "\udcff"))  # noqa: FBT003 (as they stand)
+FIGURES = VideoStats(VideoId(3), 812, 4, 12, 39, 1234, True, ("fjord", "Ærø", "\udcff"))  # noqa: FBT003 (as they stand)
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +49,15 @@ _numbers = iter(range(10**6))
 
 
 @pytest.fixture
-def shared(address: str) -> Iterator[Shared]:
-    made = Shared(address)
+def shared(address: str) -> Iterator[RedisState]:
+    made = RedisState(address)
     yield made
     made.close()
 
 
-def test_figures_come_back_as_they_were_put_and_of_others_nothing_is_known(shared: Shared) -> None:
+def test_figures_come_back_as_they_were_put_and_of_others_nothing_is_known(
+    shared: RedisState,
+) -> None:
     shared.begin_era()
     many = [replace(FIGURES, id=VideoId(n)) for n in range(1, 1200)]
     shared.put_figures(many)
@@ -64,7 +66,7 @@ def test_figures_come_back_as_they_were_put_and_of_others_nothing_is_known(share
     assert shared.figures(VideoId(1200)) is None
 
 
-def test_older_figures_do_not_overwrite_newer_ones_but_a_new_era_does(shared: Shared) -> None:
+def test_older_figures_do_not_overwrite_newer_ones_but_a_new_era_does(shared: RedisState) -> None:
     shared.begin_era()
     older = replace(FIGURES, version=811, views=1)
     shared.put_figures([FIGURES])
@@ -77,15 +79,17 @@ def test_older_figures_do_not_overwrite_newer_ones_but_a_new_era_does(shared: Sh
     assert shared.figures(VideoId(3)) == older
 
 
-def test_nothing_more_is_told_of_a_video_that_is_not_shown(shared: Shared, tmp_path: Path) -> None:
+def test_nothing_more_is_told_of_a_video_that_is_not_shown(
+    shared: RedisState, tmp_path: Path
+) -> None:
     fill(tmp_path)
-    sharing = Sharing(shared, SECRET)
+    sharing = SharedStateSync(shared, SECRET)
     with Catalogue(tmp_path / "catalogue.db", durable=False) as catalogue:
         sharing.bring(catalogue)
-        catalogue.append([Happening("tag", Kind.TAGGED, 1, "owner", VideoId(3), {"names": ["x"]})])
+        catalogue.append([Event("tag", EventKind.TAGGED, 1, "owner", VideoId(3), {"names": ["x"]})])
         sharing.bring(catalogue)
         before = shared.figures(VideoId(3))
-        catalogue.append([Happening("drop", Kind.VIDEO_DROPPED, 2, "scan", VideoId(3))])
+        catalogue.append([Event("drop", EventKind.VIDEO_DROPPED, 2, "scan", VideoId(3))])
         sharing.bring(catalogue)
         after = shared.figures(VideoId(3))
         shared.put_figures([before] if before else [])  # by who overtook it
@@ -97,7 +101,7 @@ def test_nothing_more_is_told_of_a_video_that_is_not_shown(shared: Shared, tmp_p
 
 
 def test_streams_of_one_redis_are_sites_of_their_own(redis: Redis) -> None:
-    first, second = (Shared(f"{redis.address}?stream={name}:events") for name in ("a", "b"))
+    first, second = (RedisState(f"{redis.address}?stream={name}:events") for name in ("a", "b"))
     first.begin_era()
     first.put_figures([FIGURES])
     first.put_keys(TOKENS, SECRET)
@@ -117,11 +121,11 @@ ASKED = st.lists(
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ASKED, st.integers(1, 6))
 def test_a_shared_limit_says_what_a_limit_of_one_process_says(
-    shared: Shared, asked: list[tuple[str, float]], most: int
+    shared: RedisState, asked: list[tuple[str, float]], most: int
 ) -> None:
-    own = Limit(most, 60)
+    own = RateLimit(most, 60)
     name = f"write{next(_numbers)}"
-    several = [SharedLimit(name, most, 60, shared.count) for _ in range(2)]
+    several = [SharedRateLimit(name, most, 60, shared.count) for _ in range(2)]
     now = 1_790_000_000.0
 
     async def ask() -> None:
@@ -134,7 +138,7 @@ def test_a_shared_limit_says_what_a_limit_of_one_process_says(
     asyncio.run(ask())
 
 
-def test_many_at_once_get_no_more_than_the_limit(shared: Shared) -> None:
+def test_many_at_once_get_no_more_than_the_limit(shared: RedisState) -> None:
     with ThreadPoolExecutor(8) as pool:
         told = list(pool.map(lambda _: shared.count("storm", 50, 7, 60, 0.5)[2], range(400)))
 
@@ -144,8 +148,8 @@ def test_many_at_once_get_no_more_than_the_limit(shared: Shared) -> None:
 def test_without_redis_each_process_counts_for_itself_and_says_so_once(
     caplog: pytest.LogCaptureFixture, free_port: Callable[[], int]
 ) -> None:
-    nowhere = Shared(f"redis://127.0.0.1:{free_port()}/0")
-    limit = SharedLimit("write", 3, 60, nowhere.count)
+    nowhere = RedisState(f"redis://127.0.0.1:{free_port()}/0")
+    limit = SharedRateLimit("write", 3, 60, nowhere.count)
 
     async def ask() -> list[bool]:
         return [await limit.wait_s("one", 60.0 + n, SECRET) > 0 for n in range(5)]
@@ -160,7 +164,7 @@ def test_without_redis_each_process_counts_for_itself_and_says_so_once(
 
 def test_what_is_no_address_of_a_redis_is_told() -> None:
     with pytest.raises(SettingsError, match="no address"):
-        Shared("redis://127.0.0.1:port/0")
+        RedisState("redis://127.0.0.1:port/0")
 
 
 # -- an API over it
@@ -181,7 +185,7 @@ def opened(address: str, tmp_path: Path) -> Iterator[Callable[..., FastAPI]]:
 
 
 def test_exact_figures_are_told_with_what_they_are_to_who_asks(
-    opened: Callable[..., FastAPI], shared: Shared
+    opened: Callable[..., FastAPI], shared: RedisState
 ) -> None:
     shared.put_keys(TOKENS, SECRET)
     shared.begin_era()
@@ -205,7 +209,7 @@ def test_exact_figures_are_told_with_what_they_are_to_who_asks(
 
 
 def test_nobody_is_let_in_before_a_worker_told_who_the_owner_is_and_a_revoked_token_ends(
-    opened: Callable[..., FastAPI], shared: Shared
+    opened: Callable[..., FastAPI], shared: RedisState
 ) -> None:
     now = 1000.0
     asker = Asker(opened(clock=lambda: now), FAR).with_headers(authorization=f"Bearer {OWNERS}")
@@ -221,7 +225,7 @@ def test_nobody_is_let_in_before_a_worker_told_who_the_owner_is_and_a_revoked_to
     assert "owner" in early.json["detail"]
 
 
-def test_processes_share_their_limits(opened: Callable[..., FastAPI], shared: Shared) -> None:
+def test_processes_share_their_limits(opened: Callable[..., FastAPI], shared: RedisState) -> None:
     shared.put_keys(TOKENS, SECRET)
     more: dict[str, Any] = {"visitor_writes_per_minute": 3, "clock": lambda: 60.0}
     apps = [Asker(opened(**more), FAR) for _ in range(3)]
@@ -237,7 +241,7 @@ def test_while_redis_is_away_what_was_known_of_the_owner_is_and_figures_are_not(
     program("redis-server")
     now = 1000.0
     with redis_server(tmp_path) as redis:
-        shared = Shared(redis.address)
+        shared = RedisState(redis.address)
         shared.put_keys(TOKENS, SECRET)
         shared.begin_era()
         shared.put_figures([replace(FIGURES, tags=())])

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.owner_secrets import Told
+from api_lambda.owner_secrets import EnvSecrets
 from generator.cli import app as commands
 from generator.core.errors import SettingsError
 
@@ -82,7 +82,7 @@ def test_digests_of_valid_tokens_let_an_api_without_a_catalogue_know_the_owner(
     token("new", "lost")
     token("revoke", "lost")
     digests = ",".join(token("digest")["digests"])
-    app = create_app(ApiConfig(tmp_path, secrets=Told(digests, "5e" * 32)), Tray())
+    app = create_app(ApiConfig(tmp_path, secrets=EnvSecrets(digests, "5e" * 32)), Tray())
 
     owner = Asker(app, client=FAR).with_headers(authorization=f"Bearer {secret}")
 

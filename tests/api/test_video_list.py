@@ -16,12 +16,21 @@ from fastapi import FastAPI
 from forks import Command, completed
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.owner_secrets import Told
+from api_lambda.owner_secrets import EnvSecrets
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.build.engine import Engine
 from generator.core import formatting
-from generator.core.model import Figures, Happening, Kind, Place, Probe, Rendition, Video, VideoId
+from generator.core.model import (
+    Event,
+    EventKind,
+    Place,
+    Probe,
+    Rendition,
+    Video,
+    VideoId,
+    VideoStats,
+)
 from generator.core.site import video_list
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
@@ -50,21 +59,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         odd = trial.found(VIDEOS + 1, random.Random(1))
         path = "Year 2000/Folder 1/\udcff#?%.mp4"
         engine.catalogue.append([replace(odd, value={**odd.value, "path": path})])
-        engine.catalogue.append([event(Kind.VIDEO_DESCRIBED, 2, described)])
+        engine.catalogue.append([event(EventKind.VIDEO_DESCRIBED, 2, described)])
         engine.refresh(trial.NOW)
         engine.catalogue.append(
             [
-                event(Kind.VIEWED, 3, {"count": 1234}),
-                event(Kind.VIDEO_MISSING, 4),
-                event(Kind.VIDEO_DROPPED, 4),
-                event(Kind.VIDEO_MISSING, 5),  # whose pages stay for a while
+                event(EventKind.VIEWED, 3, {"count": 1234}),
+                event(EventKind.VIDEO_MISSING, 4),
+                event(EventKind.VIDEO_DROPPED, 4),
+                event(EventKind.VIDEO_MISSING, 5),  # whose pages stay for a while
             ]
         )
     return folder
 
 
-def event(kind: Kind, video: int, value: dict[str, object] | None = None) -> Happening:
-    return Happening(f"{kind}-{video}", kind, trial.NOW, "scan", VideoId(video), value or {})
+def event(kind: EventKind, video: int, value: dict[str, object] | None = None) -> Event:
+    return Event(f"{kind}-{video}", kind, trial.NOW, "scan", VideoId(video), value or {})
 
 
 @pytest.fixture
@@ -153,8 +162,8 @@ def test_pages_of_the_list_stay_right_while_videos_come_and_go(state: Path) -> N
     first = api("GET", "/api/videos?limit=5").json
 
     with Catalogue(state / "catalogue.db", durable=False) as catalogue:
-        catalogue.append([event(Kind.VIDEO_MISSING, 3), event(Kind.VIDEO_DROPPED, 3)])
-        catalogue.append([event(Kind.VIDEO_MISSING, 5), event(Kind.VIDEO_DROPPED, 5)])
+        catalogue.append([event(EventKind.VIDEO_MISSING, 3), event(EventKind.VIDEO_DROPPED, 3)])
+        catalogue.append([event(EventKind.VIDEO_MISSING, 5), event(EventKind.VIDEO_DROPPED, 5)])
     second = api("GET", f"/api/videos?after={first['after']}&limit=5").json
     app.state.close()
 
@@ -186,7 +195,7 @@ def test_the_last_part_says_that_it_is_the_last(make_app: Callable[..., FastAPI]
 
 
 def test_before_a_queue_the_list_is_not_to_be_had(tmp_path: Path) -> None:
-    app = create_app(ApiConfig(tmp_path, secrets=Told(secret="5e" * 32)), Tray())
+    app = create_app(ApiConfig(tmp_path, secrets=EnvSecrets(secret="5e" * 32)), Tray())
     told = Asker(app)("GET", "/api/videos")
     app.state.close()
 
@@ -233,13 +242,13 @@ def test_plays_names_the_browsers_that_are_sure_to_play_it(
 ) -> None:
     place = Place("films", "a.mp4")
     video = Video(VideoId(1), "a", place, "A", 0, -(10**15), 1, probe, rendition=copy)
-    figures = Figures(VideoId(1), 1, None, 0, None, 0, False, ())  # noqa: FBT003
+    figures = VideoStats(VideoId(1), 1, None, 0, None, 0, False, ())  # noqa: FBT003
 
     told = video_list.entry("", video, figures, None)
 
     assert told["plays"] == plays
     assert told["file"] == "/video/films/a.mp4"
-    assert "films/a.mp4  -  A" in video_list.line(told)
+    assert "films/a.mp4  -  A" in video_list.text_line(told)
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from fastapi import FastAPI
 from forks import completed
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.event_writer import NotRecordedError, Recorder
+from api_lambda.event_writer import EventWriter, NotRecordedError
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening, Kind, Outcome, VideoId
+from generator.core.model import Event, EventKind, EventOutcome, VideoId
 
 ROOT = Path(__file__).parents[2]
 EVERY_MS = 150  # what the other writer holds the catalogue for
@@ -29,24 +29,24 @@ WRITE_ON = """
 import sys
 from pathlib import Path
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 with Catalogue(Path(sys.argv[1]), durable=False) as catalogue:
     for number in range(int(sys.argv[2])):
         catalogue.append(
-            Happening(f"other-{number}-{n}", Kind.VIEWED, 5, "test", VideoId(1)) for n in range(40)
+            Event(f"other-{number}-{n}", EventKind.VIEWED, 5, "test", VideoId(1)) for n in range(40)
         )
 """
 
 
-def view(key: str, video: int = 1) -> Happening:
-    return Happening(key, Kind.VIEWED, 5, "test", VideoId(video))
+def view(key: str, video: int = 1) -> Event:
+    return Event(key, EventKind.VIEWED, 5, "test", VideoId(video))
 
 
-async def told(recorder: Recorder) -> Outcome:
+async def told(recorder: EventWriter) -> EventOutcome:
     return await recorder.record(view("patient"))
 
 
-async def asked(recorder: Recorder) -> int:
+async def asked(recorder: EventWriter) -> int:
     return await recorder.do(lambda catalogue: catalogue.last_event())
 
 
@@ -116,7 +116,7 @@ def test_who_holds_it_longer_than_sqlite_waits_is_waited_for_all_the_same(state:
         made._connection.execute("PRAGMA busy_timeout = 60")  # noqa: SLF001
         return made
 
-    recorder = Recorder(opened)
+    recorder = EventWriter(opened)
     asyncio.run(asked(recorder))
     holder = sqlite3.connect(state / "catalogue.db", isolation_level=None, check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
@@ -144,11 +144,11 @@ def test_a_full_disk_refuses_everything_records_nothing_and_is_over_when_it_is(
             made._connection.execute(f"PRAGMA max_page_count = {count}")  # noqa: SLF001
         return made
 
-    recorder = Recorder(opened)
+    recorder = EventWriter(opened)
     catalogue_full.set()
     before = views(state)
 
-    async def fill_up() -> list[Outcome | BaseException]:
+    async def fill_up() -> list[EventOutcome | BaseException]:
         return await asyncio.gather(
             *(recorder.record(view("x" * 500 + str(n))) for n in range(100)),
             return_exceptions=True,
@@ -164,7 +164,7 @@ def test_a_full_disk_refuses_everything_records_nothing_and_is_over_when_it_is(
     assert len(failed) > 50
     assert "full" in str(failed[0])
     assert between == before + len(results) - len(failed)
-    assert all(isinstance(one, Outcome) for one in again)
+    assert all(isinstance(one, EventOutcome) for one in again)
     assert views(state) == before + 100
 
 
@@ -185,10 +185,10 @@ def test_a_catalogue_out_of_reach_is_told_as_unavailable_and_where_it_is_only_to
 
 
 def test_closing_finishes_what_was_accepted_and_takes_nothing_more(state: Path) -> None:
-    recorder = Recorder(lambda: Catalogue(state / "catalogue.db"))
+    recorder = EventWriter(lambda: Catalogue(state / "catalogue.db"))
     before = views(state)
 
-    async def accept_and_close() -> list[Outcome]:
+    async def accept_and_close() -> list[EventOutcome]:
         accepted = [asyncio.ensure_future(recorder.record(view(f"v-{n}"))) for n in range(900)]
         await asyncio.sleep(0)  # they ask,
         await asyncio.sleep(0)  # and are handed over
@@ -205,10 +205,10 @@ def test_closing_finishes_what_was_accepted_and_takes_nothing_more(state: Path) 
 
 
 def test_whoever_hangs_up_is_counted_and_keeps_nobody_from_their_answer(state: Path) -> None:
-    recorder = Recorder(lambda: Catalogue(state / "catalogue.db"))
+    recorder = EventWriter(lambda: Catalogue(state / "catalogue.db"))
     before = views(state)
 
-    async def hang_up() -> Outcome:
+    async def hang_up() -> EventOutcome:
         gone = asyncio.ensure_future(recorder.record(view("gone")))
         await asyncio.sleep(0)
         gone.cancel()
@@ -220,9 +220,9 @@ def test_whoever_hangs_up_is_counted_and_keeps_nobody_from_their_answer(state: P
 
 
 def test_a_question_that_fails_fails_for_who_asked_it_alone(state: Path) -> None:
-    recorder = Recorder(lambda: Catalogue(state / "catalogue.db"))
+    recorder = EventWriter(lambda: Catalogue(state / "catalogue.db"))
 
-    async def ask() -> Outcome:
+    async def ask() -> EventOutcome:
         with pytest.raises(ZeroDivisionError):
             await recorder.do(lambda _: 1 / 0)
         return await recorder.record(view("after"))

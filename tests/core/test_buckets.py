@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.library.bucket_objects import is_address, name_of, time_of, unsigned
-from generator.core.library.bucket_roots import Bucket, bucket_of, is_path, places_of
+from generator.core.library.bucket_objects import file_name, is_address, time_of, unsigned
+from generator.core.library.bucket_roots import BucketRoot, bucket_of, is_path, places_of
 from generator.core.model import Place
-from generator.core.queue.messages import ObjectNotice
+from generator.core.queue.messages import ObjectNotification
 
 KEYS = st.text(st.sampled_from([*"ab./ \0%+", "é", "\udcff"]), max_size=12)
 PREFIXES = st.sampled_from(["", "a", "a/b", "é b"])
@@ -16,13 +16,15 @@ PREFIXES = st.sampled_from(["", "a", "a/b", "é b"])
 @pytest.mark.parametrize(
     ("address", "bucket", "name"),
     [
-        ("s3://films", Bucket("films"), "films"),
-        ("s3://films/", Bucket("films"), "films"),
-        ("s3://films/a", Bucket("films", "a"), "a"),
-        ("s3://films/a/b c/", Bucket("films", "a/b c"), "b c"),
+        ("s3://films", BucketRoot("films"), "films"),
+        ("s3://films/", BucketRoot("films"), "films"),
+        ("s3://films/a", BucketRoot("films", "a"), "a"),
+        ("s3://films/a/b c/", BucketRoot("films", "a/b c"), "b c"),
     ],
 )
-def test_an_address_names_a_bucket_and_a_prefix(address: str, bucket: Bucket, name: str) -> None:
+def test_an_address_names_a_bucket_and_a_prefix(
+    address: str, bucket: BucketRoot, name: str
+) -> None:
     assert bucket_of(address) == bucket
     assert bucket_of(address).name == name
     assert bucket_of(str(bucket)) == bucket
@@ -40,8 +42,8 @@ def test_what_is_no_address_is_told_so(address: str) -> None:
 def test_a_path_has_a_key_below_its_root_and_a_notice_leads_to_its_folder(
     prefix: str, path: str
 ) -> None:
-    root = Bucket("films", prefix)
-    places = places_of([ObjectNotice("films", root.key(path), is_gone=False)], {"r": root})
+    root = BucketRoot("films", prefix)
+    places = places_of([ObjectNotification("films", root.key(path), is_gone=False)], {"r": root})
     if is_path(path) and "\udcff" not in path:
         assert places == {Place("r", path.rpartition("/")[0])}
     else:
@@ -50,25 +52,25 @@ def test_a_path_has_a_key_below_its_root_and_a_notice_leads_to_its_folder(
 
 @given(prefix=PREFIXES, key=KEYS)
 def test_no_notice_leads_out_of_a_root(prefix: str, key: str) -> None:
-    root = Bucket("films", prefix)
-    for place in places_of([ObjectNotice("films", key, is_gone=True)], {"": root}):
+    root = BucketRoot("films", prefix)
+    for place in places_of([ObjectNotification("films", key, is_gone=True)], {"": root}):
         assert key.startswith(root.front)
         assert not place.path or is_path(place.path)
-    assert places_of([ObjectNotice("other", key, is_gone=True)], {"": root}) == set()
+    assert places_of([ObjectNotification("other", key, is_gone=True)], {"": root}) == set()
 
 
 def test_a_prefix_that_begins_alike_is_another_root() -> None:
-    notice = ObjectNotice("films", "videos/a.mp4", is_gone=False)
-    assert places_of([notice], {"": Bucket("films", "video")}) == set()
-    assert not Bucket("films", "videos").lies_in(Bucket("films", "video"))
-    assert Bucket("films", "video/x").lies_in(Bucket("films", "video"))
-    assert Bucket("films", "video").lies_in(Bucket("films"))
+    notice = ObjectNotification("films", "videos/a.mp4", is_gone=False)
+    assert places_of([notice], {"": BucketRoot("films", "video")}) == set()
+    assert not BucketRoot("films", "videos").lies_in(BucketRoot("films", "video"))
+    assert BucketRoot("films", "video/x").lies_in(BucketRoot("films", "video"))
+    assert BucketRoot("films", "video").lies_in(BucketRoot("films"))
 
 
 def test_a_file_in_many_roots_or_heard_of_often_is_looked_for_once_in_each() -> None:
-    roots = {"one": Bucket("films", "a"), "two": Bucket("films", "b")}
+    roots = {"one": BucketRoot("films", "a"), "two": BucketRoot("films", "b")}
     keys = ["a/x/1.mp4", "a/x/2.mp4", "a/3.mp4", "b/4.mp4", "c/5.mp4"]
-    notices = [ObjectNotice("films", key, is_gone=False) for key in keys]
+    notices = [ObjectNotification("films", key, is_gone=False) for key in keys]
     assert places_of(notices, roots) == {Place("one", "x"), Place("one", ""), Place("two", "")}
 
 
@@ -81,8 +83,8 @@ def test_the_time_of_an_object_is_another_whenever_its_content_is() -> None:
 
 def test_an_address_has_a_name_and_is_the_same_without_its_signature() -> None:
     address = "https://h/films/x%2Fy/a%2Bb%20c.de.srt?X-Amz-Signature=1"
-    assert name_of(address) == "a+b c.de.srt"
+    assert file_name(address) == "a+b c.de.srt"
     assert unsigned(address) == unsigned(address + "2")
-    assert name_of("/films/a?b.srt") == "a?b.srt"
+    assert file_name("/films/a?b.srt") == "a?b.srt"
     assert unsigned("/films/a?b.srt") == "/films/a?b.srt"
     assert not is_address("/http://x")

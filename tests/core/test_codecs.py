@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.media.codecs import Coding, codecs_of, depth_bits, name_of
+from generator.core.media.codecs import Coding, codec_name, codecs_of, depth_bits
 
 CODECS = [
     "h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "theora",
@@ -50,7 +50,9 @@ def test_whatever_a_file_says_a_name_or_nothing_comes_out(streams: list[Coding |
 @given(coding=codings)
 def test_one_stream_without_a_name_leaves_all_without(coding: Coding) -> None:
     assert codecs_of(Coding("vp8"), None) == ""
-    assert codecs_of(Coding("vp8"), coding) == (f"vp8,{name_of(coding)}" if name_of(coding) else "")
+    assert codecs_of(Coding("vp8"), coding) == (
+        f"vp8,{codec_name(coding)}" if codec_name(coding) else ""
+    )
 
 
 @given(profile=byte, compatible=byte, level=byte, rest=st.binary(max_size=9))
@@ -61,9 +63,9 @@ def test_h264_is_named_by_three_bytes_however_they_are_packed(
     boxed = Coding("h264", b"\x01" + told + b"\xff\xe1" + rest)
     streamed = Coding("h264", b"\x00\x00\x00\x01\x09\x10\x00\x00\x00\x01\x67" + told + rest)
 
-    assert name_of(boxed) == f"avc1.{told.hex()}"
+    assert codec_name(boxed) == f"avc1.{told.hex()}"
     if b"\x00\x00\x01" not in told:  # which a stream cannot hold
-        assert name_of(streamed) == f"avc1.{told.hex()}"
+        assert codec_name(streamed) == f"avc1.{told.hex()}"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_h264_is_named_by_three_bytes_however_they_are_packed(
     ],
 )  # fmt: skip
 def test_names_as_browsers_know_them(coding: Coding, name: str) -> None:
-    assert name_of(coding) == name
+    assert codec_name(coding) == name
 
 
 @given(
@@ -137,7 +139,7 @@ def test_a_name_of_hevc_tells_all_that_the_box_does(
         + bytes([level])
     )
 
-    name = name_of(Coding("hevc", b"\x01" + told + b"\xf0\x00"))
+    name = codec_name(Coding("hevc", b"\x01" + told + b"\xf0\x00"))
 
     entry, who, flags, tier, *rest = name.split(".")
     assert entry == "hvc1"
@@ -158,7 +160,7 @@ def test_hevc_has_the_same_name_in_a_stream_that_escapes_its_zeros(told: bytes) 
         zeros = zeros + 1 if one == 0 else 0
     stream = b"\x00\x00\x00\x01\x40\x01\x0c\x00\x00\x01" + unit + b"\x00\x00\x01\x44\x01"
 
-    assert name_of(Coding("hevc", stream)) == name_of(Coding("hevc", b"\x01" + told))
+    assert codec_name(Coding("hevc", stream)) == codec_name(Coding("hevc", b"\x01" + told))
 
 
 @given(kind=st.integers(1, 95), rest=st.integers(0, 31))
@@ -168,7 +170,7 @@ def test_a_sound_is_named_by_its_type_behind_an_escape_too(kind: int, rest: int)
         return  # is the escape
     config = int((bits + f"{rest:05b}").ljust(16, "0")[:16], 2).to_bytes(2, "big")
 
-    assert name_of(Coding("aac", config)) == f"mp4a.40.{kind}"
+    assert codec_name(Coding("aac", config)) == f"mp4a.40.{kind}"
 
 
 @given(
@@ -182,7 +184,7 @@ def test_more_pixels_a_second_never_have_a_lower_level_of_vp9(
 
     lower, higher = (
         int(
-            name_of(
+            codec_name(
                 Coding("vp9", pixel_format="yuv420p", width_px=int(w), height_px=int(h), fps=fps)
             ).split(".")[2]
         )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.core.library.sidecar_files import belonging, between, is_companion, signature
-from generator.core.model import CompanionKind
+from generator.core.model import SidecarKind
 
 
 def told(videos: list[str], files: list[str]) -> dict[str, list[tuple[str, str]]]:
@@ -163,4 +163,4 @@ def test_a_signature_is_another_when_anything_beside_changed(
 def test_every_kind_has_a_name_by_which_it_is_found() -> None:
     files = ["f.toml", "f.nfo", "f.info.json", "f.mp4.json", "f.srt", "f.jpg"]
 
-    assert {kind for kind, _ in told(["f.mp4"], files)["f.mp4"]} == set(CompanionKind)
+    assert {kind for kind, _ in told(["f.mp4"], files)["f.mp4"]} == set(SidecarKind)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from generator.core.library.file_filter import compile_intake
+from generator.core.library.file_filter import compile_filter
 from generator.core.library.unfinished import complaint, is_part_of_a_film, may_grow
 
-PLAIN = compile_intake()
+PLAIN = compile_filter()
 NOW = 1_790_000_000
 
 

@@ -3,17 +3,24 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.library.guard import Device, RootLook, is_other, objection, read, written
+from generator.core.library.guard import (
+    Device,
+    RootChange,
+    decode_devices,
+    encode_devices,
+    is_other,
+    objection,
+)
 
 numbers = st.integers(0, (1 << 64) - 1)
 marks = st.builds(Device, st.sampled_from(["", "a", "b"]), numbers, st.sampled_from([0, 5, 6]))
 
 
-def look(known: int = 20, lost: int = 0, **more: object) -> RootLook:
+def look(known: int = 20, lost: int = 0, **more: object) -> RootChange:
     what: dict[str, object] = {
         "trouble": "", "is_empty": False, "other_device": False, **more,
     }  # fmt: skip
-    return RootLook("/srv", known, lost, **what)  # type: ignore[arg-type]
+    return RootChange("/srv", known, lost, **what)  # type: ignore[arg-type]
 
 
 def test_within_one_boot_another_number_is_another_device() -> None:
@@ -42,14 +49,14 @@ def test_whether_two_devices_are_one_does_not_depend_on_which_was_first(
 
 @given(devices=st.dictionaries(st.text('/ab \n"\udcff', max_size=5), marks, max_size=3))
 def test_devices_are_read_as_they_were_written(devices: dict[str, Device]) -> None:
-    text = written(devices)
+    text = encode_devices(devices)
 
     assert text.isascii()
-    assert read(text) == devices
+    assert decode_devices(text) == devices
 
 
 def test_nothing_was_written_yet() -> None:
-    assert read("") == {}
+    assert decode_devices("") == {}
 
 
 def test_another_device_matters_where_something_would_be_lost_or_given_to_copies() -> None:

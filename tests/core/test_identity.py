@@ -5,16 +5,16 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.library.identity import Identities, Known, Seen, identify
-from generator.core.model import Place, Sighting, VideoId
+from generator.core.library.identity import FingerprintedFile, Identities, KnownFile, identify
+from generator.core.model import FileStat, Place, VideoId
 
 
-def known(video: int, path: str, content: str, *, missing: bool = False) -> Known:
-    return Known(VideoId(video), Place("", path), 1, 1, content, missing)
+def known(video: int, path: str, content: str, *, missing: bool = False) -> KnownFile:
+    return KnownFile(VideoId(video), Place("", path), 1, 1, content, missing)
 
 
-def seen(path: str, content: str) -> Seen:
-    return Seen(Sighting(Place("", path), 1, 2), content)
+def seen(path: str, content: str) -> FingerprintedFile:
+    return FingerprintedFile(FileStat(Place("", path), 1, 2), content)
 
 
 def whose(told: Identities) -> dict[str, int]:

@@ -6,9 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from generator.core.errors import SettingsError
-from generator.core.library.file_filter import PARTIAL_SUFFIXES, VIDEO_SUFFIXES, compile_intake
+from generator.core.library.file_filter import PARTIAL_SUFFIXES, VIDEO_SUFFIXES, compile_filter
 
-PLAIN = compile_intake()
+PLAIN = compile_filter()
 names = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=20)
 unkind = names | st.text("ab.*[]!-~\n\udcff é", min_size=1, max_size=12)
 suffixes = st.sampled_from(sorted(VIDEO_SUFFIXES))
@@ -126,7 +126,7 @@ def test_folders_of_the_system_are_not_walked(name: str, *, taken: bool) -> None
 def test_a_pattern_without_a_slash_matches_names_as_a_shell_does(pattern: str, name: str) -> None:
     assume(pattern not in {".", ".."})
 
-    intake = compile_intake([pattern])
+    intake = compile_filter([pattern])
 
     barred = fnmatchcase(name, pattern)
     assert intake.takes_file(f"{name}.mp4") is (
@@ -157,7 +157,7 @@ short_paths = st.lists(st.sampled_from(["a", "b", "ab", "ba", "aab", "c", "\n"])
 def test_a_pattern_with_a_slash_matches_a_path_part_by_part(
     parts: list[str], path: list[str]
 ) -> None:
-    intake = compile_intake(["/".join(parts)])
+    intake = compile_filter(["/".join(parts)])
 
     assert intake.bars_file_at("/".join(path)) is matches(parts, path)
 
@@ -201,7 +201,7 @@ def test_a_pattern_with_a_slash_matches_a_path_part_by_part(
     ],
 )
 def test_patterns_mean_what_the_docs_say(pattern: str, path: str, *, taken: bool) -> None:
-    assert compile_intake([pattern]).takes_file_at(path) is taken
+    assert compile_filter([pattern]).takes_file_at(path) is taken
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
@@ -209,18 +209,18 @@ def test_patterns_mean_what_the_docs_say(pattern: str, path: str, *, taken: bool
 def test_accents_may_be_written_whole_or_split(form: str, other: str) -> None:
     pattern, name = ("".join(normalize(f, "é")) for f in (form, other))  # type: ignore[arg-type]
 
-    assert not compile_intake([f"caf{pattern}*"]).takes_file(f"caf{name}.mp4")
-    assert not compile_intake([f"x/caf{pattern}"]).takes_folder_at(f"x/caf{name}")
+    assert not compile_filter([f"caf{pattern}*"]).takes_file(f"caf{name}.mp4")
+    assert not compile_filter([f"x/caf{pattern}"]).takes_folder_at(f"x/caf{name}")
 
 
 @pytest.mark.parametrize("pattern", ["", "/", "//", ".", "..", "a/../b", "./a"])
 def test_a_pattern_that_can_match_nothing_is_refused(pattern: str) -> None:
     with pytest.raises(SettingsError, match="cannot ignore"):
-        compile_intake(["fine", pattern])
+        compile_filter(["fine", pattern])
 
 
 def test_many_stars_cost_no_more_than_the_length() -> None:
-    intake = compile_intake(["*a" * 60 + "b", "x/" + "*a" * 60 + "b"])
+    intake = compile_filter(["*a" * 60 + "b", "x/" + "*a" * 60 + "b"])
 
     assert intake.takes_file("a" * 250 + ".mp4")
     assert intake.takes_file_at("x/" + "a" * 250 + ".mp4")
@@ -232,7 +232,7 @@ def test_a_file_is_taken_where_a_walk_would_come_upon_it(
     path: list[str], ignore: list[str]
 ) -> None:
     assume(not {".", ".."} & set(ignore))
-    intake = compile_intake(ignore)
+    intake = compile_filter(ignore)
     folders = path[:-1]
 
     reached = all(
@@ -248,4 +248,4 @@ def test_a_file_is_taken_where_a_walk_would_come_upon_it(
 
 
 def test_the_root_itself_is_always_taken() -> None:
-    assert compile_intake(["*", "**/*"]).takes_folder_at("")
+    assert compile_filter(["*", "**/*"]).takes_folder_at("")

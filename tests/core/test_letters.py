@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 from generator.core.queue import messages
-from generator.core.queue.messages import LetterError, ObjectNotice
+from generator.core.queue.messages import MessageError, ObjectNotification
 
 NOW_US = 1_800_000_000_000_000
 keys = st.text("abcXYZ019-_", min_size=8, max_size=64)
@@ -18,23 +18,25 @@ visitors = st.one_of(
 names = st.lists(st.text(min_size=1, max_size=20), max_size=5).map(lambda some: {"names": some})
 deeds = st.one_of(
     st.tuples(
-        st.just(Kind.RATED),
+        st.just(EventKind.RATED),
         st.builds(lambda who, stars: {**who, "stars": stars}, visitors, st.integers(1, 5)),
     ),
-    st.tuples(st.sampled_from([Kind.UNRATED, Kind.FAVORITED, Kind.UNFAVORITED]), visitors),
-    st.tuples(st.sampled_from([Kind.TAGGED, Kind.UNTAGGED, Kind.RETAGGED]), names),
-    st.tuples(st.just(Kind.VIEWED), st.just({})),
-    st.tuples(st.just(Kind.REBUILD_ASKED), st.booleans().map(lambda full: {"full": full})),
+    st.tuples(
+        st.sampled_from([EventKind.UNRATED, EventKind.FAVORITED, EventKind.UNFAVORITED]), visitors
+    ),
+    st.tuples(st.sampled_from([EventKind.TAGGED, EventKind.UNTAGGED, EventKind.RETAGGED]), names),
+    st.tuples(st.just(EventKind.VIEWED), st.just({})),
+    st.tuples(st.just(EventKind.REBUILD_ASKED), st.booleans().map(lambda full: {"full": full})),
 )
 
 
 @st.composite
-def happenings(draw: st.DrawFn) -> Happening:
+def happenings(draw: st.DrawFn) -> Event:
     kind, value = draw(deeds)
-    video = None if kind is Kind.REBUILD_ASKED else VideoId(draw(st.integers(1, 1 << 62)))
+    video = None if kind is EventKind.REBUILD_ASKED else VideoId(draw(st.integers(1, 1 << 62)))
     told_us = draw(st.integers(0, NOW_US))
     source = draw(st.sampled_from(["owner", "visitor"]))
-    return Happening(draw(keys), kind, told_us // 1_000_000, source, video, value, told_us)
+    return Event(draw(keys), kind, told_us // 1_000_000, source, video, value, told_us)
 
 
 json_values = st.recursive(
@@ -47,14 +49,14 @@ json_values = st.recursive(
 
 
 @given(happenings())
-def test_what_was_written_is_read(happening: Happening) -> None:
-    assert messages.read(messages.written(happening), NOW_US) == happening
+def test_what_was_written_is_read(happening: Event) -> None:
+    assert messages.decode_message(messages.encode_message(happening), NOW_US) == happening
 
 
 @given(st.one_of(st.text(), json_values.map(json.dumps)))
 def test_nonsense_is_refused_and_nothing_else_happens(text: str) -> None:
-    with pytest.raises(LetterError):
-        messages.read(text, NOW_US)
+    with pytest.raises(MessageError):
+        messages.decode_message(text, NOW_US)
 
 
 @given(
@@ -63,24 +65,24 @@ def test_nonsense_is_refused_and_nothing_else_happens(text: str) -> None:
     json_values,
 )
 def test_a_letter_with_one_wrong_field_is_refused_or_reads_well(
-    happening: Happening, field: str, wrong: object
+    happening: Event, field: str, wrong: object
 ) -> None:
-    told = {**json.loads(messages.written(happening)), field: wrong}
+    told = {**json.loads(messages.encode_message(happening)), field: wrong}
     try:
-        found = messages.read(json.dumps(told), NOW_US)
-    except LetterError:
+        found = messages.decode_message(json.dumps(told), NOW_US)
+    except MessageError:
         return
-    assert isinstance(found, Happening)
-    assert messages.read(messages.written(found), NOW_US) == found
+    assert isinstance(found, Event)
+    assert messages.decode_message(messages.encode_message(found), NOW_US) == found
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in Kind if kind.startswith(("Video", "Poster", "File", "Board"))]
+    "kind", [kind for kind in EventKind if kind.startswith(("Video", "Poster", "File", "Board"))]
 )
-def test_what_only_the_builder_may_say_is_refused(kind: Kind) -> None:
+def test_what_only_the_builder_may_say_is_refused(kind: EventKind) -> None:
     told = {"v": 1, "id": "12345678", "kind": kind, "at": 1, "told_us": 1, "source": "owner"}
-    with pytest.raises(LetterError, match="not what people do"):
-        messages.read(json.dumps({**told, "video": 1, "value": {}}), NOW_US)
+    with pytest.raises(MessageError, match="not what people do"):
+        messages.decode_message(json.dumps({**told, "video": 1, "value": {}}), NOW_US)
 
 
 @pytest.mark.parametrize(
@@ -89,29 +91,31 @@ def test_what_only_the_builder_may_say_is_refused(kind: Kind) -> None:
      {"stars": 3, "visitor": ""}, {"stars": 3, "visitor": 7}],
 )  # fmt: skip
 def test_a_rating_that_cannot_be_is_refused(value: dict[str, object]) -> None:
-    happening = Happening("12345678", Kind.RATED, 1, "owner", VideoId(1), value, 1)
-    with pytest.raises(LetterError, match="none of Rated"):
-        messages.read(messages.written(happening), NOW_US)
+    happening = Event("12345678", EventKind.RATED, 1, "owner", VideoId(1), value, 1)
+    with pytest.raises(MessageError, match="none of Rated"):
+        messages.decode_message(messages.encode_message(happening), NOW_US)
 
 
 def test_half_a_character_is_refused_for_the_catalogue_could_not_keep_it() -> None:
-    happening = Happening("12345678", Kind.TAGGED, 1, "owner", VideoId(1), {"names": ["\ud800"]}, 1)
-    with pytest.raises(LetterError):
-        messages.read(messages.written(happening), NOW_US)
+    happening = Event(
+        "12345678", EventKind.TAGGED, 1, "owner", VideoId(1), {"names": ["\ud800"]}, 1
+    )
+    with pytest.raises(MessageError):
+        messages.decode_message(messages.encode_message(happening), NOW_US)
 
 
 def test_a_newer_version_waits_for_a_newer_worker() -> None:
-    with pytest.raises(LetterError, match="version is 2"):
-        messages.read(json.dumps({"v": 2}), NOW_US)
+    with pytest.raises(MessageError, match="version is 2"):
+        messages.decode_message(json.dumps({"v": 2}), NOW_US)
 
 
 def test_a_clock_that_is_far_ahead_does_not_win_for_ever() -> None:
     ahead_us = NOW_US + 3_600_000_000
-    happening = Happening(
-        "12345678", Kind.FAVORITED, ahead_us // 1_000_000, "owner", VideoId(1), {}, ahead_us
+    happening = Event(
+        "12345678", EventKind.FAVORITED, ahead_us // 1_000_000, "owner", VideoId(1), {}, ahead_us
     )
-    found = messages.read(messages.written(happening), NOW_US)
-    assert isinstance(found, Happening)
+    found = messages.decode_message(messages.encode_message(happening), NOW_US)
+    assert isinstance(found, Event)
     assert (found.told_us, found.at) == (NOW_US, NOW_US // 1_000_000)
 
 
@@ -123,16 +127,16 @@ def record(name: str, key: str) -> dict[str, object]:
 def test_notices_of_a_bucket_are_read_with_their_keys_decoded() -> None:
     told = {"Records": [record("ObjectCreated:Put", "video/a+b%2B%C3%A9.mp4"),
                         record("ObjectRemoved:Delete", "video/x.mp4")]}  # fmt: skip
-    assert messages.read(json.dumps(told), NOW_US) == (
-        ObjectNotice("films", "video/a b+é.mp4", is_gone=False),
-        ObjectNotice("films", "video/x.mp4", is_gone=True),
+    assert messages.decode_message(json.dumps(told), NOW_US) == (
+        ObjectNotification("films", "video/a b+é.mp4", is_gone=False),
+        ObjectNotification("films", "video/x.mp4", is_gone=True),
     )
 
 
 def test_the_trial_that_s3_sends_first_says_nothing() -> None:
-    assert messages.read('{"Service":"Amazon S3","Event":"s3:TestEvent"}', NOW_US) == ()
+    assert messages.decode_message('{"Service":"Amazon S3","Event":"s3:TestEvent"}', NOW_US) == ()
 
 
 def test_a_letter_that_is_nested_without_end_is_refused() -> None:
-    with pytest.raises(LetterError):
-        messages.read("[" * 200_000, NOW_US)
+    with pytest.raises(MessageError):
+        messages.decode_message("[" * 200_000, NOW_US)

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from generator.core.model import Place, Probe, Video, VideoId
-from generator.core.site.orders import VIDEO_ORDERS, Key, video_key
+from generator.core.site.orders import VIDEO_ORDERS, SortKey, video_key
 
 
 def film(path: str, number: int = 1, **more: object) -> Video:
@@ -17,7 +17,9 @@ def film(path: str, number: int = 1, **more: object) -> Video:
 
 def in_order(videos: list[Video]) -> list[str]:
     shuffled = Random(len(videos)).sample(videos, len(videos))
-    return [v.place.path for v in sorted(shuffled, key=lambda video: video_key(video, Key.PLACE))]
+    return [
+        v.place.path for v in sorted(shuffled, key=lambda video: video_key(video, SortKey.PLACE))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -82,11 +84,14 @@ def test_a_sidecar_knows_better_than_a_name_and_a_mark_better_than_a_list() -> N
     ids=lambda name: ascii(name)[:30],
 )
 def test_any_name_has_its_place_and_ends_with_its_id(name: str) -> None:
-    key = video_key(film(name, 77), Key.PLACE)
+    key = video_key(film(name, 77), SortKey.PLACE)
 
     assert key[-4:] == (77).to_bytes(4, "big")
     assert len(key) < 700
 
 
 def test_it_is_offered_in_both_directions() -> None:
-    assert [order.name for order in VIDEO_ORDERS if order.key is Key.PLACE] == ["name", "name-desc"]
+    assert [order.name for order in VIDEO_ORDERS if order.key is SortKey.PLACE] == [
+        "name",
+        "name-desc",
+    ]

@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 
 from generator.core.media.worker_protocol import (
     READY,
-    GarbledError,
-    Request,
+    ProbeRequest,
+    ProtocolError,
     missing,
     pack_answer,
-    pack_request,
+    pack_probe_request,
     unpack_answer,
-    unpack_request,
+    unpack_probe_request,
 )
-from generator.core.model import Examined, Place, Probe, Refused, Still, Stills
+from generator.core.model import Place, Probe, ProbeResult, Rejected, Still, Stills
 
 WEBP, JPEG = b"RIFF\x04\0\0\0WEBP", b"\xff\xd8\xff"
 texts = st.text(st.characters(exclude_categories=())) | st.binary().map(
     lambda name: name.decode("utf-8", "surrogateescape")
 )
 places = st.builds(Place, texts, texts)
-requests = st.builds(Request, places, texts)
+requests = st.builds(ProbeRequest, places, texts)
 sides = st.integers(1, 960)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 probes = st.builds(
@@ -48,11 +48,11 @@ stills = st.builds(
     st.binary().map(lambda rest: JPEG + rest),
     st.binary(min_size=3, max_size=3).map(bytes.hex),
 )
-answers = st.builds(Examined, places, probes, st.none() | stills, texts) | st.builds(
-    Refused, places, texts, st.booleans()
+answers = st.builds(ProbeResult, places, probes, st.none() | stills, texts) | st.builds(
+    Rejected, places, texts, st.booleans()
 )
 STILLS = Stills((Still(320, 180, WEBP),), JPEG, "00ff00")
-SOUND = pack_answer(Examined(Place("", "a.mp4"), Probe("mov", 1.5), STILLS))
+SOUND = pack_answer(ProbeResult(Place("", "a.mp4"), Probe("mov", 1.5), STILLS))
 
 
 def parcel(header: object, body: bytes = b"") -> bytes:
@@ -67,18 +67,18 @@ def tampered(name: str, value: object) -> bytes:
 
 
 @given(request=requests)
-def test_a_request_comes_out_as_it_went_in(request: Request) -> None:
-    assert unpack_request(pack_request(request)) == request
+def test_a_request_comes_out_as_it_went_in(request: ProbeRequest) -> None:
+    assert unpack_probe_request(pack_probe_request(request)) == request
 
 
 @given(answer=answers)
-def test_an_answer_comes_out_as_it_went_in(answer: Examined | Refused) -> None:
+def test_an_answer_comes_out_as_it_went_in(answer: ProbeResult | Rejected) -> None:
     assert unpack_answer(pack_answer(answer)) == answer
 
 
 @given(answer=answers, pieces=st.lists(st.integers(1, 50), max_size=30))
 def test_a_parcel_is_whole_only_when_all_has_arrived(
-    answer: Examined | Refused, pieces: list[int]
+    answer: ProbeResult | Rejected, pieces: list[int]
 ) -> None:
     sent, arrived = pack_answer(answer), bytearray()
     for piece in [*pieces, len(sent)]:
@@ -92,12 +92,12 @@ def test_a_parcel_is_whole_only_when_all_has_arrived(
 
 @given(noise=st.binary(min_size=12).filter(lambda noise: noise[:4] != b"reel"))
 def test_noise_is_no_parcel(noise: bytes) -> None:
-    with pytest.raises(GarbledError):
+    with pytest.raises(ProtocolError):
         missing(noise)
 
 
 def test_a_parcel_beyond_all_measure_is_refused() -> None:
-    with pytest.raises(GarbledError):
+    with pytest.raises(ProtocolError):
         missing(struct.pack(">4sII", b"reel", 10, 1 << 31))
 
 
@@ -111,9 +111,9 @@ def test_a_damaged_answer_is_an_answer_or_garbled_and_nothing_else(cut: int, byt
 
     try:
         answer = unpack_answer(damaged)
-    except GarbledError:
+    except ProtocolError:
         return
-    assert isinstance(answer, Examined | Refused)
+    assert isinstance(answer, ProbeResult | Rejected)
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,10 @@ def test_a_damaged_answer_is_an_answer_or_garbled_and_nothing_else(cut: int, byt
     ],
 )
 def test_what_a_sound_worker_would_not_say_is_garbled(garbled: bytes) -> None:
-    with pytest.raises(GarbledError):
+    with pytest.raises(ProtocolError):
         unpack_answer(garbled)
 
 
 def test_an_answer_is_no_request() -> None:
-    with pytest.raises(GarbledError):
-        unpack_request(SOUND)
+    with pytest.raises(ProtocolError):
+        unpack_probe_request(SOUND)

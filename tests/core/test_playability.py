@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from generator.core.media.playability import (
     FAMILIES,
-    Play,
+    Playability,
     badge,
     comes_first,
     is_worth_remuxing,
@@ -99,15 +99,15 @@ def test_whatever_a_file_is_there_is_one_verdict_a_family(probe: Probe) -> None:
 
     assert tuple(told) == FAMILIES
     assert need(probe) in told.values()
-    assert (need(probe) is Play.PLAYS) == (set(told.values()) == {Play.PLAYS})
-    assert (Play.UNKNOWN in told.values()) == (set(told.values()) == {Play.UNKNOWN})
+    assert (need(probe) is Playability.PLAYS) == (set(told.values()) == {Playability.PLAYS})
+    assert (Playability.UNKNOWN in told.values()) == (set(told.values()) == {Playability.UNKNOWN})
 
 
 @given(probe=any_probes)
 def test_what_plays_after_a_remux_plays_in_the_container_it_goes_to(probe: Probe) -> None:
     target = remux_container(probe)
     if target is None:
-        assert Play.REMUX not in verdicts(probe).values()
+        assert Playability.REMUX not in verdicts(probe).values()
         return
     names = probe.codecs.replace("hev1.", "hvc1.")  # as everything we write is called
 
@@ -115,10 +115,10 @@ def test_what_plays_after_a_remux_plays_in_the_container_it_goes_to(probe: Probe
 
     assert target in {"mp4", "webm"}
     for family, told in verdicts(probe).items():
-        if told is Play.REMUX:
-            assert after[family] is Play.PLAYS
-    if need(probe) is Play.REMUX:
-        assert set(after.values()) == {Play.PLAYS}
+        if told is Playability.REMUX:
+            assert after[family] is Playability.PLAYS
+    if need(probe) is Playability.REMUX:
+        assert set(after.values()) == {Playability.PLAYS}
 
 
 @given(probe=any_probes, has_rendition=st.booleans(), is_remux=st.booleans())
@@ -127,7 +127,7 @@ def test_a_badge_is_short_and_missing_where_all_play_it(
 ) -> None:
     told = badge(probe, has_rendition=has_rendition, is_remux=is_remux)
 
-    if need(probe) is Play.PLAYS or (has_rendition and not is_remux):
+    if need(probe) is Playability.PLAYS or (has_rendition and not is_remux):
         assert told is None
     if told is not None:
         assert re.fullmatch(r"[A-Z][A-Za-z ,;]{9,60}", told)
@@ -199,8 +199,8 @@ def test_what_plays_where(container: str, codecs: str, pixel_format: str, expect
 def test_what_fits_a_4k_decoder_plays_lying_and_standing(size: tuple[int, int]) -> None:
     film = probe(MP4, "avc1.64001f", width_px=size[0], height_px=size[1])
 
-    assert need(film) is Play.PLAYS
-    assert need(replace(film, width_px=size[0] + 4096)) is Play.TRANSCODE
+    assert need(film) is Playability.PLAYS
+    assert need(replace(film, width_px=size[0] + 4096)) is Playability.TRANSCODE
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_what_fits_a_4k_decoder_plays_lying_and_standing(size: tuple[int, int]) 
 def test_nothing_is_promised_of_what_nobody_could_look_into(change: dict[str, None]) -> None:
     film = replace(probe(MP4, "avc1.64001f,mp4a.40.2"), **change)
 
-    assert need(film) is Play.UNKNOWN
+    assert need(film) is Playability.UNKNOWN
     assert remux_container(film) is None
 
 
@@ -224,7 +224,7 @@ def test_nothing_is_promised_of_what_nobody_could_look_into(change: dict[str, No
 def test_nothing_is_promised_of_what_is_encrypted(codec: str) -> None:
     film = Probe(MP4, video_codec=codec, codecs="encv", pixel_format="yuv420p")
 
-    assert need(film) is Play.UNKNOWN
+    assert need(film) is Playability.UNKNOWN
 
 
 def test_what_was_probed_before_there_was_such_a_question_wears_no_badge() -> None:
@@ -350,7 +350,7 @@ def test_every_sound_and_picture_that_is_promised_somewhere_has_been_thought_of(
         names = ",".join(NAMES[codec][0] for codec in (picture, sound) if codec)
         film = probe(container, names)
 
-        if need(film) in {Play.PLAYS, Play.REMUX}:
+        if need(film) in {Playability.PLAYS, Playability.REMUX}:
             assert picture in {"h264", "vp8", "vp9"}
             assert sound in {None, "aac", "mp3", "opus", "flac", "vorbis"}
 
@@ -383,7 +383,7 @@ def test_the_reference_tells_what_the_tables_do() -> None:
             for names in [(NAMES[picture][0], sound and NAMES[sound][0])]
         }
         for family in FAMILIES:
-            plays = {key for key, one in told.items() if one[family] is Play.PLAYS}
+            plays = {key for key, one in told.items() if one[family] is Playability.PLAYS}
             assert {SPELLED[picture] for picture, _ in plays} == shown[family]
             assert {SPELLED[sound] for _, sound in plays if sound} == heard[family]
 

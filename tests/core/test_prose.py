@@ -14,7 +14,7 @@ from generator.core.formatting import readable
 from generator.core.model import Chapter
 from generator.core.site.descriptions import (
     MOST_CHARACTERS,
-    Film,
+    SeekTarget,
     address_of,
     as_html,
     chapter_list,
@@ -22,7 +22,7 @@ from generator.core.site.descriptions import (
     summary,
 )
 
-FILM = Film("/video/a%20film.mp4", 4000)
+FILM = SeekTarget("/video/a%20film.mp4", 4000)
 AWAY = {"rel": "nofollow noopener ugc"}
 BLOCKS = {"p", "h3", "h4", "h5", "h6", "ul", "ol", "li", "pre", "code", "blockquote", "hr"}
 INLINE = {"a", "br", "em", "strong", "code"}
@@ -210,7 +210,7 @@ def test_a_time_within_the_film_leads_there(minutes: int, seconds: int) -> None:
     hours, rest = divmod(minutes, 60)
     for text in (f"{minutes}:{seconds:02}", f"{hours}:{rest:02}:{seconds:02}"):
         for length_s in (3000, None):
-            film = Film("/f.mp4", length_s)
+            film = SeekTarget("/f.mp4", length_s)
             for is_markdown in (False, True):
                 html = as_html(f"see {text}.", film, is_markdown=is_markdown)
                 expected = f'<p>see <a class="t" href="/f.mp4#t={instant}">{text}</a>.</p>'
@@ -224,14 +224,14 @@ def test_a_time_within_the_film_leads_there(minutes: int, seconds: int) -> None:
     ["4:3", "1:60", "v1:23", "1:23.5", "1:23:45:00", "1:2", ":12", "a/1:23", "#1:23", "1234:00"],
 )
 def test_what_is_no_time_is_no_link(text: str) -> None:
-    assert as_html(text, Film("/f.mp4")) == f"<p>{text}</p>"
+    assert as_html(text, SeekTarget("/f.mp4")) == f"<p>{text}</p>"
 
 
 @pytest.mark.parametrize(
     "text", ["(0:00)", "0:00-0:30", "[0:00] Intro", "0:00\u2013 Intro", "0:00|"]
 )
 def test_times_are_found_among_the_marks_that_people_put_around_them(text: str) -> None:
-    assert '<a class="t" href="/f.mp4#t=0">0:00</a>' in as_html(text, Film("/f.mp4"))
+    assert '<a class="t" href="/f.mp4#t=0">0:00</a>' in as_html(text, SeekTarget("/f.mp4"))
 
 
 @pytest.mark.parametrize(

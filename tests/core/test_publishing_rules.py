@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 
 from generator.core.delivery.publish_plan import (
     LEAST_DELETIONS,
+    DesiredObject,
     ObjectKind,
-    Published,
+    PublishedObject,
     PublishPlan,
     PublishReceipt,
-    Rules,
-    Wanted,
+    PublishRules,
     cache_control,
+    headers_digest,
     headers_of,
-    kind_of,
-    later,
-    look_of,
+    is_later,
     most_deletions,
+    object_kind,
     plan_publish,
     rank,
     requests_usd,
@@ -28,7 +28,7 @@ from generator.core.model import Poster
 from generator.core.site import urls
 
 NOW, GRACE_S = 1000, 100
-RULES = Rules(fresh_s=60, grace_s=GRACE_S, gzip=False, most=1000)
+RULES = PublishRules(fresh_s=60, grace_s=GRACE_S, gzip=False, most=1000)
 PATHS = (
     "assets/style-0123456789.css", "thumb/0/1-0123456789ab-320.webp", "play/0/1-0123456789ab.mp4",
     "video/a.mp4", "board/0.json", "board/0/1-0123456789ab.vtt", "text/0/1-chapters.vtt",
@@ -39,22 +39,26 @@ PATHS = (
 PAGES = frozenset({ObjectKind.WATCH, ObjectKind.SHELF, ObjectKind.INDEX, ObjectKind.FEED})
 
 
-def wanted(path: str, digest: str = "1") -> Wanted:
-    return Wanted(path, path, kind_of(path), digest)
+def wanted(path: str, digest: str = "1") -> DesiredObject:
+    return DesiredObject(path, path, object_kind(path), digest)
 
 
-def published(path: str, digest: str, gone_at: int | None = None, etag: str = "e") -> Published:
-    return Published(path, path, kind_of(path), digest, etag, 1, gone_at=gone_at)
+def published(
+    path: str, digest: str, gone_at: int | None = None, etag: str = "e"
+) -> PublishedObject:
+    return PublishedObject(path, path, object_kind(path), digest, etag, 1, gone_at=gone_at)
 
 
 def plan(
-    some: Mapping[str, Wanted], there: Mapping[str, Published], rules: Rules = RULES
+    some: Mapping[str, DesiredObject],
+    there: Mapping[str, PublishedObject],
+    rules: PublishRules = RULES,
 ) -> PublishPlan:
     return plan_publish(some, there, lambda _: "", rules, NOW)
 
 
 @st.composite
-def scenes(draw: st.DrawFn) -> tuple[dict[str, Wanted], dict[str, Published]]:
+def scenes(draw: st.DrawFn) -> tuple[dict[str, DesiredObject], dict[str, PublishedObject]]:
     some, there = {}, {}
     for path in PATHS:
         if draw(st.booleans()):
@@ -66,7 +70,7 @@ def scenes(draw: st.DrawFn) -> tuple[dict[str, Wanted], dict[str, Published]]:
     return some, there
 
 
-Scenes = tuple[dict[str, Wanted], dict[str, Published]]
+Scenes = tuple[dict[str, DesiredObject], dict[str, PublishedObject]]
 
 
 @given(scenes())
@@ -144,7 +148,7 @@ def test_what_is_wanted_is_never_deleted_and_what_is_gone_has_its_grace(scene: S
 
 @given(scenes(), st.integers(0, 5))
 def test_more_deletions_than_may_be_are_not_made_at_all(scene: Scenes, most: int) -> None:
-    rules = Rules(fresh_s=60, grace_s=0, gzip=False, most=most)
+    rules = PublishRules(fresh_s=60, grace_s=0, gzip=False, most=most)
     planned = plan(*scene, rules)
     deleted = sum(map(len, planned.deletions))
 
@@ -186,7 +190,9 @@ def test_content_types_do_not_depend_on_the_machine(path: str, content_type: str
 
 
 def test_only_what_has_its_digest_in_its_name_is_kept_for_ever() -> None:
-    made = Wanted("thumb/0/1-0123456789ab.jpg", "thumb/0/1-0123456789ab.jpg", ObjectKind.STILL, "")
+    made = DesiredObject(
+        "thumb/0/1-0123456789ab.jpg", "thumb/0/1-0123456789ab.jpg", ObjectKind.STILL, ""
+    )
     assert "immutable" not in cache_control(made, 60)
     for path in ("index.html", "text/0/1-chapters.vtt", "board/0.json", "video/a.mp4"):
         assert "immutable" not in cache_control(wanted(path), 60)
@@ -197,9 +203,9 @@ def test_only_what_has_its_digest_in_its_name_is_kept_for_ever() -> None:
 def test_the_look_of_headers_is_not_what_they_note() -> None:
     one = wanted("index.html")
     first, other = headers_of(one, RULES, "a:1"), headers_of(wanted("index.html", "2"), RULES, "")
-    zipped = headers_of(one, Rules(60, 0, gzip=True, most=0), "a:1")
-    assert look_of(first) == look_of(other)
-    assert look_of(first) != look_of(zipped)
+    zipped = headers_of(one, PublishRules(60, 0, gzip=True, most=0), "a:1")
+    assert headers_digest(first) == headers_digest(other)
+    assert headers_digest(first) != headers_digest(zipped)
     assert zipped.encoding == "gzip"
 
 
@@ -213,7 +219,7 @@ def test_the_look_of_headers_is_not_what_they_note() -> None:
 def test_only_a_later_event_of_the_same_catalogue_is_later(
     cursor: str, other: str, *, expected: bool
 ) -> None:
-    assert later(cursor, other) is expected
+    assert is_later(cursor, other) is expected
 
 
 @given(st.integers(0, 10**6), st.floats(0, 1))
@@ -238,4 +244,4 @@ def test_a_receipt_tells_everything_but_its_clock() -> None:
 def test_every_made_file_has_a_digest_in_its_name() -> None:
     poster = Poster("0123456789ab", (320, 640), 640, 360, "000000")
     for path in urls.still_files(urls.VideoId(7), poster):
-        assert kind_of(path) is ObjectKind.STILL
+        assert object_kind(path) is ObjectKind.STILL

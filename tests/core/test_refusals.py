@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.core.delivery import aws_errors
-from generator.core.delivery.aws_errors import is_of_one_object, presentable, refusal
+from generator.core.delivery.aws_errors import explain_refusal, is_of_one_object, presentable
 
 CODES = st.sampled_from([*aws_errors._TOLD, *aws_errors._SAME]) | st.text(max_size=20)  # noqa: SLF001
 
@@ -11,7 +11,7 @@ CODES = st.sampled_from([*aws_errors._TOLD, *aws_errors._SAME]) | st.text(max_si
 def test_a_refusal_is_one_short_line_whatever_the_server_says(
     code: str, status: int, message: str
 ) -> None:
-    why, hint = refusal(code, status, message)
+    why, hint = explain_refusal(code, status, message)
 
     assert len(presentable(message).splitlines()) <= 1
     assert len(presentable(message)) <= 200
@@ -44,10 +44,10 @@ def test_a_clock_that_is_wrong_is_not_taken_for_wrong_keys() -> None:
         ("InvalidSignatureException", "Signature not yet current: …"),
         ("AccessDenied", "Request has expired"),
     ):
-        why, hint = refusal(code, 403, message)
+        why, hint = explain_refusal(code, 403, message)
         assert "clock" in why
         assert "timedatectl" in hint
-    assert "secret key" in refusal("SignatureDoesNotMatch", 403, "do not match")[0]
+    assert "secret key" in explain_refusal("SignatureDoesNotMatch", 403, "do not match")[0]
 
 
 def test_what_concerns_one_object_is_told_from_what_concerns_all() -> None:

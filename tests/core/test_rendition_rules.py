@@ -18,15 +18,15 @@ from generator.core.media.renditions import (
     SOUND_BPS,
     TRANSCODE,
     WEBM,
-    Beat,
-    Clock,
-    Ended,
-    Finished,
-    Fragment,
-    Ladder,
-    Mender,
-    Progress,
+    FinalMessage,
+    FinishedRendition,
+    FrameClock,
+    HeartbeatMessage,
+    MonotonicTimestamps,
+    Mp4Fragment,
+    RenditionProgress,
     RenditionRequest,
+    TimestampFixer,
     chunk_of,
     chunks_of,
     decode_times,
@@ -35,10 +35,10 @@ from generator.core.media.renditions import (
     first_packets,
     is_job,
     keeps_picture,
-    most_bytes,
+    max_rendition_bytes,
     pack_finished,
     pack_line,
-    pack_request,
+    pack_rendition_request,
     peak_bps,
     picture_size,
     playlist,
@@ -46,10 +46,10 @@ from generator.core.media.renditions import (
     times_before,
     unpack_finished,
     unpack_line,
-    unpack_request,
+    unpack_rendition_request,
 )
 from generator.core.media.stills import Size
-from generator.core.media.worker_protocol import GarbledError
+from generator.core.media.worker_protocol import ProtocolError
 from generator.core.model import Place, Probe
 
 sides = st.integers(1, 20_000)
@@ -140,7 +140,7 @@ def test_no_honest_transcode_is_stopped_for_its_size(
 
     expected = estimate_bytes(probe, size_bytes, TRANSCODE)
 
-    assert most_bytes(expected, size_bytes, 1 << 60) >= worst_bytes
+    assert max_rendition_bytes(expected, size_bytes, 1 << 60) >= worst_bytes
     assert expected <= worst_bytes + 1
     assert scratch_bytes(expected, TRANSCODE) == 2 * expected
 
@@ -157,7 +157,7 @@ def test_what_is_copied_stays_as_large_as_it_is(size_bytes: int) -> None:
 
 
 def test_a_bound_holds_whatever_is_expected() -> None:
-    assert most_bytes(1 << 40, 1 << 40, 1 << 30) == 1 << 30
+    assert max_rendition_bytes(1 << 40, 1 << 40, 1 << 30) == 1 << 30
 
 
 # -- chunks
@@ -240,7 +240,7 @@ def test_packets_that_do_not_say_when_come_before_the_one_that_does(
 
 
 def mended(pieces: list[tuple[int, int]], *, may_jump: bool, length_us: int) -> list[int]:
-    mender = Mender(may_jump=may_jump)
+    mender = TimestampFixer(may_jump=may_jump)
     return [time + mender.offset_us(stream, time, length_us) for stream, time in pieces]
 
 
@@ -256,7 +256,7 @@ def test_a_clock_that_only_trembles_is_left_alone(
     for step, jitter in zip(steps, jitters, strict=False):
         time += step
         times.append(time + jitter)
-    mender = Mender(may_jump=may_jump)
+    mender = TimestampFixer(may_jump=may_jump)
 
     moves = [mender.offset_us(0, time, 40_000) for time in times]
 
@@ -304,7 +304,7 @@ def test_a_long_pause_in_a_format_without_leaps_is_a_pause() -> None:
     )
 )
 def test_a_muxer_takes_what_came_down_a_ladder(packets: list[tuple[int, int]]) -> None:
-    ladder = Ladder()
+    ladder = MonotonicTimestamps()
 
     steps = [ladder.step(shown, decoded) for shown, decoded in packets]
 
@@ -314,7 +314,7 @@ def test_a_muxer_takes_what_came_down_a_ladder(packets: list[tuple[int, int]]) -
 
 @given(times=st.lists(st.integers(0, 10**6), unique=True).map(sorted), ahead=st.integers(0, 100))
 def test_a_ladder_changes_nothing_that_is_right(times: list[int], ahead: int) -> None:
-    ladder = Ladder()
+    ladder = MonotonicTimestamps()
 
     assert [ladder.step(time + ahead, time) for time in times] == [
         (time + ahead, time) for time in times
@@ -326,7 +326,7 @@ def test_a_ladder_changes_nothing_that_is_right(times: list[int], ahead: int) ->
     step=st.integers(1, 1000),
 )
 def test_every_frame_has_a_time_of_its_own(frames: list[tuple[int | None, int]], step: int) -> None:
-    clock = Clock(step)
+    clock = FrameClock(step)
 
     times = [clock.time_of(told, lasts) for told, lasts in frames]
 
@@ -349,9 +349,9 @@ def test_a_playlist_tells_every_byte_of_the_fragments_and_how_long_each_lasts(
 ) -> None:
     fragments, at = [], head + index
     for size_bytes, length_s in pieces:
-        fragments.append(Fragment(at, size_bytes, length_s))
+        fragments.append(Mp4Fragment(at, size_bytes, length_s))
         at += size_bytes
-    finished = Finished("0" * 12, at, "avc1.640028", TRANSCODE, head, tuple(fragments))
+    finished = FinishedRendition("0" * 12, at, "avc1.640028", TRANSCODE, head, tuple(fragments))
 
     lines = playlist(finished, "7-abc.mp4").splitlines()
 
@@ -380,19 +380,19 @@ requests = st.builds(
 )
 figures = st.floats(0, 1e9)
 words = st.builds(
-    Beat,
+    HeartbeatMessage,
     st.integers(0, 1 << 60),
-    st.builds(Progress, figures, st.none() | figures, st.integers(0, 1 << 60)),
-) | st.builds(Ended, st.sampled_from(("made", "refused", "full")), st.text(max_size=500))
+    st.builds(RenditionProgress, figures, st.none() | figures, st.integers(0, 1 << 60)),
+) | st.builds(FinalMessage, st.sampled_from(("made", "refused", "full")), st.text(max_size=500))
 
 
 @given(request=requests)
 def test_a_request_arrives_as_it_was_sent(request: RenditionRequest) -> None:
-    assert unpack_request(pack_request(request)) == request
+    assert unpack_rendition_request(pack_rendition_request(request)) == request
 
 
 @given(told=words)
-def test_what_is_told_arrives_as_one_line(told: Beat | Ended) -> None:
+def test_what_is_told_arrives_as_one_line(told: HeartbeatMessage | FinalMessage) -> None:
     line = pack_line(told)
 
     assert line.count(b"\n") == 1
@@ -410,12 +410,12 @@ def test_what_is_told_of_a_finished_copy_arrives(
 ) -> None:
     fragments, at = [], 900
     for size in sizes:
-        fragments.append(Fragment(at, size, size / 1000))
+        fragments.append(Mp4Fragment(at, size, size / 1000))
         at += size
-    finished = Finished(digest, at, "vp8", made_by, 900, tuple(fragments), "quiet")
+    finished = FinishedRendition(digest, at, "vp8", made_by, 900, tuple(fragments), "quiet")
 
     assert unpack_finished(pack_finished(finished), is_hls=bool(sizes)) == finished
-    with pytest.raises(GarbledError):
+    with pytest.raises(ProtocolError):
         unpack_finished(pack_finished(finished), is_hls=not sizes)
 
 
@@ -435,8 +435,12 @@ nonsense = st.binary(max_size=200) | st.dictionaries(names, anything, max_size=1
 
 @given(content=nonsense)
 def test_nonsense_is_told_as_such_and_never_believed(content: bytes) -> None:
-    for read in (unpack_line, unpack_request, lambda text: unpack_finished(text, is_hls=False)):
-        with suppress(GarbledError):
+    for read in (
+        unpack_line,
+        unpack_rendition_request,
+        lambda text: unpack_finished(text, is_hls=False),
+    ):
+        with suppress(ProtocolError):
             read(content)
 
 
@@ -458,12 +462,12 @@ def test_fragments_that_cannot_be_are_not_believed(fragments: list[list[object]]
         "fragments": fragments, "complaint": "",
     }  # fmt: skip
 
-    with pytest.raises(GarbledError):
+    with pytest.raises(ProtocolError):
         unpack_finished(json.dumps(said).encode(), is_hls=True)
 
 
 def test_a_line_without_end_is_not_read() -> None:
-    with pytest.raises(GarbledError):
+    with pytest.raises(ProtocolError):
         unpack_line(b" " * 10_000 + b"{}")
 
 

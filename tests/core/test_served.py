@@ -6,7 +6,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from generator.core.delivery.served_files import refused
-from generator.core.library.file_filter import compile_intake
+from generator.core.library.file_filter import compile_filter
 
 letters = st.characters(exclude_categories=["Cs"])
 EDGES = (
@@ -32,8 +32,8 @@ def test_a_range_of_letters_is_the_same_range_as_bytes(first: str, last: str, le
     pattern = f"[{first}-{last}]"
 
     name = f"{letter}.mp4"
-    right = not compile_intake([f"{pattern}.mp4"]).takes_file(name)
-    assume(compile_intake().takes_file(name) and letter != "/")
+    right = not compile_filter([f"{pattern}.mp4"]).takes_file(name)
+    assume(compile_filter().takes_file(name) and letter != "/")
 
     assert (of_one_letter(pattern).fullmatch(letter.encode()) is not None) is right
     inside = (chr(code) for code in (ord(first), ord(last), (ord(first) + ord(last)) // 2))

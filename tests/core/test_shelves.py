@@ -7,9 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.core.site.orders import member
-from generator.core.site.shelves import Chain, Changes, Limits, Shelf, ShelfRow, members
+from generator.core.site.shelves import (
+    Changes,
+    ListingEditor,
+    Shelf,
+    ShelfLimits,
+    ShelfRow,
+    members,
+)
 
-LIMITS = Limits(most=6, fill=4)
+LIMITS = ShelfLimits(most=6, fill=4)
 
 
 @dataclass
@@ -38,8 +45,8 @@ class Listing:
         top = min(above) if above else b"\xff" * 400
         return [key for key in sorted(self.listed) if row.first <= key < top]
 
-    def change(self, changes: Changes) -> Chain:
-        chain = Chain(self, LIMITS, self.next_number)
+    def change(self, changes: Changes) -> ListingEditor:
+        chain = ListingEditor(self, LIMITS, self.next_number)
         chain.apply(changes)
         chain.end(highest=True)
         shelves = list(chain.dirty())
@@ -69,7 +76,9 @@ def page(shelf: Shelf) -> tuple[object, ...]:
 
 
 def expected_pages(listing: Listing) -> dict[int, tuple[object, ...]]:
-    chain = Chain(Listing(dict(listing.rows), list(listing.listed)), LIMITS, listing.next_number)
+    chain = ListingEditor(
+        Listing(dict(listing.rows), list(listing.listed)), LIMITS, listing.next_number
+    )
     return {number: page(chain.shelf_at(first)) for first, (number, _) in listing.rows.items()}
 
 
@@ -84,7 +93,7 @@ histories = st.lists(
 )
 
 
-def play(listing: Listing, state: dict[int, int], step: dict[int, int | None]) -> Chain:
+def play(listing: Listing, state: dict[int, int], step: dict[int, int | None]) -> ListingEditor:
     removed = tuple(key(state[who], who) for who in step if who in state)
     inserted = tuple(key(value, who) for who, value in step.items() if value is not None)
     common = set(removed) & set(inserted)

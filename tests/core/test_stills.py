@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from generator.core.media.stills import (
     PREVIEW_BOX,
     STILL_BOXES,
-    Look,
+    ColorStats,
     Orientation,
     Size,
+    color_stats,
     colour_of,
     displayed_size,
     fit,
-    look_of,
     orientation_of,
     plausible_aspect,
     plausible_duration,
@@ -173,7 +173,7 @@ def test_frames_per_second_are_the_lowest_plausible_rate(rates: list[Fraction | 
 
 @given(pixels=st.binary(min_size=1, max_size=600).map(lambda plane: plane * 3))
 def test_a_look_is_within_its_bounds(pixels: bytes) -> None:
-    look = look_of(pixels)
+    look = color_stats(pixels)
 
     assert all(0 <= value <= 255 for value in (look.red, look.green, look.blue, look.light))
     assert 0 <= look.spread <= 127.5
@@ -181,9 +181,9 @@ def test_a_look_is_within_its_bounds(pixels: bytes) -> None:
 
 @given(pixel=st.binary(min_size=3, max_size=3), count=st.integers(1, 600))
 def test_a_plain_picture_has_its_colour_and_no_spread(pixel: bytes, count: int) -> None:
-    look = look_of(pixel * count)
+    look = color_stats(pixel * count)
 
-    assert look == Look(*pixel, spread=0)
+    assert look == ColorStats(*pixel, spread=0)
     assert colour_of(look) == pixel.hex()
 
 
@@ -199,4 +199,4 @@ def test_a_plain_picture_has_its_colour_and_no_spread(pixel: bytes, count: int) 
     ids=["black", "plain blue", "white", "white letters on black", "noise in the dark"],
 )
 def test_black_is_no_poster_but_plain_blue_is(pixels: bytes, shows: bool) -> None:  # noqa: FBT001
-    assert shows_something(look_of(pixels)) is shows
+    assert shows_something(color_stats(pixels)) is shows

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.media.subtitle_names import Suffix, language_in, suffix_of, suffix_of_stream
+from generator.core.media.subtitle_names import (
+    SubtitleSuffix,
+    language_in,
+    suffix_of,
+    suffix_of_stream,
+)
 
 TAG = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?|")
 CODES = {
@@ -30,31 +35,40 @@ FLAGS = {"forced": ["forced", "Forced", "foreign"], "sdh": ["sdh", "SDH", "cc", 
 @pytest.mark.parametrize(
     ("middle", "suffix"),
     [
-        ("", Suffix("", forced=False, sdh=False, label="Subtitles")),
-        ("en", Suffix("en", forced=False, sdh=False, label="English")),
-        ("en.forced", Suffix("en", forced=True, sdh=False, label="English (forced)")),
-        ("forced.en", Suffix("en", forced=True, sdh=False, label="English (forced)")),
-        ("en-forced", Suffix("en", forced=True, sdh=False, label="English (forced)")),
-        ("eng.sdh", Suffix("en", forced=False, sdh=True, label="English (SDH)")),
-        ("English (SDH)", Suffix("en", forced=False, sdh=True, label="English (SDH)")),
-        ("en[cc]", Suffix("en", forced=False, sdh=True, label="English (SDH)")),
-        ("de.forced.sdh", Suffix("de", forced=True, sdh=True, label="Deutsch (forced, SDH)")),
-        ("pt-BR", Suffix("pt-BR", forced=False, sdh=False, label="Português (Brasil)")),
-        ("pt-BR.cc", Suffix("pt-BR", forced=False, sdh=True, label="Português (Brasil, SDH)")),
-        ("en-GB", Suffix("en-GB", forced=False, sdh=False, label="English (GB)")),
-        ("cc", Suffix("", forced=False, sdh=True, label="Subtitles (SDH)")),
-        ("default", Suffix("", forced=False, sdh=False, label="Subtitles")),
-        ("2", Suffix("", forced=False, sdh=False, label="Subtitles")),
-        ("ger.2", Suffix("de", forced=False, sdh=False, label="Deutsch")),
-        ("und", Suffix("", forced=False, sdh=False, label="Subtitles")),
-        ("en.de", Suffix("en", forced=False, sdh=False, label="English (Deutsch)")),
-        ("commentary", Suffix("", forced=False, sdh=False, label="commentary")),
-        ("en.commentary", Suffix("en", forced=False, sdh=False, label="English (commentary)")),
-        ("Director's cut", Suffix("", forced=False, sdh=False, label="Director's cut")),
-        ("2020.1080p.en", Suffix("en", forced=False, sdh=False, label="English (1080p)")),
+        ("", SubtitleSuffix("", forced=False, sdh=False, label="Subtitles")),
+        ("en", SubtitleSuffix("en", forced=False, sdh=False, label="English")),
+        ("en.forced", SubtitleSuffix("en", forced=True, sdh=False, label="English (forced)")),
+        ("forced.en", SubtitleSuffix("en", forced=True, sdh=False, label="English (forced)")),
+        ("en-forced", SubtitleSuffix("en", forced=True, sdh=False, label="English (forced)")),
+        ("eng.sdh", SubtitleSuffix("en", forced=False, sdh=True, label="English (SDH)")),
+        ("English (SDH)", SubtitleSuffix("en", forced=False, sdh=True, label="English (SDH)")),
+        ("en[cc]", SubtitleSuffix("en", forced=False, sdh=True, label="English (SDH)")),
+        (
+            "de.forced.sdh",
+            SubtitleSuffix("de", forced=True, sdh=True, label="Deutsch (forced, SDH)"),
+        ),
+        ("pt-BR", SubtitleSuffix("pt-BR", forced=False, sdh=False, label="Português (Brasil)")),
+        (
+            "pt-BR.cc",
+            SubtitleSuffix("pt-BR", forced=False, sdh=True, label="Português (Brasil, SDH)"),
+        ),
+        ("en-GB", SubtitleSuffix("en-GB", forced=False, sdh=False, label="English (GB)")),
+        ("cc", SubtitleSuffix("", forced=False, sdh=True, label="Subtitles (SDH)")),
+        ("default", SubtitleSuffix("", forced=False, sdh=False, label="Subtitles")),
+        ("2", SubtitleSuffix("", forced=False, sdh=False, label="Subtitles")),
+        ("ger.2", SubtitleSuffix("de", forced=False, sdh=False, label="Deutsch")),
+        ("und", SubtitleSuffix("", forced=False, sdh=False, label="Subtitles")),
+        ("en.de", SubtitleSuffix("en", forced=False, sdh=False, label="English (Deutsch)")),
+        ("commentary", SubtitleSuffix("", forced=False, sdh=False, label="commentary")),
+        (
+            "en.commentary",
+            SubtitleSuffix("en", forced=False, sdh=False, label="English (commentary)"),
+        ),
+        ("Director's cut", SubtitleSuffix("", forced=False, sdh=False, label="Director's cut")),
+        ("2020.1080p.en", SubtitleSuffix("en", forced=False, sdh=False, label="English (1080p)")),
     ],
 )
-def test_what_stands_before_the_suffix_is_understood(middle: str, suffix: Suffix) -> None:
+def test_what_stands_before_the_suffix_is_understood(middle: str, suffix: SubtitleSuffix) -> None:
     assert suffix_of(middle) == suffix
 
 
@@ -79,7 +93,9 @@ def test_hi_alone_is_hindi_and_beside_a_language_for_the_hearing_impaired(
     ],
 )  # fmt: skip
 def test_what_yt_dlp_puts_behind_a_language_tells_tracks_apart(middle: str, note: str) -> None:
-    assert suffix_of(middle) == Suffix("en", forced=False, sdh=False, label=f"English ({note})")
+    assert suffix_of(middle) == SubtitleSuffix(
+        "en", forced=False, sdh=False, label=f"English ({note})"
+    )
 
 
 @pytest.mark.parametrize(
@@ -170,7 +186,7 @@ def test_whatever_a_container_says_gives_a_tag_and_a_label_of_one_line(
     assert found.sdh >= sdh
 
 
-def sound(found: Suffix) -> None:
+def sound(found: SubtitleSuffix) -> None:
     assert TAG.fullmatch(found.language)
     assert found.label.strip()
     assert found.label.isprintable() or "\u200d" in found.label or "\u200c" in found.label
@@ -181,21 +197,29 @@ def sound(found: Suffix) -> None:
 @pytest.mark.parametrize(
     ("language", "title", "suffix"),
     [
-        ("eng", "", Suffix("en", forced=False, sdh=False, label="English")),
-        ("hi", "", Suffix("hi", forced=False, sdh=False, label="हिन्दी")),
-        ("ger", "Für alle", Suffix("de", forced=False, sdh=False, label="Für alle")),
-        ("fre", "SDH", Suffix("fr", forced=False, sdh=True, label="Français (SDH)")),
-        ("und", "English (SDH)", Suffix("en", forced=False, sdh=True, label="English (SDH)")),
-        ("por", "Brazilian", Suffix("pt-BR", forced=False, sdh=False, label="Português (Brasil)")),
-        ("eng", "English", Suffix("en", forced=False, sdh=False, label="English")),
-        ("", "", Suffix("", forced=False, sdh=False, label="Subtitles")),
-        ("klingon", "\n", Suffix("", forced=False, sdh=False, label="Subtitles")),
-        (" ENG\n", "", Suffix("en", forced=False, sdh=False, label="English")),
-        ("", "x" * 99, Suffix("", forced=False, sdh=False, label="x" * 80)),
+        ("eng", "", SubtitleSuffix("en", forced=False, sdh=False, label="English")),
+        ("hi", "", SubtitleSuffix("hi", forced=False, sdh=False, label="हिन्दी")),
+        ("ger", "Für alle", SubtitleSuffix("de", forced=False, sdh=False, label="Für alle")),
+        ("fre", "SDH", SubtitleSuffix("fr", forced=False, sdh=True, label="Français (SDH)")),
+        (
+            "und",
+            "English (SDH)",
+            SubtitleSuffix("en", forced=False, sdh=True, label="English (SDH)"),
+        ),
+        (
+            "por",
+            "Brazilian",
+            SubtitleSuffix("pt-BR", forced=False, sdh=False, label="Português (Brasil)"),
+        ),
+        ("eng", "English", SubtitleSuffix("en", forced=False, sdh=False, label="English")),
+        ("", "", SubtitleSuffix("", forced=False, sdh=False, label="Subtitles")),
+        ("klingon", "\n", SubtitleSuffix("", forced=False, sdh=False, label="Subtitles")),
+        (" ENG\n", "", SubtitleSuffix("en", forced=False, sdh=False, label="English")),
+        ("", "x" * 99, SubtitleSuffix("", forced=False, sdh=False, label="x" * 80)),
     ],
 )
 def test_a_stream_is_named_by_its_title_where_that_says_more_than_the_language(
-    language: str, title: str, suffix: Suffix
+    language: str, title: str, suffix: SubtitleSuffix
 ) -> None:
     assert suffix_of_stream(language, title, forced=False, sdh=False) == suffix
 
@@ -203,7 +227,7 @@ def test_a_stream_is_named_by_its_title_where_that_says_more_than_the_language(
 def test_marks_of_a_stream_are_told_in_its_label() -> None:
     found = suffix_of_stream("eng", "", forced=True, sdh=True)
 
-    assert found == Suffix("en", forced=True, sdh=True, label="English (forced, SDH)")
+    assert found == SubtitleSuffix("en", forced=True, sdh=True, label="English (forced, SDH)")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from api_lambda.events import tag_names, tag_to_take
 from generator.adapters.catalogue import Catalogue
-from generator.core.formatting import escaped, tag_of
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.formatting import escape_controls, normalize_tag
+from generator.core.model import Event, EventKind, VideoId
 
 TEXTS = st.text(st.characters(), max_size=12)
 INVISIBLE = (
@@ -25,9 +25,9 @@ INVISIBLE = (
 @example("\u1e9e\ufb03")
 @example("\u200d#x")
 def test_the_spelling_of_a_spelling_is_itself(text: str) -> None:
-    tag = tag_of(text)
+    tag = normalize_tag(text)
 
-    assert tag_of(tag) == tag
+    assert normalize_tag(tag) == tag
     assert tag == unicodedata.normalize("NFC", tag).strip()
 
 
@@ -35,21 +35,21 @@ def test_the_spelling_of_every_letter_with_every_accent_is_itself() -> None:
     letters = [chr(n) for n in range(0x250) if chr(n).isalpha()]
     for accent in map(chr, range(0x300, 0x370)):
         for letter in letters:
-            tag = tag_of(letter + accent)
-            assert tag_of(tag) == tag
+            tag = normalize_tag(letter + accent)
+            assert normalize_tag(tag) == tag
 
 
 @given(st.text(INVISIBLE, max_size=6))
 def test_what_nobody_sees_is_no_tag(text: str) -> None:
-    assert tag_of(text) == ""
-    assert tag_of("#" + text) == ""
+    assert normalize_tag(text) == ""
+    assert normalize_tag("#" + text) == ""
 
 
 @pytest.mark.parametrize(
     "tag", ["\U0001f468\u200d\U0001f469", "\u0645\u06cc\u200c\u062e\u0648", "\u2764\ufe0f"]
 )
 def test_joiners_stay_where_they_join(tag: str) -> None:
-    assert tag_of(tag) == tag
+    assert normalize_tag(tag) == tag
 
 
 @pytest.mark.parametrize("shown", ["j\u030c", "t\u0308", "w\u030a", "\u200d", "fjord"])
@@ -65,7 +65,7 @@ def test_a_tag_can_be_taken_off_by_what_is_shown(shown: str) -> None:
         assert catalogue.figures([VideoId(1)])[0].tags == (shown,)
 
         value: dict[str, object] = {"names": list(tag_to_take(shown))}
-        catalogue.append([Happening("x", Kind.UNTAGGED, 1, "owner", VideoId(1), value)])
+        catalogue.append([Event("x", EventKind.UNTAGGED, 1, "owner", VideoId(1), value)])
 
         assert catalogue.figures([VideoId(1)])[0].tags == ()
 
@@ -77,10 +77,10 @@ def test_what_is_taken_in_another_spelling_is_told_in_its_own() -> None:
 
 @given(TEXTS)
 def test_what_is_escaped_steers_no_terminal(text: str) -> None:
-    for character in escaped(text):
+    for character in escape_controls(text):
         steers = unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
         assert not steers or character in "\n\t\u200c\u200d"
 
 
 def test_an_escape_tells_what_it_stands_for() -> None:
-    assert escaped("F\u00fc\x1b[31m\udcff\u202e\n") == "F\u00fc\\x1b[31m\\xff\\u202e\n"
+    assert escape_controls("F\u00fc\x1b[31m\udcff\u202e\n") == "F\u00fc\\x1b[31m\\xff\\u202e\n"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.library.file_names import Names, level_of
+from generator.core.library.file_names import NameIndex, level_of
 from generator.core.library.sidecar_files import belonging, between
-from generator.core.library.takeout import Fit, agrees, fit_of
+from generator.core.library.takeout import NameMatch, agrees, fit_of
 
 TAIL = ".supplemental-metadata"
 LONG = "VID_20090915_120000_a_name_of_more_than_46_letters_x.mp4"
@@ -22,19 +22,19 @@ def owners(videos: list[str], *names: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ("video", "stem", "fit"),
     [
-        ("IMG.mp4", "IMG.mp4", Fit.WHOLE),
-        ("IMG.mp4", "IMG.mp4" + TAIL, Fit.TAILED),
-        ("IMG.mp4", "IMG.mp4.s", Fit.TAILED),
-        ("IMG.mp4", "IMG.mp4.", Fit.TAILED),
-        ("IMG(1).mp4", "IMG.mp4" + TAIL + "(1)", Fit.TAILED),
-        ("IMG(1).mp4", "IMG.mp4(1)", Fit.TAILED),
-        ("IMG(1).mp4", "IMG(1).mp4" + TAIL, Fit.TAILED),
-        (LONG, LONG[:46], Fit.CUT),
-        (LONG.replace(".", "(2)."), LONG[:46] + "(2)", Fit.CUT),
-        ("IMG-edited.mp4", "IMG.mp4" + TAIL, Fit.EDITED),
-        ("IMG-bearbeitet(1).mp4", "IMG.mp4(1)", Fit.EDITED),
-        ("IMG_1.MP4", "IMG_1.HEIC", Fit.LIVE),
-        ("IMG_1(3).MP4", "IMG_1.HEIC" + TAIL + "(3)", Fit.LIVE),
+        ("IMG.mp4", "IMG.mp4", NameMatch.WHOLE),
+        ("IMG.mp4", "IMG.mp4" + TAIL, NameMatch.TAILED),
+        ("IMG.mp4", "IMG.mp4.s", NameMatch.TAILED),
+        ("IMG.mp4", "IMG.mp4.", NameMatch.TAILED),
+        ("IMG(1).mp4", "IMG.mp4" + TAIL + "(1)", NameMatch.TAILED),
+        ("IMG(1).mp4", "IMG.mp4(1)", NameMatch.TAILED),
+        ("IMG(1).mp4", "IMG(1).mp4" + TAIL, NameMatch.TAILED),
+        (LONG, LONG[:46], NameMatch.CUT),
+        (LONG.replace(".", "(2)."), LONG[:46] + "(2)", NameMatch.CUT),
+        ("IMG-edited.mp4", "IMG.mp4" + TAIL, NameMatch.EDITED),
+        ("IMG-bearbeitet(1).mp4", "IMG.mp4(1)", NameMatch.EDITED),
+        ("IMG_1.MP4", "IMG_1.HEIC", NameMatch.LIVE),
+        ("IMG_1(3).MP4", "IMG_1.HEIC" + TAIL + "(3)", NameMatch.LIVE),
         # other films'
         ("IMG.mp4", "IMG.mp4(1)", None),
         ("IMG(1).mp4", "IMG.mp4" + TAIL, None),
@@ -46,7 +46,7 @@ def owners(videos: list[str], *names: str) -> dict[str, list[str]]:
         ("IMG-edited.mp4", "IMG_1.mp4", None),
     ],
 )
-def test_a_json_is_named_after_a_film(video: str, stem: str, fit: Fit | None) -> None:
+def test_a_json_is_named_after_a_film(video: str, stem: str, fit: NameMatch | None) -> None:
     assert fit_of(video, stem) is fit
 
 
@@ -145,6 +145,6 @@ def test_what_has_the_very_name_comes_before_what_is_only_spelled_like_it() -> N
 def test_any_two_names_are_one_name_or_two_both_ways(one: str, other: str) -> None:
     assert level_of(one, one) == 0
     assert level_of(one, other) == level_of(other, one)
-    names = Names()
+    names = NameIndex()
     names.add(one, "film")
     assert bool(names.find(other)[1]) is (level_of(one, other) is not None)

@@ -14,7 +14,7 @@ from generator.core.media.webvtt import (
     Cue,
     board_vtt,
     chapters_vtt,
-    escaped,
+    escape_cue_text,
     tidy,
     tidy_settings,
     write_cues,
@@ -89,7 +89,7 @@ def test_tidy_markup_is_balanced_and_stays_as_it_is(text: str) -> None:
 
 @given(visible)
 def test_escaped_text_is_seen_as_it_was(text: str) -> None:
-    tidied = tidy(escaped(text))
+    tidied = tidy(escape_cue_text(text))
 
     assert "<" not in tidied
     assert words(html.unescape(tidied)) == words(text)
@@ -100,7 +100,7 @@ def test_times_are_kept_to_the_millisecond_and_texts_in_their_order(
     rows: list[tuple[int, int, str]],
 ) -> None:
     content = write_cues(
-        Cue(start_ms / 1000, (start_ms + lasts_ms) / 1000, escaped(text))
+        Cue(start_ms / 1000, (start_ms + lasts_ms) / 1000, escape_cue_text(text))
         for start_ms, lasts_ms, text in rows
     )
 

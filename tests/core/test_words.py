@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.core import formatting
-from generator.core.library.guard import RootLook, objection
+from generator.core.library.guard import RootChange, objection
 from generator.core.model import Place, Probe, Video, VideoId
 from generator.core.site import urls
-from generator.core.site.orders import Key, collation, member, video_key
+from generator.core.site.orders import SortKey, collation, member, video_key
 from generator.core.site.scopes import Scope, ScopeKind, folder_of, parent_of
 
 texts = st.text(st.characters(codec=None), max_size=40)
@@ -29,8 +29,8 @@ def test_titles_sort_as_people_read() -> None:
     assert sorted(shuffled, key=collation) == wanted
 
 
-@given(st.integers(1, 2**32 - 1), texts, st.sampled_from(list(Key)[:8]))
-def test_a_key_tells_whose_it_is(number: int, title: str, key: Key) -> None:
+@given(st.integers(1, 2**32 - 1), texts, st.sampled_from(list(SortKey)[:8]))
+def test_a_key_tells_whose_it_is(number: int, title: str, key: SortKey) -> None:
     assert member(video_key(video(number, title), key)) == number
 
 
@@ -38,7 +38,7 @@ def test_a_key_tells_whose_it_is(number: int, title: str, key: Key) -> None:
 def test_keys_sort_like_the_values_with_newest_last(rows: list[tuple[int, int]]) -> None:
     videos = [video(n, added_at=at, stars=stars or None) for n, (at, stars) in enumerate(rows, 1)]
 
-    ranked = sorted(videos, key=lambda one: video_key(one, Key.RATING))
+    ranked = sorted(videos, key=lambda one: video_key(one, SortKey.RATING))
 
     assert ranked == sorted(videos, key=lambda one: (one.stars or 0, one.added_at, one.id))
 
@@ -54,10 +54,10 @@ def test_a_title_is_one_safe_line(name: str) -> None:
 
 @given(texts)
 def test_a_tag_has_one_spelling(name: str) -> None:
-    tag = formatting.tag_of(name)
+    tag = formatting.normalize_tag(name)
 
     assert "\n" not in tag
-    assert formatting.tag_of(tag) == tag
+    assert formatting.normalize_tag(tag) == tag
 
 
 @given(st.integers(0, 10**13))
@@ -83,7 +83,7 @@ def test_two_tags_never_share_an_address(one: str, other: str) -> None:
 
 @given(st.text(st.characters(codec=None), max_size=60))
 def test_an_address_holds_only_what_needs_no_encoding(name: str) -> None:
-    path = urls.scope_page(Scope(ScopeKind.FOLDER, name))
+    path = urls.scope_path(Scope(ScopeKind.FOLDER, name))
 
     assert all(c.isascii() and (c.isalnum() or c in "-~./") for c in path)
 
@@ -105,9 +105,9 @@ def test_folders_know_their_parents() -> None:
     assert [parent_of(name) for name in ("a/b", "a", "")] == ["a", "", ""]
 
 
-def look(known: int, lost: int, **more: object) -> RootLook:
+def look(known: int, lost: int, **more: object) -> RootChange:
     values: dict[str, object] = {"trouble": "", "is_empty": False, "other_device": False, **more}
-    return RootLook("/videos", known, lost, **values)  # type: ignore[arg-type]
+    return RootChange("/videos", known, lost, **values)  # type: ignore[arg-type]
 
 
 def test_the_guard_objects_to_what_an_unmounted_disk_looks_like() -> None:

@@ -22,7 +22,7 @@ WRITER = """
 import json, random, sys, threading, time
 from pathlib import Path
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 
 file, name, seconds, videos = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
 chance, pace, end_s = random.Random(name), threading.Event(), time.monotonic() + seconds
@@ -31,10 +31,12 @@ with Catalogue(Path(file)) as catalogue:
         if time.monotonic() > end_s:
             break
         video, seen = VideoId(chance.randrange(1, videos + 1)), chance.random() < 0.5
-        kind, value = (Kind.VIEWED, {}) if seen else (Kind.RATED, {"stars": chance.randint(1, 5)})
+        kind, value = EventKind.VIEWED, {}
+        if not seen:
+            kind, value = EventKind.RATED, {"stars": chance.randint(1, 5)}
         # now and then the same event twice, as a client does that heard no answer
         for _ in range(1 + (chance.random() < 0.1)):
-            event = Happening(f"{name}-{number}", kind, number, name, video, value)
+            event = Event(f"{name}-{number}", kind, number, name, video, value)
             (outcome,) = catalogue.record([event])
         print(json.dumps([video, kind, value.get("stars"), outcome.seq]), flush=True)
         pace.wait(0.02)

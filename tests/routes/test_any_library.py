@@ -12,10 +12,10 @@ from test_exactness import TEMPLATES, full_render, tree
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
-from generator.core.library.file_filter import compile_intake
+from generator.core.library.file_filter import compile_filter
 from generator.core.model import Place
 from generator.core.site import urls
-from generator.scan.observe import Observation
+from generator.scan.observe import LibraryScan
 
 NOW = 1_790_000_000
 
@@ -26,7 +26,7 @@ def build(library: Path, folder: Path) -> tuple[Engine, Settings]:
     )
     engine = Engine(settings, TEMPLATES)
     with MediaWorkers(jobs=2, time_limit_s=20, memory_mb=1024) as workers:
-        engine.refresh(NOW, Observation(settings, workers, lambda: float(NOW)))
+        engine.refresh(NOW, LibraryScan(settings, workers, lambda: float(NOW)))
     return engine, settings
 
 
@@ -46,7 +46,7 @@ def real(
 
 def test_every_real_file_is_shown_or_told(real: tuple[Engine, Path, Path]) -> None:
     engine, library, _ = real
-    intake = compile_intake()
+    intake = compile_filter()
     files = {
         str(path.relative_to(library))
         for path in library.rglob("*")
@@ -111,7 +111,7 @@ def test_every_hostile_file_is_shown_told_or_rightly_passed_over(
     engine, manifest, _ = hostile
     videos = {video.place.path: video for video in engine.catalogue.shown()}
     problems = told(engine)
-    intake = compile_intake()
+    intake = compile_filter()
 
     for entry in manifest:
         if entry["expect"].startswith("not made"):

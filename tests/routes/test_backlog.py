@@ -13,13 +13,13 @@ from av.video.frame import VideoFrame
 from test_exactness import TEMPLATES, tree
 from test_real_files import Library
 
-from generator.adapters.media.rendition_runner import Made, NoRoom
+from generator.adapters.media.rendition_runner import DiskFull, FinishedCopy
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.build.engine import Engine
-from generator.core.model import Happening, Kind, Video, VideoId
+from generator.core.model import Event, EventKind, Video, VideoId
 from generator.core.receipt import Receipt
 from generator.watch.backlog import Backlog, wish_of
-from generator.watch.build_loop import Watch
+from generator.watch.build_loop import BuildLoop
 
 LONG_S = 60
 _SECONDS, _RATE = 12, 5
@@ -122,7 +122,7 @@ def test_what_was_stopped_goes_on_and_nothing_is_done_twice(library: Library) ->
             for _, kind, *_ in engine.catalogue.events_of(VideoId(number), 20)
         ]  # fmt: skip
         assert first + second == 6
-        assert kinds.count(Kind.BOARD_MADE) == 6
+        assert kinds.count(EventKind.BOARD_MADE) == 6
         assert len(boards(library)) == 12
 
 
@@ -160,8 +160,10 @@ def test_a_file_that_changed_meanwhile_gives_the_storyboard_of_what_it_is_now(
             backlog.record(engine.catalogue, engine.files, library.now)
 
         kinds = [kind for _, kind, *_ in engine.catalogue.events_of(VideoId(1), 20)]
-        assert kinds.count(Kind.BOARD_MADE) == 1
-        assert kinds.index(Kind.BOARD_MADE) < kinds.index(Kind.VIDEO_CHANGED), "newest first"
+        assert kinds.count(EventKind.BOARD_MADE) == 1
+        assert kinds.index(EventKind.BOARD_MADE) < kinds.index(EventKind.VIDEO_CHANGED), (
+            "newest first"
+        )
 
 
 def test_storyboards_go_with_their_videos_and_come_back_with_them(library: Library) -> None:
@@ -205,11 +207,11 @@ def test_a_lost_storyboard_is_made_again_by_a_full_build(library: Library) -> No
 @contextmanager
 def watching(library: Library) -> Iterator["queue.Queue[Receipt]"]:
     receipts: queue.Queue[Receipt] = queue.Queue()
-    ready: queue.Queue[Watch] = queue.Queue()
+    ready: queue.Queue[BuildLoop] = queue.Queue()
 
     def run() -> None:
         with Engine(library.settings, TEMPLATES) as engine, MediaWorkers(jobs=1) as workers:
-            watch = Watch(engine, library.settings, workers)
+            watch = BuildLoop(engine, library.settings, workers)
             with Backlog(library.settings, watch.wake) as watch.beside:
                 ready.put(watch)
                 for receipt in watch.receipts():
@@ -240,7 +242,7 @@ def test_a_retry_makes_a_storyboard_that_failed_wanted_again(library: Library) -
     library.put("film.mp4")
     with library.engine() as engine:
         library.build(engine)
-        failed = Happening("f", Kind.BOARD_FAILED, 1, "test", VideoId(1), {"reason": "too slow"})
+        failed = Event("f", EventKind.BOARD_FAILED, 1, "test", VideoId(1), {"reason": "too slow"})
         engine.catalogue.append([failed])
         assert work_off(engine, library) == 0
         (problem,) = engine.catalogue.problems()
@@ -259,8 +261,8 @@ def test_a_full_disk_is_no_fault_of_the_file_whose_copy_it_does_not_take(library
         library.build(engine)
         while backlog.feed(engine.catalogue) and backlog.rendered == 0:
             found = backlog._finished.get(timeout=LONG_S)  # noqa: SLF001 (before it is recorded)
-            if isinstance(found.found, Made):
-                refused = NoRoom(found.job.known.place, "the disk is full")
+            if isinstance(found.found, FinishedCopy):
+                refused = DiskFull(found.job.known.place, "the disk is full")
                 found = replace(found, found=refused)
             backlog._finished.put(found)  # noqa: SLF001
             backlog.record(engine.catalogue, engine.files, library.now)

@@ -7,7 +7,7 @@ import pytest
 
 from generator.build.engine import Engine
 from generator.core.errors import PublishError
-from generator.worker import Beat, publish_schedule
+from generator.worker import PublishSchedule, publish_schedule
 
 
 @dataclass
@@ -29,10 +29,10 @@ class Trial:
     def is_behind(self) -> bool:
         return self.cursor < self.built
 
-    def beat(self, every_s: float) -> Beat:
-        return Beat(cast(Engine, Built(self)), self, every_s)
+    def beat(self, every_s: float) -> PublishSchedule:
+        return PublishSchedule(cast(Engine, Built(self)), self, every_s)
 
-    def idle(self, one: Beat, seconds: int) -> None:
+    def idle(self, one: PublishSchedule, seconds: int) -> None:
         """Let time go by, as a builder with nothing else to do does."""
         for _ in range(seconds):
             self.now_s += 1

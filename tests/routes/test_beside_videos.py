@@ -14,7 +14,7 @@ from test_real_files import Library
 
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.build.engine import Engine
-from generator.core.model import Happening, Kind, Video, VideoId
+from generator.core.model import Event, EventKind, Video, VideoId
 
 NFO = "<movie><title>{title}</title><plot>{plot}</plot>{tags}</movie>"
 SRT = "1\n00:00:00,000 --> 00:00:00,300\nHello\n"
@@ -63,9 +63,9 @@ class Desk:
             rendered = full_render(self.engine, Path(fresh))
         assert {path: pages[path] for path in pages.keys() - made} == rendered
 
-    def tell(self, kind: Kind, video: int, **value: object) -> None:
+    def tell(self, kind: EventKind, video: int, **value: object) -> None:
         self.count += 1
-        event = Happening(f"e{self.count}", kind, self.library.now, "test", VideoId(video), value)
+        event = Event(f"e{self.count}", kind, self.library.now, "test", VideoId(video), value)
         self.engine.catalogue.append([event])
 
     def video(self, number: int = 1) -> Video:
@@ -115,8 +115,8 @@ def test_a_tag_added_by_hand_stays_and_one_removed_by_hand_stays_removed(desk: D
     desk.library.put("trip.mp4")
     desk.write("trip.nfo", nfo("One", "sea", "boat"))
     desk.look()
-    desk.tell(Kind.TAGGED, 1, name="family")
-    desk.tell(Kind.UNTAGGED, 1, name="boat")
+    desk.tell(EventKind.TAGGED, 1, name="family")
+    desk.tell(EventKind.UNTAGGED, 1, name="boat")
 
     desk.write("trip.nfo", nfo("One", "boat", "snow"))
     desk.look()

@@ -14,7 +14,7 @@ from benchmarks import trial
 from generator.adapters.output import Output
 from generator.build.engine import Engine
 from generator.core.media import webvtt
-from generator.core.model import Happening, Kind, OutPath, Video, VideoId
+from generator.core.model import Event, EventKind, OutPath, Video, VideoId
 from generator.core.site import urls
 from generator.plan import every_page
 from generator.render.pages import TEMPLATES, uses
@@ -23,16 +23,16 @@ BOARD = {"digest": "abc", "count": 9, "columns": 3, "tile_width_px": 160, "tile_
 CHAPTERS = [[0.0, "One"], [4.5, "Two"]]
 
 
-def happen(engine: Engine, kind: Kind, video: int, **value: object) -> None:
+def happen(engine: Engine, kind: EventKind, video: int, **value: object) -> None:
     number = engine.catalogue.last_event()
-    event = Happening(f"e{number}", kind, trial.NOW, "test", VideoId(video), value)
+    event = Event(f"e{number}", kind, trial.NOW, "test", VideoId(video), value)
     engine.catalogue.append([event])
 
 
 def tell_chapters(engine: Engine, video: int, chapters: list[list[object]]) -> None:
     details = {"nfo": {"chapters": chapters}}
     value = {"details": details, "read": ["nfo"], "companions": str(len(chapters))}
-    happen(engine, Kind.VIDEO_DESCRIBED, video, **value)
+    happen(engine, EventKind.VIDEO_DESCRIBED, video, **value)
 
 
 def written(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
@@ -107,12 +107,12 @@ def test_a_storyboard_rewrites_its_watch_page_and_one_small_file(
 ) -> None:
     engine, out = site
     before = tree(out)
-    happen(engine, Kind.BOARD_MADE, 53, storyboard=BOARD)
+    happen(engine, EventKind.BOARD_MADE, 53, storyboard=BOARD)
 
     receipt = engine.refresh(trial.NOW + 1)
 
     (video,) = engine.catalogue.shown([VideoId(53)])
-    assert written(before, tree(out)) == {urls.watch_page_of(video), "board/1.json"}
+    assert written(before, tree(out)) == {urls.watch_path_of(video), "board/1.json"}
     assert (out / "board/1.json").read_bytes() == b'{"53":["abc",9,3,160,90]}\n'
     assert (receipt.planned, receipt.written) == (2, 2)
 
@@ -121,9 +121,9 @@ def test_a_storyboard_that_became_another_rewrites_the_same_two_files(
     site: tuple[Engine, Path],
 ) -> None:
     engine, out = site
-    happen(engine, Kind.BOARD_MADE, 53, storyboard=BOARD)
+    happen(engine, EventKind.BOARD_MADE, 53, storyboard=BOARD)
     engine.refresh(trial.NOW + 1)
-    happen(engine, Kind.BOARD_MADE, 53, storyboard={**BOARD, "digest": "def"})
+    happen(engine, EventKind.BOARD_MADE, 53, storyboard={**BOARD, "digest": "def"})
 
     assert engine.refresh(trial.NOW + 2).written == 2
     assert json.loads((out / "board/1.json").read_bytes()) == {"53": ["def", 9, 3, 160, 90]}
@@ -132,7 +132,7 @@ def test_a_storyboard_that_became_another_rewrites_the_same_two_files(
 def test_storyboards_stand_in_the_order_of_their_videos(site: tuple[Engine, Path]) -> None:
     engine, out = site
     for video in (11, 9, 30, 100):
-        happen(engine, Kind.BOARD_MADE, video, storyboard=BOARD)
+        happen(engine, EventKind.BOARD_MADE, video, storyboard=BOARD)
         engine.refresh(trial.NOW + video)
 
     assert list(json.loads((out / "board/0.json").read_bytes())) == ["9", "11", "30"]
@@ -142,13 +142,13 @@ def test_storyboards_stand_in_the_order_of_their_videos(site: tuple[Engine, Path
 def test_the_file_of_a_part_goes_with_its_last_storyboard(site: tuple[Engine, Path]) -> None:
     engine, out = site
     for video in (3, 4):
-        happen(engine, Kind.BOARD_MADE, video, storyboard=BOARD)
+        happen(engine, EventKind.BOARD_MADE, video, storyboard=BOARD)
     engine.refresh(trial.NOW + 1)
-    happen(engine, Kind.BOARD_MADE, 3, storyboard=None)
+    happen(engine, EventKind.BOARD_MADE, 3, storyboard=None)
     engine.refresh(trial.NOW + 2)
     assert list(json.loads((out / "board/0.json").read_bytes())) == ["4"]
-    happen(engine, Kind.VIDEO_MISSING, 4)
-    happen(engine, Kind.VIDEO_DROPPED, 4)
+    happen(engine, EventKind.VIDEO_MISSING, 4)
+    happen(engine, EventKind.VIDEO_DROPPED, 4)
 
     engine.refresh(trial.NOW + 3)
 
@@ -167,8 +167,8 @@ def test_chapters_go_when_there_are_none_and_with_their_video(site: tuple[Engine
         "4-chapters.vtt",
     ]
     tell_chapters(engine, 3, [])
-    happen(engine, Kind.VIDEO_MISSING, 4)
-    happen(engine, Kind.VIDEO_DROPPED, 4)
+    happen(engine, EventKind.VIDEO_MISSING, 4)
+    happen(engine, EventKind.VIDEO_DROPPED, 4)
 
     engine.refresh(trial.NOW + 2)
 
@@ -185,7 +185,7 @@ def test_a_video_of_another_length_has_its_chapters_written_anew(
     (video,) = engine.catalogue.shown([VideoId(3)])
     file = {"root": "", "path": video.place.path, "size_bytes": 9, "mtime_ns": 2}
     file |= {"fingerprint": "f" * 32, "container": "mp4", "duration_s": 4711.0}
-    happen(engine, Kind.VIDEO_CHANGED, 3, **file, width_px=1920, height_px=1080)
+    happen(engine, EventKind.VIDEO_CHANGED, 3, **file, width_px=1920, height_px=1080)
 
     engine.refresh(trial.NOW + 2)
 
@@ -204,7 +204,7 @@ def test_what_a_watch_page_leads_to_is_written_before_it(monkeypatch: pytest.Mon
     monkeypatch.setattr(Output, "write", noting)
     with trial_site(120) as (engine, folder):
         tell_chapters(engine, 3, CHAPTERS)
-        happen(engine, Kind.BOARD_MADE, 60, storyboard=BOARD)
+        happen(engine, EventKind.BOARD_MADE, 60, storyboard=BOARD)
         engine.refresh(trial.NOW)
         engine.render_into(Output(folder / "anew"))
         videos = list(engine.catalogue.shown())
@@ -218,7 +218,7 @@ def test_what_a_watch_page_leads_to_is_written_before_it(monkeypatch: pytest.Mon
 def test_a_full_refresh_keeps_and_mends_them(site: tuple[Engine, Path]) -> None:
     engine, out = site
     tell_chapters(engine, 3, CHAPTERS)
-    happen(engine, Kind.BOARD_MADE, 60, storyboard=BOARD)
+    happen(engine, EventKind.BOARD_MADE, 60, storyboard=BOARD)
     engine.refresh(trial.NOW + 1)
     (out / "board/1.json").write_text("{}", encoding="utf-8")
     (out / "text/0/3-chapters.vtt").unlink()

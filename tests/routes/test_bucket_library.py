@@ -22,13 +22,13 @@ from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
 from generator.core.errors import GuardError
-from generator.core.library.bucket_roots import Bucket, places_of
+from generator.core.library.bucket_roots import BucketRoot, places_of
 from generator.core.model import Place, VideoId
-from generator.core.queue.messages import ObjectNotice
+from generator.core.queue.messages import ObjectNotification
 from generator.core.receipt import Receipt
-from generator.scan.observe import Observation, Where
+from generator.scan.observe import LibraryScan, ScanScope
 from generator.watch.backlog import Backlog
-from generator.watch.build_loop import Watch
+from generator.watch.build_loop import BuildLoop
 
 FILMS = "films"
 SRT = "1\n00:00:00,000 --> 00:00:01,000\nHello\n"
@@ -63,7 +63,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 class Library:
     """A library in a bucket, its site, and a builder for it."""
 
-    root = Bucket(FILMS, "video")
+    root = BucketRoot(FILMS, "video")
 
     def __init__(self, folder: Path, store: Store, workers: MediaWorkers, clip: bytes) -> None:
         self.folder, self.store, self.workers, self.clip = folder, store, workers, clip
@@ -95,19 +95,19 @@ class Library:
         with Engine(self.settings, TEMPLATES) as engine:
             yield engine
 
-    def _look(self, where: Where | None) -> Observation:
-        return Observation(self.settings, self.workers, lambda: float(self.now), where)
+    def _look(self, where: ScanScope | None) -> LibraryScan:
+        return LibraryScan(self.settings, self.workers, lambda: float(self.now), where)
 
-    def build(self, engine: Engine, where: Where | None = None) -> Receipt:
+    def build(self, engine: Engine, where: ScanScope | None = None) -> Receipt:
         self.now += 10
         self.look = self._look(where)
         return engine.refresh(self.now, self.look)
 
     def hear(self, engine: Engine, *paths: str, is_gone: bool = False) -> Receipt:
         """Build as a notice of S3's has it."""
-        notices = [ObjectNotice(FILMS, self.root.key(path), is_gone) for path in paths]
+        notices = [ObjectNotification(FILMS, self.root.key(path), is_gone) for path in paths]
         folders = places_of(notices, self.settings.buckets)
-        return self.build(engine, Where(folders))
+        return self.build(engine, ScanScope(folders))
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ def test_what_is_beside_a_video_is_read_when_it_comes(library: Library) -> None:
 # -- the guard
 
 
-def refused(library: Library, engine: Engine, where: Where | None = None) -> str:
+def refused(library: Library, engine: Engine, where: ScanScope | None = None) -> str:
     """Build, which is to be refused; return why, once it is sure that nothing was changed."""
     before, event = tree(library.settings.out), engine.catalogue.last_event()
     with pytest.raises(GuardError) as told:
@@ -306,7 +306,7 @@ def test_a_bucket_that_is_denied_changes_nothing(library: Library) -> None:
         library.build(engine)
         library.store.refuse = lambda *_: (403, "AccessDenied")
         assert "s3://films/video cannot be read (access is denied)" in refused(library, engine)
-        where = Where(frozenset({Place("", "x")}))
+        where = ScanScope(frozenset({Place("", "x")}))
         assert "access is denied" in refused(library, engine, where)
         library.store.refuse = lambda *_: None
         assert library.build(engine).missing == 0
@@ -337,7 +337,7 @@ def test_an_empty_prefix_changes_nothing(library: Library) -> None:
         library.build(engine)
         library.remove("a.mp4")
         assert "s3://films/video is empty" in refused(library, engine)
-        assert "is empty" in refused(library, engine, Where(frozenset({Place("", "")})))
+        assert "is empty" in refused(library, engine, ScanScope(frozenset({Place("", "")})))
 
 
 def test_the_last_of_a_folder_that_was_all_there_was_changes_nothing(library: Library) -> None:
@@ -345,7 +345,7 @@ def test_the_last_of_a_folder_that_was_all_there_was_changes_nothing(library: Li
     with library.engine() as engine:
         library.build(engine)
         library.remove("x/a.mp4")
-        assert "is empty" in refused(library, engine, Where(frozenset({Place("", "x")})))
+        assert "is empty" in refused(library, engine, ScanScope(frozenset({Place("", "x")})))
 
 
 def test_permission_that_is_lost_in_the_middle_of_a_listing_changes_nothing(
@@ -433,7 +433,7 @@ def test_a_store_that_breaks_off_while_posters_are_made_puts_them_off(library: L
         assert (receipt.found, receipt.refused, reasons(engine)) == (1, 0, {})
         assert library.look.put_off == {Place("", "x")}
         library.store.refuse = lambda *_: None
-        assert library.build(engine, Where(frozenset(library.look.put_off))).found == 1
+        assert library.build(engine, ScanScope(frozenset(library.look.put_off))).found == 1
         assert library.look.put_off == set()
 
 
@@ -486,7 +486,7 @@ def change(library: Library, chance: Random) -> list[str]:
     elif path != name and deed == "move":
         library.move(path, name)
     elif path != name and deed == "copy":
-        source = {"Bucket": FILMS, "Key": prefix + path}
+        source = {"BucketRoot": FILMS, "Key": prefix + path}
         library.store.client.copy_object(Bucket=FILMS, Key=prefix + name, CopySource=source)
     elif path != other and deed == "swap":
         library.move(path, "swapped.mp4")
@@ -544,7 +544,7 @@ def test_a_folder_and_a_bucket_are_one_library(library: Library, tmp_path: Path)
         library.store.take()
         assert library.build(engine).moved == 1
         assert engine.catalogue.find(Place("video", "a.mp4")) == video
-        look = library.build(engine, Where(frozenset({Place("shows", "")})))
+        look = library.build(engine, ScanScope(frozenset({Place("shows", "")})))
         assert (look.missing, look.moved) == (0, 0)
         assert engine.catalogue.find(Place("video", "b.mp4"))
 
@@ -575,7 +575,7 @@ def test_a_watch_looks_where_it_is_told_and_again_at_what_it_could_not_have(
     monkeypatch.setattr("generator.watch.build_loop._RETRY_S", 0.1)
     library.put("a.mp4")
     with library.engine() as engine:
-        watch = Watch(engine, library.settings, library.workers)
+        watch = BuildLoop(engine, library.settings, library.workers)
         receipts = watch.receipts()
         assert next(receipts).found == 1
         library.put("x/b.mp4")

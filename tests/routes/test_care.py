@@ -23,9 +23,9 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.fingerprint import fingerprint
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.core.errors import GuardError
-from generator.core.model import Happening, Kind, Place, Verdict, Video, VideoId
+from generator.core.model import Event, EventKind, EventVerdict, Place, Video, VideoId
 from generator.core.site import urls
-from generator.scan.observe import Observation
+from generator.scan.observe import LibraryScan
 
 DAY_S = 86400
 SRT = "1\n00:00:00,000 --> 00:00:00,300\nHello\n"
@@ -67,7 +67,7 @@ def site(tmp_path: Path, clip: Path) -> Path:
     done = build(tmp_path)
     assert done.returncode == 0, done.stderr
     with Catalogue(tmp_path / "state/catalogue.db") as catalogue:
-        catalogue.append([Happening("r", Kind.RATED, 1, "t", VideoId(2), {"stars": 5})])
+        catalogue.append([Event("r", EventKind.RATED, 1, "t", VideoId(2), {"stars": 5})])
     assert build(tmp_path).returncode == 0
     return tmp_path
 
@@ -242,7 +242,7 @@ def test_a_video_is_forgotten_only_when_it_is_missing_for_longer_than_somebody_s
     with library.engine() as engine:
         library.build(engine)
         video = find(engine, "gone.mp4")
-        engine.catalogue.append([Happening("r", Kind.RATED, 1, "t", video, {"stars": 5})])
+        engine.catalogue.append([Event("r", EventKind.RATED, 1, "t", video, {"stars": 5})])
         file.unlink()
         library.build(engine)
         library.now += 29 * DAY_S
@@ -267,7 +267,7 @@ def test_a_video_that_returns_by_its_name_when_it_was_to_be_forgotten_is_not(
     with library.engine() as engine:
         library.build(engine)
         video = find(engine, "gone.mp4")
-        engine.catalogue.append([Happening("r", Kind.RATED, 1, "t", video, {"stars": 5})])
+        engine.catalogue.append([Event("r", EventKind.RATED, 1, "t", video, {"stars": 5})])
         file.unlink()
         library.build(engine)
         library.now += 31 * DAY_S
@@ -285,14 +285,14 @@ def test_a_folder_that_cannot_be_looked_into_lets_nothing_be_forgotten(library: 
     with library.engine() as engine:
         library.build(engine)
         video = find(engine, "deep/gone.mp4")
-        engine.catalogue.append([Happening("r", Kind.RATED, 1, "t", video, {"stars": 5})])
+        engine.catalogue.append([Event("r", EventKind.RATED, 1, "t", video, {"stars": 5})])
         file.unlink()
         library.build(engine)
         library.now += 2 * DAY_S
         shutil.rmtree(library.library / "deep")
         (library.library / "deep").symlink_to("deep")  # a circle: nothing is known of it
 
-        look = Observation(
+        look = LibraryScan(
             library.settings.model_copy(update={"follow_links": True}),
             library.workers,
             lambda: float(library.now),
@@ -337,12 +337,12 @@ def test_the_address_of_a_copy_leads_on_for_good(library: Library) -> None:
         (copy,) = engine.catalogue.shown([find(engine, "two.mp4")])
         file.unlink()
         library.build(engine)
-        page = library.folder / "out" / urls.watch_page(copy.id, copy.slug)
-        leads_to = urls.watch_page(one.id, one.slug)
+        page = library.folder / "out" / urls.watch_path(copy.id, copy.slug)
+        leads_to = urls.watch_path(one.id, one.slug)
         assert leads_to in page.read_text(encoding="utf-8")
 
         library.now += 31 * DAY_S
-        engine.catalogue.append([Happening("v", Kind.RATED, 1, "t", one.id, {"stars": 5})])
+        engine.catalogue.append([Event("v", EventKind.RATED, 1, "t", one.id, {"stars": 5})])
         library.build(engine)
         library.build(engine, full=True)
         assert leads_to in page.read_text(encoding="utf-8")
@@ -355,9 +355,9 @@ def test_the_address_of_a_copy_leads_on_for_good(library: Library) -> None:
         rendered = full_render(engine, library.folder / "full")
         assert tree(library.folder / "out") == {**rendered, **stills}
 
-        late = Happening("late", Kind.RATED, 1, "t", copy.id, {"stars": 2})
-        assert engine.catalogue.record([late])[0].verdict is Verdict.RECORDED
-        assert engine.catalogue.record([late])[0].verdict is Verdict.REPEATED
+        late = Event("late", EventKind.RATED, 1, "t", copy.id, {"stars": 2})
+        assert engine.catalogue.record([late])[0].verdict is EventVerdict.RECORDED
+        assert engine.catalogue.record([late])[0].verdict is EventVerdict.REPEATED
         library.build(engine)
         (after,) = engine.catalogue.shown()
         assert (after.id, after.stars, after.place) == (one.id, 2, Place("", "two.mp4"))

@@ -32,12 +32,12 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
-from generator.core.model import Happening, Kind, Video
+from generator.core.model import Event, EventKind, Video
 from generator.core.site import urls
 from generator.core.site.scopes import Scope, ScopeKind
-from generator.devserver import DevServer, Site
+from generator.devserver import DevServer, ServedSite
 from generator.devserver.files import App, Message
-from generator.scan.observe import Observation
+from generator.scan.observe import LibraryScan
 
 NOW = 1_790_000_000
 LENGTHS_S = {"Lake/Boat.webm": 2, "Lake/Swim.webm": 2, "Short.webm": 1, "Long.webm": 12}
@@ -254,9 +254,9 @@ def built(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         library=(films,), out=folder / "out", state=folder / "state", quiet_s=0, title="Films"
     )
     with Engine(settings, TEMPLATES) as engine, MediaWorkers(jobs=2) as workers:
-        engine.refresh(NOW, Observation(settings, workers, lambda: float(NOW)))
+        engine.refresh(NOW, LibraryScan(settings, workers, lambda: float(NOW)))
         boat = next(video.id for video in engine.catalogue.shown() if video.title == "Boat")
-        engine.catalogue.append([Happening("1", Kind.VIEWED, NOW, "t", boat, {"count": 1234})])
+        engine.catalogue.append([Event("1", EventKind.VIEWED, NOW, "t", boat, {"count": 1234})])
         engine.refresh(NOW + 1)
     return folder
 
@@ -279,9 +279,9 @@ def opened(built: Path, films: Path, tmp_path: Path) -> Iterator[Opening]:
             stack.callback(app.state.close)
             catalogue = stack.enter_context(closing(Catalogue(state / "catalogue.db")))
             gate = Gate(app)
-            site = Site(tmp_path / "out", {"": films}, api=gate)
+            site = ServedSite(tmp_path / "out", {"": films}, api=gate)
             served = stack.enter_context(running(DevServer(site)))
-            watch = {video.title: "/" + urls.watch_page_of(video) for video in catalogue.shown()}
+            watch = {video.title: "/" + urls.watch_path_of(video) for video in catalogue.shown()}
             return Shelf(address_of(served), catalogue, gate, watch)
 
         yield serve
@@ -340,7 +340,7 @@ def test_a_visitor_who_may_only_watch_sees_the_page_as_it_is(
 ) -> None:
     shelf = opened("never")
     video = shelf.video("Boat").id
-    shelf.catalogue.append([Happening("2", Kind.RATED, NOW, "t", video, {"stars": 2})])
+    shelf.catalogue.append([Event("2", EventKind.RATED, NOW, "t", video, {"stars": 2})])
     with windows_on(browser, shelf.address) as windows:
         page = windows.open(shelf.watch["Boat"])
         expect(page.locator(".marks .v")).to_have_text("1,234")
@@ -353,7 +353,7 @@ def test_a_visitor_who_may_only_watch_sees_the_page_as_it_is(
 def test_a_visitors_vote_counts_beside_the_owners_rating(browser: Browser, opened: Opening) -> None:
     shelf = opened("never", frozenset({"rate"}))
     video = shelf.video("Boat").id
-    shelf.catalogue.append([Happening("2", Kind.RATED, NOW, "t", video, {"stars": 2})])
+    shelf.catalogue.append([Event("2", EventKind.RATED, NOW, "t", video, {"stars": 2})])
     with windows_on(browser, shelf.address) as windows:
         page = windows.open(shelf.watch["Boat"])
         star(page, 4).click()
@@ -470,8 +470,8 @@ def test_ones_own_clicks_show_on_pages_from_a_cache_until_others_are_newer(
         video = shelf.video("Boat").id
         shelf.catalogue.append(
             [
-                Happening("2", Kind.RATED, NOW, "phone", video, {"stars": 1}),
-                Happening("3", Kind.UNFAVORITED, NOW, "phone", video),
+                Event("2", EventKind.RATED, NOW, "phone", video, {"stars": 1}),
+                Event("3", EventKind.UNFAVORITED, NOW, "phone", video),
             ]
         )
         page.reload()
@@ -482,7 +482,7 @@ def test_ones_own_clicks_show_on_pages_from_a_cache_until_others_are_newer(
 
 def _folder(shelf: Shelf) -> str:
     folder = shelf.video("Boat").place.path.rpartition("/")[0]
-    return urls.scope_page(Scope(ScopeKind.FOLDER, folder)).rpartition("/")[2]
+    return urls.scope_path(Scope(ScopeKind.FOLDER, folder)).rpartition("/")[2]
 
 
 def test_who_did_nothing_is_not_asked_about_on_shelves(browser: Browser, opened: Opening) -> None:
@@ -518,7 +518,7 @@ def test_a_site_without_an_api_is_asked_once_and_shows_no_controls(
     browser: Browser, built: Path, films: Path
 ) -> None:
     asked: list[str] = []
-    site = Site(built / "out", {"": films})
+    site = ServedSite(built / "out", {"": films})
     with running(DevServer(site)) as served, windows_on(browser, address_of(served)) as windows:
         windows.context.on(
             "request", lambda one: asked.append(one.url) if "/api/" in one.url else None

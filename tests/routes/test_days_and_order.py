@@ -175,7 +175,7 @@ def test_watch_pages_lead_on_by_number_and_one_sidecar_moves_a_handful(desk: Des
         assert f'rel="next" href="/watch/{after.slug}-{after.id}.html"' in watch_page(
             desk, videos[one]
         )
-    folder = page(desk, urls.scope_page(LIBRARY))
+    folder = page(desk, urls.scope_path(LIBRARY))
     assert f'data-names="{" ".join(str(videos[name].id) for name in names)}"' in folder
 
     before = {name: watch_page(desk, video) for name, video in videos.items()}

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 from served import Served, running, write
 
-from generator.devserver import DevServer, Site
+from generator.devserver import DevServer, ServedSite
 
 sys.path.append(str(Path(__file__).parents[1] / "adapters"))
 
@@ -24,7 +24,7 @@ STYLE = b"body { margin: 0 } div, p, details { display: none; color: red; font-s
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Iterator[Served]:
-    with running(DevServer(Site(tmp_path, {}))) as served:
+    with running(DevServer(ServedSite(tmp_path, {}))) as served:
         yield served
 
 
@@ -111,7 +111,7 @@ def test_behind_a_proxy_with_tls_below_a_folder_a_window_reloads(
         check=True, capture_output=True,
     )  # fmt: skip
     build(out, 0)
-    with running(DevServer(Site(out, {}, "/films"))) as ask:
+    with running(DevServer(ServedSite(out, {}, "/films"))) as ask:
         text = PROXY.format(port=port, folder=tmp_path, behind=ask.port)
         with nginx_running(nginx, write_config(tmp_path / "nginx", text), port):
             origin = f"https://films.localhost:{port}"

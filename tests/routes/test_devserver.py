@@ -14,7 +14,7 @@ from served import Served, film_of, running, write
 from generator.core.delivery.nginx import content_policy, security_headers
 from generator.core.errors import SettingsError
 from generator.core.formatting import MEDIA_TYPES
-from generator.devserver import DevServer, Site, network_address, own_names
+from generator.devserver import DevServer, ServedSite, network_address, own_names
 
 SPARSE_BYTES = 1 << 30
 
@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ask(folder: Path) -> Iterator[Served]:
-    with running(DevServer(Site(folder / "out", {"": folder / "library"}))) as served:
+    with running(DevServer(ServedSite(folder / "out", {"": folder / "library"}))) as served:
         yield served
 
 
@@ -111,7 +111,7 @@ def test_what_is_not_there_is_told_by_the_sites_own_page(ask: Served) -> None:
 
 
 def test_a_site_not_built_yet_says_so_and_loads_itself_later(tmp_path: Path) -> None:
-    with running(DevServer(Site(tmp_path / "out", {}))) as ask:
+    with running(DevServer(ServedSite(tmp_path / "out", {}))) as ask:
         answer = ask("/")
         script = script_of(ask)
 
@@ -239,7 +239,7 @@ def test_an_address_may_be_written_in_more_ways_than_one(ask: Served, path: str)
 
 def test_a_link_that_leads_out_is_served_when_links_are_followed(folder: Path) -> None:
     roots = {"": folder / "library"}
-    with running(DevServer(Site(folder / "out", roots, follow_links=True))) as ask:
+    with running(DevServer(ServedSite(folder / "out", roots, follow_links=True))) as ask:
         film, page = ask("/video/leads-out.mp4"), ask("/leads-out.html")
         within = ask("/video/within.mp4")
 
@@ -306,7 +306,7 @@ def test_a_film_that_did_not_change_is_not_sent_again(ask: Served) -> None:
 def test_a_range_of_a_film_that_changed_is_the_whole(tmp_path: Path) -> None:
     film = tmp_path / "library" / "film.mp4"
     write(film, FILM)
-    with running(DevServer(Site(tmp_path / "out", {"": film.parent}))) as ask:
+    with running(DevServer(ServedSite(tmp_path / "out", {"": film.parent}))) as ask:
         etag = ask("/video/film.mp4", "HEAD")["ETag"] or ""
         same = ask("/video/film.mp4", headers={"Range": "bytes=0-1", "If-Range": etag})
         write(film, FILM[::-1])
@@ -342,7 +342,7 @@ def test_several_roots_are_told_apart_by_their_names(tmp_path: Path) -> None:
     roots = {"films & more": tmp_path / "films & more", "not\udcff8": tmp_path / "not\udcff8"}
     for name, root in roots.items():
         write(root / "film.mp4", os.fsencode(name))
-    with running(DevServer(Site(tmp_path / "out", roots))) as ask:
+    with running(DevServer(ServedSite(tmp_path / "out", roots))) as ask:
         films = {name: ask(b"/video/" + os.fsencode(name) + b"/film.mp4") for name in roots}
         unnamed = [ask(path) for path in ("/video/film.mp4", "/video/other/film.mp4", "/video/")]
 
@@ -354,7 +354,7 @@ def test_several_roots_are_told_apart_by_their_names(tmp_path: Path) -> None:
 
 def test_a_site_below_a_folder_is_served_there(folder: Path) -> None:
     roots = {"": folder / "library"}
-    with running(DevServer(Site(folder / "out", roots, base="/sub/folder"))) as ask:
+    with running(DevServer(ServedSite(folder / "out", roots, base="/sub/folder"))) as ask:
         moved, front = ask("/sub/folder"), ask("/sub/folder/")
         film = ask(b"/sub/folder/video/a folder/" + UNKIND)
         script = ask("/sub/folder/livereload.js?build=1")
@@ -387,7 +387,7 @@ def test_a_server_for_this_computer_answers_to_no_other_name(
 
 
 def test_a_server_for_everyone_answers_to_any_name(folder: Path) -> None:
-    with running(DevServer(Site(folder / "out", {}), host="0.0.0.0")) as ask:
+    with running(DevServer(ServedSite(folder / "out", {}), host="0.0.0.0")) as ask:
         answer = ask("/", headers={"Host": "shelf.example"})
 
     assert ask.server.address == f"http://127.0.0.1:{ask.port}/"
@@ -409,7 +409,7 @@ def test_a_server_for_everyone_answers_to_any_name(folder: Path) -> None:
 def test_a_server_for_the_network_answers_to_addresses_and_its_own_names(
     folder: Path, name: str, status: int
 ) -> None:
-    server = DevServer(Site(folder / "out", {}), host="0.0.0.0", names={"my-computer"})
+    server = DevServer(ServedSite(folder / "out", {}), host="0.0.0.0", names={"my-computer"})
     with running(server) as ask:
         assert ask("/", headers={"Host": f"{name}:{ask.port}"}).status == status
 
@@ -426,7 +426,7 @@ def test_the_address_for_the_network_is_one_of_this_computer_and_reaches_the_ser
     address = network_address()
     if address is None:
         pytest.skip("this computer is in no network")
-    with running(DevServer(Site(folder / "out", {}), host="0.0.0.0", names=set())) as ask:
+    with running(DevServer(ServedSite(folder / "out", {}), host="0.0.0.0", names=set())) as ask:
         url = urlsplit(ask.server.address_at(address))
         with socket.create_connection((address, ask.port), 5) as line:
             reached = line.getpeername()[0]
@@ -436,7 +436,7 @@ def test_the_address_for_the_network_is_one_of_this_computer_and_reaches_the_ser
 
 def test_a_port_that_is_taken_is_a_mistake_in_the_settings(ask: Served, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"cannot serve at 127.0.0.1 port {ask.port}") as error:
-        DevServer(Site(tmp_path, {}), port=ask.port).start()
+        DevServer(ServedSite(tmp_path, {}), port=ask.port).start()
 
     assert "choose another port" in error.value.hint
 
@@ -444,4 +444,4 @@ def test_a_port_that_is_taken_is_a_mistake_in_the_settings(ask: Served, tmp_path
 @pytest.mark.parametrize(("host", "port"), [("no.such.host.invalid", 0), ("127.0.0.1", 70000)])
 def test_an_address_that_cannot_be_is_a_mistake_in_the_settings(host: str, port: int) -> None:
     with pytest.raises(SettingsError, match="cannot serve at"):
-        DevServer(Site(Path(), {}), host=host, port=port).start()
+        DevServer(ServedSite(Path(), {}), host=host, port=port).start()

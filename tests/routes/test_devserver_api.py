@@ -12,7 +12,7 @@ from threading import Event
 import pytest
 from served import LIMIT_S, Answer, Served, running, write
 
-from generator.devserver import DevServer, Site
+from generator.devserver import DevServer, ServedSite
 from generator.devserver.files import Message
 
 MOST_BYTES = 16 * 1024
@@ -89,7 +89,7 @@ def application() -> Application:
 @pytest.fixture
 def ask(application: Application, tmp_path: Path) -> Iterator[Served]:
     write(tmp_path / "out" / "index.html", b"front")
-    with running(DevServer(Site(tmp_path / "out", {}, api=application))) as served:
+    with running(DevServer(ServedSite(tmp_path / "out", {}, api=application))) as served:
         yield served
 
 
@@ -134,7 +134,7 @@ def test_what_is_known_of_a_request_reaches_the_application_as_it_was_sent(
 
 
 def test_the_base_of_the_site_is_taken_off(application: Application, tmp_path: Path) -> None:
-    with running(DevServer(Site(tmp_path, {}, "/sub", api=application))) as ask:
+    with running(DevServer(ServedSite(tmp_path, {}, "/sub", api=application))) as ask:
         below = ask("/sub/api/health")
         beside = [ask(path) for path in ("/api/health", "/sub/apix", "/sub/api", "/sub/x/api/y")]
 
@@ -267,7 +267,7 @@ def test_who_leaves_ends_a_question_but_never_a_write(
 def test_stopping_waits_for_nobody_who_only_reads(
     application: Application, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = DevServer(Site(tmp_path, {}, api=application))
+    server = DevServer(ServedSite(tmp_path, {}, api=application))
     with running(server) as ask, closing(ask.connect()) as connection:
         connection.request("GET", "/api/waits")
         assert application.begun.wait(LIMIT_S)
@@ -279,6 +279,6 @@ def test_stopping_waits_for_nobody_who_only_reads(
 
 
 def test_a_site_without_an_api_has_nothing_there(tmp_path: Path) -> None:
-    with running(DevServer(Site(tmp_path, {}))) as ask:
+    with running(DevServer(ServedSite(tmp_path, {}))) as ask:
         assert ask("/api/health").status == 404
         assert ask("/api/health", "POST").status == 405

@@ -26,7 +26,7 @@ from served import (
     write,
 )
 
-from generator.devserver import DevServer, Site
+from generator.devserver import DevServer, ServedSite
 
 PAGE = b"<!DOCTYPE html><html><head><title>front</title></head><body>front</body></html>"
 
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ask(folder: Path) -> Iterator[Served]:
-    with running(DevServer(Site(folder / "out", {"": folder / "library"}))) as served:
+    with running(DevServer(ServedSite(folder / "out", {"": folder / "library"}))) as served:
         yield served
 
 
@@ -113,7 +113,7 @@ def test_a_page_loaded_before_a_build_and_calling_after_it_is_told(ask: Served) 
 
 def test_a_page_of_another_server_is_told_nothing(ask: Served, tmp_path: Path) -> None:
     async def heard() -> list[str]:
-        with running(DevServer(Site(tmp_path, {}))) as other:
+        with running(DevServer(ServedSite(tmp_path, {}))) as other:
             async with opened(ask) as line:
                 await reload(other)
                 await greet(line)
@@ -257,7 +257,7 @@ def test_the_style_of_a_failure_may_be_used_under_the_content_policy(ask: Served
 )
 def test_a_failure_comes_last_in_the_body(tmp_path: Path, before: bytes, after: bytes) -> None:
     write(tmp_path / "index.html", b"<head></head>" + before + after)
-    with running(DevServer(Site(tmp_path, {}))) as ask:
+    with running(DevServer(ServedSite(tmp_path, {}))) as ask:
         ask.server.fail("message")
         page = ask("/").body.partition(b"</head>")[2]
 
@@ -268,7 +268,7 @@ def test_a_failure_comes_last_in_the_body(tmp_path: Path, before: bytes, after: 
 
 
 def test_a_failure_of_the_first_build_is_told_although_there_is_no_page(tmp_path: Path) -> None:
-    server = DevServer(Site(tmp_path / "out", {}))
+    server = DevServer(ServedSite(tmp_path / "out", {}))
     server.fail("cannot render", "mend it")  # before it runs
     with running(server) as ask:
         page = ask("/")
@@ -287,8 +287,8 @@ def test_another_site_is_served_from_now_on_and_pages_are_told_when_it_is_built(
 ) -> None:
     write(tmp_path / "out" / "index.html", b"other")
     write(tmp_path / "films" / "film.mp4", b"film")
-    site = Site(folder / "out", {"": folder / "library"})
-    other = Site(tmp_path / "out", {"": tmp_path / "films"}, "/sub")
+    site = ServedSite(folder / "out", {"": folder / "library"})
+    other = ServedSite(tmp_path / "out", {"": tmp_path / "films"}, "/sub")
 
     with running(DevServer(site)) as ask:
         server = ask.server
@@ -315,7 +315,7 @@ def test_another_site_is_served_from_now_on_and_pages_are_told_when_it_is_built(
 
 
 def test_stopping_ends_downloads_and_hangs_up(folder: Path) -> None:
-    server = DevServer(Site(folder / "out", {"": folder / "library"}))
+    server = DevServer(ServedSite(folder / "out", {"": folder / "library"}))
 
     async def closed() -> str | bytes | None:
         async with opened(Served.by(server)) as line:
@@ -336,7 +336,7 @@ def test_stopping_breaks_off_without_a_word_in_the_log(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
-        running(DevServer(Site(folder / "out", {"": folder / "library"}))) as served,
+        running(DevServer(ServedSite(folder / "out", {"": folder / "library"}))) as served,
         film_of(served) as film,
     ):
         assert film.read(1000) == bytes(1000)
@@ -345,7 +345,7 @@ def test_stopping_breaks_off_without_a_word_in_the_log(
 
 
 def test_what_was_stopped_before_it_ran_does_not_run(tmp_path: Path) -> None:
-    server = DevServer(Site(tmp_path, {}))
+    server = DevServer(ServedSite(tmp_path, {}))
     server.start()
     server.reload()
     server.stop()
@@ -363,7 +363,7 @@ def test_what_was_stopped_before_it_ran_does_not_run(tmp_path: Path) -> None:
 
 
 def test_a_signal_may_stop_it(tmp_path: Path) -> None:
-    server = DevServer(Site(tmp_path, {}))
+    server = DevServer(ServedSite(tmp_path, {}))
     server.start()
     ended, in_time = Event(), Event()
     before = signal.signal(signal.SIGTERM, lambda *_: server.stop())

@@ -16,12 +16,12 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.output import Output
 from generator.build.engine import Engine
 from generator.core.errors import GuardError
-from generator.core.media.worker_protocol import Found, Request
-from generator.core.model import Happening, Kind, OutPath, VideoId
+from generator.core.media.worker_protocol import Found, ProbeRequest
+from generator.core.model import Event, EventKind, OutPath, VideoId
 from generator.core.receipt import Receipt
-from generator.scan.observe import Observation
-from generator.scan.probe import Guesses
-from generator.watch.build_loop import Failure, Watch
+from generator.scan.observe import LibraryScan
+from generator.scan.probe import DryRunWorkers
+from generator.watch.build_loop import BuildLoop, Failure
 
 LONG_S = 60  # nothing takes so long; a test that waits in vain ends
 
@@ -36,13 +36,13 @@ class Running:
         self.receipts: queue.Queue[Receipt | None] = queue.Queue()
         self.failures: queue.Queue[Failure] = queue.Queue()
         self.catalogue = Catalogue(self.settings.state / "catalogue.db")
-        self.watch: Watch | None = None
+        self.watch: BuildLoop | None = None
         self.thread = threading.Thread(target=self._run)
         self.count = 0
 
     def _run(self) -> None:
         with Engine(self.settings, TEMPLATES) as engine:
-            self.watch = Watch(engine, self.settings, Guesses())
+            self.watch = BuildLoop(engine, self.settings, DryRunWorkers())
             self.watch.accept_loss = self.settings.loss_limit == 1
             self.watch.config = self.folder / "reelshelf.toml"
             self.watch.on_failure = self.failures.put
@@ -55,10 +55,10 @@ class Running:
         assert receipt is not None
         return receipt
 
-    def tell(self, kind: Kind, video: int | None = None, **value: object) -> None:
+    def tell(self, kind: EventKind, video: int | None = None, **value: object) -> None:
         self.count += 1
         subject = VideoId(video) if video else None
-        event = Happening(f"t{self.count}", kind, trial.NOW, "test", subject, value)
+        event = Event(f"t{self.count}", kind, trial.NOW, "test", subject, value)
         self.catalogue.append([event])
 
     def page(self, path: str) -> str:
@@ -91,7 +91,7 @@ def test_an_event_of_another_process_is_on_its_pages_and_told_of(tmp_path: Path)
         page = watch_page(builder, 3)
         before = tree(builder.settings.out)
 
-        builder.tell(Kind.TAGGED, 3, name="harvest")
+        builder.tell(EventKind.TAGGED, 3, name="harvest")
 
         receipt = builder.next()
         after = tree(builder.settings.out)
@@ -103,8 +103,8 @@ def test_an_event_of_another_process_is_on_its_pages_and_told_of(tmp_path: Path)
 
 def test_views_alone_wait_and_go_with_the_first_other_event(tmp_path: Path) -> None:
     with running(tmp_path, views_wait_s=3600.0) as builder:
-        builder.tell(Kind.VIEWED, 2, count=7)
-        builder.tell(Kind.RATED, 4, stars=5)
+        builder.tell(EventKind.VIEWED, 2, count=7)
+        builder.tell(EventKind.RATED, 4, stars=5)
 
         receipts = [builder.next()]
         while sum(receipt.events for receipt in receipts) < 2:
@@ -115,7 +115,7 @@ def test_views_alone_wait_and_go_with_the_first_other_event(tmp_path: Path) -> N
 
 def test_views_are_shown_once_they_have_waited(tmp_path: Path) -> None:
     with running(tmp_path, views_wait_s=0.2) as builder:
-        builder.tell(Kind.VIEWED, 2, count=77)
+        builder.tell(EventKind.VIEWED, 2, count=77)
 
         assert builder.next().events == 1
         assert "77" in builder.page(watch_page(builder, 2))
@@ -124,7 +124,7 @@ def test_views_are_shown_once_they_have_waited(tmp_path: Path) -> None:
 def test_events_that_come_together_are_one_refresh(tmp_path: Path) -> None:
     with running(tmp_path, batch_ms=2000.0, batch_limit_ms=5000.0) as builder:
         for video in (1, 2, 3, 4):
-            builder.tell(Kind.RATED, video, stars=3)
+            builder.tell(EventKind.RATED, video, stars=3)
 
         assert builder.next().events == 4
 
@@ -132,7 +132,7 @@ def test_events_that_come_together_are_one_refresh(tmp_path: Path) -> None:
 def test_somebody_who_asks_for_a_rebuild_gets_a_look_at_the_library(tmp_path: Path) -> None:
     with running(tmp_path) as builder:
         (tmp_path / "library" / "new.mp4").write_bytes(b"x")
-        builder.tell(Kind.REBUILD_ASKED, full=False)
+        builder.tell(EventKind.REBUILD_ASKED, full=False)
 
         receipt = builder.next()
         while not receipt.walked:
@@ -149,8 +149,8 @@ def test_a_disk_that_is_away_keeps_no_rating_from_its_pages(tmp_path: Path) -> N
         (tmp_path / "library").mkdir()
         assert isinstance(builder.failures.get(timeout=LONG_S), GuardError)
 
-        builder.tell(Kind.REBUILD_ASKED, full=True)
-        builder.tell(Kind.TAGGED, 2, name="harvest")
+        builder.tell(EventKind.REBUILD_ASKED, full=True)
+        builder.tell(EventKind.TAGGED, 2, name="harvest")
 
         while "harvest" not in builder.page(watch_page(builder, 2)):
             builder.next()
@@ -165,7 +165,7 @@ def test_a_full_disk_ends_no_watch_and_what_waited_is_shown_when_there_is_room(
         ledger = builder.watch.engine.ledger._connection  # noqa: SLF001 (as a full disk would)
         ledger.execute("PRAGMA max_page_count = 1")  # no page more than there are
         for number in range(40):
-            builder.tell(Kind.TAGGED, 1 + number % 5, name=f"a long name of a tag {number}")
+            builder.tell(EventKind.TAGGED, 1 + number % 5, name=f"a long name of a tag {number}")
         assert isinstance(builder.failures.get(timeout=LONG_S), OSError)
         ledger.execute("PRAGMA max_page_count = 1000000")
 
@@ -218,7 +218,7 @@ def test_a_page_that_fails_keeps_its_old_bytes_is_told_and_tried_again(
     engine: Engine, tmp_path: Path
 ) -> None:
     before = tree(tmp_path / "out")
-    event = Happening("e1", Kind.TAGGED, trial.NOW, "test", VideoId(4), {"name": "odd"})
+    event = Event("e1", EventKind.TAGGED, trial.NOW, "test", VideoId(4), {"name": "odd"})
     engine.catalogue.append([event])
 
     receipt = engine.refresh(trial.NOW + 1)
@@ -242,7 +242,7 @@ def test_a_file_that_cannot_be_written_is_told_and_tried_again_at_the_next_look(
 ) -> None:
     (tmp_path / "out" / "best.html").unlink()
     (tmp_path / "out" / "best.html" / "in the way").mkdir(parents=True)
-    event = Happening("e1", Kind.RATED, trial.NOW, "test", VideoId(4), {"stars": 5})
+    event = Event("e1", EventKind.RATED, trial.NOW, "test", VideoId(4), {"stars": 5})
     engine.catalogue.append([event])
 
     receipt = engine.refresh(trial.NOW + 1)
@@ -266,10 +266,10 @@ def test_tags_of_folders_follow_their_setting_and_those_of_people_stay(tmp_path:
     def tags(number: int, *, folder_tags: bool) -> tuple[str, ...]:
         settings = trial.settings(tmp_path, folder_tags=folder_tags, quiet_s=0)
         with Engine(settings, TEMPLATES) as engine:
-            engine.refresh(trial.NOW + number, Observation(settings, Guesses(), lambda: 2e9))
+            engine.refresh(trial.NOW + number, LibraryScan(settings, DryRunWorkers(), lambda: 2e9))
             if not number:
                 value = {"name": "mine"}
-                event = Happening("e", Kind.TAGGED, trial.NOW, "test", VideoId(1), value)
+                event = Event("e", EventKind.TAGGED, trial.NOW, "test", VideoId(1), value)
                 engine.catalogue.append([event])
                 engine.refresh(trial.NOW + 1)
             assert tree(tmp_path / "out") == full_render(engine, tmp_path / f"full{number}")
@@ -289,7 +289,7 @@ def test_a_page_that_failed_is_whole_again_when_another_video_on_it_changes(
     page.unlink()
     (page / "in the way").mkdir(parents=True)
     for number, video in enumerate((4, 5)):
-        event = Happening(f"e{video}", Kind.RATED, trial.NOW, "test", VideoId(video), {"stars": 5})
+        event = Event(f"e{video}", EventKind.RATED, trial.NOW, "test", VideoId(video), {"stars": 5})
         engine.catalogue.append([event])
         failures = engine.refresh(trial.NOW + number).failures
         assert list(failures) == ([] if number else ["all.html"])
@@ -313,7 +313,9 @@ def test_what_is_recorded_while_all_pages_are_rendered_is_shown_by_the_next_refr
             self.left -= 1
             if not self.left:
                 for video in (3, 60):
-                    event = Happening(f"e{video}", Kind.RATED, 1, "t", VideoId(video), {"stars": 5})
+                    event = Event(
+                        f"e{video}", EventKind.RATED, 1, "t", VideoId(video), {"stars": 5}
+                    )
                     other.append([event])
 
     settings = trial.settings(tmp_path)
@@ -334,14 +336,14 @@ def test_what_is_recorded_while_all_pages_are_rendered_is_shown_by_the_next_refr
         assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
 
 
-class Slow(Guesses):
+class Slow(DryRunWorkers):
     """Workers that take their time."""
 
     def __init__(self) -> None:
         self.begun, self.go_on = threading.Event(), threading.Event()
 
     @override
-    def answer(self, requests: Iterable[Request]) -> Iterator[Found]:
+    def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[Found]:
         asked = list(requests)
         if asked:
             self.begun.set()
@@ -362,7 +364,7 @@ def test_a_wish_that_comes_while_a_look_is_under_way_asks_for_the_next(tmp_path:
     other.parent.mkdir()
     other.write_bytes(b"x")
     with Catalogue(tmp_path / "state/catalogue.db") as catalogue:
-        event = Happening("refused", Kind.FILE_REFUSED, trial.NOW, "test", None, refused(other))
+        event = Event("refused", EventKind.FILE_REFUSED, trial.NOW, "test", None, refused(other))
         catalogue.append([event])
     with running(tmp_path, quiet_s=0) as builder:
         assert builder.watch is not None
@@ -370,8 +372,8 @@ def test_a_wish_that_comes_while_a_look_is_under_way_asks_for_the_next(tmp_path:
         (tmp_path / "library" / "new.mp4").write_bytes(b"x")
         assert slow.begun.wait(LONG_S)
 
-        builder.tell(Kind.FILE_CLEARED, root="", path="other.mp4")
-        builder.tell(Kind.REBUILD_ASKED, full=False)
+        builder.tell(EventKind.FILE_CLEARED, root="", path="other.mp4")
+        builder.tell(EventKind.REBUILD_ASKED, full=False)
         slow.go_on.set()
 
         first, second = builder.next(), builder.receipts.get(timeout=LONG_S)

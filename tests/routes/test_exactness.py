@@ -16,7 +16,7 @@ from benchmarks import trial
 from generator.adapters.output import Output
 from generator.build.engine import Engine
 from generator.core.delivery.folder_marks import OutputMark
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 from generator.watch.compression import pack_all
 
 pytestmark = pytest.mark.timeout(300)
@@ -56,11 +56,11 @@ class History:
         self.away: set[int] = set()
         self.count = 0
 
-    def event(self, kind: Kind, video: int, **value: object) -> Happening:
+    def event(self, kind: EventKind, video: int, **value: object) -> Event:
         self.count += 1
-        return Happening(f"h{self.count}", kind, trial.NOW, "test", VideoId(video), value)
+        return Event(f"h{self.count}", kind, trial.NOW, "test", VideoId(video), value)
 
-    def draw(self) -> list[Happening]:
+    def draw(self) -> list[Event]:
         step = self.chance.choice(STEPS)
         return step(self) if self.there else add(self)
 
@@ -79,55 +79,57 @@ class History:
         }
 
 
-def add(history: History) -> list[Happening]:
+def add(history: History) -> list[Event]:
     video = max(history.there | history.away, default=0) + 1
     history.there.add(video)
     return [trial.found(video, history.chance), trial.poster(video)]
 
 
-def rate(history: History) -> list[Happening]:
+def rate(history: History) -> list[Event]:
     stars = history.chance.randint(1, 5)
-    return [history.event(Kind.RATED, history.some(), stars=stars)]
+    return [history.event(EventKind.RATED, history.some(), stars=stars)]
 
 
-def unrate(history: History) -> list[Happening]:
-    return [history.event(Kind.UNRATED, history.some())]
+def unrate(history: History) -> list[Event]:
+    return [history.event(EventKind.UNRATED, history.some())]
 
 
-def view(history: History) -> list[Happening]:
-    return [history.event(Kind.VIEWED, history.some(), count=history.chance.choice([1, 1, 900]))]
+def view(history: History) -> list[Event]:
+    return [
+        history.event(EventKind.VIEWED, history.some(), count=history.chance.choice([1, 1, 900]))
+    ]
 
 
-def favorite(history: History) -> list[Happening]:
-    kind = history.chance.choice([Kind.FAVORITED, Kind.UNFAVORITED])
+def favorite(history: History) -> list[Event]:
+    kind = history.chance.choice([EventKind.FAVORITED, EventKind.UNFAVORITED])
     return [history.event(kind, history.some())]
 
 
-def tag(history: History) -> list[Happening]:
-    kind = history.chance.choice([Kind.TAGGED, Kind.UNTAGGED])
+def tag(history: History) -> list[Event]:
+    kind = history.chance.choice([EventKind.TAGGED, EventKind.UNTAGGED])
     name = history.chance.choice(["new", "c", "c++", f"{trial.WORDS[0]} 0", "日本"])
     return [history.event(kind, history.some(), name=name)]
 
 
-def vote(history: History) -> list[Happening]:
+def vote(history: History) -> list[Event]:
     visitor = f"visitor-{history.chance.randrange(9)}"
     if history.chance.random() < 0.2:
-        return [history.event(Kind.UNRATED, history.some(), visitor=visitor)]
+        return [history.event(EventKind.UNRATED, history.some(), visitor=visitor)]
     stars = history.chance.randint(1, 5)
-    return [history.event(Kind.RATED, history.some(), stars=stars, visitor=visitor)]
+    return [history.event(EventKind.RATED, history.some(), stars=stars, visitor=visitor)]
 
 
-def retag(history: History) -> list[Happening]:
+def retag(history: History) -> list[Event]:
     names = history.chance.sample(["new", "c", "c++", "日本", trial.tag_name(3)], 2)
-    return [history.event(Kind.RETAGGED, history.some(), names=sorted(names))]
+    return [history.event(EventKind.RETAGGED, history.some(), names=sorted(names))]
 
 
-def move(history: History) -> list[Happening]:
+def move(history: History) -> list[Event]:
     video, folder = history.some(), history.chance.choice(["A", "A/B", "A/B/C", "x", "Ä ö?"])
-    return [history.event(Kind.VIDEO_MOVED, video, **history.file(video, folder, "moved"))]
+    return [history.event(EventKind.VIDEO_MOVED, video, **history.file(video, folder, "moved"))]
 
 
-def lose(history: History) -> list[Happening]:
+def lose(history: History) -> list[Event]:
     many = history.chance.choice([1, 1, min(len(history.there), 80)])
     lost = history.chance.sample(sorted(history.there), many)
     history.there.difference_update(lost)
@@ -135,35 +137,35 @@ def lose(history: History) -> list[Happening]:
     return [
         history.event(kind, video)
         for video in lost
-        for kind in (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+        for kind in (EventKind.VIDEO_MISSING, EventKind.VIDEO_DROPPED)
     ]
 
 
-def find_again(history: History) -> list[Happening]:
+def find_again(history: History) -> list[Event]:
     if not history.away:
         return add(history)
     video = history.chance.choice(sorted(history.away))
     history.away.discard(video)
     history.there.add(video)
-    return [history.event(Kind.VIDEO_RETURNED, video, **history.file(video, "back", "back"))]
+    return [history.event(EventKind.VIDEO_RETURNED, video, **history.file(video, "back", "back"))]
 
 
-def new_poster(history: History) -> list[Happening]:
+def new_poster(history: History) -> list[Event]:
     digest = f"{history.chance.getrandbits(48):012x}"
     poster = {"digest": digest, "widths_px": [320], "width_px": 320, "height_px": 180}
     value = {"poster": {**poster, "colour": "112233"}}
-    return [history.event(Kind.POSTER_MADE, history.some(), **value)]
+    return [history.event(EventKind.POSTER_MADE, history.some(), **value)]
 
 
-def new_board(history: History) -> list[Happening]:
+def new_board(history: History) -> list[Event]:
     board = {"digest": f"{history.chance.getrandbits(48):012x}", "count": 7, "columns": 3}
     board |= {"tile_width_px": 160, "tile_height_px": 90}
     none = history.chance.random() < 0.3
     value = {"storyboard": None if none else board}
-    return [history.event(Kind.BOARD_MADE, history.some(), **value)]
+    return [history.event(EventKind.BOARD_MADE, history.some(), **value)]
 
 
-def describe(history: History) -> list[Happening]:
+def describe(history: History) -> list[Event]:
     """Let a source say something of a video, or nothing any more."""
     chance, source = history.chance, history.chance.choice(["own", "nfo", "ytdlp"])
     sayings: list[tuple[str, object]] = [
@@ -176,15 +178,15 @@ def describe(history: History) -> list[Happening]:
     ]
     said = dict(chance.sample(sayings, chance.choice([0, 1, 2, 6])))
     value = {"details": {source: said}, "read": [source], "companions": f"{history.count}"}
-    return [history.event(Kind.VIDEO_DESCRIBED, history.some(), **value)]
+    return [history.event(EventKind.VIDEO_DESCRIBED, history.some(), **value)]
 
 
-def new_rendition(history: History) -> list[Happening]:
+def new_rendition(history: History) -> list[Event]:
     if history.chance.random() < 0.3:
-        return [history.event(Kind.RENDITION_DROPPED, history.some())]
+        return [history.event(EventKind.RENDITION_DROPPED, history.some())]
     copy = {"digest": f"{history.chance.getrandbits(48):012x}", "size_bytes": 9}
     copy |= {"made_by": "remux", "container": "mp4", "codecs": "avc1.64001f", "is_hls": False}
-    return [history.event(Kind.RENDITION_MADE, history.some(), rendition=copy)]
+    return [history.event(EventKind.RENDITION_MADE, history.some(), rendition=copy)]
 
 
 STEPS = [
@@ -276,7 +278,7 @@ def test_one_rating_writes_the_same_number_of_pages_in_a_larger_library() -> Non
             engine.refresh(trial.NOW)
             stars = {"stars": 5}
             engine.catalogue.append(
-                [Happening("r", Kind.RATED, trial.NOW, "test", VideoId(7), stars)]
+                [Event("r", EventKind.RATED, trial.NOW, "test", VideoId(7), stars)]
             )
             return engine.refresh(trial.NOW + 1).written
 
@@ -302,7 +304,7 @@ def test_a_catalogue_from_a_backup_is_noticed_though_it_has_as_many_events() -> 
         backup = (folder / "state/catalogue.db").read_bytes()
         log = (folder / "state/catalogue.db-wal").read_bytes()
         rated = {"stars": 5}
-        engine.catalogue.append([Happening("a", Kind.RATED, 1, "test", VideoId(3), rated)])
+        engine.catalogue.append([Event("a", EventKind.RATED, 1, "test", VideoId(3), rated)])
         engine.refresh(trial.NOW + 1)
         engine.close()
         for file in folder.glob("state/catalogue.db*"):
@@ -311,7 +313,7 @@ def test_a_catalogue_from_a_backup_is_noticed_though_it_has_as_many_events() -> 
         (folder / "state/catalogue.db-wal").write_bytes(log)
 
         with Engine(trial.settings(folder), TEMPLATES) as anew:
-            anew.catalogue.append([Happening("b", Kind.RATED, 1, "test", VideoId(5), rated)])
+            anew.catalogue.append([Event("b", EventKind.RATED, 1, "test", VideoId(5), rated)])
             anew.refresh(trial.NOW + 2)
 
             assert tree(folder / "out") == full_render(anew, folder / "full")
@@ -324,7 +326,7 @@ def test_two_output_folders_take_turns_and_neither_stays_behind() -> None:
         for number, out in enumerate(["second", "out", "second"]):
             with Engine(trial.settings(folder, out=folder / out), TEMPLATES) as turn:
                 stars = {"stars": number + 1}
-                event = Happening(f"t{number}", Kind.RATED, 1, "test", VideoId(2), stars)
+                event = Event(f"t{number}", EventKind.RATED, 1, "test", VideoId(2), stars)
                 turn.catalogue.append([event])
                 turn.refresh(trial.NOW + number + 1)
 
@@ -349,7 +351,7 @@ def test_a_build_in_two_processes_gives_what_one_gives(tmp_path: Path) -> None:
         "import sys, threading; from pathlib import Path\n"
         "from benchmarks import trial; from generator.build.engine import Engine\n"
         "from generator.adapters.catalogue import Catalogue\n"
-        "from generator.core.model import Happening, Kind\n"
+        "from generator.core.model import Event, EventKind\n"
         "folder, alone = Path(sys.argv[1]), sys.argv[2] == 'alone'\n"
         "stop = threading.Event()\n"
         "threading.Thread(target=stop.wait).start() if alone else None\n"
@@ -362,8 +364,8 @@ def test_a_build_in_two_processes_gives_what_one_gives(tmp_path: Path) -> None:
         "    board = {'storyboard': {'digest': 'd', **sizes}}\n"
         "    told = {'details': said, 'read': ['own'], 'companions': ''}\n"
         "    for video in range(1, 1100, 3):\n"
-        "        made = Happening(f'b{video}', Kind.BOARD_MADE, 1, 't', video, board)\n"
-        "        heard = Happening(f't{video}', Kind.VIDEO_DESCRIBED, 1, 't', video, told)\n"
+        "        made = Event(f'b{video}', EventKind.BOARD_MADE, 1, 't', video, board)\n"
+        "        heard = Event(f't{video}', EventKind.VIDEO_DESCRIBED, 1, 't', video, told)\n"
         "        engine.catalogue.append([made, heard])\n"
         "    engine.refresh(trial.NOW)\n"
         "stop.set()"

@@ -15,7 +15,7 @@ from generator.build.engine import Engine
 from generator.core.model import Place, Probe, Rendition, Video, VideoId
 from generator.core.site import contexts
 
-SITE = contexts.Site("https://films.example.org", "/films", "Films", f"{7:032x}")
+SITE = contexts.SiteContext("https://films.example.org", "/films", "Films", f"{7:032x}")
 ATOM = "{http://www.w3.org/2005/Atom}"
 MP4 = Probe("mp4", 12.0, 640, 360, 25.0, "h264", "aac", codecs="avc1.640028,mp4a.40.2",
             pixel_format="yuv420p")  # fmt: skip
@@ -39,7 +39,7 @@ def ids(folder: Path) -> dict[str, list[str]]:
 
 def test_a_copy_that_plays_stands_in_place_of_what_does_not() -> None:
     entry = contexts.feed_entry(SITE, replace(TALK, rendition=COPY))
-    watch = contexts.watch(SITE, replace(TALK, rendition=COPY), contexts.Neighbours())
+    watch = contexts.watch_context(SITE, replace(TALK, rendition=COPY), contexts.Neighbours())
 
     assert entry["media_url"] == watch["og_video"]
     assert (entry["media_type"], entry["size_bytes"]) == ("video/mp4", "4711")
@@ -70,7 +70,7 @@ def test_what_was_written_is_what_the_entry_says() -> None:
 
 @given(st.integers(1, 1 << 40), st.integers(1, 1 << 40), st.text(max_size=20))
 def test_an_id_is_a_videos_own_wherever_the_site_lives(one: int, other: int, title: str) -> None:
-    moved = contexts.Site("http://other.example", "", title or "x", SITE.identity)
+    moved = contexts.SiteContext("http://other.example", "", title or "x", SITE.identity)
     another = replace(SITE, identity=f"{8:032x}")
     uid = SITE.uid(f"video/{one}")
     assert uid == moved.uid(f"video/{one}")

@@ -82,7 +82,7 @@ def test_every_listing_is_complete_and_in_order(after_a_history: tuple[Engine, P
         assert row is not None
         for order in VIDEO_ORDERS if row.paged else VIDEO_ORDERS[:1]:
             paged += row.paged
-            head = urls.shelf_page(scope, order, None)
+            head = urls.shelf_path(scope, order, None)
             assert list(follow(site, head)) == in_order(videos, order), (scope, order)
     assert paged >= 10 * len(VIDEO_ORDERS)
 

@@ -11,7 +11,7 @@ from test_exactness import TEMPLATES, History, full_render, tree
 from benchmarks import trial
 from generator.build.engine import FORWARD_S, Engine
 from generator.core.delivery.host_files import MOST_REDIRECTS, headers_file
-from generator.core.model import Happening, Kind, OutPath, VideoId
+from generator.core.model import Event, EventKind, OutPath, VideoId
 
 FILES = {"_headers", "_redirects"}
 
@@ -21,10 +21,10 @@ def lines(folder: Path) -> list[str]:
 
 
 def drop(engine: Engine, numbers: range) -> None:
-    kinds = (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+    kinds = (EventKind.VIDEO_MISSING, EventKind.VIDEO_DROPPED)
     engine.catalogue.append(
         [
-            Happening(f"{kind}-{number}", kind, trial.NOW, "test", VideoId(number))
+            Event(f"{kind}-{number}", kind, trial.NOW, "test", VideoId(number))
             for number in numbers
             for kind in kinds
         ]
@@ -107,7 +107,7 @@ def test_pages_lead_on_by_the_host_as_long_as_they_do_by_themselves(tmp_path: Pa
         assert first
         assert all(line.split(" ")[0] != line.split(" ")[1] for line in first)
 
-        rated = Happening("r", Kind.RATED, trial.NOW, "test", VideoId(3), {"stars": 5})
+        rated = Event("r", EventKind.RATED, trial.NOW, "test", VideoId(3), {"stars": 5})
         engine.catalogue.append([rated])
         engine.refresh(trial.NOW + 5)
         refreshed = engine.ledger.page("_redirects")
@@ -138,7 +138,7 @@ def test_what_is_a_page_again_does_not_lead_on_any_more(tmp_path: Path) -> None:
         led = engine.ledger.forwards().keys()
         history = History(0, 1)
         back = [
-            history.event(Kind.VIDEO_RETURNED, number, **history.file(number, "back", "back"))
+            history.event(EventKind.VIDEO_RETURNED, number, **history.file(number, "back", "back"))
             for number in some
         ]
         engine.catalogue.append(back)

@@ -27,16 +27,16 @@ from generator.adapters.queues import open_queue
 from generator.adapters.s3.bucket import ABSENT, Bucket
 from generator.adapters.s3.owner_mark import OwnerMark
 from generator.build.engine import Engine
-from generator.core.delivery.publish_plan import Headers
-from generator.core.errors import OwnerError, PublishError
-from generator.core.library.bucket_roots import Bucket as LibraryBucket
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.delivery.publish_plan import ObjectHeaders
+from generator.core.errors import OwnedByAnotherError, PublishError
+from generator.core.library.bucket_roots import BucketRoot as LibraryBucket
+from generator.core.model import Event, EventKind, VideoId
 from generator.core.queue import messages
 from generator.core.queue.queue import Queue
 from generator.core.site import urls
-from generator.lambda_builder import Builder, Run
+from generator.lambda_builder import LambdaBuilder, LambdaRun
 from generator.publish import publisher_of
-from generator.worker.remote_state import STATE, Carried, Lease
+from generator.worker.remote_state import STATE, Lease, RemoteState
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -82,10 +82,10 @@ def buckets() -> tuple[str, str]:
 
 
 @pytest.fixture
-def builder(tmp_path: Path, queue_url: str, buckets: tuple[str, str]) -> Iterator[Builder]:
+def builder(tmp_path: Path, queue_url: str, buckets: tuple[str, str]) -> Iterator[LambdaBuilder]:
     """A builder over a small library that is published already."""
     settings = settings_of(tmp_path / "first", queue_url, *buckets)
-    carried = Carried(Bucket(settings.state_bucket), settings.state)
+    carried = RemoteState(Bucket(settings.state_bucket), settings.state)
     carried.fetch()
     with Engine(settings, shipped_templates()) as engine:
         trial.fill(engine.catalogue, VIDEOS)
@@ -104,25 +104,27 @@ def shipped_templates() -> Path:
     return Path(__file__).parents[2] / "templates"
 
 
-def told(seed: int) -> list[Happening]:
+def told(seed: int) -> list[Event]:
     """Return what people do: views, and ratings of which the last one told counts."""
     chance = random.Random(seed)
     begin_us = trial.NOW * 1_000_000
     made = []
     for number in range(EVENTS):
         video = VideoId(chance.randint(1, VIDEOS))
-        kind = chance.choice([Kind.VIEWED, Kind.RATED, Kind.FAVORITED, Kind.UNFAVORITED])
-        value = {"stars": chance.randint(1, 5)} if kind is Kind.RATED else {}
+        kind = chance.choice(
+            [EventKind.VIEWED, EventKind.RATED, EventKind.FAVORITED, EventKind.UNFAVORITED]
+        )
+        value = {"stars": chance.randint(1, 5)} if kind is EventKind.RATED else {}
         told_us = begin_us + number * 1_000
         at = told_us // 1_000_000
-        made.append(Happening(f"told-{number:05}", kind, at, "owner", video, value, told_us))
+        made.append(Event(f"told-{number:05}", kind, at, "owner", video, value, told_us))
     return made
 
 
-def send(address: str, events: list[Happening], seed: int) -> None:
+def send(address: str, events: list[Event], seed: int) -> None:
     """Put events into the queue: out of order, and every tenth twice."""
     chance = random.Random(seed)
-    bodies = [messages.written(one) for one in events]
+    bodies = [messages.encode_message(one) for one in events]
     bodies += chance.choices(bodies, k=len(bodies) // 10)
     chance.shuffle(bodies)
     queue = open_queue(address)
@@ -132,14 +134,14 @@ def send(address: str, events: list[Happening], seed: int) -> None:
 
 def figures_in(bucket: str, folder: Path) -> dict[int, tuple[object, ...]]:
     """Return what the state in the bucket says of every video."""
-    carried = Carried(Bucket(bucket), folder)
+    carried = RemoteState(Bucket(bucket), folder)
     carried.fetch()
     with Catalogue(folder / "catalogue.db") as catalogue:
         videos = [VideoId(number) for number in range(1, VIDEOS + 1)]
         return {f.id: (f.stars, f.views, f.favorite) for f in catalogue.figures(videos)}
 
 
-def figures_of(events: list[Happening]) -> dict[int, tuple[object, ...]]:
+def figures_of(events: list[Event]) -> dict[int, tuple[object, ...]]:
     """Return the same, of a catalogue to which each was told once, in order."""
     with Catalogue(Path(":memory:")) as catalogue:
         trial.fill(catalogue, VIDEOS)
@@ -148,12 +150,12 @@ def figures_of(events: list[Happening]) -> dict[int, tuple[object, ...]]:
         return {f.id: (f.stars, f.views, f.favorite) for f in catalogue.figures(videos)}
 
 
-def assert_published(builder: Builder, folder: Path) -> None:
+def assert_published(builder: LambdaBuilder, folder: Path) -> None:
     """The bucket holds what rendering every page of the state in the bucket gives."""
     settings = settings_of(
         folder, builder.settings.queue, builder.settings.state_bucket, builder.settings.bucket
     )
-    Carried(Bucket(settings.state_bucket), settings.state).fetch()
+    RemoteState(Bucket(settings.state_bucket), settings.state).fetch()
     with Engine(settings, shipped_templates()) as engine:
         output = Output(folder / "whole")
         engine.render_into(output)
@@ -169,7 +171,7 @@ def assert_published(builder: Builder, folder: Path) -> None:
 
 @contextmanager
 def processes(
-    builder: Builder, folder: Path, lease_s: float, deaths: float
+    builder: LambdaBuilder, folder: Path, lease_s: float, deaths: float
 ) -> Iterator[Counter[str]]:
     """Let four builders run, each begun anew whenever it dies; tell where they died."""
     stop, died = folder / "stop", Counter[str]()
@@ -220,7 +222,7 @@ def _is_drained(queue: Queue) -> bool:
 
 @pytest.mark.parametrize(("lease_s", "deaths"), [(0.0, 0.12), (0.5, 0.12)])
 def test_four_builders_race_and_die_and_every_count_is_exact(
-    builder: Builder, tmp_path: Path, lease_s: float, deaths: float
+    builder: LambdaBuilder, tmp_path: Path, lease_s: float, deaths: float
 ) -> None:
     events = told(seed=7)
     send(builder.settings.queue, events, seed=8)
@@ -245,7 +247,7 @@ class Killed(BaseException):
     "step", ["leased", "recorded", "refreshed", "committed", "deleted", "published"]
 )
 def test_killed_at_any_step_the_next_run_ends_at_the_same_site(
-    builder: Builder, tmp_path: Path, step: str
+    builder: LambdaBuilder, tmp_path: Path, step: str
 ) -> None:
     events = told(seed=1)[:20]
     send(builder.settings.queue, events, seed=2)
@@ -266,7 +268,7 @@ def test_killed_at_any_step_the_next_run_ends_at_the_same_site(
     assert_published(builder, tmp_path / "check")
 
 
-def _until_idle(builder: Builder) -> list[Run]:
+def _until_idle(builder: LambdaBuilder) -> list[LambdaRun]:
     queue, runs = open_queue(builder.settings.queue), []
     end_s = time.monotonic() + LONGEST_S
     while not _is_drained(queue) or not runs or runs[-1].state != "idle":
@@ -276,28 +278,28 @@ def _until_idle(builder: Builder) -> list[Run]:
     return runs
 
 
-def rated(number: int, stars: int) -> Happening:
+def rated(number: int, stars: int) -> Event:
     told_us = (trial.NOW + 10 + number) * 1_000_000
     value: dict[str, object] = {"stars": stars}
     at = trial.NOW + 10 + number
-    return Happening(f"rated-{number:04}", Kind.RATED, at, "owner", VideoId(1), value, told_us)
+    return Event(f"rated-{number:04}", EventKind.RATED, at, "owner", VideoId(1), value, told_us)
 
 
-def other_than(builder: Builder, folder: Path) -> Builder:
+def other_than(builder: LambdaBuilder, folder: Path) -> LambdaBuilder:
     settings = builder.settings
     return builder_of(
         settings_of(folder, settings.queue, settings.state_bucket, settings.bucket), lease_s=0.0
     )
 
 
-def begin_with_three_stars(builder: Builder) -> None:
+def begin_with_three_stars(builder: LambdaBuilder) -> None:
     builder.lease_s = 0.0
     send(builder.settings.queue, [rated(0, 3)], seed=1)
     _until_idle(builder)
 
 
 def test_what_one_put_who_could_not_note_it_is_found_out_by_the_next(
-    builder: Builder, tmp_path: Path
+    builder: LambdaBuilder, tmp_path: Path
 ) -> None:
     begin_with_three_stars(builder)
     send(builder.settings.queue, [rated(1, 5)], seed=1)
@@ -317,7 +319,7 @@ def test_what_one_put_who_could_not_note_it_is_found_out_by_the_next(
 
 
 def test_what_one_put_after_a_newer_one_was_done_is_mended(
-    builder: Builder, tmp_path: Path
+    builder: LambdaBuilder, tmp_path: Path
 ) -> None:
     begin_with_three_stars(builder)
     send(builder.settings.queue, [rated(1, 5)], seed=1)
@@ -336,7 +338,7 @@ def test_what_one_put_after_a_newer_one_was_done_is_mended(
     assert_published(builder, tmp_path / "check")
 
 
-def test_a_run_with_nothing_to_do_puts_nothing(builder: Builder) -> None:
+def test_a_run_with_nothing_to_do_puts_nothing(builder: LambdaBuilder) -> None:
     builder.run()
     before = builder.state.requests.copy()
 
@@ -345,11 +347,11 @@ def test_a_run_with_nothing_to_do_puts_nothing(builder: Builder) -> None:
     assert (builder.state.requests - before).keys() <= {"HeadObject", "GetObject"}
 
 
-def test_a_site_that_a_worker_at_home_owns_is_left_to_it(builder: Builder) -> None:
+def test_a_site_that_a_worker_at_home_owns_is_left_to_it(builder: LambdaBuilder) -> None:
     send(builder.settings.queue, told(seed=3)[:5], seed=3)
     OwnerMark(builder.state).claim("home", "another catalogue", 1)
 
-    with pytest.raises(OwnerError, match="a worker at home"):
+    with pytest.raises(OwnedByAnotherError, match="a worker at home"):
         builder.run()
 
     queue = open_queue(builder.settings.queue)
@@ -358,7 +360,7 @@ def test_a_site_that_a_worker_at_home_owns_is_left_to_it(builder: Builder) -> No
     queue.close()
 
 
-def test_while_another_one_builds_messages_are_given_back_at_once(builder: Builder) -> None:
+def test_while_another_one_builds_messages_are_given_back_at_once(builder: LambdaBuilder) -> None:
     send(builder.settings.queue, told(seed=3)[:5], seed=3)
     other = Lease(builder.state, 60.0)
     assert other.take()
@@ -372,7 +374,7 @@ def test_while_another_one_builds_messages_are_given_back_at_once(builder: Build
 
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_a_film_that_a_notice_tells_of_is_shown_or_told_of_again(
-    builder: Builder, aws: Aws, tmp_path: Path, *, is_refused: bool
+    builder: LambdaBuilder, aws: Aws, tmp_path: Path, *, is_refused: bool
 ) -> None:
     with store_before(aws) as store:
         store.create("films")
@@ -403,9 +405,9 @@ def test_a_film_that_a_notice_tells_of_is_shown_or_told_of_again(
     assert [run.messages for run in runs if run.messages] == [1, 1][: 1 + is_refused]
 
 
-def hint(builder: Builder, key: str) -> None:
+def hint(builder: LambdaBuilder, key: str) -> None:
     """Put what S3 says of a new object into the queue; no look at everything is due."""
-    carried = Carried(builder.state, builder.settings.state)
+    carried = RemoteState(builder.state, builder.settings.state)
     carried.fetch()
     with Engine(builder.settings, shipped_templates()) as engine:
         engine.catalogue.note("looked_at", str(int(time.time())))
@@ -417,8 +419,8 @@ def hint(builder: Builder, key: str) -> None:
     queue.close()
 
 
-def test_a_state_that_cannot_be_read_is_told_and_left(builder: Builder) -> None:
-    builder.state.put(STATE, b"no archive", Headers("application/zip", "no-store"), "")
+def test_a_state_that_cannot_be_read_is_told_and_left(builder: LambdaBuilder) -> None:
+    builder.state.put(STATE, b"no archive", ObjectHeaders("application/zip", "no-store"), "")
     with pytest.raises(PublishError, match="no state of a site"):
         builder.run()
     found = builder.state.get(STATE)
@@ -427,9 +429,9 @@ def test_a_state_that_cannot_be_read_is_told_and_left(builder: Builder) -> None:
 
 
 def test_of_two_who_put_back_the_same_state_one_is_refused(
-    builder: Builder, tmp_path: Path
+    builder: LambdaBuilder, tmp_path: Path
 ) -> None:
-    carried = [Carried(builder.state, tmp_path / name) for name in ("a", "b")]
+    carried = [RemoteState(builder.state, tmp_path / name) for name in ("a", "b")]
     for one in carried:
         one.fetch()
     engines = []
@@ -461,7 +463,9 @@ def test_a_lease_that_is_over_can_be_taken_and_one_that_is_not_cannot(
     assert ABSENT == "*"
 
 
-def test_a_first_run_that_died_before_it_committed_is_no_lost_catalogue(builder: Builder) -> None:
+def test_a_first_run_that_died_before_it_committed_is_no_lost_catalogue(
+    builder: LambdaBuilder,
+) -> None:
     send(builder.settings.queue, told(seed=3)[:5], seed=3)
 
     class DiedError(Exception):

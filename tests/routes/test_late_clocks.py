@@ -14,8 +14,8 @@ from test_cli import reelshelf
 from test_plays_in_a_browser import served
 
 from generator.adapters.media_worker.subtitles import embedded_subtitles
-from generator.adapters.media_worker.video_file import Film
-from generator.core.media.webvtt import Cue, later, write_cues
+from generator.adapters.media_worker.video_file import VideoFile
+from generator.core.media.webvtt import Cue, shift_cues, write_cues
 
 SECONDS, LATE_S = 12, 5
 SRT = "1\n00:00:07,000 --> 00:00:08,000\nSeven\n"
@@ -138,7 +138,7 @@ def test_a_cue_stands_over_its_picture_in_originals_and_in_copies(
 
 
 def test_what_is_inside_counts_from_where_the_film_begins(tmp_path: Path) -> None:
-    with Film(str(with_subtitles(counted(tmp_path / "film.mkv"), 7))) as film:
+    with VideoFile(str(with_subtitles(counted(tmp_path / "film.mkv"), 7))) as film:
         assert film.start_s == LATE_S
         assert film.duration_s == pytest.approx(SECONDS, abs=0.1)
         (track,) = embedded_subtitles(film)
@@ -147,7 +147,7 @@ def test_what_is_inside_counts_from_where_the_film_begins(tmp_path: Path) -> Non
 
 
 def test_of_containers_that_no_browser_plays_the_copies_begin_at_0(tmp_path: Path) -> None:
-    with Film(str(counted(tmp_path / "film.ts", 3600))) as film:
+    with VideoFile(str(counted(tmp_path / "film.ts", 3600))) as film:
         assert film.start_s == 0
         assert [key.start_s for key in film.keys(0)][:2] == [0, 1]
 
@@ -155,7 +155,7 @@ def test_of_containers_that_no_browser_plays_the_copies_begin_at_0(tmp_path: Pat
 def test_only_times_are_moved() -> None:
     cues = [Cue(1, 2, "00:00:01.000 --&gt; 00:00:02.000"), Cue(3599.5, 3600, "x", "line:0")]
 
-    moved = later(write_cues(cues), 5.5)
+    moved = shift_cues(write_cues(cues), 5.5)
 
     assert moved == write_cues(
         [

@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 
 sys.path.append(str(Path(__file__).parents[1]))  # tests are no package
 
@@ -107,7 +107,7 @@ def test_what_was_recorded_a_moment_ago_is_in_the_replica_after_a_kill(
             trial.fill(catalogue, 50)
             with replicating(litestream, config, environment) as child:
                 views = [
-                    Happening(f"view-{n}", Kind.VIEWED, trial.NOW, "visitor", VideoId(1))
+                    Event(f"view-{n}", EventKind.VIEWED, trial.NOW, "visitor", VideoId(1))
                     for n in range(100)
                 ]
                 for one in views:

@@ -21,7 +21,7 @@ from generator.adapters.output import Output
 from generator.build.engine import Engine
 from generator.cli import app
 from generator.core.errors import ReelshelfError, SettingsError
-from generator.core.model import Happening, Kind, OutPath, VideoId
+from generator.core.model import Event, EventKind, OutPath, VideoId
 from generator.watch.compression import pack_all
 
 VIDEOS = 12
@@ -136,13 +136,13 @@ def do(deed: str, folder: Path, number: int) -> None:
         return
     with a_site(folder, adopt=True, host_files=bool(number % 2)) as engine:
         happenings = {
-            "rate": [Happening(f"{number}", Kind.RATED, 1, "test", VideoId(7), RATED)],
+            "rate": [Event(f"{number}", EventKind.RATED, 1, "test", VideoId(7), RATED)],
             "drop": [
-                Happening(f"{number}{kind}", kind, trial.NOW, "scan", VideoId(video))
+                Event(f"{number}{kind}", kind, trial.NOW, "scan", VideoId(video))
                 for video in range(1, 9)
-                for kind in (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+                for kind in (EventKind.VIDEO_MISSING, EventKind.VIDEO_DROPPED)
             ],
-            "move": [Happening(f"{number}", Kind.TAGGED, 1, "test", VideoId(3), {"name": "x"})],
+            "move": [Event(f"{number}", EventKind.TAGGED, 1, "test", VideoId(3), {"name": "x"})],
         }
         engine.catalogue.append(happenings.get(deed, []))
         engine.refresh(trial.NOW + number, full=deed == "full", verify=True)
@@ -196,9 +196,9 @@ def test_a_snapshot_of_hard_links_stays_as_it_is_and_can_be_put_back(tmp_path: P
         engine.refresh(trial.NOW)
         shutil.copytree(tmp_path / "out", tmp_path / "snapshot", copy_function=os.link)
         before = snapshot(tmp_path / "snapshot")
-        kinds = (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+        kinds = (EventKind.VIDEO_MISSING, EventKind.VIDEO_DROPPED)
         engine.catalogue.append(
-            [Happening(kind, kind, trial.NOW, "test", VideoId(1)) for kind in kinds]
+            [Event(kind, kind, trial.NOW, "test", VideoId(1)) for kind in kinds]
         )
         engine.refresh(trial.NOW + 1)
         now = tree(tmp_path / "out")
@@ -230,10 +230,10 @@ def test_nothing_behind_a_link_in_the_place_of_a_folder_of_ours_is_removed(
             stack.pop_all().close()
             engine = stack.enter_context(a_site(tmp_path))
         for number in (1, 2):
-            kinds = (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+            kinds = (EventKind.VIDEO_MISSING, EventKind.VIDEO_DROPPED)
             engine.catalogue.append(
                 [
-                    Happening(f"{kind} {number}", kind, trial.NOW, "test", VideoId(number))
+                    Event(f"{kind} {number}", kind, trial.NOW, "test", VideoId(number))
                     for kind in kinds
                 ]
             )
@@ -252,9 +252,9 @@ def test_without_its_ledger_a_build_knows_its_files_by_the_manifest(tmp_path: Pa
         file.unlink()
     with a_site(tmp_path) as engine:
         lost = [
-            Happening(f"{video}{kind}", kind, trial.NOW, "scan", VideoId(video))
+            Event(f"{video}{kind}", kind, trial.NOW, "scan", VideoId(video))
             for video in range(1, VIDEOS)
-            for kind in (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+            for kind in (EventKind.VIDEO_MISSING, EventKind.VIDEO_DROPPED)
         ]
         engine.catalogue.append(lost)
         receipt = engine.refresh(trial.NOW + 1)
@@ -415,7 +415,7 @@ def test_an_older_state_notices_pages_that_are_newer_than_it(tmp_path: Path) -> 
         before = tree(tmp_path / "out")
     shutil.copytree(tmp_path / "state", tmp_path / "backup")
     with a_site(tmp_path) as engine:
-        event = Happening("r", Kind.RATED, 1, "test", VideoId(7), RATED)
+        event = Event("r", EventKind.RATED, 1, "test", VideoId(7), RATED)
         engine.catalogue.append([event])
         engine.refresh(trial.NOW + 1)
         assert tree(tmp_path / "out") != before

@@ -11,7 +11,7 @@ from sounds import HZ
 from test_real_files import Library
 
 from generator.adapters.media.worker_pool import MediaWorkers
-from generator.core.library.file_filter import compile_intake
+from generator.core.library.file_filter import compile_filter
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_a_sound_beside_a_film_leaves_it_alone_in_its_folder(
 
 
 def test_what_is_sound_by_its_ending_is_not_looked_into() -> None:
-    intake = compile_intake()
+    intake = compile_filter()
 
     assert [name for name in ("a.ogg", "a.OGX", "a.oga", "a.opus") if intake.takes_file(name)] == [
         "a.ogg",

@@ -13,17 +13,17 @@ from memory_bucket import Kept, MemoryBucket
 from test_exactness import TEMPLATES, History, favorite, rate, retag, tag
 
 from benchmarks import trial
-from generator.adapters.queues.redis_stream import StreamQueue
-from generator.adapters.s3.bucket import RefusedError
+from generator.adapters.queues.redis_stream import RedisStreamQueue
+from generator.adapters.s3.bucket import ObjectRefusedError
 from generator.build.engine import Engine
-from generator.core.delivery.publish_plan import Headers, PublishReceipt, identity_of
-from generator.core.errors import OwnerError, PublishError, ReelshelfError
-from generator.core.model import Kind
-from generator.lambda_builder import Builder
+from generator.core.delivery.publish_plan import ObjectHeaders, PublishReceipt, identity_of
+from generator.core.errors import OwnedByAnotherError, PublishError, ReelshelfError
+from generator.core.model import EventKind
+from generator.lambda_builder import LambdaBuilder
 from generator.publish import Publisher
 from generator.worker.remote_state import LEASE, Lease
 
-HEADERS = Headers("text/plain", "no-store")
+HEADERS = ObjectHeaders("text/plain", "no-store")
 VIDEOS = 4
 
 
@@ -62,7 +62,7 @@ class Home:
         found = {**value, "slug": f"film-{video}", "added_at": self.now, "recorded_at": self.now}
         probe = {"container": "mp4"}
         self.engine.catalogue.append(
-            [self.history.event(Kind.VIDEO_FOUND, video, **found, **probe)]
+            [self.history.event(EventKind.VIDEO_FOUND, video, **found, **probe)]
         )
 
     def remove(self) -> None:
@@ -72,7 +72,7 @@ class Home:
             self.engine.catalogue.append(
                 [
                     self.history.event(kind, video)
-                    for kind in (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+                    for kind in (EventKind.VIDEO_MISSING, EventKind.VIDEO_DROPPED)
                 ]
             )
 
@@ -138,10 +138,10 @@ def home() -> Iterator[Home]:
         yield made
 
 
-def other_site(home: Home, key: str) -> Headers:
+def other_site(home: Home, key: str) -> ObjectHeaders:
     """Return the headers of an object of another site, alike but for its catalogue."""
     del home
-    return Headers("text/html", "no-store", digest=f"{len(key):02x}", cursor="another:9")
+    return ObjectHeaders("text/html", "no-store", digest=f"{len(key):02x}", cursor="another:9")
 
 
 # -- whatever happens
@@ -386,7 +386,7 @@ def test_a_page_of_anothers_is_not_deleted_where_ours_was(home: Home) -> None:
     page = next(key for key in home.there() if key.endswith(f"-{video}.html"))
     home.bucket.keep(page, b"another's", HEADERS)
     home.history.there = {video}
-    kinds = (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+    kinds = (EventKind.VIDEO_MISSING, EventKind.VIDEO_DROPPED)
     home.engine.catalogue.append([home.history.event(kind, video) for kind in kinds])
     home.build()
 
@@ -402,7 +402,7 @@ def test_a_page_of_anothers_is_not_deleted_where_ours_was(home: Home) -> None:
 def refusing(*parts: str) -> Callable[[str, str], None]:
     def refuse(operation: str, key: str) -> None:
         if operation in {"PutObject", "DeleteObject"} and any(part in key for part in parts):
-            raise RefusedError(f"cannot put {key}: the store does not take its name")
+            raise ObjectRefusedError(f"cannot put {key}: the store does not take its name")
 
     return refuse
 
@@ -446,7 +446,7 @@ def test_what_was_refused_and_goes_is_told_no_more(home: Home) -> None:
     home.bucket.refuse = refusing(f"film {video}.mp4", "best.html")
     home.publish()
     home.publish()
-    kinds = (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+    kinds = (EventKind.VIDEO_MISSING, EventKind.VIDEO_DROPPED)
     home.engine.catalogue.append([home.history.event(kind, video) for kind in kinds])
     home.build()
     assert list(home.publish().left) == ["best.html"]
@@ -458,7 +458,7 @@ def test_a_deletion_that_is_refused_keeps_no_other_one(home: Home) -> None:
     video = max(home.history.there)
     film = f"film {video}.mp4"
     home.bucket.refuse = refusing(film)
-    kinds = (Kind.VIDEO_MISSING, Kind.VIDEO_DROPPED)
+    kinds = (EventKind.VIDEO_MISSING, EventKind.VIDEO_DROPPED)
     home.engine.catalogue.append([home.history.event(kind, video) for kind in kinds])
     home.build()
     receipt = home.publish()
@@ -477,7 +477,7 @@ def test_a_store_that_refuses_everything_ends_at_once(home: Home) -> None:
     home.build()
     home.bucket.requests.clear()
     home.bucket.refuse = refusing("")
-    with pytest.raises(RefusedError):
+    with pytest.raises(ObjectRefusedError):
         home.publish()
     assert home.bucket.requests["PutObject"] <= 20  # as many as go at once
     home.bucket.refuse = lambda *_: None
@@ -520,12 +520,12 @@ def test_a_site_that_was_built_elsewhere_is_told_of(home: Home) -> None:
 
 
 def test_two_sites_do_not_share_the_state_of_a_lambda(tmp_path: Path) -> None:
-    state, queue = MemoryBucket(), StreamQueue("redis://127.0.0.1:1/0")
+    state, queue = MemoryBucket(), RedisStreamQueue("redis://127.0.0.1:1/0")
     for bucket, who in (("first", "lambda"), ("second", "another")):
         given = trial.settings(tmp_path, bucket=bucket, state_bucket="state")
         with pytest.raises(ReelshelfError) as error:
-            Builder(given, TEMPLATES, queue, state).run()
-        assert isinstance(error.value, OwnerError) == (who == "another")
+            LambdaBuilder(given, TEMPLATES, queue, state).run()
+        assert isinstance(error.value, OwnedByAnotherError) == (who == "another")
     assert "state of another site" in str(error.value)
 
 

@@ -14,9 +14,9 @@ import pytest
 from coded import coded_clip
 from playwright.sync_api import Browser, Page
 
-from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
 from generator.core.formatting import media_type
-from generator.core.media.playability import Play, source_type, verdicts
+from generator.core.media.playability import Playability, source_type, verdicts
 from generator.core.model import Probe
 
 AT_ONCE = 5  # a page has six connections to a host
@@ -141,9 +141,9 @@ def probes(files: list[Path]) -> dict[Path, Probe]:
     told = {}
     for file in files:
         try:
-            with Film(os.fspath(file)) as film:
+            with VideoFile(os.fspath(file)) as film:
                 told[file] = film.probe()
-        except UnfitError:
+        except UnusableFileError:
             continue
     return told
 
@@ -159,7 +159,9 @@ def test_every_real_film_that_is_promised_to_play_plays(
 ) -> None:
     videos = shared / "media" / "videos"
     names = {file: file.relative_to(videos).as_posix() for file in films}
-    promised = {file for file, probe in films.items() if verdicts(probe)["Chromium"] is Play.PLAYS}
+    promised = {
+        file for file, probe in films.items() if verdicts(probe)["Chromium"] is Playability.PLAYS
+    }
 
     played = dict(zip(films, play(page, list(films)), strict=True))
 
@@ -179,7 +181,7 @@ def test_every_type_of_a_film_that_plays_is_one_that_is_tried(
     types = {
         source_type(file.name, probe)
         for file, probe in films.items()
-        if verdicts(probe)["Chromium"] is Play.PLAYS
+        if verdicts(probe)["Chromium"] is Playability.PLAYS
     }
 
     tried = page.evaluate(
@@ -211,7 +213,7 @@ def test_every_line_of_the_tables_is_kept(tmp_path: Path, page: Page) -> None:
     played = dict(zip(files, play(page, files), strict=True))
 
     verdict = {file.name: verdicts(told[file])["Chromium"] for file in files}
-    assert set(verdict.values()) == {Play.PLAYS}
+    assert set(verdict.values()) == {Playability.PLAYS}
     assert [file.name for file in files if not played[file].all_of(told[file])] == []
     assert {(told[file].video_codec, told[file].audio_codec or "") for file in files} == {
         (picture, sound) for _, picture, sound in wanted

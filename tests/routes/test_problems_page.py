@@ -27,8 +27,8 @@ from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger
 from generator.build.engine import Engine
-from generator.core.model import Happening, Kind
-from generator.devserver import DevServer, Site
+from generator.core.model import Event, EventKind
+from generator.devserver import DevServer, ServedSite
 from generator.devserver.files import App, Message
 
 NOW = 1_790_000_000
@@ -131,12 +131,12 @@ def test_a_file_that_is_still_broken_is_tried_and_listed_again(browser: Browser,
 
         with closing(Catalogue(dev.folder / "state/catalogue.db")) as catalogue:
             page.get_by_role("button", name="Try all again").click()
-            until(lambda: events(catalogue, Kind.FILE_REFUSED) == 2 + 1 + 2)
-            assert events(catalogue, Kind.FILE_CLEARED) == 1 + 2
+            until(lambda: events(catalogue, EventKind.FILE_REFUSED) == 2 + 1 + 2)
+            assert events(catalogue, EventKind.FILE_CLEARED) == 1 + 2
         expect(status(page)).to_have_text("Tried again. 2 files have problems.")
 
 
-def events(catalogue: Catalogue, kind: Kind) -> int:
+def events(catalogue: Catalogue, kind: EventKind) -> int:
     query = "SELECT count(*) FROM event WHERE kind = ?"
     (count,) = catalogue._connection.execute(query, (kind,)).fetchone()  # noqa: SLF001
     return int(count)
@@ -194,9 +194,9 @@ class Served:
             "reason": "<b>no</b>",
         }
         self.catalogue.append(
-            Happening(
+            Event(
                 f"{number} of {len(paths)}",
-                Kind.FILE_REFUSED,
+                EventKind.FILE_REFUSED,
                 NOW,
                 "scan",
                 None,
@@ -238,7 +238,7 @@ def opened(built: Path, tmp_path: Path) -> Iterator[Opening]:
             stack.callback(app.state.close)
             catalogue = stack.enter_context(closing(Catalogue(tmp_path / "state/catalogue.db")))
             gate = Gate(app)
-            site = Site(built / "out", {}, api=gate)
+            site = ServedSite(built / "out", {}, api=gate)
             served = stack.enter_context(running(DevServer(site)))
             return Served(f"http://127.0.0.1:{served.port}", tmp_path / "state", catalogue, gate)
 

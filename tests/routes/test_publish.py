@@ -26,12 +26,12 @@ from typing_extensions import override
 
 from generator.adapters.ledger.published import PublishedRecord
 from generator.adapters.media.worker_pool import MediaWorkers
-from generator.adapters.s3.bucket import ANY, Bucket, Stored
-from generator.adapters.s3.cloudfront import Cdn
+from generator.adapters.s3.bucket import ANY, Bucket, StoredObject
+from generator.adapters.s3.cloudfront import Distribution
 from generator.build.engine import Engine
-from generator.core.delivery.publish_plan import Headers
+from generator.core.delivery.publish_plan import ObjectHeaders
 from generator.core.errors import PublishError
-from generator.core.model import Happening, Kind
+from generator.core.model import Event, EventKind
 from generator.publish import Publisher, publisher_of
 
 NAMES = ("a.mp4", "x/b b.mp4", "x/Ünï #1?.mp4")
@@ -92,7 +92,7 @@ class Home(Library):
         event = f"rated-{self.now}"
         video = find(engine, name)
         engine.catalogue.append(
-            [Happening(event, Kind.RATED, self.now, "t", video, {"stars": stars})]
+            [Event(event, EventKind.RATED, self.now, "t", video, {"stars": stars})]
         )
         before = engine.ledger.digests()
         engine.refresh(self.now)
@@ -470,7 +470,7 @@ class Cut(Bucket):
                 raise PublishError("cut")
 
     @override
-    def put(self, key: str, body: bytes, headers: Headers, match: str = ANY) -> Stored:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders, match: str = ANY) -> StoredObject:
         with self._cutting():
             return super().put(key, body, headers, match)
 
@@ -480,12 +480,12 @@ class Cut(Bucket):
             super().delete(key, match)
 
     @override
-    def head(self, key: str) -> Stored | None:
+    def head(self, key: str) -> StoredObject | None:
         with self._cutting():
             return super().head(key)
 
     @override
-    def listed(self, prefix: str = "") -> Iterator[Stored]:
+    def listed(self, prefix: str = "") -> Iterator[StoredObject]:
         with self._cutting():
             yield from list(super().listed(prefix))
 
@@ -541,7 +541,7 @@ def test_a_change_is_cut_off_at_every_request_once(home: Home, s3: BaseClient) -
             tagged = {"names": [f"tag {number}"]}  # a page that is there leads to one that is new
             video = find(engine, NAMES[0])
             engine.catalogue.append(
-                [Happening(f"tag-{number}", Kind.RETAGGED, home.now, "owner", video, tagged)]
+                [Event(f"tag-{number}", EventKind.RETAGGED, home.now, "owner", video, tagged)]
             )
             home.build(engine)
             assert cut_at_every_request(home, engine, s3, begin) > 20
@@ -570,7 +570,7 @@ def test_verifying_mends_what_others_deleted_changed_and_added(home: Home, s3: B
         home.build(engine)
         home.publisher(engine).publish()
         cursor = f"{engine.catalogue.identity()}:1"
-        stray = Headers("text/html", "no-store", "", "00", cursor)
+        stray = ObjectHeaders("text/html", "no-store", "", "00", cursor)
         s3.delete_object(Bucket=OURS, Key="all.html")
         s3.put_object(Bucket=OURS, Key="index.html", Body=b"changed")
         s3.put_object(Bucket=OURS, Key=f"video/{NAMES[0]}", Body=b"changed")
@@ -634,7 +634,7 @@ def test_a_doubtful_record_is_not_believed(home: Home, s3: BaseClient) -> None:
     with home.engine() as engine:
         home.build(engine)
         home.publisher(engine).publish()
-        late = Headers("text/html", "no-store", "", "00", f"{engine.catalogue.identity()}:1")
+        late = ObjectHeaders("text/html", "no-store", "", "00", f"{engine.catalogue.identity()}:1")
         Bucket(OURS).put("index.html", b"of a builder that came late", late)
         Bucket(OURS).put("watch/gone-9.html", b"likewise", late)
         thumb = next(key for key in objects(s3) if key.startswith("thumb/"))
@@ -750,7 +750,7 @@ def test_what_is_gone_or_replaced_is_invalidated_and_tried_again_where_that_fail
 ) -> None:
     home.configure(distribution="E1")
     asked: list[list[str]] = []
-    cdn = Cdn("E1")
+    cdn = Distribution("E1")
     with home.engine() as engine, patch.object(cdn, "invalidate") as invalidate:
         publisher = Publisher(engine, Bucket(OURS), cdn, clock=lambda: float(home.now))
         home.build(engine)

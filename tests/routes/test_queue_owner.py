@@ -11,10 +11,10 @@ from cloud import Aws, Redis, aws_server, redis_server
 from test_worker import answer, configured, is_done, made_queue, tagged, trial_settings
 
 from generator.adapters.queues import open_queue
-from generator.adapters.queues.redis_stream import StreamQueue
+from generator.adapters.queues.redis_stream import RedisStreamQueue
 from generator.adapters.queues.sqs import SqsQueue
 from generator.adapters.s3.owner_mark import OwnerMark
-from generator.core.errors import OwnerError
+from generator.core.errors import OwnedByAnotherError
 
 DENIED = json.dumps({"Effect": "Deny"})
 
@@ -62,15 +62,18 @@ def test_an_sqs_queue_without_a_bucket_has_one_worker(tmp_path: Path, cloud: Aws
 
 
 def test_marks_of_streams_are_apart_and_minded_by_one_of_two(redis: Redis) -> None:
-    one, other = StreamQueue(redis.address), StreamQueue(f"{redis.address}?stream=b:events")
+    one, other = (
+        RedisStreamQueue(redis.address),
+        RedisStreamQueue(f"{redis.address}?stream=b:events"),
+    )
     OwnerMark(one.mark).claim("home", "a", 1)
     OwnerMark(other.mark).claim("home", "b", 1)
     assert not one.set_mark(b"late", "*")
     assert not one.set_mark(b"late", "what it was before")
-    with pytest.raises(OwnerError):
+    with pytest.raises(OwnedByAnotherError):
         OwnerMark(one.mark).claim("home", "b", 2)
     OwnerMark(one.mark).claim("home", "b", 2, take_over=True)
-    with pytest.raises(OwnerError):
+    with pytest.raises(OwnedByAnotherError):
         OwnerMark(one.mark).check("home", "a")
     for queue in (one, other):
         queue.close()

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.queues.redis_stream import StreamQueue
+from generator.adapters.queues.redis_stream import RedisStreamQueue
 from generator.adapters.queues.sqs import SqsQueue
 from generator.core.errors import QueueError
-from generator.core.model import Figures, Happening, Kind, VideoId
-from generator.core.queue.messages import written
-from generator.core.queue.queue import Depth, Message, Queue
+from generator.core.model import Event, EventKind, VideoId, VideoStats
+from generator.core.queue.messages import encode_message
+from generator.core.queue.queue import Queue, QueueDepth, ReceivedMessage
 from generator.worker.consume import take
 
 sys.path.append(str(Path(__file__).parents[1]))  # tests are no package
@@ -43,16 +43,16 @@ class Memory:
     def __init__(self, seed: int, most_times: int = 5) -> None:
         self._chance = random.Random(seed)
         self._most_times = most_times
-        self._waiting: list[Message] = []
-        self._aside: list[Message] = []
+        self._waiting: list[ReceivedMessage] = []
+        self._aside: list[ReceivedMessage] = []
 
     def send(self, bodies: Sequence[str]) -> None:
         for body in bodies:
             for copy in range(1 + (self._chance.random() < 0.3)):
                 name = f"m{len(self._waiting)}-{copy}-{self._chance.random()}"
-                self._waiting.append(Message(name, body, name, 0))
+                self._waiting.append(ReceivedMessage(name, body, name, 0))
 
-    def receive(self, most: int, wait_s: float) -> list[Message]:
+    def receive(self, most: int, wait_s: float) -> list[ReceivedMessage]:
         del wait_s
         self._chance.shuffle(self._waiting)
         some = [replace(one, times=one.times + 1) for one in self._waiting[:most]]
@@ -63,17 +63,17 @@ class Memory:
         self._waiting = [one for one in self._waiting if one.times <= self._most_times]
         return [one for one in some if one not in aside]
 
-    def delete(self, messages: Sequence[Message]) -> None:
+    def delete(self, messages: Sequence[ReceivedMessage]) -> None:
         gone = {one.id for one in messages if self._chance.random() < 0.7}  # or it was not heard
         self._waiting = [one for one in self._waiting if one.id not in gone]
 
-    def extend(self, messages: Sequence[Message], seconds: int) -> None:
+    def extend(self, messages: Sequence[ReceivedMessage], seconds: int) -> None:
         """Do nothing: what is not deleted comes again."""
 
-    def depth(self) -> Depth:
-        return Depth(len(self._waiting), 0, len(self._aside))
+    def depth(self) -> QueueDepth:
+        return QueueDepth(len(self._waiting), 0, len(self._aside))
 
-    def dead(self, most: int) -> list[Message]:
+    def dead(self, most: int) -> list[ReceivedMessage]:
         return self._aside[:most]
 
     def put_back(self) -> int:
@@ -86,30 +86,47 @@ class Memory:
         """Have nothing open."""
 
 
-def event(number: int, chance: random.Random) -> Happening:
+def event(number: int, chance: random.Random) -> Event:
     """Return the n-th thing that people do, each told a moment after the one before."""
     video = VideoId(chance.randint(1, VIDEOS))
     kind = chance.choice(
         [
-            *(Kind.VIEWED, Kind.VIEWED, Kind.RATED, Kind.RATED, Kind.UNRATED),
-            *(Kind.FAVORITED, Kind.UNFAVORITED, Kind.TAGGED, Kind.UNTAGGED, Kind.RETAGGED),
+            *(
+                EventKind.VIEWED,
+                EventKind.VIEWED,
+                EventKind.RATED,
+                EventKind.RATED,
+                EventKind.UNRATED,
+            ),
+            *(
+                EventKind.FAVORITED,
+                EventKind.UNFAVORITED,
+                EventKind.TAGGED,
+                EventKind.UNTAGGED,
+                EventKind.RETAGGED,
+            ),
         ]
     )
     value: dict[str, object] = {}
-    if kind is Kind.RATED:
+    if kind is EventKind.RATED:
         value["stars"] = chance.randint(1, 5)
-    if kind in {Kind.TAGGED, Kind.UNTAGGED, Kind.RETAGGED}:
+    if kind in {EventKind.TAGGED, EventKind.UNTAGGED, EventKind.RETAGGED}:
         value["names"] = chance.sample(["red", "green", "blue"], chance.randint(1, 2))
-    is_visitor = kind not in {Kind.TAGGED, Kind.UNTAGGED, Kind.RETAGGED, Kind.VIEWED}
+    is_visitor = kind not in {
+        EventKind.TAGGED,
+        EventKind.UNTAGGED,
+        EventKind.RETAGGED,
+        EventKind.VIEWED,
+    }
     if is_visitor and chance.random() < 0.5:
         value["visitor"] = chance.choice(["v1", "v2"])
     told_us = START_US + number * 1000
-    source = "visitor" if "visitor" in value or kind is Kind.VIEWED else "owner"
+    source = "visitor" if "visitor" in value or kind is EventKind.VIEWED else "owner"
     at = told_us // 1_000_000
-    return Happening(f"event-{number:06}", kind, at, source, video, value, told_us)
+    return Event(f"event-{number:06}", kind, at, source, video, value, told_us)
 
 
-def events(count: int, seed: int) -> list[Happening]:
+def events(count: int, seed: int) -> list[Event]:
     chance = random.Random(seed)
     return [event(number, chance) for number in range(count)]
 
@@ -120,7 +137,7 @@ def fresh(file: Path) -> Catalogue:
     return catalogue
 
 
-def folded(catalogue: Catalogue) -> dict[VideoId, tuple[Figures, list[object]]]:
+def folded(catalogue: Catalogue) -> dict[VideoId, tuple[VideoStats, list[object]]]:
     """Return what people made of the videos, and each visitor's own marks.
 
     But for when the log heard of it, and for the score: that is reckoned with the library's mean as
@@ -136,7 +153,7 @@ def folded(catalogue: Catalogue) -> dict[VideoId, tuple[Figures, list[object]]]:
     }
 
 
-def expected(told: Sequence[Happening]) -> dict[VideoId, tuple[Figures, list[object]]]:
+def expected(told: Sequence[Event]) -> dict[VideoId, tuple[VideoStats, list[object]]]:
     """Return what comes of events in the order they were told."""
     with fresh(Path(":memory:")) as catalogue:
         for one in told:
@@ -165,7 +182,7 @@ def test_whatever_a_queue_does_the_state_is_that_of_events_in_the_order_told(
     count: int, seed: int
 ) -> None:
     told, queue = events(count, seed), Memory(seed, most_times=10**6)
-    queue.send([written(one) for one in told])
+    queue.send([encode_message(one) for one in told])
 
     with fresh(Path(":memory:")) as catalogue:
         counts = drain(queue, catalogue)
@@ -180,7 +197,7 @@ def test_whatever_a_queue_does_the_state_is_that_of_events_in_the_order_told(
 @given(bodies=st.lists(st.text() | st.sampled_from(['{"v":2}', "[]", "null", "{}"]), max_size=5))
 def test_what_nobody_can_read_is_put_aside_and_never_in_the_way(bodies: list[str]) -> None:
     told, queue = events(5, 1), Memory(len(bodies))
-    queue.send([*bodies, *(written(one) for one in told)])
+    queue.send([*bodies, *(encode_message(one) for one in told)])
 
     with fresh(Path(":memory:")) as catalogue:
         drain(queue, catalogue)
@@ -194,16 +211,22 @@ def test_what_nobody_can_read_is_put_aside_and_never_in_the_way(bodies: list[str
 def test_what_can_never_be_recorded_is_refused_with_the_reason_and_let_go(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    known = Happening(
-        "an-event-1", Kind.RATED, trial.NOW, "owner", VideoId(1), {"stars": 3}, START_US
+    known = Event(
+        "an-event-1", EventKind.RATED, trial.NOW, "owner", VideoId(1), {"stars": 3}, START_US
     )
     stranger = replace(known, id="an-event-2", video=VideoId(999))
     impostor = replace(known, value={"stars": 5})
     where = {"bucket": {"name": "b"}, "object": {"key": "a.mp4"}}
     record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": where}
     notice = {"Records": [record]}
-    texts = [written(known), written(stranger), written(impostor), json.dumps(notice), "garbage"]
-    messages = [Message(f"m{n}", text, f"h{n}") for n, text in enumerate(texts)]
+    texts = [
+        encode_message(known),
+        encode_message(stranger),
+        encode_message(impostor),
+        json.dumps(notice),
+        "garbage",
+    ]
+    messages = [ReceivedMessage(f"m{n}", text, f"h{n}") for n, text in enumerate(texts)]
 
     with fresh(Path(":memory:")) as catalogue:
         taken = take(catalogue, messages, LATER_US)
@@ -222,7 +245,7 @@ def test_what_can_never_be_recorded_is_refused_with_the_reason_and_let_go(
 
 def test_where_nothing_can_be_recorded_nothing_is_let_go(tmp_path: Path) -> None:
     queue = Memory(3)
-    queue.send([written(one) for one in events(3, 3)])
+    queue.send([encode_message(one) for one in events(3, 3)])
     before = queue.depth().waiting
     with fresh(tmp_path / "catalogue.db") as catalogue:
         catalogue._connection.execute("PRAGMA query_only = ON")  # noqa: SLF001 (as a full disk)
@@ -303,7 +326,7 @@ def test_four_consumers_of_one_sqs_that_race_and_die_count_everything_exactly(
     tmp_path: Path,
 ) -> None:
     told = events(250, 7)
-    letters = [written(one) for one in told]
+    letters = [encode_message(one) for one in told]
     random.Random(7).shuffle(letters)
     with aws_server() as aws, environment(aws):
         url = made(visibility_s=2, most_times=50)
@@ -330,15 +353,15 @@ def test_four_consumers_of_a_redis_that_is_killed_count_everything_exactly(
 ) -> None:
     program("redis-server")
     told = events(400, 8)
-    letters = [written(one) for one in told]
+    letters = [encode_message(one) for one in told]
     random.Random(8).shuffle(letters)
     fresh(tmp_path / "catalogue.db").close()
     with redis_server(tmp_path) as redis:
-        sender = StreamQueue(redis.address)
+        sender = RedisStreamQueue(redis.address)
         sender.send([*letters[:200], *letters[:40], "poison"])
 
         deaths = race(
-            lambda: StreamQueue(redis.address, visibility_s=1, most_times=20),
+            lambda: RedisStreamQueue(redis.address, visibility_s=1, most_times=20),
             tmp_path / "catalogue.db",
             lambda: killed_in_the_middle(redis, sender, [*letters[200:], *letters[100:140]]),
         )
@@ -377,7 +400,7 @@ def test_poison_of_sqs_is_put_aside_told_and_taken_once_it_is_mended(tmp_path: P
     (event,) = events(1, 9)
     with aws_server() as aws, environment(aws), fresh(tmp_path / "catalogue.db") as catalogue:
         queue = SqsQueue(made(visibility_s=1, most_times=5))
-        queue.send(["garbage", written(replace(event, video=VideoId(1)))])
+        queue.send(["garbage", encode_message(replace(event, video=VideoId(1)))])
         times: list[int] = []
         end_s = time.monotonic() + LIMIT_S
         while not queue.depth().dead:

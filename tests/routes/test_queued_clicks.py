@@ -23,9 +23,9 @@ from test_clicks import (
 )
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.owner_secrets import Told
-from generator.adapters.redis_state import Shared
-from generator.core.model import Figures, Happening
+from api_lambda.owner_secrets import EnvSecrets
+from generator.adapters.redis_state import RedisState
+from generator.core.model import Event, VideoStats
 from generator.core.queue import messages
 from generator.devserver.files import App
 
@@ -46,9 +46,9 @@ class Tray:
         """Keep everything."""
 
     @property
-    def happenings(self) -> list[Happening]:
-        found = [messages.read(one, NOW * 10**7) for one in self.bodies]
-        return [one for one in found if isinstance(one, Happening)]
+    def happenings(self) -> list[Event]:
+        found = [messages.decode_message(one, NOW * 10**7) for one in self.bodies]
+        return [one for one in found if isinstance(one, Event)]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def afar(opened: Opening, tmp_path: Path) -> Iterator[Afar]:
 
 @contextmanager
 def before_a_queue(shelf: Shelf, folder: Path, **more: Any) -> Iterator[Afar]:  # noqa: ANN401 (settings)
-    tray, secrets = Tray(), Told(secret="ab" * 32)
+    tray, secrets = Tray(), EnvSecrets(secret="ab" * 32)
     config = ApiConfig(folder / "nowhere", secrets=secrets, **more)
     direct, remote = shelf.gate.api, create_app(config, tray)  # type: ignore[arg-type]  # it is only sent to
     shelf.gate.api = remote
@@ -171,11 +171,11 @@ def test_figures_that_are_older_than_a_click_do_not_hide_it_and_later_ones_do(
     boat = shelf.video("Boat").id
 
     def put(version: int, stars: int | None) -> None:
-        shared.put_figures([Figures(boat, version, stars, 0, None, 5678, False, ("lake",))])  # noqa: FBT003
+        shared.put_figures([VideoStats(boat, version, stars, 0, None, 5678, False, ("lake",))])  # noqa: FBT003
 
     with (
         redis_server(tmp_path) as redis,
-        closing(Shared(redis.address)) as shared,
+        closing(RedisState(redis.address)) as shared,
         before_a_queue(shelf, tmp_path, queue=redis.address, owner_on_loopback="always"),
         windows_on(browser, shelf.address) as windows,
     ):

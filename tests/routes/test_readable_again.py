@@ -16,11 +16,11 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger
 from generator.adapters.output import Output
 from generator.adapters.settings import Settings
-from generator.core.model import Happening, Kind, Place
+from generator.core.model import Event, EventKind, Place
 from generator.core.receipt import Receipt
 from generator.render.owned_files import OwnedFiles
-from generator.scan.observe import Observation, Where
-from generator.scan.probe import Guesses
+from generator.scan.observe import LibraryScan, ScanScope
+from generator.scan.probe import DryRunWorkers
 
 NOW = 4_000_000_000
 GUESSED = "not tried in a dry run"  # what guesses say of each poster
@@ -42,11 +42,11 @@ class Home:
     def files(self) -> OwnedFiles:
         return OwnedFiles(self.ledger, self.output)
 
-    def look(self, where: Where | None = None) -> Receipt:
+    def look(self, where: ScanScope | None = None) -> Receipt:
         self.now += 10
         receipt = Receipt(lambda: 0.0, at=self.now)
         with as_nobody():
-            Observation(self.settings, Guesses(), lambda: float(self.now), where)(
+            LibraryScan(self.settings, DryRunWorkers(), lambda: float(self.now), where)(
                 self, receipt, full=False
             )
         return receipt
@@ -115,9 +115,9 @@ def test_a_look_into_its_folder_is_enough(home: Home) -> None:
     home.look()
     file.chmod(0o644)
 
-    home.look(Where(folders=frozenset({Place("", "b")})))
+    home.look(ScanScope(folders=frozenset({Place("", "b")})))
     elsewhere = home.problems
-    home.look(Where(folders=frozenset({Place("", "a")})))
+    home.look(ScanScope(folders=frozenset({Place("", "a")})))
 
     assert elsewhere
     assert (home.problems, home.shown) == ({}, {"a/film.mp4"})
@@ -155,7 +155,7 @@ def complain(home: Home, name: str, stage: str, reason: str, at: int) -> None:
         "stage": stage, "reason": reason,
     }  # fmt: skip
     home.catalogue.append(
-        [Happening(f"{name}-{stage}", Kind.FILE_REFUSED, at, "scan", None, value)]
+        [Event(f"{name}-{stage}", EventKind.FILE_REFUSED, at, "scan", None, value)]
     )
 
 

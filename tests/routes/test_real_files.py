@@ -18,9 +18,9 @@ from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
 from generator.core.errors import GuardError, SettingsError, TemplateError
-from generator.core.model import Happening, Kind, Place, VideoId
+from generator.core.model import Event, EventKind, Place, VideoId
 from generator.core.receipt import Receipt
-from generator.scan.observe import Observation
+from generator.scan.observe import LibraryScan
 
 NAMES = [
     "a.mp4", "b b.mp4", "Ünï/ç.mp4", "x/y/#1?.mp4", "x/'\"&<>.mp4", "x/new\nline.mp4",
@@ -59,7 +59,7 @@ class Library:
 
     def build(self, engine: Engine, *, accept_loss: bool = True, full: bool = False) -> Receipt:
         self.now += 10
-        look = Observation(self.settings, self.workers, lambda: float(self.now))
+        look = LibraryScan(self.settings, self.workers, lambda: float(self.now))
         look.accept_loss = accept_loss
         return engine.refresh(self.now, look, full=full)
 
@@ -151,7 +151,7 @@ def test_a_video_keeps_its_id_state_and_address_when_it_is_renamed(library: Libr
         library.build(engine)
         video = find(engine, "one.mp4")
         engine.catalogue.append(
-            [Happening("r", Kind.RATED, library.now, "test", video, {"stars": 4})]
+            [Event("r", EventKind.RATED, library.now, "test", video, {"stars": 4})]
         )
         pages = sorted((library.folder / "out/watch").iterdir())
         (library.library / "one.mp4").rename(library.library / "renamed & moved.mp4")
@@ -198,7 +198,7 @@ def test_a_video_that_comes_back_has_everything_it_had(library: Library) -> None
     with library.engine() as engine:
         library.build(engine)
         video = find(engine, "gone.mp4")
-        engine.catalogue.append([Happening("f", Kind.FAVORITED, library.now, "test", video)])
+        engine.catalogue.append([Event("f", EventKind.FAVORITED, library.now, "test", video)])
         content = file.read_bytes()
         file.unlink()
         library.build(engine)
@@ -347,7 +347,7 @@ def test_a_second_root_keeps_what_people_did_with_the_first(library: Library) ->
         library.build(engine)
         video = find(engine, "one.mp4")
         engine.catalogue.append(
-            [Happening("r", Kind.RATED, library.now, "test", video, {"stars": 4})]
+            [Event("r", EventKind.RATED, library.now, "test", video, {"stars": 4})]
         )
     second = library.folder / "second"
     second.mkdir()

@@ -11,7 +11,7 @@ from test_exactness import TEMPLATES, full_render, tree
 
 from benchmarks import trial
 from generator.build.engine import FORWARD_S, Engine
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 from generator.core.site import urls
 from generator.core.site.orders import VIDEO_ORDERS
 from generator.core.site.scopes import Scope, ScopeKind
@@ -26,9 +26,9 @@ class Shelves:
         self.places: dict[int, str] = {}
         self.count = 0
 
-    def event(self, kind: Kind, video: int, **value: object) -> None:
+    def event(self, kind: EventKind, video: int, **value: object) -> None:
         self.count += 1
-        event = Happening(f"e{self.count}", kind, self.now, "test", VideoId(video), value)
+        event = Event(f"e{self.count}", kind, self.now, "test", VideoId(video), value)
         self.engine.catalogue.append([event])
 
     def add(self, *folders: str) -> None:
@@ -36,7 +36,7 @@ class Shelves:
             video = len(self.places) + 1
             self.places[video] = folder
             self.event(
-                Kind.VIDEO_FOUND, video, **self.file(video), title=f"film {video}",
+                EventKind.VIDEO_FOUND, video, **self.file(video), title=f"film {video}",
                 slug=f"film-{video}", added_at=self.now, recorded_at=self.now, container="mp4",
             )  # fmt: skip
 
@@ -54,20 +54,20 @@ class Shelves:
         moved = [video for video, folder in self.places.items() if inside.match(folder)]
         for video in moved:
             self.places[video] = (now + self.places[video][len(former) :]).strip("/")
-            self.event(Kind.VIDEO_MOVED, video, **self.file(video), title=f"film {video}")
+            self.event(EventKind.VIDEO_MOVED, video, **self.file(video), title=f"film {video}")
         return len(moved)
 
     def lose(self, folder: str) -> None:
         """Let the videos of a folder go, as what is ignored from now on does."""
         for video, place in self.places.items():
             if (place + "/").startswith(folder + "/"):
-                self.event(Kind.VIDEO_MISSING, video)
-                self.event(Kind.VIDEO_DROPPED, video)
+                self.event(EventKind.VIDEO_MISSING, video)
+                self.event(EventKind.VIDEO_DROPPED, video)
 
     def find(self, folder: str) -> None:
         for video, place in self.places.items():
             if (place + "/").startswith(folder + "/"):
-                self.event(Kind.VIDEO_RETURNED, video, **self.file(video))
+                self.event(EventKind.VIDEO_RETURNED, video, **self.file(video))
 
     def build(self) -> int:
         self.now += 10
@@ -82,7 +82,7 @@ class Shelves:
 
 
 def page_of(folder: str) -> str:
-    return urls.scope_page(Scope(ScopeKind.FOLDER, folder))
+    return urls.scope_path(Scope(ScopeKind.FOLDER, folder))
 
 
 def target(page: str) -> str | None:
@@ -98,7 +98,7 @@ def test_a_renamed_folder_leads_to_the_new_one_for_good(tmp_path: Path) -> None:
         site.move("a", "c")
         site.build()
         assert site.leads("a") == page_of("c")
-        assert target(site.page("", urls.scope_page(Scope(ScopeKind.TAG, "a")))) == "tag/c.html"
+        assert target(site.page("", urls.scope_path(Scope(ScopeKind.TAG, "a")))) == "tag/c.html"
         site.now += 2 * FORWARD_S
         site.add("b")
         site.build()
@@ -173,7 +173,7 @@ def test_a_folder_that_was_parted_leads_to_where_most_went(tmp_path: Path) -> No
         site.build()
         for video, folder in ((1, "b"), (2, "c"), (3, "c")):
             site.places[video] = folder
-            site.event(Kind.VIDEO_MOVED, video, **site.file(video), title=f"film {video}")
+            site.event(EventKind.VIDEO_MOVED, video, **site.file(video), title=f"film {video}")
         site.build()
         assert site.leads("a") == page_of("c")
 
@@ -189,8 +189,8 @@ def test_orders_lead_to_the_same_orders(tmp_path: Path) -> None:
         site.move("a", "b")
         site.build()
         for order in VIDEO_ORDERS:
-            page = site.page("", urls.shelf_page(former, order, None))
-            assert target(page) == urls.shelf_page(now, order, None)
+            page = site.page("", urls.shelf_path(former, order, None))
+            assert target(page) == urls.shelf_path(now, order, None)
         for path in shelves:
             assert target(site.page("", path)) is not None
 

@@ -22,8 +22,8 @@ from generator.adapters.settings import Settings
 from generator.build.engine import Engine
 from generator.core.delivery.nginx import config
 from generator.core.formatting import title_of
-from generator.core.model import Happening, Kind, VideoId
-from generator.scan.observe import Observation
+from generator.core.model import Event, EventKind, VideoId
+from generator.scan.observe import LibraryScan
 from generator.watch.compression import pack_all
 
 ROOT = Path(__file__).parents[2]
@@ -64,13 +64,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         api=False,  # as on a host that has none
     )
     with Engine(settings, TEMPLATES) as engine, MediaWorkers(jobs=2) as workers:
-        engine.refresh(NOW, Observation(settings, workers, lambda: float(NOW)))
+        engine.refresh(NOW, LibraryScan(settings, workers, lambda: float(NOW)))
         first = VideoId(1)
         engine.catalogue.append(
             [
-                Happening("1", Kind.RATED, NOW, "test", first, {"stars": 4}),
-                Happening("2", Kind.VIEWED, NOW, "test", first, {"count": 1234}),
-                Happening("3", Kind.FAVORITED, NOW, "test", first),
+                Event("1", EventKind.RATED, NOW, "test", first, {"stars": 4}),
+                Event("2", EventKind.VIEWED, NOW, "test", first, {"count": 1234}),
+                Event("3", EventKind.FAVORITED, NOW, "test", first),
             ]
         )
         engine.refresh(NOW + 1)
@@ -260,7 +260,9 @@ def test_copies_of_a_page_that_changed_are_never_stale(site: Site, tmp_path: Pat
         update={"out": tmp_path / "out", "state": tmp_path / "state"}
     )
     with Engine(settings, TEMPLATES) as engine:
-        engine.catalogue.append([Happening("9", Kind.RATED, NOW, "test", VideoId(2), {"stars": 5})])
+        engine.catalogue.append(
+            [Event("9", EventKind.RATED, NOW, "test", VideoId(2), {"stars": 5})]
+        )
 
         receipt = engine.refresh(NOW + 5)
 

@@ -16,7 +16,7 @@ _MANY_RATINGS = """
 import random, sys
 from pathlib import Path
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 catalogue = Catalogue(Path(sys.argv[1]) / "catalogue.db", durable=False)
 with catalogue._transaction():
     for number in range(1, 2001):
@@ -27,7 +27,7 @@ with catalogue._transaction():
         )
 for number in range(900):
     video = VideoId(random.randrange(1, 2001))
-    catalogue.append([Happening(f"{number}", Kind.RATED, number, "owner", video, {"stars": 3})])
+    catalogue.append([Event(f"{number}", EventKind.RATED, number, "owner", video, {"stars": 3})])
 print(max(file.stat().st_size for file in Path(sys.argv[1]).iterdir()))
 """
 

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from generator.adapters.catalogue import Catalogue
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 
 _BUILD = ("build", "--pages-only", "--no-compress")
 
@@ -65,13 +65,13 @@ def test_why_takes_any_subject(built: Path, subject: str) -> None:
 
 def test_why_tells_what_an_event_was_about(built: Path) -> None:
     told = (
-        (Kind.TAGGED, {"names": ["winter", "x\x1b[31m"]}),
-        (Kind.UNTAGGED, {"names": ["winter"]}),
-        (Kind.RATED, {"stars": 1}),
+        (EventKind.TAGGED, {"names": ["winter", "x\x1b[31m"]}),
+        (EventKind.UNTAGGED, {"names": ["winter"]}),
+        (EventKind.RATED, {"stars": 1}),
     )
     with Catalogue(built / "state/catalogue.db") as catalogue:
         catalogue.append(
-            Happening(uuid4().hex, kind, 1_800_000_000, "owner", VideoId(1), value)
+            Event(uuid4().hex, kind, 1_800_000_000, "owner", VideoId(1), value)
             for kind, value in told
         )
 

@@ -11,7 +11,7 @@ from test_real_files import Library
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.core.library.sidecar_files import belonging, between
 from generator.core.model import Place
-from generator.scan.observe import Observation, Where
+from generator.scan.observe import LibraryScan, ScanScope
 
 SRT = "1\n00:00:00,000 --> 00:00:01,000\nHallo\n"
 
@@ -101,9 +101,9 @@ def test_what_changes_in_such_a_folder_is_seen_by_a_look_at_it_alone(
 
         def looked(folder: str) -> list[str]:
             library.now += 10
-            look = Observation(
+            look = LibraryScan(
                 library.settings, workers, lambda: float(library.now),
-                Where(frozenset({Place(root, folder)})),
+                ScanScope(frozenset({Place(root, folder)})),
             )  # fmt: skip
             engine.refresh(library.now, look)
             shown = {video.title: video for video in engine.catalogue.shown()}

@@ -36,11 +36,11 @@ from generator.core.model import (
 )
 from generator.core.site import contexts, urls
 from generator.core.site.contexts import Html, Neighbours
-from generator.devserver import DevServer, Site
+from generator.devserver import DevServer, ServedSite
 
 address = test_served_site.address  # serves what `site` is here
 
-SITE = contexts.Site("https://films.example.org", "", "Films")
+SITE = contexts.SiteContext("https://films.example.org", "", "Films")
 LENGTH_S = 12
 TILES = ["#c03030", "#30c030", "#3030c0", "#c0c030", "#c030c0", "#30c0c0"]  # two seconds each
 COLUMNS, TILE_WIDTH, TILE_HEIGHT = 4, 160, 90
@@ -139,8 +139,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Made:
     for path, content in renderer.assets().items():
         write(made, path, content)
     for one in VIDEOS:
-        context = contexts.watch(SITE, one, Neighbours())
-        write(made, urls.watch_page_of(one), renderer.render("watch.html", context))
+        context = contexts.watch_context(SITE, one, Neighbours())
+        write(made, urls.watch_path_of(one), renderer.render("watch.html", context))
         write_made_files(made, one)
     cards = b"".join(renderer.render("card.html", contexts.card(SITE, one)) for one in VIDEOS)
     write(made, OutPath("all.html"), renderer.render("shelf.html", shelf(cards)))
@@ -148,7 +148,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Made:
     gone = {"page": contexts.page(SITE, urls.NOT_FOUND, "Not found")}
     write(made, urls.NOT_FOUND, renderer.render("404.html", gone))
     board = [BOARD.digest, BOARD.count, COLUMNS, TILE_WIDTH, TILE_HEIGHT]
-    write(made, urls.boards_page(0), json.dumps({"1": board}).encode())
+    write(made, urls.storyboard_index_path(0), json.dumps({"1": board}).encode())
     return made
 
 
@@ -177,7 +177,7 @@ def write_made_files(made: Made, one: Video) -> None:
         text = f"WEBVTT\n\n00:00.000 --> 00:{LENGTH_S}.000\n{said.label}\n"
         write(made, urls.track_file(one.id, said.digest), text.encode())
     if one.chapters:
-        write(made, urls.chapters_page(one.id), chapters_vtt(one.chapters, LENGTH_S))
+        write(made, urls.chapters_path(one.id), chapters_vtt(one.chapters, LENGTH_S))
     if one.storyboard:
         sprite, index = urls.board_files(one.id, one.storyboard)
         write(made, sprite, sheet_of_tiles())
@@ -220,7 +220,7 @@ class Windows:
         return page
 
     def watch(self, one: Video) -> Page:
-        return self.open("/" + urls.watch_page_of(one))
+        return self.open("/" + urls.watch_path_of(one))
 
     def asked_for(self, folder: str) -> list[str]:
         return [url.partition(folder)[2] for url in self.asked if folder in url]
@@ -420,7 +420,7 @@ def test_a_time_in_the_description_plays_here(windows: Open) -> None:
 
 @pytest.mark.parametrize("asked", ["#t=7", "?t=7"])
 def test_an_address_with_a_time_plays_from_there(windows: Open, asked: str) -> None:
-    page = ready(windows().open(f"/{urls.watch_page_of(RICH)}{asked}"))
+    page = ready(windows().open(f"/{urls.watch_path_of(RICH)}{asked}"))
 
     page.keyboard.press("k")
 
@@ -676,7 +676,7 @@ def test_a_card_is_still_a_link_while_it_is_leafed_through(windows: Open) -> Non
     page.mouse.down()
     page.mouse.up()
 
-    page.wait_for_url(f"**/{urls.watch_page_of(RICH)}")
+    page.wait_for_url(f"**/{urls.watch_path_of(RICH)}")
 
 
 def come_to_rest(page: Page) -> None:
@@ -773,7 +773,7 @@ def test_the_dev_server_serves_copies_by_range_and_all_else_as_what_it_is(
 ) -> None:
     (copy,) = urls.rendition_files(COPIED.id, COPY)
     sprite, index = urls.board_files(RICH.id, BOARD)
-    server = DevServer(Site(site.out, {"": site.folder / "library"}), port=free_port())
+    server = DevServer(ServedSite(site.out, {"": site.folder / "library"}), port=free_port())
     with running(server) as ask:
         part = ask(f"/{copy}", headers={"Range": "bytes=10-19"})
         told = [ask(f"/{path}")["Content-Type"] for path in (copy, sprite, index)]
@@ -783,7 +783,7 @@ def test_the_dev_server_serves_copies_by_range_and_all_else_as_what_it_is(
 
 
 def test_structured_data_tells_of_the_chapters(site: Made) -> None:
-    page = (site.out / urls.watch_page_of(RICH)).read_text(encoding="utf-8")
+    page = (site.out / urls.watch_path_of(RICH)).read_text(encoding="utf-8")
     found = re.search(r'<script type="application/ld\+json">(.*?)</script>', page)
     assert found
     data = json.loads(found[1])

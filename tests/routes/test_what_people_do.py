@@ -23,10 +23,10 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
-from generator.core.model import Happening, Kind, Place, Video, VideoId
+from generator.core.model import Event, EventKind, Place, Video, VideoId
 from generator.core.receipt import Receipt
-from generator.scan.observe import Observation
-from generator.watch.build_loop import Watch
+from generator.scan.observe import LibraryScan
+from generator.watch.build_loop import BuildLoop
 
 LONG_S = 60
 NOW = 1_790_000_000
@@ -86,7 +86,7 @@ class InOneScan(Way):
 
     def follow(self) -> None:
         self.now += 10
-        look = Observation(self.home.settings, self.home.workers, lambda: float(self.now))
+        look = LibraryScan(self.home.settings, self.home.workers, lambda: float(self.now))
         self.engine.refresh(self.now, look)
 
     def end(self) -> None:
@@ -104,7 +104,7 @@ class AfterARestart(Way):
     def follow(self) -> None:
         self.now += 10
         with Engine(self.home.settings, TEMPLATES) as engine:
-            look = Observation(self.home.settings, self.home.workers, lambda: float(self.now))
+            look = LibraryScan(self.home.settings, self.home.workers, lambda: float(self.now))
             engine.refresh(self.now, look)
 
 
@@ -122,7 +122,7 @@ class WhileWatching(Way):
     def _run(self) -> None:
         settings = self.home.settings
         with Engine(settings, TEMPLATES) as engine:
-            self.watch = Watch(engine, settings, self.home.workers, accept_loss=True)
+            self.watch = BuildLoop(engine, settings, self.home.workers, accept_loss=True)
             for receipt in self.watch.receipts():
                 self.receipts.put(receipt)
 
@@ -174,13 +174,16 @@ class Desk:
         with Catalogue(self.home.settings.state / "catalogue.db") as catalogue:
             video = catalogue.find(self.home.place(file))
             assert video is not None
-            doings: list[tuple[Kind, dict[str, object]]] = [
-                (Kind.RATED, {"stars": 1 + video % 5}), (Kind.VIEWED, {"count": 10 + video}),
-                (Kind.FAVORITED, {}), (Kind.TAGGED, {"name": f"mine {video}"}),
-                (Kind.UNTAGGED, {"name": "season 1"}), (Kind.RATED, {"stars": 4, "visitor": "v"}),
-            ]  # fmt: skip
+            doings: list[tuple[EventKind, dict[str, object]]] = [
+                (EventKind.RATED, {"stars": 1 + video % 5}),
+                (EventKind.VIEWED, {"count": 10 + video}),
+                (EventKind.FAVORITED, {}),
+                (EventKind.TAGGED, {"name": f"mine {video}"}),
+                (EventKind.UNTAGGED, {"name": "season 1"}),
+                (EventKind.RATED, {"stars": 4, "visitor": "v"}),
+            ]
             catalogue.append(
-                Happening(f"{video}-{number}", kind, NOW, "test", video, value)
+                Event(f"{video}-{number}", kind, NOW, "test", video, value)
                 for number, (kind, value) in enumerate(doings)
             )
             (self.before[video],) = catalogue.shown([video])

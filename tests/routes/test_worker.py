@@ -22,24 +22,24 @@ from typing_extensions import override
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.queues import open_queue
-from generator.adapters.queues.redis_stream import StreamQueue
+from generator.adapters.queues.redis_stream import RedisStreamQueue
 from generator.adapters.queues.sqs import SqsQueue
-from generator.adapters.redis_state import Shared
-from generator.adapters.s3.bucket import Bucket, Stored
+from generator.adapters.redis_state import RedisState
+from generator.adapters.s3.bucket import Bucket, StoredObject
 from generator.adapters.s3.owner_mark import KEY, OwnerMark
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
-from generator.core.delivery.publish_plan import Headers
-from generator.core.errors import OwnerError, PublishError, QueueError
-from generator.core.model import Figures, Happening, Kind, Token, VideoId
-from generator.core.queue.messages import written
-from generator.core.queue.queue import Depth, Message, Queue
+from generator.core.delivery.publish_plan import ObjectHeaders
+from generator.core.errors import OwnedByAnotherError, PublishError, QueueError
+from generator.core.model import Event, EventKind, Token, VideoId, VideoStats
+from generator.core.queue.messages import encode_message
+from generator.core.queue.queue import Queue, QueueDepth, ReceivedMessage
 from generator.core.receipt import Receipt
 from generator.publish import publisher_of
-from generator.scan.probe import Guesses
-from generator.watch.build_loop import Watch
-from generator.worker import EventsAlone, Pace, Sharing, Worker
-from generator.worker.consume import Taken, take
+from generator.scan.probe import DryRunWorkers
+from generator.watch.build_loop import BuildLoop
+from generator.worker import EventLoop, SharedStateSync, Worker, WorkerTiming
+from generator.worker.consume import ConsumedMessages, take
 
 sys.path.append(str(Path(__file__).parents[1]))  # tests are no package
 
@@ -47,7 +47,7 @@ from clips import make_clip
 from cloud import Aws, Redis, aws_server, redis_server
 
 LIMIT_S = 60.0
-HURRY = Pace(poll_s=1, keep_s=30, again_s=0.2, unreadable_s=0, retry_s=0.05)
+HURRY = WorkerTiming(poll_s=1, keep_s=30, again_s=0.2, unreadable_s=0, retry_s=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +106,12 @@ def eventually(ask: Callable[[], Any]) -> Any:  # noqa: ANN401 (what it answers)
     raise AssertionError("it never came")
 
 
-def letter(number: int, kind: Kind = Kind.RATED, video: int = 1, **value: object) -> str:
+def letter(number: int, kind: EventKind = EventKind.RATED, video: int = 1, **value: object) -> str:
     told_us = time.time_ns() // 1000 + number
-    event = Happening(
+    event = Event(
         f"letter-{number:04}", kind, told_us // 1_000_000, "owner", VideoId(video), value, told_us
     )
-    return written(event)
+    return encode_message(event)
 
 
 class Simple:
@@ -131,7 +131,7 @@ class Simple:
         cursor = self._engine.cursor
         for path, content in tree(self._engine.output.root).items():
             if self._bucket is not None and self._put.get(path) != content:
-                self._bucket.put(path, content, Headers("text/html", "no-store"))
+                self._bucket.put(path, content, ObjectHeaders("text/html", "no-store"))
                 self._put[path] = content
         self.cursor = cursor
 
@@ -158,8 +158,8 @@ class Working:
                 self.worker = Worker(
                     self.settings, engine, self.queue, publisher, pace=HURRY, **self._more
                 )
-                alone = EventsAlone if not self.settings.library else Watch
-                self.builds = alone(engine, self.settings, Guesses())
+                alone = EventLoop if not self.settings.library else BuildLoop
+                self.builds = alone(engine, self.settings, DryRunWorkers())
                 self.ready.set()
                 for receipt in self.worker.run(self.builds):
                     self.receipts.put(receipt)
@@ -207,7 +207,7 @@ def page_of(settings: Settings, video: int = 1) -> Path:
 
 
 def tagged(number: int, name: str, video: int = 1) -> str:
-    return letter(number, Kind.TAGGED, video, names=[name])
+    return letter(number, EventKind.TAGGED, video, names=[name])
 
 
 def is_done(queue: Queue) -> bool:
@@ -249,9 +249,9 @@ def test_a_worker_without_a_library_shows_events_and_loses_no_video(
     tmp_path: Path, redis: Redis
 ) -> None:
     settings = trial_settings(tmp_path)
-    queue = StreamQueue(redis.address)
+    queue = RedisStreamQueue(redis.address)
     with Working(settings, queue):
-        queue.send([tagged(1, "harvest", 3), letter(2, Kind.REBUILD_ASKED, full=True)])
+        queue.send([tagged(1, "harvest", 3), letter(2, EventKind.REBUILD_ASKED, full=True)])
 
         eventually(lambda: is_done(queue))
         assert "harvest" in page_of(settings, 3).read_text(encoding="utf-8")
@@ -272,7 +272,7 @@ class Noting(SqsQueue):
         self.times: set[int] = set()
 
     @override
-    def receive(self, most: int, wait_s: float) -> list[Message]:
+    def receive(self, most: int, wait_s: float) -> list[ReceivedMessage]:
         messages = super().receive(most, wait_s)
         self.times.update(one.times for one in messages)
         return messages
@@ -310,7 +310,7 @@ def test_a_publish_that_fails_keeps_the_messages_until_it_works(
 
 def test_what_is_in_hand_is_given_back_when_the_worker_ends(tmp_path: Path, redis: Redis) -> None:
     settings = trial_settings(tmp_path)
-    queue = StreamQueue(redis.address)
+    queue = RedisStreamQueue(redis.address)
 
     class Never:
         cursor = 0
@@ -338,12 +338,12 @@ def test_a_catalogue_that_cannot_be_written_keeps_messages_and_gives_none_back(
     tmp_path: Path, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = trial_settings(tmp_path)
-    queue = StreamQueue(redis.address, visibility_s=1)
+    queue = RedisStreamQueue(redis.address, visibility_s=1)
     is_full, times = threading.Event(), list[int]()
 
     def take_if_there_is_room(
-        catalogue: Catalogue, messages: Sequence[Message], now_us: int
-    ) -> Taken:
+        catalogue: Catalogue, messages: Sequence[ReceivedMessage], now_us: int
+    ) -> ConsumedMessages:
         times.extend(one.times for one in messages)
         if is_full.is_set():
             raise sqlite3.OperationalError("database or disk is full")
@@ -367,7 +367,7 @@ def test_a_catalogue_that_cannot_be_written_keeps_messages_and_gives_none_back(
 
 def test_a_redis_that_is_killed_ends_no_worker(tmp_path: Path, redis: Redis) -> None:
     settings = trial_settings(tmp_path)
-    queue = StreamQueue(redis.address, visibility_s=1)
+    queue = RedisStreamQueue(redis.address, visibility_s=1)
     with Working(settings, queue) as working:
         queue.send([tagged(1, "before")])
         redis.kill()
@@ -399,22 +399,22 @@ def test_what_breaks_in_a_thread_ends_the_worker_and_is_told(tmp_path: Path) -> 
 class Broken:
     """A queue with a mistake in it."""
 
-    def receive(self, most: int, wait_s: float) -> list[Message]:
+    def receive(self, most: int, wait_s: float) -> list[ReceivedMessage]:
         raise AssertionError(f"a mistake of ours: {most} within {wait_s} s")
 
     def send(self, bodies: Sequence[str]) -> None:
         """Take nothing."""
 
-    def delete(self, messages: Sequence[Message]) -> None:
+    def delete(self, messages: Sequence[ReceivedMessage]) -> None:
         """Have nothing."""
 
-    def extend(self, messages: Sequence[Message], seconds: int) -> None:
+    def extend(self, messages: Sequence[ReceivedMessage], seconds: int) -> None:
         """Have nothing."""
 
-    def depth(self) -> Depth:
-        return Depth(0, 0, 0)
+    def depth(self) -> QueueDepth:
+        return QueueDepth(0, 0, 0)
 
-    def dead(self, most: int) -> list[Message]:
+    def dead(self, most: int) -> list[ReceivedMessage]:
         del most
         return []
 
@@ -429,7 +429,7 @@ def test_poison_is_told_and_put_aside_while_all_else_is_shown(
     tmp_path: Path, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = trial_settings(tmp_path)
-    queue = StreamQueue(redis.address)
+    queue = RedisStreamQueue(redis.address)
     with Working(settings, queue) as working:
         queue.send(["garbage", tagged(1, "harvest"), tagged(2, "nowhere", 999)])
         eventually(lambda: queue.depth().dead)
@@ -446,7 +446,7 @@ def test_poison_is_told_and_put_aside_while_all_else_is_shown(
 # -- killed
 
 
-class Deadly(StreamQueue):
+class Deadly(RedisStreamQueue):
     """A queue whose worker is killed when it receives, keeps or deletes messages."""
 
     def __init__(self, address: str, point: str) -> None:
@@ -454,13 +454,13 @@ class Deadly(StreamQueue):
         self._point = point
 
     @override
-    def receive(self, most: int, wait_s: float) -> list[Message]:
+    def receive(self, most: int, wait_s: float) -> list[ReceivedMessage]:
         messages = super().receive(most, wait_s)
         self._die("received", wanted=bool(messages))
         return messages
 
     @override
-    def delete(self, messages: Sequence[Message]) -> None:
+    def delete(self, messages: Sequence[ReceivedMessage]) -> None:
         self._die("deleting")
         super().delete(messages)
         self._die("deleted")
@@ -477,8 +477,10 @@ def test_a_worker_that_is_killed_loses_nothing_and_counts_nothing_twice(
     settings = trial_settings(tmp_path)
     with Catalogue(settings.state / "catalogue.db") as catalogue:
         (before,) = catalogue.figures([VideoId(2)])
-    sender = StreamQueue(redis.address, visibility_s=0.5)
-    sender.send([tagged(1, "harvest"), letter(2, Kind.VIEWED, 2), letter(3, Kind.VIEWED, 2)])
+    sender = RedisStreamQueue(redis.address, visibility_s=0.5)
+    sender.send(
+        [tagged(1, "harvest"), letter(2, EventKind.VIEWED, 2), letter(3, EventKind.VIEWED, 2)]
+    )
     child = os.fork()
     if not child:
         try:
@@ -494,7 +496,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_counts_nothing_twice(
 
                 queue = Deadly(redis.address, point)
                 worker = Worker(settings, engine, queue, Dying(engine), pace=HURRY)
-                for _ in worker.run(EventsAlone(engine, settings, Guesses())):
+                for _ in worker.run(EventLoop(engine, settings, DryRunWorkers())):
                     pass
         finally:
             os._exit(1)
@@ -518,15 +520,15 @@ def test_figures_and_keys_are_shared_whoever_changed_them_and_again_after_redis_
     tmp_path: Path, redis: Redis
 ) -> None:
     settings = trial_settings(tmp_path)
-    queue, shared = StreamQueue(redis.address), Shared(redis.address)
-    sharing = Sharing(shared, b"secret", every_s=0.05)
+    queue, shared = RedisStreamQueue(redis.address), RedisState(redis.address)
+    sharing = SharedStateSync(shared, b"secret", every_s=0.05)
     with (
         Working(settings, queue, sharing=sharing),
         Catalogue(settings.state / "catalogue.db") as other,
     ):
-        queue.send([letter(1, Kind.RATED, 2, stars=4)])
+        queue.send([letter(1, EventKind.RATED, 2, stars=4)])
         eventually(lambda: (told := shared.figures(VideoId(2))) and told.stars == 4)
-        other.append([Happening("cli", Kind.RATED, trial.NOW, "cli", VideoId(3), {"stars": 2})])
+        other.append([Event("cli", EventKind.RATED, trial.NOW, "cli", VideoId(3), {"stars": 2})])
         eventually(lambda: (told := shared.figures(VideoId(3))) and told.stars == 2)
         eventually(lambda: shared.keys() is not None)
 
@@ -556,7 +558,7 @@ class Forgetful:
     def begin_era(self) -> None:
         self._answer()
 
-    def put_figures(self, figures: Iterable[Figures]) -> None:
+    def put_figures(self, figures: Iterable[VideoStats]) -> None:
         del figures
         self._answer()
 
@@ -585,13 +587,13 @@ def test_keys_are_shared_again_with_what_was_started_anew(
         "generator.worker.shared_state._KEYS_S", 3600
     )  # not only because it is time
     shares = Forgetful()
-    sharing = Sharing(shares, b"secret")
+    sharing = SharedStateSync(shares, b"secret")
     settings = trial_settings(tmp_path)
     with Catalogue(settings.state / "catalogue.db") as catalogue:
         sharing.bring(catalogue)
         assert shares.keys == []
         shares.is_away = True
-        catalogue.append([Happening("e", Kind.VIEWED, trial.NOW, "cli", VideoId(1))])
+        catalogue.append([Event("e", EventKind.VIEWED, trial.NOW, "cli", VideoId(1))])
         sharing.bring(catalogue)
         assert shares.keys is None
 
@@ -609,7 +611,7 @@ class Overtaken(Bucket):
     """A bucket in which another one leaves its mark just before we do."""
 
     @override
-    def put(self, key: str, body: bytes, headers: Headers, match: str = "") -> Stored:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders, match: str = "") -> StoredObject:
         OwnerMark(Bucket(self.name)).claim("home", "theirs", trial.NOW)
         return super().put(key, body, headers, match)
 
@@ -618,7 +620,7 @@ class Overtaken(Bucket):
 def test_who_was_a_moment_too_late_owns_nothing() -> None:
     bucket = made_bucket()
 
-    with pytest.raises(OwnerError, match="with another catalogue"):
+    with pytest.raises(OwnedByAnotherError, match="with another catalogue"):
         OwnerMark(Overtaken(bucket.name)).claim("home", "ours", trial.NOW)
 
     owner = OwnerMark(bucket).read()
@@ -634,14 +636,14 @@ def test_only_one_owns_a_site_until_another_takes_it_over() -> None:
     first = mark.claim("home", "catalogue-a", 1_790_000_000)
 
     assert mark.claim("home", "catalogue-a", 1_790_000_100) == first
-    with pytest.raises(OwnerError, match=r"a worker at home, since 2026-09-21") as caught:
+    with pytest.raises(OwnedByAnotherError, match=r"a worker at home, since 2026-09-21") as caught:
         mark.claim("lambda", "catalogue-a", 1_790_000_100)
     assert "--take-over" in caught.value.hint
-    with pytest.raises(OwnerError, match="with another catalogue"):
+    with pytest.raises(OwnedByAnotherError, match="with another catalogue"):
         mark.claim("home", "catalogue-b", 1_790_000_100)
     taken = mark.claim("lambda", "catalogue-a", 1_790_000_200, take_over=True)
     assert mark.read() == taken
-    with pytest.raises(OwnerError, match="by the Lambda"):
+    with pytest.raises(OwnedByAnotherError, match="by the Lambda"):
         mark.claim("home", "catalogue-a", 1_790_000_300)
 
 
@@ -655,7 +657,7 @@ def test_of_several_that_claim_a_site_at_once_one_gets_it() -> None:
         barrier.wait()
         try:
             mark.claim("home", name, 1_790_000_000)
-        except OwnerError:
+        except OwnedByAnotherError:
             return
         won.append(name)
 
@@ -673,9 +675,9 @@ def test_of_several_that_claim_a_site_at_once_one_gets_it() -> None:
 @pytest.mark.usefixtures("aws")
 def test_a_mark_that_cannot_be_read_is_somebodys() -> None:
     bucket = made_bucket()
-    bucket.put(KEY, b"{", Headers("application/json", "no-store"))
+    bucket.put(KEY, b"{", ObjectHeaders("application/json", "no-store"))
 
-    with pytest.raises(OwnerError, match="cannot be read"):
+    with pytest.raises(OwnedByAnotherError, match="cannot be read"):
         OwnerMark(bucket).claim("home", "a", 1)
     assert OwnerMark(bucket).claim("home", "a", 1, take_over=True).site == "a"
 
@@ -686,7 +688,7 @@ def test_a_worker_whose_site_was_taken_over_gives_all_back_and_ends(
 ) -> None:
     monkeypatch.setattr("generator.worker.publish_schedule._CHECK_S", 0)
     settings = trial_settings(tmp_path)
-    queue, bucket = StreamQueue(redis.address), made_bucket()
+    queue, bucket = RedisStreamQueue(redis.address), made_bucket()
     mark = OwnerMark(bucket)
 
     def own() -> object:
@@ -696,7 +698,7 @@ def test_a_worker_whose_site_was_taken_over_gives_all_back_and_ends(
         OwnerMark(bucket).claim("lambda", "theirs", trial.NOW, take_over=True)
         queue.send([tagged(1, "harvest")])
         working.join()
-    assert isinstance(working.error, OwnerError)
+    assert isinstance(working.error, OwnedByAnotherError)
     told = queue.depth()
     assert (told.waiting, told.under_way) == (1, 0)
     queue.close()
@@ -796,7 +798,7 @@ def test_the_queue_command_tells_what_was_put_aside_and_puts_it_back(
     tmp_path: Path, redis: Redis
 ) -> None:
     configured(tmp_path, queue=redis.address)
-    queue = StreamQueue(redis.address, visibility_s=0)
+    queue = RedisStreamQueue(redis.address, visibility_s=0)
     queue.send(["garbage", tagged(1, "harvest")])
     while queue.depth().dead != 2:
         queue.receive(10, 0)

@@ -1,9 +1,16 @@
 """The catalogue: the precious SQLite file with the event log and what it folds to."""
 
-from generator.adapters.catalogue.backup import Restored, restore
+from generator.adapters.catalogue.backup import RestoreResult, restore_backup
 from generator.adapters.catalogue.database_file import LostCatalogueError
-from generator.adapters.catalogue.files import Compared
+from generator.adapters.catalogue.files import ScanComparison
 from generator.adapters.catalogue.rows import stamp
 from generator.adapters.catalogue.store import Catalogue
 
-__all__ = ["Catalogue", "Compared", "LostCatalogueError", "Restored", "restore", "stamp"]
+__all__ = [
+    "Catalogue",
+    "LostCatalogueError",
+    "RestoreResult",
+    "ScanComparison",
+    "restore_backup",
+    "stamp",
+]

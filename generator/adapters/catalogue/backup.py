@@ -30,7 +30,7 @@ _KEYS = ("token", "fact")  # tables of what proves the owner
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreResult:
     """What a restore did: what is in the catalogue now, and where the former one is kept.
 
     `tokens` are the names of those that prove the owner from now on.
@@ -42,7 +42,7 @@ class Restored:
     tokens: tuple[str, ...] = ()
 
 
-def restore(backup: Path, file: Path, now: float) -> Restored:
+def restore_backup(backup: Path, file: Path, now: float) -> RestoreResult:
     """Put a backup in the place of a catalogue; who has that open goes on with the new content.
 
     Tokens that were made or revoked, and sessions that were ended, since the backup stay so, unless
@@ -91,7 +91,7 @@ def restore(backup: Path, file: Path, now: float) -> Restored:
         tokens = tuple(str(name) for (name,) in there.execute(query)) if has_tokens else ()
     file.with_name(MARK).unlink(missing_ok=True)
     write_mark(file, str(identity))
-    return Restored(counts[0], counts[1], kept, tokens)
+    return RestoreResult(counts[0], counts[1], kept, tokens)
 
 
 @contextmanager

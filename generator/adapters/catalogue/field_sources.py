@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from generator.core.media.chapters import chapters_in, tidy_chapters
-from generator.core.model import Chapter, Source, VideoId
+from generator.core.model import Chapter, MetadataSource, VideoId
 
 _RECORDED = ("recorded_at", "recorded_offset_min")
 _NUMBERS = ("season", "episode", "playlist_index")
@@ -19,20 +19,20 @@ _NAMES = (
     "title", "description", "is_markdown", *_RECORDED, "creator", "url", "chapters", *_NUMBERS,
     "is_other_cut",
 )  # fmt: skip
-OF_SOURCE = dict.fromkeys(Source, _NAMES) | {
-    Source.BESIDE: ("tracks",),
-    Source.NAME: _RECORDED,
-    Source.FILE: ("title", *_RECORDED),
+OF_SOURCE = dict.fromkeys(MetadataSource, _NAMES) | {
+    MetadataSource.BESIDE: ("tracks",),
+    MetadataSource.NAME: _RECORDED,
+    MetadataSource.FILE: ("title", *_RECORDED),
 }
 _WITH = {"recorded_at": "recorded_offset_min", "episode": "season"}  # of one source, or of none
-_RANKS = {source.value: rank for rank, source in enumerate(Source)}
+_RANKS = {source.value: rank for rank, source in enumerate(MetadataSource)}
 _WHOLE = {"chapters", "tracks"}  # kept as JSON
 
 
 def put(
     connection: sqlite3.Connection,
     video: VideoId,
-    source: Source,
+    source: MetadataSource,
     said: Mapping[str, Any],
     names: Iterable[str],
 ) -> None:
@@ -51,7 +51,7 @@ def put(
             )
 
 
-def settle(connection: sqlite3.Connection, video: VideoId) -> None:
+def show_strongest(connection: sqlite3.Connection, video: VideoId) -> None:
     """Show of every field what the strongest source says."""
     rows = connection.execute(
         "SELECT name, source, value FROM field WHERE video = ?", (video,)
@@ -83,7 +83,7 @@ def settle(connection: sqlite3.Connection, video: VideoId) -> None:
         (
             shown.get("title"),
             *(shown.get(name) for name in _RECORDED),
-            best.get("recorded_at", Source.FILE) != Source.FILE,
+            best.get("recorded_at", MetadataSource.FILE) != MetadataSource.FILE,
             *(shown.get(name) for name in _NUMBERS),
             description,
             bool(said.get(("is_markdown", about))),

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from generator.adapters.catalogue.rows import from_sql, portions, stamp, to_sql
 from generator.core.library import unfinished
-from generator.core.library.identity import Known
-from generator.core.model import SOUND, Place, Problem, Sighting, VideoId
+from generator.core.library.identity import KnownFile
+from generator.core.model import SOUND, FileProblem, FileStat, Place, VideoId
 
 _KNOWN_COLUMNS = (
     "id, root, path, size_bytes, mtime_ns, fingerprint, missing_at IS NOT NULL, companions"
@@ -17,20 +17,20 @@ _KNOWN_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ScanComparison:
     """What a walk and the catalogue say of the same places.
 
     `beside` are videos whose file is as it was while something beside it is not.
     """
 
     unchanged: int
-    changed: tuple[tuple[Known, Sighting], ...]
-    gone: tuple[Known, ...]
-    new: tuple[Sighting, ...]
-    beside: tuple[Known, ...] = ()
+    changed: tuple[tuple[KnownFile, FileStat], ...]
+    gone: tuple[KnownFile, ...]
+    new: tuple[FileStat, ...]
+    beside: tuple[KnownFile, ...] = ()
 
 
-class Look(Protocol):
+class FolderScan(Protocol):
     """What the scanner reports, as far as the catalogue needs it."""
 
     @property
@@ -57,18 +57,18 @@ class Look(Protocol):
         """Tell whether a file at `place` would have been seen."""
 
 
-class Files:
+class CatalogueFiles:
     """One open catalogue, asked about files."""
 
     _connection: sqlite3.Connection
 
     def compare(
         self,
-        walk: Look,
-        within: Look | None = None,
+        walk: FolderScan,
+        within: FolderScan | None = None,
         companions: Mapping[str, Mapping[str, str]] | None = None,
         now_s: float = 0.0,
-    ) -> Compared:
+    ) -> ScanComparison:
         """Tell what differs between a look at the library and the catalogue.
 
         Args:
@@ -79,7 +79,7 @@ class Files:
             now_s: the current instant: files that were cut short do not wait for ever.
         """
         files = {root: dict(found) for root, found in walk.files.items()}
-        changed: list[tuple[int, Sighting]] = []
+        changed: list[tuple[int, FileStat]] = []
         gone: list[int] = []
         beside: list[int] = []
         unchanged = 0
@@ -97,11 +97,11 @@ class Files:
                 if companions is not None and before != companions.get(root, none).get(path, ""):
                     beside.append(video)
             else:
-                sighting = Sighting(Place(root, path), found[0], stamp(found[1]))
+                sighting = FileStat(Place(root, path), found[0], stamp(found[1]))
                 changed.append((video, sighting))
         wanted = [*gone, *beside, *(video for video, _ in changed)]
         known = {one.video: one for one in self.known(wanted)}
-        return Compared(
+        return ScanComparison(
             unchanged,
             tuple((known[VideoId(video)], sighting) for video, sighting in changed),
             tuple(known[VideoId(video)] for video in gone),
@@ -111,15 +111,15 @@ class Files:
 
     def _new(
         self, files: Mapping[str, dict[str, tuple[int, int]]], now_s: float
-    ) -> Iterator[Sighting]:
+    ) -> Iterator[FileStat]:
         quarantined = self._quarantined(now_s) if any(files.values()) else {}
         for root, found in files.items():
             for path, (size_bytes, mtime_ns) in found.items():
-                sighting = Sighting(Place(root, path), size_bytes, stamp(mtime_ns))
+                sighting = FileStat(Place(root, path), size_bytes, stamp(mtime_ns))
                 if quarantined.get(sighting.place) != (size_bytes, sighting.mtime_ns):
                     yield sighting
 
-    def _files(self, within: Look | None) -> Iterator[tuple[str, str, int, int, int, str]]:
+    def _files(self, within: FolderScan | None) -> Iterator[tuple[str, str, int, int, int, str]]:
         query = (
             "SELECT root, path, size_bytes, mtime_ns, id, companions FROM video"
             " WHERE missing_at IS NULL"
@@ -152,15 +152,15 @@ class Files:
             if stage != unfinished.STAGE or unfinished.may_grow(mtime, now_s)
         }
 
-    def known(self, videos: Iterable[int]) -> list[Known]:
+    def known(self, videos: Iterable[int]) -> list[KnownFile]:
         """Return what is known of the files of videos."""
-        found: list[Known] = []
+        found: list[KnownFile] = []
         for some in portions(sorted(videos)):
             marks = ",".join("?" * len(some))
             found += self._all_known(f"id IN ({marks})", some)
         return found
 
-    def present(self) -> list[Known]:
+    def present(self) -> list[KnownFile]:
         """Return what is known of every file that is there."""
         return self._all_known("missing_at IS NULL", ())
 
@@ -172,16 +172,16 @@ class Files:
             )
         )
 
-    def present_with(self, fingerprints: Iterable[str]) -> list[Known]:
+    def present_with(self, fingerprints: Iterable[str]) -> list[KnownFile]:
         """Return the videos with a file that holds one of these contents."""
         return self._alike("missing_at IS NULL", fingerprints)
 
-    def present_beside(self, places: Iterable[Place]) -> list[Known]:
+    def present_beside(self, places: Iterable[Place]) -> list[KnownFile]:
         """Return the videos with a file that is named like one of these but for its suffix."""
         return self._beside("missing_at IS NULL", places)
 
-    def _beside(self, condition: str, places: Iterable[Place]) -> list[Known]:
-        found: list[Known] = []
+    def _beside(self, condition: str, places: Iterable[Place]) -> list[KnownFile]:
+        found: list[KnownFile] = []
         for place in places:
             stem = place.path.rpartition(".")[0]
             found += self._all_known(
@@ -190,32 +190,32 @@ class Files:
             )
         return found
 
-    def missing_like(self, seen: Sequence[tuple[Place, str]]) -> list[Known]:
+    def missing_like(self, seen: Sequence[tuple[Place, str]]) -> list[KnownFile]:
         """Return missing videos of which a file has the content, or the name but for its suffix."""
         found = self._alike("missing_at IS NOT NULL", (fingerprint for _, fingerprint in seen))
         found += self._beside("missing_at IS NOT NULL", (place for place, _ in seen))
         return list({known.video: known for known in found}.values())
 
-    def _alike(self, condition: str, fingerprints: Iterable[str]) -> list[Known]:
-        found: list[Known] = []
+    def _alike(self, condition: str, fingerprints: Iterable[str]) -> list[KnownFile]:
+        found: list[KnownFile] = []
         for some in portions(sorted(set(fingerprints))):
             marks = ",".join("?" * len(some))
             found += self._all_known(f"{condition} AND fingerprint IN ({marks})", some)
         return found
 
-    def _all_known(self, condition: str, values: Sequence[object]) -> list[Known]:
+    def _all_known(self, condition: str, values: Sequence[object]) -> list[KnownFile]:
         rows = self._connection.execute(
             f"SELECT {_KNOWN_COLUMNS} FROM video WHERE {condition}",  # noqa: S608 (literals above)
             values,
         )
         return [
-            Known(
+            KnownFile(
                 VideoId(i), Place(root, from_sql(path)), size, mtime, print_, bool(missing), beside
             )
             for i, root, path, size, mtime, print_, missing, beside in rows
         ]
 
-    def without_poster(self) -> list[Known]:
+    def without_poster(self) -> list[KnownFile]:
         """Return the videos whose poster was never tried, or is to be tried again."""
         return self._all_known(
             "poster IS NULL AND missing_at IS NULL AND NOT EXISTS (SELECT 1 FROM problem"
@@ -223,11 +223,11 @@ class Files:
             (),
         )
 
-    def missing_since(self, instant: int) -> list[Known]:
+    def missing_since(self, instant: int) -> list[KnownFile]:
         """Return the videos that were missing at `instant` already, if they are not forgotten."""
         return self._all_known("missing_at <= ? AND path != ''", (instant,))
 
-    def twice(self) -> list[Known]:
+    def twice(self) -> list[KnownFile]:
         """Return the videos with a file whose content another one has, too; equal ones together."""
         found = self._all_known(
             "missing_at IS NULL AND fingerprint IN (SELECT fingerprint FROM video"
@@ -243,7 +243,7 @@ class Files:
         )
         return [VideoId(row[0]) for row in rows]
 
-    def problems(self, *, of_sounds: bool = False) -> list[Problem]:
+    def problems(self, *, of_sounds: bool = False) -> list[FileProblem]:
         """Return every problem, by place; and files that proved to be sound alone, if asked for."""
         rows = self._connection.execute(
             "SELECT root, path, size_bytes, mtime_ns, stage, reason, at FROM problem"
@@ -251,7 +251,7 @@ class Files:
             (of_sounds, SOUND),
         )
         return [
-            Problem(Place(root, from_sql(path)), size, mtime, stage, reason, at)
+            FileProblem(Place(root, from_sql(path)), size, mtime, stage, reason, at)
             for root, path, size, mtime, stage, reason, at in rows
         ]
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from generator.adapters.catalogue import field_sources
 from generator.adapters.catalogue.rows import to_sql
-from generator.core.formatting import tag_of
+from generator.core.formatting import normalize_tag
 from generator.core.library import unfinished
-from generator.core.model import SIDECAR, Happening, Kind, Source, VideoId
+from generator.core.model import SIDECAR, Event, EventKind, MetadataSource, VideoId
 from generator.core.ratings import pulled_tenths
 
-Fold = Callable[[sqlite3.Connection, Happening], VideoId | None]
+Fold = Callable[[sqlite3.Connection, Event], VideoId | None]
 
 _FILE = ("root", "path", "size_bytes", "mtime_ns", "fingerprint")
 _PROBE = (
@@ -26,7 +26,7 @@ _PROBE = (
 _FOUND = ("slug", "title", "added_at", *_FILE, *_PROBE)
 
 
-def _found(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _found(connection: sqlite3.Connection, event: Event) -> VideoId:
     columns, values = _columns(event.value, _FOUND)
     marks = ", ".join("?" * len(columns))
     cursor = connection.execute(
@@ -37,7 +37,11 @@ def _found(connection: sqlite3.Connection, event: Happening) -> VideoId:
     assert cursor.lastrowid is not None
     video = VideoId(cursor.lastrowid)
     field_sources.put(
-        connection, video, Source.FILE, event.value, field_sources.OF_SOURCE[Source.FILE]
+        connection,
+        video,
+        MetadataSource.FILE,
+        event.value,
+        field_sources.OF_SOURCE[MetadataSource.FILE],
     )
     _described_by(connection, video, event)
     _tag_from(connection, video, "folder", event.value.get("folder_tags"))
@@ -46,7 +50,7 @@ def _found(connection: sqlite3.Connection, event: Happening) -> VideoId:
     return video
 
 
-def _changed(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _changed(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _update(connection, event, (*_FILE, *_PROBE))
     if event.value.get("other_content"):
         connection.execute(
@@ -54,32 +58,36 @@ def _changed(connection: sqlite3.Connection, event: Happening) -> VideoId:
             " WHERE id = ?",
             (video,),
         )
-        field_sources.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
+        field_sources.put(connection, video, MetadataSource.EMBEDDED, {}, ("tracks",))
         _to_enrich(connection, video)
     if "recorded_at" in event.value:
         recorded = ("recorded_at", "recorded_offset_min")
-        field_sources.put(connection, video, Source.FILE, event.value, recorded)
+        field_sources.put(connection, video, MetadataSource.FILE, event.value, recorded)
     _described_by(connection, video, event)
     _clear(connection, event)
     return video
 
 
-def _moved(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _moved(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _update(connection, event, _FILE)
-    field_sources.put(connection, video, Source.FILE, event.value, ("title",))
+    field_sources.put(connection, video, MetadataSource.FILE, event.value, ("title",))
     named = event.value.get("named")
     if named is not None:
         assert isinstance(named, Mapping)
         field_sources.put(
-            connection, video, Source.NAME, named, field_sources.OF_SOURCE[Source.NAME]
+            connection,
+            video,
+            MetadataSource.NAME,
+            named,
+            field_sources.OF_SOURCE[MetadataSource.NAME],
         )
-    field_sources.settle(connection, video)
+    field_sources.show_strongest(connection, video)
     _tag_from(connection, video, "folder", event.value.get("folder_tags"))
     _clear(connection, event)
     return video
 
 
-def _described(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _described(connection: sqlite3.Connection, event: Event) -> VideoId:
     """Take over what is said of a video, and what the probe says if it was asked once more."""
     video = _subject(event)
     if event.value.get("text_streams"):
@@ -92,7 +100,7 @@ def _described(connection: sqlite3.Connection, event: Happening) -> VideoId:
     return video
 
 
-def _described_by(connection: sqlite3.Connection, video: VideoId, event: Happening) -> None:
+def _described_by(connection: sqlite3.Connection, video: VideoId, event: Event) -> None:
     """Take over what sources say, and settle which of it is shown.
 
     `details` of the event has every source that was read, and what it says; those that
@@ -103,12 +111,12 @@ def _described_by(connection: sqlite3.Connection, video: VideoId, event: Happeni
         assert isinstance(details, Mapping)
         names = event.value["read"]
         assert isinstance(names, list | tuple)
-        for source in map(Source, names):
+        for source in map(MetadataSource, names):
             said = details.get(source, {})
             field_sources.put(connection, video, source, said, field_sources.OF_SOURCE[source])
-            if source is not Source.BESIDE:
+            if source is not MetadataSource.BESIDE:
                 _tag_from(connection, video, source, said.get("tags", ()))
-    field_sources.settle(connection, video)
+    field_sources.show_strongest(connection, video)
 
 
 def _to_enrich(connection: sqlite3.Connection, video: VideoId) -> None:
@@ -119,7 +127,7 @@ def _to_enrich(connection: sqlite3.Connection, video: VideoId) -> None:
     )
 
 
-def _enriched(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _enriched(connection: sqlite3.Connection, event: Event) -> VideoId:
     """Note a storyboard, or that none can be had; and inner subtitles, if they were asked for."""
     video = _subject(event)
     if "storyboard" in event.value:
@@ -128,29 +136,29 @@ def _enriched(connection: sqlite3.Connection, event: Happening) -> VideoId:
             (_json(event.value["storyboard"]), video),
         )
     if "tracks" in event.value:
-        field_sources.put(connection, video, Source.EMBEDDED, event.value, ("tracks",))
-        field_sources.settle(connection, video)
+        field_sources.put(connection, video, MetadataSource.EMBEDDED, event.value, ("tracks",))
+        field_sources.show_strongest(connection, video)
         connection.execute("UPDATE video SET enriched = enriched | 2 WHERE id = ?", (video,))
     return video
 
 
-def _not_enriched(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _not_enriched(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     connection.execute("UPDATE video SET enriched = 3 WHERE id = ?", (video,))
     return _complain(connection, video, event, "storyboard")
 
 
-def _board_dropped(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _board_dropped(connection: sqlite3.Connection, event: Event) -> VideoId:
     """Let storyboard and inner subtitles be got once more: their files were lost."""
     video = _subject(event)
     connection.execute("UPDATE video SET storyboard = NULL WHERE id = ?", (video,))
-    field_sources.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
-    field_sources.settle(connection, video)
+    field_sources.put(connection, video, MetadataSource.EMBEDDED, {}, ("tracks",))
+    field_sources.show_strongest(connection, video)
     _to_enrich(connection, video)
     return video
 
 
-def _rendered(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _rendered(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     connection.execute(
         "UPDATE video SET rendition = ?, rendered = 1 WHERE id = ?",
@@ -159,13 +167,13 @@ def _rendered(connection: sqlite3.Connection, event: Happening) -> VideoId:
     return video
 
 
-def _not_rendered(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _not_rendered(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     connection.execute("UPDATE video SET rendered = 1 WHERE id = ?", (video,))
     return _complain(connection, video, event, "rendition")
 
 
-def _rendition_dropped(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _rendition_dropped(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     connection.execute("UPDATE video SET rendition = NULL, rendered = 0 WHERE id = ?", (video,))
     return video
@@ -175,34 +183,34 @@ def _json(value: object) -> str | None:
     return None if value is None else json.dumps(value, separators=(",", ":"))
 
 
-def _missing(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _missing(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     connection.execute("UPDATE video SET missing_at = ? WHERE id = ?", (event.at, video))
     return video
 
 
-def _returned(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _returned(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     connection.execute("UPDATE video SET missing_at = NULL, dropped = 0 WHERE id = ?", (video,))
     _changed(connection, event)
     return _moved(connection, event)
 
 
-def _dropped(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _dropped(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     connection.execute(
         "UPDATE video SET dropped = 1, poster = NULL, storyboard = NULL, rendition = NULL,"
         " rendered = 0, companions = '?' WHERE id = ?",
         (video,),
     )
-    field_sources.put(connection, video, Source.BESIDE, {}, ("tracks",))
-    field_sources.put(connection, video, Source.EMBEDDED, {}, ("tracks",))
-    field_sources.settle(connection, video)
+    field_sources.put(connection, video, MetadataSource.BESIDE, {}, ("tracks",))
+    field_sources.put(connection, video, MetadataSource.EMBEDDED, {}, ("tracks",))
+    field_sources.show_strongest(connection, video)
     _to_enrich(connection, video)
     return video
 
 
-def _merged(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _merged(connection: sqlite3.Connection, event: Event) -> VideoId:
     """Let a copy become part of the video that `into` names: what people made of it goes there."""
     video, into = _subject(event), event.value["into"]
     assert isinstance(into, int)
@@ -262,7 +270,7 @@ _OPINIONS = (
 )
 
 
-def _forgotten(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _forgotten(connection: sqlite3.Connection, event: Event) -> VideoId:
     """Forget a video that is missing for too long; its number stays taken."""
     video = _subject(event)
     _forget_opinions(connection, video)
@@ -292,7 +300,7 @@ def _forget_file(connection: sqlite3.Connection, video: VideoId, at: int) -> Non
     )
 
 
-def _poster_made(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _poster_made(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     connection.execute(
         "UPDATE video SET poster = ? WHERE id = ?",
@@ -301,13 +309,11 @@ def _poster_made(connection: sqlite3.Connection, event: Happening) -> VideoId:
     return video
 
 
-def _poster_failed(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _poster_failed(connection: sqlite3.Connection, event: Event) -> VideoId:
     return _complain(connection, _subject(event), event, "poster")
 
 
-def _complain(
-    connection: sqlite3.Connection, video: VideoId, event: Happening, stage: str
-) -> VideoId:
+def _complain(connection: sqlite3.Connection, video: VideoId, event: Event, stage: str) -> VideoId:
     """Note a problem of a video's file; one that is noted already is the graver."""
     connection.execute(
         "INSERT OR IGNORE INTO problem SELECT root, path, size_bytes, mtime_ns, ?, ?, ?"
@@ -317,7 +323,7 @@ def _complain(
     return video
 
 
-def _refused(connection: sqlite3.Connection, event: Happening) -> None:
+def _refused(connection: sqlite3.Connection, event: Event) -> None:
     value = event.value
     connection.execute(
         "INSERT OR REPLACE INTO problem VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -333,14 +339,14 @@ def _refused(connection: sqlite3.Connection, event: Happening) -> None:
     )
 
 
-def _clear(connection: sqlite3.Connection, event: Happening) -> None:
+def _clear(connection: sqlite3.Connection, event: Event) -> None:
     connection.execute(
         "DELETE FROM problem WHERE root = ? AND path = ?",
         (event.value["root"], _sql_path(event.value)),
     )
 
 
-def _cleared(connection: sqlite3.Connection, event: Happening) -> None:
+def _cleared(connection: sqlite3.Connection, event: Event) -> None:
     """Forget a problem, and let what failed of its file be tried again.
 
     Of a file beside a video it is not known whose it is: all that have some there are read again.
@@ -371,7 +377,7 @@ def _cleared(connection: sqlite3.Connection, event: Happening) -> None:
     )
 
 
-def _rated(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _rated(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     visitor, stars = event.value.get("visitor"), event.value["stars"]
     if visitor is None:
@@ -388,7 +394,7 @@ def _rated(connection: sqlite3.Connection, event: Happening) -> VideoId:
     return video
 
 
-def _unrated(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _unrated(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     visitor = event.value.get("visitor")
     if visitor is None:
@@ -427,7 +433,7 @@ def _count_votes(connection: sqlite3.Connection, video: VideoId, *, votes: int, 
     )
 
 
-def _viewed(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _viewed(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     connection.execute(
         "INSERT INTO views VALUES (?, ?, ?) ON CONFLICT (video) DO UPDATE"
@@ -437,7 +443,7 @@ def _viewed(connection: sqlite3.Connection, event: Happening) -> VideoId:
     return video
 
 
-def _favorited(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _favorited(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     visitor = event.value.get("visitor")
     if visitor is None:
@@ -449,7 +455,7 @@ def _favorited(connection: sqlite3.Connection, event: Happening) -> VideoId:
     return video
 
 
-def _unfavorited(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _unfavorited(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     visitor = event.value.get("visitor")
     if visitor is None:
@@ -461,20 +467,20 @@ def _unfavorited(connection: sqlite3.Connection, event: Happening) -> VideoId:
     return video
 
 
-def _tagged(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _tagged(connection: sqlite3.Connection, event: Event) -> VideoId:
     return _mark(connection, _subject(event), _names(event), removed=0)
 
 
-def _untagged(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _untagged(connection: sqlite3.Connection, event: Event) -> VideoId:
     video, names = _subject(event), _names(event)
-    spellings = {tag_of(str(name)) for name in names}
+    spellings = {normalize_tag(str(name)) for name in names}
     rows = connection.execute("SELECT DISTINCT name FROM tag WHERE video = ?", (video,))
     # what is there may be spelled as a former version spelled tags
-    same = {name for (name,) in rows if name in names or tag_of(name) in spellings}
+    same = {name for (name,) in rows if name in names or normalize_tag(name) in spellings}
     return _mark(connection, video, sorted(same | spellings - {""}), removed=1)
 
 
-def _retagged(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _retagged(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     wanted = _names(event)
     shown = connection.execute("SELECT name FROM shown_tag WHERE video = ?", (video,)).fetchall()
@@ -482,7 +488,7 @@ def _retagged(connection: sqlite3.Connection, event: Happening) -> VideoId:
     return _mark(connection, video, wanted, removed=0)
 
 
-def _names(event: Happening) -> Sequence[object]:
+def _names(event: Event) -> Sequence[object]:
     names = event.value["names"] if "names" in event.value else [event.value["name"]]
     assert isinstance(names, list | tuple)
     return names
@@ -499,12 +505,12 @@ def _mark(
     return video
 
 
-def _rebuild_asked(connection: sqlite3.Connection, event: Happening) -> None:
+def _rebuild_asked(connection: sqlite3.Connection, event: Event) -> None:
     """Change nothing: that it stands in the log is all the builder needs."""
     del connection, event
 
 
-def _folder_tagged(connection: sqlite3.Connection, event: Happening) -> VideoId:
+def _folder_tagged(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     _tag_from(connection, video, "folder", event.value["folder_tags"])
     return video
@@ -518,7 +524,7 @@ def _tag_from(connection: sqlite3.Connection, video: VideoId, source: str, names
     )
 
 
-def _update(connection: sqlite3.Connection, event: Happening, allowed: tuple[str, ...]) -> VideoId:
+def _update(connection: sqlite3.Connection, event: Event, allowed: tuple[str, ...]) -> VideoId:
     video = _subject(event)
     columns, values = _columns(event.value, allowed)
     assignments = ", ".join(f"{column} = ?" for column in columns)
@@ -540,39 +546,39 @@ def _sql_path(value: Mapping[str, object]) -> str | bytes:
     return to_sql(str(value["path"]))
 
 
-def _subject(event: Happening) -> VideoId:
+def _subject(event: Event) -> VideoId:
     assert event.video is not None, f"{event.kind} is always about a video"
     return event.video
 
 
-FOLDS: dict[Kind, Fold] = {
-    Kind.VIDEO_FOUND: _found,
-    Kind.VIDEO_CHANGED: _changed,
-    Kind.VIDEO_MOVED: _moved,
-    Kind.VIDEO_MISSING: _missing,
-    Kind.VIDEO_RETURNED: _returned,
-    Kind.VIDEO_DROPPED: _dropped,
-    Kind.POSTER_MADE: _poster_made,
-    Kind.POSTER_FAILED: _poster_failed,
-    Kind.FILE_REFUSED: _refused,
-    Kind.FILE_CLEARED: _cleared,
-    Kind.RATED: _rated,
-    Kind.UNRATED: _unrated,
-    Kind.VIEWED: _viewed,
-    Kind.FAVORITED: _favorited,
-    Kind.UNFAVORITED: _unfavorited,
-    Kind.TAGGED: _tagged,
-    Kind.UNTAGGED: _untagged,
-    Kind.RETAGGED: _retagged,
-    Kind.FOLDER_TAGGED: _folder_tagged,
-    Kind.REBUILD_ASKED: _rebuild_asked,
-    Kind.VIDEO_MERGED: _merged,
-    Kind.VIDEO_FORGOTTEN: _forgotten,
-    Kind.VIDEO_DESCRIBED: _described,
-    Kind.BOARD_MADE: _enriched,
-    Kind.BOARD_FAILED: _not_enriched,
-    Kind.BOARD_DROPPED: _board_dropped,
-    Kind.RENDITION_MADE: _rendered,
-    Kind.RENDITION_FAILED: _not_rendered,
-    Kind.RENDITION_DROPPED: _rendition_dropped,
+FOLDS: dict[EventKind, Fold] = {
+    EventKind.VIDEO_FOUND: _found,
+    EventKind.VIDEO_CHANGED: _changed,
+    EventKind.VIDEO_MOVED: _moved,
+    EventKind.VIDEO_MISSING: _missing,
+    EventKind.VIDEO_RETURNED: _returned,
+    EventKind.VIDEO_DROPPED: _dropped,
+    EventKind.POSTER_MADE: _poster_made,
+    EventKind.POSTER_FAILED: _poster_failed,
+    EventKind.FILE_REFUSED: _refused,
+    EventKind.FILE_CLEARED: _cleared,
+    EventKind.RATED: _rated,
+    EventKind.UNRATED: _unrated,
+    EventKind.VIEWED: _viewed,
+    EventKind.FAVORITED: _favorited,
+    EventKind.UNFAVORITED: _unfavorited,
+    EventKind.TAGGED: _tagged,
+    EventKind.UNTAGGED: _untagged,
+    EventKind.RETAGGED: _retagged,
+    EventKind.FOLDER_TAGGED: _folder_tagged,
+    EventKind.REBUILD_ASKED: _rebuild_asked,
+    EventKind.VIDEO_MERGED: _merged,
+    EventKind.VIDEO_FORGOTTEN: _forgotten,
+    EventKind.VIDEO_DESCRIBED: _described,
+    EventKind.BOARD_MADE: _enriched,
+    EventKind.BOARD_FAILED: _not_enriched,
+    EventKind.BOARD_DROPPED: _board_dropped,
+    EventKind.RENDITION_MADE: _rendered,
+    EventKind.RENDITION_FAILED: _not_rendered,
+    EventKind.RENDITION_DROPPED: _rendition_dropped,
 }

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from generator.core.formatting import rounded_down
 from generator.core.model import (
     Chapter,
-    Figures,
     Place,
     Poster,
     Probe,
@@ -16,6 +15,7 @@ from generator.core.model import (
     Storyboard,
     Track,
     Video,
+    VideoStats,
 )
 
 _HIGHEST_STAMP = (1 << 63) - 1
@@ -42,7 +42,7 @@ def from_sql(path: str | bytes) -> str:
     return path if isinstance(path, str) else os.fsdecode(path)
 
 
-def video_of(row: tuple[Any, ...]) -> Video:
+def video_from_row(row: tuple[Any, ...]) -> Video:
     """Return the video that `store._VIDEO_COLUMNS` selects."""
     (
         number, slug, root, path, title, added_at, recorded_at, size_bytes,
@@ -101,10 +101,10 @@ def tracks_of(text: str) -> tuple[Track, ...]:
     )
 
 
-def figures_of(row: tuple[Any, ...]) -> Figures:
+def figures_of(row: tuple[Any, ...]) -> VideoStats:
     """Return the figures that `store._FIGURE_COLUMNS` selects."""
     number, version, stars, votes, score_tenths, views, favorite_at, tags = row
-    return Figures(
+    return VideoStats(
         id=number,
         version=version or 0,
         stars=stars,

@@ -16,7 +16,7 @@ JSON = (
 
 
 @migrations()
-def first_tables(db: sqlite_utils.Database) -> None:
+def create_catalogue_tables(db: sqlite_utils.Database) -> None:
     """Create the tables of version 0.1."""
     for statement in _TABLES:
         db.execute(statement)
@@ -203,7 +203,7 @@ def written_by_newer(database: sqlite_utils.Database) -> bool:
 
 
 _KNOWN = {
-    first_tables.__name__,
+    create_catalogue_tables.__name__,
     other_peoples_votes.__name__,
     views_by_day.__name__,
     what_sources_say.__name__,

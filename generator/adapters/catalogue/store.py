@@ -25,31 +25,31 @@ from generator.adapters.catalogue.database_file import (
     refuse_if_lost,
     write_mark,
 )
-from generator.adapters.catalogue.files import Files
+from generator.adapters.catalogue.files import CatalogueFiles
 from generator.adapters.catalogue.folds import FOLDS
 from generator.adapters.catalogue.rows import (
     figures_of,
     portions,
     to_sql,
-    video_of,
+    video_from_row,
 )
 from generator.adapters.catalogue.schema import JSON, TABLES, migrations, written_by_newer
-from generator.adapters.catalogue.todo import Longer
-from generator.adapters.catalogue.tokens import Keys
+from generator.adapters.catalogue.todo import Todo
+from generator.adapters.catalogue.tokens import TokenStore
 from generator.adapters.sqlite_check import CheckedFile, is_of_the_surroundings
 from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
 from generator.core.model import (
     OPINIONS,
-    Figures,
-    Happening,
-    Kind,
-    Outcome,
+    Event,
+    EventKind,
+    EventOutcome,
+    EventVerdict,
+    FileProblem,
     Place,
-    Problem,
-    Recorded,
-    Verdict,
+    RecordedEvent,
     Video,
     VideoId,
+    VideoStats,
 )
 
 _BUSY_S = 10.0
@@ -94,7 +94,7 @@ _PROBE, _PROBE_BYTES = "probe", 64 * 1024  # as much as a batch of events
 _json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Catalogue(CheckedFile, Files):
+class Catalogue(CheckedFile, CatalogueFiles):
     """One open catalogue, for one thread; with `any_thread`, for any that only reads.
 
     Args:
@@ -211,7 +211,7 @@ class Catalogue(CheckedFile, Files):
 
     # -- the log
 
-    def append(self, happenings: Iterable[Happening]) -> tuple[Recorded, ...]:
+    def append(self, happenings: Iterable[Event]) -> tuple[RecordedEvent, ...]:
         """Put events into the log and fold them, in one transaction; all or none.
 
         Returns:
@@ -220,7 +220,7 @@ class Catalogue(CheckedFile, Files):
         with self._transaction():
             return tuple(self._append(one) for one in happenings)
 
-    def record(self, happenings: Sequence[Happening]) -> list[Outcome]:
+    def record(self, happenings: Sequence[Event]) -> list[EventOutcome]:
         """Put into the log what can be, in one transaction; what cannot be refuses only itself.
 
         Returns:
@@ -234,11 +234,11 @@ class Catalogue(CheckedFile, Files):
             verdicts = [self._record(one) for one in happenings]
             figures = {one.id: one for one in self.figures({v for *_, v in verdicts if v})}
         return [
-            Outcome(happening.id, verdict, seq, at, figures.get(video) if video else None)
+            EventOutcome(happening.id, verdict, seq, at, figures.get(video) if video else None)
             for happening, (verdict, seq, at, video) in zip(happenings, verdicts, strict=True)
         ]
 
-    def _record(self, happening: Happening) -> tuple[Verdict, int, int, VideoId | None]:
+    def _record(self, happening: Event) -> tuple[EventVerdict, int, int, VideoId | None]:
         seq, kind, video, value, at, dropped = self._connection.execute(
             _BEFORE, (happening.id, happening.video)
         ).fetchone()
@@ -246,16 +246,16 @@ class Catalogue(CheckedFile, Files):
         if seq is not None:  # told before, of the same video or of a copy that is part of it now
             same = kind == happening.kind and (video and self._whole_of(video)) == into
             if same and json.loads(value) == happening.value:
-                return Verdict.REPEATED, seq, at, into
-            return Verdict.ID_IN_USE, 0, 0, None
+                return EventVerdict.REPEATED, seq, at, into
+            return EventVerdict.ID_IN_USE, 0, 0, None
         if into != happening.video:
             return self._record(replace(happening, video=into))
         if happening.video is not None and dropped != 0 and not self._waited(happening):
-            return Verdict.UNKNOWN_VIDEO, 0, 0, None
+            return EventVerdict.UNKNOWN_VIDEO, 0, 0, None
         recorded = self._insert(happening)
-        return Verdict.RECORDED, recorded.seq, happening.at, recorded.video
+        return EventVerdict.RECORDED, recorded.seq, happening.at, recorded.video
 
-    def _waited(self, happening: Happening) -> bool:
+    def _waited(self, happening: Event) -> bool:
         """Tell whether an event may be about a video that had pages when it was told."""
         row = self._connection.execute(
             "SELECT path != '' FROM video WHERE id = ?", (happening.video,)
@@ -285,15 +285,15 @@ class Catalogue(CheckedFile, Files):
                 self._carry_home()
             raise
 
-    def _append(self, happening: Happening) -> Recorded:
+    def _append(self, happening: Event) -> RecordedEvent:
         known = self._connection.execute(
             "SELECT seq, video FROM event WHERE id = ?", (happening.id,)
         ).fetchone()
         if known is not None:
-            return Recorded(known[0], known[1], new=False)
+            return RecordedEvent(known[0], known[1], new=False)
         return self._insert(happening)
 
-    def _insert(self, happening: Happening) -> Recorded:
+    def _insert(self, happening: Event) -> RecordedEvent:
         video = FOLDS[happening.kind](self._connection, happening)
         if happening.told_us is not None and happening.kind in OPINIONS:
             self._fold_again(happening)
@@ -311,13 +311,13 @@ class Catalogue(CheckedFile, Files):
             ),
         )
         assert cursor.lastrowid is not None
-        return Recorded(cursor.lastrowid, video, new=True)
+        return RecordedEvent(cursor.lastrowid, video, new=True)
 
-    def _fold_again(self, late: Happening) -> None:
+    def _fold_again(self, late: Event) -> None:
         """Let what was told after an event that came late count as if that had come in time."""
         after = self._connection.execute(_TOLD_AFTER, (late.video, late.told_us, late.id))
         for key, kind, value, at, source in after.fetchall():
-            happening = Happening(key, Kind(kind), at, source, late.video, json.loads(value))
+            happening = Event(key, EventKind(kind), at, source, late.video, json.loads(value))
             FOLDS[happening.kind](self._connection, happening)
 
     def last_event(self) -> int:
@@ -343,7 +343,7 @@ class Catalogue(CheckedFile, Files):
         ).fetchone()
         return newest is None or newest[0] < event
 
-    def event_by_id(self, key: str) -> tuple[int, Happening] | None:
+    def event_by_id(self, key: str) -> tuple[int, Event] | None:
         """Return an event and its number."""
         row = self._connection.execute(
             "SELECT seq, kind, video, value, at, source FROM event WHERE id = ?", (key,)
@@ -351,7 +351,7 @@ class Catalogue(CheckedFile, Files):
         if row is None:
             return None
         seq, kind, video, value, at, source = row
-        return seq, Happening(key, Kind(kind), at, source, video, json.loads(value))
+        return seq, Event(key, EventKind(kind), at, source, video, json.loads(value))
 
     def foreign_version(self) -> int:
         """Return a number that is another one whenever other connections wrote to the file."""
@@ -364,14 +364,14 @@ class Catalogue(CheckedFile, Files):
     def asked_since(self, event: int) -> tuple[bool, bool]:
         """Tell whether later events ask for a look at the library, and for all pages anew."""
         rows = self._connection.execute(
-            "SELECT value FROM event WHERE seq > ? AND kind = ?", (event, Kind.REBUILD_ASKED)
+            "SELECT value FROM event WHERE seq > ? AND kind = ?", (event, EventKind.REBUILD_ASKED)
         ).fetchall()
         return bool(rows), any(json.loads(value).get("full") for (value,) in rows)
 
     def only_views_since(self, event: int) -> bool:
         """Tell whether no later event is anything but a view."""
         row = self._connection.execute(
-            "SELECT 1 FROM event WHERE seq > ? AND kind != ? LIMIT 1", (event, Kind.VIEWED)
+            "SELECT 1 FROM event WHERE seq > ? AND kind != ? LIMIT 1", (event, EventKind.VIEWED)
         ).fetchone()
         return row is None
 
@@ -413,18 +413,18 @@ class Catalogue(CheckedFile, Files):
     # -- figures
 
     @property
-    def longer(self) -> Longer:
+    def longer(self) -> Todo:
         """Return what is still to be done that takes longer."""
-        return Longer(self._connection)
+        return Todo(self._connection)
 
     @property
-    def keys(self) -> Keys:
+    def keys(self) -> TokenStore:
         """Return what proves the owner and hides the visitors."""
-        return Keys(self._connection)
+        return TokenStore(self._connection)
 
-    def figures(self, ids: Iterable[VideoId]) -> list[Figures]:
+    def figures(self, ids: Iterable[VideoId]) -> list[VideoStats]:
         """Return what people made of the videos among `ids` that have pages, ascending."""
-        found: list[Figures] = []
+        found: list[VideoStats] = []
         for some in portions(sorted(ids)):
             marks = ",".join("?" * len(some))
             query = (
@@ -525,14 +525,14 @@ class Catalogue(CheckedFile, Files):
         """Yield the videos that have pages: all, or those among `ids`, ascending."""
         if ids is None:
             query = f"SELECT {_VIDEO_COLUMNS} WHERE dropped = 0 ORDER BY video.id"
-            yield from map(video_of, self._connection.execute(query))
+            yield from map(video_from_row, self._connection.execute(query))
             return
         for some in portions(sorted(ids)):
             marks = ",".join("?" * len(some))
             query = (
                 f"SELECT {_VIDEO_COLUMNS} WHERE dropped = 0 AND video.id IN ({marks}) ORDER BY 1"
             )
-            yield from map(video_of, self._connection.execute(query, some))
+            yield from map(video_from_row, self._connection.execute(query, some))
 
     def shown_after(self, video: int, limit: int) -> list[VideoId]:
         """Return the ids of up to `limit` videos that have pages, ascending, behind `video`."""
@@ -563,12 +563,12 @@ class Catalogue(CheckedFile, Files):
         ).fetchone()
         return VideoId(row[0]) if row else None
 
-    def forget_problems(self, problems: Iterable[Problem], now: int) -> None:
+    def forget_problems(self, problems: Iterable[FileProblem], now: int) -> None:
         """Record that someone wants these files tried again."""
         self.append(
-            Happening(
+            Event(
                 uuid4().hex,
-                Kind.FILE_CLEARED,
+                EventKind.FILE_CLEARED,
                 now,
                 "retry",
                 value={"root": one.place.root, "path": one.place.path},

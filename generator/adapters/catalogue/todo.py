@@ -23,7 +23,7 @@ class ToEnrich:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RenditionScope:
     """Of which videos a playable copy is wanted.
 
     Those with one of the `needs`; and those that play, from `long_s` seconds or `large_bytes` on
@@ -35,7 +35,7 @@ class Wish:
     large_bytes: int = 0
 
 
-class Longer:
+class Todo:
     """What is to be done for the videos of one open catalogue that have a file.
 
     Of `roots`, where they are given, and of none else: what is in a bucket is not read as a whole.
@@ -74,7 +74,9 @@ class Longer:
         ).fetchone()
         return int(row[0])
 
-    def to_render(self, wish: Wish, most: int, roots: Sequence[str] | None = None) -> list[VideoId]:
+    def to_render(
+        self, wish: RenditionScope, most: int, roots: Sequence[str] | None = None
+    ) -> list[VideoId]:
         """Return the newest videos of which a playable copy is wanted, and not tried yet."""
         found: list[tuple[int, int]] = []
         within, names = _within(roots)

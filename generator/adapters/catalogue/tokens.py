@@ -12,7 +12,7 @@ from generator.core.model import Token
 _SALT_BYTES = 32
 
 
-class Keys:
+class TokenStore:
     """The tokens and salts of one open catalogue."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

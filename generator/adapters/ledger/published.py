@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
-from generator.core.delivery.publish_plan import ObjectKind, Published
+from generator.core.delivery.publish_plan import ObjectKind, PublishedObject
 from generator.core.model import OutPath, VideoId
 
 _COLUMNS = "key, path, kind, digest, etag, size, look, video, cursor, version, gone_at"
@@ -20,7 +20,7 @@ _KEPT_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Former:
+class PreviousVersion:
     """What was there before a publish; `digest` is None where nothing was.
 
     `version` is the bucket's name for it, "" where that is not known.
@@ -38,7 +38,7 @@ class Former:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RejectedObject:
     """An object that was not put, or not deleted ("" as `digest`), and why; tried again then."""
 
     key: str
@@ -79,19 +79,19 @@ class PublishedRecord:
 
     # -- what is there
 
-    def all(self) -> dict[str, Published]:
+    def all(self) -> dict[str, PublishedObject]:
         """Return everything that is in the bucket, by key."""
         return {one.key: one for one in self._published("1", ())}
 
-    def of(self, keys: Sequence[str]) -> dict[str, Published]:
+    def of(self, keys: Sequence[str]) -> dict[str, PublishedObject]:
         """Return those of some keys that are there."""
         return {one.key: one for one in self._those("key", keys)}
 
-    def of_videos(self, videos: Sequence[int]) -> dict[str, Published]:
+    def of_videos(self, videos: Sequence[int]) -> dict[str, PublishedObject]:
         """Return what belongs to videos."""
         return {one.key: one for one in self._those("video", videos)}
 
-    def gone_until(self, instant: int) -> dict[str, Published]:
+    def gone_until(self, instant: int) -> dict[str, PublishedObject]:
         """Return what is not wanted any more since `instant`, or for longer."""
         found = self._published("gone_at IS NOT NULL AND gone_at <= ?", (instant,))
         return {one.key: one for one in found}
@@ -123,7 +123,7 @@ class PublishedRecord:
         )
         return int(found[0][0])
 
-    def put(self, published: Iterable[Published]) -> None:
+    def put(self, published: Iterable[PublishedObject]) -> None:
         """Keep what is there now."""
         with self._lock:
             self._connection.executemany(
@@ -208,16 +208,16 @@ class PublishedRecord:
 
     # -- what the store refused
 
-    def refused(self) -> list[Refused]:
+    def refused(self) -> list[RejectedObject]:
         """Return what the store refused, and does not have, or still has."""
         rows = self._rows("SELECT key, path, digest, video, reason, tries, retry_at FROM refused")
-        return [Refused(*row) for row in rows]
+        return [RejectedObject(*row) for row in rows]
 
     def is_any_refused_until(self, instant: int) -> bool:
         """Tell whether something that was refused is to be tried again at `instant`."""
         return bool(self._rows("SELECT 1 FROM refused WHERE retry_at <= ? LIMIT 1", (instant,)))
 
-    def refuse(self, refused: Iterable[Refused]) -> None:
+    def refuse(self, refused: Iterable[RejectedObject]) -> None:
         """Note what was refused."""
         self._many(
             "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -247,7 +247,7 @@ class PublishedRecord:
 
     # -- what was there before
 
-    def note_former(self, number: int, former: Iterable[Former]) -> None:
+    def note_former(self, number: int, former: Iterable[PreviousVersion]) -> None:
         """Keep what a publish replaced: the first time it does so."""
         self._many(
             "INSERT OR IGNORE INTO former VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -265,14 +265,14 @@ class PublishedRecord:
         """Return the number of the last publish that replaced anything, 0 for none."""
         return int(self._rows("SELECT coalesce(max(round), 0) FROM former")[0][0])
 
-    def former(self, number: int) -> list[Former]:
+    def former(self, number: int) -> list[PreviousVersion]:
         """Return what was there before a publish."""
         rows = self._rows(
             "SELECT key, path, kind, digest, size, look, video, cursor, version"
             " FROM former WHERE round = ?",
             (number,),
         )
-        return [Former(row[0], row[1], ObjectKind(row[2]), *row[3:]) for row in rows]
+        return [PreviousVersion(row[0], row[1], ObjectKind(row[2]), *row[3:]) for row in rows]
 
     def drop_former(self, number: int, keys: Iterable[str]) -> None:
         """Forget what was there before a publish, of some keys: it is there again."""
@@ -301,12 +301,12 @@ class PublishedRecord:
 
     # -- reading and writing
 
-    def _published(self, condition: str, values: Sequence[object]) -> Iterator[Published]:
+    def _published(self, condition: str, values: Sequence[object]) -> Iterator[PublishedObject]:
         query = f"SELECT {_COLUMNS} FROM published WHERE {condition}"  # noqa: S608 (literals)
         for row in self._rows(query, values):
-            yield Published(row[0], row[1], ObjectKind(row[2]), *row[3:])
+            yield PublishedObject(row[0], row[1], ObjectKind(row[2]), *row[3:])
 
-    def _those(self, column: str, values: Sequence[object]) -> Iterator[Published]:
+    def _those(self, column: str, values: Sequence[object]) -> Iterator[PublishedObject]:
         for some in _portions(values):
             yield from self._published(f"{column} IN ({','.join('?' * len(some))})", some)
 

@@ -7,7 +7,7 @@ migrations = Migrations("ledger")
 
 
 @migrations()
-def first_tables(db: sqlite_utils.Database) -> None:
+def create_ledger_tables(db: sqlite_utils.Database) -> None:
     """Create the tables of version 0.1."""
     for statement in _TABLES:
         db.execute(statement)

@@ -19,12 +19,12 @@ from generator.adapters.ledger.schema import migrations
 from generator.adapters.sqlite_check import CheckedFile, is_of_the_surroundings
 from generator.core.errors import SettingsError
 from generator.core.model import OutPath, Video, VideoId
-from generator.core.site.orders import Key
+from generator.core.site.orders import SortKey
 from generator.core.site.scopes import Scope, ScopeKind
-from generator.core.video_json import spelled, video_of
+from generator.core.video_json import decode_video, spelled
 
 _AT_ONCE = 500  # parameters in one IN (…)
-_KEYS = {key.value: key for key in Key}
+_KEYS = {key.value: key for key in SortKey}
 _WAL_PAGES = 1000  # SQLite's own bound
 _ALL_AT_ONCE = 64  # from so many look-ups on, reading every shelf's bound is cheaper
 
@@ -233,7 +233,7 @@ class Ledger(CheckedFile):
         """Forget a scope; its lists are dropped on their own."""
         self._cursor.execute("DELETE FROM scope WHERE id = ?", (number,))
 
-    def lists(self, scope: int) -> dict[Key, ListRow]:
+    def lists(self, scope: int) -> dict[SortKey, ListRow]:
         """Return the listings of a scope."""
         rows = self._cursor.execute(
             "SELECT key, id, next_number FROM list WHERE scope = ?", (scope,)
@@ -245,7 +245,7 @@ class Ledger(CheckedFile):
         row = self._one("SELECT value FROM fact WHERE name = 'next_list'", ())
         return int(row[0]) if row else 1
 
-    def put_list(self, scope: int, key: Key, row: ListRow) -> None:
+    def put_list(self, scope: int, key: SortKey, row: ListRow) -> None:
         """Keep a list."""
         self._cursor.execute(
             "INSERT INTO list VALUES (?, ?, ?, ?)"
@@ -284,12 +284,12 @@ class Ledger(CheckedFile):
     def videos(self, ids: Iterable[VideoId]) -> dict[VideoId, Video]:
         """Return videos as the pages show them."""
         rows = self._in("SELECT video, facts FROM shown WHERE video IN", sorted(ids))
-        return {VideoId(number): video_of(number, facts) for number, facts in rows}
+        return {VideoId(number): decode_video(number, facts) for number, facts in rows}
 
     def all_videos(self) -> Iterator[Video]:
         """Yield every video as the pages show it."""
         for number, facts in self._connection.execute("SELECT video, facts FROM shown"):
-            yield video_of(number, facts)
+            yield decode_video(number, facts)
 
     def shown_ids(self, low: int, high: int) -> list[VideoId]:
         """Return the shown videos with low <= id < high."""

@@ -27,23 +27,30 @@ from generator.core.media.renditions import (
     CHUNK_S,
     LOCK,
     MADE,
-    Beat,
-    NoRoom,
-    Progress,
+    DiskFull,
+    HeartbeatMessage,
+    RenditionProgress,
     RenditionRequest,
     is_job_file,
-    most_bytes,
-    pack_request,
+    max_rendition_bytes,
+    pack_rendition_request,
     playlist,
     result_file,
     scratch_bytes,
     unpack_finished,
     unpack_line,
 )
-from generator.core.media.worker_protocol import GarbledError
-from generator.core.model import Place, Refused
+from generator.core.media.worker_protocol import ProtocolError
+from generator.core.model import Place, Rejected
 
-__all__ = ["Made", "NoRoom", "Progress", "RenditionError", "RenditionRequest", "Renditions"]
+__all__ = [
+    "DiskFull",
+    "FinishedCopy",
+    "RenditionError",
+    "RenditionProgress",
+    "RenditionRequest",
+    "RenditionRunner",
+]
 
 # -P: a library that holds a folder named "generator" is not the place to import it from.
 _SHIPPED = (sys.executable, "-P", "-m", "generator.adapters.rendition_worker")
@@ -57,7 +64,7 @@ _AT_ONCE = 1 << 16
 # A decoder that a file took over finds no secrets in its environment, only what it needs to run.
 _ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONUTF8")
 
-Found: TypeAlias = "Progress | Made | Refused"
+Found: TypeAlias = "RenditionProgress | FinishedCopy | Rejected"
 
 
 class RenditionError(ReelshelfError):
@@ -65,7 +72,7 @@ class RenditionError(ReelshelfError):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class FinishedCopy:
     """A finished copy: `file` lies in the folder of its job until somebody takes it away.
 
     `made_by` is "remux" only where every stream is as it was. `codecs` are as `Probe` has them.
@@ -90,7 +97,7 @@ class Made:
         return bool(self.playlist)
 
 
-class Renditions:
+class RenditionRunner:
     """Makes playable copies, one at a time; to be used by one thread.
 
     Args:
@@ -129,8 +136,8 @@ class Renditions:
         self._bound_bytes = bound_bytes
         self._command = tuple(command)
         self._work: _Work | None = None
-        self._found: Made | Refused | None = None
-        self._told: Made | None = None
+        self._found: FinishedCopy | Rejected | None = None
+        self._told: FinishedCopy | None = None
         self._revivals = 0
 
     def __enter__(self) -> Self:
@@ -171,7 +178,7 @@ class Renditions:
         self._found = self._no_room(request, folder, expected_bytes)
         if self._found is not None:
             return
-        limit_bytes = most_bytes(expected_bytes, source_bytes, self._bound_bytes)
+        limit_bytes = max_rendition_bytes(expected_bytes, source_bytes, self._bound_bytes)
         limits = {"folder": str(folder.absolute()), "most_bytes": limit_bytes, **self._limits}
         command = (*(self._command or _SHIPPED), json.dumps(limits))
         self._work = _Work(request, folder, command, self._stall_limit_s)
@@ -181,7 +188,7 @@ class Renditions:
         """Return what became of the copy, or how far it is, or None if there is nothing new.
 
         Returns:
-            `NoRoom`, a `Refused`, where the disk and not the file is to blame. What was done of
+            `DiskFull`, a `Rejected`, where the disk and not the file is to blame. What was done of
             a copy that is refused is removed.
 
         Args:
@@ -196,22 +203,22 @@ class Renditions:
         if self._work is None:
             return None
         found = self._work.listen(timeout_s)
-        if isinstance(found, Progress) and self._is_full():
+        if isinstance(found, RenditionProgress) and self._is_full():
             reason = f"fewer than {file_size(self._reserve_bytes)} are left on the disk"
-            found = NoRoom(self._work.request.place, reason)
+            found = DiskFull(self._work.request.place, reason)
         if isinstance(found, _Death):
             return self._bury(self._work, found)
-        if found is None or isinstance(found, Progress):
+        if found is None or isinstance(found, RenditionProgress):
             return found
         work, self._work = self._work, None
         work.end()
-        if isinstance(found, Made):
+        if isinstance(found, FinishedCopy):
             self._told = found
         else:
             self.discard(work.request.job)
         return found
 
-    def _bury(self, work: "_Work", death: "_Death") -> Refused | None:
+    def _bury(self, work: "_Work", death: "_Death") -> Rejected | None:
         """Start it again if somebody killed it; otherwise its file is to blame."""
         is_killed = -death.status in _FROM_OUTSIDE
         if is_killed and self._revivals < _MOST_REVIVALS:
@@ -221,7 +228,7 @@ class Renditions:
         self._work = None
         if not is_killed:
             self.discard(work.request.job)
-        return Refused(work.request.place, death.epitaph())
+        return Rejected(work.request.place, death.epitaph())
 
     def cancel(self) -> None:
         """Break off what is being made; what is finished of it stays, to go on with."""
@@ -254,12 +261,12 @@ class Renditions:
 
     def _no_room(
         self, request: RenditionRequest, folder: Path, expected_bytes: int
-    ) -> NoRoom | None:
+    ) -> DiskFull | None:
         free_bytes = max(0, shutil.disk_usage(folder).free - self._reserve_bytes)
         needed_bytes = scratch_bytes(expected_bytes, request.made_by) - _bytes_in(folder)
         if needed_bytes <= free_bytes:
             return None
-        return NoRoom(
+        return DiskFull(
             request.place,
             f"a copy needs some {file_size(needed_bytes)} for a while, and of the disk"
             f" {file_size(free_bytes)} may be used: make room",
@@ -328,7 +335,7 @@ class _Work:
         self._delays = 0
         self._note_work()
         with suppress(BrokenPipeError):  # how it ended is told in a moment
-            self._asking.write(pack_request(request))  # stays open: it is wanted
+            self._asking.write(pack_rendition_request(request))  # stays open: it is wanted
 
     def listen(self, timeout_s: float) -> "Found | _Death | None":
         """Return the latest that it tells, after waiting at most so long for it."""
@@ -340,7 +347,7 @@ class _Work:
             now_s = time.monotonic()
             if now_s >= self._deadline_s and not self._speaks(0) and self._is_stalled():
                 reason = f"did nothing for {self._stall_limit_s:g} s"
-                return Refused(self.request.place, reason)
+                return Rejected(self.request.place, reason)
             if now_s >= until_s:
                 return None
 
@@ -384,19 +391,19 @@ class _Work:
         self._heard += piece
         try:
             return self._understood()
-        except GarbledError as error:
-            return Refused(self.request.place, f"the encoder answered nonsense: {error}")
+        except ProtocolError as error:
+            return Rejected(self.request.place, f"the encoder answered nonsense: {error}")
 
     def _understood(self) -> "Found | None":
         """Return the last of what whole lines tell, the end of it all before anything else."""
-        found: Progress | None = None
+        found: RenditionProgress | None = None
         *lines, rest = bytes(self._heard).split(b"\n")
         self._heard = bytearray(rest)
         if len(rest) > _MOST_LINE_BYTES:
-            raise GarbledError("too much is said")
+            raise ProtocolError("too much is said")
         for line in lines:
             told = unpack_line(line)
-            if isinstance(told, Beat):
+            if isinstance(told, HeartbeatMessage):
                 if told.effort > self._effort:
                     self._effort = told.effort
                     self._note_work()
@@ -404,22 +411,22 @@ class _Work:
             elif told.verdict == "made":
                 return self._made()
             elif told.verdict == "full":
-                return NoRoom(self.request.place, told.reason)
+                return DiskFull(self.request.place, told.reason)
             else:
-                return Refused(self.request.place, told.reason)
+                return Rejected(self.request.place, told.reason)
         return found
 
-    def _made(self) -> Made:
+    def _made(self) -> FinishedCopy:
         file = self._folder / result_file(self.request.container)
         try:
             with (self._folder / MADE).open("rb") as told:
                 content = told.read(_MOST_MADE_BYTES)
         except OSError as error:
-            raise GarbledError("what it says it made is not there") from error
+            raise ProtocolError("what it says it made is not there") from error
         finished = unpack_finished(content, is_hls=self.request.is_hls)
         if file.is_symlink() or _size_of(str(file)) != finished.size_bytes:
-            raise GarbledError("what it says it made is not what is there")
-        return Made(
+            raise ProtocolError("what it says it made is not what is there")
+        return FinishedCopy(
             self.request.place,
             self.request.job,
             file,

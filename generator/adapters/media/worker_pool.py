@@ -21,13 +21,13 @@ from generator.core.errors import ReelshelfError
 from generator.core.media.worker_protocol import (
     READY,
     Found,
-    GarbledError,
-    Request,
+    ProbeRequest,
+    ProtocolError,
     missing,
-    pack_request,
+    pack_probe_request,
     unpack_answer,
 )
-from generator.core.model import Enriched, Examined, Place, Refused
+from generator.core.model import EnrichmentResult, Place, ProbeResult, Rejected
 
 _DELIVERY_S = 5.0  # for a request to be taken, or for an answer that has begun to be complete
 _BURIAL_S = 5.0  # a killed process that waits for a dead disk is not waited for
@@ -98,7 +98,7 @@ class MediaWorkers:
             if self._ringer != -1:
                 os.write(self._ringer, b"!")
 
-    def examine(self, paths: Iterable[tuple[Place, str]]) -> Iterator[Examined | Refused]:
+    def examine(self, paths: Iterable[tuple[Place, str]]) -> Iterator[ProbeResult | Rejected]:
         """Yield what is found in each file, as it is found.
 
         Args:
@@ -108,11 +108,11 @@ class MediaWorkers:
         Raises:
             MediaError: no worker can be started; what was not yielded was not examined.
         """
-        for found in self.answer(Request(place, file) for place, file in paths):
-            assert not isinstance(found, Enriched), "nobody asked for that"
+        for found in self.answer(ProbeRequest(place, file) for place, file in paths):
+            assert not isinstance(found, EnrichmentResult), "nobody asked for that"
             yield found
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Found]:
+    def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[Found]:
         """Yield an answer to each request, as it is found; else as `examine`."""
         requests = iter(requests)
         self._end_busy()
@@ -125,7 +125,7 @@ class MediaWorkers:
         finally:
             self._end_busy()
 
-    def _hand_out(self, requests: Iterator[Request]) -> None:
+    def _hand_out(self, requests: Iterator[ProbeRequest]) -> None:
         while (
             sum(worker.request is not None for worker in self._workers) < self._jobs
             and not self._stopped
@@ -135,14 +135,14 @@ class MediaWorkers:
                 return
             self._give(request)
 
-    def _give(self, request: Request) -> None:
+    def _give(self, request: ProbeRequest) -> None:
         for worker in [worker for worker in self._workers if worker.request is None]:
             if worker.is_quiet() and worker.ask(request, self._time_limit_s):
                 return
             self._end(worker)  # died between two files
         self._give_to_new(request)
 
-    def _give_to_new(self, request: Request) -> None:
+    def _give_to_new(self, request: ProbeRequest) -> None:
         worker = _Worker(self._command)
         self._workers.append(worker)
         if not worker.ask(request, self._time_limit_s):
@@ -167,7 +167,7 @@ class MediaWorkers:
             return worker.hear(self._time_limit_s)
         except EOFError:
             reason = ""
-        except GarbledError as error:
+        except ProtocolError as error:
             reason = f"the decoder answered nonsense: {error}"
         if worker.request is not None and worker.has_served:
             # An earlier file may have done the harm: this one is judged by a fresh worker.
@@ -176,14 +176,14 @@ class MediaWorkers:
             return None
         return self._give_up(worker, reason)
 
-    def _give_up(self, worker: "_Worker", reason: str) -> Refused:
+    def _give_up(self, worker: "_Worker", reason: str) -> Rejected:
         """End a worker; its file is refused for `reason`, or for how the worker ended."""
         request, was_ready = worker.request, worker.is_ready
         assert request is not None  # only the busy are heard
         status = self._end(worker)
         if not was_ready:
             raise _not_started(self._command)
-        return Refused(request.place, reason or self._epitaph(status))
+        return Rejected(request.place, reason or self._epitaph(status))
 
     def _epitaph(self, status: int) -> str:
         if status == -signal.SIGALRM:
@@ -229,7 +229,7 @@ class _Worker:
         assert self._child.stdout is not None
         self._requests, self._answers = self._child.stdin, self._child.stdout
         os.set_blocking(self._requests.fileno(), False)
-        self.request: Request | None = None
+        self.request: ProbeRequest | None = None
         self.is_ready = self.has_served = False
         self.deadline_s = 0.0
 
@@ -241,9 +241,9 @@ class _Worker:
         """Tell whether it is alive and waits; one that speaks unasked is neither."""
         return not _happens(self.fileno(), select.POLLIN, 0)
 
-    def ask(self, request: Request, time_limit_s: float) -> bool:
+    def ask(self, request: ProbeRequest, time_limit_s: float) -> bool:
         """Send a request, and tell whether it was taken."""
-        rest = memoryview(pack_request(request))
+        rest = memoryview(pack_probe_request(request))
         end_s = time.monotonic() + _DELIVERY_S
         try:
             while rest:
@@ -266,13 +266,13 @@ class _Worker:
         parcel = self._parcel()
         if not self.is_ready:
             if parcel != READY:
-                raise GarbledError("it should say that it is ready")
+                raise ProtocolError("it should say that it is ready")
             self.is_ready = True
             self.deadline_s = time.monotonic() + time_limit_s
             return None
         answer = unpack_answer(parcel)
         if self.request is None or answer.place != self.request.place:
-            raise GarbledError("it speaks of another file")
+            raise ProtocolError("it speaks of another file")
         self.request, self.has_served = None, True
         return answer
 
@@ -291,7 +291,7 @@ class _Worker:
         end_s = time.monotonic() + _DELIVERY_S
         while wanted := missing(parcel):
             if not _happens(self.fileno(), select.POLLIN, end_s - time.monotonic()):
-                raise GarbledError("it broke off")
+                raise ProtocolError("it broke off")
             piece = os.read(self.fileno(), wanted)
             if not piece:
                 raise EOFError

@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 
 from generator.adapters.media_worker.answer import look_at
-from generator.core.media.worker_protocol import READY, missing, pack_answer, unpack_request
+from generator.core.media.worker_protocol import READY, missing, pack_answer, unpack_probe_request
 
 _OUTLIVES = 2.0  # of the time limit: by then the parent has killed us, or is dead itself
 _SILENT = -8  # AV_LOG_QUIET
@@ -29,7 +29,7 @@ def main() -> None:
     _restrict(memory_mb)
     _send(answers, READY)
     while parcel := _next_parcel(requests):
-        request = unpack_request(parcel)
+        request = unpack_probe_request(parcel)
         signal.setitimer(signal.ITIMER_REAL, time_limit_s * _OUTLIVES)  # SIGALRM ends us
         answer = look_at(request, memory_mb)
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -19,7 +19,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from generator.adapters.media_worker.stills import scaled, shot_of, stills_of
-from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
 from generator.core.media.stills import PREVIEW_BOX, Size, fit, plausible_size
 from generator.core.model import Stills
 
@@ -56,32 +56,32 @@ def from_picture(content: bytes) -> Stills:
         UnfitError: it cannot be shown; nothing else leaves here.
     """
     if len(content) > MOST_BYTES:
-        raise UnfitError(f"is larger than {MOST_BYTES >> 20} MB")
+        raise UnusableFileError(f"is larger than {MOST_BYTES >> 20} MB")
     if content.count(_NOTE) > _MOST_NOTES:
-        raise UnfitError("holds too many notes")
+        raise UnusableFileError("holds too many notes")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Pillow puts right by itself
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return _stills(content)
-    except UnfitError:
+    except UnusableFileError:
         raise
     except UnidentifiedImageError as error:
-        raise UnfitError("is damaged, or no JPEG, PNG, WebP, GIF or AVIF") from error
+        raise UnusableFileError("is damaged, or no JPEG, PNG, WebP, GIF or AVIF") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise UnfitError(_TOO_LARGE) from error
+        raise UnusableFileError(_TOO_LARGE) from error
     except MemoryError as error:
-        raise UnfitError("needs too much memory") from error
+        raise UnusableFileError("needs too much memory") from error
     except Exception as error:  # a damaged file meets code of Pillow's that did not expect it
-        raise UnfitError("is damaged, or cut short") from error
+        raise UnusableFileError("is damaged, or cut short") from error
 
 
-def from_cover(film: Film) -> Stills | None:
+def from_cover(film: VideoFile) -> Stills | None:
     """Return the stills of the picture attached to a video; None without one that can be shown."""
     try:
         content = film.cover()
         return None if content is None else from_picture(content)
-    except UnfitError:
+    except UnusableFileError:
         return None
 
 
@@ -116,13 +116,13 @@ def _size(picture: Image.Image, content: bytes) -> Size:
     """
     size = plausible_size(*picture.size)
     if size is None:
-        raise UnfitError("has a side that is nothing, or too long")
+        raise UnusableFileError("has a side that is nothing, or too long")
     pixels = size.width_px * size.height_px
     if pixels > _MOST_PX:
-        raise UnfitError(_TOO_LARGE)
+        raise UnusableFileError(_TOO_LARGE)
     scans = content.count(_SCAN) if isinstance(picture, JpegImageFile) else 1
     if scans * pixels > _MOST_SCANNED_PX:
-        raise UnfitError("is put together of too many layers")
+        raise UnusableFileError("is put together of too many layers")
     return size
 
 

@@ -12,7 +12,12 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from time import monotonic
 from urllib.parse import urlsplit
 
-from generator.core.library.bucket_objects import EMPTY, AwayError, BarredError, ShiftedError
+from generator.core.library.bucket_objects import (
+    EMPTY,
+    ForbiddenError,
+    ObjectChangedError,
+    StoreUnavailableError,
+)
 
 BLOCK_BYTES = 1 << 18
 MOST_BLOCKS_TOGETHER = 8  # of what is read on and on, so that it takes few requests
@@ -25,7 +30,7 @@ _BUSY = {429, 500, 502, 503, 504}
 _LONGEST_EXCUSE_BYTES = 4096
 
 
-class RangedFile:
+class HttpRangeFile:
     """A file that is read, wound and told its place, until it is closed.
 
     What goes wrong later is the end of the file to who reads, for FFmpeg may try for ever what it
@@ -117,7 +122,7 @@ class RangedFile:
         start = number * BLOCK_BYTES
         try:
             content = self._asked(start, self._streak * BLOCK_BYTES)
-        except (AwayError, BarredError, ShiftedError) as error:
+        except (StoreUnavailableError, ForbiddenError, ObjectChangedError) as error:
             self._failure = error
             return
         self._next = number + self._streak
@@ -134,14 +139,14 @@ class RangedFile:
                 return self._answered(start, length)
             except _BusyError as error:
                 reason = str(error)
-            except (AwayError, BarredError, ShiftedError):
+            except (StoreUnavailableError, ForbiddenError, ObjectChangedError):
                 self._connection.close()
                 raise
             except (OSError, HTTPException) as error:
                 told = getattr(error, "strerror", None) or str(error)
                 reason = told or "the connection broke"
             self._connection.close()
-        raise _told(AwayError, f"cannot be fetched: {reason}")
+        raise _told(StoreUnavailableError, f"cannot be fetched: {reason}")
 
     def _answered(self, start: int, length: int) -> bytes:
         asked = {"Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
@@ -158,7 +163,7 @@ class RangedFile:
         etag = answer.getheader("ETag", "")
         size = _size_told(answer, start)
         if self._etag and (etag != self._etag or size != self.size_bytes):
-            raise _told(ShiftedError, "was replaced while it was read")
+            raise _told(ObjectChangedError, "was replaced while it was read")
         self._etag, self.size_bytes = etag, size
         content = _whole(answer, min(length, size - start))
         self.fetched_bytes += len(content)
@@ -168,21 +173,24 @@ class RangedFile:
         """Raise what an answer without content means; an empty file is none."""
         status = answer.status
         if status == _NO_RANGE and start == 0:
-            raise _told(BarredError, EMPTY)
+            raise _told(ForbiddenError, EMPTY)
         if status in _BUSY:
             raise _BusyError(f"the store answers {status}")
         if status in (_GONE, _CHANGED, _NO_RANGE):
-            raise _told(ShiftedError, "was replaced or removed while it was read")
+            raise _told(ObjectChangedError, "was replaced or removed while it was read")
         excuse = answer.read(_LONGEST_EXCUSE_BYTES) if status in _EXCUSED else b""
         if b"InvalidObjectState" in excuse:
-            raise _told(BarredError, "is archived, and cannot be read until it is restored")
+            raise _told(ForbiddenError, "is archived, and cannot be read until it is restored")
         if b"expired" in excuse or b"ExpiredToken" in excuse:
-            raise _told(AwayError, "cannot be fetched: its address was good for too short a time")
+            raise _told(
+                StoreUnavailableError,
+                "cannot be fetched: its address was good for too short a time",
+            )
         if status == _FORBIDDEN:
-            raise _told(BarredError, "may not be read with these credentials")
+            raise _told(ForbiddenError, "may not be read with these credentials")
         if status == _OK:
-            raise _told(BarredError, "cannot be read by range: the store sends all of it")
-        raise _told(BarredError, f"cannot be fetched: the store answers {status}")
+            raise _told(ForbiddenError, "cannot be read by range: the store sends all of it")
+        raise _told(ForbiddenError, f"cannot be fetched: the store answers {status}")
 
 
 def _told(kind: type[OSError], reason: str) -> OSError:
@@ -197,7 +205,7 @@ def _size_told(answer: HTTPResponse, start: int) -> int:
     """Return the size of the whole file, of an answer that begins at `start` as it was asked to."""
     span, _, whole = answer.getheader("Content-Range", "").partition("/")
     if not whole.isdigit() or not span.startswith(f"bytes {start}-"):
-        raise _told(BarredError, "cannot be read by range: the store answers with another one")
+        raise _told(ForbiddenError, "cannot be read by range: the store answers with another one")
     return int(whole)
 
 
@@ -212,6 +220,6 @@ def _whole(answer: HTTPResponse, length: int) -> bytes:
         pieces.append(piece)
         left -= len(piece)
         if monotonic() > end_s:
-            raise _told(AwayError, "cannot be fetched: the line is too slow")
+            raise _told(StoreUnavailableError, "cannot be fetched: the line is too slow")
     answer.read()  # the connection is free again
     return b"".join(pieces)

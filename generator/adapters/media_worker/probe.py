@@ -42,7 +42,7 @@ def outline_of(descriptor: int) -> Outline:
     return outline(OpenFile(descriptor))
 
 
-def kind_of(container: InputContainer, told: Outline) -> str:
+def container_name(container: InputContainer, told: Outline) -> str:
     """Return FFmpeg's name of the container, but tell WebM from other Matroska."""
     return told.kind if told.kind in {"webm", "matroska"} else container.format.name
 
@@ -100,7 +100,7 @@ def _coding(context: CodecContext | None, *, tagged: bool) -> Coding | None:
     )
 
 
-def tag_of(stream: VideoStream) -> str:
+def sample_entry(stream: VideoStream) -> str:
     """Return the sample entry of a picture, "" where there is none."""
     context: VideoCodecContext | None = stream.codec_context
     return "" if context is None else _tag(context)

@@ -16,20 +16,20 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from generator.adapters.media_worker.video_file import Film, UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
 from generator.core.media.stills import (
     PREVIEW_BOX,
-    Look,
+    ColorStats,
     Orientation,
     Size,
+    color_stats,
     colour_of,
     fit,
-    look_of,
     poster_times,
     shows_something,
     still_sizes,
 )
-from generator.core.media.tonemap import RGB, Colours, to_srgb
+from generator.core.media.tonemap import RGB, ColorSpace, to_srgb
 from generator.core.model import Still, Stills
 
 _DARK_THROUGHOUT = 3  # key frames that show nothing: what lies between does not either
@@ -60,17 +60,17 @@ _TURNS: dict[int, tuple[tuple[str, str | None], ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class PreviewFrame:
     """A frame shrunk to the preview's size, still lying and in its own colours; how it looks."""
 
     small: VideoFrame
     matrix: Colorspace
     orientation: Orientation
     displayed: Size
-    look: Look
+    look: ColorStats
 
 
-def poster(film: Film) -> Stills:
+def poster(film: VideoFile) -> Stills:
     """Return the stills of the first candidate that shows something, else of the lightest.
 
     Raises:
@@ -80,16 +80,16 @@ def poster(film: Film) -> Stills:
     try:
         shot = _choice(_shots(film))
         if shot is None:
-            raise UnfitError("no picture can be decoded")
+            raise UnusableFileError("no picture can be decoded")
         return stills_of(shot)
     except MemoryError:
         raise
     except av.FFmpegError as error:
-        raise UnfitError(f"no picture can be made: {error.strerror}") from error
+        raise UnusableFileError(f"no picture can be made: {error.strerror}") from error
 
 
-def _choice(shots: Iterator[Shot]) -> Shot | None:
-    best: Shot | None = None
+def _choice(shots: Iterator[PreviewFrame]) -> PreviewFrame | None:
+    best: PreviewFrame | None = None
     for shot in shots:
         if shows_something(shot.look):
             return shot
@@ -98,7 +98,7 @@ def _choice(shots: Iterator[Shot]) -> Shot | None:
     return best
 
 
-def _shots(film: Film) -> Iterator[Shot]:
+def _shots(film: VideoFile) -> Iterator[PreviewFrame]:
     seen: set[int | None] = set()
     for instant_s in poster_times(film.duration_s):
         frame = film.key_frame(instant_s)
@@ -111,13 +111,13 @@ def _shots(film: Film) -> Iterator[Shot]:
         yield _shot(film, frame)
 
 
-def _shot(film: Film, frame: VideoFrame) -> Shot:
+def _shot(film: VideoFile, frame: VideoFrame) -> PreviewFrame:
     displayed = film.displayed or Size(frame.width, frame.height)
     small, matrix = shrunk(film, frame, fit(displayed, PREVIEW_BOX))
     return shot_of(small, matrix, displayed, film.orientation)
 
 
-def shrunk(film: Film, frame: VideoFrame, upright: Size) -> tuple[VideoFrame, Colorspace]:
+def shrunk(film: VideoFile, frame: VideoFrame, upright: Size) -> tuple[VideoFrame, Colorspace]:
     """Return a frame of a film, of the size that makes `upright` once turned; and its matrix.
 
     Colours are its own where a plain screen shows them, and else made such.
@@ -140,7 +140,7 @@ def shrunk(film: Film, frame: VideoFrame, upright: Size) -> tuple[VideoFrame, Co
     return small, matrix
 
 
-def _mapped(frame: VideoFrame, size: Size, colours: Colours) -> VideoFrame:
+def _mapped(frame: VideoFrame, size: Size, colours: ColorSpace) -> VideoFrame:
     """Return a frame in this size, in colours of a plain screen, by BT.601's matrix."""
     graph = _mapping(
         frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range,
@@ -162,7 +162,7 @@ def _mapping(  # noqa: PLR0913, PLR0917 - each is a part of the key
     matrix: int,
     range_: int,
     size: Size,
-    colours: Colours,
+    colours: ColorSpace,
 ) -> Graph:
     """Return the graph that maps frames like this one; its tables take a tenth of a second."""
     halves = width_px >= 2 * size.width_px and height_px >= 2 * size.height_px
@@ -189,10 +189,10 @@ def shot_of(
     matrix: Colorspace,
     displayed: Size,
     orientation: Orientation = _UPRIGHT,
-) -> Shot:
+) -> PreviewFrame:
     """Return the shot that a frame of the preview's size makes."""
     tiny = scaled(small, _TINY, "rgb24", interpolation=Interpolation.AREA, src_colorspace=matrix)
-    return Shot(small, matrix, orientation, displayed, look_of(bytes(tiny.planes[0])))
+    return PreviewFrame(small, matrix, orientation, displayed, color_stats(bytes(tiny.planes[0])))
 
 
 def _unsaid_matrix(frame: VideoFrame) -> Colorspace:
@@ -214,7 +214,7 @@ def turned(frame: VideoFrame, orientation: Orientation) -> VideoFrame:
     return graph.vpull()
 
 
-def stills_of(shot: Shot) -> Stills:
+def stills_of(shot: PreviewFrame) -> Stills:
     """Return the stills that a shot makes."""
     small = shot.small
     preview = scaled(

@@ -14,7 +14,7 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from generator.adapters.media_worker.stills import encoded, scaled, shrunk, turned
-from generator.adapters.media_worker.video_file import Film, Key, UnfitError
+from generator.adapters.media_worker.video_file import KeyPacket, UnusableFileError, VideoFile
 from generator.core.media.stills import Size
 from generator.core.media.storyboards import (
     FEWEST_TILES,
@@ -30,7 +30,7 @@ from generator.core.media.storyboards import (
     stops_short,
     tile_size,
 )
-from generator.core.model import Board
+from generator.core.model import EncodedStoryboard
 
 _WALK_PACKETS = 250_000  # more than two hours at 30 a second
 _SEEK_BYTES = _WALK_BYTES = 1 << 29  # of pictures; a slow disk takes 5 s for them
@@ -49,7 +49,7 @@ class _Tile:
     planes: tuple[bytes, ...]
 
 
-def board(film: Film) -> Board:
+def board(film: VideoFile) -> EncodedStoryboard:
     """Return the storyboard of a video; the same file makes the same bytes.
 
     Raises:
@@ -59,18 +59,18 @@ def board(film: Film) -> Board:
     try:
         tiles = _Reel(film).tiles()
         if len(tiles) < FEWEST_TILES:
-            raise UnfitError("has fewer than two key frames to make a storyboard of")
+            raise UnusableFileError("has fewer than two key frames to make a storyboard of")
         return _board_of(tiles)
     except MemoryError:
         raise
     except av.FFmpegError as error:
-        raise UnfitError(f"no storyboard can be made: {error.strerror}") from error
+        raise UnusableFileError(f"no storyboard can be made: {error.strerror}") from error
 
 
 class _Reel:
     """Tiles of a film, for as much work as one storyboard is worth."""
 
-    def __init__(self, film: Film) -> None:
+    def __init__(self, film: VideoFile) -> None:
         self._film = film
         self._claimed = film.displayed or TILE_BOX
         self._cell: Size | None = None
@@ -83,7 +83,7 @@ class _Reel:
             return self._walked()
         times_s = board_times(duration_s, self._claimed)
         if not times_s:
-            raise UnfitError("is too short for a storyboard")
+            raise UnusableFileError("is too short for a storyboard")
         sought = list(self._sought(times_s))
         if not stops_short([tile.start_s for tile in sought], times_s):
             return sought
@@ -95,7 +95,7 @@ class _Reel:
         for number, instant_s in enumerate(times_s):
             if number < again or self._is_spent():
                 continue
-            key: Key | None = None
+            key: KeyPacket | None = None
             for key in self._film.keys(instant_s):
                 if key.start_s is None or key.start_s <= last_s or self._is_spent():
                     break
@@ -131,7 +131,7 @@ class _Reel:
     def _is_spent(self) -> bool:
         return self._left_px <= 0 or self._film.read_bytes > _SEEK_BYTES
 
-    def _tile(self, key: Key) -> _Tile | None:
+    def _tile(self, key: KeyPacket) -> _Tile | None:
         """Return a key's tile, or None where it is damaged."""
         frame = self._film.picture(key)
         coded = self._claimed if frame is None else Size(frame.width, frame.height)
@@ -147,7 +147,7 @@ def _end_s(tiles: list[_Tile]) -> float:
     return tiles[-1].start_s if tiles else -math.inf
 
 
-def _planes(film: Film, frame: VideoFrame, size: Size) -> tuple[bytes, ...]:
+def _planes(film: VideoFile, frame: VideoFrame, size: Size) -> tuple[bytes, ...]:
     small, matrix = shrunk(film, frame, size)
     small = scaled(
         small,
@@ -167,7 +167,7 @@ def _rows(plane: VideoPlane) -> Iterator[bytes]:
         yield content[start : start + plane.width]
 
 
-def _board_of(tiles: list[_Tile]) -> Board:
+def _board_of(tiles: list[_Tile]) -> EncodedStoryboard:
     """Return the tiles side by side; the first one's size is that of a cell."""
     cell, columns = tiles[0].size, columns_of(len(tiles))
     size = sprite_size(len(tiles), cell)
@@ -185,4 +185,4 @@ def _board_of(tiles: list[_Tile]) -> Board:
                 start += plane.line_size
     starts_s = (0.0, *(tile.start_s for tile in tiles[1:]))
     webp = encoded(sprite, "libwebp", _WEBP)
-    return Board(columns, cell.width_px, cell.height_px, starts_s, webp)
+    return EncodedStoryboard(columns, cell.width_px, cell.height_px, starts_s, webp)

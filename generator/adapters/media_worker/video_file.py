@@ -39,12 +39,12 @@ from generator.core.media.stills import (
     plausible_fps,
     plausible_size,
 )
-from generator.core.media.tonemap import RGB, UNSPECIFIED, Colours, completed, unmapped
+from generator.core.media.tonemap import RGB, UNSPECIFIED, ColorSpace, completed, unmapped
 from generator.core.media.truncation import Outline, outline
 from generator.core.model import NO_VIDEO, Probe
 
 if TYPE_CHECKING:
-    from generator.adapters.media_worker.http_range import RangedFile
+    from generator.adapters.media_worker.http_range import HttpRangeFile
 
 # Demuxers for what intake.VIDEO_SUFFIXES names; none of them opens a second file.
 _CONTAINERS = (
@@ -79,12 +79,12 @@ _DECODE_PACKETS = 3_000
 _DECODE_PX = 60_000_000  # 1 s of 1080p and more, where key frames show nothing; some 0.2 s of work
 
 
-class UnfitError(Exception):
+class UnusableFileError(Exception):
     """The file, or its poster, cannot be had; the message says why, to a person."""
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class KeyPacket:
     """A packet that a key frame is in, still encoded.
 
     `start_s` counts from where the video starts, in whole milliseconds; None where the file does
@@ -95,7 +95,7 @@ class Key:
     packet: "Packet[VideoStream]"
 
 
-class Film:
+class VideoFile:
     """A video file, open until the `with` block ends; behind an address, it is read by range.
 
     What frames say of their size and rotation is believed over what the header says. `read_bytes`
@@ -108,14 +108,14 @@ class Film:
     """
 
     def __init__(self, file: str) -> None:
-        self._source: RangedFile | None = None
+        self._source: HttpRangeFile | None = None
         if is_address(file):
             self._outline, self._container = self._opened_by_range(file)
         else:
             self._outline, self._container = _opened(file)
         try:
             self._stream = video_stream(self._container)
-        except UnfitError:
+        except UnusableFileError:
             self.close()
             self.settle()
             raise
@@ -216,7 +216,7 @@ class Film:
         board = ("board",) if is_seen_anew or self.start_s or has_texts else ()
         return (*board, "copy") if is_seen_anew or is_heard_anew else board
 
-    def colours(self, frame: VideoFrame) -> Colours:
+    def colours(self, frame: VideoFrame) -> ColorSpace:
         """Return what the colours of a frame mean."""
         return frame_colours(frame, self._colours, self._stream)
 
@@ -235,7 +235,7 @@ class Film:
         sounds = played_first(self._container, self._container.streams.audio)
         moment = moment_of_tags(self.tags)
         return Probe(
-            container=probe.kind_of(self._container, self._outline),
+            container=probe.container_name(self._container, self._outline),
             duration_s=self.duration_s,
             width_px=displayed.width_px if displayed else None,
             height_px=displayed.height_px if displayed else None,
@@ -277,7 +277,7 @@ class Film:
 
     def keys(
         self, instant_s: float, within: int = _KEY_WITHIN, within_bytes: int = _KEY_WITHIN_BYTES
-    ) -> Iterator[Key]:
+    ) -> Iterator[KeyPacket]:
         """Yield the keys among so many packets and bytes, from the one before an instant on.
 
         Other streams are passed over, by some containers without being read. That cannot be had
@@ -292,14 +292,14 @@ class Film:
             end_bytes = self.read_bytes + within_bytes
             for packet in islice(self._packets(), within):
                 if packet.is_keyframe and packet.size:
-                    yield Key(self._start_s(packet), packet)
+                    yield KeyPacket(self._start_s(packet), packet)
                 if self.read_bytes >= end_bytes:
                     return
         finally:
             for stream in others:
                 stream.discard = Discard.default
 
-    def picture(self, key: Key) -> VideoFrame | None:
+    def picture(self, key: KeyPacket) -> VideoFrame | None:
         """Return the key's frame, or None where it is damaged."""
         self._decoder().flush_buffers()
         frames = self._decode(key.packet) or self._decode(None)  # None: give what you hold back
@@ -328,7 +328,7 @@ class Film:
         wanted = tuple(one for one in streams.subtitles if _codec_name(one) in codecs)
         others = [one for one in streams if one not in wanted] if wanted else []
         origin_s = self._origin_s
-        with suppress(UnfitError):  # of pictures that cannot be decoded
+        with suppress(UnusableFileError):  # of pictures that cannot be decoded
             self._seek(0)
         try:
             for stream in others:
@@ -346,16 +346,16 @@ class Film:
                 stream.discard = Discard.default
 
     def _opened_by_range(self, address: str) -> tuple[Outline, InputContainer]:
-        from generator.adapters.media_worker.http_range import RangedFile  # noqa: PLC0415 (TLS)
+        from generator.adapters.media_worker.http_range import HttpRangeFile  # noqa: PLC0415 (TLS)
 
-        self._source = RangedFile(address)
+        self._source = HttpRangeFile(address)
         told = outline(self._source)
         try:
             return told, open_container(self._source)
-        except UnfitError as error:
+        except UnusableFileError as error:
             self._source.close()
             self.settle()
-            raise UnfitError(_with_missing(str(error), told.cut_short)) from error
+            raise UnusableFileError(_with_missing(str(error), told.cut_short)) from error
 
     def _first_start_s(self) -> float:
         """Return when the first of picture and sounds begins; `open_container` looks too roughly.
@@ -385,7 +385,7 @@ class Film:
 
     def _decoder(self) -> VideoCodecContext:
         if self._codec is None:
-            raise UnfitError("its codec is unknown")
+            raise UnusableFileError("its codec is unknown")
         return self._codec
 
     def _start_s(self, packet: "Packet[VideoStream]") -> float | None:
@@ -437,8 +437,8 @@ def _opened(file: str) -> tuple[Outline, InputContainer]:
     try:
         told = probe.outline_of(descriptor)
         return told, open_container(descriptor)
-    except UnfitError as error:
-        raise UnfitError(_with_missing(str(error), told.cut_short)) from error
+    except UnusableFileError as error:
+        raise UnusableFileError(_with_missing(str(error), told.cut_short)) from error
     finally:
         os.close(descriptor)  # FFmpeg has a copy
 
@@ -453,24 +453,26 @@ def open_regular(file: str) -> int:
         mode = os.lstat(file).st_mode
         for is_kind, kind in _KINDS:
             if is_kind(mode):
-                raise UnfitError(f"is {kind}, not a file")
+                raise UnusableFileError(f"is {kind}, not a file")
         descriptor = os.open(file, READ_ONLY)
     except OSError as error:
-        raise UnfitError(f"cannot be opened: {error.strerror}") from error
+        raise UnusableFileError(f"cannot be opened: {error.strerror}") from error
     except ValueError as error:
-        raise UnfitError(f"cannot be opened: {error}") from error
+        raise UnusableFileError(f"cannot be opened: {error}") from error
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode) and status.st_size > 0:
         return descriptor
     os.close(descriptor)
-    raise UnfitError("is empty" if stat.S_ISREG(status.st_mode) else "is not a file any more")
+    raise UnusableFileError(
+        "is empty" if stat.S_ISREG(status.st_mode) else "is not a file any more"
+    )
 
 
 def _with_missing(reason: str, missing: str) -> str:
     return f"{reason} ({missing})" if missing else reason
 
 
-def open_container(source: "int | RangedFile", *, is_rough: bool = True) -> InputContainer:
+def open_container(source: "int | HttpRangeFile", *, is_rough: bool = True) -> InputContainer:
     """Return the container behind a descriptor, of which FFmpeg keeps a copy.
 
     Args:
@@ -492,9 +494,9 @@ def open_container(source: "int | RangedFile", *, is_rough: bool = True) -> Inpu
     except MemoryError:
         raise
     except av.ArgumentError as error:  # what FFmpeg says of a kind that is not on our list
-        raise UnfitError("is of a kind that is not taken as video") from error
+        raise UnusableFileError("is of a kind that is not taken as video") from error
     except av.FFmpegError as error:
-        raise UnfitError(f"is damaged, or not a video: {error.strerror}") from error
+        raise UnusableFileError(f"is damaged, or not a video: {error.strerror}") from error
 
 
 def video_stream(container: InputContainer) -> VideoStream:
@@ -510,7 +512,7 @@ def video_stream(container: InputContainer) -> VideoStream:
         if not one.disposition & Disposition.attached_pic
     ]
     if not videos:
-        raise UnfitError(NO_VIDEO[bool(pictures)])
+        raise UnusableFileError(NO_VIDEO[bool(pictures)])
     return next((one for one in videos if _context(one) is not None), videos[0])
 
 
@@ -557,14 +559,14 @@ def frame_orientation(frame: VideoFrame) -> Orientation:
     return orientation_of((right_x, right_y), (down_x, down_y))
 
 
-def colours_of(codec: VideoCodecContext) -> Colours:
+def colours_of(codec: VideoCodecContext) -> ColorSpace:
     """Return what a container says of colours; to be asked before anything is decoded."""
-    return Colours(codec.color_primaries, codec.color_trc, codec.colorspace)
+    return ColorSpace(codec.color_primaries, codec.color_trc, codec.colorspace)
 
 
-def frame_colours(frame: VideoFrame, told: Colours | None, stream: VideoStream) -> Colours:
+def frame_colours(frame: VideoFrame, told: ColorSpace | None, stream: VideoStream) -> ColorSpace:
     """Return what the colours of a frame mean, in the light of what its container says."""
-    inner = Colours(
+    inner = ColorSpace(
         frame.color_primaries,
         frame.color_trc,
         RGB if frame.format.is_rgb else frame.colorspace,
@@ -574,7 +576,7 @@ def frame_colours(frame: VideoFrame, told: Colours | None, stream: VideoStream) 
     )
     colours = completed(inner, told) if told else inner
     says_nothing = colours.curve == colours.matrix == UNSPECIFIED
-    is_dolby = says_nothing and probe.tag_of(stream) in _DOLBY_VISION
+    is_dolby = says_nothing and probe.sample_entry(stream) in _DOLBY_VISION
     return unmapped(colours) if is_dolby else colours
 
 

@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 from generator.core.errors import SettingsError
 from generator.core.queue.queue import Queue
 
-__all__ = ["Mark", "Marked", "open_queue"]
+__all__ = ["MarkStore", "MarkedQueue", "open_queue"]
 
 _REDIS = frozenset({"redis", "rediss", "unix"})
 
 
-class Kept(Protocol):
+class QueueMark(Protocol):
     """A mark as a queue has it."""
 
     @property
@@ -19,32 +19,32 @@ class Kept(Protocol):
         """Return what tells it from others."""
 
 
-class Mark(Protocol):
-    """Where the mark of who works for a queue is kept: see `generator.adapters.s3.owner_mark.Objects`."""
+class MarkStore(Protocol):
+    """Where the mark of who works for a queue is kept: see `s3.owner_mark`."""
 
     @property
     def name(self) -> str:
         """Return the queue's name."""
 
-    def get(self, key: str) -> tuple[bytes, Kept] | None:
+    def get(self, key: str) -> tuple[bytes, QueueMark] | None:
         """Return the mark, None if there is none; NoMarkError where the queue keeps none."""
 
-    def put(self, key: str, body: bytes, headers: object, match: str) -> Kept:
+    def put(self, key: str, body: bytes, headers: object, match: str) -> QueueMark:
         """Leave the mark in place of another ("*": of none)."""
 
 
-class Marked(Queue, Protocol):
+class MarkedQueue(Queue, Protocol):
     """A queue that can be told who works for it."""
 
     @property
-    def mark(self) -> Mark:
+    def mark(self) -> MarkStore:
         """Return where its mark is kept."""
 
     def check(self) -> None:
         """Warn of settings of the queue with which messages come twice, or go."""
 
 
-def open_queue(address: str, *, visibility_s: int | None = None) -> Marked:
+def open_queue(address: str, *, visibility_s: int | None = None) -> MarkedQueue:
     """Return the queue at an address; nothing is asked of it before it is used.
 
     Args:
@@ -65,17 +65,17 @@ def open_queue(address: str, *, visibility_s: int | None = None) -> Marked:
     return queue
 
 
-def _named(address: str, visibility_s: int | None) -> Marked | None:
+def _named(address: str, visibility_s: int | None) -> MarkedQueue | None:
     parts = urlsplit(address)
     if parts.port == 0:
         raise ValueError("its port is 0")
     if parts.scheme in _REDIS and (parts.netloc or parts.path):
-        from generator.adapters.queues.redis_stream import StreamQueue  # noqa: PLC0415 (loads redis)
+        from generator.adapters.queues.redis_stream import RedisStreamQueue  # noqa: PLC0415 (loads redis)
 
         return (
-            StreamQueue(address)
+            RedisStreamQueue(address)
             if visibility_s is None
-            else StreamQueue(address, visibility_s=visibility_s)
+            else RedisStreamQueue(address, visibility_s=visibility_s)
         )
     if parts.scheme in {"http", "https"} and parts.netloc and parts.path.count("/") >= 1:
         from generator.adapters.queues.sqs import SqsQueue  # noqa: PLC0415 (loads boto3)

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from generator.core.errors import PublishError, QueueError
-from generator.core.queue.queue import Depth, Message
+from generator.core.queue.queue import QueueDepth, ReceivedMessage
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class _Kept:
 class _Mark:
     """Where the mark of who works for a stream is kept: beside it."""
 
-    queue: "StreamQueue"
+    queue: "RedisStreamQueue"
 
     @property
     def name(self) -> str:
@@ -116,7 +116,7 @@ class _Mark:
         return _Kept(body.decode())
 
 
-class StreamQueue:
+class RedisStreamQueue:
     """One stream, its group, and ourselves as a consumer of it. May be used by several threads.
 
     Args:
@@ -222,7 +222,7 @@ class StreamQueue:
 
     # -- receiving
 
-    def receive(self, most: int, wait_s: float) -> list[Message]:
+    def receive(self, most: int, wait_s: float) -> list[ReceivedMessage]:
         """Return up to `most` messages, after waiting so long for the first."""
         end_s = time.monotonic() + wait_s
         while True:
@@ -233,7 +233,7 @@ class StreamQueue:
             if found or time.monotonic() >= end_s:
                 return found
 
-    def _left_by_others(self, most: int) -> list[Message]:
+    def _left_by_others(self, most: int) -> list[ReceivedMessage]:
         answer = self._of_group(
             lambda: self._redis.eval(
                 *(_CLAIM, 2, self.stream, self.aside, _GROUP, self._name),
@@ -249,7 +249,7 @@ class StreamQueue:
             )
         return [_message(name, body, times) for name, body, times in answer[1]]
 
-    def _new(self, most: int, wait_s: float) -> list[Message]:
+    def _new(self, most: int, wait_s: float) -> list[ReceivedMessage]:
         if most <= 0:
             return []
         block_ms = max(round(wait_s * 1000), 1)  # 0 would wait for ever
@@ -265,7 +265,7 @@ class StreamQueue:
             for name, fields in _flat(some)
         ]
 
-    def delete(self, messages: Sequence[Message]) -> None:
+    def delete(self, messages: Sequence[ReceivedMessage]) -> None:
         """Let go of messages for good."""
         for some in _portions(messages):
             with self._told():
@@ -274,7 +274,7 @@ class StreamQueue:
                 together.xdel(self.stream, *some)
                 together.execute()
 
-    def extend(self, messages: Sequence[Message], seconds: int) -> None:
+    def extend(self, messages: Sequence[ReceivedMessage], seconds: int) -> None:
         """Keep messages from others for so much longer, but no longer than `visibility_s` a time.
 
         0 gives them back at once. What another has by now is left to it.
@@ -290,7 +290,7 @@ class StreamQueue:
 
     # -- what was put aside
 
-    def depth(self) -> Depth:
+    def depth(self) -> QueueDepth:
         """Return how full it is; what was given back counts as waiting."""
         with self._told():
             total = int(self._redis.xlen(self.stream))
@@ -308,9 +308,9 @@ class StreamQueue:
         if oldest:
             told_ms = int(oldest[0][0].partition(b"-")[0])
             oldest_s = max(now_s + micros / 1e6 - told_ms / 1000, 0.0)
-        return Depth(max(total - under_way, 0), under_way, dead, oldest_s)
+        return QueueDepth(max(total - under_way, 0), under_way, dead, oldest_s)
 
-    def dead(self, most: int) -> list[Message]:
+    def dead(self, most: int) -> list[ReceivedMessage]:
         """Return some of the messages that were put aside; they stay there."""
         with self._told():
             entries = self._redis.xrange(self.aside, count=most)
@@ -388,9 +388,9 @@ class StreamQueue:
         )
 
 
-def _message(name: bytes, body: bytes, times: int) -> Message:
+def _message(name: bytes, body: bytes, times: int) -> ReceivedMessage:
     told = name.decode()
-    return Message(told, body.decode("utf-8", "replace"), told, times)
+    return ReceivedMessage(told, body.decode("utf-8", "replace"), told, times)
 
 
 def _flat(entries: Any) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN401 (as above)
@@ -402,6 +402,6 @@ def _flat(entries: Any) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:  # noqa: 
             yield one
 
 
-def _portions(messages: Sequence[Message]) -> Iterator[list[str]]:
+def _portions(messages: Sequence[ReceivedMessage]) -> Iterator[list[str]]:
     for start in range(0, len(messages), _AT_ONCE):
         yield [one.handle for one in messages[start : start + _AT_ONCE]]

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from generator.adapters.s3 import session
 from generator.core.delivery.aws_errors import is_about_time
 from generator.core.errors import QueueError
-from generator.core.queue.queue import Depth, Message, NoMarkError
+from generator.core.queue.queue import OwnerMarkUnsupportedError, QueueDepth, ReceivedMessage
 
 log = logging.getLogger(__name__)
 
@@ -151,14 +151,14 @@ class SqsQueue:
 
     def tags(self) -> dict[str, str]:
         """Return its tags; NoMarkError where it has none to tell."""
-        with self._told("asked for its tags", NoMarkError):
+        with self._told("asked for its tags", OwnerMarkUnsupportedError):
             answer = self._client.list_queue_tags(QueueUrl=self.url)
         tags: dict[str, str] = answer.get("Tags", {})
         return tags
 
     def set_tag(self, name: str, value: str) -> None:
         """Set a tag; NoMarkError where it takes none."""
-        with self._told("tagged", NoMarkError):
+        with self._told("tagged", OwnerMarkUnsupportedError):
             self._client.tag_queue(QueueUrl=self.url, Tags={name: value})
 
     # -- sending
@@ -184,13 +184,13 @@ class SqsQueue:
 
     # -- receiving
 
-    def receive(self, most: int, wait_s: float) -> list[Message]:
+    def receive(self, most: int, wait_s: float) -> list[ReceivedMessage]:
         """Return up to `most` messages, after waiting so long for the first.
 
         A wait of 0 asks some of SQS's servers only: that nothing comes then proves nothing.
         """
         end_s = time.monotonic() + wait_s
-        found: list[Message] = []
+        found: list[ReceivedMessage] = []
         while len(found) < most:
             left_s = 0.0 if found else max(end_s - time.monotonic(), 0.0)
             some = self._some(self.url, most - len(found), left_s, self._visibility_s)
@@ -199,7 +199,9 @@ class SqsQueue:
                 break
         return found
 
-    def _some(self, url: str, most: int, wait_s: float, visible_s: int | None) -> list[Message]:
+    def _some(
+        self, url: str, most: int, wait_s: float, visible_s: int | None
+    ) -> list[ReceivedMessage]:
         more = {} if visible_s is None else {"VisibilityTimeout": visible_s}
         with self._told("asked for messages"):
             answer = self._client.receive_message(
@@ -210,7 +212,7 @@ class SqsQueue:
                 **more,
             )
         return [
-            Message(
+            ReceivedMessage(
                 one["MessageId"],
                 one["Body"],
                 one["ReceiptHandle"],
@@ -219,11 +221,11 @@ class SqsQueue:
             for one in answer.get("Messages", [])
         ]
 
-    def delete(self, messages: Sequence[Message]) -> None:
+    def delete(self, messages: Sequence[ReceivedMessage]) -> None:
         """Let go of messages for good. One that cannot be is told, and comes again."""
         self._let_go(self.url, messages)
 
-    def _let_go(self, url: str, messages: Sequence[Message]) -> None:
+    def _let_go(self, url: str, messages: Sequence[ReceivedMessage]) -> None:
         for some in _tens(messages):
             entries: list[Entry] = [
                 {"Id": str(n), "ReceiptHandle": one.handle} for n, one in enumerate(some)
@@ -233,14 +235,14 @@ class SqsQueue:
             for one in failed:
                 log.info("a message could not be deleted, and comes again: %s", _why(one))
 
-    def extend(self, messages: Sequence[Message], seconds: int) -> None:
+    def extend(self, messages: Sequence[ReceivedMessage], seconds: int) -> None:
         """Keep messages from others for so much longer; 0 gives them back at once.
 
         One that is not with us any more is left as it is.
         """
         self._keep(self.url, messages, seconds)
 
-    def _keep(self, url: str, messages: Sequence[Message], seconds: int) -> None:
+    def _keep(self, url: str, messages: Sequence[ReceivedMessage], seconds: int) -> None:
         for some in _tens(messages):
             entries: list[Entry] = [
                 {"Id": str(n), "ReceiptHandle": one.handle, "VisibilityTimeout": seconds}
@@ -274,22 +276,22 @@ class SqsQueue:
 
     # -- what was put aside
 
-    def depth(self) -> Depth:
+    def depth(self) -> QueueDepth:
         """Return how full it is; SQS itself does not know it exactly, nor how old the oldest is."""
         told = self._attributes(self.url)
         dead_url = self._dead_url(told)
         dead = _number(self._attributes(dead_url), "ApproximateNumberOfMessages") if dead_url else 0
-        return Depth(
+        return QueueDepth(
             waiting=_number(told, "ApproximateNumberOfMessages")
             + _number(told, "ApproximateNumberOfMessagesDelayed"),
             under_way=_number(told, "ApproximateNumberOfMessagesNotVisible"),
             dead=dead,
         )
 
-    def dead(self, most: int) -> list[Message]:
+    def dead(self, most: int) -> list[ReceivedMessage]:
         """Return some of the messages that were put aside; they stay there."""
         url = self._dead_url()
-        found: list[Message] = []
+        found: list[ReceivedMessage] = []
         while url and len(found) < most:
             some = self._some(url, most - len(found), 0 if found else 1, _LOOK_S)
             if not some:
@@ -387,19 +389,19 @@ def _batches(bodies: Sequence[str]) -> Iterator[list[str]]:
         yield some
 
 
-def _tens(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+def _tens(messages: Sequence[ReceivedMessage]) -> Iterator[Sequence[ReceivedMessage]]:
     for start in range(0, len(messages), _BATCH):
         yield messages[start : start + _BATCH]
 
 
 def _why(failed: dict[str, Any]) -> str:
-    return str(failed.get("Message") or failed.get("Code") or "no reason given")
+    return str(failed.get("ReceivedMessage") or failed.get("Code") or "no reason given")
 
 
 def _code_of(told: dict[str, Any]) -> tuple[str, str]:
     """Return SQS's short name of an error, without what older ones stand behind, and its words."""
     code = str(told.get("Code", "")).rpartition(".")[2].rpartition("#")[2]
-    return code, str(told.get("Message", "")).strip().rstrip(".")
+    return code, str(told.get("ReceivedMessage", "")).strip().rstrip(".")
 
 
 def _number(attributes: dict[str, str], name: str) -> int:

@@ -1,6 +1,6 @@
 """The program that makes playable copies: one, and then it ends.
 
-`python -P -m generator.adapters.rendition_worker SETTINGS`: SETTINGS are `Limits` in JSON; the
+`python -P -m generator.adapters.rendition_worker SETTINGS`: SETTINGS are `JobLimits` in JSON; the
 request is a line on standard input, which stays open for as long as the work is wanted; what is
 told goes to standard output. It writes in the folder of its job and nowhere else, and may be killed
 at any moment: the next one goes on with what it finished.
@@ -20,10 +20,10 @@ from pathlib import Path
 
 import av
 
-from generator.adapters.media_worker.video_file import UnfitError, open_regular
-from generator.adapters.rendition_worker.heartbeat import Pulse
-from generator.adapters.rendition_worker.make import Means, make
-from generator.core.media.renditions import LOCK, Ended, unpack_request
+from generator.adapters.media_worker.video_file import UnusableFileError, open_regular
+from generator.adapters.rendition_worker.heartbeat import Heartbeat
+from generator.adapters.rendition_worker.make import JobResources, make
+from generator.core.media.renditions import LOCK, FinalMessage, unpack_rendition_request
 
 _SILENT = -8  # AV_LOG_QUIET
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -33,7 +33,7 @@ _THIS, _LAST = 1, 2 << 13 | 7  # not idle: then a busy disk would let us starve
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class JobLimits:
     """What the worker is held to; `folder` is that of the job."""
 
     folder: str
@@ -46,23 +46,23 @@ class Limits:
 
 def main() -> None:
     """Make one copy, and tell how it went."""
-    limits = Limits(**json.loads(sys.argv[-1]))
+    limits = JobLimits(**json.loads(sys.argv[-1]))
     requests, answers = _take_pipes()
-    request = unpack_request(_line(requests))
+    request = unpack_rendition_request(_line(requests))
     os.chdir(limits.folder)
-    pulse = Pulse(answers)
+    pulse = Heartbeat(answers)
     pulse.begin()
     with Path(LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one that was left over ends as soon as it beats
         try:
             descriptor = open_regular(request.file)
             _restrict(limits)
-            make(request, descriptor, pulse, Means(limits.threads, limits.chunk_s))
-            ended = Ended("made")
-        except UnfitError as error:
-            ended = Ended("refused", str(error))
+            make(request, descriptor, pulse, JobResources(limits.threads, limits.chunk_s))
+            ended = FinalMessage("made")
+        except UnusableFileError as error:
+            ended = FinalMessage("refused", str(error))
         except MemoryError:
-            ended = Ended("refused", f"needed more than {limits.memory_mb} MB")
+            ended = FinalMessage("refused", f"needed more than {limits.memory_mb} MB")
         except BrokenPipeError:
             raise
         except (av.FFmpegError, OSError) as error:
@@ -70,12 +70,14 @@ def main() -> None:
     pulse.end(ended)
 
 
-def _failure(error: av.FFmpegError | OSError, limits: Limits) -> Ended:
+def _failure(error: av.FFmpegError | OSError, limits: JobLimits) -> FinalMessage:
     if error.errno in _FULL:
-        return Ended("full", "the disk is full")
+        return FinalMessage("full", "the disk is full")
     if error.errno == errno.EFBIG:
-        return Ended("refused", f"its copy would be larger than {limits.most_bytes >> 20} MB")
-    return Ended("refused", f"cannot be copied: {error.strerror}")
+        return FinalMessage(
+            "refused", f"its copy would be larger than {limits.most_bytes >> 20} MB"
+        )
+    return FinalMessage("refused", f"cannot be copied: {error.strerror}")
 
 
 def _take_pipes() -> tuple[int, int]:
@@ -101,7 +103,7 @@ def _line(requests: int) -> bytes:
     return bytes(line)
 
 
-def _restrict(limits: Limits) -> None:
+def _restrict(limits: JobLimits) -> None:
     """Bound what a file can make us do; the memory that the libraries take up is not counted."""
     av.logging.set_libav_level(_SILENT)
     sys.dont_write_bytecode = True

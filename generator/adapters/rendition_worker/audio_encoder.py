@@ -8,16 +8,16 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.filter import Graph
 
-from generator.adapters.media_worker.video_file import UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.adapters.rendition_worker import job_folder
-from generator.adapters.rendition_worker.heartbeat import Pulse
-from generator.adapters.rendition_worker.source import Piece, Source, codec_name
+from generator.adapters.rendition_worker.heartbeat import Heartbeat
+from generator.adapters.rendition_worker.source import Piece, SourceFile, codec_name
 from generator.core.media.renditions import (
     SOUND,
     SOUND_BPS,
     SOUND_HZ,
     SURVEY,
-    Ladder,
+    MonotonicTimestamps,
     chunks_of,
     first_packets,
 )
@@ -28,7 +28,7 @@ _MOST_COPIED_CHANNELS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class AudioSurvey:
     """What a reading of the whole source told.
 
     `end_s` is when its last picture ends. `first_packets` are, for each chunk, the number of the
@@ -44,17 +44,17 @@ class Survey:
     sound: str
 
 
-def survey(source: Source, pulse: Pulse, chunk_s: float) -> Survey:
+def survey_audio(source: SourceFile, pulse: Heartbeat, chunk_s: float) -> AudioSurvey:
     """Read a source, make its sound, and return what was seen; what was made before is believed."""
     said = job_folder.read_note(SURVEY)
     if said is not None:
-        return Survey(**{**said, "first_packets": tuple(said["first_packets"])})
+        return AudioSurvey(**{**said, "first_packets": tuple(said["first_packets"])})
     seen = _read(source, pulse, chunk_s)
     job_folder.write_note(SURVEY, asdict(seen))
     return seen
 
 
-def _read(source: Source, pulse: Pulse, chunk_s: float) -> Survey:
+def _read(source: SourceFile, pulse: Heartbeat, chunk_s: float) -> AudioSurvey:
     pulse.total_s = source.duration_s
     sound = _sound_of(source)
     keys: list[tuple[float, int]] = []
@@ -76,13 +76,13 @@ def _read(source: Source, pulse: Pulse, chunk_s: float) -> Survey:
     if sound is not None:
         made = sound.kind if sound.close() else "unreadable"
     if end_s and plausible_duration(end_s) is None:
-        raise UnfitError("would last longer than a month")
+        raise UnusableFileError("would last longer than a month")
     chunks = 1 if source.lacks_times else chunks_of(end_s, chunk_s)
     firsts = first_packets(keys, chunk_s, chunks)
-    return Survey(end_s, firsts, source.breaks, is_copyable, made)
+    return AudioSurvey(end_s, firsts, source.breaks, is_copyable, made)
 
 
-def _sound_of(source: Source) -> "_Copied | _Encoded | None":
+def _sound_of(source: SourceFile) -> "_Copied | _Encoded | None":
     if not source.sounds:
         return None
     stream = source.sounds[0]
@@ -101,7 +101,7 @@ class _Copied:
     def __init__(self, template: AudioStream) -> None:
         self._container = av.open(job_folder.unfinished(SOUND), "w", format="mp4")
         self._stream = self._container.add_stream_from_template(template, opaque=True)
-        self._ladder = Ladder()
+        self._ladder = MonotonicTimestamps()
         self._count = 0
 
     def add(self, packet: Piece) -> None:

@@ -3,12 +3,17 @@
 import os
 import time
 
-from generator.core.media.renditions import Beat, Ended, Progress, pack_line
+from generator.core.media.renditions import (
+    FinalMessage,
+    HeartbeatMessage,
+    RenditionProgress,
+    pack_line,
+)
 
 _EVERY_S = 0.5
 
 
-class Pulse:
+class Heartbeat:
     """Counts what is done and tells it now and then.
 
     Every beat stands for something that there is only so much of in a file, so that work which
@@ -28,7 +33,7 @@ class Pulse:
 
     def begin(self) -> None:
         """Tell that the program runs."""
-        os.write(self._answers, pack_line(Beat(0, Progress(0.0, None, 0))))
+        os.write(self._answers, pack_line(HeartbeatMessage(0, RenditionProgress(0.0, None, 0))))
 
     def beat(self) -> None:
         """Note a piece of work.
@@ -41,16 +46,18 @@ class Pulse:
         if now_s < self._due_s:
             return
         self._due_s = now_s + _EVERY_S
-        progress = Progress(max(0.0, self.done_s), self.total_s, self.size_bytes)
+        progress = RenditionProgress(max(0.0, self.done_s), self.total_s, self.size_bytes)
         os.set_blocking(self._answers, False)
         try:
-            os.write(self._answers, pack_line(Beat(self._effort, progress)))  # whole, or not at all
+            os.write(
+                self._answers, pack_line(HeartbeatMessage(self._effort, progress))
+            )  # whole, or not at all
         except BlockingIOError:
             pass  # nobody listens at the moment
         finally:
             os.set_blocking(self._answers, True)
 
-    def end(self, ended: Ended) -> None:
+    def end(self, ended: FinalMessage) -> None:
         """Say the last word."""
         rest = memoryview(pack_line(ended))
         while rest:

@@ -65,7 +65,7 @@ def total_bytes() -> int:
     return sum(max(0, size_of(entry.name)) for entry in os.scandir("."))
 
 
-def settle(plan: dict[str, Any]) -> None:
+def keep_or_clear(plan: dict[str, Any]) -> None:
     """Keep what lies there if it came of the same plan; otherwise begin with nothing."""
     if read_note(PLAN) == plan:
         clear_unfinished()

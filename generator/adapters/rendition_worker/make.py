@@ -12,13 +12,17 @@ from av.audio.stream import AudioStream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from generator.adapters.media_worker.video_file import UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.adapters.rendition_worker import job_folder
-from generator.adapters.rendition_worker.audio_encoder import Survey, survey
-from generator.adapters.rendition_worker.heartbeat import Pulse
-from generator.adapters.rendition_worker.muxer import Result
-from generator.adapters.rendition_worker.source import Piece, Source, Streams, codec_name
-from generator.adapters.rendition_worker.video_encoder import Pictures, StartedLateError, kept_look
+from generator.adapters.rendition_worker.audio_encoder import AudioSurvey, survey_audio
+from generator.adapters.rendition_worker.heartbeat import Heartbeat
+from generator.adapters.rendition_worker.muxer import Muxer
+from generator.adapters.rendition_worker.source import Piece, SourceFile, Streams, codec_name
+from generator.adapters.rendition_worker.video_encoder import (
+    StartedLateError,
+    VideoEncoder,
+    kept_look,
+)
 from generator.core.media.renditions import (
     CRF,
     MADE,
@@ -44,14 +48,14 @@ _UNREADABLE_SOUND = "its sound could not be read"
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class JobResources:
     """What a job may use: threads, and how much of a video is lost when it is broken off."""
 
     threads: int
     chunk_s: float
 
 
-def make(request: RenditionRequest, descriptor: int, pulse: Pulse, means: Means) -> None:
+def make(request: RenditionRequest, descriptor: int, pulse: Heartbeat, means: JobResources) -> None:
     """Make the copy that is asked for in the folder that we are in, or go on with it.
 
     Args:
@@ -64,7 +68,7 @@ def make(request: RenditionRequest, descriptor: int, pulse: Pulse, means: Means)
         UnfitError: no such copy can be made of this file.
         OSError: nothing more can be written.
     """
-    job_folder.settle(_plan(request, descriptor, means))
+    job_folder.keep_or_clear(_plan(request, descriptor, means))
     said = job_folder.read_note(MADE)
     if (
         said is not None
@@ -77,7 +81,7 @@ def make(request: RenditionRequest, descriptor: int, pulse: Pulse, means: Means)
         _transcode(request, descriptor, pulse, means)
 
 
-def _plan(request: RenditionRequest, descriptor: int, means: Means) -> dict[str, object]:
+def _plan(request: RenditionRequest, descriptor: int, means: JobResources) -> dict[str, object]:
     """Return all that what lies in the folder hangs on."""
     status = os.fstat(descriptor)
     return {
@@ -90,16 +94,16 @@ def _plan(request: RenditionRequest, descriptor: int, means: Means) -> dict[str,
     }
 
 
-def _remux(request: RenditionRequest, descriptor: int, pulse: Pulse) -> None:
+def _remux(request: RenditionRequest, descriptor: int, pulse: Heartbeat) -> None:
     with ExitStack() as stack:
         source = _opened(stack, descriptor, pulse)
         pulse.total_s = source.duration_s
         if not holds_picture(request.container, codec_name(source.picture)):
-            raise UnfitError(_not_copied("picture", codec_name(source.picture), request))
+            raise UnusableFileError(_not_copied("picture", codec_name(source.picture), request))
         if source.sounds and not holds_sound(request.container, codec_name(source.sounds[0])):
-            raise UnfitError(_not_copied("sound", codec_name(source.sounds[0]), request))
+            raise UnusableFileError(_not_copied("sound", codec_name(source.sounds[0]), request))
         sounds = [one for one in source.sounds if holds_sound(request.container, codec_name(one))]
-        result = Result(request, pulse)
+        result = Muxer(request, pulse)
         stack.callback(result.abandon)
         streams: Streams = (source.picture, *sounds)
         numbers = {one.index: result.add(one) for one in streams}
@@ -109,10 +113,12 @@ def _remux(request: RenditionRequest, descriptor: int, pulse: Pulse) -> None:
         _complete(result, REMUX)
 
 
-def _transcode(request: RenditionRequest, descriptor: int, pulse: Pulse, means: Means) -> None:
+def _transcode(
+    request: RenditionRequest, descriptor: int, pulse: Heartbeat, means: JobResources
+) -> None:
     with ExitStack() as stack:
         source = _opened(stack, descriptor, pulse)
-        seen = survey(source, pulse, means.chunk_s)
+        seen = survey_audio(source, pulse, means.chunk_s)
         pulse.total_s = seen.end_s or None
         is_kept = seen.is_copyable and _keeps(source)
     if is_kept:
@@ -129,15 +135,20 @@ def _transcode(request: RenditionRequest, descriptor: int, pulse: Pulse, means: 
 
 
 def _encode(
-    descriptor: int, pulse: Pulse, means: Means, seen: Survey, first: int, packet: int
+    descriptor: int,
+    pulse: Heartbeat,
+    means: JobResources,
+    seen: AudioSurvey,
+    first: int,
+    packet: int,
 ) -> None:
     with ExitStack() as stack:
         source = _opened(stack, descriptor, pulse)
-        pictures = Pictures(source, seen, pulse, chunk_s=means.chunk_s, threads=means.threads)
+        pictures = VideoEncoder(source, seen, pulse, chunk_s=means.chunk_s, threads=means.threads)
         pictures.encode(first, packet)
 
 
-def _first_missing(seen: Survey) -> int | None:
+def _first_missing(seen: AudioSurvey) -> int | None:
     """Return the number of the first chunk that is not finished, None if all are."""
     for number in range(len(seen.first_packets)):
         note = job_folder.read_note(chunk_note(number))
@@ -148,13 +159,15 @@ def _first_missing(seen: Survey) -> int | None:
     return None
 
 
-def _join_copied(request: RenditionRequest, descriptor: int, pulse: Pulse, seen: Survey) -> None:
+def _join_copied(
+    request: RenditionRequest, descriptor: int, pulse: Heartbeat, seen: AudioSurvey
+) -> None:
     """Put a picture as it is beside a sound of ours."""
     with ExitStack() as stack:
         source = _opened(stack, descriptor, pulse)
         # What was mended hangs on the sound between the pictures.
         beside = source.sounds[:1] if seen.breaks else []
-        result = Result(request, pulse)
+        result = Muxer(request, pulse)
         stack.callback(result.abandon)
         result.add(source.picture)
         packets = (
@@ -165,12 +178,12 @@ def _join_copied(request: RenditionRequest, descriptor: int, pulse: Pulse, seen:
         _join(result, packets, seen, pulse, is_kept=True)
 
 
-def _join_chunks(request: RenditionRequest, pulse: Pulse, seen: Survey) -> None:
+def _join_chunks(request: RenditionRequest, pulse: Heartbeat, seen: AudioSurvey) -> None:
     """Put the chunks of a picture one behind the other, and the sound beside them."""
     notes = [job_folder.read_note(chunk_note(number)) for number in range(len(seen.first_packets))]
     numbers = [number for number, note in enumerate(notes) if note and note["times"]]
     if not numbers:
-        raise UnfitError("nothing of its picture can be decoded")
+        raise UnusableFileError("nothing of its picture can be decoded")
     times = [time for note in notes if note for time in note["times"]]
     with ExitStack() as stack:
         first = stack.enter_context(av.open(chunk_file(numbers[0])))
@@ -178,7 +191,7 @@ def _join_chunks(request: RenditionRequest, pulse: Pulse, seen: Survey) -> None:
         look = kept_look()
         assert look is not None  # written before the first chunk
         base = Fraction(look.base)
-        result = Result(request, pulse)
+        result = Muxer(request, pulse)
         stack.callback(result.abandon)
         result.add(template, base)
         packets = _chunked(numbers, times, base, template)
@@ -193,7 +206,7 @@ def _chunked(
         with av.open(chunk_file(number)) as chunk:
             stream = chunk.streams.video[0]
             if stream.codec_context.extradata != like.codec_context.extradata:
-                raise UnfitError("its parts do not fit together")
+                raise UnusableFileError("its parts do not fit together")
             for packet in chunk.demux(stream):
                 if not packet.size:
                     continue
@@ -205,7 +218,7 @@ def _chunked(
 
 
 def _join(
-    result: Result, packets: Iterator[Piece], seen: Survey, pulse: Pulse, *, is_kept: bool
+    result: Muxer, packets: Iterator[Piece], seen: AudioSurvey, pulse: Heartbeat, *, is_kept: bool
 ) -> None:
     """Put the sound beside the packets of the picture, and complete the copy."""
     pieces = [((_decoded_s(packet), 0, packet) for packet in packets)]
@@ -224,13 +237,13 @@ def _join(
     _complete(result, made_by, _UNREADABLE_SOUND if seen.sound == "unreadable" else "")
 
 
-def _complete(result: Result, made_by: str, complaint: str = "") -> None:
+def _complete(result: Muxer, made_by: str, complaint: str = "") -> None:
     if not result.pictures:
-        raise UnfitError("holds no picture")
+        raise UnusableFileError("holds no picture")
     result.finish(made_by, complaint)
 
 
-def _copied(source: Source, sounds: list[AudioStream]) -> Iterator[Piece]:
+def _copied(source: SourceFile, sounds: list[AudioStream]) -> Iterator[Piece]:
     """Yield packets to copy, the picture from its first key frame on; all tell when they are shown.
 
     The first of a picture may not tell when they are decoded: in Matroska, nobody does.
@@ -243,7 +256,9 @@ def _copied(source: Source, sounds: list[AudioStream]) -> Iterator[Piece]:
             if not is_begun:
                 continue  # leans on what is not there
             if packet.pts is None:
-                raise UnfitError("does not say when its pictures are shown: it needs a transcode")
+                raise UnusableFileError(
+                    "does not say when its pictures are shown: it needs a transcode"
+                )
         elif packet.pts is None:
             continue
         waiting.append(packet)
@@ -269,13 +284,13 @@ def _in_decode_order(packets: list[Piece], picture: int) -> list[Piece]:
     return packets
 
 
-def _opened(stack: ExitStack, descriptor: int, pulse: Pulse) -> Source:
-    source = Source(descriptor, pulse)
+def _opened(stack: ExitStack, descriptor: int, pulse: Heartbeat) -> SourceFile:
+    source = SourceFile(descriptor, pulse)
     stack.callback(source.close)
     return source
 
 
-def _keeps(source: Source) -> bool:
+def _keeps(source: SourceFile) -> bool:
     context: VideoCodecContext | None = source.picture.codec_context
     return (
         context is not None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedIOBase
 
-from generator.core.media.renditions import Fragment
+from generator.core.media.renditions import Mp4Fragment
 
 _HEAD = struct.Struct(">I4s")
 _LARGE = struct.Struct(">Q")
@@ -39,7 +39,9 @@ def boxes(file: BufferedIOBase, start: int, end: int) -> Iterator[Box]:
         start += size
 
 
-def fragments_of(file: BufferedIOBase, size_bytes: int, end_s: float) -> tuple[int, list[Fragment]]:
+def fragments_of(
+    file: BufferedIOBase, size_bytes: int, end_s: float
+) -> tuple[int, list[Mp4Fragment]]:
     """Return how long the head of a fragmented MP4 is, and its fragments.
 
     Args:
@@ -56,7 +58,7 @@ def fragments_of(file: BufferedIOBase, size_bytes: int, end_s: float) -> tuple[i
             starts.append((box.start, _start_s(file, box, scales)))
     ends = [*starts[1:], (size_bytes, max(end_s, starts[-1][1]))] if starts else []
     return head, [
-        Fragment(start, end - start, max(0.0, stop_s - start_s))
+        Mp4Fragment(start, end - start, max(0.0, stop_s - start_s))
         for (start, start_s), (end, stop_s) in zip(starts, ends, strict=True)
     ]
 

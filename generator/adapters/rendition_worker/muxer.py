@@ -10,9 +10,9 @@ import av
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
-from generator.adapters.media_worker.video_file import UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.adapters.rendition_worker import job_folder, mp4_boxes
-from generator.adapters.rendition_worker.heartbeat import Pulse
+from generator.adapters.rendition_worker.heartbeat import Heartbeat
 from generator.adapters.rendition_worker.source import Piece
 from generator.core.media.codecs import Coding, codecs_of
 from generator.core.media.renditions import (
@@ -21,9 +21,9 @@ from generator.core.media.renditions import (
     MADE,
     MP4,
     PLAN,
-    Finished,
-    Fragment,
-    Ladder,
+    FinishedRendition,
+    MonotonicTimestamps,
+    Mp4Fragment,
     RenditionRequest,
     pack_finished,
     result_file,
@@ -41,13 +41,13 @@ _WEBM = {"cues_to_front": "1"}
 _AT_ONCE = 1 << 20
 
 
-class Result:
+class Muxer:
     """The copy while it is written; `finish` makes it whole.
 
     Nothing that the source says in words comes along: where a phone was is nobody's business.
     """
 
-    def __init__(self, request: RenditionRequest, pulse: Pulse) -> None:
+    def __init__(self, request: RenditionRequest, pulse: Heartbeat) -> None:
         self._request = request
         self._pulse = pulse
         self._name = result_file(request.container)
@@ -58,7 +58,7 @@ class Result:
             job_folder.unfinished(self._name), "w", format=request.container, options=options
         )
         self._streams: list[Any] = []  # of PyAV, whose stubs know but one kind
-        self._ladders: list[Ladder] = []
+        self._ladders: list[MonotonicTimestamps] = []
         self._codings: list[Coding] = []
         self._is_open = True
         self.end_s = 0.0
@@ -74,7 +74,9 @@ class Result:
         try:
             stream = self._container.add_stream_from_template(template, opaque=True)
         except ValueError as error:
-            raise UnfitError(f"cannot be copied into {self._request.container}: {error}") from error
+            raise UnusableFileError(
+                f"cannot be copied into {self._request.container}: {error}"
+            ) from error
         codec = template.codec_context.codec.canonical_name
         if codec == "hevc":
             stream.codec_context.codec_tag = "hvc1"  # the only one that all browsers take
@@ -83,7 +85,7 @@ class Result:
         if language := template.metadata.get("language"):
             stream.metadata["language"] = language
         self._streams.append(stream)
-        self._ladders.append(Ladder())
+        self._ladders.append(MonotonicTimestamps())
         self._codings.append(_coding(template))
         return len(self._ladders) - 1
 
@@ -112,14 +114,14 @@ class Result:
         self._is_open = False
         self._container.close()
         size_bytes = max(0, job_folder.size_of(job_folder.unfinished(self._name)))
-        head_bytes, fragments = 0, list[Fragment]()
+        head_bytes, fragments = 0, list[Mp4Fragment]()
         if self._request.is_hls:
             with Path(job_folder.unfinished(self._name)).open("r+b") as file:
                 mp4_boxes.tell_length(file, size_bytes, self.end_s)
                 head_bytes, fragments = mp4_boxes.fragments_of(file, size_bytes, self.end_s)
         digest = self._digest()
         job_folder.keep(self._name)
-        finished = Finished(
+        finished = FinishedRendition(
             digest,
             size_bytes,
             codecs_of(*self._codings[:2]),

@@ -17,13 +17,13 @@ from av.stream import Discard
 from av.video.stream import VideoStream
 
 from generator.adapters.media_worker.video_file import (
-    UnfitError,
+    UnusableFileError,
     open_container,
     played_first,
     video_stream,
 )
-from generator.adapters.rendition_worker.heartbeat import Pulse
-from generator.core.media.renditions import Mender
+from generator.adapters.rendition_worker.heartbeat import Heartbeat
+from generator.core.media.renditions import TimestampFixer
 
 _MICROSECONDS = 1_000_000
 _MOST_EMPTY = 10_000  # packets without a byte; of others there are no more than bytes
@@ -35,7 +35,7 @@ Streams = tuple[VideoStream | AudioStream, ...]
 Piece: TypeAlias = "Packet[VideoStream] | Packet[AudioStream]"
 
 
-class Source:
+class SourceFile:
     """One reading of the file behind a descriptor, which stays the caller's.
 
     `sounds` begins with the one that players take. Times count from where picture or sound begin.
@@ -44,7 +44,7 @@ class Source:
         UnfitError: it is no video, or damaged.
     """
 
-    def __init__(self, descriptor: int, pulse: Pulse) -> None:
+    def __init__(self, descriptor: int, pulse: Heartbeat) -> None:
         os.lseek(descriptor, 0, os.SEEK_SET)
         self._container = open_container(descriptor, is_rough=False)
         self.picture = video_stream(self._container)
@@ -53,7 +53,7 @@ class Source:
         self._pulse = pulse
         self._most_packets = os.fstat(descriptor).st_size + _MOST_EMPTY
         may_jump = bool(_JUMPING.intersection(self._container.format.name.split(",")))
-        self._mender = Mender(may_jump=may_jump)
+        self._mender = TimestampFixer(may_jump=may_jump)
         self._origin_us = self._origin()
         self.lacks_times = False
 
@@ -88,7 +88,7 @@ class Source:
                 stream.discard = Discard.all
         for number, packet in enumerate(self._readable(streams)):
             if number > self._most_packets:
-                raise UnfitError("never ends")
+                raise UnusableFileError("never ends")
             self._pulse.beat()
             self._mend(packet)
             yield packet

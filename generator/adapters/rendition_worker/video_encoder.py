@@ -14,21 +14,21 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from generator.adapters.media_worker.video_file import (
-    UnfitError,
+    UnusableFileError,
     colours_of,
     frame_colours,
     frame_orientation,
 )
 from generator.adapters.rendition_worker import job_folder
-from generator.adapters.rendition_worker.audio_encoder import Survey
-from generator.adapters.rendition_worker.heartbeat import Pulse
-from generator.adapters.rendition_worker.source import Piece, Source
+from generator.adapters.rendition_worker.audio_encoder import AudioSurvey
+from generator.adapters.rendition_worker.heartbeat import Heartbeat
+from generator.adapters.rendition_worker.source import Piece, SourceFile
 from generator.core.media.renditions import (
     CRF,
     KEY_EVERY_S,
     LOOK,
     PRESET,
-    Clock,
+    FrameClock,
     chunk_file,
     chunk_note,
     chunk_of,
@@ -37,7 +37,7 @@ from generator.core.media.renditions import (
     picture_size,
 )
 from generator.core.media.stills import Size, displayed_size, plausible_fps
-from generator.core.media.tonemap import Colours, to_srgb
+from generator.core.media.tonemap import ColorSpace, to_srgb
 
 _MOST_TICKS_A_S = 1_000_000
 _USUAL_BASE = Fraction(1, 90_000)
@@ -54,7 +54,7 @@ _LEANING = {PictureType.P, PictureType.B, PictureType.S, PictureType.SP}  # on o
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FrameFormat:
     """What all frames of a copy have in common.
 
     `primaries`, `curve` and `matrix` are numbers of H.273. `fps` is what its encoder expects;
@@ -79,7 +79,7 @@ class StartedLateError(Exception):
     """What was called a key frame was none: nothing whole came before what was wanted."""
 
 
-class Pictures:
+class VideoEncoder:
     """Encodes what is missing of a picture, chunk by chunk.
 
     Args:
@@ -91,7 +91,13 @@ class Pictures:
     """
 
     def __init__(
-        self, source: Source, seen: Survey, pulse: Pulse, *, chunk_s: float, threads: int
+        self,
+        source: SourceFile,
+        seen: AudioSurvey,
+        pulse: Heartbeat,
+        *,
+        chunk_s: float,
+        threads: int,
     ) -> None:
         self._source = source
         self._seen = seen
@@ -165,7 +171,7 @@ class Pictures:
         """Yield frames as they are to be encoded, and when each is shown, ascending."""
         base = self._source.picture.time_base or self._base
         fps = self._fps()
-        clock = Clock(max(1, round(1 / (fps * base))))
+        clock = FrameClock(max(1, round(1 / (fps * base))))
         strainer: _Strainer | None = None
         last: int | None = None
         for frame in self._decoded(packet):
@@ -223,7 +229,7 @@ class Pictures:
     def _decoder(self) -> VideoCodecContext:
         decoder: VideoCodecContext | None = self._source.picture.codec_context
         if decoder is None:
-            raise UnfitError("its codec is unknown")
+            raise UnusableFileError("its codec is unknown")
         decoder.thread_count = self._threads
         decoder.thread_type = ThreadType.NONE if self._threads == 1 else ThreadType.AUTO
         return decoder
@@ -233,7 +239,7 @@ class _Strainer:
     """Lets frames through that are upright, of one size, limited in colour and not interlaced."""
 
     def __init__(
-        self, look: Look, picture: VideoStream, told: Colours | None, threads: int
+        self, look: FrameFormat, picture: VideoStream, told: ColorSpace | None, threads: int
     ) -> None:
         self._look = look
         self._picture, self._told = picture, told
@@ -290,7 +296,7 @@ class _Strainer:
 class _Chunk:
     """A film of about a minute while it is written; its times begin at 0."""
 
-    def __init__(self, number: int, look: Look, threads: int) -> None:
+    def __init__(self, number: int, look: FrameFormat, threads: int) -> None:
         self.number = number
         self.size_bytes = 0
         self._base = Fraction(look.base)
@@ -365,21 +371,21 @@ _TURNS = {
 }
 
 
-def kept_look() -> Look | None:
+def kept_look() -> FrameFormat | None:
     """Return what was settled on before the first chunk, None if nothing was."""
     said = job_folder.read_note(LOOK)
-    return None if said is None else Look(**said)
+    return None if said is None else FrameFormat(**said)
 
 
 def _look_of(
-    frame: VideoFrame, colours: Colours, aspect: Fraction | None, fps: float, base: Fraction
-) -> Look:
+    frame: VideoFrame, colours: ColorSpace, aspect: Fraction | None, fps: float, base: Fraction
+) -> FrameFormat:
     turn_deg = frame_orientation(frame).turn_deg
     size = picture_size(displayed_size(Size(frame.width, frame.height), aspect, turn_deg))
     if _is_mapped(colours) or frame.format.is_rgb:
-        return Look(size.width_px, size.height_px, _BT709, _BT709, _BT709, fps, str(base))
+        return FrameFormat(size.width_px, size.height_px, _BT709, _BT709, _BT709, fps, str(base))
     matrix = frame.colorspace if frame.colorspace in _PLAIN_MATRICES else _UNSPECIFIED
-    return Look(
+    return FrameFormat(
         size.width_px,
         size.height_px,
         frame.color_primaries,
@@ -390,7 +396,7 @@ def _look_of(
     )
 
 
-def _is_mapped(colours: Colours) -> bool:
+def _is_mapped(colours: ColorSpace) -> bool:
     """Tell whether frames get other colours: wide ones, and what few players know."""
     return colours.is_wide or colours.matrix in _WIDE_MATRICES
 
@@ -405,7 +411,7 @@ def _buffer(frame: VideoFrame) -> str:
     )
 
 
-def _scale(colours: Colours, size: Size, look: Look) -> list[tuple[str, str]]:
+def _scale(colours: ColorSpace, size: Size, look: FrameFormat) -> list[tuple[str, str]]:
     wanted = "out_range=limited"
     if look.matrix != _UNSPECIFIED:
         wanted += f":out_color_matrix={_MATRIX_NAMES[look.matrix]}"

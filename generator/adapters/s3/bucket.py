@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from generator.adapters.s3 import session
-from generator.core.delivery.aws_errors import is_of_one_object, refusal
-from generator.core.delivery.publish_plan import Headers
+from generator.core.delivery.aws_errors import explain_refusal, is_of_one_object
+from generator.core.delivery.publish_plan import ObjectHeaders
 from generator.core.errors import PublishError
 from generator.core.formatting import readable
 
@@ -44,7 +44,7 @@ _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredObject:
     """An object as the bucket has it.
 
     `digest` and `cursor` are what was noted on it; a listing tells neither, and a copy of it within
@@ -60,15 +60,15 @@ class Stored:
     version: str = ""
 
 
-class ChangedError(PublishError):
+class PreconditionFailedError(PublishError):
     """Something else is there than was expected; the bucket is as it was."""
 
 
-class UnfitKeyError(PublishError):
+class InvalidKeyError(PublishError):
     """No object can be called so; the bucket is as it was, and all others can be put."""
 
 
-class RefusedError(PublishError):
+class ObjectRefusedError(PublishError):
     """The store does not take, or does not delete, this object; it may well do so with others."""
 
 
@@ -76,7 +76,7 @@ class FileChangedError(PublishError):
     """A file changed while it was sent; the bucket is as it was."""
 
 
-class Parts(Protocol):
+class MultipartUploads(Protocol):
     """Remembers uploads that are under way, so that they can be resumed after a restart."""
 
     def get(self, key: str) -> str | None:
@@ -117,7 +117,7 @@ class Bucket:
 
     # -- one object
 
-    def put(self, key: str, body: bytes, headers: Headers, match: str = ANY) -> Stored:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders, match: str = ANY) -> StoredObject:
         """Put an object, and return it as it is now.
 
         Raises:
@@ -132,7 +132,9 @@ class Bucket:
             )  # fmt: skip
         return _stored(key, answer, len(body), headers)
 
-    def put_file(self, key: str, file: Path, headers: Headers, match: str, parts: Parts) -> Stored:
+    def put_file(
+        self, key: str, file: Path, headers: ObjectHeaders, match: str, parts: MultipartUploads
+    ) -> StoredObject:
         """Put a file, in parts if it is large: what an earlier try has sent is not sent again.
 
         An upload that fails stays under way, noted in `parts`.
@@ -171,18 +173,18 @@ class Bucket:
         try:
             with self._telling("delete", key, conditional=bool(match)):
                 self._client.delete_object(Bucket=self.name, Key=key, **_condition(match))
-        except ChangedError:
+        except PreconditionFailedError:
             if self.head(key) is not None:
                 raise
 
-    def head(self, key: str) -> Stored | None:
+    def head(self, key: str) -> StoredObject | None:
         """Return what is known of an object, None if there is none."""
         with self._telling("look for", key), _absent():
             answer = self._client.head_object(Bucket=self.name, Key=key)
             return _stored(key, answer, int(answer["ContentLength"]))
         return None
 
-    def get(self, key: str) -> tuple[bytes, Stored] | None:
+    def get(self, key: str) -> tuple[bytes, StoredObject] | None:
         """Return an object with its bytes as they lie there, None if there is none."""
         with self._telling("get", key), _absent():
             answer = self._client.get_object(Bucket=self.name, Key=key)
@@ -190,13 +192,13 @@ class Bucket:
             return content, _stored(key, answer, len(content))
         return None
 
-    def former(self, key: str, version: str) -> tuple[bytes, Headers]:
+    def former(self, key: str, version: str) -> tuple[bytes, ObjectHeaders]:
         """Return a former version of an object, and with which headers it was put."""
         with self._telling("get a former version of", key):
             answer = self._client.get_object(Bucket=self.name, Key=key, VersionId=version)
             content: bytes = answer["Body"].read()
         noted = _noted(key, answer)
-        return content, Headers(
+        return content, ObjectHeaders(
             content_type=answer.get("ContentType", ""),
             cache_control=answer.get("CacheControl", ""),
             encoding=_encoding(answer.get("ContentEncoding", "")),
@@ -206,14 +208,14 @@ class Bucket:
 
     # -- the bucket
 
-    def listed(self, prefix: str = "") -> Iterator[Stored]:
+    def listed(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield every object whose key begins so, in the order of the keys' bytes."""
         asked = {"Bucket": self.name, "Prefix": prefix}
         while True:
             with self._telling("list"):
                 answer = self._client.list_objects_v2(**asked)
             for one in answer.get("Contents", ()):
-                yield Stored(one["Key"], _bare(one.get("ETag", "")), int(one["Size"]))
+                yield StoredObject(one["Key"], _bare(one.get("ETag", "")), int(one["Size"]))
             if not answer.get("IsTruncated"):
                 return
             asked["ContinuationToken"] = answer["NextContinuationToken"]
@@ -221,7 +223,7 @@ class Bucket:
     def has_conditions(self) -> bool:
         """Tell whether the store minds conditions on writes, by writing a small object."""
         key = f"{_PROBE}{uuid4().hex}"
-        headers = Headers("text/plain", "no-store")
+        headers = ObjectHeaders("text/plain", "no-store")
         try:
             return self._refuses(key, headers)
         finally:
@@ -231,10 +233,10 @@ class Bucket:
     def has_conditional_deletes(self) -> bool:
         """Tell whether the store minds conditions on deletions, by a small object likewise."""
         key = f"{_PROBE}{uuid4().hex}"
-        self.put(key, b"1", Headers("text/plain", "no-store"))
+        self.put(key, b"1", ObjectHeaders("text/plain", "no-store"))
         try:
             self.delete(key, "0" * 32)
-        except ChangedError:
+        except PreconditionFailedError:
             return True
         except PublishError as error:
             if _code(error.__cause__) not in _NOT_ABLE:
@@ -250,11 +252,11 @@ class Bucket:
         if deletes:
             self.delete(key)
             return
-        self.put(key, b"1", Headers("text/plain", "no-store"))
+        self.put(key, b"1", ObjectHeaders("text/plain", "no-store"))
         with suppress(PublishError):
             self.delete(key)
 
-    def _refuses(self, key: str, headers: Headers) -> bool:
+    def _refuses(self, key: str, headers: ObjectHeaders) -> bool:
         try:
             first = self.put(key, b"1", headers, ABSENT)
         except PublishError as error:
@@ -264,7 +266,7 @@ class Bucket:
         for match in (ABSENT, "0" * 32):
             try:
                 self.put(key, b"2", headers, match)
-            except ChangedError:
+            except PreconditionFailedError:
                 continue
             return False
         self.put(key, b"3", headers, first.etag)
@@ -289,7 +291,7 @@ class Bucket:
         Args:
             older_than_s: how long ago they began, in seconds, at least.
             prefix: what their keys begin with.
-            ours: what `Parts` has noted by keys: no other upload is touched. None: all are.
+            ours: what `MultipartUploads` has noted by keys: no other is touched. None: all are.
         """
         before = time.time() - older_than_s
         asked = {"Bucket": self.name, "Prefix": prefix}
@@ -316,7 +318,7 @@ class Bucket:
         if there is not None and there.etag != match:
             raise _changed(key)
 
-    def _begun(self, key: str, headers: Headers, parts: Parts) -> "_Upload":
+    def _begun(self, key: str, headers: ObjectHeaders, parts: MultipartUploads) -> "_Upload":
         """Return the upload of a key that is under way with the same headers, or begin one."""
         kind = hashlib.blake2b(
             repr((headers.content_type, headers.cache_control, headers.encoding, headers.digest))
@@ -351,7 +353,7 @@ class Bucket:
                     if _code(error) in {"NoSuchUpload", "404"}:
                         return None
                     raise
-            for one in answer.get("Parts", ()):
+            for one in answer.get("MultipartUploads", ()):
                 there[int(one["PartNumber"])] = int(one["Size"]), _bare(one["ETag"])
             if not answer.get("IsTruncated"):
                 return there
@@ -380,11 +382,11 @@ class Bucket:
         key: str,
         upload: "_Upload",
         etags: list[str],
-        headers: Headers,
+        headers: ObjectHeaders,
         match: str,
-        parts: Parts,
+        parts: MultipartUploads,
         size: int,
-    ) -> Stored:
+    ) -> StoredObject:
         numbered = [
             {"PartNumber": number, "ETag": _quoted(etag)} for number, etag in enumerate(etags, 1)
         ]
@@ -392,9 +394,9 @@ class Bucket:
             with self._telling("put", key, conditional=bool(match)):
                 answer = self._client.complete_multipart_upload(
                     Bucket=self.name, Key=key, UploadId=upload.id,
-                    MultipartUpload={"Parts": numbered}, **_condition(match),
+                    MultipartUpload={"MultipartUploads": numbered}, **_condition(match),
                 )  # fmt: skip
-        except ChangedError:
+        except PreconditionFailedError:
             parts.drop(key)
             self._abort(key, upload.id)
             raise
@@ -433,12 +435,12 @@ def check_key(key: str) -> None:
     try:
         size = len(key.encode())
     except UnicodeEncodeError:
-        raise UnfitKeyError(
+        raise InvalidKeyError(
             f"cannot put {_shown(key)}: its name is no UTF-8, and no object can be called so",
             hint="rename the file; what people did with the video stays with it",
         ) from None
     if not 0 < size <= _LONGEST_KEY:
-        raise UnfitKeyError(
+        raise InvalidKeyError(
             f"cannot put {_shown(key[:80])}…: its name has {size} bytes, and 1,024 are the most",
             hint="give the file, or a folder above it, a shorter name",
         )
@@ -451,7 +453,7 @@ def part_bytes(size: int) -> int:
 
 
 def _id_of(noted: str) -> str:
-    """Return the id of an upload from what `Parts` has noted of it."""
+    """Return the id of an upload from what `MultipartUploads` has noted of it."""
     return noted.partition(".")[2]
 
 
@@ -482,9 +484,9 @@ class _Telling:
         response = getattr(error, "response", {})
         if status == HTTPStatus.FORBIDDEN and _is_clock_off(response):
             code = "RequestTimeTooSkewed"  # not every refusal says so: one of HEAD says nothing
-        why, hint = refusal(code, status, str(response.get("Error", {}).get("Message", "")))
+        why, hint = explain_refusal(code, status, str(response.get("Error", {}).get("Message", "")))
         what = f"{_shown(self._key)} in the bucket" if self._key else "the bucket"
-        kind = RefusedError if self._key and is_of_one_object(code, status) else PublishError
+        kind = ObjectRefusedError if self._key and is_of_one_object(code, status) else PublishError
         raise kind(f"cannot {self._doing} {what} {self._bucket}: {why}", hint=hint) from error
 
 
@@ -518,7 +520,7 @@ def _client(endpoint: str, region: str, threads: int) -> Any:  # noqa: ANN401 (b
     )
 
 
-def _told(key: str, headers: Headers) -> dict[str, object]:
+def _told(key: str, headers: ObjectHeaders) -> dict[str, object]:
     told: dict[str, object] = {
         "ContentType": headers.content_type,
         "CacheControl": headers.cache_control,
@@ -549,10 +551,10 @@ def _condition(match: str) -> dict[str, str]:
 
 
 def _stored(
-    key: str, answer: Mapping[str, Any], size: int, headers: Headers | None = None
-) -> Stored:
+    key: str, answer: Mapping[str, Any], size: int, headers: ObjectHeaders | None = None
+) -> StoredObject:
     noted = _noted(key, answer)
-    return Stored(
+    return StoredObject(
         key,
         _bare(answer.get("ETag", "")),
         size,
@@ -582,8 +584,8 @@ def _shown(key: str) -> str:
     return readable(key)  # what a name may hold does not belong on a screen
 
 
-def _changed(key: str) -> ChangedError:
-    return ChangedError(
+def _changed(key: str) -> PreconditionFailedError:
+    return PreconditionFailedError(
         f"{_shown(key)} in the bucket is not what it was", hint="publish again: it is looked at"
     )
 

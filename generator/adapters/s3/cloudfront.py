@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from generator.adapters.s3 import session
-from generator.core.delivery.aws_errors import refusal
+from generator.core.delivery.aws_errors import explain_refusal
 from generator.core.errors import PublishError
 
 MOST_PATHS = 3_000  # in one request, and under way at once
@@ -17,7 +17,7 @@ _FULL = "TooManyInvalidationsInProgress"
 _WAITS_S = (5, 10, 20, 40, 60, 60, 60, 60)  # invalidations take a minute or a few
 
 
-class Cdn:
+class Distribution:
     """One CloudFront distribution; opening it sends nothing.
 
     Args:
@@ -89,7 +89,9 @@ class Cdn:
             return error
         response = getattr(error, "response", {})
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        why, hint = refusal(_code(error), status, str(response.get("Error", {}).get("Message", "")))
+        why, hint = explain_refusal(
+            _code(error), status, str(response.get("Error", {}).get("Message", ""))
+        )
         what = f"cannot invalidate pages in the distribution {self.distribution}: {why}"
         return PublishError(what, hint=hint)
 

@@ -8,17 +8,17 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from generator.core.delivery.publish_plan import Headers
-from generator.core.errors import OwnerError, PublishError
+from generator.core.delivery.publish_plan import ObjectHeaders
+from generator.core.errors import OwnedByAnotherError, PublishError
 from generator.core.formatting import rfc3339
 
 KEY = "_reelshelf/owner.json"
 _ABSENT = "*"
-_HEADERS = Headers("application/json", "no-store")
+_HEADERS = ObjectHeaders("application/json", "no-store")
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class SiteOwner:
     """Who builds a site: `who` is "home" or "lambda", `site` the catalogue's identity.
 
     `since` is an instant.
@@ -29,7 +29,7 @@ class Owner:
     since: int
 
 
-class Kept(Protocol):
+class StoredMark(Protocol):
     """An object as a bucket has it."""
 
     @property
@@ -37,17 +37,17 @@ class Kept(Protocol):
         """Return what tells its versions apart."""
 
 
-class Objects(Protocol):
+class MarkBucket(Protocol):
     """The bucket, as far as the mark needs it."""
 
     @property
     def name(self) -> str:
         """Return its name."""
 
-    def get(self, key: str) -> tuple[bytes, Kept] | None:
+    def get(self, key: str) -> tuple[bytes, StoredMark] | None:
         """Return an object's content, None if there is none."""
 
-    def put(self, key: str, body: bytes, headers: Headers, match: str) -> Kept:
+    def put(self, key: str, body: bytes, headers: ObjectHeaders, match: str) -> StoredMark:
         """Put an object if `match` (an ETag, or "*" for none yet) holds; PublishError if not."""
 
 
@@ -55,11 +55,14 @@ class OwnerMark:
     """The mark in one bucket. Its methods raise PublishError where that cannot be reached."""
 
     def __init__(
-        self, bucket: Objects, key: str = KEY, what: str = "the site in the bucket {} is built by"
+        self,
+        bucket: MarkBucket,
+        key: str = KEY,
+        what: str = "the site in the bucket {} is built by",
     ) -> None:
         self._bucket, self._key, self._what = bucket, key, what
 
-    def read(self) -> Owner | None:
+    def read(self) -> SiteOwner | None:
         """Return who owns the site; None for nobody."""
         found = self._found()
         return found[0] if found else None
@@ -74,7 +77,7 @@ class OwnerMark:
         if found is not None and not _is(found[0], who, site):
             raise self._error(found[0], who)
 
-    def claim(self, who: str, site: str, now: int, *, take_over: bool = False) -> Owner:
+    def claim(self, who: str, site: str, now: int, *, take_over: bool = False) -> SiteOwner:
         """Own the site from now on, or still; return the mark as it is.
 
         Args:
@@ -88,7 +91,7 @@ class OwnerMark:
         """
         found = self._found()
         if found is None or (take_over and not _is(found[0], who, site)):
-            self._put(Owner(who, site, now), found[1] if found else _ABSENT)
+            self._put(SiteOwner(who, site, now), found[1] if found else _ABSENT)
             found = self._found()  # not every store minds conditions: who wrote last is seen here
         if found is None:
             raise PublishError(
@@ -99,35 +102,35 @@ class OwnerMark:
             raise self._error(found[0], who)
         return found[0]
 
-    def _put(self, owner: Owner, match: str) -> None:
+    def _put(self, owner: SiteOwner, match: str) -> None:
         try:
             self._bucket.put(self._key, json.dumps(asdict(owner)).encode(), _HEADERS, match)
         except PublishError:
             if self._found() is None:  # else somebody was quicker, and that is told
                 raise
 
-    def _found(self) -> tuple[Owner, str] | None:
+    def _found(self) -> tuple[SiteOwner, str] | None:
         got = self._bucket.get(self._key)
         if got is None:
             return None
         content, stored = got
         try:
             told = json.loads(content)
-            owner = Owner(str(told["who"]), str(told["site"]), int(told["since"]))
+            owner = SiteOwner(str(told["who"]), str(told["site"]), int(told["since"]))
         except (ValueError, TypeError, KeyError):
-            owner = Owner("somebody whose mark cannot be read", "", 0)
+            owner = SiteOwner("somebody whose mark cannot be read", "", 0)
         return owner, stored.etag
 
-    def _error(self, owner: Owner, who: str) -> OwnerError:
+    def _error(self, owner: SiteOwner, who: str) -> OwnedByAnotherError:
         same = " with another catalogue" if owner.who == who else ""
-        return OwnerError(
+        return OwnedByAnotherError(
             f"{self._what.format(self._bucket.name)} {_named(owner.who)}{same},"
             f" since {rfc3339(owner.since)}",
             hint="stop that one, then start this one with --take-over",
         )
 
 
-def _is(owner: Owner, who: str, site: str) -> bool:
+def _is(owner: SiteOwner, who: str, site: str) -> bool:
     return (owner.who, owner.site) == (who, site)
 
 

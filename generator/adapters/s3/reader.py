@@ -11,10 +11,10 @@ from typing import Any
 
 from generator.adapters.s3 import session
 from generator.core.library.bucket_objects import (
-    AwayError,
-    BarredError,
-    Listed,
-    ShiftedError,
+    ForbiddenError,
+    ListingPart,
+    ObjectChangedError,
+    StoreUnavailableError,
     time_of,
 )
 
@@ -26,7 +26,7 @@ _ARCHIVED = "is archived, and cannot be read until it is restored"
 _FAULTY = 500  # from this status on, the store is to blame
 
 
-class Remote:
+class S3Reader:
     """A bucket, read. Any thread may ask; connections are opened when first needed, and shared.
 
     Args:
@@ -38,7 +38,7 @@ class Remote:
     def __init__(self, bucket: str, endpoint: str = "", region: str = "") -> None:
         self._bucket, self._endpoint, self._region = bucket, endpoint, region
 
-    def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[Listed]:
+    def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[ListingPart]:
         """Yield the objects whose keys begin with `front`: all, or those of one level, in parts.
 
         With `most`, only the first so many.
@@ -55,8 +55,8 @@ class Remote:
             try:
                 told = self._client.list_objects_v2(**asked)
             except Exception as error:
-                raise AwayError(_errno(error), _reason(error)) from error
-            yield Listed(
+                raise StoreUnavailableError(_errno(error), _reason(error)) from error
+            yield ListingPart(
                 tuple(
                     (
                         one["Key"],
@@ -71,9 +71,9 @@ class Remote:
                 return
             asked["ContinuationToken"] = told["NextContinuationToken"]
 
-    def reader(self, key: str, size_bytes: int) -> "Reader":
+    def reader(self, key: str, size_bytes: int) -> "ObjectReader":
         """Return what reads an object that was listed with this size; nothing is asked for yet."""
-        return Reader(self, key, size_bytes)
+        return ObjectReader(self, key, size_bytes)
 
     def get(self, key: str, start: int, length: int, etag: str = "") -> tuple[bytes, str, int]:
         """Return bytes of an object, its ETag, and its size.
@@ -110,33 +110,35 @@ class Remote:
                 self._client.generate_presigned_url("get_object", asked, ExpiresIn=_URL_LASTS_S)
             )
         except Exception as error:  # no credentials, and whatever else the machine lacks
-            raise AwayError(_errno(error), _reason(error)) from error
+            raise StoreUnavailableError(_errno(error), _reason(error)) from error
 
     @property
     def _client(self) -> Any:  # noqa: ANN401 (boto3 has no types)
         try:
             return _client(self._endpoint, self._region)
         except Exception as error:  # a profile that is not there, an endpoint that is no address
-            raise AwayError(_errno(error), _reason(error)) from error
+            raise StoreUnavailableError(_errno(error), _reason(error)) from error
 
 
-class Reader:
+class ObjectReader:
     """An object, read in parts that are all of one version of it."""
 
-    def __init__(self, remote: Remote, key: str, size_bytes: int) -> None:
+    def __init__(self, remote: S3Reader, key: str, size_bytes: int) -> None:
         self._remote, self._key, self._size_bytes, self._etag = remote, key, size_bytes, ""
 
     def read(self, start: int, length: int) -> bytes:
         """Return exactly so many bytes.
 
         Raises:
-            OSError: as of `Remote.get`.
+            OSError: as of `S3Reader.get`.
         """
         if length == 0:
             return b""
         content, self._etag, size = self._remote.get(self._key, start, length, self._etag)
         if size != self._size_bytes or len(content) != length:
-            raise ShiftedError(errno.EAGAIN, "changed its size since it was listed", self._key)
+            raise ObjectChangedError(
+                errno.EAGAIN, "changed its size since it was listed", self._key
+            )
         return content
 
 
@@ -163,12 +165,12 @@ def _told(error: Exception, key: str) -> OSError:
     """Return what boto3 raised about one object in the words of this house."""
     code, status = _code(error)
     if code == "InvalidObjectState":
-        return BarredError(errno.EACCES, _ARCHIVED, key)
+        return ForbiddenError(errno.EACCES, _ARCHIVED, key)
     if code in _SHIFTED:
-        return ShiftedError(errno.EAGAIN, "was replaced or removed while it was read", key)
+        return ObjectChangedError(errno.EAGAIN, "was replaced or removed while it was read", key)
     if code in _DENIED and status < _FAULTY:
-        return BarredError(errno.EACCES, "may not be read with these credentials", key)
-    return AwayError(_errno(error), _reason(error), key)
+        return ForbiddenError(errno.EACCES, "may not be read with these credentials", key)
+    return StoreUnavailableError(_errno(error), _reason(error), key)
 
 
 def _code(error: Exception) -> tuple[str, int]:

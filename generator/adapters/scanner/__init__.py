@@ -1,23 +1,23 @@
 """The scanner: what lies in the library; it says where it could not look, and changes nothing."""
 
-from generator.adapters.scanner.buckets import joined, look_buckets, walk_buckets
+from generator.adapters.scanner.buckets import look_buckets, merge_walks, walk_buckets
 from generator.adapters.scanner.devices import devices
 from generator.adapters.scanner.folders import has_beside, is_gone, look, stat_one, walk
 from generator.adapters.scanner.report import RootState, Walk
-from generator.adapters.scanner.survey import Survey, survey
+from generator.adapters.scanner.survey import FolderSurvey, survey_folder
 
 __all__ = [
+    "FolderSurvey",
     "RootState",
-    "Survey",
     "Walk",
     "devices",
     "has_beside",
     "is_gone",
-    "joined",
     "look",
     "look_buckets",
+    "merge_walks",
     "stat_one",
-    "survey",
+    "survey_folder",
     "walk",
     "walk_buckets",
 ]

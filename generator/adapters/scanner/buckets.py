@@ -7,18 +7,18 @@ even at its end, tells nothing: the root counts as one that cannot be read.
 from collections.abc import Iterable, Mapping
 
 from generator.adapters.scanner.report import RootState, Walk, above
-from generator.core.library.bucket_objects import Lister
-from generator.core.library.bucket_roots import Bucket, is_path
-from generator.core.library.file_filter import Intake
+from generator.core.library.bucket_objects import BucketLister
+from generator.core.library.bucket_roots import BucketRoot, is_path
+from generator.core.library.file_filter import FileFilter
 from generator.core.library.sidecar_files import is_companion
-from generator.core.model import Place, Unwanted
+from generator.core.model import Place, SkippedFile
 
 _NO_PATH = 'cannot have an address: a part of its key is empty, "." or ".."'
 _UNASKED = 1  # entries of a root that nobody looked into: it is not said to be empty
 
 
 def walk_buckets(
-    roots: Mapping[str, Bucket], listers: Mapping[str, Lister], intake: Intake
+    roots: Mapping[str, BucketRoot], listers: Mapping[str, BucketLister], intake: FileFilter
 ) -> Walk:
     """List every root from begin to end; `listers` has what lists each."""
     reading = _Listing(roots, listers, intake)
@@ -28,9 +28,9 @@ def walk_buckets(
 
 
 def look_buckets(
-    roots: Mapping[str, Bucket],
-    listers: Mapping[str, Lister],
-    intake: Intake,
+    roots: Mapping[str, BucketRoot],
+    listers: Mapping[str, BucketLister],
+    intake: FileFilter,
     *,
     folders: Iterable[Place] = (),
     trees: Iterable[Place] = (),
@@ -51,7 +51,7 @@ def look_buckets(
     return reading.report()
 
 
-def joined(first: Walk, second: Walk) -> Walk:
+def merge_walks(first: Walk, second: Walk) -> Walk:
     """Return the report of two that have no root in common."""
     return Walk(
         files={**first.files, **second.files},
@@ -69,13 +69,16 @@ class _Listing:
     """A walk or a look under way."""
 
     def __init__(
-        self, roots: Mapping[str, Bucket], listers: Mapping[str, Lister], intake: Intake
+        self,
+        roots: Mapping[str, BucketRoot],
+        listers: Mapping[str, BucketLister],
+        intake: FileFilter,
     ) -> None:
         self._roots, self._listers, self._intake = roots, listers, intake
         self._states = {name: RootState(str(one), None, _UNASKED) for name, one in roots.items()}
         self._files: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
         self._companions: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
-        self._unwanted: list[Unwanted] = []
+        self._unwanted: list[SkippedFile] = []
         self._folders: set[Place] = set()
         self._trees: set[Place] = set()
         self._gone: set[Place] = set()
@@ -157,7 +160,7 @@ class _Listing:
             count += 1
             if takes(name):
                 if not is_path(path):
-                    self._unwanted.append(Unwanted(Place(root, path), _NO_PATH))
+                    self._unwanted.append(SkippedFile(Place(root, path), _NO_PATH))
                 elif self._is_taken(path):
                     files[path] = (size_bytes, mtime_ns)
             elif (

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generator.adapters.scanner.report import RootState, Walk, above
-from generator.core.library.file_filter import Intake
+from generator.core.library.file_filter import FileFilter
 from generator.core.library.sidecar_files import is_companion, is_text_folder
-from generator.core.model import Place, Sighting, Unwanted
+from generator.core.model import FileStat, Place, SkippedFile
 
 # Linux takes paths of 4,095 bytes (PATH_MAX). A folder within one name of that is not read: some
 # of its files could be seen but never opened.
@@ -32,7 +32,7 @@ _KINDS = {
 }
 
 
-def walk(roots: Mapping[str, Path], intake: Intake, *, follow_links: bool) -> Walk:
+def walk(roots: Mapping[str, Path], intake: FileFilter, *, follow_links: bool) -> Walk:
     """Read every folder of every root.
 
     Links to folders are followed after all that is really in the library was read, and only to
@@ -47,7 +47,7 @@ def walk(roots: Mapping[str, Path], intake: Intake, *, follow_links: bool) -> Wa
 
 def look(
     roots: Mapping[str, Path],
-    intake: Intake,
+    intake: FileFilter,
     *,
     folders: Iterable[Place] = (),
     trees: Iterable[Place] = (),
@@ -70,7 +70,7 @@ def look(
     return reading.report()
 
 
-def stat_one(root: Path, place: Place, *, follow_links: bool = False) -> Sighting | None:
+def stat_one(root: Path, place: Place, *, follow_links: bool = False) -> FileStat | None:
     """Look at one file now; None where no regular file can be seen."""
     try:
         status = (root / place.path).stat(follow_symlinks=follow_links)
@@ -78,7 +78,7 @@ def stat_one(root: Path, place: Place, *, follow_links: bool = False) -> Sightin
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    return Sighting(place, status.st_size, status.st_mtime_ns)
+    return FileStat(place, status.st_size, status.st_mtime_ns)
 
 
 def has_beside(root: Path, place: Place, ends: Iterable[str]) -> bool:
@@ -113,7 +113,7 @@ class _Reading:
     def __init__(
         self,
         roots: Mapping[str, Path],
-        intake: Intake,
+        intake: FileFilter,
         *,
         follow_links: bool,
         links_wait: bool = False,
@@ -126,7 +126,7 @@ class _Reading:
         self._states = {root: _state(base) for root, base in self._bases.items()}
         self._files: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
         self._companions: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
-        self._unwanted: list[Unwanted] = []
+        self._unwanted: list[SkippedFile] = []
         self._folders: set[Place] = set()
         self._trees: set[Place] = set()
         self._gone: set[Place] = set()
@@ -199,7 +199,7 @@ class _Reading:
 
     def _leave(self, place: Place, reason: str) -> None:
         self._unread.add(place)
-        self._unwanted.append(Unwanted(place, reason))
+        self._unwanted.append(SkippedFile(place, reason))
 
     def _read(self, place: Place, *, top: bool = False, by_link: bool = False) -> list[str]:
         """Read one folder and return the paths of those in it; a `top` may itself be a link."""
@@ -233,7 +233,7 @@ class _Reading:
             return True
         name = repr(known.path) if known.path else "the root"
         of = "" if known.root == place.root else f" of {known.root}"
-        self._unwanted.append(Unwanted(place, f"leads to the same folder as {name}{of}"))
+        self._unwanted.append(SkippedFile(place, f"leads to the same folder as {name}{of}"))
         return False
 
     def _entries(self, entries: Iterator[os.DirEntry[str]], folder: _Folder) -> None:
@@ -286,7 +286,7 @@ class _Reading:
             self._link(entry, folder, named=True)
         else:
             place = Place(folder.root, folder.prefix + entry.name)
-            self._unwanted.append(Unwanted(place, _KINDS.get(kind, "is no file")))
+            self._unwanted.append(SkippedFile(place, _KINDS.get(kind, "is no file")))
 
     def _below(self, name: str, folder: _Folder) -> None:
         path = folder.prefix + name
@@ -299,7 +299,7 @@ class _Reading:
         if not self._intake.takes_folder(entry.name) or self._intake.bars_folder_at(place.path):
             return
         if named and not self._follow_links:
-            self._unwanted.append(Unwanted(place, _NO_LINK))
+            self._unwanted.append(SkippedFile(place, _NO_LINK))
             return
         try:
             status = entry.stat()
@@ -317,11 +317,11 @@ class _Reading:
         elif named and kind == stat.S_IFREG:
             self._files[place.root][place.path] = (status.st_size, status.st_mtime_ns)
         elif named:
-            self._unwanted.append(Unwanted(place, _KINDS.get(kind, "is no file")))
+            self._unwanted.append(SkippedFile(place, _KINDS.get(kind, "is no file")))
 
     def _folder_link(self, place: Place) -> None:
         if not self._follow_links:
-            self._unwanted.append(Unwanted(place, _NO_LINK))
+            self._unwanted.append(SkippedFile(place, _NO_LINK))
         elif self._links_wait:
             self._unread.add(place)
         else:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from generator.core.model import Place, Unwanted
+from generator.core.model import Place, SkippedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Walk:
     """
 
     files: Mapping[str, Mapping[str, tuple[int, int]]]
-    unwanted: tuple[Unwanted, ...]
+    unwanted: tuple[SkippedFile, ...]
     roots: Mapping[str, RootState]
     folders: frozenset[Place]
     trees: frozenset[Place]

@@ -5,14 +5,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from generator.core.library.file_filter import VIDEO_SUFFIXES, Intake, compile_intake
+from generator.core.library.file_filter import VIDEO_SUFFIXES, FileFilter, compile_filter
 
 _MOST = 20_000  # files to count; a folder with as many others is told of as well
-_PLAIN = compile_intake()
+_PLAIN = compile_filter()
 
 
 @dataclass(slots=True)
-class Survey:
+class FolderSurvey:
     """How many files there are that are no videos to a scan, and why not.
 
     `others` are those that are not called like a video, by suffix. Of those that are, `ignored`
@@ -32,9 +32,9 @@ class Survey:
         return self.others.total() + self.ignored + self.passed_over + self.links
 
 
-def survey(root: Path, intake: Intake, *, follow_links: bool) -> Survey:
+def survey_folder(root: Path, intake: FileFilter, *, follow_links: bool) -> FolderSurvey:
     """Count the files below a root that a scan does not take; what cannot be read has none."""
-    counted = Survey()
+    counted = FolderSurvey()
     for at, folders, names in os.walk(root):
         if not follow_links:
             counted.links += sum(os.path.islink(f"{at}/{name}") for name in folders)  # noqa: PTH114 (hot)
@@ -46,7 +46,7 @@ def survey(root: Path, intake: Intake, *, follow_links: bool) -> Survey:
     return counted
 
 
-def _count(counted: Survey, intake: Intake, path: str, file: Path) -> None:
+def _count(counted: FolderSurvey, intake: FileFilter, path: str, file: Path) -> None:
     suffix = path.rpartition("/")[2].rpartition(".")[2].lower()
     if suffix not in VIDEO_SUFFIXES:
         has_suffix = "." in path.rpartition("/")[2].lstrip(".")

@@ -36,7 +36,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from generator.adapters.watcher.protocol import LIMITS, Listener
+from generator.adapters.watcher.protocol import LIMITS, WatchListener
 
 # Without a filter every open and close for reading is an event too: the queue of 16,384 overflows
 # at each walk, and an idle library of 20,000 folders keeps a core busy (measured).
@@ -63,7 +63,7 @@ class InotifyTree:
             watch and no thread is left.
     """
 
-    def __init__(self, path: str, listener: Listener) -> None:
+    def __init__(self, path: str, listener: WatchListener) -> None:
         # A folder met twice, as by `mkdir -p` or moved out and back, is booked under its new path,
         # which is right; watchdog's warning is put down to its caller, so no other is hidden.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, re.escape(__name__))
@@ -104,7 +104,9 @@ class InotifyTree:
 class _Gate:
     """The part of InotifyFD that emitters use, which says no and tells why others did."""
 
-    def __init__(self, inotify: InotifyFD, listener: Listener, told: set[WatchDescriptor]) -> None:
+    def __init__(
+        self, inotify: InotifyFD, listener: WatchListener, told: set[WatchDescriptor]
+    ) -> None:
         self._inotify = inotify
         self._listener = listener
         self._told = told
@@ -147,7 +149,7 @@ class _Relay:
     """
 
     callback: WatchCallback
-    listener: Listener
+    listener: WatchListener
     told: set[WatchDescriptor]
 
     def on_event(self, event: InotifyEvent) -> None:
@@ -179,7 +181,7 @@ class _Relay:
 
 
 class _Ears(FileSystemEventHandler):
-    def __init__(self, path: str, listener: Listener) -> None:
+    def __init__(self, path: str, listener: WatchListener) -> None:
         super().__init__()
         self._path = path
         self._listener = listener

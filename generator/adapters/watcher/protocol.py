@@ -10,7 +10,7 @@ LIMITS = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class WatchListener:
     """Who is told, in threads of the observer, with absolute paths.
 
     `wants` tells whether to watch a folder, `ignores` whether a file's name does not matter.
@@ -26,7 +26,7 @@ class Listener:
     doubt: Callable[[str], None]
 
 
-class Watch(Protocol):
+class FolderWatch(Protocol):
     """A tree under observation, from its making until `close`."""
 
     @property
@@ -40,5 +40,5 @@ class Watch(Protocol):
         """Stop, and leave no thread."""
 
 
-Observe = Callable[[str, Listener], Watch]
+Observe = Callable[[str, WatchListener], FolderWatch]
 """Watch the tree at an absolute path without links; raise OSError where that cannot be done."""

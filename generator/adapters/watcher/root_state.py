@@ -21,7 +21,7 @@ _LIMITS = {  # which limit an error speaks of, and the least that is advised
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class RootFolder:
     """A root's folder, by its path without links, and what decides how it can be watched."""
 
     path: str
@@ -41,7 +41,7 @@ class Ground:
         return next((mount for mount in self.mounts if not mount.is_local), None)
 
 
-def ground(root: Path) -> Ground | None:
+def ground(root: Path) -> RootFolder | None:
     """Return what a root stands on now, or None where no folder is there."""
     try:
         path = os.fspath(root.resolve(strict=True))
@@ -52,7 +52,7 @@ def ground(root: Path) -> Ground | None:
         return None
     mounts = mounts_of(path, parse_mounts(os.fsdecode(_read(_MOUNTS))))
     limits = tuple(_limit(name) for name, _ in _LIMITS.values())
-    return Ground(path, status.st_dev, status.st_ino, mounts, limits)
+    return RootFolder(path, status.st_dev, status.st_ino, mounts, limits)
 
 
 def advice(root: Path, error: OSError) -> str:

@@ -18,14 +18,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from generator.adapters.watcher.protocol import Listener, Observe, Watch
-from generator.adapters.watcher.root_state import Ground, advice, ground
-from generator.core.library.file_filter import Intake
-from generator.core.library.hints import Batch, Hints
+from generator.adapters.watcher.protocol import FolderWatch, Observe, WatchListener
+from generator.adapters.watcher.root_state import RootFolder, advice, ground
+from generator.core.library.file_filter import FileFilter
+from generator.core.library.hints import HintBatch, Hints
 from generator.core.model import Place
 
 
-class Means(StrEnum):
+class WatchMethod(StrEnum):
     """How a root is kept in view."""
 
     EVENTS = "events"
@@ -35,15 +35,15 @@ class Means(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mode:
+class WatchMode:
     """How a root is kept in view and, where it is not by events, why."""
 
-    means: Means
+    means: WatchMethod
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class WatchTiming:
     """How patient the watcher is.
 
     A batch of hints is ready `quiet_s` after the last one and `limit_s` after the first. Roots
@@ -57,12 +57,12 @@ class Pace:
     check_s: float = 5.0
 
 
-USUAL_PACE = Pace()
-Survey = Callable[[Path], Ground | None]
+USUAL_PACE = WatchTiming()
+Survey = Callable[[Path], RootFolder | None]
 """Tell what a root stands on now, or that no folder is there."""
 
 
-def inotify(path: str, listener: Listener) -> Watch:
+def inotify(path: str, listener: WatchListener) -> FolderWatch:
     """Watch a tree by inotify; on other systems than Linux that cannot be done."""
     if sys.platform != "linux":
         raise OSError(errno.ENOSYS, "only Linux tells of changes in a way that is understood here")
@@ -81,8 +81,8 @@ class Watcher:
     def __init__(
         self,
         roots: Mapping[str, Path],
-        intake: Intake,
-        pace: Pace = USUAL_PACE,
+        intake: FileFilter,
+        pace: WatchTiming = USUAL_PACE,
         observe: Observe = inotify,
         survey: Survey = ground,
     ) -> None:
@@ -91,7 +91,7 @@ class Watcher:
         self._observe = observe
         self._survey = survey
         self._changed = threading.Condition()
-        self._batch = Batch(quiet_s=pace.quiet_s, limit_s=pace.limit_s)
+        self._batch = HintBatch(quiet_s=pace.quiet_s, limit_s=pace.limit_s)
         self._woken = False
         self._roots = [_Root(name, path) for name, path in roots.items()]
         self._check_s = self._poll_s = math.inf
@@ -123,7 +123,7 @@ class Watcher:
             self._changed.notify_all()
 
     @property
-    def modes(self) -> dict[str, Mode]:
+    def modes(self) -> dict[str, WatchMode]:
         """Return how each root is kept in view now."""
         return {root.name: root.mode for root in self._roots}
 
@@ -176,7 +176,7 @@ class Watcher:
         if now_s >= self._poll_s:
             self._poll_s = now_s + self._pace.poll_s
             for root in self._roots:
-                if root.mode.means in {Means.POLLING, Means.BOTH}:
+                if root.mode.means in {WatchMethod.POLLING, WatchMethod.BOTH}:
                     self._note(partial(self._batch.everything, root.mode.reason))
 
     def _note(self, hint: Callable[[float], None]) -> None:
@@ -213,20 +213,20 @@ class Watcher:
             root.watch.close()
             root.watch = None
 
-    def _watched(self, root: "_Root") -> tuple[Mode, Watch | None]:
+    def _watched(self, root: "_Root") -> tuple[WatchMode, FolderWatch | None]:
         if root.ground is None:
-            return Mode(Means.ABSENT, f"{root.path} is not there"), None
+            return WatchMode(WatchMethod.ABSENT, f"{root.path} is not there"), None
         if remote := root.ground.remote:
             return self._polling(
                 f"{remote.point} is on another machine ({remote.kind}), and what is changed "
                 "there is not told here"
             ), None
-        mode = Mode(Means.EVENTS)
+        mode = WatchMode(WatchMethod.EVENTS)
         if doubtful := root.ground.doubtful:
             mode = self._polling(
                 f"{doubtful.point} is a file system ({doubtful.kind}) that does not tell of what "
                 "is changed beneath it",
-                Means.BOTH,
+                WatchMethod.BOTH,
             )
         try:
             watch = self._observe(root.ground.path, self._listener(root, root.ground.path))
@@ -234,10 +234,10 @@ class Watcher:
             return self._polling(advice(root.path, error)), None
         return mode, watch
 
-    def _polling(self, reason: str, means: Means = Means.POLLING) -> Mode:
-        return Mode(means, f"{reason}; all is looked at every {self._pace.poll_s:g} s")
+    def _polling(self, reason: str, means: WatchMethod = WatchMethod.POLLING) -> WatchMode:
+        return WatchMode(means, f"{reason}; all is looked at every {self._pace.poll_s:g} s")
 
-    def _listener(self, root: "_Root", base: str) -> Listener:
+    def _listener(self, root: "_Root", base: str) -> WatchListener:
         """Return what listens to one watch of a root, and doubts only as long as it lasts."""
         start = len(base.rstrip("/")) + 1
         takes = self._intake.takes_folder_at
@@ -251,7 +251,7 @@ class Watcher:
             if takes(path[start:]):
                 self._note(partial(self._batch.tree, Place(root.name, path[start:])))
 
-        return Listener(
+        return WatchListener(
             wants=lambda path: takes(path[start:]),
             ignores=self._intake.passes_over,
             file=file,
@@ -267,13 +267,13 @@ class _Root:
 
     name: str
     path: Path
-    mode: Mode = Mode(Means.ABSENT, "not watched yet")
-    ground: Ground | None = None
-    watch: Watch | None = None
+    mode: WatchMode = WatchMode(WatchMethod.ABSENT, "not watched yet")
+    ground: RootFolder | None = None
+    watch: FolderWatch | None = None
     turn: int = 0
     doubtful: bool = False
 
-    def change(self, now: Ground | None) -> str:
+    def change(self, now: RootFolder | None) -> str:
         """Return why it has to be watched anew, or "" if it need not."""
         if now is None and self.ground is not None:
             return "it is not there any more"

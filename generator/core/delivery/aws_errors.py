@@ -139,7 +139,7 @@ _SAME = {
 }
 
 
-def refusal(code: str, status: int = 0, message: str = "") -> tuple[str, str]:
+def explain_refusal(code: str, status: int = 0, message: str = "") -> tuple[str, str]:
     """Return why it was refused, and what to do about it ("" where nobody knows).
 
     Args:

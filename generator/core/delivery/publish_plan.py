@@ -84,7 +84,7 @@ _PAGE_RANK = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Headers:
+class ObjectHeaders:
     """What an object of the bucket is told to those who fetch it, and what we note on it.
 
     `encoding` is "" for bytes as they are. `digest` (hex) and `cursor` stand in its metadata.
@@ -98,7 +98,7 @@ class Headers:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredObject:
     """An object as it should be. `path` is below the output folder, or the media's address.
 
     `video` is whose it is, None for pages. `digest` stands for its content: that of a page's
@@ -115,7 +115,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedObject:
     """An object as it was put last. `etag` "" is for one of which nobody knows what is there.
 
     `look` tells which headers it has; `gone_at` is when it ceased to be wanted, None while it is.
@@ -138,8 +138,8 @@ class Published:
 class Put:
     """An object to put, over `before` or, where that is None, where there is nothing."""
 
-    wanted: Wanted
-    before: Published | None
+    wanted: DesiredObject
+    before: PublishedObject | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class PublishPlan:
     """
 
     steps: tuple[tuple[Put, ...], ...] = ()
-    deletions: tuple[tuple[Published, ...], ...] = ()
+    deletions: tuple[tuple[PublishedObject, ...], ...] = ()
     back: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     same: int = 0
@@ -164,7 +164,7 @@ class PublishPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class PublishRules:
     """What settings say of publishing; `most` is how much one publish may delete."""
 
     fresh_s: int
@@ -173,7 +173,7 @@ class Rules:
     most: int
 
 
-def kind_of(path: str) -> ObjectKind:
+def object_kind(path: str) -> ObjectKind:
     """Return what a file of the output folder is."""
     head, _, rest = path.partition("/")
     if not rest:
@@ -203,12 +203,12 @@ def is_published(path: str) -> bool:
     return path not in {"_headers", "_redirects"}
 
 
-def rank(wanted: Wanted | Published) -> int:
+def rank(wanted: DesiredObject | PublishedObject) -> int:
     """Return when an object is put: not before what it points to, if there is an order at all."""
     return _HOME_RANK if wanted.path == urls.HOME else _RANKS[wanted.kind]
 
 
-def headers_of(wanted: Wanted, rules: Rules, cursor: str) -> Headers:
+def headers_of(wanted: DesiredObject, rules: PublishRules, cursor: str) -> ObjectHeaders:
     """Return with which headers an object is put."""
     ending = wanted.path.rpartition(".")[2].lower()
     content_type = _FEEDS.get(OutPath(wanted.path)) or _TYPES.get(
@@ -216,10 +216,10 @@ def headers_of(wanted: Wanted, rules: Rules, cursor: str) -> Headers:
     )
     encoding = "gzip" if rules.gzip and ending in _TEXTS else ""
     cache = cache_control(wanted, rules.fresh_s)
-    return Headers(content_type, cache, encoding, wanted.digest, cursor)
+    return ObjectHeaders(content_type, cache, encoding, wanted.digest, cursor)
 
 
-def cache_control(wanted: Wanted, fresh_s: int) -> str:
+def cache_control(wanted: DesiredObject, fresh_s: int) -> str:
     """Return how long who may keep an object: for ever where its name has its digest."""
     if wanted.kind is ObjectKind.MEDIA:
         return _MEDIA
@@ -230,26 +230,26 @@ def cache_control(wanted: Wanted, fresh_s: int) -> str:
     return f"public, max-age=0, s-maxage={fresh_s}, stale-while-revalidate={fresh_s}"
 
 
-def look_of(headers: Headers) -> str:
+def headers_digest(headers: ObjectHeaders) -> str:
     """Return what tells headers from others, whatever they note."""
     told = f"{headers.content_type}|{headers.cache_control}|{headers.encoding}"
     return blake2b(told.encode(), digest_size=6).hexdigest()
 
 
-def wanted_page(prefix: str, path: OutPath, digest: str, size_bytes: int) -> Wanted:
+def wanted_page(prefix: str, path: OutPath, digest: str, size_bytes: int) -> DesiredObject:
     """Return what is wanted of a page."""
-    return Wanted(prefix + path, path, kind_of(path), digest, size_bytes)
+    return DesiredObject(prefix + path, path, object_kind(path), digest, size_bytes)
 
 
-def wanted_made(prefix: str, video: Video) -> Iterator[Wanted]:
+def wanted_made(prefix: str, video: Video) -> Iterator[DesiredObject]:
     """Yield what is wanted of what was made for a video: its bytes never change."""
     for path in urls.made_files(video):
         found = _DIGEST.search(path)
         assert found is not None, f"{path} has no digest in its name"
-        yield Wanted(prefix + path, path, kind_of(path), found[1], video=video.id)
+        yield DesiredObject(prefix + path, path, object_kind(path), found[1], video=video.id)
 
 
-def later(cursor: str, other: str) -> bool:
+def is_later(cursor: str, other: str) -> bool:
     """Tell whether a cursor is of the same catalogue as another, and of a later event."""
     catalogue, _, event = cursor.partition(":")
     same, _, number = other.partition(":")
@@ -257,7 +257,7 @@ def later(cursor: str, other: str) -> bool:
     return known and catalogue == same and int(event) > int(number)
 
 
-def is_loopback(origin: str) -> bool:
+def is_loopback_origin(origin: str) -> bool:
     """Tell whether an origin ("https://host") means the machine that asks, whichever that is."""
     host = (urlsplit(origin).hostname or "").rstrip(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
@@ -285,10 +285,10 @@ def most_deletions(published: int, share: float) -> int:
 
 
 def plan_publish(
-    wanted: Mapping[str, Wanted],
-    published: Mapping[str, Published],
-    look: Callable[[Wanted], str],
-    rules: Rules,
+    wanted: Mapping[str, DesiredObject],
+    published: Mapping[str, PublishedObject],
+    look: Callable[[DesiredObject], str],
+    rules: PublishRules,
     now: int,
 ) -> PublishPlan:
     """Return what to do so that these objects are as they should be.
@@ -323,13 +323,15 @@ def plan_publish(
     )
 
 
-def _is_as_wanted(one: Wanted, before: Published | None, look: Callable[[Wanted], str]) -> bool:
+def _is_as_wanted(
+    one: DesiredObject, before: PublishedObject | None, look: Callable[[DesiredObject], str]
+) -> bool:
     if before is None or not before.etag or before.digest != one.digest:
         return False
     return before.look == look(one)
 
 
-def _gone_at(one: Published, now: int) -> int:
+def _gone_at(one: PublishedObject, now: int) -> int:
     return now if one.gone_at is None else one.gone_at
 
 
@@ -338,7 +340,7 @@ def upload_steps(puts: Iterable[Put]) -> tuple[tuple[Put, ...], ...]:
     return _grouped(puts, _step)
 
 
-def deletion_steps(gone: Iterable[Published]) -> tuple[tuple[Published, ...], ...]:
+def deletion_steps(gone: Iterable[PublishedObject]) -> tuple[tuple[PublishedObject, ...], ...]:
     """Return what to delete in steps, likewise."""
     return _grouped(gone, lambda one: -rank(one))
 

@@ -12,7 +12,7 @@ _SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListingPart:
     """A part of a listing: (key, bytes, mtime_ns) of objects, and prefixes that others have.
 
     The prefixes, with "/" at their ends, are there only where one level was listed.
@@ -22,25 +22,25 @@ class Listed:
     prefixes: tuple[str, ...] = ()
 
 
-class Lister(Protocol):
+class BucketLister(Protocol):
     """What can list a bucket."""
 
-    def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[Listed]:
+    def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[ListingPart]:
         """Yield the objects whose keys begin with `front`: all, or those of one level, in parts.
 
         With `most`, only the first so many. Raises OSError; what was yielded is true all the same.
         """
 
 
-class BarredError(OSError):
+class ForbiddenError(OSError):
     """The object may not be read, and asking again does not help."""
 
 
-class AwayError(OSError):
+class StoreUnavailableError(OSError):
     """The bucket cannot be reached, or lets nobody in: nothing can be told of what is there."""
 
 
-class ShiftedError(OSError):
+class ObjectChangedError(OSError):
     """The object was replaced or removed since it was seen: it is to be looked at again."""
 
 
@@ -49,7 +49,7 @@ def is_address(file: str) -> bool:
     return file.startswith(_SCHEMES)
 
 
-def name_of(file: str) -> str:
+def file_name(file: str) -> str:
     """Return the name of a file, at whatever path or address."""
     if is_address(file):
         return unquote(urlsplit(file).path.rpartition("/")[2], errors="surrogateescape")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from generator.core.model import Place
-from generator.core.queue.messages import ObjectNotice
+from generator.core.queue.messages import ObjectNotification
 
 SCHEME = "s3://"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
@@ -20,7 +20,7 @@ _NO_NAMES = ("", ".", "..")
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class BucketRoot:
     """A root that is in a bucket; `prefix` has no "/" at its ends, and is "" for all there is."""
 
     bucket: str
@@ -40,7 +40,7 @@ class Bucket:
         """Return the key of a file below the root."""
         return self.front + path
 
-    def lies_in(self, other: "Bucket") -> bool:
+    def lies_in(self, other: "BucketRoot") -> bool:
         """Tell whether all its objects are the other's, too."""
         return self.bucket == other.bucket and self.front.startswith(other.front)
 
@@ -49,7 +49,7 @@ class Bucket:
         return f"{SCHEME}{self.bucket}/{self.front}".rstrip("/")
 
 
-def bucket_of(address: str) -> Bucket:
+def bucket_of(address: str) -> BucketRoot:
     """Return the root that an address like "s3://bucket/some/prefix" means.
 
     Raises:
@@ -61,7 +61,7 @@ def bucket_of(address: str) -> Bucket:
         raise ValueError("a root in a bucket is like s3://bucket or s3://bucket/prefix")
     if prefix and not is_path(prefix):
         raise ValueError('its prefix may have no empty part, and no "." or ".." as one')
-    return Bucket(bucket, prefix)
+    return BucketRoot(bucket, prefix)
 
 
 def is_path(path: str) -> bool:
@@ -69,7 +69,9 @@ def is_path(path: str) -> bool:
     return "\0" not in path and not any(part in _NO_NAMES for part in path.split("/"))
 
 
-def places_of(notices: Iterable[ObjectNotice], roots: Mapping[str, Bucket]) -> frozenset[Place]:
+def places_of(
+    notices: Iterable[ObjectNotification], roots: Mapping[str, BucketRoot]
+) -> frozenset[Place]:
     """Return the folders of roots in which objects came or went: where to look again.
 
     What lies in none of the roots, and what no file can be called, is passed over.

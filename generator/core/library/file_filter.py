@@ -100,8 +100,8 @@ class Expressions:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
-    """The rules, compiled; make one with `compile_intake`. `by_path` tells that paths matter."""
+class FileFilter:
+    """The rules, compiled; make one with `compile_filter`. `by_path` tells that paths matter."""
 
     by_path: bool
     _names: re.Pattern[str]
@@ -170,7 +170,7 @@ class Intake:
         )
 
 
-def compile_intake(ignore: Iterable[str] = ()) -> Intake:
+def compile_filter(ignore: Iterable[str] = ()) -> FileFilter:
     """Return the rules with the user's patterns of what to pass over.
 
     Raises:
@@ -183,7 +183,7 @@ def compile_intake(ignore: Iterable[str] = ()) -> Intake:
         told = expressions(pattern, _TEXT)
         kinds[told.by_path, told.folders_only] += told.spellings
     by_path = bool(kinds[True, False] or kinds[True, True])
-    return Intake(by_path, *map(_any_of, kinds.values()))
+    return FileFilter(by_path, *map(_any_of, kinds.values()))
 
 
 def expressions(pattern: str, dialect: Dialect) -> Expressions:

@@ -49,7 +49,7 @@ def level_of(name: str, other: str) -> int | None:
     return None
 
 
-class Names:
+class NameIndex:
     """Names in one folder, each with what it stands for, to be found however they are spelled."""
 
     def __init__(self) -> None:

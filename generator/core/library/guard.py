@@ -27,19 +27,19 @@ def is_other(before: Device, now: Device) -> bool:
     return before.boot == now.boot != "" and before.number != now.number
 
 
-def written(devices: Mapping[str, Device]) -> str:
+def encode_devices(devices: Mapping[str, Device]) -> str:
     """Return devices, each by the path of its root, as JSON."""
     return json.dumps({path: astuple(one) for path, one in sorted(devices.items())})
 
 
-def read(text: str) -> dict[str, Device]:
+def decode_devices(text: str) -> dict[str, Device]:
     """Return the devices that were written so; "" is none."""
     found: dict[str, tuple[str, int, int]] = json.loads(text or "{}")
     return {path: Device(*one) for path, one in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class RootLook:
+class RootChange:
     """A root before and after a scan: videos known in it, how many are lost, what it is like.
 
     `copied` are those whose own file is gone while a copy of it is there.
@@ -54,7 +54,7 @@ class RootLook:
     copied: int = 0
 
 
-def objection(roots: Mapping[str, RootLook], loss_limit: float) -> str:
+def objection(roots: Mapping[str, RootChange], loss_limit: float) -> str:
     """Return why a scan is not to be believed, "" when it may be.
 
     Args:

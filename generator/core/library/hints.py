@@ -27,7 +27,7 @@ class Hints:
         return bool(self.folders or self.trees or self.everything)
 
 
-class Batch:
+class HintBatch:
     """The hints that gather until somebody takes them.
 
     A batch is ready when no hint came for `quiet_s`, and at the latest `limit_s` after its first:

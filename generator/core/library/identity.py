@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from unicodedata import normalize
 
-from generator.core.model import Place, Sighting, VideoId
+from generator.core.model import FileStat, Place, VideoId
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownFile:
     """A video's file as the catalogue has it; `missing` when it was not there at the last look.
 
     `companions` is the signature of what lay beside it then.
@@ -35,10 +35,10 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FingerprintedFile:
     """A file that is new or changed, with the fingerprint of what it holds now."""
 
-    sighting: Sighting
+    sighting: FileStat
     fingerprint: str
 
     @property
@@ -57,21 +57,21 @@ class Identities:
     with those; each of these is also among `moved` or `replaced`, for it has the copy's file now.
     """
 
-    touched: list[tuple[Known, Seen]] = field(default_factory=list)
-    replaced: list[tuple[Known, Seen]] = field(default_factory=list)
-    moved: list[tuple[Known, Seen]] = field(default_factory=list)
-    returned: list[tuple[Known, Seen]] = field(default_factory=list)
-    found: list[Seen] = field(default_factory=list)
-    missing: list[Known] = field(default_factory=list)
-    merged: list[tuple[Known, Known]] = field(default_factory=list)
+    touched: list[tuple[KnownFile, FingerprintedFile]] = field(default_factory=list)
+    replaced: list[tuple[KnownFile, FingerprintedFile]] = field(default_factory=list)
+    moved: list[tuple[KnownFile, FingerprintedFile]] = field(default_factory=list)
+    returned: list[tuple[KnownFile, FingerprintedFile]] = field(default_factory=list)
+    found: list[FingerprintedFile] = field(default_factory=list)
+    missing: list[KnownFile] = field(default_factory=list)
+    merged: list[tuple[KnownFile, KnownFile]] = field(default_factory=list)
 
 
 def identify(
-    gone: Sequence[Known],
-    changed: Sequence[tuple[Known, Seen]],
-    new: Sequence[Seen],
-    missing: Sequence[Known],
-    present: Sequence[Known] = (),
+    gone: Sequence[KnownFile],
+    changed: Sequence[tuple[KnownFile, FingerprintedFile]],
+    new: Sequence[FingerprintedFile],
+    missing: Sequence[KnownFile],
+    present: Sequence[KnownFile] = (),
 ) -> Identities:
     """Return which video each new or changed file is.
 
@@ -118,7 +118,7 @@ def likeness(place: Place) -> tuple[str, str, str]:
     return place.root, folder, normalize("NFC", normalize("NFC", stem).casefold())
 
 
-def _settle_converted(told: Identities, missing: Iterable[Known]) -> None:
+def _settle_converted(told: Identities, missing: Iterable[KnownFile]) -> None:
     """Let a file that came be a video that is gone, where only their names tell so.
 
     One that is gone since the last look rather than one that was `missing` then.
@@ -133,7 +133,7 @@ def _settle_converted(told: Identities, missing: Iterable[Known]) -> None:
             told.replaced.append((known[0], seen[0]))
 
 
-def _settle_copies(told: Identities, present: Sequence[Known]) -> None:
+def _settle_copies(told: Identities, present: Sequence[KnownFile]) -> None:
     """Let videos whose files are gone take over the files of later ones that are the same."""
     touched = {known.video: (known, seen) for known, seen in told.touched}
     again = [_as_seen(known, seen) for known, seen in touched.values()]
@@ -150,19 +150,21 @@ def _settle_copies(told: Identities, present: Sequence[Known]) -> None:
         told.merged.append((copy, known))
         if copy.video in touched:
             told.touched.remove(touched[copy.video])
-        seen = Seen(Sighting(copy.place, copy.size_bytes, copy.mtime_ns), copy.fingerprint)
+        seen = FingerprintedFile(
+            FileStat(copy.place, copy.size_bytes, copy.mtime_ns), copy.fingerprint
+        )
         (told.moved if same else told.replaced).append((known, seen))
 
 
-def _as_seen(known: Known, seen: Seen) -> Known:
+def _as_seen(known: KnownFile, seen: FingerprintedFile) -> KnownFile:
     return replace(known, size_bytes=seen.sighting.size_bytes, mtime_ns=seen.sighting.mtime_ns)
 
 
-def _rank(known: Known, copy: Known) -> tuple[bool, bool, bool, int]:
+def _rank(known: KnownFile, copy: KnownFile) -> tuple[bool, bool, bool, int]:
     return (*_likeness(known.place, copy.place), -copy.video)
 
 
-_File = TypeVar("_File", Known, Seen)
+_File = TypeVar("_File", KnownFile, FingerprintedFile)
 
 
 def _by_likeness(files: Iterable[_File]) -> dict[tuple[str, str, str], list[_File]]:
@@ -172,7 +174,7 @@ def _by_likeness(files: Iterable[_File]) -> dict[tuple[str, str, str], list[_Fil
     return found
 
 
-def _settle(told: Identities, free: "_Free", seen: Seen) -> None:
+def _settle(told: Identities, free: "_Free", seen: FingerprintedFile) -> None:
     known = free.take(seen)
     if known is None:
         told.found.append(seen)
@@ -187,19 +189,19 @@ def _settle(told: Identities, free: "_Free", seen: Seen) -> None:
 class _Free:
     """Videos without a file, to be claimed by content first, then by path."""
 
-    def __init__(self, known: Iterable[Known]) -> None:
-        self._by_video: dict[VideoId, Known] = {}
-        self._by_content: dict[str, list[Known]] = defaultdict(list)
-        self._by_place: dict[Place, Known] = {}
+    def __init__(self, known: Iterable[KnownFile]) -> None:
+        self._by_video: dict[VideoId, KnownFile] = {}
+        self._by_content: dict[str, list[KnownFile]] = defaultdict(list)
+        self._by_place: dict[Place, KnownFile] = {}
         for one in sorted(known, key=lambda one: one.video):
             self.add(one)
             self._by_place[one.place] = one
 
-    def add(self, known: Known) -> None:
+    def add(self, known: KnownFile) -> None:
         self._by_video[known.video] = known
         self._by_content[known.fingerprint].append(known)
 
-    def take(self, seen: Seen) -> Known | None:
+    def take(self, seen: FingerprintedFile) -> KnownFile | None:
         alike = [one for one in self._by_content[seen.fingerprint] if one.video in self._by_video]
         if alike:
             best = max(alike, key=lambda one: (_likeness(one.place, seen.place), -one.video))
@@ -207,7 +209,7 @@ class _Free:
         here = self._by_place.get(seen.place)
         return self._by_video.pop(here.video, None) if here is not None else None
 
-    def rest(self) -> Iterable[Known]:
+    def rest(self) -> Iterable[KnownFile]:
         return self._by_video.values()
 
 
@@ -217,7 +219,7 @@ def _likeness(one: Place, other: Place) -> tuple[bool, bool, bool]:
     return one == other, name == other.path.rpartition("/")[2], one.root == other.root
 
 
-def _order(seen: Seen) -> tuple[str, str]:
+def _order(seen: FingerprintedFile) -> tuple[str, str]:
     return seen.place.root, seen.place.path
 
 

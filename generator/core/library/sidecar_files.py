@@ -14,33 +14,33 @@ from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 
 from generator.core.library.file_filter import may_be_sound
-from generator.core.library.file_names import LEVELS, Names, level_of
-from generator.core.library.takeout import Films
+from generator.core.library.file_names import LEVELS, NameIndex, level_of
+from generator.core.library.takeout import TakeoutVideos
 from generator.core.media.subtitle_names import says_only_language, suffix_of
-from generator.core.model import Companion, CompanionKind, Place
+from generator.core.model import Place, Sidecar, SidecarKind
 
 Files = Mapping[str, tuple[int, int]]  # path -> (size_bytes, mtime_ns)
 
 _KINDS = {
-    "toml": CompanionKind.OWN,
-    "md": CompanionKind.OWN,
-    "nfo": CompanionKind.NFO,
-    "json": CompanionKind.JSON,
-    **dict.fromkeys(("srt", "vtt", "ass", "ssa", "sbv", "ttml"), CompanionKind.SUBTITLES),
-    **dict.fromkeys(("jpg", "jpeg", "png", "webp", "avif"), CompanionKind.PICTURE),
+    "toml": SidecarKind.OWN,
+    "md": SidecarKind.OWN,
+    "nfo": SidecarKind.NFO,
+    "json": SidecarKind.JSON,
+    **dict.fromkeys(("srt", "vtt", "ass", "ssa", "sbv", "ttml"), SidecarKind.SUBTITLES),
+    **dict.fromkeys(("jpg", "jpeg", "png", "webp", "avif"), SidecarKind.PICTURE),
 }
 SUFFIXES = frozenset(_KINDS)
 _YTDLP = ".info"  # before .json
 _PICTURES = ("", "-thumb", "-poster", "-cover")  # behind the name of a video, the best first
 _FOLDERS = {  # in lower case: what a video alone in its folder has, the best first
-    CompanionKind.PICTURE: ("folder", "poster", "cover", "thumb", "movie"),
-    CompanionKind.NFO: ("movie",),
+    SidecarKind.PICTURE: ("folder", "poster", "cover", "thumb", "movie"),
+    SidecarKind.NFO: ("movie",),
 }
 _TEXT_FOLDERS = {"subs", "sub", "subtitles", "subtitle"}  # in lower case
 _PARTING = " _-([{"  # what may stand between the name of a video and a language, but for a point
 _CLOSING = _PARTING + ")]}"
 _LEAST_WORD = 3  # letters of a language behind a space alone: "is" and "no" are words of titles
-_ORDER = {kind: rank for rank, kind in enumerate(CompanionKind)}
+_ORDER = {kind: rank for rank, kind in enumerate(SidecarKind)}
 _MOST = 64  # files beside one video
 
 
@@ -69,7 +69,7 @@ def home_of(folder: str) -> tuple[str, str] | None:
 
 def belonging(
     root: str, videos: Iterable[str], files: Files, *, is_told_below: bool = True
-) -> dict[str, tuple[Companion, ...]]:
+) -> dict[str, tuple[Sidecar, ...]]:
     """Return the companions of each video that has any, in the order they are to be read.
 
     Args:
@@ -88,18 +88,18 @@ def belonging(
         folder, _, name = path.rpartition("/")
         if folder in folders:
             folders[folder].add(path, name)
-    found: dict[str, list[tuple[tuple[int, int, int, str], Companion]]] = defaultdict(list)
+    found: dict[str, list[tuple[tuple[int, int, int, str], Sidecar]]] = defaultdict(list)
     for path, (size_bytes, mtime_ns) in files.items():
         folder, _, name = path.rpartition("/")
         for kind, level, rank, video in _owners(name, folders[folder]):
-            companion = Companion(kind, Place(root, path), size_bytes, mtime_ns)
+            companion = Sidecar(kind, Place(root, path), size_bytes, mtime_ns)
             found[video].append(((_ORDER[kind], level, rank, path), companion))
         home = homes.get(folder)
-        if home is not None and _KINDS[name.rpartition(".")[2].lower()] is CompanionKind.SUBTITLES:
-            companion = Companion(CompanionKind.SUBTITLES, Place(root, path), size_bytes, mtime_ns)
+        if home is not None and _KINDS[name.rpartition(".")[2].lower()] is SidecarKind.SUBTITLES:
+            companion = Sidecar(SidecarKind.SUBTITLES, Place(root, path), size_bytes, mtime_ns)
             level, owners = _of_text_folder(name, home[1], folders[home[0]])
             for video in owners:
-                order = (_ORDER[CompanionKind.SUBTITLES], level, 1, path)
+                order = (_ORDER[SidecarKind.SUBTITLES], level, 1, path)
                 found[video].append((order, companion))
     return {
         video: tuple(companion for _, companion in sorted(some, key=_key)[:_MOST])
@@ -107,7 +107,7 @@ def belonging(
     }
 
 
-def _key(ranked: tuple[tuple[int, int, int, str], Companion]) -> tuple[int, int, int, str]:
+def _key(ranked: tuple[tuple[int, int, int, str], Sidecar]) -> tuple[int, int, int, str]:
     return ranked[0]
 
 
@@ -115,10 +115,10 @@ class _Folder:
     """The videos of one folder, by the names that companions may have of them."""
 
     def __init__(self) -> None:
-        self.known, self.wholes = Names(), Names()  # with their stems, and without
+        self.known, self.wholes = NameIndex(), NameIndex()  # with their stems, and without
         self.paths: list[str] = []
         self.films_alone: list[str] = []  # of those, what is not sound, maybe
-        self._films: Films | None = None
+        self._films: TakeoutVideos | None = None
 
     def add(self, path: str, name: str) -> None:
         """Let a video lie in the folder."""
@@ -130,23 +130,23 @@ class _Folder:
             self.films_alone.append(path)
 
     @property
-    def films(self) -> Films:
+    def films(self) -> TakeoutVideos:
         """Return its videos as Google Takeout names them."""
         if self._films is None:
-            self._films = Films(self.paths)
+            self._films = TakeoutVideos(self.paths)
         return self._films
 
 
-def _owners(name: str, folder: _Folder) -> Iterator[tuple[CompanionKind, int, int, str]]:
+def _owners(name: str, folder: _Folder) -> Iterator[tuple[SidecarKind, int, int, str]]:
     """Yield whose companion a file is, as what, and how well it is named: by level and rank."""
     stem, _, suffix = name.rpartition(".")
     kind, known = _KINDS[suffix.lower()], folder.known
-    if kind is CompanionKind.JSON:
+    if kind is SidecarKind.JSON:
         yield from _of_json(stem, folder)
-    elif kind is CompanionKind.SUBTITLES:
+    elif kind is SidecarKind.SUBTITLES:
         level, videos = _of_subtitles(stem, known)
         yield from ((kind, level, 0, video) for video in videos)
-    elif kind is CompanionKind.PICTURE:
+    elif kind is SidecarKind.PICTURE:
         for rank, end in enumerate(_PICTURES):
             if stem.lower().endswith(end):
                 level, videos = known.find(stem[: len(stem) - len(end)])
@@ -161,20 +161,18 @@ def _owners(name: str, folder: _Folder) -> Iterator[tuple[CompanionKind, int, in
         yield kind, LEVELS, folder_names.index(stem.lower()), alone[0]
 
 
-def _of_json(stem: str, folder: _Folder) -> Iterator[tuple[CompanionKind, int, int, str]]:
+def _of_json(stem: str, folder: _Folder) -> Iterator[tuple[SidecarKind, int, int, str]]:
     if stem.lower().endswith(_YTDLP):
         level, videos = folder.known.find(stem[: -len(_YTDLP)])
-        yield from ((CompanionKind.YTDLP, level, 0, video) for video in videos)
+        yield from ((SidecarKind.YTDLP, level, 0, video) for video in videos)
         return
     level, videos = folder.wholes.find(stem)
-    yield from ((CompanionKind.JSON, level, 0, video) for video in videos)
+    yield from ((SidecarKind.JSON, level, 0, video) for video in videos)
     if not videos:
-        yield from (
-            (CompanionKind.JSON, LEVELS, fit, video) for fit, video in folder.films.of(stem)
-        )
+        yield from ((SidecarKind.JSON, LEVELS, fit, video) for fit, video in folder.films.of(stem))
 
 
-def _of_subtitles(stem: str, known: Names) -> tuple[int, list[str]]:
+def _of_subtitles(stem: str, known: NameIndex) -> tuple[int, list[str]]:
     """Return the videos that subtitles belong to: of those they continue, the longest name."""
     for level in range(LEVELS):
         end = len(stem)
@@ -232,7 +230,7 @@ def between(video: str, companion: str) -> str:
     return stem
 
 
-def signature(video: str, companions: Iterable[Companion]) -> str:
+def signature(video: str, companions: Iterable[Sidecar]) -> str:
     """Return a text that is another one when a companion came, went or changed; "" for none.
 
     The same after the video was renamed together with all that belongs to it.

@@ -28,7 +28,7 @@ _LONGEST = 1000  # characters of a title
 _MOST_CUT = 8  # films that one name, cut short, may mean
 
 
-class Fit(IntEnum):
+class NameMatch(IntEnum):
     """How a .json is named after a film, the surest first."""
 
     WHOLE = 0  # NAME.EXT
@@ -38,7 +38,7 @@ class Fit(IntEnum):
     LIVE = 4  # that of a live photo's picture
 
 
-def fit_of(video: str, stem: str) -> Fit | None:
+def fit_of(video: str, stem: str) -> NameMatch | None:
     """Return how a .json is named after a film, None where it is not.
 
     Args:
@@ -47,16 +47,16 @@ def fit_of(video: str, stem: str) -> Fit | None:
     """
     film, told = uncased(video), uncased(stem)
     if film == told or loose(film) == loose(told):
-        return Fit.WHOLE
+        return NameMatch.WHOLE
     base, number = _parted(told)
     wholes = [_numbered(name, number) for name in _names(base)]
     if film in wholes:
-        return Fit.TAILED
+        return NameMatch.TAILED
     if _is_cut(stem) and any(one.startswith(base) for one in (film, _plain(film))):
-        return Fit.CUT
+        return NameMatch.CUT
     if _unedited(film) in wholes:
-        return Fit.EDITED
-    return Fit.LIVE if film.rpartition(".")[0] in _live(base, number) else None
+        return NameMatch.EDITED
+    return NameMatch.LIVE if film.rpartition(".")[0] in _live(base, number) else None
 
 
 def agrees(video: str, title: object) -> bool:
@@ -72,7 +72,7 @@ def agrees(video: str, title: object) -> bool:
     return whole == plain or (len(name) >= _MOST_STEM and whole.startswith(plain))
 
 
-class Films:
+class TakeoutVideos:
     """The films of one folder, to be found by what Takeout calls its .json."""
 
     def __init__(self, paths: Iterable[str]) -> None:
@@ -87,7 +87,7 @@ class Films:
                 self._wholes.setdefault(unedited, []).append(path)
         self._sorted: dict[str | None, list[str]] | None = None  # by number; None: all of them
 
-    def of(self, stem: str) -> Iterator[tuple[Fit, str]]:
+    def of(self, stem: str) -> Iterator[tuple[NameMatch, str]]:
         """Yield the films that a .json may be about, and how it is named after each."""
         base, number = _parted(uncased(stem))
         found: dict[str, None] = {}

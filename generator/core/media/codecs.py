@@ -80,11 +80,11 @@ def codecs_of(*streams: Coding | None) -> str:
     Returns:
         ASCII letters, digits, ".", "," and "-"; "" where one of them cannot be named.
     """
-    names = [name_of(stream) if stream else "" for stream in streams]
+    names = [codec_name(stream) if stream else "" for stream in streams]
     return ",".join(names) if all(names) else ""
 
 
-def name_of(coding: Coding) -> str:
+def codec_name(coding: Coding) -> str:
     """Return the name of one stream, "" where it cannot be named."""
     if coding.tag in LOCKED:
         return coding.tag

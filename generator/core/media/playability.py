@@ -16,7 +16,7 @@ from generator.core.media.codecs import LOCKED
 from generator.core.model import Probe
 
 
-class Play(StrEnum):
+class Playability(StrEnum):
     """Whether it plays, or what it takes."""
 
     PLAYS = "plays"
@@ -144,15 +144,15 @@ _MP4_NAMES = (
 _TELLING = ("hvc1.", "hev1.", "av01.", "vp09.", "avc1.42", "avc1.4d", "avc1.64")
 
 _PEOPLE_SAY = {"Chromium": ("Chrome", "Edge"), "Firefox": ("Firefox",), "Safari": ("Safari",)}
-_WORSE = (Play.PLAYS, Play.REMUX, Play.TRANSCODE, Play.UNKNOWN)
+_WORSE = (Playability.PLAYS, Playability.REMUX, Playability.TRANSCODE, Playability.UNKNOWN)
 
 
-def verdicts(probe: Probe) -> Mapping[str, Play]:
+def verdicts(probe: Probe) -> Mapping[str, Playability]:
     """Return for each family whether it plays this file, or what it takes."""
     return _verdicts(_streams(probe))
 
 
-def need(probe: Probe) -> Play:
+def need(probe: Probe) -> Playability:
     """Return what it takes until it plays in every family."""
     return max(verdicts(probe).values(), key=_WORSE.index)
 
@@ -174,7 +174,7 @@ def is_worth_remuxing(probe: Probe, size_bytes: int) -> bool:
     """
     told = set(verdicts(probe).values())
     is_slow = probe.fast_start is False and size_bytes >= _SLOW_FROM_BYTES
-    return Play.REMUX in told or (is_slow and told == {Play.PLAYS})
+    return Playability.REMUX in told or (is_slow and told == {Playability.PLAYS})
 
 
 def badge(probe: Probe, *, has_rendition: bool, is_remux: bool = False) -> str | None:
@@ -234,19 +234,21 @@ def _streams(probe: Probe) -> _Streams:
 
 
 @lru_cache(maxsize=1 << 12)
-def _verdicts(streams: _Streams) -> Mapping[str, Play]:
+def _verdicts(streams: _Streams) -> Mapping[str, Playability]:
     if _is_unknown(streams):
-        return MappingProxyType(dict.fromkeys(FAMILIES, Play.UNKNOWN))
+        return MappingProxyType(dict.fromkeys(FAMILIES, Playability.UNKNOWN))
     return MappingProxyType({family: _verdict(family, streams) for family in FAMILIES})
 
 
-def _verdict(family: str, streams: _Streams) -> Play:
+def _verdict(family: str, streams: _Streams) -> Playability:
     name = "".join(streams.names[:1])
     is_misnamed = streams.picture == "hevc" and not name.startswith(_SAFARI_HEVC)
     if _holds(family, streams.kind, streams) and not is_misnamed:
-        return Play.PLAYS
+        return Playability.PLAYS
     target = _target(streams)
-    return Play.REMUX if target and _holds(family, target, streams) else Play.TRANSCODE
+    return (
+        Playability.REMUX if target and _holds(family, target, streams) else Playability.TRANSCODE
+    )
 
 
 def _target(streams: _Streams) -> str | None:
@@ -307,7 +309,7 @@ def _badge(streams: _Streams, *, is_remuxed: bool) -> str | None:
     if streams.picture is not None and streams.pixel_format is None and not streams.names:
         return None  # probed when nobody asked for these
     told = _verdicts(streams)
-    good = {Play.PLAYS, Play.REMUX} if is_remuxed else {Play.PLAYS}
+    good = {Playability.PLAYS, Playability.REMUX} if is_remuxed else {Playability.PLAYS}
     plays = [family for family in FAMILIES if told[family] in good]
     if len(plays) == len(FAMILIES):
         return None
@@ -334,7 +336,7 @@ def _badge_of_none(streams: _Streams) -> str:
 def _depends(family: str, streams: _Streams) -> bool:
     """Tell whether a family that does not promise it may play it all the same."""
     if (family, streams.kind) == _PATIENT:
-        return _verdict(family, streams) is Play.REMUX
+        return _verdict(family, streams) is Playability.REMUX
     return streams.kind in _TYPES and (family, streams.picture) in _DEPENDS
 
 

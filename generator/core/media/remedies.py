@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from generator.core.media.playability import Play, is_worth_remuxing, need, remux_container
+from generator.core.media.playability import Playability, is_worth_remuxing, need, remux_container
 from generator.core.media.renditions import REMUX, TRANSCODE
 from generator.core.model import Probe
 
@@ -28,11 +28,11 @@ WANTED = {
 def remedy_of(probe: Probe, size_bytes: int) -> Remedy:
     """Return what would make a file of this size play everywhere."""
     needed = need(probe)
-    if needed is Play.UNKNOWN:
+    if needed is Playability.UNKNOWN:
         return Remedy.UNKNOWN
     if is_worth_remuxing(probe, size_bytes) and remux_container(probe) is not None:
-        return Remedy.REMUX_OR_TRANSCODE if needed is Play.TRANSCODE else Remedy.REMUX
-    return Remedy.TRANSCODE if needed is Play.TRANSCODE else Remedy.NOTHING
+        return Remedy.REMUX_OR_TRANSCODE if needed is Playability.TRANSCODE else Remedy.REMUX
+    return Remedy.TRANSCODE if needed is Playability.TRANSCODE else Remedy.NOTHING
 
 
 def way_of(remedy: Remedy, probe: Probe, *, transcodes: bool) -> tuple[str, str]:

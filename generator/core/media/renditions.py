@@ -13,8 +13,8 @@ from itertools import accumulate
 from typing import Any
 
 from generator.core.media.stills import Size, fit
-from generator.core.media.worker_protocol import GarbledError
-from generator.core.model import Place, Probe, Refused
+from generator.core.media.worker_protocol import ProtocolError
+from generator.core.model import Place, Probe, Rejected
 
 REMUX, TRANSCODE = "remux", "transcode"
 MP4, WEBM = "mp4", "webm"
@@ -85,7 +85,7 @@ class RenditionRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RenditionProgress:
     """How far a copy is, in seconds of video; `total_s` is None where the file does not say.
 
     `size_bytes` is what it has written.
@@ -97,7 +97,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Fragment:
+class Mp4Fragment:
     """A part of an MP4 that can be asked for by itself; it plays for `length_s`."""
 
     start_byte: int
@@ -106,7 +106,7 @@ class Fragment:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedRendition:
     """What is told of a finished copy.
 
     `digest` is as `Output.digest_name` tells of its content. `codecs` are as `Probe` has them.
@@ -120,12 +120,12 @@ class Finished:
     codecs: str
     made_by: str
     head_bytes: int = 0
-    fragments: tuple[Fragment, ...] = ()
+    fragments: tuple[Mp4Fragment, ...] = ()
     complaint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class NoRoom(Refused):
+class DiskFull(Rejected):
     """The disk is too full for a copy; the file is not to blame, and it can be tried again."""
 
 
@@ -222,7 +222,7 @@ def scratch_bytes(expected_bytes: int, made_by: str) -> int:
     return expected_bytes if made_by == REMUX else 2 * expected_bytes
 
 
-def most_bytes(expected_bytes: int, source_bytes: int, bound_bytes: int) -> int:
+def max_rendition_bytes(expected_bytes: int, source_bytes: int, bound_bytes: int) -> int:
     """Return how large a file the making may write before it is stopped."""
     wanted = max(2 * expected_bytes, _MOST_GROWTH * source_bytes) + _SLACK_BYTES
     return min(wanted, bound_bytes)
@@ -332,7 +332,7 @@ def times_before(decoded: int, lasts: Sequence[int]) -> list[int]:
 # -- clocks that lie
 
 
-class Mender:
+class TimestampFixer:
     """Makes one clock of the packets of a file, where recordings were joined that each had theirs.
 
     A step back, or far ahead in a format that may be cut anywhere, moves all that follows. What it
@@ -371,7 +371,7 @@ class Mender:
         return (self._may_jump or self.breaks > 0) and step_us > _FORWARDS_US
 
 
-class Ladder:
+class MonotonicTimestamps:
     """Makes the times of one stream's packets such that a muxer takes them: ascending."""
 
     def __init__(self) -> None:
@@ -385,7 +385,7 @@ class Ladder:
         return max(shown, decoded), decoded
 
 
-class Clock:
+class FrameClock:
     """Gives every decoded frame a time of its own, in ticks; None for one that comes too late.
 
     Args:
@@ -411,7 +411,7 @@ class Clock:
 # -- playlists
 
 
-def playlist(finished: Finished, name: str) -> str:
+def playlist(finished: FinishedRendition, name: str) -> str:
     """Return the HLS playlist of a copy that lies beside it as `name`; a segment is a byte range.
 
     Args:
@@ -437,34 +437,34 @@ def playlist(finished: Finished, name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class HeartbeatMessage:
     """A sign of life; work was done since the last one if `effort` has grown."""
 
     effort: int
-    progress: Progress
+    progress: RenditionProgress
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class FinalMessage:
     """The last word: `verdict` is "made", "refused" or "full"; what was made is told in a file.
 
-    The first word is a `Beat`, before anything of the file was read.
+    The first word is a `HeartbeatMessage`, before anything of the file was read.
     """
 
     verdict: str
     reason: str = ""
 
 
-def pack_line(told: Beat | Ended) -> bytes:
+def pack_line(told: HeartbeatMessage | FinalMessage) -> bytes:
     """Return a line that tells it."""
-    if isinstance(told, Ended):
+    if isinstance(told, FinalMessage):
         said: dict[str, object] = {"verdict": told.verdict, "reason": told.reason[:1000]}
     else:
         said = {"effort": told.effort, **asdict(told.progress)}
     return json.dumps(said, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def unpack_line(line: bytes) -> Beat | Ended:
+def unpack_line(line: bytes) -> HeartbeatMessage | FinalMessage:
     """Return what a line tells.
 
     Raises:
@@ -474,19 +474,19 @@ def unpack_line(line: bytes) -> Beat | Ended:
     if "verdict" in said:
         verdict = _take(said, "verdict", str)
         if verdict not in {"made", "refused", "full"}:
-            raise GarbledError(f"{verdict!r} is no verdict")
-        return Ended(verdict, _take(said, "reason", str))
+            raise ProtocolError(f"{verdict!r} is no verdict")
+        return FinalMessage(verdict, _take(said, "reason", str))
     total_s = None if said.get("total_s") is None else _figure(said, "total_s")
-    progress = Progress(_figure(said, "done_s"), total_s, _count(said, "size_bytes"))
-    return Beat(_count(said, "effort"), progress)
+    progress = RenditionProgress(_figure(said, "done_s"), total_s, _count(said, "size_bytes"))
+    return HeartbeatMessage(_count(said, "effort"), progress)
 
 
-def pack_request(request: RenditionRequest) -> bytes:
+def pack_rendition_request(request: RenditionRequest) -> bytes:
     """Return the line that asks for a copy."""
     return json.dumps(asdict(request), separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def unpack_request(line: bytes) -> RenditionRequest:
+def unpack_rendition_request(line: bytes) -> RenditionRequest:
     """Return what is asked for.
 
     Raises:
@@ -504,10 +504,10 @@ def unpack_request(line: bytes) -> RenditionRequest:
             _take(said, "job", str),
         )
     except ValueError as error:
-        raise GarbledError(str(error)) from error
+        raise ProtocolError(str(error)) from error
 
 
-def pack_finished(finished: Finished) -> bytes:
+def pack_finished(finished: FinishedRendition) -> bytes:
     """Return the file that tells of a finished copy."""
     said = asdict(finished)
     said["fragments"] = [
@@ -516,7 +516,7 @@ def pack_finished(finished: Finished) -> bytes:
     return json.dumps(said, separators=(",", ":")).encode("ascii")
 
 
-def unpack_finished(content: bytes, *, is_hls: bool) -> Finished:
+def unpack_finished(content: bytes, *, is_hls: bool) -> FinishedRendition:
     """Return what a file tells of a finished copy.
 
     Args:
@@ -527,7 +527,7 @@ def unpack_finished(content: bytes, *, is_hls: bool) -> Finished:
         GarbledError: it tells nothing, or what cannot be.
     """
     said = _object(content, 64 * _MOST_FRAGMENTS)
-    finished = Finished(
+    finished = FinishedRendition(
         _take(said, "digest", str),
         _count(said, "size_bytes"),
         _take(said, "codecs", str),
@@ -537,62 +537,62 @@ def unpack_finished(content: bytes, *, is_hls: bool) -> Finished:
         _take(said, "complaint", str),
     )
     if not _DIGEST.fullmatch(finished.digest) or finished.made_by not in {REMUX, TRANSCODE}:
-        raise GarbledError("it tells what cannot be")
+        raise ProtocolError("it tells what cannot be")
     if is_hls != bool(finished.fragments):
-        raise GarbledError("it is cut otherwise than asked for")
+        raise ProtocolError("it is cut otherwise than asked for")
     at = finished.head_bytes
     for fragment in finished.fragments:
         if fragment.start_byte < at:
-            raise GarbledError("fragments lie in each other")
+            raise ProtocolError("fragments lie in each other")
         at = fragment.start_byte + fragment.size_bytes
     if at > finished.size_bytes:
-        raise GarbledError("fragments lie behind the end")
+        raise ProtocolError("fragments lie behind the end")
     return finished
 
 
-def _fragment(row: object) -> Fragment:
+def _fragment(row: object) -> Mp4Fragment:
     match row:
         case [int(start), int(size), int() | float() as length] if size > 0 < start and length >= 0:
-            return Fragment(start, size, float(length))
+            return Mp4Fragment(start, size, float(length))
         case _:
-            raise GarbledError("a fragment is none")
+            raise ProtocolError("a fragment is none")
 
 
 def _object(text: bytes, limit_bytes: int) -> dict[str, Any]:
     if len(text) > limit_bytes:
-        raise GarbledError("too much is said")
+        raise ProtocolError("too much is said")
     try:
         said = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
-        raise GarbledError("not JSON") from error
+        raise ProtocolError("not JSON") from error
     if not isinstance(said, dict):
-        raise GarbledError("no object")
+        raise ProtocolError("no object")
     return said
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise GarbledError(f"{text} is no number")
+        raise ProtocolError(f"{text} is no number")
     return number
 
 
 def _take(said: Mapping[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
     value = said.get(name)
     if not isinstance(value, kind):
-        raise GarbledError(f"{name} is missing or of another kind")
+        raise ProtocolError(f"{name} is missing or of another kind")
     return value
 
 
 def _figure(said: Mapping[str, Any], name: str) -> float:
     value = said.get(name)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e12:  # noqa: PLR2004 - absurd
-        raise GarbledError(f"{name} is no figure")
+        raise ProtocolError(f"{name} is no figure")
     return float(value)
 
 
 def _count(said: Mapping[str, Any], name: str) -> int:
     value = said.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
-        raise GarbledError(f"{name} is no count")
+        raise ProtocolError(f"{name} is no count")
     return value

@@ -21,7 +21,7 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ColorStats:
     """What a tiny copy of a frame tells: mean red, green and blue, and the spread.
 
     All within 0..255; the spread is the standard deviation of the colour that varies most.
@@ -154,7 +154,7 @@ def poster_times(duration_s: float | None) -> tuple[float, ...]:
     return (*(share * duration_s for share in _CANDIDATES), 0.0)
 
 
-def look_of(rgb: bytes) -> Look:
+def color_stats(rgb: bytes) -> ColorStats:
     """Return what a tiny picture tells.
 
     Args:
@@ -162,7 +162,7 @@ def look_of(rgb: bytes) -> Look:
     """
     planes = rgb[0::3], rgb[1::3], rgb[2::3]
     red, green, blue = (sum(plane) / len(plane) for plane in planes)
-    return Look(red, green, blue, max(map(_deviation, planes)))
+    return ColorStats(red, green, blue, max(map(_deviation, planes)))
 
 
 def _deviation(plane: bytes) -> float:
@@ -170,12 +170,12 @@ def _deviation(plane: bytes) -> float:
     return math.sqrt(count * squares - total * total) / count
 
 
-def shows_something(look: Look) -> bool:
+def shows_something(look: ColorStats) -> bool:
     """Tell whether a frame is worth being a poster: black is not, a plain blue one is."""
     return look.light >= _DARK or look.spread >= _FLAT
 
 
-def colour_of(look: Look) -> str:
+def colour_of(look: ColorStats) -> str:
     """Return the mean colour as six hex digits, RGB."""
     return f"{round(look.red):02x}{round(look.green):02x}{round(look.blue):02x}"
 

@@ -209,7 +209,7 @@ _LEAST_NAME = 4  # letters; what is shorter may be a word of any language
 
 
 @dataclass(frozen=True, slots=True)
-class Suffix:
+class SubtitleSuffix:
     """What a name says: a BCP 47 tag or "", two flags, and what people pick the subtitles by.
 
     `label` is one line and never empty.
@@ -262,7 +262,7 @@ class _Said:
             return is_plain
         return True
 
-    def suffix(self, label: str = "") -> Suffix:
+    def suffix(self, label: str = "") -> SubtitleSuffix:
         first, *more = self.languages or [_HI if self.is_hi else ""]
         sdh = self.sdh or (self.is_hi and bool(self.languages))
         more = [tag for tag in more if not f"{first}-".startswith(f"{tag}-")]
@@ -275,10 +275,10 @@ class _Said:
             told = name + ", ".join(notes) + ")"
         else:
             told = f"{name} ({', '.join(notes)})" if notes else name
-        return Suffix(first, self.forced, sdh, (label or told)[:_MOST_LABEL].rstrip())
+        return SubtitleSuffix(first, self.forced, sdh, (label or told)[:_MOST_LABEL].rstrip())
 
 
-def suffix_of(middle: str) -> Suffix | None:
+def suffix_of(middle: str) -> SubtitleSuffix | None:
     """Return what stands between a video's name and the suffix of its subtitles says.
 
     Words that mean nothing here are kept for the label.
@@ -307,7 +307,7 @@ def says_only_language(middle: str) -> bool:
     return not said.others and bool(said.languages or said.forced or said.sdh)
 
 
-def suffix_of_stream(language: str, title: str, *, forced: bool, sdh: bool) -> Suffix:
+def suffix_of_stream(language: str, title: str, *, forced: bool, sdh: bool) -> SubtitleSuffix:
     """Return what a container says of subtitles inside it.
 
     Args:

@@ -64,7 +64,7 @@ Step = tuple[str, str]  # a filter of FFmpeg's, and its options
 
 
 @dataclass(frozen=True, slots=True)
-class Colours:
+class ColorSpace:
     """What the samples of a frame mean, in the numbers of ITU-T H.273; `is_full`: its range.
 
     `matrix` is 0 where the samples are red, green and blue.
@@ -86,13 +86,13 @@ class Colours:
         )
 
 
-def completed(frame: Colours, stream: Colours) -> Colours:
+def completed(frame: ColorSpace, stream: ColorSpace) -> ColorSpace:
     """Return what a frame says of its colours, and what its container says where it is silent."""
 
     def either(inner: int, outer: int) -> int:
         return inner if inner != UNSPECIFIED else outer
 
-    return Colours(
+    return ColorSpace(
         either(frame.primaries, stream.primaries),
         either(frame.curve, stream.curve),
         either(frame.matrix, stream.matrix),
@@ -100,12 +100,12 @@ def completed(frame: Colours, stream: Colours) -> Colours:
     )
 
 
-def unmapped(colours: Colours) -> Colours:
+def unmapped(colours: ColorSpace) -> ColorSpace:
     """Return the colours of Dolby Vision without a picture that others understand (profile 5)."""
-    return Colours(_BT2020, _PQ, _IPT, is_full=True) if colours.curve == UNSPECIFIED else colours
+    return ColorSpace(_BT2020, _PQ, _IPT, is_full=True) if colours.curve == UNSPECIFIED else colours
 
 
-def to_srgb(colours: Colours, size: Size, flags: str) -> tuple[Step, ...]:
+def to_srgb(colours: ColorSpace, size: Size, flags: str) -> tuple[Step, ...]:
     """Return the steps that make frames of wide colours sRGB, of 14 bits and not in YUV any more.
 
     They are scaled first, by the method that `flags` names, so that the rest costs little.

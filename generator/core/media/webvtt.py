@@ -67,8 +67,8 @@ _SETTINGS = {
 class Cue:
     """A text from `start_s` to `end_s`.
 
-    `text` is markup as WebVTT has it: plain text goes through `escaped` first. `settings` are of
-    the cue ("line:0 align:start"). The writer mends both, and drops what shows nothing.
+    `text` is markup as WebVTT has it: plain text goes through `escape_cue_text` first. `settings`
+    are of the cue ("line:0 align:start"). The writer mends both, and drops what shows nothing.
     """
 
     start_s: float
@@ -96,7 +96,7 @@ def write_cues(cues: Iterable[Cue]) -> bytes:
     )
 
 
-def later(content: bytes, by_s: float) -> bytes:
+def shift_cues(content: bytes, by_s: float) -> bytes:
     """Return a file that was written here with all its cues so much later."""
 
     def moved(line: re.Match[str]) -> str:
@@ -115,7 +115,7 @@ def chapters_vtt(chapters: tuple[Chapter, ...], duration_s: float | None) -> byt
     starts_s = [chapter.start_s for chapter in chapters]
     ends_s = _ends_s(starts_s, duration_s, _DAY_S)
     return write_cues(
-        Cue(chapter.start_s, end_s, escaped(" ".join(chapter.title.split())))
+        Cue(chapter.start_s, end_s, escape_cue_text(" ".join(chapter.title.split())))
         for chapter, end_s in zip(chapters, ends_s, strict=True)
     )
 
@@ -151,7 +151,7 @@ def board_vtt(
     return _file(rows)
 
 
-def escaped(plain: str) -> str:
+def escape_cue_text(plain: str) -> str:
     """Return plain text as markup that shows it."""
     return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -302,7 +302,7 @@ class _Weaving:
             case "v":
                 self._close("v")  # people forget to, before the next one speaks
                 speaker = " ".join(_plain(annotation).split())[:_MOST_ANNOTATION].rstrip(" -")
-                opening = f"<v {escaped(speaker)}>" if speaker else ""
+                opening = f"<v {escape_cue_text(speaker)}>" if speaker else ""
             case "lang":
                 tag = annotation.strip()
                 opening = f"<lang {tag}>" if _LANGUAGE.fullmatch(tag) else ""
@@ -337,7 +337,7 @@ class _Weaving:
         for element in self._wanted[same:]:
             self._written.append(element.opening)
             self._open.append(element)
-        self._written.append(escaped(word))
+        self._written.append(escape_cue_text(word))
         self._is_seen = self._is_seen or not word.isspace()
 
     def _close_down_to(self, depth: int) -> None:

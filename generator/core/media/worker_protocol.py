@@ -15,16 +15,16 @@ from types import UnionType
 from typing import Any
 
 from generator.core.model import (
-    Board,
     Chapter,
-    CompanionKind,
-    Details,
-    Enriched,
-    Examined,
+    EncodedStoryboard,
+    EnrichmentResult,
+    Metadata,
+    MetadataSource,
     Place,
     Probe,
-    Refused,
-    Source,
+    ProbeResult,
+    Rejected,
+    SidecarKind,
     Still,
     Stills,
     Subtitles,
@@ -69,24 +69,24 @@ _DETAILS: dict[str, type | UnionType] = {
 READY = _HEAD.pack(_MARK, 0, 0)  # what a worker says once, before its first answer
 
 
-class GarbledError(Exception):
+class ProtocolError(Exception):
     """The bytes are not what this program sends; nothing can be told of what follows them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class SidecarRef:
     """A companion to read: what it is, and where it is found, as the file of a request.
 
     `name` is its own, "" where the file has it: a link has another than what it leads to.
     """
 
-    kind: CompanionKind
+    kind: SidecarKind
     file: str
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ProbeRequest:
     """Examine `file`, a path in the file system, which the library knows as `place`.
 
     It may be an address instead (https, http), to be read by range without any other leave.
@@ -96,7 +96,7 @@ class Request:
 
     place: Place
     file: str
-    companions: tuple[Beside, ...] = ()
+    companions: tuple[SidecarRef, ...] = ()
     board: bool = False
     texts: bool = False
 
@@ -111,11 +111,11 @@ def missing(start: bytes | bytearray) -> int:
         return _HEAD.size - len(start)
     mark, header_bytes, body_bytes = _HEAD.unpack_from(start)
     if mark != _MARK or header_bytes + body_bytes > _MOST_BYTES:
-        raise GarbledError("not a parcel")
+        raise ProtocolError("not a parcel")
     return int(_HEAD.size + header_bytes + body_bytes - len(start))
 
 
-def pack_request(request: Request) -> bytes:
+def pack_probe_request(request: ProbeRequest) -> bytes:
     """Return the parcel that asks for one file."""
     return _pack(
         {
@@ -128,7 +128,7 @@ def pack_request(request: Request) -> bytes:
     )
 
 
-def unpack_request(parcel: bytes | bytearray) -> Request:
+def unpack_probe_request(parcel: bytes | bytearray) -> ProbeRequest:
     """Return what is asked for.
 
     Raises:
@@ -136,7 +136,7 @@ def unpack_request(parcel: bytes | bytearray) -> Request:
     """
     header, _ = _unpack(parcel)
     companions = [_beside(row) for row in _take(header, "companions", list)]
-    return Request(
+    return ProbeRequest(
         _place(header),
         _take(header, "file", str),
         tuple(companions),
@@ -145,13 +145,13 @@ def unpack_request(parcel: bytes | bytearray) -> Request:
     )
 
 
-Found = Examined | Enriched | Refused
+Found = ProbeResult | EnrichmentResult | Rejected
 
 
 def pack_answer(answer: Found) -> bytes:
     """Return the parcel that tells what was found."""
     place = asdict(answer.place)
-    if isinstance(answer, Refused):
+    if isinstance(answer, Rejected):
         return _pack({"place": place, "refused": answer.reason, "passing": answer.passing})
     rows = [
         [one.language, one.label, one.forced, one.sdh, one.source, len(one.content)]
@@ -159,7 +159,7 @@ def pack_answer(answer: Found) -> bytes:
     ]
     texts = b"".join(one.content for one in answer.subtitles)
     header: dict[str, object] = {"place": place, "subtitles": rows}
-    if isinstance(answer, Enriched):
+    if isinstance(answer, EnrichmentResult):
         header["without_board"] = answer.board_problem
         board = answer.board
         if board is None:
@@ -185,7 +185,7 @@ def pack_answer(answer: Found) -> bytes:
     return _pack(header, texts + b"".join(still.content for still in stills.webp) + stills.jpeg)
 
 
-def _told(details: Details) -> dict[str, object]:
+def _told(details: Metadata) -> dict[str, object]:
     told = {name: getattr(details, name) for name in _DETAILS}
     chapters = [[chapter.start_s, chapter.title] for chapter in details.chapters]
     return {**told, "tags": list(details.tags), "chapters": chapters}
@@ -201,14 +201,14 @@ def unpack_answer(parcel: bytes | bytearray) -> Found:
     place = _place(header)
     if "refused" in header:
         reason, passing = _take(header, "refused", str), header.get("passing", False)
-        return Refused(place, reason, passing is True)
+        return Rejected(place, reason, passing is True)
     subtitles, at = _subtitles(header, body)
     body = body[at:]
     if "without_board" in header:
         board = _board(header, body) if "board" in header else None
-        return Enriched(place, board, _take(header, "without_board", str), subtitles)
+        return EnrichmentResult(place, board, _take(header, "without_board", str), subtitles)
     stills = _stills(header, body) if "webp" in header else None
-    return Examined(
+    return ProbeResult(
         place,
         _probe(header),
         stills,
@@ -226,32 +226,32 @@ def _pair(row: object) -> tuple[str, str]:
         case [str(one), str(other)]:
             return one, other
         case _:
-            raise GarbledError("a pair of texts is none")
+            raise ProtocolError("a pair of texts is none")
 
 
-def _beside(row: object) -> Beside:
+def _beside(row: object) -> SidecarRef:
     match row:
         case [str(kind), str(file), str(name)]:
-            return Beside(_kind(kind), file, name)
+            return SidecarRef(_kind(kind), file, name)
         case _:
-            raise GarbledError("a companion is none")
+            raise ProtocolError("a companion is none")
 
 
-def _kind(name: str) -> CompanionKind:
+def _kind(name: str) -> SidecarKind:
     try:
-        return CompanionKind(name)
+        return SidecarKind(name)
     except ValueError as error:
-        raise GarbledError("a companion is of no kind") from error
+        raise ProtocolError("a companion is of no kind") from error
 
 
-def _source(name: object) -> Source:
+def _source(name: object) -> MetadataSource:
     try:
-        return Source(str(name))
+        return MetadataSource(str(name))
     except ValueError as error:
-        raise GarbledError("a source is none") from error
+        raise ProtocolError("a source is none") from error
 
 
-def _details(row: object) -> tuple[Source, Details]:
+def _details(row: object) -> tuple[MetadataSource, Metadata]:
     match row:
         case [str(source), dict(said)]:
             told = {name: _take(said, name, kind) for name, kind in _DETAILS.items()}
@@ -260,9 +260,9 @@ def _details(row: object) -> tuple[Source, Details]:
             texts = (one for one in told.values() if isinstance(one, str))
             for text in texts:
                 _line(text)
-            return _source(source), Details(**told, tags=tuple(tags), chapters=tuple(chapters))
+            return _source(source), Metadata(**told, tags=tuple(tags), chapters=tuple(chapters))
         case _:
-            raise GarbledError("details are none")
+            raise ProtocolError("details are none")
 
 
 def _chapter(row: object) -> Chapter:
@@ -270,13 +270,13 @@ def _chapter(row: object) -> Chapter:
         case [int() | float() as start_s, str(title)]:
             return Chapter(float(start_s), _line(title))
         case _:
-            raise GarbledError("a chapter is none")
+            raise ProtocolError("a chapter is none")
 
 
 def _line(text: object) -> str:
     """Return a text that can be written as UTF-8, which names of files may not be."""
     if not isinstance(text, str) or _SURROGATES.search(text):
-        raise GarbledError("a text is none")
+        raise ProtocolError("a text is none")
     return text
 
 
@@ -291,26 +291,28 @@ def _subtitles(header: Mapping[str, Any], body: bytes) -> tuple[tuple[Subtitles,
                 content = body[at : at + size]
                 at += size
             case _:
-                raise GarbledError("subtitles are none")
+                raise ProtocolError("subtitles are none")
         if not content.startswith(b"WEBVTT\n"):
-            raise GarbledError("subtitles are no WebVTT")
+            raise ProtocolError("subtitles are no WebVTT")
         texts = _line(language), _line(label)
         found.append(Subtitles(*texts, forced, sdh, _source(source), content))
     return tuple(found), at
 
 
-def _board(header: Mapping[str, Any], body: bytes) -> Board:
+def _board(header: Mapping[str, Any], body: bytes) -> EncodedStoryboard:
     match header["board"]:
         case [int(columns), int(width_px), int(height_px), list(starts_s)] if (
             min(columns, width_px, height_px) > 0
             and starts_s
             and all(isinstance(one, int | float) for one in starts_s)
         ):
-            board = Board(columns, width_px, height_px, tuple(map(float, starts_s)), body)
+            board = EncodedStoryboard(
+                columns, width_px, height_px, tuple(map(float, starts_s)), body
+            )
         case _:
-            raise GarbledError("a storyboard is none")
+            raise ProtocolError("a storyboard is none")
     if not _is_webp(board.content):
-        raise GarbledError("a storyboard is no WebP")
+        raise ProtocolError("a storyboard is no WebP")
     return board
 
 
@@ -321,7 +323,7 @@ def _pack(header: Mapping[str, object], body: bytes = b"") -> bytes:
 
 def _unpack(parcel: bytes | bytearray) -> tuple[dict[str, Any], bytes]:
     if len(parcel) < _HEAD.size or missing(parcel) != 0:
-        raise GarbledError("not one whole parcel")
+        raise ProtocolError("not one whole parcel")
     _, header_bytes, _ = _HEAD.unpack_from(parcel)
     body_at = _HEAD.size + header_bytes
     try:
@@ -329,16 +331,16 @@ def _unpack(parcel: bytes | bytearray) -> tuple[dict[str, Any], bytes]:
             parcel[_HEAD.size : body_at], parse_constant=_finite, parse_float=_finite
         )
     except (ValueError, RecursionError) as error:
-        raise GarbledError("the header is no JSON") from error
+        raise ProtocolError("the header is no JSON") from error
     if not isinstance(header, dict):
-        raise GarbledError("the header is no object")
+        raise ProtocolError("the header is no object")
     return header, bytes(parcel[body_at:])
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise GarbledError(f"{text} is no number")
+        raise ProtocolError(f"{text} is no number")
     return number
 
 
@@ -361,11 +363,11 @@ def _stills(header: Mapping[str, Any], body: bytes) -> Stills:
         at += size
     stills = Stills(tuple(webp), body[at:], _take(header, "colour", str))
     if not webp or not all(_is_webp(still.content) for still in webp):
-        raise GarbledError("a still is no WebP")
+        raise ProtocolError("a still is no WebP")
     if not stills.jpeg.startswith(b"\xff\xd8\xff"):
-        raise GarbledError("the preview is no JPEG")
+        raise ProtocolError("the preview is no JPEG")
     if not _COLOUR.fullmatch(stills.colour):
-        raise GarbledError("the colour is none")
+        raise ProtocolError("the colour is none")
     return stills
 
 
@@ -374,7 +376,7 @@ def _numbers(row: object) -> tuple[int, int, int]:
         case [int(width_px), int(height_px), int(size)] if min(width_px, height_px, size) > 0:
             return width_px, height_px, size
         case _:
-            raise GarbledError("a still has no size")
+            raise ProtocolError("a still has no size")
 
 
 def _is_webp(content: bytes) -> bool:
@@ -384,5 +386,5 @@ def _is_webp(content: bytes) -> bool:
 def _take(said: Mapping[str, Any], name: str, kind: type | UnionType) -> Any:  # noqa: ANN401
     value = said.get(name)
     if not isinstance(value, kind):
-        raise GarbledError(f"{name} is missing or of another kind")
+        raise ProtocolError(f"{name} is missing or of another kind")
     return value

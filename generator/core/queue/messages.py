@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
-from generator.core.model import Happening, Kind, VideoId
+from generator.core.model import Event, EventKind, VideoId
 
 VERSION = 1
 _SLACK_US = 300_000_000  # so much may the clock of who wrote be ahead of ours
@@ -21,12 +21,12 @@ _SOURCES = frozenset({"owner", "visitor"})
 _FROM_S3 = "aws:s3"
 
 
-class LetterError(ValueError):
+class MessageError(ValueError):
     """A letter that cannot be believed; the message says why, to a person."""
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectNotice:
+class ObjectNotification:
     """That an object of a bucket came, or went: a hint, and no fact."""
 
     bucket: str
@@ -34,10 +34,10 @@ class ObjectNotice:
     is_gone: bool
 
 
-Letter = Happening | tuple[ObjectNotice, ...]
+Letter = Event | tuple[ObjectNotification, ...]
 
 
-def written(happening: Happening) -> str:
+def encode_message(happening: Event) -> str:
     """Return an event as a letter. It has to say when it was told (`told_us`)."""
     assert happening.told_us is not None, "what goes through a queue says when it was told"
     told = {
@@ -53,7 +53,7 @@ def written(happening: Happening) -> str:
     return json.dumps(told, separators=(",", ":"))
 
 
-def read(text: str, now_us: int) -> Letter:
+def decode_message(text: str, now_us: int) -> Letter:
     """Return what a letter says: an event, or notices of a bucket (none: it was S3's trial).
 
     Args:
@@ -66,24 +66,24 @@ def read(text: str, now_us: int) -> Letter:
     try:
         told = json.loads(text)
     except ValueError as error:
-        raise LetterError("it is no JSON") from error
+        raise MessageError("it is no JSON") from error
     except RecursionError as error:
-        raise LetterError("it is nested too deeply") from error
+        raise MessageError("it is nested too deeply") from error
     if not isinstance(told, dict):
-        raise LetterError("it is no JSON object")
+        raise MessageError("it is no JSON object")
     if "Records" in told or told.get("Event") == "s3:TestEvent":
         return _notices(told)
     return _event(told, now_us)
 
 
-def _notices(told: Mapping[str, object]) -> tuple[ObjectNotice, ...]:
+def _notices(told: Mapping[str, object]) -> tuple[ObjectNotification, ...]:
     records = told.get("Records", [])
     if not isinstance(records, list):
-        raise LetterError("its Records are no list")
+        raise MessageError("its Records are no list")
     return tuple(_notice(one) for one in records)
 
 
-def _notice(record: object) -> ObjectNotice:
+def _notice(record: object) -> ObjectNotification:
     try:
         assert isinstance(record, dict)
         name, there = record["eventName"], record["s3"]
@@ -93,35 +93,35 @@ def _notice(record: object) -> ObjectNotice:
         assert isinstance(bucket, str)
         assert isinstance(key, str)
     except (AssertionError, KeyError, TypeError) as error:
-        raise LetterError("one of its Records is no notice of S3's") from error
+        raise MessageError("one of its Records is no notice of S3's") from error
     is_gone = name.removeprefix("s3:").startswith(("ObjectRemoved", "LifecycleExpiration"))
-    return ObjectNotice(bucket, unquote_plus(key, errors="surrogateescape"), is_gone)
+    return ObjectNotification(bucket, unquote_plus(key, errors="surrogateescape"), is_gone)
 
 
-def _event(told: Mapping[str, object], now_us: int) -> Happening:
+def _event(told: Mapping[str, object], now_us: int) -> Event:
     if told.get("v") != VERSION:
-        raise LetterError(f"its version is {told.get('v')!r}, and {VERSION} is all that is known")
+        raise MessageError(f"its version is {told.get('v')!r}, and {VERSION} is all that is known")
     kind = told.get("kind")
     if not isinstance(kind, str) or (check := _VALUES.get(kind)) is None:
-        raise LetterError(f"{kind!r} is not what people do")
+        raise MessageError(f"{kind!r} is not what people do")
     key, source, value = told.get("id"), told.get("source"), told.get("value")
     if not isinstance(key, str) or not _ID.fullmatch(key):
-        raise LetterError("its id is none")
+        raise MessageError("its id is none")
     if not isinstance(source, str) or source not in _SOURCES:
-        raise LetterError(f"nobody is {source!r}")
+        raise MessageError(f"nobody is {source!r}")
     if not isinstance(value, dict) or not check(value):
-        raise LetterError(f"its value is none of {kind}")
+        raise MessageError(f"its value is none of {kind}")
     at, told_us = _number(told, "at"), _number(told, "told_us")
-    video = None if kind == Kind.REBUILD_ASKED else VideoId(_number(told, "video", least=1))
+    video = None if kind == EventKind.REBUILD_ASKED else VideoId(_number(told, "video", least=1))
     if now_us + _SLACK_US < told_us:  # a clock that is wrong must not win for ever
         told_us, at = now_us, min(at, now_us // 1_000_000)
-    return Happening(key, Kind(kind), at, source, video, value, told_us)
+    return Event(key, EventKind(kind), at, source, video, value, told_us)
 
 
 def _number(told: Mapping[str, object], name: str, least: int = 0) -> int:
     value = told.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _HIGHEST:
-        raise LetterError(f"its {name} is no number that there can be")
+        raise MessageError(f"its {name} is no number that there can be")
     return value
 
 
@@ -158,13 +158,13 @@ def _is_wish(value: Mapping[str, object]) -> bool:
 
 
 _VALUES: dict[str, Callable[[Mapping[str, object]], bool]] = {
-    Kind.RATED: _is_rating,
-    Kind.UNRATED: _is_mark,
-    Kind.VIEWED: lambda value: not value,
-    Kind.FAVORITED: _is_mark,
-    Kind.UNFAVORITED: _is_mark,
-    Kind.TAGGED: _are_tags,
-    Kind.UNTAGGED: _are_tags,
-    Kind.RETAGGED: _are_tags,
-    Kind.REBUILD_ASKED: _is_wish,
+    EventKind.RATED: _is_rating,
+    EventKind.UNRATED: _is_mark,
+    EventKind.VIEWED: lambda value: not value,
+    EventKind.FAVORITED: _is_mark,
+    EventKind.UNFAVORITED: _is_mark,
+    EventKind.TAGGED: _are_tags,
+    EventKind.UNTAGGED: _are_tags,
+    EventKind.RETAGGED: _are_tags,
+    EventKind.REBUILD_ASKED: _is_wish,
 }

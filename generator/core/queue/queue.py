@@ -8,7 +8,7 @@ from generator.core.errors import QueueError
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ReceivedMessage:
     """One letter as a queue brings it; `handle` lets go of it, `times` it was brought so far."""
 
     id: str
@@ -18,7 +18,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Depth:
+class QueueDepth:
     """How many messages wait, are with a worker, and were put aside because they came too often.
 
     `oldest_s` is how long the oldest waits; None where the queue does not tell.
@@ -30,7 +30,7 @@ class Depth:
     oldest_s: float | None = None
 
 
-class NoMarkError(QueueError):
+class OwnerMarkUnsupportedError(QueueError):
     """The queue keeps no mark of who works for it, or does not let us leave one."""
 
 
@@ -43,19 +43,19 @@ class Queue(Protocol):
     def send(self, bodies: Sequence[str]) -> None:
         """Put letters in; when this returns the queue keeps them."""
 
-    def receive(self, most: int, wait_s: float) -> list[Message]:
+    def receive(self, most: int, wait_s: float) -> list[ReceivedMessage]:
         """Return up to `most` messages, after waiting so long for the first."""
 
-    def delete(self, messages: Sequence[Message]) -> None:
+    def delete(self, messages: Sequence[ReceivedMessage]) -> None:
         """Let go of messages for good."""
 
-    def extend(self, messages: Sequence[Message], seconds: int) -> None:
+    def extend(self, messages: Sequence[ReceivedMessage], seconds: int) -> None:
         """Keep messages from others for so much longer; 0 gives them back at once."""
 
-    def depth(self) -> Depth:
+    def depth(self) -> QueueDepth:
         """Return how full it is."""
 
-    def dead(self, most: int) -> list[Message]:
+    def dead(self, most: int) -> list[ReceivedMessage]:
         """Return some of the messages that were put aside; they stay there."""
 
     def put_back(self) -> int:

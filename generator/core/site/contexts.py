@@ -20,7 +20,7 @@ from generator.core.site.scopes import Scope, ScopeKind, folder_of, parent_of
 Context = Mapping[str, object]
 
 _MOST_STARS = 5
-_LIKELY = {playability.Play.PLAYS, playability.Play.UNKNOWN}
+_LIKELY = {playability.Playability.PLAYS, playability.Playability.UNKNOWN}
 _SITEMAP_LONGEST_S = 28_800  # the video extension's own limits
 _SITEMAP_TAGS = 32
 
@@ -37,7 +37,7 @@ class Html:
 
 
 @dataclass(slots=True, eq=False)
-class Shared:
+class SharedContext:
     """A part of a context that many pages have in common; `walked` is the renderer's own note."""
 
     value: object
@@ -45,7 +45,7 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SiteContext:
     """Where the site lives: `origin` ("https://host") and `base` ("" or "/sub/folder").
 
     `identity` is that of its catalogue, 32 hex digits, whatever its address and machine.
@@ -76,7 +76,7 @@ class Site:
         return self.base + urls.media_path(video.place)
 
 
-def page(site: Site, path: OutPath, title: str, *, indexed: bool = True) -> Context:
+def page(site: SiteContext, path: OutPath, title: str, *, indexed: bool = True) -> Context:
     """Return what every HTML page has."""
     address = site.link(path)
     return {
@@ -87,11 +87,11 @@ def page(site: Site, path: OutPath, title: str, *, indexed: bool = True) -> Cont
     }
 
 
-def card(site: Site, video: Video) -> Context:
+def card(site: SiteContext, video: Video) -> Context:
     """Return the context of a video on a shelf."""
     return {
         "id": str(video.id),
-        "url": site.link(urls.watch_page_of(video)),
+        "url": site.link(urls.watch_path_of(video)),
         "title": video.title,
         **_thumbs(site, video),
         "duration": formatting.duration(video.probe.duration_s),
@@ -129,17 +129,17 @@ def _rating(video: Video) -> int:
     return (10 * stars if tenths is None else tenths) * 10 + stars
 
 
-def mini(site: Site, video: Video) -> Context:
+def mini(site: SiteContext, video: Video) -> Context:
     """Return the context of a neighbour: only what rarely changes."""
     return {
-        "url": site.link(urls.watch_page_of(video)),
+        "url": site.link(urls.watch_path_of(video)),
         "title": video.title,
         **{name: value for name, value in _thumbs(site, video).items() if name != "thumb_2x"},
         "duration": formatting.duration(video.probe.duration_s),
     }
 
 
-def _thumbs(site: Site, video: Video) -> dict[str, object]:
+def _thumbs(site: SiteContext, video: Video) -> dict[str, object]:
     poster = video.poster
     if poster is None:
         return {
@@ -159,7 +159,7 @@ def _thumbs(site: Site, video: Video) -> dict[str, object]:
     }
 
 
-def _still(site: Site, video: Video, poster: Poster, width_px: int | None) -> str:
+def _still(site: SiteContext, video: Video, poster: Poster, width_px: int | None) -> str:
     return site.link(urls.still_file(video.id, poster.digest, width_px))
 
 
@@ -168,18 +168,18 @@ def colour_classes(colour: str) -> str:
     return f"r{colour[0]} g{colour[2]} b{colour[4]}"
 
 
-def tag(site: Site, name: str, count: int) -> Context:
+def tag(site: SiteContext, name: str, count: int) -> Context:
     """Return the context of a tag in the index."""
     scope = Scope(ScopeKind.TAG, name)
-    return {"name": name, "url": site.link(urls.scope_page(scope)), "count": str(count)}
+    return {"name": name, "url": site.link(urls.scope_path(scope)), "count": str(count)}
 
 
-def folder(site: Site, name: str) -> Context:
+def folder(site: SiteContext, name: str) -> Context:
     """Return the context of a folder in its parent."""
     scope = Scope(ScopeKind.FOLDER, name)
     return {
         "name": formatting.readable(name.rpartition("/")[2]),
-        "url": site.link(urls.scope_page(scope)),
+        "url": site.link(urls.scope_path(scope)),
     }
 
 
@@ -198,24 +198,24 @@ def heading(scope: Scope) -> str:
             return formatting.readable(scope.name.rpartition("/")[2]) if scope.name else "Folders"
 
 
-def crumbs(site: Site, scope: Scope) -> tuple[Context, ...]:
+def crumbs(site: SiteContext, scope: Scope) -> tuple[Context, ...]:
     """Return the way to a scope, itself left out: its folders, or the tags index."""
     if scope.kind is ScopeKind.TAG:
-        return ({"label": "Tags", "url": site.link(urls.scope_page(Scope(ScopeKind.TAGS)))},)
+        return ({"label": "Tags", "url": site.link(urls.scope_path(Scope(ScopeKind.TAGS)))},)
     if scope.kind not in {ScopeKind.FOLDER, ScopeKind.SUBFOLDERS} or not scope.name:
         return ()
     return folder_crumbs(site, parent_of(scope.name))
 
 
 @lru_cache(maxsize=1 << 14)
-def folder_crumbs(site: Site, folder_name: str) -> tuple[Context, ...]:
+def folder_crumbs(site: SiteContext, folder_name: str) -> tuple[Context, ...]:
     """Return the way to a folder, itself included."""
     names = [folder_name]
     while names[0]:
         names.insert(0, parent_of(names[0]))
     scopes = [Scope(ScopeKind.FOLDER, name) for name in names]
     return tuple(
-        {"label": heading(scope), "url": site.link(urls.scope_page(scope))} for scope in scopes
+        {"label": heading(scope), "url": site.link(urls.scope_path(scope))} for scope in scopes
     )
 
 
@@ -229,9 +229,9 @@ class Neighbours:
     next_url: str | None = None
 
 
-def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
+def watch_context(site: SiteContext, video: Video, neighbours: Neighbours) -> Context:
     """Return the context of a watch page."""
-    path = urls.watch_page_of(video)
+    path = urls.watch_path_of(video)
     head = page(site, path, video.title)
     media, poster = site.media(video), None
     if video.poster is not None:
@@ -249,7 +249,7 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
     times = {"Recorded": recorded, "Added": formatting.rfc3339(video.added_at)}
     about = chapters = origin = board = None
     if video.description or video.chapters:
-        film = descriptions.Film(plays, video.probe.duration_s, video.clock_s)
+        film = descriptions.SeekTarget(plays, video.probe.duration_s, video.clock_s)
         about = descriptions.as_html(video.description, film, is_markdown=video.is_markdown)
         chapters = descriptions.chapter_list(video.chapters, film)
         description = descriptions.summary(about) or description
@@ -281,7 +281,7 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
         "favorite": video.favorite,
         "about": Html(about.encode()) if about else None,
         "chapters": Html(chapters.encode()) if chapters else None,
-        "chapters_url": site.link(urls.chapters_page(video.id)) if chapters else None,
+        "chapters_url": site.link(urls.chapters_path(video.id)) if chapters else None,
         "facts": tuple(
             [
                 {"label": label, "value": value, "datetime": times.get(label)}
@@ -315,7 +315,7 @@ def watch(site: Site, video: Video, neighbours: Neighbours) -> Context:
 
 
 def _sources(
-    site: Site, video: Video, rendition: Rendition, *, is_remux: bool
+    site: SiteContext, video: Video, rendition: Rendition, *, is_remux: bool
 ) -> tuple[str, str, tuple[Context, ...]]:
     """Return the copy that plays in most browsers, its type, and all there is, in order."""
     film, *playlists = (site.link(path) for path in urls.rendition_files(video.id, rendition))
@@ -359,7 +359,7 @@ def _known_badge(
     return playability.badge(probe, has_rendition=has_copy, is_remux=is_remux)
 
 
-def _tracks(site: Site, video: Video) -> tuple[Context, ...]:
+def _tracks(site: SiteContext, video: Video) -> tuple[Context, ...]:
     """Return subtitles as HTML wants them: a language each, names of their own, one default."""
     found: dict[tuple[str, str, str], Context] = {}
     forced = next((track for track in video.tracks if track.forced), None)
@@ -402,14 +402,14 @@ def _score(video: Video) -> str | None:
 
 
 @lru_cache(maxsize=1 << 14)
-def _tag_link(site: Site, name: str) -> Shared:
-    url = site.link(urls.scope_page(Scope(ScopeKind.TAG, name)))
-    return Shared({"name": name, "url": url})
+def _tag_link(site: SiteContext, name: str) -> SharedContext:
+    url = site.link(urls.scope_path(Scope(ScopeKind.TAG, name)))
+    return SharedContext({"name": name, "url": url})
 
 
 @lru_cache(maxsize=1 << 14)
-def _shared_folder_crumbs(site: Site, folder_name: str) -> Shared:
-    return Shared(folder_crumbs(site, folder_name))
+def _shared_folder_crumbs(site: SiteContext, folder_name: str) -> SharedContext:
+    return SharedContext(folder_crumbs(site, folder_name))
 
 
 def _facts(video: Video) -> Iterable[tuple[str, str]]:
@@ -479,21 +479,23 @@ _JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 @lru_cache(maxsize=1 << 13)
-def video_tabs(site: Site, scope: Scope, current: str) -> Shared:
+def video_tabs(site: SiteContext, scope: Scope, current: str) -> SharedContext:
     """Return the tabs by which the other orders of a scope are reached."""
-    return Shared(_tabs(site, scope, VIDEO_ORDERS, current))
+    return SharedContext(_tabs(site, scope, VIDEO_ORDERS, current))
 
 
-def tag_tabs(site: Site, current: str) -> Shared:
+def tag_tabs(site: SiteContext, current: str) -> SharedContext:
     """Return the tabs of the tags index."""
-    return Shared(_tabs(site, Scope(ScopeKind.TAGS), TAG_ORDERS, current))
+    return SharedContext(_tabs(site, Scope(ScopeKind.TAGS), TAG_ORDERS, current))
 
 
-def _tabs(site: Site, scope: Scope, offered: Iterable[Order], current: str) -> tuple[Context, ...]:
+def _tabs(
+    site: SiteContext, scope: Scope, offered: Iterable[Order], current: str
+) -> tuple[Context, ...]:
     return tuple(
         {
             "label": order.label,
-            "url": site.link(urls.shelf_page(scope, order, None)),
+            "url": site.link(urls.shelf_path(scope, order, None)),
             "current": order.name == current,
         }
         for order in offered
@@ -501,9 +503,9 @@ def _tabs(site: Site, scope: Scope, offered: Iterable[Order], current: str) -> t
 
 
 @lru_cache(maxsize=1 << 13)
-def shared_crumbs(site: Site, scope: Scope) -> Shared:
+def shared_crumbs(site: SiteContext, scope: Scope) -> SharedContext:
     """Return the way to a scope, itself left out, for its pages to share."""
-    return Shared(crumbs(site, scope))
+    return SharedContext(crumbs(site, scope))
 
 
 @dataclass(frozen=True, slots=True)
@@ -516,7 +518,7 @@ class _Played:
     is_likely: bool
 
 
-def _played(site: Site, video: Video) -> _Played:
+def _played(site: SiteContext, video: Video) -> _Played:
     copy = video.rendition
     if copy is not None:
         film, *_ = urls.rendition_files(video.id, copy)
@@ -526,15 +528,15 @@ def _played(site: Site, video: Video) -> _Played:
     # Players of podcasts know MP4 above all, and of it more than some browser does (HEVC).
     verdicts = set(playability.verdicts(video.probe).values())
     is_mp4 = "mp4" in video.probe.container.split(",")
-    is_likely = verdicts <= _LIKELY or (is_mp4 and playability.Play.PLAYS in verdicts)
+    is_likely = verdicts <= _LIKELY or (is_mp4 and playability.Playability.PLAYS in verdicts)
     return _Played(url, media_type, video.size_bytes, is_likely)
 
 
-def feed_entry(site: Site, video: Video) -> Context:
+def feed_entry(site: SiteContext, video: Video) -> Context:
     """Return one entry of a feed; `media_url` is None where there is nothing that plays."""
-    address = site.absolute(site.link(urls.watch_page_of(video)))
+    address = site.absolute(site.link(urls.watch_path_of(video)))
     played = _played(site, video)
-    film = descriptions.Film(played.url, video.probe.duration_s)
+    film = descriptions.SeekTarget(played.url, video.probe.duration_s)
     content = descriptions.as_html(video.description, film, is_markdown=video.is_markdown)
     return {
         "id": str(video.id),
@@ -556,12 +558,12 @@ def feed_entry(site: Site, video: Video) -> Context:
     }
 
 
-def sitemap_entry(site: Site, video: Video) -> Context:
+def sitemap_entry(site: SiteContext, video: Video) -> Context:
     """Return one video of a sitemap: nothing that a rating or a view changes."""
     seconds = _whole_seconds(video)
     poster = video.poster
     return {
-        "url": site.absolute(site.link(urls.watch_page_of(video))),
+        "url": site.absolute(site.link(urls.watch_path_of(video))),
         "thumbnail_url": site.absolute(_still(site, video, poster, None)) if poster else None,
         "title": video.title,
         "description": _description(video),
@@ -572,7 +574,7 @@ def sitemap_entry(site: Site, video: Video) -> Context:
     }
 
 
-def feed(site: Site, videos: Sequence[Video]) -> Context:
+def feed(site: SiteContext, videos: Sequence[Video]) -> Context:
     """Return the context of a feed of `videos`, newest first; its own address is left out."""
     updated = max((video.added_at for video in videos), default=0)
     return {

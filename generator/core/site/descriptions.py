@@ -55,7 +55,7 @@ _CUT_APART = re.compile("&[#0-9A-Za-z]*$")
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class SeekTarget:
     """What times in a text lead into: the address of the film, and its length if it is known.
 
     `clock_s` is what its clock shows when it begins.
@@ -75,7 +75,7 @@ def seconds(instant_s: float) -> str:
     return f"{instant_s:.3f}".rstrip("0").rstrip(".")
 
 
-def as_html(text: str, film: Film, *, is_markdown: bool = False) -> str:
+def as_html(text: str, film: SeekTarget, *, is_markdown: bool = False) -> str:
     """Return a description as blocks of HTML; "" where it says nothing.
 
     Its headings, if it has any, are h3 to h6. Links to moments have the class "t".
@@ -99,13 +99,13 @@ def summary(html: str) -> str:
     return (words if space and 2 * len(words) > len(cut) else cut).rstrip(" ,.;:") + _MORE
 
 
-def text_of(html: str) -> str:
+def plain_text(html: str) -> str:
     """Return what `as_html` returned as plain text: a line each, none of them empty."""
     lines = unescape(_TAG.sub("", _PARTS_WORDS.sub("\n", html))).split("\n")
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
-def chapter_list(chapters: Iterable[Chapter], film: Film) -> str:
+def chapter_list(chapters: Iterable[Chapter], film: SeekTarget) -> str:
     """Return the items of a list: a link to each chapter, its time and its title."""
     return "".join(
         f'<li><a class="t" href="{escape(film.moment(chapter.start_s))}">'
@@ -153,7 +153,7 @@ def _clean(text: str) -> str:
 # -- plain text
 
 
-def _plain(text: str, film: Film) -> str:
+def _plain(text: str, film: SeekTarget) -> str:
     paragraphs = (one.strip() for one in _BLANK_LINES.split(text))
     return "".join(
         f"<p>{'<br>'.join(_linked(line.strip(), film) for line in paragraph.split(chr(10)))}</p>"
@@ -161,12 +161,12 @@ def _plain(text: str, film: Film) -> str:
     )
 
 
-def _linked(text: str, film: Film) -> str:
+def _linked(text: str, film: SeekTarget) -> str:
     """Return text as HTML, with addresses and times in it as links: both have a colon."""
     return "".join(_pieces(text, film)) if ":" in text else escape(text)
 
 
-def _pieces(text: str, film: Film) -> Iterator[str]:
+def _pieces(text: str, film: SeekTarget) -> Iterator[str]:
     end = 0
     for found in _WORTH_A_LINK.finditer(text):
         shown = found[0]
@@ -214,7 +214,7 @@ def _parser() -> "MarkdownIt":
     return MarkdownIt("commonmark", {"html": False, "xhtmlOut": False})
 
 
-def _markdown(text: str, film: Film) -> str:
+def _markdown(text: str, film: SeekTarget) -> str:
     parser = _parser()
     tokens = parser.parse(text)
     levels = [int(token.tag[1]) for token in tokens if token.type == "heading_open"]
@@ -228,7 +228,7 @@ def _markdown(text: str, film: Film) -> str:
     return str(parser.renderer.render(tokens, parser.options, {})).rstrip("\n")
 
 
-def _harmless(tokens: Sequence["Token"], film: Film) -> Iterator["Token"]:
+def _harmless(tokens: Sequence["Token"], film: SeekTarget) -> Iterator["Token"]:
     """Yield the tokens of a paragraph, with no links but such as may be, and no pictures."""
     links: list[bool] = []
     for token in tokens:

@@ -25,7 +25,7 @@ _DIGITS = re.compile(r"[0-9]+")
 _SPACES = re.compile(r"[\s\x00]+")
 
 
-class Key(StrEnum):
+class SortKey(StrEnum):
     """What a listing is sorted by, always stored ascending."""
 
     __hash__ = str.__hash__  # Enum's own is slow, and keys are looked up by the hundred
@@ -48,36 +48,36 @@ class Order:
     """A key read in one direction; `name` stands in addresses, `label` on pages."""
 
     name: str
-    key: Key
+    key: SortKey
     descending: bool
     label: str
 
 
-NEWEST = Order("newest", Key.ADDED, descending=True, label="Newest")
+NEWEST = Order("newest", SortKey.ADDED, descending=True, label="Newest")
 VIDEO_ORDERS = (
     NEWEST,
-    Order("oldest", Key.ADDED, descending=False, label="Oldest"),
-    Order("title", Key.TITLE, descending=False, label="Title A to Z"),
-    Order("title-desc", Key.TITLE, descending=True, label="Title Z to A"),
-    Order("name", Key.PLACE, descending=False, label="By number and name"),
-    Order("name-desc", Key.PLACE, descending=True, label="By number and name, last first"),
-    Order("rating", Key.RATING, descending=True, label="Best rated"),
-    Order("rating-asc", Key.RATING, descending=False, label="Least rated"),
-    Order("views", Key.VIEWS, descending=True, label="Most viewed"),
-    Order("views-asc", Key.VIEWS, descending=False, label="Least viewed"),
-    Order("duration", Key.DURATION, descending=True, label="Longest"),
-    Order("duration-asc", Key.DURATION, descending=False, label="Shortest"),
-    Order("size", Key.SIZE, descending=True, label="Largest"),
-    Order("size-asc", Key.SIZE, descending=False, label="Smallest"),
-    Order("recorded", Key.RECORDED, descending=True, label="Recorded last"),
-    Order("recorded-asc", Key.RECORDED, descending=False, label="Recorded first"),
+    Order("oldest", SortKey.ADDED, descending=False, label="Oldest"),
+    Order("title", SortKey.TITLE, descending=False, label="Title A to Z"),
+    Order("title-desc", SortKey.TITLE, descending=True, label="Title Z to A"),
+    Order("name", SortKey.PLACE, descending=False, label="By number and name"),
+    Order("name-desc", SortKey.PLACE, descending=True, label="By number and name, last first"),
+    Order("rating", SortKey.RATING, descending=True, label="Best rated"),
+    Order("rating-asc", SortKey.RATING, descending=False, label="Least rated"),
+    Order("views", SortKey.VIEWS, descending=True, label="Most viewed"),
+    Order("views-asc", SortKey.VIEWS, descending=False, label="Least viewed"),
+    Order("duration", SortKey.DURATION, descending=True, label="Longest"),
+    Order("duration-asc", SortKey.DURATION, descending=False, label="Shortest"),
+    Order("size", SortKey.SIZE, descending=True, label="Largest"),
+    Order("size-asc", SortKey.SIZE, descending=False, label="Smallest"),
+    Order("recorded", SortKey.RECORDED, descending=True, label="Recorded last"),
+    Order("recorded-asc", SortKey.RECORDED, descending=False, label="Recorded first"),
 )
-RANDOM = Order("random", Key.SHUFFLE, descending=False, label="Random")
+RANDOM = Order("random", SortKey.SHUFFLE, descending=False, label="Random")
 TAG_ORDERS = (
-    Order("name", Key.NAME, descending=False, label="By name"),
-    Order("count", Key.COUNT, descending=True, label="Most used"),
+    Order("name", SortKey.NAME, descending=False, label="By name"),
+    Order("count", SortKey.COUNT, descending=True, label="Most used"),
 )
-SUBFOLDERS = Order("folders", Key.NAME, descending=False, label="Folders")
+SUBFOLDERS = Order("folders", SortKey.NAME, descending=False, label="Folders")
 
 
 def member(key: bytes) -> int:
@@ -85,7 +85,7 @@ def member(key: bytes) -> int:
     return int.from_bytes(key[-4:], "big")
 
 
-def video_key(video: Video, key: Key) -> bytes:
+def video_key(video: Video, key: SortKey) -> bytes:
     """Return where `video` stands in a listing sorted by `key`.
 
     Raises:
@@ -135,29 +135,31 @@ def _rating(video: Video) -> bytes:
     return bytes((video.score_tenths or stars * 10, stars))
 
 
-_FRONTS: dict[Key, Callable[[Video, bytes], bytes]] = {
-    Key.ADDED: lambda _, tail: tail,
-    Key.TITLE: _title_front,
-    Key.RATING: lambda video, tail: _rating(video) + tail,
-    Key.VIEWS: lambda video, tail: _count(video.views) + tail,
-    Key.DURATION: lambda video, tail: _count(round((video.probe.duration_s or 0) * 1000)) + tail,
-    Key.SIZE: lambda video, tail: _count(video.size_bytes) + tail,
-    Key.RECORDED: lambda video, tail: _seconds(video.recorded_at) + tail,
-    Key.PLACE: _place_front,
-    Key.SHUFFLE: lambda _, tail: blake2b(tail[5:], digest_size=6).digest() + tail[5:],
+_FRONTS: dict[SortKey, Callable[[Video, bytes], bytes]] = {
+    SortKey.ADDED: lambda _, tail: tail,
+    SortKey.TITLE: _title_front,
+    SortKey.RATING: lambda video, tail: _rating(video) + tail,
+    SortKey.VIEWS: lambda video, tail: _count(video.views) + tail,
+    SortKey.DURATION: lambda video, tail: (
+        _count(round((video.probe.duration_s or 0) * 1000)) + tail
+    ),
+    SortKey.SIZE: lambda video, tail: _count(video.size_bytes) + tail,
+    SortKey.RECORDED: lambda video, tail: _seconds(video.recorded_at) + tail,
+    SortKey.PLACE: _place_front,
+    SortKey.SHUFFLE: lambda _, tail: blake2b(tail[5:], digest_size=6).digest() + tail[5:],
 }
 
 
-def scope_key(name: str, members: int, scope_id: int, key: Key) -> bytes:
+def scope_key(name: str, members: int, scope_id: int, key: SortKey) -> bytes:
     """Return where a scope stands in an index sorted by `key` (its name, or its size).
 
     Raises:
         ValueError: `key` is one of videos, not of scopes.
     """
     tail = scope_id.to_bytes(4, "big")
-    if key is Key.NAME:
+    if key is SortKey.NAME:
         return collation(name) + b"\0" + tail
-    if key is Key.COUNT:
+    if key is SortKey.COUNT:
         return _count(members) + tail
     raise ValueError(f"scopes are not sorted by {key}")
 

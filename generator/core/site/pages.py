@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from generator.core.model import Chapter, OutPath, Video
 from generator.core.site import urls
-from generator.core.site.orders import RANDOM, SUBFOLDERS, TAG_ORDERS, VIDEO_ORDERS, Key, Order
+from generator.core.site.orders import RANDOM, SUBFOLDERS, TAG_ORDERS, VIDEO_ORDERS, Order, SortKey
 from generator.core.site.scopes import Scope, ScopeKind
 from generator.core.site.shelves import Alteration, Shelf
 
@@ -14,7 +14,7 @@ MOST_ALTERED = 12  # cards on one page; from more on, painting it costs less
 
 
 @dataclass(frozen=True, slots=True)
-class OfShelf:
+class ShelfSubject:
     """A shelf of a scope, in an order."""
 
     scope: Scope
@@ -23,7 +23,7 @@ class OfShelf:
 
 
 @dataclass(frozen=True, slots=True)
-class OfScope:
+class ScopeSubject:
     """A scope that fits on one shelf, whole."""
 
     scope: Scope
@@ -31,7 +31,7 @@ class OfScope:
 
 
 @dataclass(frozen=True, slots=True)
-class OfAltered:
+class AlteredSubject:
     """A shelf or a scope on which some cards differ, and nothing else does.
 
     `touched` stay where they are and look different, those in `left` go, and each in `came` stands
@@ -39,14 +39,14 @@ class OfAltered:
     page of, for when there is no page at hand to put the cards into.
     """
 
-    whole: "Callable[[], OfShelf | OfScope]"
+    whole: "Callable[[], ShelfSubject | ScopeSubject]"
     touched: tuple[int, ...] = ()
     left: tuple[int, ...] = ()
     came: tuple[tuple[int, int, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class OfVideo:
+class VideoSubject:
     """A watch page; `before` and `after` are the neighbours' ids, nearest first."""
 
     video: Video
@@ -64,35 +64,35 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class OfSections:
+class SectionsSubject:
     """The home page, or the best of (one section)."""
 
     sections: tuple[Section, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class OfNewest:
+class FeedSubject:
     """A feed."""
 
     ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class OfPart:
+class SitemapSubject:
     """The sitemap of videos whose ids stand side by side."""
 
     part: int
 
 
 @dataclass(frozen=True, slots=True)
-class OfBoards:
+class StoryboardIndexSubject:
     """The small file that tells of the storyboards of videos whose ids stand side by side."""
 
     part: int
 
 
 @dataclass(frozen=True, slots=True)
-class OfChapters:
+class ChaptersSubject:
     """The chapters of a video, as players read them; `duration_s` is where the last one ends."""
 
     chapters: tuple[Chapter, ...]
@@ -100,51 +100,51 @@ class OfChapters:
 
 
 @dataclass(frozen=True, slots=True)
-class OfCount:
+class ShelfCountSubject:
     """The small file that tells how many shelves of random order there are."""
 
     shelves: int
 
 
 @dataclass(frozen=True, slots=True)
-class OfTarget:
+class RedirectSubject:
     """A page that leads on."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
-class OfHeaders:
+class HeadersSubject:
     """With which headers a host is to send the site."""
 
 
 @dataclass(frozen=True, slots=True)
-class OfRedirects:
+class RedirectsSubject:
     """Pages that lead on, and the addresses they lead to, for a host; the newest first."""
 
     forwards: tuple[tuple[OutPath, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class OfNothing:
+class StaticSubject:
     """A page that shows nothing of the library."""
 
 
 Subject: TypeAlias = (
-    OfShelf
-    | OfScope
-    | OfAltered
-    | OfVideo
-    | OfSections
-    | OfNewest
-    | OfPart
-    | OfBoards
-    | OfChapters
-    | OfCount
-    | OfTarget
-    | OfHeaders
-    | OfRedirects
-    | OfNothing
+    ShelfSubject
+    | ScopeSubject
+    | AlteredSubject
+    | VideoSubject
+    | SectionsSubject
+    | FeedSubject
+    | SitemapSubject
+    | StoryboardIndexSubject
+    | ChaptersSubject
+    | ShelfCountSubject
+    | RedirectSubject
+    | HeadersSubject
+    | RedirectsSubject
+    | StaticSubject
 )
 
 
@@ -163,9 +163,9 @@ class Page:
     cause: int | None = None
 
 
-def orders_of(scope: Scope, key: Key) -> tuple[Order, ...]:
+def orders_of(scope: Scope, key: SortKey) -> tuple[Order, ...]:
     """Return the orders in which the listing of a scope by a key is read."""
-    if key is Key.SHUFFLE:
+    if key is SortKey.SHUFFLE:
         return (RANDOM,)
     match scope.kind:
         case ScopeKind.TAGS:
@@ -176,7 +176,7 @@ def orders_of(scope: Scope, key: Key) -> tuple[Order, ...]:
             return _VIDEO_ORDERS[key]
 
 
-_VIDEO_ORDERS = {key: tuple(order for order in VIDEO_ORDERS if order.key is key) for key in Key}
+_VIDEO_ORDERS = {key: tuple(order for order in VIDEO_ORDERS if order.key is key) for key in SortKey}
 
 
 def is_head(shelf: Shelf, order: Order) -> bool:
@@ -187,8 +187,8 @@ def is_head(shelf: Shelf, order: Order) -> bool:
 def shelf_page(scope: Scope, order: Order, shelf: Shelf, reason: str, cause: int | None) -> Page:
     """Return the page of a shelf in an order."""
     number = None if is_head(shelf, order) else shelf.number
-    path = urls.shelf_page(scope, order, number)
-    return Page(path, template_of(order), OfShelf(scope, order, shelf), reason, cause)
+    path = urls.shelf_path(scope, order, number)
+    return Page(path, template_of(order), ShelfSubject(scope, order, shelf), reason, cause)
 
 
 def template_of(order: Order) -> str:
@@ -206,11 +206,11 @@ _TEMPLATES = {
 
 def scope_page(scope: Scope, shelf: Shelf, reason: str, cause: int | None) -> Page:
     """Return the page of a scope that fits on one shelf."""
-    return Page(urls.scope_page(scope), "shelf.html", OfScope(scope, shelf), reason, cause)
+    return Page(urls.scope_path(scope), "shelf.html", ScopeSubject(scope, shelf), reason, cause)
 
 
 def pages_of_shelf(
-    scope: Scope, key: Key, shelf: Shelf, reason: str, cause: int | None
+    scope: Scope, key: SortKey, shelf: Shelf, reason: str, cause: int | None
 ) -> list[Page]:
     """Return the pages that show a shelf: one for each order it is read in.
 
@@ -235,11 +235,11 @@ def around(shelf: Shelf, order: Order) -> tuple[tuple[bool, int] | None, tuple[b
 def fixed_pages(reason: str) -> tuple[Page, ...]:
     """Return the pages that show nothing of the library."""
     return (
-        Page(urls.NOT_FOUND, "404.html", OfNothing(), reason),
-        Page(urls.LOGIN, "login.html", OfNothing(), reason),
-        Page(urls.PROBLEMS, "problems.html", OfNothing(), reason),
-        Page(urls.ROBOTS, "robots.txt", OfNothing(), reason),
-        Page(urls.SITEMAP_PAGES, "sitemap-pages.xml", OfNothing(), reason),
+        Page(urls.NOT_FOUND, "404.html", StaticSubject(), reason),
+        Page(urls.LOGIN, "login.html", StaticSubject(), reason),
+        Page(urls.PROBLEMS, "problems.html", StaticSubject(), reason),
+        Page(urls.ROBOTS, "robots.txt", StaticSubject(), reason),
+        Page(urls.SITEMAP_PAGES, "sitemap-pages.xml", StaticSubject(), reason),
     )
 
 
@@ -248,8 +248,8 @@ def altered_page(page: Page, found: Alteration | None, touched: set[int]) -> Pag
     if found is None or len(touched) > MOST_ALTERED:
         return page
     subject = page.subject
-    assert isinstance(subject, OfShelf)
+    assert isinstance(subject, ShelfSubject)
     descending = subject.order.descending
     came = tuple((video, near, above != descending) for video, near, above in found.came)
     stay = touched.difference(video for video, _, _ in came)
-    return replace(page, subject=OfAltered(lambda: subject, tuple(stay), found.left, came))
+    return replace(page, subject=AlteredSubject(lambda: subject, tuple(stay), found.left, came))

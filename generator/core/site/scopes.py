@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from generator.core.model import Place, Video
-from generator.core.site.orders import Key
-from generator.core.site.shelves import NAME_LIMITS, VIDEO_LIMITS, Limits
+from generator.core.site.orders import SortKey
+from generator.core.site.shelves import NAME_LIMITS, VIDEO_LIMITS, ShelfLimits
 
 
 class ScopeKind(StrEnum):
@@ -36,30 +36,30 @@ TAGS = Scope(ScopeKind.TAGS)
 LIBRARY = Scope(ScopeKind.FOLDER)
 
 VIDEO_KEYS = (
-    Key.PLACE,  # first: the one listing that a scope on one page has
-    Key.TITLE,
-    Key.ADDED,
-    Key.RATING,
-    Key.VIEWS,
-    Key.DURATION,
-    Key.SIZE,
-    Key.RECORDED,
+    SortKey.PLACE,  # first: the one listing that a scope on one page has
+    SortKey.TITLE,
+    SortKey.ADDED,
+    SortKey.RATING,
+    SortKey.VIEWS,
+    SortKey.DURATION,
+    SortKey.SIZE,
+    SortKey.RECORDED,
 )
 
 
-def keys_of(scope: Scope, *, paged: bool) -> tuple[Key, ...]:
+def keys_of(scope: Scope, *, paged: bool) -> tuple[SortKey, ...]:
     """Return the keys by which a scope is listed; one on a single page needs only one."""
     match scope.kind:
         case ScopeKind.ALL:
-            return (*VIDEO_KEYS, Key.SHUFFLE)
+            return (*VIDEO_KEYS, SortKey.SHUFFLE)
         case ScopeKind.FAVORITES:
             return VIDEO_KEYS
         case ScopeKind.FOLDER | ScopeKind.TAG:
             return VIDEO_KEYS if paged else VIDEO_KEYS[:1]
         case ScopeKind.TAGS:
-            return (Key.NAME, Key.COUNT)
+            return (SortKey.NAME, SortKey.COUNT)
         case ScopeKind.SUBFOLDERS:
-            return (Key.NAME,)
+            return (SortKey.NAME,)
 
 
 def folder_of(place: Place) -> str:
@@ -83,7 +83,7 @@ def scopes_of(video: Video) -> tuple[Scope, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class VideoChange:
     """One video before and after; None where it was not, or is no longer, shown."""
 
     before: Video | None
@@ -98,12 +98,12 @@ class Difference:
 
 
 @dataclass(slots=True)
-class Passage:
+class MembershipChange:
     """The videos that enter, leave and stay in one scope; those that stay have changed."""
 
     entered: list[Video] = field(default_factory=list)
     left: list[Video] = field(default_factory=list)
-    stayed: list[Difference] = field(default_factory=list)
+    stayed: list[VideoChange] = field(default_factory=list)
 
     @property
     def growth(self) -> int:
@@ -111,9 +111,9 @@ class Passage:
         return len(self.entered) - len(self.left)
 
 
-def passages(differences: Iterable[Difference]) -> dict[Scope, Passage]:
+def passages(differences: Iterable[VideoChange]) -> dict[Scope, MembershipChange]:
     """Return what the changes of videos do to every scope they touch."""
-    found: dict[Scope, Passage] = {}
+    found: dict[Scope, MembershipChange] = {}
     for difference in differences:
         before = scopes_of(difference.before) if difference.before else ()
         after = scopes_of(difference.after) if difference.after else ()
@@ -131,10 +131,10 @@ def passages(differences: Iterable[Difference]) -> dict[Scope, Passage]:
     return found
 
 
-def _passage(found: dict[Scope, Passage], scope: Scope) -> Passage:
+def _passage(found: dict[Scope, MembershipChange], scope: Scope) -> MembershipChange:
     passage = found.get(scope)
     if passage is None:
-        passage = found[scope] = Passage()
+        passage = found[scope] = MembershipChange()
     return passage
 
 
@@ -145,7 +145,7 @@ def is_paged(scope: Scope, members: int, *, was: bool) -> bool:
     return members > (VIDEO_LIMITS.most // 2 if was else VIDEO_LIMITS.most)
 
 
-def limits_of(scope: Scope) -> Limits:
+def limits_of(scope: Scope) -> ShelfLimits:
     """Return how many members of a scope stand on one shelf."""
     return NAME_LIMITS if scope.kind in INDEXES else VIDEO_LIMITS
 

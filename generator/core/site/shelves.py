@@ -2,8 +2,8 @@
 
 The shelves of a listing are kept like the leaves of a B+ tree. Each has a number, its name for
 life, and a lower bound; the lowest shelf's bound is the empty string, so that every key has a
-shelf. `Chain` takes the changes of one listing, splits what grew over full, merges or evens out
-what shrank under a third, and says which shelves look different afterwards. It reads shelves
+shelf. `ListingEditor` takes the changes of one listing, splits what grew over full, merges or evens
+out what shrank under a third, and says which shelves look different afterwards. It reads shelves
 through a `ShelfView` as it needs them, so its cost does not grow with the listing.
 """
 
@@ -17,7 +17,7 @@ from generator.core.site.orders import member
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ShelfLimits:
     """How many members a shelf may hold; `fill` is what a shelf gets when many are cut at once."""
 
     most: int
@@ -29,8 +29,8 @@ class Limits:
         return self.most // 3
 
 
-VIDEO_LIMITS = Limits(most=60, fill=52)
-NAME_LIMITS = Limits(most=240, fill=208)
+VIDEO_LIMITS = ShelfLimits(most=60, fill=52)
+NAME_LIMITS = ShelfLimits(most=240, fill=208)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Alteration:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MovedPage:
     """A page of a shelf whose address ended: `number` went into `into` (or became an end)."""
 
     number: int
@@ -124,14 +124,14 @@ class _Node:
 
 
 @dataclass(slots=True)
-class Chain:
+class ListingEditor:
     """One listing, before and after its changes.
 
     Use: `apply` once, then ask. `next_number` is the number the next new shelf gets.
     """
 
     view: ShelfView
-    limits: Limits
+    limits: ShelfLimits
     next_number: int = 1
     _nodes: dict[int, _Node] = field(default_factory=dict)
     _firsts: list[bytes] = field(default_factory=list)  # bounds of known nodes, ascending
@@ -210,16 +210,16 @@ class Chain:
         bounds = {first for first, _, _ in written}
         return written, [first for first in deleted if first not in bounds]
 
-    def moved(self) -> Iterator[Moved]:
+    def moved(self) -> Iterator[MovedPage]:
         """Yield former shelves that have no page of their own any more, or a plain one now."""
         for row in self._gone_rows:
             into = self.lives_in(row.number)
-            yield Moved(row.number, into, row.first == b"", was_highest=row.highest)
+            yield MovedPage(row.number, into, row.first == b"", was_highest=row.highest)
         for node in self._nodes.values():
             if not node.alive or node.row is None or not node.knows_above:
                 continue
             if node.above is None and not node.row.highest:
-                yield Moved(node.number, node.number, node.row.first == b"", was_highest=False)
+                yield MovedPage(node.number, node.number, node.row.first == b"", was_highest=False)
 
     def lives_in(self, number: int) -> int:
         """Return the shelf in which a merged one ended up."""
@@ -450,7 +450,7 @@ class Chain:
         )
 
 
-def _name(node: _Node | None, *, highest: bool, chain: Chain) -> tuple[int, bool] | None:
+def _name(node: _Node | None, *, highest: bool, chain: ListingEditor) -> tuple[int, bool] | None:
     if node is None:
         return None
     return node.number, chain.is_end(node.number, highest=highest)

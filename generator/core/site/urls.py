@@ -39,7 +39,7 @@ def slug_of(title: str) -> str:
     return str(slugify(title, max_length=_SLUG_LENGTH, word_boundary=True)) or "video"
 
 
-def watch_page(video_id: VideoId, slug: str) -> OutPath:
+def watch_path(video_id: VideoId, slug: str) -> OutPath:
     """Return the page of a video, the same for ever."""
     return OutPath(f"watch/{slug}-{video_id}.html")
 
@@ -64,12 +64,12 @@ def scope_base(scope: Scope) -> str:
             return f"folder/{slug}~{_digest(scope.name)}"
 
 
-def scope_page(scope: Scope) -> OutPath:
+def scope_path(scope: Scope) -> OutPath:
     """Return the plain page of a scope: its head in its first order, or the whole of it."""
     return OutPath(scope_base(scope) + ".html")
 
 
-def shelf_page(scope: Scope, order: Order, number: int | None) -> OutPath:
+def shelf_path(scope: Scope, order: Order, number: int | None) -> OutPath:
     """Return the page of a shelf in an order; `number` is None for the head of the order."""
     base = scope_base(scope)
     if order is RANDOM:
@@ -86,7 +86,7 @@ def sitemap_part(video_id: VideoId) -> int:
     return video_id // SITEMAP_IDS
 
 
-def sitemap_page(part: int) -> OutPath:
+def sitemap_path(part: int) -> OutPath:
     """Return the sitemap with that number."""
     return OutPath(f"sitemap/{part}.xml")
 
@@ -118,12 +118,12 @@ def late_file(path: OutPath, start_s: float) -> OutPath:
     return OutPath(f"{path.removesuffix('.vtt')}{round(start_s * 1000):08x}.vtt")
 
 
-def chapters_page(video_id: VideoId) -> OutPath:
+def chapters_path(video_id: VideoId) -> OutPath:
     """Return the file of a video's chapters: a page, for it is made of what the catalogue has."""
     return OutPath(f"text/{video_id // _VIDEOS_A_FOLDER}/{video_id}-chapters.vtt")
 
 
-def boards_page(part: int) -> OutPath:
+def storyboard_index_path(part: int) -> OutPath:
     """Return the page that tells which videos of a part (see `sitemap_part`) have storyboards."""
     return OutPath(f"board/{part}.json")
 
@@ -171,9 +171,9 @@ def media_path(place: Place) -> str:
     return "/video/" + quote(raw.encode("utf-8", "surrogateescape"), safe="/")
 
 
-def watch_page_of(video: Video) -> OutPath:
+def watch_path_of(video: Video) -> OutPath:
     """Return the page of a video."""
-    return watch_page(video.id, video.slug)
+    return watch_path(video.id, video.slug)
 
 
 def _digest(name: str) -> str:

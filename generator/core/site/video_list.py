@@ -6,13 +6,13 @@ only what can be read on the page.
 
 from generator.core import formatting
 from generator.core.media import playability
-from generator.core.media.playability import FAMILIES, Play
-from generator.core.model import Figures, OutPath, Video
+from generator.core.media.playability import FAMILIES, Playability
+from generator.core.model import OutPath, Video, VideoStats
 from generator.core.site import descriptions, urls
 
 
 def entry(
-    base: str, video: Video, figures: Figures, following: OutPath | None
+    base: str, video: Video, figures: VideoStats, following: OutPath | None
 ) -> dict[str, object]:
     """Return one video of the list.
 
@@ -47,7 +47,7 @@ def entry(
             for one in video.tracks
         ],
         "plays": plays(video),
-        "watch": f"{base}/{urls.watch_page_of(video)}",
+        "watch": f"{base}/{urls.watch_path_of(video)}",
         "next": f"{base}/{following}" if following else None,
         "stars": figures.stars,
         "favorite": figures.favorite,
@@ -66,13 +66,13 @@ def plays(video: Video) -> list[str] | None:
     if copy is not None and copy.made_by != "remux":
         return list(FAMILIES)
     verdicts = playability.verdicts(video.probe)
-    if Play.UNKNOWN in verdicts.values():
+    if Playability.UNKNOWN in verdicts.values():
         return None
-    good = {Play.PLAYS, Play.REMUX} if copy is not None else {Play.PLAYS}
+    good = {Playability.PLAYS, Playability.REMUX} if copy is not None else {Playability.PLAYS}
     return [family for family in FAMILIES if verdicts[family] in good]
 
 
-def line(told: dict[str, object]) -> str:
+def text_line(told: dict[str, object]) -> str:
     """Return an entry as one line for people and for `grep`: number, day, length, file, title."""
     tags = told["tags"]
     assert isinstance(tags, list)
@@ -95,6 +95,6 @@ def _description(video: Video) -> str:
     if not video.description:
         return ""
     html = descriptions.as_html(
-        video.description, descriptions.Film(""), is_markdown=video.is_markdown
+        video.description, descriptions.SeekTarget(""), is_markdown=video.is_markdown
     )
-    return descriptions.text_of(html)
+    return descriptions.plain_text(html)

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 from generator.core.model import Video
 from generator.core.site import contexts
-from generator.core.site.contexts import Site
-from generator.core.site.orders import Key, video_key
-from generator.core.site.scopes import Difference
+from generator.core.site.contexts import SiteContext
+from generator.core.site.orders import SortKey, video_key
+from generator.core.site.scopes import VideoChange
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class VisibleChanges:
     """What of a video looks different: on cards, on its watch page, beside others, in feeds.
 
     `feed` is of feeds and of sitemaps.
@@ -22,7 +22,7 @@ class Looks:
     feed: bool
 
     @classmethod
-    def of(cls, site: Site, difference: Difference) -> "Looks":
+    def of(cls, site: SiteContext, difference: VideoChange) -> "VisibleChanges":
         """Return where a difference can be seen; rather in one place too many."""
         before, after = difference.before, difference.after
         if before is None or after is None:
@@ -31,10 +31,11 @@ class Looks:
         if card and _is_opinion(before, after):
             return cls(card=True, watch=True, beside=False, feed=False)
         nobody = contexts.Neighbours()
-        moved = video_key(before, Key.PLACE) != video_key(after, Key.PLACE)
+        moved = video_key(before, SortKey.PLACE) != video_key(after, SortKey.PLACE)
         return cls(
             card=card,
-            watch=contexts.watch(site, before, nobody) != contexts.watch(site, after, nobody),
+            watch=contexts.watch_context(site, before, nobody)
+            != contexts.watch_context(site, after, nobody),
             beside=moved or contexts.mini(site, before) != contexts.mini(site, after),
             feed=contexts.feed_entry(site, before) != contexts.feed_entry(site, after)
             or contexts.sitemap_entry(site, before) != contexts.sitemap_entry(site, after),

@@ -1,36 +1,36 @@
 """Sidecars: what files beside a video, and its container, say of it.
 
-Bytes go in and plausible values come out. Whatever the bytes are, nothing but `UnfitError` (and
-`OtherVideoError`, which is nobody's fault) leaves here; what it says is for the person whose file
-it is. A field that is not sound is as if it were not there; a file that cannot be read is told of
+Bytes go in and plausible values come out. Whatever the bytes are, only `UnusableFileError` (and
+`OtherVideoError`, which is nobody's fault) leaves here; its message is for the person whose file it
+is. A field that is not sound is as if it were not there; a file that cannot be read is told of
 as a whole, and never half believed. What only some sidecars need is imported for them alone.
 """
 
 from generator.adapters.media_worker.sidecars import tagfile, ytdlp
 from generator.adapters.media_worker.sidecars.embedded import embedded_details
 from generator.adapters.media_worker.sidecars.tagfile import OtherVideoError
-from generator.adapters.media_worker.video_file import UnfitError
-from generator.core.model import CompanionKind, Details
+from generator.adapters.media_worker.video_file import UnusableFileError
+from generator.core.model import Metadata, SidecarKind
 
-__all__ = ["OtherVideoError", "embedded_details", "most_bytes", "read_details"]
+__all__ = ["OtherVideoError", "embedded_details", "max_sidecar_bytes", "read_details"]
 
 _MIB = 1 << 20
 _YTDLP_MIB = 32  # with comments and every format; a few hundred KB without
 
 
-def most_bytes(kind: CompanionKind) -> int:
+def max_sidecar_bytes(kind: SidecarKind) -> int:
     """Return how large a sidecar of this kind is at most; a larger one is not read."""
-    return _YTDLP_MIB * _MIB if kind is CompanionKind.YTDLP else _MIB
+    return _YTDLP_MIB * _MIB if kind is SidecarKind.YTDLP else _MIB
 
 
 def read_details(
-    kind: CompanionKind,
+    kind: SidecarKind,
     name: str,
     content: bytes,
     *,
     video: str | None = None,
     duration_s: float | None = None,
-) -> Details:
+) -> Metadata:
     """Return what a sidecar says of its video; empty where it says nothing of interest.
 
     Args:
@@ -47,21 +47,21 @@ def read_details(
     """
     try:
         match kind:
-            case CompanionKind.OWN:
+            case SidecarKind.OWN:
                 from generator.adapters.media_worker.sidecars import own  # noqa: PLC0415 (YAML)
 
-                return own.read(name, content)
-            case CompanionKind.NFO:
+                return own.read_own(name, content)
+            case SidecarKind.NFO:
                 from generator.adapters.media_worker.sidecars import nfo  # noqa: PLC0415 (XML)
 
-                return nfo.read(content)
-            case CompanionKind.YTDLP:
-                return ytdlp.read(content, duration_s)
-            case CompanionKind.JSON:
-                return tagfile.read(name, content, video)
-            case CompanionKind.SUBTITLES | CompanionKind.PICTURE:
-                raise UnfitError("is no description")
+                return nfo.read_nfo(content)
+            case SidecarKind.YTDLP:
+                return ytdlp.read_ytdlp(content, duration_s)
+            case SidecarKind.JSON:
+                return tagfile.read_tagfile(name, content, video)
+            case SidecarKind.SUBTITLES | SidecarKind.PICTURE:
+                raise UnusableFileError("is no description")
     except RecursionError:
-        raise UnfitError("is nested too deeply to be read") from None
+        raise UnusableFileError("is nested too deeply to be read") from None
     except MemoryError:
-        raise UnfitError("needs more memory than allowed to be read") from None
+        raise UnusableFileError("needs more memory than allowed to be read") from None

@@ -3,7 +3,7 @@
 import codecs
 import json
 
-from generator.adapters.media_worker.video_file import UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError
 
 _MARKS = (  # of 32 bits first: theirs begin like those of 16
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -25,7 +25,7 @@ _MOST_UNPRINTABLE = 0.1  # of text
 _LONGEST_WHOLE = 20  # digits
 
 
-def text_of(content: bytes, declared: str = "") -> str:
+def decode_text(content: bytes, declared: str = "") -> str:
     """Return the text without a byte order mark, every line ended by a line feed alone.
 
     UTF-16 and UTF-32 are known by their marks, UTF-16 also by its zeros, UTF-8 by being it; what
@@ -38,7 +38,7 @@ def text_of(content: bytes, declared: str = "") -> str:
     start = text[:_LOOKED_AT]
     printable = len(start.translate(_UNPRINTABLE))
     if "\0" in text or len(start) - printable > _MOST_UNPRINTABLE * len(start):
-        raise UnfitError("is not text")
+        raise UnusableFileError("is not text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -50,14 +50,14 @@ def json_in(content: bytes) -> object:
     Raises:
         UnfitError: it is no JSON.
     """
-    text = text_of(content).lstrip()
+    text = decode_text(content).lstrip()
     if not text:
-        raise UnfitError("is empty")
+        raise UnusableFileError("is empty")
     try:
         value: object = _DECODER.raw_decode(text)[0]
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise UnfitError(f"is not sound JSON ({place})") from error
+        raise UnusableFileError(f"is not sound JSON ({place})") from error
     return value
 
 

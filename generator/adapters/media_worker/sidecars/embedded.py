@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from generator.adapters.media_worker.sidecars import normalize
 from generator.core.media.chapters import tidy_chapters
 from generator.core.media.dates import at_of, moment_of_tags, offset_of
-from generator.core.model import Chapter, Details
+from generator.core.model import Chapter, Metadata
 
 _APPLE = "com.apple.quicktime."
 _WRONG_UNIT = 100  # milliseconds, or ticks, taken for something else
@@ -16,7 +16,7 @@ def embedded_details(
     tags: Mapping[str, str],
     chapters: Iterable[tuple[float, float, str]],
     duration_s: float | None = None,
-) -> Details:
+) -> Metadata:
     """Return what a container says of its video.
 
     Args:
@@ -27,16 +27,16 @@ def embedded_details(
     said = {name.lower().removeprefix(_APPLE): value for name, value in tags.items()}
     moment = moment_of_tags(tags)
     texts = [said.get(name) for name in ("synopsis", "description", "comment")]
-    return Details(
+    return Metadata(
         title=normalize.title(said.get("title")),
         description=normalize.first(_prose, *texts),
         recorded_at=at_of(moment),
         recorded_offset_min=offset_of(moment),
         creator=normalize.first(
-            normalize.line, *map(said.get, ("artist", "author", "album_artist", "director"))
+            normalize.one_line, *map(said.get, ("artist", "author", "album_artist", "director"))
         ),
         url=normalize.first(normalize.address, said.get("purl"), said.get("comment")),
-        tags=normalize.tags(said.get("genre"), said.get("keywords")),
+        tags=normalize.clean_tags(said.get("genre"), said.get("keywords")),
         chapters=_chapters(tuple(chapters), duration_s),
     )
 

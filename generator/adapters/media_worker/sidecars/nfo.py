@@ -14,11 +14,11 @@ from defusedxml.sax import make_parser
 from typing_extensions import override
 
 from generator.adapters.media_worker.sidecars import normalize
-from generator.adapters.media_worker.sidecars.decode_text import text_of
-from generator.adapters.media_worker.video_file import UnfitError
+from generator.adapters.media_worker.sidecars.decode_text import decode_text
+from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.formatting import readable
 from generator.core.media.dates import at_of, moment_of, offset_of
-from generator.core.model import Details
+from generator.core.model import Metadata
 
 _ROOTS = frozenset({"movie", "episodedetails", "musicvideo", "video"})
 _XML = re.compile(r"\s*<[a-z?!]", re.IGNORECASE)
@@ -51,7 +51,7 @@ class _EnoughError(Exception):
     """The first video of the file is read to its end."""
 
 
-def read(content: bytes) -> Details:
+def read_nfo(content: bytes) -> Metadata:
     """Return what an .nfo says of its video; of several episodes in one file, the first.
 
     Ampersands and named characters that XML does not know are taken for what they were meant to
@@ -61,32 +61,32 @@ def read(content: bytes) -> Details:
         UnfitError: it is damaged, declares entities, or is about something else.
     """
     declared = _DECLARED.search(content[:_DECLARED_WITHIN])
-    text = text_of(content, declared[1].decode() if declared else "")
+    text = decode_text(content, declared[1].decode() if declared else "")
     if not text.strip():
-        raise UnfitError("is empty")
+        raise UnusableFileError("is empty")
     beginning = _XML.match(text) or _BEGINNING.search(text)
     if beginning is None:
-        return Details(url=_address_in(text))
+        return Metadata(url=_address_in(text))
     xml = text[beginning.start() :].lstrip()
     found = _fields(xml, text.count("\n", 0, len(text) - len(xml)))
     _, _, behind = xml.partition(f"</{found.root}>")
     return _details(found.values, _address_in(behind))
 
 
-def _details(said: dict[str, list[str]], behind: str | None) -> Details:
+def _details(said: dict[str, list[str]], behind: str | None) -> Metadata:
     def all_of(names: tuple[str, ...]) -> list[str]:
         return [text for name in names for text in said.get(name, ())]
 
     moment = normalize.first(moment_of, *all_of(_DATES))
     episode = normalize.first(normalize.number, *all_of(_EPISODES))
-    return Details(
-        title=normalize.first(normalize.line, *all_of(_TITLES)),
+    return Metadata(
+        title=normalize.first(normalize.one_line, *all_of(_TITLES)),
         description=normalize.first(normalize.prose, *all_of(_TEXTS)),
         recorded_at=at_of(moment),
         recorded_offset_min=offset_of(moment),
         creator=normalize.first(normalize.names, *(said.get(name) for name in _CREATORS)),
         url=normalize.first(normalize.address, *all_of(_ADDRESSES), behind),
-        tags=normalize.tags([tag for text in all_of(_TAGS) for tag in text.split(" / ")]),
+        tags=normalize.clean_tags([tag for text in all_of(_TAGS) for tag in text.split(" / ")]),
         season=None if episode is None else normalize.first(normalize.number, *all_of(_SEASONS)),
         episode=episode,
     )
@@ -147,9 +147,9 @@ def _fields(text: str, lines_above: int) -> _Fields:
             return _parsed(_mended(text))
     except SAXParseException as error:
         line = lines_above + (error.getLineNumber() or 1)
-        raise UnfitError(f"is not sound XML (line {line})") from error
+        raise UnusableFileError(f"is not sound XML (line {line})") from error
     except DefusedXmlException as error:
-        raise UnfitError("declares entities, which can be used to do harm") from error
+        raise UnusableFileError("declares entities, which can be used to do harm") from error
 
 
 def _parsed(text: str) -> _Fields:
@@ -162,7 +162,7 @@ def _parsed(text: str) -> _Fields:
     except _EnoughError:
         return fields
     about = readable(fields.outermost)[:_MOST_NAME]
-    raise UnfitError(f"is not about a video: it begins with <{about}>")
+    raise UnusableFileError(f"is not about a video: it begins with <{about}>")
 
 
 def _mended(text: str) -> str:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from generator.core.formatting import readable, tag_of
+from generator.core.formatting import normalize_tag, readable
 from generator.core.library.file_filter import VIDEO_SUFFIXES
 from generator.core.media.chapters import chapter_in, seconds_in, tidy_chapters
 from generator.core.model import Chapter
@@ -41,7 +41,7 @@ def first(read: Callable[[object], _Value | None], *values: object) -> _Value | 
     return next((one for one in map(read, values) if one is not None), None)
 
 
-def line(value: object) -> str | None:
+def one_line(value: object) -> str | None:
     """Return one line of at most `MOST_LINE` characters: of text, or of a whole number."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MOST_NUMBER:
         return str(value)
@@ -52,7 +52,7 @@ def line(value: object) -> str | None:
 
 def title(value: object) -> str | None:
     """Return a line that is a title, and not merely the name of a video file."""
-    text = line(value)
+    text = one_line(value)
     _, dot, suffix = (text or "").rpartition(".")
     return None if dot and suffix.lower() in VIDEO_SUFFIXES else text
 
@@ -60,9 +60,9 @@ def title(value: object) -> str | None:
 def names(value: object) -> str | None:
     """Return one line that names whoever is listed."""
     if not isinstance(value, list):
-        return line(value)
-    lines = filter(None, map(line, value[:_LOOKED_AT]))
-    return line(", ".join(islice(dict.fromkeys(lines), _MOST_NAMES)))
+        return one_line(value)
+    lines = filter(None, map(one_line, value[:_LOOKED_AT]))
+    return one_line(", ".join(islice(dict.fromkeys(lines), _MOST_NAMES)))
 
 
 def prose(value: object) -> str | None:
@@ -108,7 +108,7 @@ def number(value: object) -> int | None:
     return value if 0 <= value <= _MOST_PLACE else None
 
 
-def tags(*values: object) -> tuple[str, ...]:
+def clean_tags(*values: object) -> tuple[str, ...]:
     """Return tags: of lists, and of texts where they stand between commas or semicolons."""
     found: dict[str, None] = {}
     for value in values:
@@ -125,8 +125,8 @@ def _members(value: object) -> Iterable[object]:
 
 
 def _tag(value: object) -> str:
-    text = line(value)
-    return tag_of(tag_of(text or "")[:MOST_TAG])
+    text = one_line(value)
+    return normalize_tag(normalize_tag(text or "")[:MOST_TAG])
 
 
 def chapters(value: object) -> tuple[Chapter, ...]:
@@ -154,7 +154,7 @@ def _chapter(value: object) -> Chapter | None:
         start = next((value[key] for key in ("start_time", "start", "time") if key in value), None)
         name = value.get("title")
     start_s = _seconds(start)
-    return None if start_s is None else Chapter(start_s, line(name) or "")
+    return None if start_s is None else Chapter(start_s, one_line(name) or "")
 
 
 def _seconds(value: object) -> float | None:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import yaml
 
 from generator.adapters.media_worker.sidecars import normalize
-from generator.adapters.media_worker.sidecars.decode_text import text_of
-from generator.adapters.media_worker.video_file import UnfitError
+from generator.adapters.media_worker.sidecars.decode_text import decode_text
+from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.media.dates import at_of, moment_of, offset_of
-from generator.core.model import Details
+from generator.core.model import Metadata
 
 _MOST_FRONT = 64 * 1024  # characters; YAML is read at some 200 KB a second
 _FENCES = {
@@ -31,17 +31,17 @@ _MOST_DOTS = 16  # in one key of TOML: each costs tomllib as much as all before 
 _LONG_NUMBER = re.compile(r"\d[\d_]{999,}", re.ASCII)
 
 
-def read(name: str, content: bytes) -> Details:
+def read_own(name: str, content: bytes) -> Metadata:
     """Return what a .toml or .md says of its video.
 
     Raises:
         UnfitError: it is no text, or its TOML or YAML is not sound.
     """
-    text = text_of(content)
+    text = decode_text(content)
     if name.lower().endswith(".toml"):
         return _details(_toml(text, "is not sound TOML"))
     fields, body = _parted(text)
-    title = normalize.line(fields.get("title"))
+    title = normalize.one_line(fields.get("title"))
     heading, below = _heading(body)
     if heading and title in (None, heading):
         title, body = heading, below
@@ -49,18 +49,18 @@ def read(name: str, content: bytes) -> Details:
     return _details({**fields, "title": title, "description": description}, is_markdown=True)
 
 
-def _details(fields: Mapping[str, object], *, is_markdown: bool = False) -> Details:
+def _details(fields: Mapping[str, object], *, is_markdown: bool = False) -> Metadata:
     description = normalize.prose(fields.get("description"))
     moment, episode = moment_of(fields.get("date")), normalize.number(fields.get("episode"))
-    return Details(
-        title=normalize.line(fields.get("title")),
+    return Metadata(
+        title=normalize.one_line(fields.get("title")),
         description=description,
         is_markdown=is_markdown and description is not None,
         recorded_at=at_of(moment),
         recorded_offset_min=offset_of(moment),
         creator=normalize.first(normalize.names, fields.get("creator"), fields.get("author")),
         url=normalize.address(fields.get("url")),
-        tags=normalize.tags(fields.get("tags"), fields.get("keywords")),
+        tags=normalize.clean_tags(fields.get("tags"), fields.get("keywords")),
         chapters=normalize.chapters(fields.get("chapters")),
         season=None if episode is None else normalize.number(fields.get("season")),
         episode=episode,
@@ -78,7 +78,7 @@ def _parted(text: str) -> tuple[dict[str, object], str]:
         return {}, text  # a rule between paragraphs, then
     front, body = "\n" + rest[: closing.start()], rest[closing.end() :]  # keeps lines countable
     if len(front) > _MOST_FRONT:
-        raise UnfitError(
+        raise UnusableFileError(
             f"has more than {_MOST_FRONT >> 10} KB between its first {opening} and the next"
         )
     if opening == "+++":
@@ -108,21 +108,21 @@ def _heading(body: str) -> tuple[str | None, str]:
     if first.startswith("# "):
         bare = first.rstrip().rstrip("#")
         closed = bare.endswith((" ", "\t"))
-        return normalize.line((bare if closed else first)[2:]), below
+        return normalize.one_line((bare if closed else first)[2:]), below
     if first.strip() and second.rstrip() and set(second.rstrip()) == {"="}:
-        return normalize.line(first), further
+        return normalize.one_line(first), further
     return None, body
 
 
 def _toml(text: str, complaint: str) -> dict[str, object]:
     keys_and_values = _TOML_JOINTS.split(_TOML_TEXT.sub("", text))
     if any(one.count(".") > _MOST_DOTS for one in keys_and_values):
-        raise UnfitError(f"{complaint}: it names tables within tables without end")
+        raise UnusableFileError(f"{complaint}: it names tables within tables without end")
     try:
         return _lower(_toml_value(text))
     except ValueError as error:
         place = _TOML_PLACE.search(str(error))
-        raise UnfitError(f"{complaint} ({place[0] if place else 'at its end'})") from error
+        raise UnusableFileError(f"{complaint} ({place[0] if place else 'at its end'})") from error
 
 
 def _toml_value(text: str) -> dict[str, object]:
@@ -144,9 +144,9 @@ def _yaml(text: str) -> dict[str, object] | None:
         value: object = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - safer than the safe
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UnfitError(f"has YAML in front that is not sound (line {line})") from error
+        raise UnusableFileError(f"has YAML in front that is not sound (line {line})") from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise UnfitError("has YAML in front that is not sound") from error
+        raise UnusableFileError("has YAML in front that is not sound") from error
     if not isinstance(value, dict):
         return None if value else {}
     fields = {str(key): said for key, said in value.items() if said not in _NULLS}

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from generator.adapters.media_worker.sidecars import normalize
 from generator.adapters.media_worker.sidecars.decode_text import json_in
-from generator.adapters.media_worker.video_file import UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.media.dates import at_of, moment_of, moment_of_seconds, offset_of
-from generator.core.model import Details
+from generator.core.model import Metadata
 
 _LISTS = ("playlist", "multi_video")
 _UPLOADS = ("UC", "UU")  # YouTube's ids of a channel, and of all its uploads
@@ -15,7 +15,7 @@ _MOST_LENGTH_S = 10**9
 _LOOKED_AT = 10_000
 
 
-def read(content: bytes, duration_s: float | None = None) -> Details:
+def read_ytdlp(content: bytes, duration_s: float | None = None) -> Metadata:
     """Return what an .info.json says of its video.
 
     Args:
@@ -27,9 +27,9 @@ def read(content: bytes, duration_s: float | None = None) -> Details:
     """
     said = json_in(content)
     if not isinstance(said, dict):
-        raise UnfitError("is not what yt-dlp writes")
+        raise UnusableFileError("is not what yt-dlp writes")
     if said.get("_type") in _LISTS or "entries" in said:
-        raise UnfitError("is about a playlist, not about a video")
+        raise UnusableFileError("is about a playlist, not about a video")
     moment = (
         moment_of_seconds(said.get("timestamp"))
         or moment_of(said.get("upload_date"))
@@ -37,8 +37,8 @@ def read(content: bytes, duration_s: float | None = None) -> Details:
         or moment_of(said.get("release_date"))
     )
     episode = normalize.number(said.get("episode_number"))
-    return Details(
-        title=normalize.first(normalize.line, said.get("title"), said.get("fulltitle")),
+    return Metadata(
+        title=normalize.first(normalize.one_line, said.get("title"), said.get("fulltitle")),
         description=normalize.prose(said.get("description")),
         recorded_at=at_of(moment),
         recorded_offset_min=offset_of(moment),
@@ -47,7 +47,7 @@ def read(content: bytes, duration_s: float | None = None) -> Details:
             *map(said.get, ("channel", "uploader", "creators", "creator", "artists", "artist")),
         ),
         url=normalize.first(normalize.address, said.get("webpage_url"), said.get("original_url")),
-        tags=normalize.tags(said.get("tags"), said.get("categories")),
+        tags=normalize.clean_tags(said.get("tags"), said.get("categories")),
         chapters=normalize.chapters(said.get("chapters")),
         season=None if episode is None else normalize.number(said.get("season_number")),
         episode=episode,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from generator.adapters.media_worker.subtitles.timestamps import CLOCK, seconds_of
-from generator.core.media.webvtt import Cue, escaped
+from generator.core.media.webvtt import Cue, escape_cue_text
 
 _STYLE_FIELDS = (
     "name,fontname,fontsize,primarycolour,secondarycolour,outlinecolour,backcolour,bold,italic,"
@@ -31,7 +31,7 @@ _APART_S = 0.05  # between two frames of one sign, at 20 a second
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
+class TextStyle:
     """How text looks, as far as WebVTT can tell."""
 
     bold: bool = False
@@ -41,14 +41,14 @@ class Face:
     drawing: bool = False
 
 
-_PLAIN = Face()
+_PLAIN = TextStyle()
 
 
-class Script:
+class AssScript:
     """A script that is read line by line; styles are known to the lines below them."""
 
     def __init__(self) -> None:
-        self._styles: dict[str, Face] = {}
+        self._styles: dict[str, TextStyle] = {}
         self._is_old = False
         self._style_fields = _STYLE_FIELDS.split(",")
         self._event_fields = _EVENT_FIELDS.split(",")
@@ -89,7 +89,7 @@ class Script:
         )
         upper = _OLD_UPPER if self._is_old else _UPPER
         at_top = style.get("alignment", "").strip() in upper
-        self._styles[_name(style.get("name", ""))] = Face(bold, italic, underline, at_top)
+        self._styles[_name(style.get("name", ""))] = TextStyle(bold, italic, underline, at_top)
 
     def _dialogue(self, rest: str) -> Iterator[Cue]:
         event = _event(rest, self._event_fields)
@@ -112,7 +112,7 @@ def _name(style: str) -> str:
     return style.strip().lstrip("*").lower()
 
 
-def _markup(text: str, style: Face, styles: Mapping[str, Face]) -> tuple[str, bool]:
+def _markup(text: str, style: TextStyle, styles: Mapping[str, TextStyle]) -> tuple[str, bool]:
     """Return what text with overrides shows, and whether at the upper edge."""
     face, shown = style, _PLAIN
     parts: list[str] = []
@@ -135,24 +135,26 @@ def markup_of(text: str) -> str:
     return _markup(text, _PLAIN, {})[0]
 
 
-def _show(parts: list[str], text: str, face: Face, shown: Face) -> Face:
+def _show(parts: list[str], text: str, face: TextStyle, shown: TextStyle) -> TextStyle:
     """Add text and, where the face changed, tags; return how the last text looks."""
     if not text or face.drawing:
         return shown
     if _tags(face) != _tags(shown):
         parts += (_tags(shown, closing=True), _tags(face))
-    parts.append(escaped(text))
+    parts.append(escape_cue_text(text))
     return face
 
 
-def _tags(face: Face, *, closing: bool = False) -> str:
+def _tags(face: TextStyle, *, closing: bool = False) -> str:
     names = "b" * face.bold + "i" * face.italic + "u" * face.underline
     if closing:
         return "".join(f"</{name}>" for name in reversed(names))
     return "".join(f"<{name}>" for name in names)
 
 
-def _turned(face: Face, overrides: str, style: Face, styles: Mapping[str, Face]) -> Face:
+def _turned(
+    face: TextStyle, overrides: str, style: TextStyle, styles: Mapping[str, TextStyle]
+) -> TextStyle:
     for letter, number, scale, name, place in _SWITCH.findall(overrides):
         if letter == "b":
             bold = int(number) == 1 or int(number) >= _BOLD_FROM if number else style.bold
@@ -170,7 +172,7 @@ def _turned(face: Face, overrides: str, style: Face, styles: Mapping[str, Face])
     return face
 
 
-def joined(cues: Iterable[Cue]) -> list[Cue]:
+def merge_cues(cues: Iterable[Cue]) -> list[Cue]:
     """Return cues with those made one that show the same text at once or one after the other."""
     kept: list[Cue] = []
     last: dict[tuple[str, str], int] = {}

@@ -13,7 +13,7 @@ from math import log
 from typing import NamedTuple
 from unicodedata import normalize
 
-from generator.adapters.media_worker.video_file import UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError
 
 _MARKS = (  # of 32 bits first: theirs begin like those of 16
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -106,7 +106,7 @@ class _Rating(NamedTuple):
 _UNREAD = _Rating(0, "cp1252", "")
 
 
-def text_of(content: bytes, language: str = "") -> str:
+def decode_subtitles(content: bytes, language: str = "") -> str:
     """Return the text without a byte order mark, every line ended by a line feed alone.
 
     Args:
@@ -118,7 +118,7 @@ def text_of(content: bytes, language: str = "") -> str:
     """
     (text,) = texts_of([content], language)
     if len(_CONTROL.findall(text)) > _MOST_CONTROL * len(text):
-        raise UnfitError("is not text")
+        raise UnusableFileError("is not text")
     return text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
 
 

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import islice, takewhile
 
-from generator.adapters.media_worker.subtitles.ass import Script, joined, markup_of
-from generator.adapters.media_worker.subtitles.charset import text_of
+from generator.adapters.media_worker.subtitles.ass import AssScript, markup_of, merge_cues
+from generator.adapters.media_worker.subtitles.charset import decode_subtitles
 from generator.adapters.media_worker.subtitles.timestamps import TIMINGS, span_s
-from generator.adapters.media_worker.video_file import UnfitError
+from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.media.subtitle_names import language_in
 from generator.core.media.webvtt import Cue, write_cues
 
@@ -55,14 +55,14 @@ def to_webvtt(name: str, content: bytes) -> bytes:
         UnfitError: it is too large, no text, or holds no subtitles; nothing else is raised.
     """
     if len(content) > MOST_BYTES:
-        raise UnfitError(f"is larger than {MOST_BYTES >> 20} MB, and is not read")
+        raise UnusableFileError(f"is larger than {MOST_BYTES >> 20} MB, and is not read")
     if content.startswith(_PACK):
-        raise UnfitError("holds subtitles as pictures (VobSub), which browsers cannot show")
-    text = text_of(content, language_in(name))
-    return written(_reader(name.rpartition(".")[2].lower(), text)(text))
+        raise UnusableFileError("holds subtitles as pictures (VobSub), which browsers cannot show")
+    text = decode_subtitles(content, language_in(name))
+    return encode_webvtt(_reader(name.rpartition(".")[2].lower(), text)(text))
 
 
-def written(cues: Iterator[Cue]) -> bytes:
+def encode_webvtt(cues: Iterator[Cue]) -> bytes:
     """Return cues as WebVTT.
 
     Raises:
@@ -70,12 +70,12 @@ def written(cues: Iterator[Cue]) -> bytes:
     """
     taken = list(islice(cues, MOST_CUES + 1))
     if len(taken) > MOST_CUES:
-        raise UnfitError(f"holds more than {MOST_CUES:,} subtitles, more than browsers bear")
+        raise UnusableFileError(f"holds more than {MOST_CUES:,} subtitles, more than browsers bear")
     content = write_cues(taken)
     if content == _WITHOUT_CUES:
-        raise UnfitError("holds no subtitles that can be read")
+        raise UnusableFileError("holds no subtitles that can be read")
     if len(content) > MOST_BYTES * 2:
-        raise UnfitError(f"would be larger than {MOST_BYTES >> 19} MB as WebVTT")
+        raise UnusableFileError(f"would be larger than {MOST_BYTES >> 19} MB as WebVTT")
     return content
 
 
@@ -167,7 +167,7 @@ def _without_number(lines: list[str], *, is_last: bool) -> list[str]:
 
 
 def _substation(text: str) -> Iterator[Cue]:
-    yield from joined(Script().cues(text))
+    yield from merge_cues(AssScript().cues(text))
 
 
 def _microdvd(text: str) -> Iterator[Cue]:
@@ -183,7 +183,7 @@ def _ttml(text: str) -> Iterator[Cue]:
     except MemoryError:
         raise
     except Exception as error:
-        raise UnfitError("is no sound XML, or might be a trap") from error
+        raise UnusableFileError("is no sound XML, or might be a trap") from error
     yield from _by_pysubs2(text, "ttml", reason)
 
 
@@ -195,6 +195,6 @@ def _by_pysubs2(text: str, kind: str, reason: str) -> Iterator[Cue]:
     except MemoryError:
         raise
     except Exception as error:  # it promises nothing
-        raise UnfitError(reason) from error
+        raise UnusableFileError(reason) from error
     for event in read:
         yield Cue(event.start / 1000, event.end / 1000, markup_of(event.text))

@@ -13,18 +13,18 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.subtitles.stream import SubtitleStream
 
-from generator.adapters.media_worker.subtitles.ass import Script, joined
+from generator.adapters.media_worker.subtitles.ass import AssScript, merge_cues
 from generator.adapters.media_worker.subtitles.charset import texts_of
 from generator.adapters.media_worker.subtitles.convert import (
     MOST_BYTES,
     MOST_CUES,
+    encode_webvtt,
     from_subrip,
-    written,
 )
-from generator.adapters.media_worker.video_file import Film, UnfitError
-from generator.core.media.subtitle_names import Suffix, suffix_of_stream
-from generator.core.media.webvtt import Cue, escaped
-from generator.core.model import Source, Subtitles
+from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
+from generator.core.media.subtitle_names import SubtitleSuffix, suffix_of_stream
+from generator.core.media.webvtt import Cue, escape_cue_text
+from generator.core.model import MetadataSource, Subtitles
 
 _MOST_STREAMS = 64
 _MOST_MADE_BYTES = 32 << 20  # of one film
@@ -49,7 +49,7 @@ class _Stream:
 
     codec: str
     header: bytes
-    told: Suffix
+    told: SubtitleSuffix
     lines: list[_Line] = field(default_factory=list)
     size_bytes: int = 0
 
@@ -58,7 +58,7 @@ class _Stream:
         return self.size_bytes > MOST_BYTES or len(self.lines) > MOST_CUES * 2
 
 
-def embedded_subtitles(film: Film) -> tuple[Subtitles, ...]:
+def embedded_subtitles(film: VideoFile) -> tuple[Subtitles, ...]:
     """Return the subtitles inside a film that are text, in the order of their streams.
 
     Streams that hold none, or too many, are left out; so is what lies behind a damaged place. Of
@@ -84,7 +84,7 @@ def embedded_subtitles(film: Film) -> tuple[Subtitles, ...]:
         content = b"" if stream.is_too_large else _content(stream)
         if content and len(content) <= left_bytes:
             left_bytes -= len(content)
-            told, source = stream.told, Source.EMBEDDED
+            told, source = stream.told, MetadataSource.EMBEDDED
             made.append(
                 Subtitles(told.language, told.label, told.forced, told.sdh, source, content)
             )
@@ -111,8 +111,8 @@ def _settings(packet: "Packet[SubtitleStream]") -> str:
 def _content(stream: _Stream) -> bytes:
     """Return a stream as WebVTT, b"" where it holds nothing to be seen."""
     try:
-        return written(_READERS[stream.codec](stream))
-    except UnfitError:
+        return encode_webvtt(_READERS[stream.codec](stream))
+    except UnusableFileError:
         return b""
 
 
@@ -144,13 +144,13 @@ def _substation(stream: _Stream) -> Iterator[Cue]:
     spans = list(_spans(stream.lines))
     pieces = [stream.header, *(line.content for line, _ in spans)]
     header, *texts = texts_of(pieces, stream.told.language)
-    script = Script()
+    script = AssScript()
     list(script.cues(header))
     cues = (
         script.cue_of_packet(line.start_s, end_s, text)
         for (line, end_s), text in zip(spans, texts, strict=True)
     )
-    yield from joined(cues)
+    yield from merge_cues(cues)
 
 
 def _mov_text(stream: _Stream) -> Iterator[Cue]:
@@ -171,9 +171,14 @@ def _styled(sample: bytes) -> str:
             names = "b" * (flags & 1) + "i" * (flags >> 1 & 1) + "u" * (flags >> 2 & 1)
             opening = "".join(f"<{name}>" for name in names)
             closing = "".join(f"</{name}>" for name in reversed(names))
-            parts += (escaped(text[at:start]), opening, escaped(text[start:end]), closing)
+            parts += (
+                escape_cue_text(text[at:start]),
+                opening,
+                escape_cue_text(text[start:end]),
+                closing,
+            )
             at = end
-    return "".join(parts) + escaped(text[at:])
+    return "".join(parts) + escape_cue_text(text[at:])
 
 
 def _styles(boxes: bytes) -> Iterator[tuple[int, int, int]]:
