@@ -59,7 +59,7 @@ _REPORT = (
 
 
 def main() -> None:
-    """Run the command line; what goes wrong is told in a line or two, without a traceback."""
+    """Run the command line; errors are printed in a line or two, without a traceback."""
     prepare()
     code: object = 0
     try:
@@ -75,40 +75,40 @@ def main() -> None:
 
 
 def _fail(error: Exception) -> None:
-    told = _told(error)
+    report = _describe(error)
     try:
-        fail(*told)
+        fail(*report)
     except OSError:  # nor can that be written
-        sys.exit(told[2])
+        sys.exit(report[2])
     finally:
         finish()
 
 
-def _told(error: Exception) -> tuple[str, str, int]:
-    """Return what to tell of an error, what helps, and the exit code."""
+def _describe(error: Exception) -> tuple[str, str, int]:
+    """Return the message for an error, the hint, and the exit code."""
     match error:
         case ReelshelfError():
-            told = str(error), error.hint, error.exit_code
+            report = str(error), error.hint, error.exit_code
         case typer.Abort():
-            told = "stopped", "", 130
+            report = "stopped", "", 130
         case typer.TyperException():
             context = getattr(error, "ctx", None)
             command = context.command_path if context is not None else "reelshelf"
-            told = error.format_message(), f"`{command} --help` tells how it is used", 2
+            report = error.format_message(), f"`{command} --help` shows its usage", 2
         case UnicodeEncodeError() if not _is_text(sys.argv):
-            told = "an argument holds bytes that are no text", "write it in UTF-8", 2
+            report = "an argument holds bytes that are no text", "write it in UTF-8", 2
         case sqlite3.OperationalError():
-            told = f"the database cannot be written or read: {error}", _NOT_RECORDED, 1
+            report = f"the database cannot be written or read: {error}", _NOT_RECORDED, 1
         case sqlite3.DatabaseError():
-            told = f"a database in the state folder cannot be read: {error}", _RESTORE, 1
+            report = f"a database in the state folder cannot be read: {error}", _RESTORE, 1
         case OSError():
             where = f" {_text(error.filename)}:" if error.filename else ""
-            told = f"cannot go on:{where} {error.strerror or error}", _WHOLE, 1
+            report = f"cannot go on:{where} {error.strerror or error}", _WHOLE, 1
         case _:
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{place.name} ({Path(place.filename).name}, line {place.lineno})"
-            told = f"unexpected {type(error).__name__} in {where}: {error}", _REPORT, 1
-    return told
+            report = f"unexpected {type(error).__name__} in {where}: {error}", _REPORT, 1
+    return report
 
 
 def _is_text(words: Sequence[str]) -> bool:
@@ -126,7 +126,7 @@ def _text(name: object) -> str:
 @app.callback(invoke_without_command=True)
 def reelshelf(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Tell the version and end.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     trace: Annotated[
         bool, typer.Option("--traceback", help="Show where in the program an error happened.")
     ] = False,

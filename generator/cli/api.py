@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from generator.adapters.settings import Settings
+from generator.cli.help import SERVE
 from generator.cli.options import (
     Config,
     Json,
@@ -36,7 +37,7 @@ _MODE = 0o666  # whoever may enter its folder may speak through a socket; it mak
 _SWITCH_S = 0.0005
 
 
-@app.command()
+@app.command(rich_help_panel=SERVE)
 def api(
     config: Config = None,
     port: Annotated[int, typer.Option(help="The port to serve at.")] = 8001,
@@ -55,7 +56,7 @@ def api(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Serve the API: what people do is recorded, or put into the queue. Stop it with Ctrl-C."""
+    """Run the API, which records ratings, views, favorites and tags. Stop it with Ctrl-C."""
     import uvicorn  # noqa: PLC0415 (no other command needs it)
 
     from api_lambda.app import ApiConfig, create_app  # noqa: PLC0415 (likewise)
@@ -105,7 +106,7 @@ def _addresses(told: list[str]) -> frozenset[str]:
 
 
 def _look_at(settings: Settings) -> None:
-    """Open and make what the API needs beside a catalogue: what is wrong is told at once."""
+    """Open or create what the API needs besides a catalogue, so that errors show at once."""
     from api_lambda.credentials import kept_secret  # noqa: PLC0415 (as above)
 
     open_catalogue(settings).close()
@@ -128,7 +129,7 @@ def _port(host: str, port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _socket(file: Path) -> Iterator[socket.socket]:
-    """Lend a socket at `file`, in place of one that a server left behind when it was killed."""
+    """Yield a Unix socket at `file`, replacing one left behind by a killed server."""
     with socket.socket(socket.AF_UNIX) as listening:
         try:
             if _is_left_behind(file):

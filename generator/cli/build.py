@@ -13,6 +13,7 @@ import typer
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.settings import FILE, Settings, commented
 from generator.build.engine import Engine
+from generator.cli.help import START
 from generator.cli.options import (
     AcceptLoss,
     Adopt,
@@ -55,7 +56,7 @@ _LOOK_S = 0.5  # how often work that takes longer is looked at
 _SHOW_S = 30.0  # and how often the pages show what came of it
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def init(
     folder: Annotated[Path, typer.Argument(help="Where the settings file goes.")] = Path(),
     as_json: Json = False,
@@ -73,7 +74,7 @@ def init(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def build(
     folders: Folders = None,
     library: Library = None,
@@ -133,7 +134,7 @@ def build(
 
 
 def _tell_rest(receipt: Receipt, *, as_json: bool) -> None:
-    """Print what is known only at the very end; in JSON everything is."""
+    """Print what is known only at the very end; in JSON all of it is in the receipt."""
     if as_json:
         tell_receipt(receipt, as_json=True)
         return
@@ -157,7 +158,7 @@ def _warn_of_loopback(settings: Settings) -> None:
 
 
 def _work_off(engine: Engine, settings: Settings, receipt: Receipt, *, as_json: bool) -> None:
-    """Do what takes longer; the pages that show it are written now and then, and at the end."""
+    """Run the background jobs; the pages that show their results are written in batches."""
     finished = threading.Event()
     with (
         receipt.phase("longer"),
@@ -189,10 +190,10 @@ def _work_off(engine: Engine, settings: Settings, receipt: Receipt, *, as_json: 
 
 
 def _tell_copy(backlog: Backlog, progress: Callable[[str, int, int], None]) -> None:
-    """Tell how far the copy is that is being made, in seconds of the video."""
-    told = backlog.progress
-    if told is not None:
-        progress("playable copy (seconds)", round(told.done_s), round(told.total_s or 0))
+    """Show the progress of the rendition being made, in seconds of video."""
+    scanned = backlog.progress
+    if scanned is not None:
+        progress("playable copy (seconds)", round(scanned.done_s), round(scanned.total_s or 0))
 
 
 def _compress(engine: Engine, receipt: Receipt, *, as_json: bool) -> None:
@@ -204,11 +205,11 @@ def _compress(engine: Engine, receipt: Receipt, *, as_json: bool) -> None:
 
 
 def _dry_run(engine: Engine, settings: Settings, *, accept_loss: bool) -> Receipt:
-    """Record what a scan would find in a copy of the catalogue, and plan for that."""
+    """Scan into a copy of the catalogue, and plan the pages for it."""
     twin = engine.catalogue.copy()
-    told = Receipt(time.perf_counter)
+    scanned = Receipt(time.perf_counter)
     look = LibraryScan(settings, DryRunWorkers(), time.time, accept_loss=accept_loss)
-    look(_Twin(twin, engine), told, full=False)
+    look(_Twin(twin, engine), scanned, full=False)
     receipt = engine.preview(now(), twin)
     for name in (
         "walked",
@@ -220,20 +221,20 @@ def _dry_run(engine: Engine, settings: Settings, *, accept_loss: bool) -> Receip
         "dropped",
         "refused",
     ):
-        setattr(receipt, name, getattr(told, name))
-    receipt.still_copied = told.still_copied
-    receipt.seconds = {**told.seconds, **receipt.seconds}
+        setattr(receipt, name, getattr(scanned, name))
+    receipt.still_copied = scanned.still_copied
+    receipt.seconds = {**scanned.seconds, **receipt.seconds}
     return receipt
 
 
 class _Twin:
-    """A builder that records into a copy and writes no stills (guesses have none)."""
+    """A scan target that records into a copy of the catalogue and writes no stills."""
 
     def __init__(self, catalogue: Catalogue, engine: Engine) -> None:
         self.catalogue, self.output, self.files = catalogue, engine.output, engine.files
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def watch(
     folders: Folders = None,
     library: Library = None,
@@ -286,7 +287,7 @@ def _stay(error: ReelshelfError | OSError) -> None:
 
 
 def _read_anew(former: Settings, read: Callable[[], Settings]) -> Settings:
-    """Return the settings as they are now; the former ones while there is a mistake in them."""
+    """Reload the settings; keep the former ones while the file has errors."""
     try:
         return read()
     except SettingsError as error:

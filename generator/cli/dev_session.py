@@ -1,4 +1,4 @@
-"""What `dev` does beside serving: it builds on and on, and tells the server what became of it."""
+"""The build thread of `dev`: it rebuilds on every change and notifies the server."""
 
 import logging
 import time
@@ -27,7 +27,7 @@ _MOST_TOLD = 5  # pages that failed
 
 
 class DevSession:
-    """One library under `dev`: its settings, the API to it, and a thread that builds.
+    """One site under `dev`: its settings, its API, and the thread that builds it.
 
     `read` returns the settings as they are now, `open_engine` a builder with them; `config` is the
     file that they may be in.
@@ -55,12 +55,12 @@ class DevSession:
 
     @property
     def settings(self) -> Settings:
-        """Return the settings as they are now."""
+        """Return the current settings."""
         return self._settings
 
     @property
     def site(self) -> ServedSite:
-        """Return what there is to serve, as the settings have it now."""
+        """Return the site to serve, by the current settings."""
         settings = self._settings
         config = ApiConfig.of(settings, owner_on_loopback="always")
         if settings.api and config not in self._apis:
@@ -75,7 +75,7 @@ class DevSession:
         )
 
     def start(self, server: DevServer, ready: Callable[[], None]) -> None:
-        """Begin to build; `ready` is called once, after the first build or its failure.
+        """Start building; `ready` is called once, after the first build or its failure.
 
         What ends the building ends the server, too.
         """
@@ -83,7 +83,7 @@ class DevSession:
         self._done = self._thread.submit(self._run, server)
 
     def stop(self) -> None:
-        """End what is under way, wait for it, and let go of everything.
+        """Stop the running build, wait for it, and release everything.
 
         Raises:
             ReelshelfError: what ended the building.
@@ -104,7 +104,7 @@ class DevSession:
             server.stop()
 
     def _try(self, server: DevServer) -> None:
-        """Build on until stopped, or until the settings change; if that fails, wait a little."""
+        """Build until stopped or until the settings change; after a failure, wait and retry."""
         begun_s = time.monotonic()
         try:
             if self._is_outdated:
@@ -154,10 +154,10 @@ def _show(receipt: Receipt, server: DevServer) -> None:
     """Have open pages show what a refresh did."""
     changed = bool(receipt.written or receipt.removed)
     if receipt.failures:
-        told = [f"{page}: {reason}" for page, reason in receipt.failures.items()][:_MOST_TOLD]
-        left = receipt.failed - len(told)
+        shown = [f"{page}: {reason}" for page, reason in receipt.failures.items()][:_MOST_TOLD]
+        left = receipt.failed - len(shown)
         more = [f"and {left} more"] if left else []
-        message = "\n".join([f"{receipt.failed} pages cannot be written", *told, *more])
+        message = "\n".join([f"{receipt.failed} pages cannot be written", *shown, *more])
         server.fail(message, "they are as they were, and tried again", changed=changed)
     elif changed:
         server.reload()

@@ -1,4 +1,4 @@
-"""`why`, `status`, `problems` and `duplicates`: what is known, and why pages are as they are."""
+"""`why`, `status`, `problems` and `duplicates`: the state of the catalogue and of the pages."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import typer
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger, PageRow
 from generator.adapters.settings import Settings
+from generator.cli.help import LOOK
 from generator.cli.options import Config, Json, app, now, open_catalogue, settled, show
 from generator.core import formatting
 from generator.core.errors import SettingsError
@@ -22,7 +23,7 @@ _NUMBER = re.compile("[0-9]{1,18}")  # as SQLite can hold it
 _EVENT = re.compile("event ([0-9]{1,18})")
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def why(
     subject: Annotated[
         str,
@@ -31,31 +32,31 @@ def why(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Tell why a page was last written, or what became of a video or an event."""
+    """Explain why a page was last written, or what happened to a video or an event."""
     settings = settled(config)
     with (
         open_catalogue(settings) as catalogue,
         Ledger(settings.state / "ledger.db", reads_only=True) as ledger,
     ):
-        told = (
+        answer = (
             _why_page(subject, settings, catalogue, ledger)
             or _why_video(subject, settings, catalogue, ledger)
             or _why_event(subject, catalogue, ledger)
         )
         is_built = bool(ledger.fact("begun"))
-    if told is None and not is_built:
+    if answer is None and not is_built:
         raise SettingsError(
             f"nothing is built yet, and no file or event is known as {subject}",
-            hint="`reelshelf build` makes the pages; then this tells why each is as it is",
+            hint="`reelshelf build` makes the pages; then `why` explains each of them",
         )
-    if told is None:
+    if answer is None:
         raise SettingsError(
             f"neither a page nor a video nor an event: {subject}",
             hint='a page is like "all/title.html", a video like "Norway/fjord.mp4" or its number,'
             ' an event like "event 108", or like the id in the answer to a write',
         )
-    lines = told.pop("lines")
-    show(as_json, told, "\n".join(lines))
+    lines = answer.pop("lines")
+    show(as_json, answer, "\n".join(lines))
 
 
 def _why_page(
@@ -104,10 +105,10 @@ def _why_video(
 def _why_event(subject: str, catalogue: Catalogue, ledger: Ledger) -> dict[str, Any] | None:
     numbered = _EVENT.fullmatch(subject)
     name = catalogue.event_id(int(numbered[1])) if numbered else subject
-    found = catalogue.event_by_id(name) if _is_text(name) else None
-    if found is None:
+    numbered_event = catalogue.event_by_id(name) if _is_text(name) else None
+    if numbered_event is None:
         return None
-    seq, event = found
+    seq, event = numbered_event
     deed = _deed({"kind": event.kind, "value": event.value})
     lines = [f"event {seq}  {formatting.rfc3339(event.at)}  {deed} ({event.source})"]
     if event.video is not None:
@@ -158,18 +159,18 @@ def _events(catalogue: Catalogue, video: VideoId, until: int | None) -> list[dic
 
 
 def _deed(event: Mapping[str, Any]) -> str:
-    """Return what happened, with what is worth a word of it: `Untagged "winter"`."""
+    """Return the event in words, with its main value: `Untagged "winter"`."""
     value = event["value"] if isinstance(event["value"], dict) else {}
     names = value.get("names", value.get("folder_tags", value.get("name")))
-    told = str(event["kind"])
-    if told.endswith("agged") and isinstance(names, list | str):
-        quoted = (f'"{one}"' for one in ([names] if isinstance(names, str) else names))
-        told = f"{told} {', '.join(quoted) or 'none'}"
+    text = str(event["kind"])
+    if text.endswith("agged") and isinstance(names, list | str):
+        quoted = (f'"{name}"' for name in ([names] if isinstance(names, str) else names))
+        text = f"{text} {', '.join(quoted) or 'none'}"
     if isinstance(value.get("stars"), int):
-        told = f"{told} {formatting.counted(value['stars'], 'star')}"
+        text = f"{text} {formatting.counted(value['stars'], 'star')}"
     if isinstance(value.get("path"), str):
-        told = f"{told} {value['path']}"
-    return f"{told}: {value['reason']}" if isinstance(value.get("reason"), str) else told
+        text = f"{text} {value['path']}"
+    return f"{text}: {value['reason']}" if isinstance(value.get("reason"), str) else text
 
 
 def _is_text(name: str) -> bool:
@@ -181,7 +182,7 @@ def _is_text(name: str) -> bool:
 
 
 def _is_a_name(path: str) -> bool:
-    """Tell whether a file may be called so: any bytes but NUL."""
+    """Return whether this can be a file name: any bytes but NUL."""
     try:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
@@ -189,12 +190,12 @@ def _is_a_name(path: str) -> bool:
 
 
 def _names(catalogue: Catalogue, video: int) -> str:
-    known = catalogue.known([video])
-    if not known:
+    files = catalogue.known([video])
+    if not files:
         return "(not known)"
-    if not known[0].place.path:
+    if not files[0].place.path:
         return "(part of another video now, or forgotten)"
-    return formatting.readable(known[0].place.path) + (" (missing)" if known[0].missing else "")
+    return formatting.readable(files[0].place.path) + (" (missing)" if files[0].missing else "")
 
 
 def _row(page: PageRow) -> dict[str, object]:
@@ -204,9 +205,9 @@ def _row(page: PageRow) -> dict[str, object]:
     }  # fmt: skip
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def status(config: Config = None, as_json: Json = False) -> None:
-    """Tell what the catalogue holds, and whether the site shows it."""
+    """Show what the catalogue holds, and whether the pages are up to date."""
     settings = settled(config)
     with (
         open_catalogue(settings) as catalogue,
@@ -215,20 +216,20 @@ def status(config: Config = None, as_json: Json = False) -> None:
         counts, (pages, size) = catalogue.counts(), ledger.page_count()
         behind = catalogue.last_event() - int(ledger.fact("cursor") or 0)
         last = ledger.refresh()
-    told: dict[str, Any] = {
+    answer: dict[str, Any] = {
         **counts, "pages": pages, "bytes": size, "events_behind": behind,
         "last_refresh": formatting.rfc3339(last[1]) if last else None, "out": str(settings.out),
         "library": [str(path) for path in settings.library],
     }  # fmt: skip
     lines = [
-        f"library  {', '.join(told['library']) or 'none named'}",
+        f"library  {', '.join(answer['library']) or 'none named'}",
         f"videos   {counts['videos']} shown, {counts['missing']} missing",
         f"problems {counts['problems'] or 'none'}",
         f"pages    {pages} ({formatting.file_size(size)}) in {settings.out}",
         f"events   {counts['events']}; {_behind(behind)}",
-        f"built    {told['last_refresh'] or 'never'}",
+        f"built    {answer['last_refresh'] or 'never'}",
     ]
-    show(as_json, told, "\n".join(lines))
+    show(as_json, answer, "\n".join(lines))
 
 
 def _behind(events: int) -> str:
@@ -237,7 +238,7 @@ def _behind(events: int) -> str:
     return f"{events or 'none'} not shown yet"
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def problems(
     config: Config = None,
     retry: Annotated[
@@ -245,12 +246,12 @@ def problems(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the files that are not, or not wholly, shown, and why: exit code 1 if any."""
+    """List files that are not, or only partly, shown, and why; exit with 1 if there are any."""
     settings = settled(config)
     with open_catalogue(settings) as catalogue:
-        found = catalogue.problems()
+        problems_now = catalogue.problems()
         if retry:
-            catalogue.forget_problems(found, now())
+            catalogue.forget_problems(problems_now, now())
     rows = [
         {
             "root": p.place.root,
@@ -258,7 +259,7 @@ def problems(
             "stage": p.stage,
             "reason": p.reason,
         }
-        for p in found
+        for p in problems_now
     ]
     lines = [f"{row['path'] or '.'}\n    {row['reason']}" for row in rows] or ["no problems"]
     if retry and rows:
@@ -268,28 +269,28 @@ def problems(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def duplicates(config: Config = None, as_json: Json = False) -> None:
-    """List the videos whose content is the same while all their files are there."""
+    """List videos with identical content whose files are all present."""
     settings = settled(config)
     with open_catalogue(settings) as catalogue:
-        found = catalogue.twice()
+        files = catalogue.twice()
     rows = [
         {
-            "fingerprint": one.fingerprint,
-            "video": one.video,
-            "root": one.place.root,
-            "path": formatting.readable(one.place.path),
-            "size_bytes": one.size_bytes,
+            "fingerprint": file.fingerprint,
+            "video": file.video,
+            "root": file.place.root,
+            "path": formatting.readable(file.place.path),
+            "size_bytes": file.size_bytes,
         }
-        for one in found
+        for file in files
     ]
     lines: list[str] = []
     before = ""
-    for one, row in zip(found, rows, strict=True):
-        if one.fingerprint != before:
-            lines.append(f"{one.fingerprint}  {formatting.file_size(one.size_bytes)} each")
-        before = one.fingerprint
-        root = f"{one.place.root}/" if one.place.root else ""
-        lines.append(f"  {one.video:>7}  {root}{row['path']}")
+    for file, row in zip(files, rows, strict=True):
+        if file.fingerprint != before:
+            lines.append(f"{file.fingerprint}  {formatting.file_size(file.size_bytes)} each")
+        before = file.fingerprint
+        root = f"{file.place.root}/" if file.place.root else ""
+        lines.append(f"  {file.video:>7}  {root}{row['path']}")
     show(as_json, {"duplicates": rows}, "\n".join(lines) or "no duplicates")

@@ -9,34 +9,34 @@ from typing import Any
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.settings import Settings
 from generator.adapters.up_next import following_pages
+from generator.cli.help import LOOK
 from generator.cli.options import Config, Json, app, open_catalogue, settled
 from generator.core.site import video_list
 
 _AT_ONCE = 500  # videos in memory
 
 
-@app.command(name="list")
+@app.command(name="list", rich_help_panel=LOOK)
 def list_videos(config: Config = None, as_json: Json = False) -> None:
-    """List the videos that have pages: one a line, or all as one JSON object."""
+    """List the videos that have pages, one per line, or all as one JSON object."""
     settings = settled(config)
     with open_catalogue(settings) as catalogue:
-        told = _told(settings, catalogue)
+        entries = _entries(settings, catalogue)
         try:
-            for text in (
-                _json(told) if as_json else (f"{video_list.text_line(one)}\n" for one in told)
-            ):
+            lines = (f"{video_list.text_line(entry)}\n" for entry in entries)
+            for text in _json(entries) if as_json else lines:
                 sys.stdout.write(text)
             sys.stdout.flush()
         except BrokenPipeError:  # whoever reads has seen enough, as `head` has
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _told(settings: Settings, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
-    """Yield every video, a portion at a time: no library is too large for the memory."""
+def _entries(settings: Settings, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+    """Yield every video, read in portions to bound memory."""
     last = 0
     while ids := catalogue.shown_after(last, _AT_ONCE):
         last = ids[-1]
-        figures = {one.id: one for one in catalogue.figures(ids)}
+        figures = {stats.id: stats for stats in catalogue.figures(ids)}
         following = following_pages(settings.state / "ledger.db", ids)
         for video in catalogue.shown(ids):
             if video.id in figures:
@@ -44,10 +44,10 @@ def _told(settings: Settings, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
                 yield video_list.entry(settings.site.base, video, figures[video.id], after)
 
 
-def _json(told: Iterator[dict[str, Any]]) -> Iterator[str]:
+def _json(entries: Iterator[dict[str, Any]]) -> Iterator[str]:
     yield '{"videos": ['
     before = "\n"
-    for one in told:
-        yield before + json.dumps(one)
+    for entry in entries:
+        yield before + json.dumps(entry)
         before = ",\n"
     yield "]}\n"

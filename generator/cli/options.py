@@ -1,4 +1,4 @@
-"""What the commands share: options, printing, and from arguments to settings."""
+"""What the commands share: options, printing, and settings from arguments."""
 
 import json
 import logging
@@ -20,6 +20,7 @@ from generator.adapters.output import Output
 from generator.adapters.scanner import FolderSurvey
 from generator.adapters.settings import FILE, Settings, load
 from generator.build.engine import Engine
+from generator.cli.help import GroupedCommands
 from generator.cli.terminal import SafeFormatter, err, out
 from generator.core import formatting
 from generator.core.delivery.folder_marks import MARK
@@ -31,6 +32,7 @@ from generator.watch.backlog import Backlog
 from generator.watch.build_loop import BuildLoop
 
 app = typer.Typer(
+    cls=GroupedCommands,
     help="A folder of videos becomes a complete static site.",
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -59,16 +61,16 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Jobs = Annotated[
     int | None,
-    typer.Option("--jobs", "-j", min=0, max=64, help="Workers for media; 0: one a processor."),
+    typer.Option("--jobs", "-j", min=0, max=64, help="Media workers; 0: one per processor."),
 ]
 Nice = Annotated[
     int | None,
-    typer.Option("--nice", min=0, max=19, help="How much workers stand back behind others."),
+    typer.Option("--nice", min=0, max=19, help="Niceness of worker processes (0 to 19)."),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
 AcceptLoss = Annotated[
     bool,
-    typer.Option("--accept-loss", help="Believe the scan even if much of the library is gone."),
+    typer.Option("--accept-loss", help="Accept the scan even if much of the library is gone."),
 ]
 Adopt = Annotated[
     bool,
@@ -120,7 +122,7 @@ def engine_of(settings: Settings, *, adopt: bool = False, new_catalogue: bool = 
 
 
 def fail(message: str, hint: str, code: int) -> None:
-    """Tell an expected error and end with its exit code."""
+    """Print an expected error and exit with its code."""
     if "--json" in sys.argv:
         print(json.dumps({"error": message, "hint": hint}))  # noqa: T201 (this is the output)
     else:
@@ -131,7 +133,7 @@ def fail(message: str, hint: str, code: int) -> None:
 
 
 def shipped(folder: str) -> Path:
-    """Return a folder that comes with us: beside the packages, or inside the installed one."""
+    """Return a shipped folder: next to the packages, or inside the installed one."""
     here = Path(__file__).resolve().parents[1]
     inside = here / "_shipped" / folder
     return inside if inside.is_dir() else here.parent / folder
@@ -143,7 +145,7 @@ def settings_with(
     out_folder: Path | None,
     **others: int | None,
 ) -> Settings:
-    """Return the settings a command runs with; of `others`, those that are None are not said.
+    """Return the settings a command runs with; `others` that are None are not set.
 
     Raises:
         SettingsError: something in them is wrong.
@@ -177,7 +179,7 @@ def settings_of(
 
 
 def settled(config: Path | None) -> Settings:
-    """Return the settings of a site that there is: what only looks at one makes none.
+    """Return the settings of an existing site: commands that only read create none.
 
     Raises:
         SettingsError: something in them is wrong, or nothing here tells of a site.
@@ -209,7 +211,7 @@ def address_named(host: str) -> str:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let Ctrl-C end what the block does with a line, not a traceback."""
+    """Turn Ctrl-C within the block into one line and exit code 130."""
     try:
         yield
     except KeyboardInterrupt:
@@ -231,16 +233,16 @@ def now() -> int:
     return int(time.time())
 
 
-def show(as_json: bool, told: object, text: str) -> None:  # noqa: FBT001 (a command's flag)
+def show(as_json: bool, answer: object, text: str) -> None:  # noqa: FBT001 (a command's flag)
     """Print an answer, as JSON or as text."""
     if as_json:
-        print(json.dumps(told))  # noqa: T201 (this is the output)
+        print(json.dumps(answer))  # noqa: T201 (this is the output)
     else:
         out.print(text)
 
 
 def tell_of_no_video(settings: Settings, receipt: Receipt) -> None:
-    """Say where no video was found, and what is there instead, if a look found none at all."""
+    """Print what the library holds instead, if a scan met no video at all."""
     if receipt.walked:
         return
     intake = compile_filter(settings.ignore)
@@ -262,18 +264,18 @@ def tell_of_no_video(settings: Settings, receipt: Receipt) -> None:
 def _surveyed(counted: FolderSurvey) -> str:
     if not counted.files:
         return "there is no file at all"
-    kinds = sorted(counted.others.items(), key=lambda one: (-one[1], one[0]))
-    told = [f"{count} {formatting.readable(kind)}" for kind, count in kinds[:_KINDS_TOLD]]
+    kinds = sorted(counted.others.items(), key=lambda kind: (-kind[1], kind[0]))
+    parts = [f"{count} {formatting.readable(kind)}" for kind, count in kinds[:_KINDS_TOLD]]
     others = sum(count for _, count in kinds[_KINDS_TOLD:])
-    told += [f"{others} others"] * bool(others)
+    parts += [f"{others} others"] * bool(others)
     for count, what in (
         (counted.ignored, "ignored by the setting ignore"),
         (counted.passed_over, "hidden, unfinished or in folders that are passed over"),
         (counted.links, "links, which are not followed (follow_links)"),
     ):
-        told += [f"{count} {what}"] * bool(count)
+        parts += [f"{count} {what}"] * bool(count)
     more = "" if counted.is_whole else "more than "
-    return f"{more}{counted.files} files: " + "; ".join(told)
+    return f"{more}{counted.files} files: " + "; ".join(parts)
 
 
 def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
@@ -281,10 +283,10 @@ def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
     if as_json:
         print(json.dumps({**receipt.told(), "dry_run": dry}))  # noqa: T201 (this is the output)
     else:
-        out.print("\n".join(_told(receipt, dry=dry)))
+        out.print("\n".join(_lines(receipt, dry=dry)))
 
 
-def _told(receipt: Receipt, *, dry: bool) -> Iterator[str]:
+def _lines(receipt: Receipt, *, dry: bool) -> Iterator[str]:
     counts = {
         "found": receipt.found, "changed": receipt.changed, "moved": receipt.moved,
         "missing": receipt.missing, "returned": receipt.returned, "removed": receipt.dropped,
@@ -310,7 +312,7 @@ def _told(receipt: Receipt, *, dry: bool) -> Iterator[str]:
 
 @contextmanager
 def workers_of(settings: Settings) -> Iterator[MediaWorkers]:
-    """Lend the workers that look into files."""
+    """Yield the pool of media workers; they stop on exit."""
     with MediaWorkers(
         jobs=settings.workers,
         time_limit_s=settings.file_limit_s,
@@ -322,7 +324,7 @@ def workers_of(settings: Settings) -> Iterator[MediaWorkers]:
 
 @contextmanager
 def watching_on(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
-    """Lend what watches for an engine, and what works beside it."""
+    """Yield a build loop with its background jobs; both stop on exit."""
     with workers_of(settings) as workers:
         watch = BuildLoop(engine, settings, workers)
         with Backlog(settings, watch.wake) as watch.beside:
@@ -352,12 +354,11 @@ def tell_line(receipt: Receipt, *, as_json: bool) -> None:
 
 
 def tell_published(receipt: object, *, as_json: bool) -> None:
-    """Print what a publish beside builds did, if it did something."""
+    """Print what a publish between builds did, if it did something."""
     if not isinstance(receipt, PublishReceipt) or not receipt.did_something:
         return
-    told: dict[str, Any] = dict(receipt.told())
     text = (
         f"          published: {receipt.put} put ({formatting.file_size(receipt.bytes)}),"
         f" {receipt.deleted} deleted, {len(receipt.left)} left in {receipt.total_s:.2f} s"
     )
-    show(as_json, {"published": told}, text)
+    show(as_json, {"published": dict(receipt.told())}, text)

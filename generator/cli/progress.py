@@ -55,7 +55,7 @@ def progress_bar(*, as_json: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 class _Rate(ProgressColumn):
-    """How many a second."""
+    """The rate per second."""
 
     @override
     def render(self, task: Task) -> Text:

@@ -11,6 +11,7 @@ import typer
 
 from generator.adapters.settings import Settings, load
 from generator.build.engine import Engine
+from generator.cli.help import PUBLISH
 from generator.cli.options import (
     AcceptLoss,
     Config,
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 _SHOWN = 20  # objects, one by one
 
 
-@app.command()
+@app.command(rich_help_panel=PUBLISH)
 def publish(
     config: Config = None,
     out_folder: Out = None,
@@ -51,10 +52,11 @@ def publish(
         str | None, typer.Option("--bucket", "-b", help="In place of the setting `bucket`.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Tell what would be done, and what it costs.")
+        bool,
+        typer.Option("--dry-run", help="Print what would be done and what it costs."),
     ] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="List the bucket, and mend what others changed.")
+        bool, typer.Option("--verify", help="List the bucket, and repair what others changed.")
     ] = False,
     adopt: Annotated[
         bool,
@@ -70,7 +72,8 @@ def publish(
         bool, typer.Option("--force", help="Delete all that is due; put pages over newer ones.")
     ] = False,
     rollback: Annotated[
-        bool, typer.Option("--rollback", help="Go back to the former publish, and stay there.")
+        bool,
+        typer.Option("--rollback", help="Go back to the previous publish, and stay there."),
     ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Build and publish whenever something changes.")
@@ -79,7 +82,7 @@ def publish(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Bring the bucket up to date with the site, and print the receipt."""
+    """Make the bucket equal to the site, and print the receipt."""
     if sum((dry_run, rollback, watch)) > 1 or (rollback and (verify or force or adopt or replace)):
         raise SettingsError(
             "--dry-run, --rollback and --watch do not go together",
@@ -157,7 +160,7 @@ class _AsAsked:
 
     @property
     def cursor(self) -> int:
-        """Return the number of the last event that published pages show."""
+        """Return the number of the last event on published pages."""
         return self._publisher.cursor
 
     def publish(self) -> PublishReceipt:
@@ -167,7 +170,7 @@ class _AsAsked:
         return receipt
 
     def is_behind(self) -> bool:
-        """Tell whether the bucket may lack something."""
+        """Return whether the bucket may be behind."""
         return self._publisher.is_behind()
 
 

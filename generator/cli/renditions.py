@@ -1,4 +1,4 @@
-"""`renditions`: which playable copies there are, which are wanted, and what they take up."""
+"""`renditions`: which playable copies exist, which would help, and their disk space."""
 
 import shutil
 from typing import Annotated, Any
@@ -9,6 +9,7 @@ import typer
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.catalogue.todo import RenditionScope
 from generator.adapters.settings import Settings
+from generator.cli.help import CARE
 from generator.cli.options import Config, Json, app, now, open_catalogue, settled, show
 from generator.core import formatting
 from generator.core.media.remedies import WANTED, Remedy
@@ -20,7 +21,7 @@ _SETTINGS = {"remux": ("remux", "all"), "transcode": ("all",)}  # that make such
 _NEEDS = {"remux": WANTED["remux"], "transcode": (Remedy.TRANSCODE,)}
 
 
-@app.command()
+@app.command(rich_help_panel=CARE)
 def renditions(
     config: Config = None,
     drop: Annotated[
@@ -28,7 +29,7 @@ def renditions(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Tell of playable copies: those made, those that would help, and the disk they take."""
+    """List renditions (playable copies): those made, those that would help, and disk space."""
     settings = settled(config)
     with open_catalogue(settings) as catalogue:
         made = list(catalogue.longer.copies())
@@ -41,7 +42,7 @@ def renditions(
             )
     taken = sum(size_bytes for _, _, size_bytes in made)
     free = shutil.disk_usage(settings.state).free
-    told: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "renditions": settings.renditions,
         "made": len(made),
         "bytes": taken,
@@ -60,15 +61,15 @@ def renditions(
         lines.append(
             f"{len(made)} copies go with the next build; renditions = {settings.renditions}"
         )
-    show(as_json, told, "\n".join(lines))
+    show(as_json, answer, "\n".join(lines))
 
 
 def _missing(catalogue: Catalogue, need: str) -> tuple[int, int]:
     """Return how many copies are missing for a need, and how large they would be together."""
-    wanted = catalogue.longer.to_render(RenditionScope(_NEEDS[need]), _MOST)
+    waiting = catalogue.longer.to_render(RenditionScope(_NEEDS[need]), _MOST)
     made_by = TRANSCODE if need == "transcode" else REMUX
     sizes = [
-        estimate_bytes(video.probe, video.size_bytes, made_by) for video in catalogue.shown(wanted)
+        estimate_bytes(video.probe, video.size_bytes, made_by) for video in catalogue.shown(waiting)
     ]
     return len(sizes), sum(sizes)
 

@@ -9,17 +9,18 @@ import typer
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.catalogue import restore_backup as restore_catalogue
 from generator.adapters.settings import load
+from generator.cli.help import CARE
 from generator.cli.options import Config, Json, app, show
 from generator.core.formatting import readable
 
 
-@app.command()
+@app.command(rich_help_panel=CARE)
 def restore(
     backup: Annotated[Path, typer.Argument(help="A copy of catalogue.db.")],
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Restore the catalogue from a backup, after checking it; the former one is kept.
+    """Restore the catalogue from a checked backup; the previous one is kept.
 
     A running API or builder goes on with what was restored.
     """

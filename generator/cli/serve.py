@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from generator.adapters.settings import FILE, Settings
+from generator.cli.help import SERVE, START, hidden_option, warn_renamed
 from generator.cli.options import (
     Adopt,
     Config,
@@ -36,10 +37,10 @@ from generator.core.errors import SettingsError
 from generator.devserver import DevServer, network_address, own_names
 
 _HERE = "127.0.0.1"
-_EVERYWHERE = "0.0.0.0"  # noqa: S104 (asked for by --phone)
+_EVERYWHERE = "0.0.0.0"  # noqa: S104 (asked for by --lan)
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def dev(
     folders: Folders = None,
     library: Library = None,
@@ -47,9 +48,10 @@ def dev(
     config: Config = None,
     port: Annotated[int, typer.Option(help="The port to serve at.")] = 8000,
     host: Annotated[str, typer.Option(help="The address to serve at.")] = _HERE,
-    phone: Annotated[
-        bool, typer.Option("--phone", help="Serve to other devices in the network, too.")
+    lan: Annotated[
+        bool, typer.Option("--lan", help="Serve to other devices in the local network, too.")
     ] = False,
+    phone: Annotated[bool, hidden_option("--phone")] = False,
     adopt: Adopt = False,
     new_catalogue: NewCatalogue = False,
     jobs: Jobs = None,
@@ -59,9 +61,13 @@ def dev(
 ) -> None:
     """Serve the site, rebuild it on every change, and reload open pages. Stop it with Ctrl-C."""
     host = address_named(host)
-    if phone and host != _HERE:
+    if phone:
+        warn_renamed("--phone", "--lan")
+        lan = True
+    if lan and host != _HERE:
         raise SettingsError(
-            f"cannot serve at {host} alone and to a phone", hint="leave out --host, or --phone"
+            f"cannot serve at {host} alone and to the local network",
+            hint="leave out --host, or --lan",
         )
     from generator.cli.dev_session import DevSession  # noqa: PLC0415 (the API takes a while)
 
@@ -76,13 +82,13 @@ def dev(
     start_log(verbose=verbose, as_json=as_json)
     server = DevServer(
         developing.site,
-        host=_EVERYWHERE if phone else host,
+        host=_EVERYWHERE if lan else host,
         port=port,
         names=own_names() | {host.lower()},
     )
     server.start()
     _tell_of_buckets(developing.settings)
-    developing.start(server, lambda: _announce(server, as_json=as_json, phone=phone))
+    developing.start(server, lambda: _announce(server, as_json=as_json, lan=lan))
     try:
         with suppress(KeyboardInterrupt):  # how it is meant to be stopped
             server.run()
@@ -91,7 +97,7 @@ def dev(
 
 
 def _has_ipv6() -> bool:
-    """Tell whether this system has IPv6 at all."""
+    """Return whether this system has IPv6 at all."""
     try:
         socket.socket(socket.AF_INET6).close()
     except OSError:
@@ -105,20 +111,20 @@ def _tell_of_buckets(settings: Settings) -> None:
         err.print(f"note: the videos in {root} are not served from here; a CDN has to")
 
 
-def _announce(server: DevServer, *, as_json: bool, phone: bool) -> None:
+def _announce(server: DevServer, *, as_json: bool, lan: bool) -> None:
     """Print where the site is."""
-    told = {"address": server.address}
+    answer = {"address": server.address}
     text = f"serving {server.address}  (Ctrl-C stops)"
-    if phone:
-        found = network_address()
-        if found is not None:
-            told["network"] = server.address_at(found)
-        text += f"\nto a phone: {told.get('network', 'no network was found')}"
-    show(as_json, told, text)
+    if lan:
+        address = network_address()
+        if address is not None:
+            answer["network"] = server.address_at(address)
+        text += f"\nlocal network: {answer.get('network', 'no network was found')}"
+    show(as_json, answer, text)
     sys.stdout.flush()  # whoever reads it through a pipe waits for this line
 
 
-@app.command()
+@app.command(rich_help_panel=SERVE)
 def nginx(
     library: Library = None,
     out_folder: Out = None,

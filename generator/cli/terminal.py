@@ -39,7 +39,7 @@ out, err = SafeConsole(highlight=False), SafeConsole(stderr=True, highlight=Fals
 
 
 def prepare() -> None:
-    """Have streams that take everything: closed ones take it to nowhere."""
+    """Make both streams writable: closed ones discard what is written."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -67,7 +67,7 @@ def write_exactly(text: str) -> None:
 
 
 def finish() -> int:
-    """Write what is left; return 0, or 1 if nobody takes it."""
+    """Flush; return 0, or 1 if the reader is gone."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -77,7 +77,7 @@ def finish() -> int:
 
 
 def turn_away() -> None:
-    """Let what is printed from here on go nowhere: whoever read it is gone."""
+    """Discard further output: its reader is gone."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

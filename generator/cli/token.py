@@ -1,4 +1,4 @@
-"""`token`: what proves the owner to the API."""
+"""`token`: tokens that sign the owner in to the API."""
 
 import time
 from enum import StrEnum
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from generator.adapters.catalogue import Catalogue
+from generator.cli.help import SERVE
 from generator.cli.options import Config, Json, app, now, open_catalogue, settled, show
 from generator.core.errors import SettingsError
 from generator.core.formatting import rfc3339
@@ -22,7 +23,7 @@ _NOBODY = """No token is left, so nobody is the owner of the API, at this comput
 
 
 class TokenAction(StrEnum):
-    """What can be done about tokens."""
+    """What the command does with tokens."""
 
     NEW = "new"
     LIST = "list"
@@ -30,7 +31,7 @@ class TokenAction(StrEnum):
     REVOKE = "revoke"
 
 
-@app.command()
+@app.command(rich_help_panel=SERVE)
 def token(
     deed: Annotated[
         TokenAction, typer.Argument(help="Make one, list them, tell their digests, or end one.")
@@ -41,7 +42,7 @@ def token(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Make, list or revoke the tokens that prove the owner to the API.
+    """Create, list or revoke the tokens that sign the owner in to the API.
 
     `digest` prints what an API without a catalogue knows of those that are valid, for
     REELSHELF_OWNER_DIGESTS: nobody can make the tokens of it.
@@ -93,19 +94,19 @@ def _digest(catalogue: Catalogue) -> tuple[dict[str, Any], str]:
 
 
 def _revoke(catalogue: Catalogue, name: str) -> tuple[dict[str, Any], str]:
-    found = [
-        one
-        for one in catalogue.keys.tokens()
-        if one.revoked_at is None and name in {one.id, one.name}
+    matching = [
+        token
+        for token in catalogue.keys.tokens()
+        if token.revoked_at is None and name in {token.id, token.name}
     ]
-    if not found or not catalogue.keys.revoke(found[0].id, now()):
+    if not matching or not catalogue.keys.revoke(matching[0].id, now()):
         raise SettingsError(
             f"there is no valid token called {name!r}", hint="`reelshelf token list` shows them"
         )
-    text = f"revoked {found[0].name}, and every session that began with it"
+    text = f"revoked {matching[0].name}, and every session that began with it"
     if not catalogue.keys.valid():
         text += f"\n{_NOBODY}"
-    return {"revoked": found[0].id}, text
+    return {"revoked": matching[0].id}, text
 
 
 def _row(token: Token) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`worker` and `queue`: work for a queue, and see how full that is."""
+"""`worker` and `queue`: consume a queue, and show its depth."""
 
 import json
 import logging
@@ -17,6 +17,7 @@ from generator.adapters.queues import MarkedQueue, open_queue
 from generator.adapters.s3.owner_mark import OwnerMark
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
+from generator.cli.help import PUBLISH, hidden_option, warn_renamed
 from generator.cli.options import (
     AcceptLoss,
     Config,
@@ -56,7 +57,7 @@ _MOST_TOLD = 100  # dead letters, one by one
 _REDIS = ("redis://", "rediss://", "unix://")
 
 
-@app.command()
+@app.command(rich_help_panel=PUBLISH)
 def worker(
     library: Library = None,
     out_folder: Out = None,
@@ -73,7 +74,7 @@ def worker(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Record, show and publish what waits in the queue, as long as it runs. Ctrl-C stops it."""
+    """Consume the queue: record, render and publish its events until stopped with Ctrl-C."""
     settings = _settings(config, library, out_folder, jobs=jobs, nice=nice)
     start_log(verbose=verbose, as_json=as_json)
     signal.signal(signal.SIGTERM, _interrupt)  # ends as Ctrl-C does: what is in hand goes back
@@ -108,9 +109,9 @@ def worker(
 
 
 def _tell_counts(works: Worker, *, as_json: bool) -> None:
-    told = {"taken": works.taken, "refused": works.refused, "unreadable": works.unreadable}
+    answer = {"taken": works.taken, "refused": works.refused, "unreadable": works.unreadable}
     if not as_json:
-        show(as_json, told, ", ".join(f"{count} {name}" for name, count in told.items()))
+        show(as_json, answer, ", ".join(f"{count} {name}" for name, count in answer.items()))
 
 
 def _interrupt(*_: object) -> None:
@@ -132,7 +133,7 @@ def _settings(
 
 
 def _look(engine: Engine, settings: Settings) -> Receipt:
-    """Refresh, with a look at the library where there is one."""
+    """Refresh, scanning the library if there is one."""
     if not settings.library:
         return engine.refresh(now())
     with workers_of(settings) as workers:
@@ -141,7 +142,7 @@ def _look(engine: Engine, settings: Settings) -> Receipt:
 
 @contextmanager
 def _building(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
-    """Lend what refreshes: for the library and events, or for events alone."""
+    """Yield the build loop: for the library and events, or for events alone."""
     if not settings.library:
         log.info("no library is named: only what waits in the queue is shown")
         yield EventLoop(engine, settings, DryRunWorkers())
@@ -153,7 +154,7 @@ def _building(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
 def _owning(
     engine: Engine, settings: Settings, queue: MarkedQueue, *, take_over: bool
 ) -> Callable[[], object]:
-    """Own the site in the bucket, and the queue; return what makes sure that both still are ours.
+    """Claim the site in the bucket and the queue; return a check that both are still ours.
 
     Raises:
         OwnerError: another worker owns one of them.
@@ -189,7 +190,7 @@ def _owning(
 
 
 def _has_mark(mark: OwnerMark) -> bool:
-    """Tell whether a queue keeps a mark of who works for it, as far as it can be reached."""
+    """Return whether the queue can store an owner mark, as far as it can be reached."""
     try:
         mark.read()
     except OwnerMarkUnsupportedError as error:
@@ -201,9 +202,9 @@ def _has_mark(mark: OwnerMark) -> bool:
 
 
 def _publisher(engine: Engine, settings: Settings) -> SitePublisher | None:
-    """Return what publishes the site; None where no bucket is named."""
+    """Return the publisher; None without a bucket."""
     if not settings.bucket:
-        log.info("no bucket is named: events are let go of once the pages here show them")
+        log.info("no bucket configured: messages are acknowledged after the local build")
         return None
     from generator.publish import publisher_of  # noqa: PLC0415 (loads boto3)
 
@@ -212,7 +213,7 @@ def _publisher(engine: Engine, settings: Settings) -> SitePublisher | None:
 
 @contextmanager
 def _sharing(settings: Settings) -> Iterator[SharedStateSync | None]:
-    """Lend what keeps APIs on other machines up to date, where a Redis is what joins them."""
+    """Yield the sync of shared state to Redis, where the queue is one."""
     if not settings.queue.startswith(_REDIS):
         yield None
         return
@@ -228,61 +229,65 @@ def _sharing(settings: Settings) -> Iterator[SharedStateSync | None]:
         shared.close()
 
 
-@app.command(name="queue")
+@app.command(name="queue", rich_help_panel=PUBLISH)
 def queue_(
     config: Config = None,
-    put_back: Annotated[
-        bool, typer.Option("--put-back", help="Put back what was put aside.")
+    requeue: Annotated[
+        bool, typer.Option("--requeue", help="Move dead letters back into the queue.")
     ] = False,
+    put_back: Annotated[bool, hidden_option("--put-back")] = False,
     as_json: Json = False,
 ) -> None:
-    """Tell how full the queue is, and what was put aside: exit code 1 if anything was."""
+    """Show the depth of the queue and its dead letters; the exit code is 1 if there are any."""
+    if put_back:
+        warn_renamed("--put-back", "--requeue")
+        requeue = True
     settings = _settings(config, None, None)
     queue = open_queue(settings.queue)
     try:
-        count = queue.put_back() if put_back else 0
-        told, lines = _told(queue)
+        count = queue.put_back() if requeue else 0
+        answer, lines = _report(queue)
     finally:
         queue.close()
-    if put_back:
-        told["put_back"] = count
-        lines.append(f"{count} put back: a worker takes them again")
-    show(as_json, told, "\n".join(lines))
-    if told["dead"] and not put_back:
+    if requeue:
+        answer["requeued"] = count
+        lines.append(f"{count} requeued: a worker receives them again")
+    show(as_json, answer, "\n".join(lines))
+    if answer["dead"] and not requeue:
         raise typer.Exit(1)
 
 
-def _told(queue: Queue) -> tuple[dict[str, Any], list[str]]:
+def _report(queue: Queue) -> tuple[dict[str, Any], list[str]]:
     depth = queue.depth()
-    aside = queue.dead(_MOST_TOLD) if depth.dead else []
+    dead = queue.dead(_MOST_TOLD) if depth.dead else []
     rows = [
-        {"id": one.id, "times": one.times, "reason": _reason(one), "body": one.body}
-        for one in aside
+        {"id": message.id, "times": message.times, "reason": _reason(message), "body": message.body}
+        for message in dead
     ]
     oldest = "" if depth.oldest_s is None else f"; the oldest for {depth.oldest_s:.0f} s"
     lines = [
         f"waiting   {depth.waiting or 'none'}{oldest if depth.waiting else ''}",
-        f"under way {depth.under_way or 'none'}{'' if depth.waiting else oldest}",
-        f"put aside {depth.dead or 'none'}",
-        *(f"  {one.id}\n    {_reason(one)}" for one in aside),
+        f"in flight {depth.under_way or 'none'}{'' if depth.waiting else oldest}",
+        f"dead      {depth.dead or 'none'}",
+        *(f"  {message.id}\n    {_reason(message)}" for message in dead),
     ]
-    if depth.dead > len(aside):
-        lines.append(f"  and {depth.dead - len(aside)} more")
+    if depth.dead > len(dead):
+        lines.append(f"  and {depth.dead - len(dead)} more")
     if depth.dead:
-        lines.append("when what kept them is mended: `reelshelf queue --put-back`")
-    told: dict[str, Any] = {
-        "waiting": depth.waiting, "under_way": depth.under_way, "dead": depth.dead,
-        "oldest_s": depth.oldest_s, "letters": rows,
+        lines.append("once the cause is fixed: `reelshelf queue --requeue`")
+    answer: dict[str, Any] = {
+        "waiting": depth.waiting, "in_flight": depth.under_way, "dead": depth.dead,
+        "oldest_s": depth.oldest_s, "messages": rows,
     }  # fmt: skip
-    return told, lines
+    return answer, lines
 
 
 def _reason(message: ReceivedMessage) -> str:
-    """Return why a message was put aside, as far as it can be told from it."""
+    """Return why a message is a dead letter, as far as its body shows."""
     try:
-        letter = messages.decode_message(message.body, time.time_ns() // 1000)
+        event = messages.decode_message(message.body, time.time_ns() // 1000)
     except MessageError as error:
         return f"{error}: {json.dumps(message.body[:80])}"
-    if isinstance(letter, Event):
-        return f"{letter.kind} of the video {letter.video} can be read: it came too often in vain"
-    return "a notice of a bucket can be read: it came too often in vain"
+    if isinstance(event, Event):
+        return f"{event.kind} of the video {event.video} is readable; it reached the receive limit"
+    return "a notice of a bucket is readable; it reached the receive limit"
