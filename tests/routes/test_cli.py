@@ -11,6 +11,8 @@ import pytest
 from clips import make_clip
 from forks import Command, completed
 
+from generator.cli import app
+
 
 def reelshelf(
     folder: Path, *arguments: str, **environment: str
@@ -199,3 +201,28 @@ def test_what_looks_at_a_site_makes_none_where_there_is_none(
     assert done.returncode == 2
     assert "--config" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_lists_every_command_in_a_group_with_its_whole_sentence(tmp_path: Path) -> None:
+    lines = reelshelf(tmp_path, "--help").stdout.splitlines()
+
+    names = [command.name or command.callback.__name__ for command in app.registered_commands]  # type: ignore[union-attr]
+    groups = [line.removesuffix(":") for line in lines if line.endswith(":")]
+    assert groups == ["Options", "Start", "Serve", "Publish", "Look", "Care"]
+    listed = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
+    assert sorted(listed) == sorted([*names, "A", "--version", "--traceback", "--help"])
+    assert "..." not in "".join(lines).replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "new"),
+    [(["queue", "--put-back"], "--requeue"), (["dev", "--phone", "--host", "::1"], "--lan")],
+)
+def test_an_old_name_works_with_a_word_of_advice(
+    tmp_path: Path, arguments: list[str], new: str
+) -> None:
+    done = reelshelf(tmp_path, *arguments)
+
+    assert done.returncode == 2
+    assert f"is {new} now" in done.stderr
+    assert "No such option" not in done.stderr

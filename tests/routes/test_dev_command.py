@@ -177,7 +177,7 @@ def test_a_phone_is_given_an_address_and_is_a_visitor(folder: Path) -> None:
     address = network_address()
     if address is None:
         pytest.skip("this computer is in no network")
-    with developing(folder, "--phone") as ask:
+    with developing(folder, "--lan") as ask:
         with closing(HTTPConnection(address, ask.port, timeout=10)) as phone:
             phone.request("GET", "/api/session")
             visitor = json.loads(phone.getresponse().read())
@@ -197,7 +197,7 @@ def test_a_phone_is_given_an_address_and_is_a_visitor(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--phone", "--host", "127.0.0.2"], 2, "leave out --host, or --phone"),
+        (["--phone", "--host", "127.0.0.2"], 2, "leave out --host, or --lan"),
         (["--port", "70000"], 2, "ports are 0 to 65535"),
         (["--config", "nothing.toml"], 2, "nothing.toml"),
     ],

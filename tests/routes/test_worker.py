@@ -806,14 +806,14 @@ def test_the_queue_command_tells_what_was_put_aside_and_puts_it_back(
     code, out, _ = answer(tmp_path, "queue")
 
     assert code == 1
-    assert "put aside 2" in out
+    assert "dead      2" in out
     assert 'it is no JSON: "garbage"' in out
     assert "Tagged of the video 1 can be read" in out
     told = json.loads(answer(tmp_path, "queue", "--json")[1])
-    assert (told["dead"], len(told["letters"])) == (2, 2)
-    code, out, _ = answer(tmp_path, "queue", "--put-back")
+    assert (told["dead"], len(told["messages"])) == (2, 2)
+    code, out, _ = answer(tmp_path, "queue", "--requeue")
     assert code == 0
-    assert "2 put back" in out
+    assert "2 requeued" in out
     assert queue.depth().dead == 0
     assert answer(tmp_path, "queue")[0] == 0
     queue.close()
