@@ -42,12 +42,9 @@ def words_of(name: str) -> set[str]:
 def defined_in(module: Path) -> Iterator[str]:
     """Yield the classes of a module, and its public functions."""
     for node in tree_of(module).body:
-        if isinstance(node, ast.ClassDef):
-            yield node.name
-        elif (
-            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            and not node.name.startswith("_")
-            and not typer_command(node)
+        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(node, ast.ClassDef) or (
+            is_function and not node.name.startswith("_") and not typer_command(node)
         ):
             yield node.name
 
