@@ -85,7 +85,7 @@ def fuzzed(port: int, folder: Path) -> str:
             "--phases", "examples,coverage,fuzzing", "--max-examples", "8",
             "--seed", "3", "--no-color",
         ],
-        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:]
     return done.stdout

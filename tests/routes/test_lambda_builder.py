@@ -41,8 +41,8 @@ from generator.worker.remote_state import STATE, Lease, RemoteState
 pytestmark = pytest.mark.timeout(300)
 
 VIDEOS = 8
-EVENTS = 60
-BUILDERS = 4
+EVENTS = 40
+BUILDERS = 3
 LONGEST_S = 150.0
 PROGRAM = Path(__file__).parents[1] / "builder_runs.py"
 
@@ -173,7 +173,7 @@ def assert_published(builder: LambdaBuilder, folder: Path) -> None:
 def processes(
     builder: LambdaBuilder, folder: Path, lease_s: float, deaths: float
 ) -> Iterator[Counter[str]]:
-    """Let four builders run, each begun anew whenever it dies; tell where they died."""
+    """Let builders run, each begun anew whenever it dies; tell where they died."""
     stop, died = folder / "stop", Counter[str]()
     settings, root = builder.settings, Path(__file__).parents[2]
     with ExitStack() as stack:
@@ -202,7 +202,7 @@ def processes(
                 assert time.monotonic() < end_s, waiting.depth()
                 assert [child.poll() for child in running] == [None] * BUILDERS
                 with suppress(subprocess.TimeoutExpired):
-                    running[0].wait(0.05)
+                    running[0].wait(0.25)
         finally:
             stop.touch()
             for child in running:
@@ -221,7 +221,7 @@ def _is_drained(queue: Queue) -> bool:
 
 
 @pytest.mark.parametrize(("lease_s", "deaths"), [(0.0, 0.12), (0.5, 0.12)])
-def test_four_builders_race_and_die_and_every_count_is_exact(
+def test_builders_race_and_die_and_every_count_is_exact(
     builder: LambdaBuilder, tmp_path: Path, lease_s: float, deaths: float
 ) -> None:
     events = told(seed=7)
