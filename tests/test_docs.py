@@ -38,11 +38,6 @@ MODULES = sorted(
     for path in (ROOT / "generator").rglob("*.py")
     if path.name != "__init__.py"
 )
-API_MODULES = sorted(
-    path.relative_to(ROOT).as_posix()
-    for path in (ROOT / "api_lambda").glob("*.py")
-    if path.name != "__init__.py"
-)
 COMMANDS: dict[str, dict[str, str]] = {
     name: {max(one.opts, key=len): getattr(one, "help", "") for one in command.params}
     for name, command in getattr(get_command(app), "commands", {}).items()
@@ -193,11 +188,54 @@ def test_the_reference_has_every_table_and_column_of_the_catalogue() -> None:
     assert [one for one in ours if f"### `{one[0]}`" not in text or f"`{one[1]}`" not in text] == []
 
 
-def test_the_architecture_page_names_every_module_and_no_others() -> None:
-    tree = text_of("explanation/architecture.md").partition("### generator/")[2]
-    told = re.findall(r"^\| `([\w/]+\.py)` \| (.+) \|$", tree, re.MULTILINE)
+def test_the_architecture_page_names_every_package_and_the_modules_at_the_top() -> None:
+    tree = next(content for kind, content in blocks(text_of("explanation/architecture.md")))
+    packages = {
+        f"{file.parent.relative_to(ROOT).as_posix()}/"
+        for top in ("generator", "api_lambda")
+        for file in (ROOT / top).rglob("__init__.py")
+    }
+    modules = {
+        file.relative_to(ROOT).as_posix()
+        for folder in ("generator", "generator/core")
+        for file in (ROOT / folder).glob("*.py")
+        if file.name != "__init__.py"
+    }
 
-    assert sorted(name for name, _ in told) == sorted(MODULES + API_MODULES)
+    assert sorted(paths_of_tree(tree)) == sorted(packages | modules)
+
+
+def paths_of_tree(tree: str) -> Iterator[str]:
+    """Yield the path of each line of an indented tree; what follows two spaces is a remark."""
+    folders: list[tuple[int, str]] = []
+    for line in tree.splitlines():
+        name = line.split()[0]
+        depth = len(line) - len(line.lstrip())
+        while folders and folders[-1][0] >= depth:
+            folders.pop()
+        folders.append((depth, name))
+        yield "".join(part for _, part in folders)
+
+
+def test_every_path_of_the_code_that_a_document_names_exists() -> None:
+    below = ("", "generator", "generator/core")  # paths may be short where a tree stands nearby
+    named = {
+        (page.name, found)
+        for page in PAGES
+        if page.name != "CHANGELOG.md"  # what is told there was so then
+        for found in re.findall(
+            r"`((?:\w+/)*\w+\.py|(?:generator|api_lambda|core|adapters|tests|benchmarks|scripts)/[\w./]*)`",
+            page.read_text(encoding="utf-8"),
+        )
+    }
+
+    assert len(named) > 20
+    wrong = {
+        (page, path)
+        for page, path in named
+        if not any((ROOT / top / path).exists() for top in below)
+    }
+    assert wrong == set()
 
 
 def test_the_reference_has_every_template() -> None:
