@@ -325,7 +325,7 @@ def watching_on(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
     """Lend what watches for an engine, and what works beside it."""
     with workers_of(settings) as workers:
         watch = BuildLoop(engine, settings, workers)
-        with Backlog(settings, watch.wake) as watch.beside:
+        with Backlog(settings, watch.wake) as watch.background:
             yield watch
 
 
