@@ -64,7 +64,7 @@ def _told(folder: Path, library: Path, name: str) -> dict[str, object]:
     ):
         engine.refresh(int(time.time()), LibraryScan(settings, workers, time.time))
         shown_s = time.perf_counter() - start
-        while backlog.feed(engine.catalogue):
+        while backlog.enqueue(engine.catalogue):
             time.sleep(0.05)
             backlog.record(engine.catalogue, engine.files, int(time.time()))
         engine.refresh(int(time.time()))

@@ -27,7 +27,7 @@ from generator.core.site import urls
 from generator.publish import publisher_of
 from generator.scan.probe import DryRunWorkers
 from generator.worker import EventLoop, Worker, WorkerTiming
-from generator.worker.consume import take
+from generator.worker.consume import consume
 
 SIZE, EVENTS, TIMES = 1000, 1000, 20
 _AT_ONCE = 100
@@ -87,7 +87,7 @@ def _through(queue: Queue, folder: Path) -> dict[str, object]:
             start_s = time.perf_counter()
             while count < _AT_ONCE:
                 messages = queue.receive(_AT_ONCE - count, 1)
-                taken = take(catalogue, messages, time.time_ns() // 1000)
+                taken = consume(catalogue, messages, time.time_ns() // 1000)
                 queue.delete(taken.done)
                 count += len(taken.seqs)
             recorded_s += time.perf_counter() - start_s
@@ -158,7 +158,7 @@ def _working(settings: Settings, queue: Queue) -> Iterator[_Published]:
                 for path in urls.made_files(video):  # its poster
                     engine.output.write(path, b"x" * 5000, owned=True)
             publisher = publisher_of(engine)
-            worker = Worker(settings, engine, queue, publisher, pace=WorkerTiming(poll_s=1))
+            worker = Worker(settings, engine, queue, publisher, timing=WorkerTiming(poll_s=1))
             worker.on_published = lambda _: published.note(publisher.cursor)
             builds.append(EventLoop(engine, settings, DryRunWorkers()))
             for _ in worker.run(builds[0]):

@@ -1,9 +1,9 @@
-"""The builder of a small site as a Lambda: woken once a minute, it shows what waits in the queue.
+"""The builder of a small site as a Lambda: invoked once a minute, it shows what is in the queue.
 
-One run fetches the state, takes events and notices from the queue, records them, refreshes, puts
-the state back if nobody did so meanwhile, lets go of the messages, publishes, and puts the state
-back once more with what was published. Killed anywhere, or raced by another run, the next one ends
-at the same site.
+One run fetches the state, receives events and notices from the queue, records them, refreshes,
+writes the state back if no other run did so meanwhile, deletes the messages, publishes, and writes
+the state back once more with the result. After a crash or a race with another run, the next one
+ends at the same site.
 """
 
 import logging
@@ -26,22 +26,22 @@ from generator.core.model import OutPath
 from generator.core.queue.queue import Queue, ReceivedMessage
 from generator.publish import Publisher, publisher_of
 from generator.scan.observe import LibraryScan, ScanScope
-from generator.worker.consume import ConsumedMessages, take
+from generator.worker.consume import ConsumedMessages, consume
 from generator.worker.remote_state import STATE, Lease, RemoteState
 
 log = logging.getLogger(__name__)
 
 _MOST = 5_000  # messages in one run
-_AT_ONCE = 500  # and to ask for at once
-_GATHER_S = 60.0  # so long may messages come in before they are shown
-_TRIES = 50  # states that others put back before we could
-_LOOK_S = 86_400  # how often all of the library is looked at, notices or not
-_LOOKED = "looked_at"  # the fact that tells when that was last
+_AT_ONCE = 500  # messages per request
+_GATHER_S = 60.0  # how long messages are received before they are shown
+_TRIES = 50  # attempts to write the state back
+_SCAN_S = 86_400  # interval of full scans, notices or not
+_SCANNED = "looked_at"  # the fact that holds the time of the last one
 
 
 @dataclass(slots=True)
 class LambdaRun:
-    """The account of one run; `state` is "built", "idle" or "busy" (another one builds)."""
+    """The report of one run; `state` is "built", "idle" or "busy" (another run builds)."""
 
     state: str = "idle"
     messages: int = 0
@@ -57,7 +57,7 @@ class LambdaRun:
 class LambdaBuilder:
     """One builder: a queue, a state in a bucket, and a local folder that may be lost at any time.
 
-    `on_step` is told how far a run is. `lease_s` has to be longer than a run can take.
+    `on_step` is called with each step of a run. `lease_s` must be longer than a run can take.
     """
 
     settings: Settings
@@ -67,29 +67,29 @@ class LambdaBuilder:
     clock: Callable[[], float] = time.time
     lease_s: float = 960.0
     on_step: Callable[[str], None] = lambda _: None
-    _carried: RemoteState | None = None
+    _remote_state: RemoteState | None = None
     _engine: Engine | None = None
     _publisher: Publisher | None = None
-    _is_put_off: bool = False  # a part of the library could not be looked at
+    _is_scan_incomplete: bool = False  # a part of the library could not be scanned
 
     def run(self) -> LambdaRun:
-        """Show and publish what waits; return what was done.
+        """Show and publish what is in the queue; return a report.
 
         Raises:
-            OwnerError: a worker with a disk owns the site; nothing was taken from the queue.
-            ReelshelfError: what was not done is done by the next run; no message is lost.
+            OwnedByAnotherError: a worker with a disk owns the site; nothing was received.
+            ReelshelfError: the next run does the rest; no message is lost.
         """
         run, begun_s = LambdaRun(), self.clock()
         try:
-            # before anything is taken from a queue that is a worker's with a disk
+            # before anything is received: the queue may belong to a worker with a disk
             self._own(int(begun_s))
-            self._follow()
+            self._sync()
             messages = self._received()
             run.messages = len(messages)
             if messages or self._is_behind():
                 run.state = "built" if self._build_alone(run, messages) else "busy"
         except DamagedError:
-            self._let_go_of_the_copy()
+            self._drop_local_copy()
             raise
         finally:
             self.close()
@@ -97,16 +97,16 @@ class LambdaBuilder:
         return run
 
     def close(self) -> None:
-        """Let go of the local files; they stay for the next run."""
+        """Close the local files; they stay for the next run."""
         if self._engine is not None:
             self._engine.close()
             self._engine = self._publisher = None
 
     def _own(self, now: int) -> None:
-        """Own the site in the bucket of the state: no worker, and no Lambda of another site.
+        """Claim the site in the state bucket, so that no worker or Lambda of another site does.
 
         Raises:
-            OwnerError: another one owns it.
+            OwnedByAnotherError: another one owns it.
         """
         settings, mark = self.settings, OwnerMark(self.state)
         site = f"{STATE} of {settings.bucket}{settings.site.base}"
@@ -122,42 +122,42 @@ class LambdaBuilder:
 
     # -- the state
 
-    def _follow(self) -> None:
-        """Have the newest state here."""
-        if self._carried is None:
-            self._carried = RemoteState(self.state, self.settings.state)
-        if not self._carried.is_current():
+    def _sync(self) -> None:
+        """Fetch the newest state, unless it is here already."""
+        if self._remote_state is None:
+            self._remote_state = RemoteState(self.state, self.settings.state)
+        if not self._remote_state.is_current():
             self._fetch()
         if self._engine is None:
             self._open(is_new=False)
 
     def _fetch(self) -> None:
-        assert self._carried is not None
+        assert self._remote_state is not None
         self.close()
-        self._carried.fetch()
+        self._remote_state.fetch()
         self._open(is_new=True)
 
     def _open(self, *, is_new: bool) -> None:
-        # the local folders may tell of a catalogue that was never put into the bucket
-        is_first = self._carried is not None and self._carried.is_first
+        # the local folders may name a catalogue that was never written to the bucket
+        is_first = self._remote_state is not None and self._remote_state.is_first
         self._engine = Engine(self.settings, self.shipped, new_catalogue=is_first)
         self._publisher = publisher_of(self._engine, self.clock)
-        if is_new:  # whoever put this state back may be publishing it at this moment
+        if is_new:  # the run that wrote this state may be publishing it right now
             self._publisher.mark_doubtful()
 
-    def _let_go_of_the_copy(self) -> None:
-        """Have the next run fetch the state anew: what is damaged may be the copy here alone."""
+    def _drop_local_copy(self) -> None:
+        """Make the next run fetch the state again: only the local copy may be damaged."""
         self.close()
-        if self._carried is not None:
-            self._carried.drop()
-            self._carried = None
+        if self._remote_state is not None:
+            self._remote_state.drop()
+            self._remote_state = None
 
     def _is_behind(self) -> bool:
-        engine, publisher = self._opened()
+        engine, publisher = self._current()
         waits = engine.catalogue.last_event() > engine.cursor or not engine.ledger.fact("begun")
-        return waits or publisher.is_behind() or self._is_time_to_look()
+        return waits or publisher.is_behind() or self._is_scan_due()
 
-    def _opened(self) -> tuple[Engine, Publisher]:
+    def _current(self) -> tuple[Engine, Publisher]:
         assert self._engine is not None
         assert self._publisher is not None
         return self._engine, self._publisher
@@ -168,111 +168,114 @@ class LambdaBuilder:
         messages: list[ReceivedMessage] = []
         end_s = self.clock() + _GATHER_S
         while len(messages) < _MOST and self.clock() < end_s:
-            some = self.queue.receive(min(_AT_ONCE, _MOST - len(messages)), 0)
-            if not some:
+            batch = self.queue.receive(min(_AT_ONCE, _MOST - len(messages)), 0)
+            if not batch:
                 break
-            messages += some
+            messages += batch
         return messages
 
     def _build_alone(self, run: LambdaRun, messages: Sequence[ReceivedMessage]) -> bool:
-        """Build if nobody else does; tell whether we did."""
+        """Build if no other run does; return whether we did."""
         lease = Lease(self.state, self.lease_s, self.clock)
         if not lease.take():
             self.queue.extend(messages, 0)
             return False
         self.on_step("leased")
         try:
-            self._follow()  # it may have been put back since
+            self._sync()  # another run may have written it since
             self._build(run, messages)
         finally:
             lease.release()
         return True
 
     def _build(self, run: LambdaRun, messages: Sequence[ReceivedMessage]) -> None:
-        taken = self._committed(run, messages)
+        consumed = self._committed(run, messages)
         self.on_step("committed")
-        done = taken.done
-        if self._is_put_off:  # their notices come again by themselves, as if nobody had seen them
-            done = [one for one in done if one not in taken.noticed]
+        done = consumed.done
+        if self._is_scan_incomplete:  # their notices stay in the queue and are delivered again
+            done = [message for message in done if message not in consumed.noticed]
         self.queue.delete(done)
         self.on_step("deleted")
-        _, publisher = self._opened()
+        _, publisher = self._current()
         publisher.publish()
         self.on_step("published")
         self._commit_published(publisher.put)
 
     def _committed(self, run: LambdaRun, messages: Sequence[ReceivedMessage]) -> ConsumedMessages:
-        """Record and show messages on top of the newest state, and put that back."""
-        assert self._carried is not None
+        """Record and show messages on top of the newest state, and write it back."""
+        assert self._remote_state is not None
         for run.tries in range(1, _TRIES + 1):
-            engine, _ = self._opened()
-            taken = take(engine.catalogue, messages, int(self.clock() * 1_000_000))
+            engine, _ = self._current()
+            consumed = consume(engine.catalogue, messages, int(self.clock() * 1_000_000))
             self.on_step("recorded")
-            run.recorded, run.refused = len(taken.seqs), len(taken.refused)
-            run.unreadable = len(taken.unreadable)
-            run.pages = self._refreshed(taken)
+            run.recorded, run.refused = len(consumed.seqs), len(consumed.refused)
+            run.unreadable = len(consumed.unreadable)
+            run.pages = self._refreshed(consumed)
             self.on_step("refreshed")
             try:
-                self._carried.commit(engine)
+                self._remote_state.commit(engine)
             except PreconditionFailedError:
                 self._fetch()
             else:
-                return taken
-        raise AssertionError("the state changes all the time")
+                return consumed
+        raise AssertionError("the state keeps changing")
 
-    def _refreshed(self, taken: ConsumedMessages) -> int:
-        """Refresh, and look at the library where that is wanted; return how many pages changed."""
-        engine, _ = self._opened()
+    def _refreshed(self, consumed: ConsumedMessages) -> int:
+        """Refresh, and scan the library where needed; return how many pages changed."""
+        engine, _ = self._current()
         now = int(self.clock())
-        asked, full = engine.catalogue.asked_since(engine.cursor)
-        self._is_put_off = False
-        pages = engine.refresh(now).written  # before any look: a new folder lacks stills, too
-        for where in self._looks(taken, asked=asked):
+        requested, full = engine.catalogue.asked_since(engine.cursor)
+        self._is_scan_incomplete = False
+        # before any scan: a new output folder lacks stills, too
+        pages = engine.refresh(now).written
+        for scope in self._scopes(consumed, requested=requested):
             with MediaWorkers(
                 jobs=self.settings.workers,
                 time_limit_s=self.settings.file_limit_s,
                 memory_mb=self.settings.file_memory_mb,
                 nice=0,
             ) as workers:
-                look = LibraryScan(self.settings, workers, self.clock, where)
-                everywhere = where is None
-                pages += engine.refresh(now, look, full=full, verify=everywhere).written
-            self._is_put_off = self._is_put_off or bool(look.put_off)
-            if where is None and not look.put_off:
-                engine.catalogue.note(_LOOKED, str(now))
+                scan = LibraryScan(self.settings, workers, self.clock, scope)
+                everywhere = scope is None
+                pages += engine.refresh(now, scan, full=full, verify=everywhere).written
+            self._is_scan_incomplete = self._is_scan_incomplete or bool(scan.put_off)
+            if scope is None and not scan.put_off:
+                engine.catalogue.note(_SCANNED, str(now))
         return pages
 
-    def _looks(self, taken: ConsumedMessages, *, asked: bool) -> tuple[ScanScope | None, ...]:
-        """Return where to look: nowhere, at some folders, or everywhere (None)."""
+    def _scopes(
+        self, consumed: ConsumedMessages, *, requested: bool
+    ) -> tuple[ScanScope | None, ...]:
+        """Return what to scan: nothing, some folders, or everything (None)."""
         if not self.settings.library:
             return ()
-        if asked or self._is_time_to_look():
+        if requested or self._is_scan_due():
             return (None,)
-        folders = places_of(taken.notices, self.settings.buckets)
+        folders = places_of(consumed.notices, self.settings.buckets)
         return (ScanScope(folders=folders),) if folders else ()
 
-    def _is_time_to_look(self) -> bool:
-        engine, _ = self._opened()
-        last = int(engine.catalogue.noted(_LOOKED) or 0)
-        return bool(self.settings.library) and self.clock() >= last + _LOOK_S
+    def _is_scan_due(self) -> bool:
+        engine, _ = self._current()
+        last = int(engine.catalogue.noted(_SCANNED) or 0)
+        return bool(self.settings.library) and self.clock() >= last + _SCAN_S
 
     def _commit_published(self, paths: Sequence[OutPath]) -> None:
-        """Put the state back with what was published.
+        """Write the state back with what was published.
 
-        If another one put a newer state back meanwhile, his pages are the right ones, and ours may
-        have come after them: it is noted there that nobody knows what the bucket has of these.
+        If another run wrote a newer state meanwhile, its pages are right, and ours may have
+        overwritten them: they are marked there as unverified.
         """
-        assert self._carried is not None
+        assert self._remote_state is not None
         for _ in range(_TRIES):
-            engine, _ = self._opened()
+            engine, _ = self._current()
             try:
-                self._carried.commit(engine)
+                self._remote_state.commit(engine)
             except PreconditionFailedError:
                 self._fetch()
-                self._opened()[1].mark_doubtful(paths)
+                self._current()[1].mark_doubtful(paths)
             else:
                 return
-        raise AssertionError("the state changes all the time")
+        raise AssertionError("the state keeps changing")
 
 
 @lru_cache(maxsize=1)
@@ -293,7 +296,7 @@ def _shipped_templates() -> Path:
 
 
 def handler(event: object, context: object) -> dict[str, Any]:
-    """Show and publish what waits in the queue; what is returned is the account of it."""
+    """Show and publish what is in the queue; return the report."""
     del event, context
     logging.getLogger().setLevel(logging.INFO)
     return asdict(_builder().run())

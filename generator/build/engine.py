@@ -1,7 +1,7 @@
-"""The one route: observe, record, plan, perform, settle.
+"""The one route: observe, record, plan, perform, commit.
 
-A file event, a rating, a first build and an import all come through `Engine.refresh`; there is no
-second way to cause a page to be written.
+A file event, a rating, a first build and an import all go through `Engine.refresh`; there is no
+other way to cause a page to be written.
 """
 
 import errno
@@ -50,16 +50,16 @@ from generator.plan import (
 from generator.render.owned_files import OwnedFiles
 from generator.render.pages import TEMPLATES, PageRenderer, uses
 from generator.render.perform import (
-    FORWARD_S,
+    REDIRECT_S,
     RenderRun,
     commit,
-    forward_pages,
+    commit_fragments,
+    commit_pages,
     overlay,
     perform,
-    settle_pages,
-    settle_pieces,
-    stored_library,
-    whole_library,
+    redirect_pages,
+    render_all_fragments,
+    stored_fragments,
     write_assets,
     write_pages,
 )
@@ -68,24 +68,24 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _OURS = ("build.lock", "catalogue.db", "ledger.db", "under-way.txt")
-_SKELETON = "skeleton/"  # of templates, by what they are made of
-_PLAIN = "plain/"  # templates whose pages are not only filled
-_NO_ROOM = 1 << 16  # bytes
-_TOLD = 20  # failures, one by one
+_SKELETON = "skeleton/"  # of templates, by their inputs
+_PLAIN = "plain/"  # templates that may do more with cards than print them
+_NO_ROOM = 1 << 16  # bytes free: a full disk
+_LOGGED_FAILURES = 20
 _ANEW = "everything is rendered anew"
 
 
 class Engine:
-    """One site's builder: its catalogue, ledger, output folder and templates, held by one lock.
+    """The builder of one site: catalogue, ledger, output folder and templates, under one lock.
 
     Args:
         settings: what is built, from what, and where.
-        shipped: the folder of our templates.
-        adopt: other files may be in the output folder; they stay as they are.
-        new_catalogue: a catalogue that is lost or empty is begun anew.
+        shipped: the folder of the shipped templates.
+        adopt: allow other files in the output folder; they stay as they are.
+        new_catalogue: create a new catalogue if it is lost or empty.
 
     Raises:
-        BusyError: another builder holds them.
+        BusyError: another builder holds the lock.
         SettingsError: the catalogue cannot be opened, or is lost; or the output folder holds files
             that are not ours.
         TemplateError: a template is wrong.
@@ -105,11 +105,13 @@ class Engine:
         self.site = settings.site
         settings.state.mkdir(parents=True, exist_ok=True)
         for file in (settings.state / name for name in _OURS):
-            if file.exists() and not file.is_file():  # a pipe, perhaps, which nobody ever fills
-                raise SettingsError(f"{file} is no file", hint="move it away: its name is ours")
+            if file.exists() and not file.is_file():  # perhaps a pipe, which would block
+                raise SettingsError(
+                    f"{file} is not a regular file", hint="move it away: reelshelf uses this name"
+                )
         lock, catalogue = settings.state / "build.lock", settings.state / "catalogue.db"
-        if _size(lock):  # ours is empty, and taking it would empty this one
-            raise SettingsError(f"{lock} is no lock of ours", hint="move it away")
+        if _size(lock):  # ours is empty, and locking truncates the file
+            raise SettingsError(f"{lock} is not a lock file of reelshelf", hint="move it away")
         had_catalogue = _size(catalogue) > 0
         self._lock = FileLock(lock)
         try:
@@ -127,23 +129,23 @@ class Engine:
             self.ledger = Ledger(settings.state / "ledger.db", is_ours=had_catalogue)
             self.recovery = Recovery(self.ledger, self.catalogue, Output(settings.out))
             self._shipped = shipped
-            self.renderer = self._without_damage(self._renderer)
+            self.renderer = self._retry_if_damaged(self._renderer)
         except BaseException:
             self._lock.release()
             raise
 
     @contextmanager
     def storage(self) -> Iterator[None]:
-        """Tell of a disk that is full or broken alike, whichever file met it: as an OSError.
+        """Raise an OSError for a full or broken disk, whichever file was affected.
 
         Raises:
-            DamagedError: the catalogue is damaged; or the ledger was, and is begun anew.
+            DamagedError: the catalogue is damaged; or the ledger was, and has been emptied.
         """
         try:
             yield
         except OSError as error:
-            if error.filename is None:  # a file that was open
-                error.filename = str(self._place_without_room())
+            if error.filename is None:  # an open file
+                error.filename = str(self._full_disk_folder())
             raise
         except SYMPTOMS as error:
             if is_of_the_surroundings(error):
@@ -157,38 +159,38 @@ class Engine:
                 raise OSError(errno.EIO, str(error), str(self.settings.state)) from error
             raise
 
-    def _place_without_room(self) -> Path:
-        """Return which of our folders is on a full disk; if neither or both are, `out`."""
+    def _full_disk_folder(self) -> Path:
+        """Return which of our folders is on a full disk; `out` if neither or both are."""
         out, state = self.settings.out, self.settings.state
         is_full = {place: _free(place) < _NO_ROOM for place in (out, state)}
         return state if is_full[state] and not is_full[out] else out
 
     def _damage(self, error: BaseException | None) -> DamagedError | None:
-        """Return what damage an error is a symptom of; a damaged ledger is emptied."""
+        """Return the damage that an error is a symptom of; empty a damaged ledger."""
         damage = self.ledger.damage(error)
         if damage is None:
             return self.catalogue.damage(error)
-        return self._begun_anew(damage)
+        return self._emptied_ledger(damage)
 
-    def _begun_anew(self, damage: DamagedError) -> DamagedError:
+    def _emptied_ledger(self, damage: DamagedError) -> DamagedError:
         self.ledger.begin_anew()
         return DamagedError(
             str(damage),
-            hint="it is made anew from the catalogue by the next refresh; nothing is lost",
+            hint="the next refresh rebuilds it from the catalogue; nothing is lost",
             begun_anew=True,
         )
 
-    def _without_damage(self, deed: Callable[[], _T]) -> _T:
-        """Return what `deed` gives; once more if it met a ledger that has to be made anew."""
+    def _retry_if_damaged(self, action: Callable[[], _T]) -> _T:
+        """Return the result of `action`; retry once if the ledger was damaged and emptied."""
         try:
             with self.storage():
-                return deed()
+                return action()
         except DamagedError as error:
             if not error.begun_anew:
                 raise
             log.warning("%s\n  %s", error, error.hint)
         with self.storage():
-            return deed()
+            return action()
 
     def __enter__(self) -> Self:
         return self
@@ -205,8 +207,8 @@ class Engine:
             raise damage from error
 
     def close(self) -> None:
-        """Let go of everything."""
-        with suppress(sqlite3.DatabaseError):  # a full disk: the next look lists those folders
+        """Close all files and release the lock."""
+        with suppress(sqlite3.DatabaseError):  # a full disk: the next scan lists those folders
             self.recovery.note_folders()
         self.catalogue.close()
         self.ledger.close()
@@ -229,8 +231,8 @@ class Engine:
         renderer = Renderer(
             self._shipped, settings.templates, frame, lambda place: recall(_SKELETON + place)
         )
-        for told in renderer.unused():
-            log.warning("%s", told)
+        for warning in renderer.unused():
+            log.warning("%s", warning)
         if self.ledger.fact("signature") == renderer.signature:
             renderer.adopt(self.ledger.facts("template/"))
         return renderer
@@ -251,12 +253,12 @@ class Engine:
 
     @property
     def cursor(self) -> int:
-        """Return the number of the last event that the pages show."""
+        """Return the number of the last event that the pages reflect."""
         return int(self.ledger.fact("cursor") or 0)
 
     @property
     def template_folders(self) -> tuple[Path, ...]:
-        """Return where templates are read from."""
+        """Return the folders that templates are read from."""
         own = self.settings.templates
         return (self._shipped,) if own is None else (own, self._shipped)
 
@@ -270,31 +272,31 @@ class Engine:
         full: bool = False,
         verify: bool = False,
     ) -> Receipt:
-        """Bring the site up to date, and return the account of it.
+        """Bring the site up to date, and return a receipt.
 
         Args:
-            now: the current instant; every time that is recorded is this one.
-            observe: looks at the library and records what it finds; None: only what is recorded
-                already is shown.
-            full: render every page, compare each with what lies on the disk, and remove strays.
-            verify: look whether files of the site are missing, and make those anew.
+            now: the current instant; the timestamp of everything recorded.
+            observe: scans the library and records what it finds; None: only show what is
+                recorded already.
+            full: render every page, compare each with its file on the disk, and remove strays.
+            verify: check whether files of the site are missing, and make those again.
 
         Raises:
-            ReelshelfError: the site is as it was, or in part already as it will be: the next
-                refresh ends at the same site either way.
+            ReelshelfError: the site is as it was, or partly updated: the next refresh ends at the
+                same site either way.
             OSError: likewise; the disk is full, or not writable.
         """
-        gc.disable()  # a refresh makes millions of small values and hardly a cycle
+        gc.disable()  # a refresh makes millions of small objects and hardly a cycle
         try:
-            return self._without_damage(
+            return self._retry_if_damaged(
                 lambda: self._refresh(now, observe, full=full, verify=verify)
             )
         finally:
             gc.enable()
 
     def _refresh(self, now: int, observe: "Observe | None", *, full: bool, verify: bool) -> Receipt:
-        if full and (damage := self.ledger.damage_found()):  # also where no refresh reads
-            raise self._begun_anew(damage)
+        if full and (damage := self.ledger.damage_found()):  # also where a refresh does not read
+            raise self._emptied_ledger(damage)
         receipt = Receipt(perf_counter, number=self.ledger.next_refresh(), at=now)
         self.recovery.stamp = ""
         self._reload_templates()
@@ -310,52 +312,52 @@ class Engine:
             stale = self._stale_templates()
             self._try_templates(stale)
             if not stale:
-                self._keep_signature()
+                self._store_signature()
             retried = frozenset(self.ledger.failed() if stale or observe is not None else ())
             since, cursor = self._span()
             receipt.events = cursor - since
             differences = self._differences(0 if full or suspects.all else since)
             planned = plan(self.ledger, self.site, differences)
-            self._drop_made(planned, differences)
-            self._lead_on(planned, differences, everything=not since)
-            self._expire_forwards(planned, now)
+            self._drop_made_files(planned, differences)
+            self._redirect_merged(planned, differences, everything=not since)
+            self._expire_redirects(planned, now)
             plan_resting(self.ledger, self.site, planned, now)
-            wants = self.settings.host_files
-            until = now + FORWARD_S
-            plan_host_files(self.ledger, planned, until, FOR_GOOD, wanted=wants)
+            enabled = self.settings.host_files
+            until = now + REDIRECT_S
+            plan_host_files(self.ledger, planned, until, FOR_GOOD, enabled=enabled)
             torn, sound = self.recovery.examine(
                 suspects.paths - planned.pages.keys() - planned.gone
             )
             everything = full or suspects.all
-            anew = retried | torn | missing
-        work = self._work(receipt, suspects.paths)
+            to_render = retried | torn | missing
+        run = self._new_run(receipt, suspects.paths)
         if planned.pages or planned.gone or planned.lists or cursor != since:
-            self._perform(work, planned, (since, cursor), first=first)
-        if everything or stale or anew:
-            which = PageSelection(all=everything, stale=frozenset(stale), paths=anew)
-            self._render_anew(receipt, cursor, which, suspects.paths)
+            self._perform(run, planned, (since, cursor), first=first)
+        if everything or stale or to_render:
+            selection = PageSelection(all=everything, stale=frozenset(stale), paths=to_render)
+            self._render_selected(receipt, cursor, selection, suspects.paths)
         if everything or (first and not was_empty):
             with receipt.phase("sweep"):
                 receipt.removed += self.recovery.sweep(self.renderer.assets().keys())
         self.recovery.trust(suspects, sound)
         receipt.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-        self._tell_failures(receipt)
+        self._report_failures(receipt)
         return receipt
 
     def preview(self, now: int, catalogue: Catalogue) -> Receipt:
-        """Return what a refresh to another state of the catalogue would do; do nothing."""
+        """Return what a refresh to another state of the catalogue would do; change nothing."""
         receipt = Receipt(perf_counter, number=self.ledger.next_refresh(), at=now)
         with receipt.phase("plan"):
             since = self.cursor
             planned = plan(self.ledger, self.site, self._differences(since, catalogue))
-        receipt.planned = len(planned.pages) + len(planned.forwards)
-        receipt.removed = len(planned.gone - planned.forwards.keys())
+        receipt.planned = len(planned.pages) + len(planned.redirects)
+        receipt.removed = len(planned.gone - planned.redirects.keys())
         for page in planned.pages.values():
             receipt.reasons[page.reason] = receipt.reasons.get(page.reason, 0) + 1
         return receipt
 
     def seal(self, receipt: Receipt) -> None:
-        """Bring the pages to the disk itself; until then a power cut makes the next run verify."""
+        """Flush the pages to the disk; until then, the next run verifies them after a power cut."""
         with receipt.phase("sync"), self.storage():
             self.output.sync()
             self.recovery.tidy_manifest()
@@ -363,100 +365,108 @@ class Engine:
             with self.ledger.transaction():
                 self.ledger.remember("sealed", "1")
 
-    def render_into(self, output: Output, which: "PageSelection | None" = None) -> RenderRun:
-        """Render all pages, or some, from the catalogue and the shelves."""
-        work = self._work(Receipt(number=self.ledger.next_refresh()), frozenset())
-        work.output, work.compares = output, True
-        self._render(work, self.catalogue.shown(), which or PageSelection(all=True))
-        return work
+    def render_into(self, output: Output, selection: "PageSelection | None" = None) -> RenderRun:
+        """Render all or selected pages from the catalogue and the shelves."""
+        run = self._new_run(Receipt(number=self.ledger.next_refresh()), frozenset())
+        run.output, run.compares = output, True
+        self._render(run, self.catalogue.shown(), selection or PageSelection(all=True))
+        return run
 
-    def _render(self, work: RenderRun, videos: Iterable[Video], which: "PageSelection") -> None:
-        known = list(videos)
-        whole_library(work, known)
-        write_assets(work, self.renderer.assets())
-        write_pages(work, list(self._pages(known, which)))
+    def _render(self, run: RenderRun, videos: Iterable[Video], selection: "PageSelection") -> None:
+        library = list(videos)
+        render_all_fragments(run, library)
+        write_assets(run, self.renderer.assets())
+        write_pages(run, list(self._pages(library, selection)))
 
-    def _pages(self, videos: Sequence[Video], which: "PageSelection") -> Iterator[Page]:
+    def _pages(self, videos: Sequence[Video], selection: "PageSelection") -> Iterator[Page]:
         hosts = host_pages(self.ledger, _ANEW) if self.settings.host_files else ()
         every = every_page(self.ledger, self.site, videos)
-        for page in (*every, *forward_pages(self.ledger), *hosts):
-            if which.all or page.path in which.paths or uses(page.template, which.stale):
+        for page in (*every, *redirect_pages(self.ledger), *hosts):
+            if (
+                selection.all
+                or page.path in selection.paths
+                or uses(page.template, selection.stale)
+            ):
                 yield page
 
     def _perform(
-        self, work: RenderRun, planned: Plan, span: tuple[int, int], *, first: bool
+        self, run: RenderRun, planned: Plan, span: tuple[int, int], *, first: bool
     ) -> None:
-        receipt, ledger = work.receipt, self.ledger
+        receipt, ledger = run.receipt, self.ledger
         if not (planned.pages or planned.gone or planned.lists or planned.shown or first):
             with receipt.phase("settle"), ledger.transaction():
                 self._remember(span[1], templates=False)
                 ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
             return
-        receipt.planned += len(planned.pages) + len(planned.forwards)
+        receipt.planned += len(planned.pages) + len(planned.redirects)
         with receipt.phase("render"):
-            overlay(work, planned)
-            self.recovery.begin_writing([*planned.pages, *planned.forwards, *planned.gone])
-            work.is_strict = first
-            write_assets(work, self.renderer.assets())
-            perform(work, planned)
+            overlay(run, planned)
+            self.recovery.begin_writing([*planned.pages, *planned.redirects, *planned.gone])
+            run.is_strict = first
+            write_assets(run, self.renderer.assets())
+            perform(run, planned)
         with receipt.phase("settle"), ledger.transaction():
-            commit(work, planned, receipt.at)
+            commit(run, planned, receipt.at)
             self._remember(span[1], templates=first)
             ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
         self.output.remove_empty_folders(folders_of(planned.gone))
 
-    def _render_anew(
-        self, receipt: Receipt, cursor: int, which: "PageSelection", suspects: frozenset[OutPath]
+    def _render_selected(
+        self,
+        receipt: Receipt,
+        cursor: int,
+        selection: "PageSelection",
+        suspects: frozenset[OutPath],
     ) -> None:
-        """Render pages whatever was rendered before, once the shelves are settled.
+        """Render pages regardless of what was rendered before, after the shelves are committed.
 
-        Of the videos as they were settled: others may write to the catalogue meanwhile.
+        Uses the committed videos: others may write to the catalogue meanwhile.
         """
         videos = list(self.ledger.all_videos())
         with receipt.phase("render"):
-            many = which.all or which.stale
-            self.recovery.begin_writing([EVERYTHING] if many else sorted(which.paths))
-            work = self._work(receipt, suspects)
-            work.compares = True
-            self._render(work, videos, which)
+            many = selection.all or selection.stale
+            self.recovery.begin_writing([EVERYTHING] if many else sorted(selection.paths))
+            run = self._new_run(receipt, suspects)
+            run.compares = True
+            self._render(run, videos, selection)
         with receipt.phase("settle"), self.ledger.transaction():
-            settle_pieces(work, videos)
-            settle_pages(work)
-            if which.stale:
+            commit_fragments(run, videos)
+            commit_pages(run)
+            if selection.stale:
                 self.ledger.forget(_SKELETON)
-            for name in TEMPLATES if which.all else which.stale:
+            for name in TEMPLATES if selection.all else selection.stale:
                 self.ledger.remember(_PLAIN + name, "")
             self._remember(cursor, templates=True)
-            told = json.dumps(receipt.told())
-            self.ledger.settle(receipt.number, receipt.at, cursor, cursor, told)
+            receipt_json = json.dumps(receipt.told())
+            self.ledger.settle(receipt.number, receipt.at, cursor, cursor, receipt_json)
 
     def _try_templates(self, stale: set[str]) -> None:
-        """Paint what changed templates are for, and write nothing: an error leaves all as it is.
+        """Render the pages of changed templates, and write nothing: an error changes nothing.
 
         Raises:
-            TemplateError: a page cannot be painted with them.
+            TemplateError: a page cannot be rendered with them.
         """
         if not stale:
             return
-        work = self._work(Receipt(), frozenset())
+        run = self._new_run(Receipt(), frozenset())
         videos = list(self.ledger.all_videos())
-        whole_library(work, videos)
+        render_all_fragments(run, videos)
         for page in self._pages(videos, PageSelection(stale=frozenset(stale))):
-            work.painter.page(page)
+            run.renderer.page(page)
 
-    def _tell_failures(self, receipt: Receipt) -> None:
+    def _report_failures(self, receipt: Receipt) -> None:
         failed = self.ledger.failed()
         receipt.failed = len(failed)
-        for path, reason in list(failed.items())[:_TOLD]:
+        for path, reason in list(failed.items())[:_LOGGED_FAILURES]:
             receipt.failures[path] = reason
             log.warning("%s keeps its former content: %s", path, reason)
 
     def _remember(self, cursor: int, *, templates: bool) -> None:
-        """Keep what the next refresh compares with; called within a transaction.
+        """Store what the next refresh compares with; called within a transaction.
 
         Args:
-            cursor: the last event that the pages show.
-            templates: every page shows the templates as they are now.
+            cursor: the last event that the pages reflect.
+            templates: every page was rendered with the current templates.
         """
         facts = {
             "cursor": str(cursor),
@@ -471,27 +481,27 @@ class Engine:
             facts |= {f"template/{name}": self.renderer.inputs(name) for name in TEMPLATES}
             facts |= {"version": __version__, "signature": self.renderer.signature}
         facts |= {_PLAIN + name: "1" for name in self.renderer.plain}
-        facts |= {_SKELETON + place: told for place, told in self.renderer.learned.items()}
+        facts |= {_SKELETON + place: text for place, text in self.renderer.learned.items()}
         self.renderer.learned.clear()
         for name, value in facts.items():
             self.ledger.remember(name, value)
 
-    def _work(self, receipt: Receipt, suspects: frozenset[OutPath]) -> RenderRun:
-        library = stored_library(self.ledger)
-        painter = PageRenderer(self.renderer, self.site, library)
-        work = RenderRun(self.ledger, self.output, painter, library, receipt, suspects)
-        work.by_manifest, work.compares = self.recovery.by_manifest, self.recovery.by_manifest
-        work.plain = frozenset(name for name, plain in self.ledger.facts(_PLAIN).items() if plain)
-        return work
+    def _new_run(self, receipt: Receipt, suspects: frozenset[OutPath]) -> RenderRun:
+        fragments = stored_fragments(self.ledger)
+        renderer = PageRenderer(self.renderer, self.site, fragments)
+        run = RenderRun(self.ledger, self.output, renderer, fragments, receipt, suspects)
+        run.by_manifest, run.compares = self.recovery.by_manifest, self.recovery.by_manifest
+        run.plain = frozenset(name for name, plain in self.ledger.facts(_PLAIN).items() if plain)
+        return run
 
     # -- what differs
 
     def _span(self) -> tuple[int, int]:
-        """Return the last event that the pages show, and the last one there is."""
+        """Return the last event that the pages reflect, and the last one recorded."""
         since, cursor = self.cursor, self.catalogue.last_event()
         same = self.ledger.fact("catalogue") in {"", self.catalogue.identity()}
         if not same or self.ledger.fact("cursor_event") != self.catalogue.event_id(since):
-            since = 0  # another catalogue, or one from a backup: compare everything
+            since = 0  # another catalogue, or a restored one: compare everything
         return since, cursor
 
     def _differences(self, since: int, catalogue: Catalogue | None = None) -> list[VideoChange]:
@@ -507,42 +517,44 @@ class Engine:
         pairs = (VideoChange(before.get(number), after.get(number)) for number in numbers)
         return [pair for pair in pairs if pair.before != pair.after]
 
-    def _drop_made(self, planned: Plan, differences: Iterable[VideoChange]) -> None:
-        """Let what was made of videos and is not shown any more go, after the pages."""
+    def _drop_made_files(self, planned: Plan, differences: Iterable[VideoChange]) -> None:
+        """Plan to delete, after the pages, files made for videos that are not shown any more."""
         for difference in differences:
             before, after = difference.before, difference.after
             if before is not None:
                 kept = urls.made_files(after) if after is not None else ()
                 planned.gone.update(set(urls.made_files(before)).difference(kept))
 
-    def _lead_on(
+    def _redirect_merged(
         self, planned: Plan, differences: Iterable[VideoChange], *, everything: bool
     ) -> None:
-        """Let the pages of copies that became part of other videos lead there, for good."""
-        hidden = {one.before.id for one in differences if one.before and one.after is None}
+        """Redirect, permanently, the pages of copies that were merged into other videos."""
+        hidden = {
+            change.before.id for change in differences if change.before and change.after is None
+        }
         for (video, slug), into in self.catalogue.longer.merged() if everything or hidden else ():
             if everything or video in hidden:
                 path = urls.watch_path(video, slug)
                 planned.gone.add(path)
-                planned.forwards[path] = self.site.link(urls.watch_path(*into))
+                planned.redirects[path] = self.site.link(urls.watch_path(*into))
                 planned.lasting.add(path)
 
-    def _expire_forwards(self, planned: Plan, now: int) -> None:
+    def _expire_redirects(self, planned: Plan, now: int) -> None:
         over = set(self.ledger.forwards_until(now)) - planned.pages.keys()
-        planned.gone |= over - planned.forwards.keys()
+        planned.gone |= over - planned.redirects.keys()
 
     def _stale_templates(self) -> set[str]:
-        """Return the templates whose text changed since their pages were rendered."""
+        """Return the templates that changed since their pages were rendered."""
         if self.ledger.fact("version") not in {"", __version__}:
-            return set(TEMPLATES)  # their contexts may be others
+            return set(TEMPLATES)  # their contexts may have changed
         if self.ledger.fact("signature") == self.renderer.signature:
             return set()
         before = self.ledger.facts("template/")
         now = {name: self.renderer.inputs(name) for name in TEMPLATES}
         return {name for name, digest in now.items() if before.get(name, digest) != digest}
 
-    def _keep_signature(self) -> None:
-        """Remember that the templates as they are now make the pages as they are."""
+    def _store_signature(self) -> None:
+        """Record that the pages match the current templates."""
         signature = self.renderer.signature
         if self.ledger.fact("begun") and self.ledger.fact("signature") != signature:
             with self.ledger.transaction():
@@ -555,7 +567,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class PageSelection:
-    """Which pages to render: all, those of changed templates, and some by their paths."""
+    """Which pages to render: all, those of changed templates, or some by path."""
 
     all: bool = False
     stale: frozenset[str] = frozenset()
@@ -563,10 +575,10 @@ class PageSelection:
 
 
 class Observe(Protocol):
-    """What looks at the library and records what it finds."""
+    """Scans the library and records what it finds."""
 
     def __call__(self, builder: Engine, receipt: Receipt, *, full: bool) -> None:
-        """Look; `full` asks for stills that are not on the disk, too."""
+        """Scan; with `full`, also make stills again that are missing on the disk."""
 
 
 def _navigation(site: SiteContext) -> tuple[dict[str, str], ...]:

@@ -1,7 +1,7 @@
-"""Recovery: what an interruption, a power cut or another builder may have left on the disk.
+"""Recovery: what an interruption, a power cut or another builder may have damaged on the disk.
 
-A file of which that cannot be ruled out is a suspect. Suspects are noted in the ledger before the
-first of them is written, and leave it only when they were written, or compared and found right.
+A file where that cannot be ruled out is a suspect. Suspects are recorded in the ledger before the
+first of them is written, and removed only when they were written, or compared and found correct.
 """
 
 import logging
@@ -23,25 +23,25 @@ log = logging.getLogger(__name__)
 
 EVERYTHING = OutPath("*")  # among suspects: any file
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_MANY = 5000  # from so many files on, what is under way is noted as everything
-_OTHERS = 1000  # files that are not ours, to be counted
-_MANIFEST_BYTES = 64  # of a line, at most on the average
+_MANY = 5000  # files from which on everything is recorded as suspect
+_OTHERS = 1000  # files that are not ours are counted up to here
+_MANIFEST_BYTES = 64  # of a line, average at most
 _LEAST_MANIFEST = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Suspects:
-    """Which files of the output may not be what the ledger says."""
+    """Which files of the output folder may differ from the ledger."""
 
     paths: frozenset[OutPath] = frozenset()
     all: bool = False
 
 
 class Recovery:
-    """What is known of the files of one output folder, and what is not.
+    """Which files of one output folder can be trusted.
 
-    `stamp` is that of the refresh that writes now, as the output folder has it; "" before it does.
-    `by_manifest`: the pages of the ledger may be those of another folder.
+    `stamp` is the mark that the current refresh left in the output folder; "" before it writes.
+    `by_manifest`: the pages in the ledger may be those of another folder.
     """
 
     def __init__(self, ledger: Ledger, catalogue: Catalogue, output: Output) -> None:
@@ -55,24 +55,24 @@ class Recovery:
         return OwnedFiles(self.ledger, self.output, by_manifest=self.by_manifest)
 
     def left_output(self) -> bool:
-        """Tell whether the output folder is as this state folder left it."""
+        """Return whether the output folder is as this state folder left it."""
         mark = self.output.mark() or OutputMark()
         stamps = {self.ledger.fact(name) for name in ("stamp", "next_stamp")} - {""}
-        return mark.stamp in (stamps or {self.ledger.fact("output")} - {""})  # as 0.4.0 had it
+        return mark.stamp in (stamps or {self.ledger.fact("output")} - {""})  # as in 0.4.0
 
     def suspects(self) -> Suspects:
-        """Return what an interruption, a power cut or another builder may have left.
+        """Return the files that an interruption, a power cut or another builder may have damaged.
 
-        What is suspect stays noted until it was mended: nothing but that shrinks the set.
+        A suspect stays recorded until it was repaired: nothing else shrinks the set.
         """
         ledger, output = self.ledger, self.output
         mark = output.mark() or OutputMark()
         if not ledger.fact("begun"):
             if mark.stamp and mark.stamp == ledger.fact("output") and not output.has_manifest():
-                self._begin_manifest()  # 0.4.0 left it so
+                self._begin_manifest()  # left by 0.4.0
             self.files.reload()
-            return Suspects()  # what the ledger does not know is compared with the disk anyway
-        if mark.stamp and mark.stamp == ledger.fact("next_stamp"):  # an interrupted refresh's
+            return Suspects()  # what is not in the ledger is compared with the disk anyway
+        if mark.stamp and mark.stamp == ledger.fact("next_stamp"):  # of an interrupted refresh
             with ledger.transaction():
                 ledger.remember("stamp", mark.stamp)
         if not self.left_output():
@@ -84,56 +84,56 @@ class Recovery:
         elif not output.has_manifest():
             self._begin_manifest()
         if ledger.fact("boot") != _boot() and ledger.fact("sealed") != "1":
-            log.warning("the machine stopped before all pages were on the disk: comparing all")
+            log.warning("unclean shutdown: verifying every page")
             with ledger.transaction():
                 ledger.drop_packed(ledger.all_packed())
                 ledger.suspect([EVERYTHING])
         paths = ledger.suspects()
         self.by_manifest = EVERYTHING in paths
         if self.by_manifest:
-            self.files.reload()  # of many files it was noted there only that they are ours
+            self.files.reload()  # many files are recorded as ours only there
             return Suspects(all=True)
         if paths:
             if ledger.fact("next_stamp"):
-                log.warning("the last build was interrupted: mending what it left")
+                log.warning("the last build was interrupted: repairing what it left")
             output.clear_scratch(folders_of(map(OutPath, paths)))
         return Suspects(paths=frozenset(map(OutPath, paths)))
 
     def _begin_manifest(self) -> None:
-        """Note in the output folder what is ours there: version 0.4.0 did not, or it was lost."""
+        """Write the manifest of our files: version 0.4.0 wrote none, or it was lost."""
         with self.ledger.transaction():
             self.ledger.own(filter(self.output.has, self._made()))
         self.files.rewrite_manifest()
 
     def tidy_manifest(self) -> None:
-        """Write the manifest anew where it has many more lines than there are files."""
+        """Rewrite the manifest if it has many more lines than there are files."""
         most = max(_LEAST_MANIFEST, self.ledger.page_count()[0] * 4 * _MANIFEST_BYTES)
         if self.output.manifest_bytes() > most:
             self.files.rewrite_manifest()
 
     def examine(self, rest: frozenset[OutPath]) -> tuple[frozenset[OutPath], frozenset[OutPath]]:
-        """Look at suspects that no plan mends; return those to be rendered, and all others.
+        """Check suspects that the plan does not repair; return those to render, and all others.
 
-        What is known of no page is removed, if it is ours.
+        A file of ours that belongs to no page is removed.
         """
-        known = self.ledger.digests(sorted(rest))
+        digests = self.ledger.digests(sorted(rest))
         made = self._made() if any(map(urls.is_made, rest)) else set[OutPath]()
         torn = {
             path
-            for path in rest & known.keys()
-            if digest_of(self.output.read(path) or b"") != known[path]
+            for path in rest & digests.keys()
+            if digest_of(self.output.read(path) or b"") != digests[path]
         }
-        self.files.delete(rest - known.keys() - made)
+        self.files.delete(rest - digests.keys() - made)
         return frozenset(torn), rest - torn
 
     def _made(self) -> set[OutPath]:
-        """Return every file of the output folder that was made for a video and is no page."""
+        """Return every file of the output folder that was made for a video and is not a page."""
         return {path for video in self.catalogue.shown() for path in urls.made_files(video)}
 
     def begin_writing(self, paths: Sequence[OutPath]) -> None:
-        """Note that these files are about to be written or deleted ("*": any)."""
+        """Record that these files are about to be written or deleted ("*": any)."""
         many = len(paths) >= _MANY
-        self.output.forget_folders()  # a link may be in the place of one by now
+        self.output.forget_folders()  # a symlink may have replaced one by now
         self.stamp = uuid4().hex
         with self.ledger.transaction():
             self.ledger.suspect([EVERYTHING] if many else paths)
@@ -144,27 +144,27 @@ class Recovery:
         self.output.set_mark(OutputMark(folder, self.stamp, self.catalogue.identity()))
 
     def trust(self, suspects: Suspects, sound: Iterable[OutPath]) -> None:
-        """Note that what was suspect is mended, but for pages that could not be written."""
+        """Record that the suspects are repaired, except pages that could not be written."""
         ledger = self.ledger
         is_under_way = bool(ledger.fact("next_stamp"))
-        noted = ledger.suspects() if suspects.all or suspects.paths or self.stamp else set()
+        recorded = ledger.suspects() if suspects.all or suspects.paths or self.stamp else set()
         failed = sorted(ledger.failed()) if suspects.all else []
-        everything = suspects.all or EVERYTHING in noted
-        mended = noted if everything else noted & set(sound)
-        if not mended and not is_under_way:
+        everything = suspects.all or EVERYTHING in recorded
+        repaired = recorded if everything else recorded & set(sound)
+        if not repaired and not is_under_way:
             return
-        still = self.files.of(failed)  # they may be anything but what they should be
+        still = self.files.of(failed)  # their content may be anything
         with ledger.transaction():
-            ledger.trust(mended)
+            ledger.trust(repaired)
             ledger.suspect(still)
             if is_under_way:
                 ledger.remember("next_stamp", "")
         self.by_manifest = self.by_manifest and not everything
 
     def missing_files(self) -> frozenset[OutPath]:
-        """Return files of ours that are not on the disk.
+        """Return files of ours that are missing on the disk.
 
-        Only folders are listed in which something came or went since we noted when.
+        Lists only folders that changed since we recorded their mtime.
         """
         missing: set[OutPath] = set()
         for folder, changed_ns in self.ledger.folders().items():
@@ -177,28 +177,30 @@ class Recovery:
             self.output.touched.add(folder)
         lost = {path for path in missing if not path.endswith(COPIES)}
         if lost:
-            log.warning("%d files of %s are gone: they are made anew", len(lost), self.output.root)
+            log.warning(
+                "%d files of %s are missing: making them again", len(lost), self.output.root
+            )
         return frozenset(lost)
 
     def note_folders(self) -> None:
-        """Note when the folders that we wrote to changed last: a later change is another's."""
+        """Record the mtimes of folders that we wrote to: a later change is not ours."""
         touched, self.output.touched = self.output.touched, set()
         if touched:
             with self.ledger.transaction():
                 self.ledger.put_folders({path: self.output.changed_at(path) for path in touched})
 
     def sweep(self, assets: Collection[OutPath]) -> int:
-        """Remove files of ours that belong to no page and were made for no video; return how many.
+        """Delete files of ours that belong to no page or video; return how many.
 
         Args:
-            assets: the files beside the pages as the theme has them now; former ones go.
+            assets: the current assets of the theme; former ones are deleted.
         """
         pages = set(self.ledger.digests())
         former = {path for path in pages if path.startswith("assets/") and path not in assets}
-        wanted = pages - former
-        wanted |= self._made()
+        needed = pages - former
+        needed |= self._made()
         owned = self.ledger.all_owned()
-        stray = owned - wanted - {OutPath(path + COPIES[0]) for path in wanted}
+        stray = owned - needed - {OutPath(path + COPIES[0]) for path in needed}
         stray = {OutPath(path.removesuffix(COPIES[0])) for path in stray}
         removed = self.files.delete(stray)
         with self.ledger.transaction():
@@ -207,10 +209,10 @@ class Recovery:
         self.output.remove_empty_folders(folders_of(stray))
         self.files.rewrite_manifest()
         self.output.touched |= folders_of(owned)
-        self._tell_others(owned)
+        self._log_foreign_files(owned)
         return removed
 
-    def _tell_others(self, owned: set[OutPath]) -> None:
+    def _log_foreign_files(self, owned: set[OutPath]) -> None:
         """Log once which files of the output folder are not ours."""
         others = sorted(islice(self.output.others(owned), _OTHERS))
         names = "\n".join(others)
@@ -229,7 +231,7 @@ class Recovery:
 
 
 def folders_of(paths: Iterable[OutPath]) -> set[str]:
-    """Return the folders that files are in, but for the outermost."""
+    """Return the folders of files, without the root folder."""
     return {path.rpartition("/")[0] for path in paths if "/" in path}
 
 

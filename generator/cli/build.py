@@ -48,7 +48,7 @@ from generator.core.receipt import Receipt
 from generator.scan.observe import LibraryScan
 from generator.scan.probe import DryRunWorkers
 from generator.watch.backlog import Backlog
-from generator.watch.compression import pack_all
+from generator.watch.compression import compress_all
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ def _work_off(engine: Engine, settings: Settings, receipt: Receipt, *, as_json: 
     ):
         total = backlog.left(engine.catalogue)
         shown_s = time.monotonic()
-        while backlog.feed(engine.catalogue):
+        while backlog.enqueue(engine.catalogue):
             finished.wait(_LOOK_S)
             finished.clear()
             with engine.storage():
@@ -198,7 +198,7 @@ def _tell_copy(backlog: Backlog, progress: Callable[[str, int, int], None]) -> N
 
 def _compress(engine: Engine, receipt: Receipt, *, as_json: bool) -> None:
     with receipt.phase("compress"), progress_bar(as_json=as_json) as progress:
-        done = pack_all(engine.ledger, engine.output, lambda n: progress("compressed", n, 0))
+        done = compress_all(engine.ledger, engine.output, lambda n: progress("compressed", n, 0))
     if done and not as_json:
         count = formatting.counted(done, "page")
         out.print(f"copies   {count} compressed in {receipt.seconds['compress']:.2f} s")

@@ -70,7 +70,7 @@ class DevSession:
             settings.roots,
             settings.site.base,
             follow_links=settings.follow_links,
-            intake=compile_filter(settings.ignore),
+            file_filter=compile_filter(settings.ignore),
             api=self._apis[config] if settings.api else None,
         )
 
@@ -162,4 +162,4 @@ def _show(receipt: Receipt, server: DevServer) -> None:
     elif changed:
         server.reload()
     else:
-        server.mend()
+        server.reload_if_stale()

@@ -327,7 +327,7 @@ def watching_on(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
     """Yield a build loop with its background jobs; both stop on exit."""
     with workers_of(settings) as workers:
         watch = BuildLoop(engine, settings, workers)
-        with Backlog(settings, watch.wake) as watch.beside:
+        with Backlog(settings, watch.wake) as watch.background:
             yield watch
 
 

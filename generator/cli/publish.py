@@ -146,7 +146,7 @@ def _watch(
             if beat.is_due():
                 beat.publish()
 
-        watching.beside = PublishingBackgroundWork(watching.beside, retry)
+        watching.background = PublishingBackgroundWork(watching.background, retry)
         for receipt in watching.receipts():
             tell_line(receipt, as_json=as_json)
             beat.publish()

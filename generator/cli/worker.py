@@ -48,7 +48,7 @@ from generator.core.receipt import Receipt
 from generator.scan.observe import LibraryScan
 from generator.scan.probe import DryRunWorkers
 from generator.watch.build_loop import BuildLoop
-from generator.worker import USUAL_PACE, EventLoop, SharedStateSync, SitePublisher, Worker
+from generator.worker import USUAL_TIMING, EventLoop, SharedStateSync, SitePublisher, Worker
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def worker(
     start_log(verbose=verbose, as_json=as_json)
     signal.signal(signal.SIGTERM, _interrupt)  # ends as Ctrl-C does: what is in hand goes back
     with ExitStack() as stack:
-        queue = open_queue(settings.queue, visibility_s=USUAL_PACE.keep_s)
+        queue = open_queue(settings.queue, visibility_s=USUAL_TIMING.keep_s)
         stack.callback(queue.close)
         try:
             queue.check()
@@ -109,7 +109,7 @@ def worker(
 
 
 def _tell_counts(works: Worker, *, as_json: bool) -> None:
-    answer = {"taken": works.taken, "refused": works.refused, "unreadable": works.unreadable}
+    answer = {"taken": works.recorded, "refused": works.refused, "unreadable": works.unreadable}
     if not as_json:
         show(as_json, answer, ", ".join(f"{count} {name}" for name, count in answer.items()))
 

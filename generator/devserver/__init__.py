@@ -1,4 +1,4 @@
-"""The dev server: the site as it lies on the disk, its videos by range, and pages that reload."""
+"""The dev server: serves the site from disk, videos by range, and reloads open pages."""
 
 from generator.devserver.files import App, ServedSite
 from generator.devserver.hostnames import network_address, own_names

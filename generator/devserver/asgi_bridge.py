@@ -1,7 +1,7 @@
-"""The way to the API: an ASGI application awaited where the rest is served, on the same port.
+"""The bridge to the API: an ASGI application that runs in this server, on the same port.
 
-It sees a request as behind a proxy that takes the site's base off; its answer is sent when it is
-whole. What it does not catch is logged here, and told without a word of what it was.
+It sees requests as behind a proxy that strips the base of the site; responses are sent when they
+are complete. Exceptions that it does not catch are logged here, and reported without details.
 """
 
 import asyncio
@@ -19,52 +19,52 @@ from generator.devserver.files import Message
 from generator.devserver.handlers import BaseHandler, ServedState
 
 _MOST_BYTES = 16 * 1024
-_BETWEEN_NEIGHBOURS = frozenset({"connection", "keep-alive", "transfer-encoding"})
+_HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
 
 
 class IsForApi(Matcher):
-    """What lies below the address of an API that is there."""
+    """Matches paths of the API, if there is one."""
 
-    def __init__(self, showing: ServedState) -> None:
-        self._showing = showing
+    def __init__(self, state: ServedState) -> None:
+        self._state = state
 
     @override
     def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
-        site = self._showing.site
+        site = self._state.site
         return {} if site.api and request.path.startswith(f"{site.base}/api/") else None
 
 
 class ApiBridge(BaseHandler):
-    """One request to the API, and its answer."""
+    """One request to the API, and its response."""
 
     @override
-    def initialize(self, showing: ServedState) -> None:
-        super().initialize(showing)
-        self._asked = self._begun = False
-        self._gone = asyncio.Event()
-        self._answering: asyncio.Future[None] | None = None
+    def initialize(self, state: ServedState) -> None:
+        super().initialize(state)
+        self._is_body_sent = self._begun = False
+        self._closed = asyncio.Event()
+        self._response: asyncio.Future[None] | None = None
 
     @override
     def on_connection_close(self) -> None:
         super().on_connection_close()
-        self._gone.set()
-        if self._answering is not None and self.request.method in {"GET", "HEAD"}:
-            self._answering.cancel()  # it may wait for long, and what it changes is nothing
+        self._closed.set()
+        if self._response is not None and self.request.method in {"GET", "HEAD"}:
+            self._response.cancel()  # it may wait for long, and changes nothing
 
     @override
     async def get(self) -> None:  # type: ignore[mutable-override]  # typed as an attribute
         if self.site.api is None:
-            raise HTTPError(404, "there is no API any more")  # another site came in between
+            raise HTTPError(404, "there is no API any more")  # the site was replaced meanwhile
         if len(self.request.body) > _MOST_BYTES:
             raise HTTPError(413, f"a body has at most {_MOST_BYTES} bytes")
         answer = self.site.api(self._scope(), self._receive, self._take)
-        self._answering = asyncio.ensure_future(answer)
+        self._response = asyncio.ensure_future(answer)
         try:
-            await self._answering
+            await self._response
         except asyncio.CancelledError:
-            if not self._gone.is_set():
+            if not self._closed.is_set():
                 raise
-        if not self._begun and not self._gone.is_set():
+        if not self._begun and not self._closed.is_set():
             raise HTTPError(500, "the API gave no answer")
 
     head = post = put = patch = delete = options = get  # type: ignore[mutable-override]  # likewise
@@ -86,14 +86,14 @@ class ApiBridge(BaseHandler):
                 (name.lower().encode("latin-1"), value.encode("latin-1"))
                 for name, value in request.headers.get_all()
             ],
-            "client": (request.remote_ip, 0),  # from which port nobody asks
+            "client": (request.remote_ip, 0),  # the port is not used
         }
 
     async def _receive(self) -> Message:
-        if not self._asked:
-            self._asked = True
+        if not self._is_body_sent:
+            self._is_body_sent = True
             return {"type": "http.request", "body": self.request.body, "more_body": False}
-        await self._gone.wait()
+        await self._closed.wait()
         return {"type": "http.disconnect"}
 
     async def _take(self, message: Message) -> None:
@@ -106,15 +106,15 @@ class ApiBridge(BaseHandler):
         self._begun = True
         self.set_status(status)
         self.clear_header("Content-Type")
-        named: set[str] = set()
+        names_sent: set[str] = set()
         for name, value in ((name.decode("latin-1").lower(), value) for name, value in headers):
-            if name not in _BETWEEN_NEIGHBOURS:
-                (self.add_header if name in named else self.set_header)(name, value)
-                named.add(name)
+            if name not in _HOP_BY_HOP:
+                (self.add_header if name in names_sent else self.set_header)(name, value)
+                names_sent.add(name)
 
     @override
     def write_error(self, status_code: int, **more: object) -> None:
-        """Tell a problem as the API does (RFC 9457)."""
+        """Send a problem as the API does (RFC 9457)."""
         self.set_header("Content-Type", "application/problem+json")
         problem = {
             "type": "about:blank",
@@ -127,5 +127,5 @@ class ApiBridge(BaseHandler):
 
 def _detail(raised: object) -> str:
     error = raised[1] if isinstance(raised, tuple) else None
-    told = error.log_message if isinstance(error, HTTPError) else None
-    return told or "the log of the dev server has the reason"
+    message = error.log_message if isinstance(error, HTTPError) else None
+    return message or "the log of the dev server has the reason"

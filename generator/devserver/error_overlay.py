@@ -1,18 +1,18 @@
-"""A build that failed, told over the page: what is put into it, and how that looks.
+"""The overlay of a failed build: the HTML put into pages, and its style sheet.
 
-The content policy allows no inline style, so the style comes from an address of its own. It is shut
-by a click without any script, and the page stays readable behind it.
+The content policy allows no inline style, so the style sheet has a URL of its own. A click closes
+the overlay without any script, and the page stays readable behind it.
 """
 
 import re
 from dataclasses import dataclass
 from html import escape
 
-STYLE_ADDRESS = "/reelshelf-failure.css"
+STYLE_PATH = "/reelshelf-failure.css"
 
 _BODY_END = re.compile(rb"</body\s*>", re.IGNORECASE)
 
-# What the site's own style says of these elements is taken back first.
+# The site's own styles for these elements are reverted first.
 STYLE = b"""\
 #reelshelf-failure, #reelshelf-failure * { all: revert; }
 #reelshelf-failure {
@@ -37,7 +37,7 @@ html:has(#reelshelf-failure [open]) body { padding-block-end: 45vh; }
 @media print { #reelshelf-failure { display: none; } }
 """
 
-# For a site that has no page to put it over.
+# For a site that has no page to show the overlay on.
 BARE_PAGE = b"""\
 <!DOCTYPE html>
 <html lang="en">
@@ -55,22 +55,22 @@ BARE_PAGE = b"""\
 
 
 def style_link(base: str) -> bytes:
-    """Return the link for the head: further down it comes late, and the page moves while read."""
-    return f'<link rel="stylesheet" href="{base}{STYLE_ADDRESS}">'.encode()
+    """Return the link for the head: further down, the late style sheet would shift the page."""
+    return f'<link rel="stylesheet" href="{base}{STYLE_PATH}">'.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong, and what to try."""
+    """An error, and what to try."""
 
     message: str
     hint: str = ""
 
 
-def laid_over(page: bytes, failure: Failure) -> bytes:
-    """Return a page with a failure after all else in its body.
+def with_overlay(page: bytes, failure: Failure) -> bytes:
+    """Return a page with the overlay at the end of its body.
 
-    Before it, the page would move: browsers find their place again by counting elements.
+    At the start it would move the page: browsers restore the scroll position by counting elements.
     """
     ends = [end.start() for end in _BODY_END.finditer(page)] or [len(page)]
     return page[: ends[-1]] + _html(failure) + page[ends[-1] :]
@@ -83,4 +83,4 @@ def _html(failure: Failure) -> bytes:
         "<summary>The last build failed; this page may be an old one</summary>"
         f'<p class="message">{escape(failure.message)}</p>{hint}</details></div>'
     )
-    return text.encode(errors="backslashreplace")  # a file's name may be no text
+    return text.encode(errors="backslashreplace")  # a file name may not be valid text

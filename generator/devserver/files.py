@@ -1,4 +1,4 @@
-"""What is served: which file an address means, and out of which folder it may not lead."""
+"""Static files: which file a URL means, and which folder it must not leave."""
 
 import os
 import stat
@@ -12,8 +12,8 @@ from urllib.parse import unquote_to_bytes
 from generator.core.library.file_filter import FileFilter, compile_filter
 from generator.core.site import urls
 
-Message = MutableMapping[str, Any]  # as ASGI has them
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would keep us waiting for a writer
+Message = MutableMapping[str, Any]  # as in ASGI
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe would block until there is a writer
 _FOLDER_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC | os.O_DIRECTORY
 
 App = Callable[
@@ -24,19 +24,19 @@ App = Callable[
 
 @dataclass(frozen=True, slots=True)
 class SiteFile:
-    """A file that a request asks for; `path` is below `folder`, out of which no link may lead.
+    """A requested file; `path` is below `folder`, which no symlink may leave.
 
-    In a library no link is followed at all, unless it `may_leave`.
+    In a library no symlink is followed at all, unless it `may_leave`.
     """
 
     folder: Path
     path: str
-    is_film: bool = False
+    is_video: bool = False
     is_library: bool = False
     may_leave: bool = False
 
     def open(self) -> FileIO | None:
-        """Open the file; None where there is none, or one that may not be shown."""
+        """Open the file; None if it does not exist, or may not be served."""
         try:
             file = os.fdopen(self._descriptor(), "rb", buffering=0)
         except OSError:
@@ -59,9 +59,9 @@ class SiteFile:
 
 @dataclass(frozen=True, slots=True)
 class ServedSite:
-    """A site and the library it shows; `api` answers below `base`/api/, if there is one.
+    """A site and its library; `api`, if any, serves `base`/api/.
 
-    Of the library nothing is served but what `intake` takes, as a scan does.
+    Of the library, only files that pass `file_filter` are served, as in a scan.
     """
 
     out: Path
@@ -69,43 +69,43 @@ class ServedSite:
     base: str = ""
     follow_links: bool = False
     api: App | None = None
-    intake: FileFilter = field(default_factory=compile_filter)
+    file_filter: FileFilter = field(default_factory=compile_filter)
 
     @property
     def not_found(self) -> SiteFile:
-        """Return the page for what is not there."""
+        """Return the 404 page."""
         return SiteFile(self.out, urls.NOT_FOUND)
 
     def place(self, address: str) -> SiteFile | None:
-        """Return what an address means: percent-encoded bytes, as the request had them."""
-        path = _plain(os.fsdecode(unquote_to_bytes(address.encode("latin-1"))))
+        """Return the file of a URL path, given percent-encoded as in the request."""
+        path = _normalized(os.fsdecode(unquote_to_bytes(address.encode("latin-1"))))
         front = self.base + "/"
         if not path.startswith(front):
             return None
         path = path.removeprefix(front)
         if path.startswith("video/"):
-            return self._film(path.removeprefix("video/"))
+            return self._video_file(path.removeprefix("video/"))
         if not path or path.endswith("/"):
             path += urls.HOME
-        is_film = path.startswith("play/") and path.endswith((".mp4", ".webm"))
-        place = SiteFile(self.out, path, is_film=is_film)
-        return place if _is_open(path) and place != self.not_found else None
+        is_video = path.startswith("play/") and path.endswith((".mp4", ".webm"))
+        place = SiteFile(self.out, path, is_video=is_video)
+        return place if _may_be_served(path) and place != self.not_found else None
 
-    def _film(self, path: str) -> SiteFile | None:
+    def _video_file(self, path: str) -> SiteFile | None:
         name = ""
         if "" not in self.roots:
             name, _, path = path.partition("/")
         root = self.roots.get(name)
-        if root is None or not _is_open(path) or not self.intake.takes_file_at(path):
+        if root is None or not _may_be_served(path) or not self.file_filter.takes_file_at(path):
             return None
-        return SiteFile(root, path, is_film=True, is_library=True, may_leave=self.follow_links)
+        return SiteFile(root, path, is_video=True, is_library=True, may_leave=self.follow_links)
 
 
-def _plain(path: str) -> str:
-    """Return a path as nginx understands it: "//" and "/./" are "/", and "/../" leads up.
+def _normalized(path: str) -> str:
+    """Return a path normalized as by nginx: "//" and "/./" are "/", "/../" goes up.
 
     Returns:
-        "" where it leads up too far, or does not begin at the root.
+        "" if it goes above the root, or does not begin there.
     """
     parts: list[str] = []
     first, *folders, last = path.split("/") if "/" in path else (path, "")
@@ -121,10 +121,10 @@ def _plain(path: str) -> str:
 
 
 def _open_without_links(folder: Path, path: str) -> int:
-    """Open a file below a folder; what lies there is opened step by step, and no link is taken.
+    """Open a file below a folder, step by step; no symlink is followed.
 
     Raises:
-        OSError: it cannot be opened, or there is a link on the way.
+        OSError: it cannot be opened, or a part of its path is a symlink.
     """
     *folders, name = path.split("/")
     within = os.open(folder, _FOLDER_FLAGS)
@@ -138,6 +138,6 @@ def _open_without_links(folder: Path, path: str) -> int:
         os.close(within)
 
 
-def _is_open(path: str) -> bool:
-    """Tell whether no part of a path is hidden, leads up (".." is hidden so to speak), or empty."""
+def _may_be_served(path: str) -> bool:
+    """Return whether no part of a path is hidden, ".." (which starts with a dot, too), or empty."""
     return "\0" not in path and all(part[:1] not in ("", ".") for part in path.split("/"))

@@ -1,19 +1,19 @@
-"""Names of this computer: which of them a browser may use, and which one others find it by."""
+"""Host names: which of them browsers may use, and which one works in the network."""
 
 import socket
 from collections.abc import Collection
 from ipaddress import ip_address
 
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (where to be found, not to bind)
-_ELSEWHERE = ("192.0.2.1", 9)  # an address for documents, RFC 5737: nobody has it
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (to connect to, not to bind)
+_ELSEWHERE = ("192.0.2.1", 9)  # reserved for documentation, RFC 5737
 
 
-def is_ours(name: str, host: str, names: Collection[str] | None) -> bool:
-    """Tell whether a browser may know who serves at `host` by this name.
+def is_allowed(name: str, host: str, names: Collection[str] | None) -> bool:
+    """Return whether a request for this host name is allowed on a server at `host`.
 
-    A page from elsewhere can have its own name point to this computer, and then read what is
-    served here as its own. So who serves this computer only has no name but the usual ones, and
-    who serves others has those and `names`; None stands for any.
+    Against DNS rebinding: a foreign page can point its own name at this computer, and then read
+    what is served here. A server for this computer only allows the usual names; one for others
+    also `names`; None allows any.
     """
     if _is_address(name):
         return True
@@ -23,30 +23,30 @@ def is_ours(name: str, host: str, names: Collection[str] | None) -> bool:
 
 
 def is_here(host: str) -> bool:
-    """Tell whether a name or an address means this computer, whichever that is."""
+    """Return whether a name or an address is loopback."""
     if _is_address(host):
         return ip_address(host.strip("[]")).is_loopback
     return host == "localhost" or host.endswith(".localhost")
 
 
 def reachable(host: str) -> str:
-    """Return where to find, from this computer, who serves at `host`."""
+    """Return the address at which this computer reaches a server at `host`."""
     return _EVERYWHERE.get(host, host)
 
 
 def network_address() -> str | None:
-    """Return this computer's address in its network, None if it is in none. Nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+    """Return this computer's address in its network, None if it has none. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         try:
-            line.connect(_ELSEWHERE)  # that only looks up the way
+            udp.connect(_ELSEWHERE)  # this only selects a route
         except OSError:
             return None
-        address = str(line.getsockname()[0])
+        address = str(udp.getsockname()[0])
     return None if is_here(address) else address
 
 
 def own_names() -> frozenset[str]:
-    """Return what others in the network may call this computer, besides its addresses."""
+    """Return the names of this computer in the network, besides its addresses."""
     name = socket.gethostname().lower()
     return frozenset({name, f"{name.partition('.')[0]}.local"})
 

@@ -1,4 +1,4 @@
-"""The server itself: it takes a port, serves in one thread, and is told things by others."""
+"""The server: listens on a port, serves in one thread, and takes commands from others."""
 
 import asyncio
 import logging
@@ -15,11 +15,11 @@ from tornado.web import Application, RequestHandler
 
 from generator.core.errors import SettingsError
 from generator.devserver.asgi_bridge import ApiBridge, IsForApi
-from generator.devserver.error_overlay import STYLE_ADDRESS, Failure
+from generator.devserver.error_overlay import STYLE_PATH, Failure
 from generator.devserver.files import ServedSite
 from generator.devserver.handlers import (
-    LINE_ADDRESS,
-    SCRIPT_ADDRESS,
+    SCRIPT_PATH,
+    SOCKET_PATH,
     FileHandler,
     OverlayStyle,
     ReloadScript,
@@ -30,18 +30,17 @@ from generator.devserver.hostnames import reachable
 
 log = logging.getLogger(__name__)
 
-_GRACE_S = 2.0  # for a disk that answers late
+_GRACE_S = 2.0  # for a slow disk
 _PORTS = 1 << 16
-_QUEUE = 128  # connections that wait to be accepted
-_MOST_BYTES = 1 << 20  # of a request; who sends more is cut off without an answer
+_QUEUE = 128  # backlog of connections
+_MOST_BYTES = 1 << 20  # of a request; more closes the connection without a response
 _IDLE_S, _BODY_S = 75.0, 60.0  # for the head of a request, and for its body: as `reelshelf api`
 
 
 class DevServer:
-    """Serves until stopped, and counts builds: a page that is older than the last loads itself.
+    """Serves until stopped, and counts builds: a page older than the last one reloads.
 
-    All but `run` may be called from any thread and at any time; what is told before the server runs
-    is kept until it does.
+    All but `run` may be called from any thread at any time; commands before `run` are queued.
     """
 
     def __init__(
@@ -55,25 +54,25 @@ class DevServer:
         """Prepare to serve a site.
 
         Args:
-            site: what is served first; `adopt` changes it.
-            host: the address to serve at.
-            port: 0 for any that is free.
-            names: what this computer is called by those others that `host` lets in; None: any name.
+            site: the first site; `adopt` changes it.
+            host: the address to listen on.
+            port: 0 for any free port.
+            names: allowed host names if `host` admits other computers; None: any name.
         """
         self._site = site
-        self._showing = ServedState(site, host, names)
+        self._state = ServedState(site, host, names)
         self._host, self._port = host, port
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
         self._stopped = False
-        self._told: deque[Callable[[], object]] = deque()
+        self._commands: deque[Callable[[], object]] = deque()
 
     def start(self) -> None:
-        """Take the port. Browsers that come before `run` wait.
+        """Listen on the port. Connections before `run` wait.
 
         Raises:
-            SettingsError: it is taken, may not be used, or there is no such address here.
+            SettingsError: the port is in use or not permitted, or the address does not exist here.
         """
         if self._port not in range(_PORTS):
             raise SettingsError(
@@ -98,7 +97,7 @@ class DevServer:
         return self.address_at(reachable(self._host))
 
     def address_at(self, host: str) -> str:
-        """Return the URL of the front page as seen from where this computer is called `host`."""
+        """Return the URL of the front page if this computer is reached as `host`."""
         return f"http://{f'[{host}]' if ':' in host else host}:{self._port}{self._site.base}/"
 
     def run(self) -> None:
@@ -107,49 +106,49 @@ class DevServer:
         asyncio.run(self._serve())
 
     def reload(self) -> None:
-        """Have every open page load itself again: a build has changed the site."""
-        self._tell(self._showing.reload)
+        """Reload every open page: a build changed the site."""
+        self._call(self._state.reload)
 
-    def mend(self) -> None:
-        """Do so only if they show a failure or another site: a build has changed nothing."""
-        self._tell(self._showing.mend)
+    def reload_if_stale(self) -> None:
+        """Reload pages only if they show a failure or another site: a build changed nothing."""
+        self._call(self._state.reload_if_stale)
 
     def fail(self, message: str, hint: str = "", *, changed: bool = False) -> None:
-        """Show over every page what went wrong, until `reload` or `mend`.
+        """Show an error over every page, until `reload` or `reload_if_stale`.
 
         The same failure reloads pages once only, unless the site was `changed` nevertheless.
         """
-        self._tell(partial(self._showing.fail, Failure(message, hint), changed=changed))
+        self._call(partial(self._state.fail, Failure(message, hint), changed=changed))
 
     def adopt(self, site: ServedSite) -> None:
-        """Serve another site from now on; open pages load themselves when its build is told of."""
+        """Serve another site from now on; open pages reload at its first build."""
         self._site = site
-        self._tell(partial(self._showing.adopt, site))
+        self._call(partial(self._state.adopt, site))
 
     def stop(self) -> None:
-        """End `run`, or keep it from beginning; from a signal's handler, too."""
+        """End `run`, or keep it from starting; may be called from a signal handler."""
         self._stopped = True
         if self._end is not None:
-            self._tell(self._end.set)
+            self._call(self._end.set)
 
-    def _tell(self, deed: Callable[[], object]) -> None:
-        # Not add_callback of tornado's: called from a signal's handler it would not wake the loop.
-        self._told.append(deed)
+    def _call(self, command: Callable[[], object]) -> None:
+        # Not tornado's add_callback: from a signal handler it would not wake the loop.
+        self._commands.append(command)
         loop = self._loop
         if loop is not None:
-            with suppress(RuntimeError):  # the loop has just ended, and the browsers are gone
-                loop.call_soon_threadsafe(self._do)
+            with suppress(RuntimeError):  # the loop has just ended, and all connections are closed
+                loop.call_soon_threadsafe(self._run_commands)
 
-    def _do(self) -> None:
-        while self._told:
-            self._told.popleft()()
+    def _run_commands(self) -> None:
+        while self._commands:
+            self._commands.popleft()()
 
     async def _serve(self) -> None:
         assert self._socket is not None, "start() comes first"
         self._end, self._loop = asyncio.Event(), asyncio.get_running_loop()
-        self._do()  # now that whatever is told from here on wakes the loop
+        self._run_commands()  # commands from here on wake the loop
         server = HTTPServer(
-            _application(self._showing),
+            _application(self._state),
             max_body_size=_MOST_BYTES,
             idle_connection_timeout=_IDLE_S,
             body_timeout=_BODY_S,
@@ -160,26 +159,26 @@ class DevServer:
                 await self._end.wait()
         finally:
             server.stop()
-            for line in self._showing.lines.copy():
-                line.hang_up()
+            for page_socket in self._state.sockets.copy():
+                page_socket.abort()
             await server.close_all_connections()
             answers = asyncio.all_tasks() - {asyncio.current_task()}
-            if answers:  # they find out at their next write; what is cancelled is logged as failed
+            if answers:  # they end at their next write; a cancelled one would be logged as failed
                 await asyncio.wait(answers, timeout=_GRACE_S)
 
 
-def _application(showing: ServedState) -> Application:
-    kept = {"showing": showing}
-    # below whatever folder the site has, which may be another one later
+def _application(state: ServedState) -> Application:
+    kept = {"state": state}
+    # below any base path: it may change later
     handlers = (
-        (f"(?:/.*)?{LINE_ADDRESS}", ReloadSocket),
-        (f"(?:/.*)?{re.escape(SCRIPT_ADDRESS)}", ReloadScript),
-        (f"(?:/.*)?{re.escape(STYLE_ADDRESS)}", OverlayStyle),
+        (f"(?:/.*)?{SOCKET_PATH}", ReloadSocket),
+        (f"(?:/.*)?{re.escape(SCRIPT_PATH)}", ReloadScript),
+        (f"(?:/.*)?{re.escape(STYLE_PATH)}", OverlayStyle),
         (".*", FileHandler),
     )
     return Application(
         [
-            Rule(IsForApi(showing), ApiBridge, kept),
+            Rule(IsForApi(state), ApiBridge, kept),
             *((at, handler, kept) for at, handler in handlers),
         ],
         log_function=_log_request,

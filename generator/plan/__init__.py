@@ -1,7 +1,7 @@
-"""The plan: which listings move, which shelves change, which pages are to be rendered, and why.
+"""The plan: which listings and shelves change, which pages are to be rendered, and why.
 
-Reads the ledger and writes nothing. What it costs depends on what changed, not on how much there
-is.
+Reads the ledger and writes nothing. Its cost depends on the number of changes, not on the size of
+the library.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from generator.plan.model import Plan, PlannedList
 from generator.plan.redirects import FOR_GOOD, plan_resting
 from generator.plan.renames import plan_renames
 from generator.plan.scopes import plan_scopes
-from generator.plan.sitemaps import plan_boards, plan_sitemaps
+from generator.plan.sitemaps import plan_sitemaps, plan_storyboards
 from generator.plan.watch_pages import plan_chapters, plan_watch_pages
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def plan(ledger: Ledger, site: SiteContext, differences: Iterable[VideoChange]) -> Plan:
-    """Return what has to happen for the pages to show `differences`."""
+    """Return what has to be done for the pages to show `differences`."""
     draft = Draft(ledger, site, list(differences))
     plan_scopes(draft)
     plan_indexes(draft)  # of tags and folders as they are now
@@ -43,6 +43,6 @@ def plan(ledger: Ledger, site: SiteContext, differences: Iterable[VideoChange]) 
     plan_chapters(draft)
     plan_overviews(draft)
     plan_sitemaps(draft)
-    plan_boards(draft)
+    plan_storyboards(draft)
     plan_first(draft)
     return draft.finish()

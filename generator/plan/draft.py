@@ -1,7 +1,7 @@
 """The draft: a plan while it is made, and what of the ledger was read for it.
 
-Every room of this package adds its pages to one draft; what one of them looked up, the next finds
-here. Scopes and listings in it are as they will be after the refresh.
+Every module of this package adds its pages to one draft, and finds in it what an earlier one looked
+up. Scopes and listings in it are as they will be after the refresh.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,9 +21,9 @@ class Draft:
     """What is planned so far.
 
     `lists` are the listings that were opened, changed or not. `touched` are the members that look
-    different in listings in which nothing moves. `rows` are the scopes looked at (None: there will
-    be none). `dropped` are scopes that vanish: their pages, each with the order it is of (None: the
-    plain one). `looks` tell where the change of a video can be seen.
+    different in listings in which nothing moves. `rows` are the scopes that were read (None: will
+    not exist). `dropped` are scopes that are removed: their pages, each with its order (None: the
+    plain one). `visible_changes` say where the change of a video is visible.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class Draft:
         self.touched: dict[tuple[Scope, SortKey], tuple[bytes, ...]] = {}
         self.rows: dict[Scope, ScopeRow | None] = {}
         self.dropped: dict[Scope, dict[OutPath, Order | None]] = {}
-        self.looks = {d.video.id: VisibleChanges.of(site, d) for d in differences}
-        self.passages: dict[Scope, MembershipChange] = passages(differences)
+        self.visible_changes = {d.video.id: VisibleChanges.of(site, d) for d in differences}
+        self.membership_changes: dict[Scope, MembershipChange] = passages(differences)
         self._keys: dict[SortKey, dict[int, bytes]] = {key: {} for key in SortKey}
         for difference in differences:
             if difference.after is not None:
@@ -47,30 +47,32 @@ class Draft:
 
     def finish(self) -> Plan:
         """Return the plan, without deletions of what is rendered."""
-        self.plan.lists = [one for one in self.lists.values() if one.fresh or one.changes]
+        self.plan.lists = [
+            planned for planned in self.lists.values() if planned.fresh or planned.changes
+        ]
         self.plan.gone -= self.plan.pages.keys()
         for path in self.plan.pages:
-            self.plan.forwards.pop(path, None)
+            self.plan.redirects.pop(path, None)
         return self.plan
 
     def add(self, page: Page) -> None:
-        """Plan a page; one of the same path that was planned before gives way."""
+        """Plan a page; it replaces one planned before at the same path."""
         self.plan.pages[page.path] = page
 
     # -- scopes
 
     def row(self, scope: Scope) -> ScopeRow | None:
-        """Return a scope as it will be, None if it will not be."""
+        """Return a scope as it will be, None if it will not exist."""
         if scope not in self.rows:
             self.rows[scope] = self.ledger.scope(scope)
         return self.rows[scope]
 
     def stored_row(self, scope: Scope) -> ScopeRow | None:
-        """Return a scope as it was before, None if it was not."""
+        """Return a scope as it was before, None if it did not exist."""
         return None if self.is_first else self.ledger.scope(scope)
 
     def put_row(self, scope: Scope, row: ScopeRow | None, members: int, *, paged: bool) -> ScopeRow:
-        """Plan a scope with so many members, and return it; `row` is it before, None if new."""
+        """Plan a scope with `members`, and return it; `row` is the former row, None if new."""
         if row is None:
             row = ScopeRow(self.plan.next_scope, -1, paged)
             self.plan.next_scope += 1
@@ -83,7 +85,7 @@ class Draft:
     # -- listings
 
     def put_list(self, scope: Scope, key: SortKey, row: ListRow | None, changes: Changes) -> None:
-        """Plan a listing with its changes; `row` is it before, None if it is new."""
+        """Plan a listing with its changes; `row` is its former row, None if it is new."""
         fresh = row is None
         if row is None:
             row = ListRow(self.plan.next_list, 1)
@@ -92,9 +94,9 @@ class Draft:
             scope, key, row, expected=len(changes.removed) + len(changes.inserted)
         )
         planned.fresh, planned.changes = fresh, changes
-        planned.chain.apply(changes)
+        planned.editor.apply(changes)
         if fresh:
-            planned.chain.end(highest=True)
+            planned.editor.end(highest=True)
 
     def listed(self, scope: Scope, key: SortKey) -> PlannedList:
         """Return a listing, changed or not; its scope must have members, or be kept empty."""
@@ -106,21 +108,23 @@ class Draft:
         return planned
 
     def _opened(self, scope: Scope, key: SortKey, row: ListRow, expected: int) -> PlannedList:
-        chain = ListingEditor(self.ledger.view(row.id, expected), limits_of(scope), row.next_number)
-        planned = self.lists[scope, key] = PlannedList(scope, key, row, chain)
+        editor = ListingEditor(
+            self.ledger.view(row.id, expected), limits_of(scope), row.next_number
+        )
+        planned = self.lists[scope, key] = PlannedList(scope, key, row, editor)
         return planned
 
     # -- keys
 
     def key(self, video: Video, key: SortKey) -> bytes:
-        """Return the key by which a video stands in listings, made once."""
-        known = self._keys[key]
-        found = known.get(id(video))
-        if found is None:
-            found = known[id(video)] = video_key(video, key)
-        return found
+        """Return the sort key of a video in listings, computed once."""
+        cached = self._keys[key]
+        sort_key = cached.get(id(video))
+        if sort_key is None:
+            sort_key = cached[id(video)] = video_key(video, key)
+        return sort_key
 
     def keyed(self, videos: Iterable[Video], key: SortKey) -> tuple[bytes, ...]:
-        """Return the keys of many videos, in their order."""
-        known, make = self._keys[key].get, self.key
-        return tuple([known(id(video)) or make(video, key) for video in videos])
+        """Return the sort keys of many videos, in the order of the videos."""
+        cached, make = self._keys[key].get, self.key
+        return tuple([cached(id(video)) or make(video, key) for video in videos])

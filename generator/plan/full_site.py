@@ -1,4 +1,4 @@
-"""The whole site: every page there is, and what a first refresh plans besides."""
+"""The full site: every page, and what only a first refresh plans."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,7 +12,7 @@ from generator.core.site.scopes import limits_of
 from generator.core.site.shelves import ListingEditor
 from generator.plan.draft import Draft
 from generator.plan.home_and_feeds import best_page, count_page, feed_pages, home_page
-from generator.plan.sitemaps import boards_page, sitemap_index, sitemap_page
+from generator.plan.sitemaps import sitemap_index, sitemap_page, storyboard_index
 from generator.plan.watch_pages import chapters_page, watch_page
 
 _ALL_REASON = "everything is rendered anew"
@@ -30,27 +30,27 @@ def plan_first(draft: Draft) -> None:
 
 
 def every_page(ledger: Ledger, site: SiteContext, videos: Sequence[Video]) -> Iterator[Page]:
-    """Yield all pages of the site as the ledger's shelves have them, whatever was rendered.
+    """Yield all pages of the site from the shelves in the ledger, whatever was rendered.
 
     Chapters and storyboards come first, then watch pages, and home comes last, so that no page is
-    written before what it links to.
+    written before its link targets.
     """
     draft = Draft(ledger, site, [])
     for video in videos:
         if video.chapters:
             yield chapters_page(video, _ALL_REASON, None)
     for part in _parts(video for video in videos if video.storyboard):
-        yield boards_page(part, _ALL_REASON)
+        yield storyboard_index(part, _ALL_REASON)
     for video in videos:
         yield watch_page(draft, video, _ALL_REASON, None)
     for scope, row in ledger.scopes():
         if not row.paged:
-            whole = draft.listed(scope, SortKey.PLACE).chain.end(highest=True)
+            whole = draft.listed(scope, SortKey.PLACE).editor.end(highest=True)
             yield scope_page(scope, whole, _ALL_REASON, None)
             continue
-        for key, one in ledger.lists(row.id).items():
-            chain = ListingEditor(ledger.view(one.id, expected=1000), limits_of(scope))
-            for shelf in chain.every():
+        for key, listing in ledger.lists(row.id).items():
+            editor = ListingEditor(ledger.view(listing.id, expected=1000), limits_of(scope))
+            for shelf in editor.every():
                 yield from pages_of_shelf(scope, key, shelf, _ALL_REASON, None)
     for part in _parts(videos):
         yield sitemap_page(part, _ALL_REASON)
@@ -63,5 +63,5 @@ def every_page(ledger: Ledger, site: SiteContext, videos: Sequence[Video]) -> It
 
 
 def _parts(videos: Iterable[Video]) -> dict[int, None]:
-    """Return the parts in which videos are, each once, in the order of the videos."""
+    """Return the sitemap parts of some videos, each once, in the order of the videos."""
     return dict.fromkeys(urls.sitemap_part(video.id) for video in videos)

@@ -1,4 +1,4 @@
-"""Overviews: home, the best of, the feeds, and how many shelves of random order there are."""
+"""Overviews: home, Best of, the feeds, and the number of shelves in random order."""
 
 from typing import TypeAlias
 
@@ -11,7 +11,7 @@ from generator.plan.draft import Draft
 HOME_NEWEST, HOME_OTHERS, BEST, FEED = 24, 6, 60, 30  # videos
 _CHANGED = "what it shows changed"
 
-Window: TypeAlias = tuple[Scope, SortKey, int]  # so many of the highest in a listing
+Window: TypeAlias = tuple[Scope, SortKey, int]  # the highest keys of a listing, and how many
 
 _NEWEST: Window = (ALL, SortKey.ADDED, HOME_NEWEST)
 _OTHERS: tuple[tuple[str, Window], ...] = (
@@ -24,16 +24,16 @@ _FEED: Window = (ALL, SortKey.ADDED, FEED)
 
 
 def plan_overviews(draft: Draft) -> None:
-    """Plan home, the best of, and the feeds, where what they show changed."""
+    """Plan home, Best of and the feeds where their content changed."""
     if any(_shows_change(draft, window) for window in (_NEWEST, *(w for _, w in _OTHERS))):
         draft.add(home_page(draft, _CHANGED))
     if _shows_change(draft, _BEST):
         draft.add(best_page(draft, _CHANGED))
-    if _shows_change(draft, _FEED) or _feeds_tell(draft):
+    if _shows_change(draft, _FEED) or _feeds_change(draft):
         for page in feed_pages(draft, _CHANGED):
             draft.add(page)
     shuffle = draft.lists.get((ALL, SortKey.SHUFFLE))
-    if shuffle and (shuffle.fresh or shuffle.chain.next_number != shuffle.row.next_number):
+    if shuffle and (shuffle.fresh or shuffle.editor.next_number != shuffle.row.next_number):
         draft.add(count_page(draft, "a shelf was added"))
 
 
@@ -48,7 +48,7 @@ def home_page(draft: Draft, reason: str) -> Page:
 
 
 def best_page(draft: Draft, reason: str) -> Page:
-    """Return the page of the best rated."""
+    """Return the page of the best-rated videos."""
     section = _section(draft, "Best of", _BEST)
     return Page(urls.BEST, "best.html", SectionsSubject((section,)), reason)
 
@@ -63,8 +63,8 @@ def feed_pages(draft: Draft, reason: str) -> tuple[Page, ...]:
 
 
 def count_page(draft: Draft, reason: str) -> Page:
-    """Return the file that tells how many shelves of random order there are."""
-    count = draft.listed(ALL, SortKey.SHUFFLE).chain.next_number - 1
+    """Return the file that holds the number of shelves in random order."""
+    count = draft.listed(ALL, SortKey.SHUFFLE).editor.next_number - 1
     return Page(urls.SHELVES, "", ShelfCountSubject(count), reason)
 
 
@@ -77,12 +77,12 @@ def _section(draft: Draft, heading: str, window: Window) -> Section:
 
 def _window(draft: Draft, window: Window) -> list[bytes]:
     scope, key, count = window
-    keys = draft.listed(scope, key).chain.window(count, highest=True)
+    keys = draft.listed(scope, key).editor.window(count, highest=True)
     return [k for k in keys if _counts(key, k)]
 
 
 def _counts(key: SortKey, listed: bytes) -> bool:
-    """Tell whether a key says something: an unrated video is not among the best."""
+    """Return whether a key counts: an unrated video is not among the best."""
     if key is SortKey.RATING:
         return listed[0] > 0
     return key is not SortKey.VIEWS or any(listed[:5])
@@ -103,9 +103,9 @@ def _shows_change(draft: Draft, window: Window) -> bool:
     return any(key >= lowest for key in changed)
 
 
-def _feeds_tell(draft: Draft) -> bool:
-    told = [d for d in draft.differences if draft.looks[d.video.id].feed]
-    if not told:
+def _feeds_change(draft: Draft) -> bool:
+    changed = [d for d in draft.differences if draft.visible_changes[d.video.id].feed]
+    if not changed:
         return False
     shown = set(map(member, _window(draft, _FEED)))
-    return any(d.video.id in shown for d in told)
+    return any(d.video.id in shown for d in changed)

@@ -1,4 +1,4 @@
-"""Host files: `_headers`, and `_redirects` whenever the pages that lead on are others."""
+"""Host files: `_headers`, and `_redirects` whenever the redirects changed."""
 
 from collections.abc import Iterator
 from heapq import merge
@@ -15,42 +15,44 @@ FACT = "host_files"  # "1" while both are pages of the site
 _FILES = (urls.HEADERS, urls.REDIRECTS)
 
 
-def plan_host_files(ledger: Ledger, plan: Plan, until: int, for_good: int, *, wanted: bool) -> None:
-    """Plan both files where they differ; called when all else is planned.
+def plan_host_files(
+    ledger: Ledger, plan: Plan, until: int, for_good: int, *, enabled: bool
+) -> None:
+    """Plan both files where they differ; called when everything else is planned.
 
     Args:
-        ledger: as it is before the plan.
-        plan: is changed.
-        until: how long the pages of the plan that lead on do so.
-        for_good: that instant for those that do so for good.
-        wanted: whether there are to be such files.
+        ledger: its state before the plan.
+        plan: modified in place.
+        until: when the redirects of the plan expire.
+        for_good: the same for permanent ones.
+        enabled: whether the site has such files.
     """
     is_there = bool(ledger.fact(FACT))
-    if not wanted:
+    if not enabled:
         if is_there:
             plan.gone.update(_FILES)
         return
-    if is_there and not _leads_elsewhere(ledger, plan):
+    if is_there and not _redirects_changed(ledger, plan):
         return
-    ended = plan.pages.keys() | plan.gone | plan.forwards.keys()
+    ended = plan.pages.keys() | plan.gone | plan.redirects.keys()
     stored = (row for row in ledger.newest_forwards() if row[1] not in ended)
     fresh = [
         (for_good if path in plan.lasting else until, path, target)
-        for path, target in plan.forwards.items()
+        for path, target in plan.redirects.items()
     ]
     fresh.sort(reverse=True)
-    pages = _pages(merge(fresh, stored, reverse=True), "where pages lead on to changed")
+    pages = _pages(merge(fresh, stored, reverse=True), "the redirects changed")
     for page in pages if not is_there else pages[1:]:
         plan.pages[page.path] = page
 
 
 def host_pages(ledger: Ledger, reason: str) -> tuple[Page, ...]:
-    """Return both files as the ledger has it."""
+    """Return both files from the redirects in the ledger."""
     return _pages(ledger.newest_forwards(), reason)
 
 
-def _leads_elsewhere(ledger: Ledger, plan: Plan) -> bool:
-    return bool(plan.forwards) or ledger.leads_on([*plan.pages, *plan.gone])
+def _redirects_changed(ledger: Ledger, plan: Plan) -> bool:
+    return bool(plan.redirects) or ledger.leads_on([*plan.pages, *plan.gone])
 
 
 def _pages(rows: Iterator[tuple[int, OutPath, str]], reason: str) -> tuple[Page, Page]:

@@ -1,4 +1,4 @@
-"""Indexes: the list of all tags, and the tree of folders in folders."""
+"""Indexes: the list of all tags, and the tree of folders."""
 
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -16,9 +16,9 @@ Entries: TypeAlias = dict[str, tuple[ScopeRow | None, ScopeRow | None]]  # by na
 
 
 def plan_indexes(draft: Draft) -> None:
-    """Plan the tags index and the folders within folders; scopes of videos must be planned."""
+    """Plan the tags index and the subfolder indexes; scopes of videos must be planned."""
     tags: Entries = {}
-    for scope in draft.passages:
+    for scope in draft.membership_changes:
         if scope.kind is ScopeKind.TAG:
             before, after = draft.ledger.scope(scope), draft.row(scope)
             if before != after:
@@ -61,13 +61,13 @@ def _index_changes(scope: Scope, key: SortKey, entries: Entries) -> Changes:
 
 
 def _plan_folders(draft: Draft) -> None:
-    """Work upwards from the folders whose videos changed: some appear, some vanish."""
+    """Go up from the folders whose videos changed: some are added, some are removed."""
     waiting: list[set[str]] = []  # by depth
     inside: dict[str, Entries] = {}
-    for one in draft.passages:
-        if one.kind is ScopeKind.FOLDER:
-            waiting += [set() for _ in range(_depth(one.name) + 1 - len(waiting))]
-            waiting[_depth(one.name)].add(one.name)
+    for folder in draft.membership_changes:
+        if folder.kind is ScopeKind.FOLDER:
+            waiting += [set() for _ in range(_depth(folder.name) + 1 - len(waiting))]
+            waiting[_depth(folder.name)].add(folder.name)
     for name in _deepest_first(waiting):
         scope, entries = Scope(ScopeKind.FOLDER, name), inside.pop(name, {})
         before = draft.ledger.scope(scope)
@@ -75,7 +75,7 @@ def _plan_folders(draft: Draft) -> None:
             _plan_index(draft, Scope(ScopeKind.SUBFOLDERS, name), entries)
         after = _folder_after(draft, scope)
         if entries and after is not None:
-            _plan_folder_anew(draft, scope, after)
+            _replan_folder(draft, scope, after)
         if (before is None) != (after is None) and name:
             parent = parent_of(name)
             inside.setdefault(parent, {})[name] = (before, after)
@@ -83,7 +83,7 @@ def _plan_folders(draft: Draft) -> None:
 
 
 def _folder_after(draft: Draft, scope: Scope) -> ScopeRow | None:
-    """Return a folder as it will be; one without videos and subfolders vanishes."""
+    """Return a folder as it will be; one without videos and subfolders is removed."""
     row = draft.row(scope)
     below = draft.row(Scope(ScopeKind.SUBFOLDERS, scope.name))
     if row is None and below is not None:
@@ -106,20 +106,20 @@ def _forget_lists(draft: Draft, scope: Scope) -> None:
     draft.rows[scope] = None
 
 
-def _plan_folder_anew(draft: Draft, scope: Scope, row: ScopeRow) -> None:
-    """Plan the page on which the folders in a folder stand."""
+def _replan_folder(draft: Draft, scope: Scope, row: ScopeRow) -> None:
+    """Plan the page that lists the folders in a folder."""
     reason = "a folder in it came or went"
     if not row.paged:
         plan_whole(draft, scope, reason, None)
         return
-    head = draft.listed(scope, SortKey.ADDED).chain.end(highest=True)
+    head = draft.listed(scope, SortKey.ADDED).editor.end(highest=True)
     draft.add(shelf_page(scope, VIDEO_ORDERS[0], head, reason, None))
 
 
 def _deepest_first(waiting: list[set[str]]) -> Iterator[str]:
-    """Yield folders by their depth; meanwhile others may come to wait that are less deep."""
-    for some in reversed(waiting):
-        yield from sorted(some)
+    """Yield folders by depth; meanwhile less deep ones may be added."""
+    for names in reversed(waiting):
+        yield from sorted(names)
 
 
 def _depth(folder: str) -> int:

@@ -1,4 +1,4 @@
-"""Plans, as values: what a refresh is to do."""
+"""The plan of a refresh, as a value."""
 
 from dataclasses import dataclass, field
 
@@ -12,12 +12,12 @@ from generator.core.site.shelves import Changes, ListingEditor
 
 @dataclass(slots=True)
 class PlannedList:
-    """One listing with its changes worked in."""
+    """One listing with its changes applied."""
 
     scope: Scope
     key: SortKey
     row: ListRow
-    chain: ListingEditor
+    editor: ListingEditor
     changes: Changes = field(default_factory=Changes)
     fresh: bool = False
 
@@ -26,13 +26,13 @@ class PlannedList:
 class Plan:
     """What a refresh is to do.
 
-    `gone` are pages to delete; `forwards` lead on from some of them, those in `lasting` for good.
-    Those in `resting` go with what they lead to, and come back with it.
+    `gone` are pages to delete; `redirects` replace some of them, those in `lasting` permanently.
+    Those in `resting` are removed with their target, and restored with it.
     """
 
     pages: dict[OutPath, Page] = field(default_factory=dict)
     gone: set[OutPath] = field(default_factory=set)
-    forwards: dict[OutPath, str] = field(default_factory=dict)
+    redirects: dict[OutPath, str] = field(default_factory=dict)
     lasting: set[OutPath] = field(default_factory=set)
     resting: set[OutPath] = field(default_factory=set)
     lists: list[PlannedList] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""Resting: pages that lead on go with what they lead to, and come back with it.
+"""Redirects are removed with their target, and restored with it.
 
-A folder that was renamed and is hidden now leaves no page that tells its new name and leads to
-nothing. But a disk that is unplugged for a month comes back with all its old addresses.
+A renamed folder that is hidden now leaves no page that reveals its new name and links to nothing.
+But a disk that is unplugged for a month comes back with all its old addresses.
 """
 
 from generator.adapters.ledger import Ledger
@@ -13,41 +13,41 @@ FOR_GOOD = 1 << 62
 
 
 def plan_resting(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
-    """Let forwards go whose target goes, and those come back whose target comes.
+    """Remove redirects whose target is removed, and restore those whose target is back.
 
     Args:
-        ledger: as it is before the plan.
-        site: makes addresses of pages.
-        plan: is changed.
+        ledger: its state before the plan.
+        site: makes URLs of pages.
+        plan: modified in place.
         now: the current instant.
     """
-    _let_go(ledger, site, plan)
+    _remove_orphans(ledger, site, plan)
     if ledger.is_any_resting():
-        _bring_back(ledger, site, plan, now)
+        _restore(ledger, site, plan, now)
 
 
-def _let_go(ledger: Ledger, site: SiteContext, plan: Plan) -> None:
-    going = plan.gone - plan.forwards.keys()
+def _remove_orphans(ledger: Ledger, site: SiteContext, plan: Plan) -> None:
+    going = plan.gone - plan.redirects.keys()
     while going:
-        leading = ledger.forwards_to([site.link(path) for path in sorted(going)])
-        going = set(leading) - plan.pages.keys() - plan.forwards.keys() - plan.gone
+        redirects = ledger.forwards_to([site.link(path) for path in sorted(going)])
+        going = set(redirects) - plan.pages.keys() - plan.redirects.keys() - plan.gone
         plan.gone |= going
         plan.resting |= going
 
 
-def _bring_back(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
+def _restore(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
     pages = sorted(plan.pages)
-    there = ledger.digests(pages)
-    coming = [*(path for path in pages if path not in there), *plan.forwards]
+    stored = ledger.digests(pages)
+    coming = [*(path for path in pages if path not in stored), *plan.redirects]
     while coming:
         waiting = ledger.resting_to([site.link(path) for path in coming])
         coming = []
         for path, target, until in waiting:
-            if until <= now or path in plan.pages or path in plan.forwards:
+            if until <= now or path in plan.pages or path in plan.redirects:
                 continue
-            if ledger.page(path) is not None:  # something else has its address
+            if ledger.page(path) is not None:  # another page has its URL
                 continue
-            plan.forwards[path] = target
+            plan.redirects[path] = target
             plan.gone.add(path)
             if until >= FOR_GOOD:
                 plan.lasting.add(path)

@@ -1,4 +1,4 @@
-"""Scopes of videos: what changes in every listing that videos enter, leave, or differ in."""
+"""Scopes of videos: the changes of every listing that videos enter, leave, or change in."""
 
 from functools import partial
 
@@ -35,14 +35,14 @@ _KEPT_EMPTY = (ALL, FAVORITES, LIBRARY)
 def plan_scopes(draft: Draft) -> None:
     """Plan every scope that videos enter, leave, or change in."""
     for scope in _KEPT_EMPTY if draft.is_first else ():
-        draft.passages.setdefault(scope, MembershipChange())
-    for scope, passage in draft.passages.items():
-        _plan_scope(draft, scope, passage)
+        draft.membership_changes.setdefault(scope, MembershipChange())
+    for scope, change in draft.membership_changes.items():
+        _plan_scope(draft, scope, change)
 
 
-def _plan_scope(draft: Draft, scope: Scope, passage: MembershipChange) -> None:
+def _plan_scope(draft: Draft, scope: Scope, change: MembershipChange) -> None:
     row = draft.row(scope)
-    members = (row.members if row else 0) + passage.growth
+    members = (row.members if row else 0) + change.growth
     if not members and scope.kind is ScopeKind.TAG:
         assert row is not None
         drop_scope(draft, scope, row)
@@ -50,10 +50,10 @@ def _plan_scope(draft: Draft, scope: Scope, passage: MembershipChange) -> None:
     paged = is_paged(scope, members, was=row is not None and row.paged)
     now = draft.put_row(scope, row, members, paged=paged)
     lists = draft.ledger.lists(now.id) if row else {}
-    _plan_lists(draft, scope, passage, row, lists)
+    _plan_lists(draft, scope, change, row, lists)
     if row is not None and row.paged and not paged:
         _unpage(draft, scope, lists)
-    cause = _first_cause(passage)
+    cause = _first_cause(change)
     if paged:
         plan_shelves(draft, scope, keys_of(scope, paged=True), cause)
         return
@@ -65,57 +65,57 @@ def _plan_scope(draft: Draft, scope: Scope, passage: MembershipChange) -> None:
 def _plan_lists(
     draft: Draft,
     scope: Scope,
-    passage: MembershipChange,
+    change: MembershipChange,
     row: ScopeRow | None,
     lists: dict[SortKey, ListRow],
 ) -> None:
-    """Plan what changes in the listings of a scope; `row` and `lists` are those before."""
+    """Plan the changes in the listings of a scope; `row` and `lists` are the former ones."""
     now = draft.rows[scope]
     assert now is not None
     stays = row is not None and row.paged == now.paged
     keys = keys_of(scope, paged=now.paged)
-    everyone = [] if lists.keys() >= set(keys) else _members_after(draft, row, passage)
+    everyone = [] if lists.keys() >= set(keys) else _members_after(draft, row, change)
     for key in keys:
         if key not in lists:
             changes = Changes(inserted=draft.keyed(everyone, key))
         else:
-            changes = _changes(draft, passage, key)
+            changes = _changes(draft, change, key)
             if stays and not changes.removed and not changes.inserted:
                 _plan_touched(draft, scope, key, lists[key], changes.touched)
                 continue
         draft.put_list(scope, key, lists.get(key), changes)
 
 
-def _members_after(draft: Draft, row: ScopeRow | None, passage: MembershipChange) -> list[Video]:
-    """Return all videos that will stand in a scope."""
+def _members_after(draft: Draft, row: ScopeRow | None, change: MembershipChange) -> list[Video]:
+    """Return all videos that will be in a scope."""
     if row is None:
-        return passage.entered
-    known: dict[VideoId, Video] = {}
+        return change.entered
+    videos: dict[VideoId, Video] = {}
     if row.members:
         view = draft.ledger.view(draft.ledger.lists(row.id)[SortKey.PLACE].id)
         ids = [VideoId(member(key)) for shelf in view.shelves() for key in view.keys(shelf)]
-        known = draft.ledger.videos(ids)
-    for video in passage.left:
-        known.pop(video.id)
-    for difference in passage.stayed:
+        videos = draft.ledger.videos(ids)
+    for video in change.left:
+        videos.pop(video.id)
+    for difference in change.stayed:
         assert difference.after is not None
-        known[difference.after.id] = difference.after
-    known.update((video.id, video) for video in passage.entered)
-    return list(known.values())
+        videos[difference.after.id] = difference.after
+    videos.update((video.id, video) for video in change.entered)
+    return list(videos.values())
 
 
-def _changes(draft: Draft, passage: MembershipChange, key: SortKey) -> Changes:
-    removed = list(draft.keyed(passage.left, key))
-    inserted = list(draft.keyed(passage.entered, key))
+def _changes(draft: Draft, change: MembershipChange, key: SortKey) -> Changes:
+    removed = list(draft.keyed(change.left, key))
+    inserted = list(draft.keyed(change.entered, key))
     touched = []
-    for difference in passage.stayed:
+    for difference in change.stayed:
         assert difference.before is not None
         assert difference.after is not None
         before, after = draft.key(difference.before, key), draft.key(difference.after, key)
         if before != after:
             removed.append(before)
             inserted.append(after)
-        if draft.looks[difference.after.id].card:
+        if draft.visible_changes[difference.after.id].card:
             touched.append(after)
     return Changes(tuple(removed), tuple(inserted), tuple(touched))
 
@@ -126,7 +126,7 @@ def _changes(draft: Draft, passage: MembershipChange, key: SortKey) -> Changes:
 def _plan_touched(
     draft: Draft, scope: Scope, key: SortKey, row: ListRow, touched: tuple[bytes, ...]
 ) -> None:
-    """Plan the pages of a listing in which nothing moves, and some cards look different."""
+    """Plan the pages of a listing in which nothing moves, but some cards changed."""
     if not touched:
         return
     draft.touched[scope, key] = touched
@@ -139,8 +139,8 @@ def _plan_touched(
         return
     view = draft.ledger.view(row.id, expected=len(touched))
     shelves: dict[ShelfRow, list[int]] = {}
-    for one in touched:
-        shelves.setdefault(view.holder(one), []).append(member(one))
+    for sort_key in touched:
+        shelves.setdefault(view.holder(sort_key), []).append(member(sort_key))
     for shelf, ids in shelves.items():
         videos = tuple(ids)
         for order in orders_of(scope, key):
@@ -154,14 +154,14 @@ def _plan_touched(
 def _shelf_again(
     draft: Draft, scope: Scope, order: Order, row: ListRow, first: bytes
 ) -> ShelfSubject:
-    return ShelfSubject(scope, order, _stored_chain(draft, scope, row).shelf_at(first))
+    return ShelfSubject(scope, order, _stored_editor(draft, scope, row).shelf_at(first))
 
 
 def _whole_again(draft: Draft, scope: Scope, row: ListRow) -> ScopeSubject:
-    return ScopeSubject(scope, _stored_chain(draft, scope, row).end(highest=True))
+    return ScopeSubject(scope, _stored_editor(draft, scope, row).end(highest=True))
 
 
-def _stored_chain(draft: Draft, scope: Scope, row: ListRow) -> ListingEditor:
+def _stored_editor(draft: Draft, scope: Scope, row: ListRow) -> ListingEditor:
     return ListingEditor(draft.ledger.view(row.id), limits_of(scope), row.next_number)
 
 
@@ -169,13 +169,13 @@ def _stored_chain(draft: Draft, scope: Scope, row: ListRow) -> ListingEditor:
 
 
 def _unpage(draft: Draft, scope: Scope, lists: dict[SortKey, ListRow]) -> None:
-    """Give a scope that shrank back its one page; its other pages lead there."""
+    """Put a scope that shrank back on a single page; its other pages redirect there."""
     plan = draft.plan
     plain = urls.scope_path(scope)
     for path in every_path(draft, scope, lists):
         if path != plain:
             plan.gone.add(path)
-            plan.forwards[path] = draft.site.link(plain)
+            plan.redirects[path] = draft.site.link(plain)
     for key, row in lists.items():
         if key not in keys_of(scope, paged=False):
             plan.dropped_lists.append(row.id)
@@ -183,8 +183,8 @@ def _unpage(draft: Draft, scope: Scope, lists: dict[SortKey, ListRow]) -> None:
     planned.fresh = True
 
 
-def _first_cause(passage: MembershipChange) -> int | None:
-    for videos in (passage.entered, passage.left, [d.video for d in passage.stayed]):
+def _first_cause(change: MembershipChange) -> int | None:
+    for videos in (change.entered, change.left, [d.video for d in change.stayed]):
         for video in videos:
             return video.id
     return None

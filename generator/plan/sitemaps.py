@@ -1,4 +1,4 @@
-"""Parts: pages that tell of all videos whose ids stand side by side."""
+"""Sitemap parts and storyboard indexes: one page per range of video ids."""
 
 from generator.core.model import Storyboard, Video, VideoId
 from generator.core.site import urls
@@ -7,13 +7,13 @@ from generator.plan.draft import Draft
 
 
 def plan_sitemaps(draft: Draft) -> None:
-    """Plan the parts of the sitemap in which something changed."""
+    """Plan the parts of the sitemap that changed."""
     parts: dict[int, int] = {}
     for difference in draft.differences:
-        if draft.looks[difference.video.id].feed:
+        if draft.visible_changes[difference.video.id].feed:
             video = difference.video
             parts.setdefault(urls.sitemap_part(video.id), video.id)
-    known = draft.ledger.digests([urls.sitemap_path(part) for part in parts])
+    stored = draft.ledger.digests([urls.sitemap_path(part) for part in parts])
     coming = {urls.sitemap_part(number) for number in draft.plan.shown}
     hidden = set(draft.plan.hidden)
     for part, cause in parts.items():
@@ -23,12 +23,12 @@ def plan_sitemaps(draft: Draft) -> None:
             draft.plan.gone.add(path)
         else:
             draft.add(sitemap_page(part, "a video in it changed", cause))
-        if empty == (path in known):
+        if empty == (path in stored):
             draft.add(sitemap_index("a part came or went"))
 
 
-def plan_boards(draft: Draft) -> None:
-    """Plan the pages that tell of storyboards, where one came, went or became another."""
+def plan_storyboards(draft: Draft) -> None:
+    """Plan the storyboard indexes in which one was added, removed or replaced."""
     parts: dict[int, int] = {}
     for difference in draft.differences:
         if _storyboard(difference.before) != _storyboard(difference.after):
@@ -38,8 +38,8 @@ def plan_boards(draft: Draft) -> None:
     coming = {urls.sitemap_part(video.id) for video in shown if video.storyboard}
     hidden = set(draft.plan.hidden)
     for part, cause in parts.items():
-        if part in coming or _has_boards(draft, part, hidden):
-            draft.add(boards_page(part, "a storyboard in it changed", cause))
+        if part in coming or _has_storyboards(draft, part, hidden):
+            draft.add(storyboard_index(part, "a storyboard in it changed", cause))
         else:
             draft.plan.gone.add(urls.storyboard_index_path(part))
 
@@ -48,15 +48,15 @@ def _storyboard(video: Video | None) -> Storyboard | None:
     return video.storyboard if video is not None else None
 
 
-def _has_boards(draft: Draft, part: int, hidden: set[VideoId]) -> bool:
-    """Tell whether a video of a part that stays as it is has a storyboard."""
-    there, shown = draft.ledger.shown_ids(*_span(part)), draft.plan.shown
-    stay = [number for number in there if number not in shown and number not in hidden]
-    return any(video.storyboard for video in draft.ledger.videos(stay).values())
+def _has_storyboards(draft: Draft, part: int, hidden: set[VideoId]) -> bool:
+    """Return whether an unchanged video of a part has a storyboard."""
+    stored, shown = draft.ledger.shown_ids(*_span(part)), draft.plan.shown
+    unchanged = [number for number in stored if number not in shown and number not in hidden]
+    return any(video.storyboard for video in draft.ledger.videos(unchanged).values())
 
 
-def boards_page(part: int, reason: str, cause: int | None = None) -> Page:
-    """Return the page that tells of the storyboards of a part."""
+def storyboard_index(part: int, reason: str, cause: int | None = None) -> Page:
+    """Return the storyboard index of a part."""
     return Page(urls.storyboard_index_path(part), "", StoryboardIndexSubject(part), reason, cause)
 
 
@@ -66,10 +66,10 @@ def sitemap_page(part: int, reason: str, cause: int | None = None) -> Page:
 
 
 def sitemap_index(reason: str) -> Page:
-    """Return the page that tells which parts of the sitemap there are."""
+    """Return the index of the sitemap parts."""
     return Page(urls.SITEMAP_INDEX, "sitemap-index.xml", StaticSubject(), reason)
 
 
 def _span(part: int) -> tuple[int, int]:
-    """Return which ids are of a part: from the first one to before the second."""
+    """Return the range of ids of a part: first, and one after the last."""
     return part * urls.SITEMAP_IDS, (part + 1) * urls.SITEMAP_IDS

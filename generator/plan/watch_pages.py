@@ -1,4 +1,4 @@
-"""Watch pages: of what changed, and of the videos beside it in its folder; and chapters."""
+"""Watch pages of changed videos and of their neighbors in the folder; and chapters."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,41 +10,41 @@ from generator.core.site.pages import ChaptersSubject, Page, VideoSubject
 from generator.core.site.scopes import Scope, ScopeKind, VideoChange, folder_of
 from generator.plan.draft import Draft
 
-NEIGHBOURS = 3  # shown on each side of a watch page
+NEIGHBORS = 3  # shown on each side of a watch page
 
 
 def plan_watch_pages(draft: Draft) -> None:
-    """Plan the watch pages of what changed, and of those beside it in its folder."""
-    wanted: dict[int, tuple[str, int]] = {}
+    """Plan the watch pages of changed videos and of their neighbors in the folder."""
+    causes: dict[int, tuple[str, int]] = {}
     for difference in draft.differences:
-        video, looks = difference.video, draft.looks[difference.video.id]
+        video, changes = difference.video, draft.visible_changes[difference.video.id]
         if difference.after is None:
             draft.plan.gone.add(urls.watch_path_of(video))
-        elif looks.watch or looks.beside:
+        elif changes.watch or changes.beside:
             reason = "it changed" if difference.before else "it is new"
-            wanted[video.id] = (reason, video.id)
-        if looks.beside:
-            for number in _beside(draft, difference):
-                wanted.setdefault(number, ("a video beside it changed", video.id))
-    others = [VideoId(number) for number in wanted if number not in draft.plan.shown]
+            causes[video.id] = (reason, video.id)
+        if changes.beside:
+            for number in _neighbors(draft, difference):
+                causes.setdefault(number, ("a video beside it changed", video.id))
+    others = [VideoId(number) for number in causes if number not in draft.plan.shown]
     videos = {**draft.ledger.videos(others), **draft.plan.shown}
-    for number, (reason, cause) in wanted.items():
+    for number, (reason, cause) in causes.items():
         draft.add(watch_page(draft, videos[VideoId(number)], reason, cause))
 
 
 def watch_page(draft: Draft, video: Video, reason: str, cause: int | None) -> Page:
     """Return the watch page of a video."""
     key = draft.key(video, SortKey.PLACE)
-    chain = draft.listed(Scope(ScopeKind.FOLDER, folder_of(video.place)), SortKey.PLACE).chain
+    editor = draft.listed(Scope(ScopeKind.FOLDER, folder_of(video.place)), SortKey.PLACE).editor
     before, after = (
-        tuple(member(k) for k in chain.near(key, NEIGHBOURS, up=up)) for up in (False, True)
+        tuple(member(k) for k in editor.near(key, NEIGHBORS, up=up)) for up in (False, True)
     )
     path = urls.watch_path_of(video)
     return Page(path, "watch.html", VideoSubject(video, before, after), reason, cause)
 
 
 def plan_chapters(draft: Draft) -> None:
-    """Plan the chapters of videos that have others than before, or end elsewhere."""
+    """Plan the chapters of videos whose chapters or duration changed."""
     for difference in draft.differences:
         before, after = difference.before, difference.after
         if after is not None and after.chapters:
@@ -55,20 +55,20 @@ def plan_chapters(draft: Draft) -> None:
 
 
 def chapters_page(video: Video, reason: str, cause: int | None) -> Page:
-    """Return the file of a video's chapters, of which it has some."""
+    """Return the chapters file of a video that has chapters."""
     return Page(urls.chapters_path(video.id), "", _chapters(video), reason, cause)
 
 
 def _chapters(video: Video) -> ChaptersSubject:
     if not (clock_s := video.clock_s):
         return ChaptersSubject(video.chapters, video.probe.duration_s)
-    late = tuple(replace(one, start_s=one.start_s + clock_s) for one in video.chapters)
+    late = tuple(replace(chapter, start_s=chapter.start_s + clock_s) for chapter in video.chapters)
     duration_s = video.probe.duration_s
     return ChaptersSubject(late, None if duration_s is None else duration_s + clock_s)
 
 
-def _beside(draft: Draft, difference: VideoChange) -> Iterator[int]:
-    """Yield the videos on whose watch pages this one is, or was, shown."""
+def _neighbors(draft: Draft, difference: VideoChange) -> Iterator[int]:
+    """Yield the videos whose watch pages show, or showed, this one."""
     for video in (difference.before, difference.after):
         if video is None:
             continue
@@ -77,8 +77,8 @@ def _beside(draft: Draft, difference: VideoChange) -> Iterator[int]:
             continue
         stored = draft.stored_row(scope)
         if stored is None or not stored.members:
-            continue  # all its videos are new, and planned for that
-        chain = draft.listed(scope, SortKey.PLACE).chain
+            continue  # all its videos are new, and planned anyway
+        editor = draft.listed(scope, SortKey.PLACE).editor
         key = draft.key(video, SortKey.PLACE)
         for up in (False, True):
-            yield from map(member, chain.near(key, NEIGHBOURS, up=up))
+            yield from map(member, editor.near(key, NEIGHBORS, up=up))

@@ -1,4 +1,4 @@
-"""Scenes: what a publish looks at, and what the bucket has where the record does not tell."""
+"""The inventory: what to publish, and what the bucket has where the record may be wrong."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,61 +28,61 @@ from generator.publish.publish_state import PublishState
 from generator.publish.site_objects import THREADS, UNKNOWN, SiteObjects
 from generator.publish.upload import FILES, FOREIGN
 
-_AT_ONCE = 1000  # objects that are looked at before it is told that some are not ours
+_AT_ONCE = 1000  # objects checked before foreign ones are reported
 
 
 @dataclass(slots=True)
 class Inventory:
-    """What a publish looks at, and what it found out: everything, or what may have changed.
+    """The desired and published objects: all of them, or those that may have changed.
 
-    `found` are records to write, `lost` to drop; `listed` are keys that others may have put.
-    `still` are pages that stay as they are for now. `others` are keys of objects that we did not
-    put where ours belong, `strays` where nothing of ours does; of the former, `replaceable` are to
-    be replaced all the same. `taken` are keys that were refused once, and need not be noted.
+    `recovered` are records to write, `lost` to drop; `listed` are keys that others may have put.
+    `unchanged` are pages that keep their old content for now. `others` are foreign objects at keys
+    of ours, `strays` those at other keys; of the former, `replaceable` are to be replaced.
+    `resolved` are keys whose refusal is no longer relevant. `left` are paths not published: reason.
     """
 
-    wanted: dict[str, DesiredObject]
+    desired: dict[str, DesiredObject]
     published: dict[str, PublishedObject]
     is_full: bool
     paths: list[OutPath]
     is_new: bool = False
-    found: list[PublishedObject] = field(default_factory=list)
+    recovered: list[PublishedObject] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     listed: set[str] = field(default_factory=set)
-    others: dict[str, DesiredObject] = field(default_factory=dict)  # and what would be there
+    others: dict[str, DesiredObject] = field(default_factory=dict)  # and what belongs there
     replaceable: set[str] = field(default_factory=set)
     refused: list[RejectedObject] = field(default_factory=list)
-    taken: list[str] = field(default_factory=list)
-    still: set[str] = field(default_factory=set)
+    resolved: list[str] = field(default_factory=list)
+    unchanged: set[str] = field(default_factory=set)
     left: dict[str, str] = field(default_factory=dict)
     strays: list[str] = field(default_factory=list)
 
     def unsent_of(self, left: Iterable[str]) -> set[int]:
-        """Return whose files these are that were not put."""
+        """Return the ids of videos whose files were not put."""
         paths = set(left) - self.left.keys()
         if not paths:
             return set()
-        found = (one.video for one in self.wanted.values() if one.path in paths)
-        return {video for video in found if video is not None}
+        videos = (item.video for item in self.desired.values() if item.path in paths)
+        return {video for video in videos if video is not None}
 
 
 class InventoryTaker:
-    """Looks at what is to be published: at everything, or at what may have changed."""
+    """Takes the inventory: of everything, or of what may have changed."""
 
     def __init__(
         self,
         engine: Engine,
         settings: Settings,
         objects: SiteObjects,
-        facts: PublishState,
+        state: PublishState,
         record: PublishedRecord,
-        claims: SiteOwnership,
+        ownership: SiteOwnership,
     ) -> None:
-        self._engine, self._objects, self._facts, self._record = engine, objects, facts, record
-        self._claims = claims
+        self._engine, self._objects, self._state, self._record = engine, objects, state, record
+        self._ownership = ownership
         self._settings, self._ledger = settings, engine.ledger
 
-    def look(
+    def take(
         self,
         now: int,
         *,
@@ -91,108 +91,114 @@ class InventoryTaker:
         replace: bool = False,
         tries: bool = False,
     ) -> Inventory:
-        """Return what there is to publish.
+        """Return what is desired and what is published.
 
         Args:
             now: the current instant.
             verify: list the bucket.
-            adopt: the bucket may have objects that others put.
-            replace: they may be replaced where ours belong.
-            tries: what was refused is tried again, however short ago that was.
+            adopt: the bucket may have foreign objects.
+            replace: those at keys of ours may be replaced.
+            tries: retry refused objects at once.
 
         Raises:
-            PublishError: the bucket has objects that we did not put, and never was ours.
+            PublishError: the bucket has foreign objects, and never was ours.
         """
         record, ledger = self._record, self._ledger
         refused = record.refused()
-        is_full = verify or self._facts.must_be_full()
+        is_full = verify or self._state.must_be_full()
         if is_full:
-            is_new = self._facts.get("target") != self._facts.target() or not ledger.fact(
+            is_new = self._state.get("target") != self._state.target() or not ledger.fact(
                 "publishing"
             )
-            wanted = {one.key: one for one in self._pages(record.pages())}
-            scene = Inventory(
-                wanted, {} if is_new else record.all(), is_full, record.unpublished(), is_new
+            desired = {page.key: page for page in self._pages(record.pages())}
+            inventory = Inventory(
+                desired, {} if is_new else record.all(), is_full, record.unpublished(), is_new
             )
             if not self._settings.publish_media:
-                media = [k for k, one in scene.published.items() if one.kind is ObjectKind.MEDIA]
-                scene.lost += media
+                media = [
+                    k for k, item in inventory.published.items() if item.kind is ObjectKind.MEDIA
+                ]
+                inventory.lost += media
                 for key in media:
-                    del scene.published[key]
-            self._add_videos(scene, {video.id: video for video in ledger.all_videos()})
+                    del inventory.published[key]
+            self._add_videos(inventory, {video.id: video for video in ledger.all_videos()})
             if verify or is_new:
-                self._compare(scene, now, adopt=adopt, replace=replace)
+                self._compare(inventory, now, adopt=adopt, replace=replace)
         else:
-            due = [one for one in refused if tries or replace or one.retry_at <= now]
+            due = [item for item in refused if tries or replace or item.retry_at <= now]
             paths = record.unpublished()
-            paths += [OutPath(one.path) for one in due if one.video is None]
-            changed = self._engine.catalogue.changed_since(self._facts.cursor)
-            ids = sorted({*changed, *record.unsent(), *(one.video for one in due if one.video)})
+            paths += [OutPath(item.path) for item in due if item.video is None]
+            changed = self._engine.catalogue.changed_since(self._state.cursor)
+            ids = sorted({*changed, *record.unsent(), *(item.video for item in due if item.video)})
             pages = self._pages(record.pages_at(paths))
-            scene = Inventory({one.key: one for one in pages}, {}, is_full, paths)
-            scene.published = {
+            inventory = Inventory({page.key: page for page in pages}, {}, is_full, paths)
+            inventory.published = {
                 **record.of_videos(ids),
                 **record.gone_until(now - self._settings.delete_grace_s),
                 **record.of([self._objects.prefix + path for path in paths]),
             }
-            self._add_videos(scene, ledger.videos(ids))
-            scene.published |= record.of(list(scene.wanted))
+            self._add_videos(inventory, ledger.videos(ids))
+            inventory.published |= record.of(list(inventory.desired))
         for path in ledger.failed():
             key = self._objects.prefix + path
-            if key in scene.published:  # it keeps its former content there, too
-                scene.still.add(path)
-                scene.wanted.pop(key, None)
-                scene.published.pop(key)
-        self._hold_refused(scene, [] if scene.is_new else refused, now, tries=tries or replace)
-        return scene
+            if key in inventory.published:  # the bucket keeps its former content, too
+                inventory.unchanged.add(path)
+                inventory.desired.pop(key, None)
+                inventory.published.pop(key)
+        self._leave_out_refused(
+            inventory, [] if inventory.is_new else refused, now, tries=tries or replace
+        )
+        return inventory
 
-    def _hold_refused(
-        self, scene: Inventory, refused: Iterable[RejectedObject], now: int, *, tries: bool
+    def _leave_out_refused(
+        self, inventory: Inventory, refused: Iterable[RejectedObject], now: int, *, tries: bool
     ) -> None:
-        """Leave out what was refused, as long as it is not to be tried again."""
-        for one in refused:
-            wanted = scene.wanted.get(one.key)
-            if wanted is None and self._is_over(one, scene):
-                scene.taken.append(one.key)
+        """Leave out refused objects that are not due for a retry."""
+        for item in refused:
+            desired = inventory.desired.get(item.key)
+            if desired is None and self._is_obsolete(item, inventory):
+                inventory.resolved.append(item.key)
                 continue
-            is_same = wanted is None or wanted.digest == one.digest
-            if tries or not is_same or one.retry_at <= now:
+            is_same = desired is None or desired.digest == item.digest
+            if tries or not is_same or item.retry_at <= now:
                 continue
-            scene.wanted.pop(one.key, None)
-            scene.published.pop(one.key, None)
-            scene.left[one.path] = one.reason
+            inventory.desired.pop(item.key, None)
+            inventory.published.pop(item.key, None)
+            inventory.left[item.path] = item.reason
 
-    def _is_over(self, one: RejectedObject, scene: Inventory) -> bool:
-        """Tell whether an object that was refused is not wanted any more."""
-        if not one.digest:  # it was to be deleted
-            return not self._record.of([one.key])
-        if scene.is_full:
+    def _is_obsolete(self, refused: RejectedObject, inventory: Inventory) -> bool:
+        """Return whether an object that was refused is not desired any more."""
+        if not refused.digest:  # it was to be deleted
+            return not self._record.of([refused.key])
+        if inventory.is_full:
             return True
-        if one.video is None:
-            return not list(self._record.pages_at([one.path]))
-        video = self._ledger.videos([one.video]).get(one.video)
+        if refused.video is None:
+            return not list(self._record.pages_at([refused.path]))
+        video = self._ledger.videos([refused.video]).get(refused.video)
         if video is None:
             return True
         media = urls.media_path(video.place).lstrip("/")
-        return one.path not in {media, *urls.made_files(video)}
+        return refused.path not in {media, *urls.made_files(video)}
 
     def _pages(self, rows: Iterable[tuple[OutPath, str, int]]) -> Iterator[DesiredObject]:
         for path, digest, size in rows:
             if is_published(path):
                 yield wanted_page(self._objects.prefix, path, digest, size)
 
-    def _add_videos(self, scene: Inventory, videos: Mapping[VideoId, Video]) -> None:
+    def _add_videos(self, inventory: Inventory, videos: Mapping[VideoId, Video]) -> None:
         for video in videos.values():
-            scene.wanted.update((one.key, one) for one in wanted_made(self._objects.prefix, video))
+            inventory.desired.update(
+                (item.key, item) for item in wanted_made(self._objects.prefix, video)
+            )
         if not self._settings.publish_media:
             return
-        known = {one.video: one for one in self._engine.catalogue.known(videos)}
+        files = {file.video: file for file in self._engine.catalogue.known(videos)}
         absent: set[int] = set()
         for number, video in videos.items():
-            file = known.get(number)
+            file = files.get(number)
             is_local = video.place.root in self._settings.roots
             if not is_local or file is None or file.missing or file.place != video.place:
-                absent.add(number)  # what is there stays; an event will tell of the file
+                absent.add(number)  # the object stays; an event will report the file
                 continue
             digest = f"{file.size_bytes:x}-{file.fingerprint}"
             address = urls.media_path(video.place).lstrip("/")
@@ -201,114 +207,123 @@ class InventoryTaker:
             try:
                 check_key(key)
             except InvalidKeyError as error:
-                scene.left[address] = str(error)
+                inventory.left[address] = str(error)
                 continue
             path = str(self._settings.roots[video.place.root] / video.place.path)
-            scene.wanted[key] = DesiredObject(
+            inventory.desired[key] = DesiredObject(
                 key, address, ObjectKind.MEDIA, digest, file.size_bytes, number, path
             )
-        scene.published = {
-            key: one
-            for key, one in scene.published.items()
-            if one.kind is not ObjectKind.MEDIA or one.video not in absent
+        inventory.published = {
+            key: item
+            for key, item in inventory.published.items()
+            if item.kind is not ObjectKind.MEDIA or item.video not in absent
         }
 
-    def _compare(self, scene: Inventory, now: int, *, adopt: bool, replace: bool) -> None:
-        """Look at what the bucket has, and have the record tell that."""
-        claims = self._claims
-        is_known = claims.check(take_over=replace)
-        listed = {one.key: one for one in self._listed()}
-        nested = claims.nested()
-        scene.lost += [key for key in scene.published if key not in listed]
+    def _compare(self, inventory: Inventory, now: int, *, adopt: bool, replace: bool) -> None:
+        """List the bucket, and bring the record in line with it."""
+        ownership = self._ownership
+        is_known = ownership.check(take_over=replace)
+        listed = {stored.key: stored for stored in self._listed()}
+        nested = ownership.nested()
+        inventory.lost += [key for key in inventory.published if key not in listed]
         unsure = [
-            one
-            for key, one in listed.items()
-            if key not in scene.published or scene.published[key].etag != one.etag
+            stored
+            for key, stored in listed.items()
+            if key not in inventory.published or inventory.published[key].etag != stored.etag
         ]
-        for some in _portions(unsure):
+        for batch in _batches(unsure):
             with ThreadPoolExecutor(THREADS) as pool:
-                heads = pool.map(self._head, some)
-                for stored, there in zip(some, heads, strict=True):
-                    if there is None:  # a listing may be behind
-                        scene.lost.append(stored.key)
-                    elif stored.key.startswith(nested) or not self._objects.is_ours(there):
-                        self._note_other(scene, there, may_replace=replace)
+                heads = pool.map(self._head, batch)
+                for stored, head in zip(batch, heads, strict=True):
+                    if head is None:  # a listing may be outdated
+                        inventory.lost.append(stored.key)
+                    elif stored.key.startswith(nested) or not self._objects.is_ours(head):
+                        self._record_foreign(inventory, head, may_replace=replace)
                     else:
-                        self._note_ours(scene, stored, there, now)
-            if scene.is_new and not is_known and not adopt and (scene.others or scene.strays):
-                claims.refuse([*scene.others, *scene.strays], is_all=len(unsure) <= _AT_ONCE)
-        lost = set(scene.lost)
-        scene.published = {k: v for k, v in scene.published.items() if k not in lost}
+                        self._record_ours(inventory, stored, head, now)
+            if (
+                inventory.is_new
+                and not is_known
+                and not adopt
+                and (inventory.others or inventory.strays)
+            ):
+                ownership.refuse(
+                    [*inventory.others, *inventory.strays], is_all=len(unsure) <= _AT_ONCE
+                )
+        lost = set(inventory.lost)
+        inventory.published = {k: v for k, v in inventory.published.items() if k not in lost}
 
     def _head(self, stored: StoredObject) -> StoredObject | None:
         return self._objects.bucket_of(stored.key).head(stored.key)
 
-    def _note_ours(
-        self, scene: Inventory, stored: StoredObject, there: StoredObject, now: int
+    def _record_ours(
+        self, inventory: Inventory, stored: StoredObject, head: StoredObject, now: int
     ) -> None:
-        """Take up an object that we put, as it says."""
-        wanted, before = scene.wanted.get(stored.key), scene.published.get(stored.key)
-        if wanted is not None:
-            trusted = there.digest if self._is_trusted(wanted, before, there) else ""
-            found = self._objects.noted(wanted, replace(there, digest=trusted or UNKNOWN))
+        """Adopt an object that we put, according to its metadata."""
+        desired, before = inventory.desired.get(stored.key), inventory.published.get(stored.key)
+        if desired is not None:
+            trusted = head.digest if self._is_trusted(desired, before, head) else ""
+            record = self._objects.recorded(desired, replace(head, digest=trusted or UNKNOWN))
         elif before is not None:
-            found = replace(before, etag=there.etag, cursor=there.cursor, version=there.version)
+            record = replace(before, etag=head.etag, cursor=head.cursor, version=head.version)
         else:
             path = stored.key.removeprefix(self._objects.prefix)
-            found = PublishedObject(
-                stored.key, path, object_kind(path), there.digest, there.etag, there.size_bytes,
-                cursor=there.cursor, version=there.version, gone_at=now,
+            record = PublishedObject(
+                stored.key, path, object_kind(path), head.digest, head.etag, head.size_bytes,
+                cursor=head.cursor, version=head.version, gone_at=now,
             )  # fmt: skip
-        scene.found.append(found)
-        scene.listed.add(found.key)
-        scene.published[found.key] = found
+        inventory.recovered.append(record)
+        inventory.listed.add(record.key)
+        inventory.published[record.key] = record
 
     def _is_trusted(
-        self, wanted: DesiredObject, before: PublishedObject | None, there: StoredObject
+        self, desired: DesiredObject, before: PublishedObject | None, head: StoredObject
     ) -> bool:
-        """Tell whether an object has the content that it says: others may have changed that."""
-        if wanted.kind in FILES:
-            return before is None or there.size_bytes == before.size_bytes
-        if "-" in there.etag:
+        """Return whether the digest of an object can be trusted: others may have changed it."""
+        if desired.kind in FILES:
+            return before is None or head.size_bytes == before.size_bytes
+        if "-" in head.etag:
             return before is None
-        body = self._objects.body(wanted) if there.digest == wanted.digest else None
-        if body is not None and md5(body, usedforsecurity=False).hexdigest() == there.etag:
+        body = self._objects.body(desired) if head.digest == desired.digest else None
+        if body is not None and md5(body, usedforsecurity=False).hexdigest() == head.etag:
             return True
         return before is None
 
-    def _note_other(self, scene: Inventory, there: StoredObject, *, may_replace: bool) -> None:
-        """Leave an object alone that we did not put, but where a person wants ours there."""
-        key = there.key
-        wanted, before = scene.wanted.get(key), scene.published.get(key)
-        if wanted is None:
-            scene.strays.append(key)
+    def _record_foreign(
+        self, inventory: Inventory, head: StoredObject, *, may_replace: bool
+    ) -> None:
+        """Leave a foreign object alone, unless the user wants it replaced."""
+        key = head.key
+        desired, before = inventory.desired.get(key), inventory.published.get(key)
+        if desired is None:
+            inventory.strays.append(key)
             if before is not None:
-                scene.lost.append(key)
+                inventory.lost.append(key)
             return
         if before is None and not may_replace:
-            scene.others[key] = wanted
-            scene.left[wanted.path] = FOREIGN
-            del scene.wanted[key]
+            inventory.others[key] = desired
+            inventory.left[desired.path] = FOREIGN
+            del inventory.desired[key]
             return
-        scene.replaceable.add(key)
-        noted = self._objects.noted(wanted, replace(there, digest=UNKNOWN))
-        scene.published[key] = noted
-        if before is not None:  # cut off before it is put, it is looked at again
-            scene.found.append(replace(noted, etag=""))
+        inventory.replaceable.add(key)
+        record = self._objects.recorded(desired, replace(head, digest=UNKNOWN))
+        inventory.published[key] = record
+        if before is not None:  # if interrupted before the put, it is checked again
+            inventory.recovered.append(replace(record, etag=""))
 
     def _listed(self) -> Iterator[StoredObject]:
         prefix, apart = self._objects.prefix, self._objects.is_apart
         others: tuple[str, ...] = (OURS, prefix + OURS)
         if apart or not self._settings.publish_media:
             others += (f"{prefix}video/",)
-        for one in self._objects.site.listed(prefix):
-            if not one.key.startswith(others):
-                yield one
+        for stored in self._objects.site.listed(prefix):
+            if not stored.key.startswith(others):
+                yield stored
         if apart and self._settings.publish_media:
             yield from self._objects.media.listed(self._objects.media_prefix)
 
 
-def _portions(listed: Iterable[StoredObject]) -> Iterator[list[StoredObject]]:
+def _batches(listed: Iterable[StoredObject]) -> Iterator[list[StoredObject]]:
     waiting = iter(listed)
-    while some := list(islice(waiting, _AT_ONCE)):
-        yield some
+    while batch := list(islice(waiting, _AT_ONCE)):
+        yield batch

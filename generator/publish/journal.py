@@ -1,4 +1,4 @@
-"""Notes: what became of each object is written down as it comes, some at once."""
+"""The journal: results of uploads are recorded in batches as they come in."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,16 +13,16 @@ from generator.publish.site_objects import THREADS
 from generator.publish.upload import UploadResult
 
 _Item = TypeVar("_Item")
-_AT_ONCE = 200  # results that are noted together,
-_NOTE_S = 1.0  # or those of so long
+_AT_ONCE = 200  # results in a batch,
+_FLUSH_S = 1.0  # or those of this interval
 
 
 @dataclass(slots=True)
 class Journal:
-    """Notes results in the record as they come, some at once.
+    """Records results in batches.
 
-    `number` is the publish whose replacements are kept, 0 for none; `undone` the one that a
-    rollback takes back.
+    `number` is the publish whose replaced versions are recorded, 0 for none; `undone` the one that
+    a rollback reverts.
     """
 
     record: PublishedRecord
@@ -30,17 +30,17 @@ class Journal:
     changed: list[OutPath]
     number: int
     undone: int = 0
-    tells: bool = False
+    invalidates: bool = False
     now: int = 0
-    _waiting: list[UploadResult] = field(default_factory=list)
-    _noted_s: float = field(default_factory=time.monotonic)
+    _batch: list[UploadResult] = field(default_factory=list)
+    _flushed_s: float = field(default_factory=time.monotonic)
 
-    def together(
-        self, deed: Callable[[_Item], UploadResult], items: Iterable[_Item]
+    def run_all(
+        self, action: Callable[[_Item], UploadResult], items: Iterable[_Item]
     ) -> Iterator[UploadResult]:
-        """Do something to many objects at once; what is done is noted, whatever comes."""
+        """Run an action on many objects in parallel; finished ones are recorded, even on errors."""
         with ThreadPoolExecutor(THREADS) as pool:
-            futures: set[Future[UploadResult]] = {pool.submit(deed, item) for item in items}
+            futures: set[Future[UploadResult]] = {pool.submit(action, item) for item in items}
             try:
                 for future in as_completed(list(futures)):
                     result = future.result()
@@ -52,73 +52,85 @@ class Journal:
                 self.add_all(futures)
                 raise
             finally:
-                self.settle()
+                self.flush()
 
     def add(self, result: UploadResult) -> None:
-        """Take a result."""
-        self._waiting.append(result)
-        if len(self._waiting) >= _AT_ONCE or time.monotonic() >= self._noted_s + _NOTE_S:
-            self.settle()
+        """Add a result."""
+        self._batch.append(result)
+        if len(self._batch) >= _AT_ONCE or time.monotonic() >= self._flushed_s + _FLUSH_S:
+            self.flush()
 
     def add_all(self, futures: Iterable[Future[UploadResult]]) -> None:
-        """Take the results that nobody took yet, of what went well."""
+        """Add the results of futures that succeeded."""
         for future in futures:
             if future.done() and not future.cancelled() and future.exception() is None:
-                self._waiting.append(future.result())
+                self._batch.append(future.result())
 
-    def settle(self) -> None:
-        """Write down what waits for it."""
-        results, self._waiting = self._waiting, []
-        self._noted_s = time.monotonic()
-        settled = [one for one in results if not one.left]
-        refused = [one for one in results if one.is_refused]
+    def flush(self) -> None:
+        """Write the batch to the record."""
+        results, self._batch = self._batch, []
+        self._flushed_s = time.monotonic()
+        settled = [result for result in results if not result.left]
+        refused = [result for result in results if result.is_refused]
         if not settled and not refused:
             return
         record = self.record
         with record.transaction():
             self._refuse(refused)
-            record.is_not_refused(one.key for one in settled)
-            record.put(one.now for one in settled if one.now is not None)
-            record.drop(one.key for one in settled if one.now is None)
-            record.is_published(one.path for one in settled)
+            record.is_not_refused(result.key for result in settled)
+            record.put(result.now for result in settled if result.now is not None)
+            record.drop(result.key for result in settled if result.now is None)
+            record.is_published(result.path for result in settled)
             if self.number:
-                record.note_former(self.number, (one.former for one in settled if one.former))
+                record.note_former(
+                    self.number, (result.former for result in settled if result.former)
+                )
             if self.undone:
-                record.drop_former(self.undone, (one.key for one in settled))
-            if self.tells:
-                record.to_invalidate(one.key for one in settled if _lies_in_caches(one))
-        for one in settled:
-            self._count(one)
+                record.drop_former(self.undone, (result.key for result in settled))
+            if self.invalidates:
+                record.to_invalidate(
+                    result.key for result in settled if _needs_invalidation(result)
+                )
+        for result in settled:
+            self._count(result)
 
     def _refuse(self, results: Iterable[UploadResult]) -> None:
-        """Note what was refused, and when it is tried again."""
-        before = {one.key: one.tries for one in self.record.refused()} if results else {}
-        for one in results:
-            digest = one.wanted.digest if one.wanted else ""
-            video = one.wanted.video if one.wanted else None
-            tries = before.get(one.key, 0) + 1
+        """Record what was refused, and when it is retried."""
+        before = {item.key: item.tries for item in self.record.refused()} if results else {}
+        for result in results:
+            digest = result.desired.digest if result.desired else ""
+            video = result.desired.video if result.desired else None
+            tries = before.get(result.key, 0) + 1
             self.record.refuse(
                 [
                     RejectedObject(
-                        one.key, one.path, digest, video, one.left, tries, retry_at(tries, self.now)
+                        result.key,
+                        result.path,
+                        digest,
+                        video,
+                        result.left,
+                        tries,
+                        retry_at(tries, self.now),
                     )
                 ]
             )
 
-    def _count(self, one: UploadResult) -> None:
+    def _count(self, result: UploadResult) -> None:
         receipt = self.receipt
-        if one.kind is not ObjectKind.MEDIA:
-            self.changed.append(OutPath(one.path))
-        receipt.late += one.is_late
-        receipt.adopted += one.now is not None and not one.is_put and not one.is_late
-        receipt.deleted += one.now is None and one.is_put
-        if one.now is not None and one.is_put:
+        if result.kind is not ObjectKind.MEDIA:
+            self.changed.append(OutPath(result.path))
+        receipt.late += result.is_late
+        receipt.adopted += result.now is not None and not result.is_put and not result.is_late
+        receipt.deleted += result.now is None and result.is_put
+        if result.now is not None and result.is_put:
             receipt.put += 1
-            receipt.bytes += one.now.size_bytes
-            receipt.kinds[str(one.kind)] += 1
+            receipt.bytes += result.now.size_bytes
+            receipt.kinds[str(result.kind)] += 1
 
 
-def _lies_in_caches(done: UploadResult) -> bool:
-    """Tell whether caches would keep what was there for long, under a name that stays."""
-    is_gone = done.now is None and done.is_put
-    return is_gone or (done.kind is ObjectKind.MEDIA and bool(done.former and done.former.digest))
+def _needs_invalidation(result: UploadResult) -> bool:
+    """Return whether caches would keep the old object for long, under the same name."""
+    is_gone = result.now is None and result.is_put
+    return is_gone or (
+        result.kind is ObjectKind.MEDIA and bool(result.former and result.former.digest)
+    )

@@ -1,7 +1,7 @@
-"""Claims: a mark in the bucket says of which catalogue the site there is.
+"""Ownership: a mark in the bucket names the catalogue of the site there.
 
-It outlives the ledger: who has lost that finds its own objects again. Where there is no mark of
-ours, a bucket with anything in it is somebody else's, until a person says otherwise.
+It survives the ledger: without that, our own objects are still recognized. A non-empty bucket
+without our mark is treated as another site's, unless the user says otherwise.
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ from generator.publish.publish_state import PublishState
 from generator.publish.site_objects import SiteObjects
 
 _SITE = "site"
-_CLAIMED = "claimed"  # the fact that tells for which places and which catalogue there are marks
+_CLAIMED = "claimed"  # the fact that holds the target and the catalogue of the marks
 _SHOWN = 5
 
 
 class SiteOwnership:
     """The marks of a site: one in its bucket, and one in the bucket of its videos."""
 
-    def __init__(self, objects: SiteObjects, facts: PublishState, *, with_media: bool) -> None:
-        self._objects, self._facts = objects, facts
+    def __init__(self, objects: SiteObjects, state: PublishState, *, with_media: bool) -> None:
+        self._objects, self._state = objects, state
         self._with_media = with_media and objects.is_apart
 
     def check(self, *, take_over: bool) -> bool:
-        """Tell whether the bucket was ours before, as its mark says; nothing is written.
+        """Return whether the mark says that the bucket is ours; writes nothing.
 
         Raises:
-            PublishError: another site is there.
+            PublishError: the bucket has another site.
         """
         is_ours = True
         for bucket, key in self._places():
@@ -39,18 +39,20 @@ class SiteOwnership:
                 is_ours = False
             elif owner.site not in self._ours() and not take_over:
                 since = f", since {rfc3339(owner.since)}" if owner.since else ""
-                raise _is_another(f"the bucket {_where(bucket, key)} has another site in it{since}")
+                raise _owned_error(
+                    f"the bucket {_where(bucket, key)} has another site in it{since}"
+                )
         return is_ours
 
     def nested(self) -> tuple[str, ...]:
-        """Return the prefixes of other sites that lie in the place of this one."""
+        """Return the prefixes of other sites below the prefix of this one."""
         own = self._objects.prefix
-        marks = (one.key for one in self._objects.site.listed(SITE_MARKS + own))
-        found = (key.removeprefix(SITE_MARKS).removesuffix(MARK) for key in marks)
-        return tuple(prefix for prefix in found if prefix != own)
+        marks = (stored.key for stored in self._objects.site.listed(SITE_MARKS + own))
+        prefixes = (key.removeprefix(SITE_MARKS).removesuffix(MARK) for key in marks)
+        return tuple(prefix for prefix in prefixes if prefix != own)
 
     def refuse(self, keys: Sequence[str], *, is_all: bool) -> None:
-        """Refuse a bucket that has objects of others.
+        """Refuse a bucket that has foreign objects.
 
         Raises:
             PublishError: always.
@@ -59,20 +61,20 @@ class SiteOwnership:
         more = ", …" if len(keys) > _SHOWN or not is_all else ""
         count = f"{len(keys)}" if is_all else f"{len(keys)} or more"
         bucket, key = self._places()[0]
-        raise _is_another(
+        raise _owned_error(
             f"the bucket {_where(bucket, key)} holds {count} objects that reelshelf did not put"
             f" there: {shown}{more}"
         )
 
     def claim(self, *, take_over: bool) -> None:
-        """Leave the marks, unless they are there; called before anything is put.
+        """Write the marks, unless they exist; called before anything is put.
 
         Raises:
-            PublishError: another site was quicker.
+            PublishError: another site was first.
         """
         identity = self._objects.identity
-        claimed = f"{self._facts.target()} {identity}"
-        if self._facts.get(_CLAIMED) == claimed:
+        claimed = f"{self._state.target()} {identity}"
+        if self._state.get(_CLAIMED) == claimed:
             return
         former = self._ours() - {identity}
         for bucket, key in self._places():
@@ -80,12 +82,12 @@ class SiteOwnership:
             owner = mark.read()
             was_ours = owner is not None and owner.site in former
             try:
-                mark.claim(_SITE, identity, self._facts.now(), take_over=take_over or was_ours)
+                mark.claim(_SITE, identity, self._state.now(), take_over=take_over or was_ours)
             except OwnedByAnotherError as error:
-                raise _is_another(
+                raise _owned_error(
                     f"the bucket {_where(bucket, key)} has another site in it"
                 ) from error
-        self._facts.remember(**{_CLAIMED: claimed})
+        self._state.remember(**{_CLAIMED: claimed})
 
     def _places(self) -> list[tuple[Bucket, str]]:
         objects = self._objects
@@ -93,9 +95,9 @@ class SiteOwnership:
         return [*places, (objects.media, MEDIA_MARK)] if self._with_media else places
 
     def _ours(self) -> set[str]:
-        """Return whose marks are ours: of the catalogue as it is, and as it was when we left it."""
-        target, _, former = self._facts.get(_CLAIMED).rpartition(" ")
-        return {self._objects.identity, *([former] if target == self._facts.target() else [])}
+        """Return our identities: of the catalogue now, and when the marks were last written."""
+        target, _, former = self._state.get(_CLAIMED).rpartition(" ")
+        return {self._objects.identity, *([former] if target == self._state.target() else [])}
 
 
 def _where(bucket: Bucket, key: str) -> str:
@@ -103,7 +105,7 @@ def _where(bucket: Bucket, key: str) -> str:
     return f"{bucket.name} below {prefix}" if prefix else bucket.name
 
 
-def _is_another(what: str) -> PublishError:
+def _owned_error(what: str) -> PublishError:
     return PublishError(
         what,
         hint="publish into a bucket of its own, or below a path of its own (site_url);"

@@ -1,4 +1,4 @@
-"""Facts: what a publisher remembers of its publishes, in the ledger."""
+"""The state of publishing, kept as facts in the ledger."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _FACT = "published/"
 
 
 class PublishState:
-    """Where was published to, what it shows, and what was spent."""
+    """The target of the last publish, what it shows, and what was spent."""
 
     def __init__(
         self, engine: Engine, settings: Settings, objects: SiteObjects, clock: Callable[[], float]
@@ -27,19 +27,19 @@ class PublishState:
         return int(self.get("cursor") or 0)
 
     def must_be_full(self) -> bool:
-        """Tell whether what changed since the last publish is not enough to know."""
+        """Return whether a full publish is needed, not only of changes since the last one."""
         catalogue, cursor = self._engine.catalogue, self.cursor
         return (
             not self._ledger.fact("publishing")
             or self.get("whole") != "1"
             or self.get("target") != self.target()
-            or self.get("looks") != self.looks()
+            or self.get("looks") != self.headers_key()
             or self.get("catalogue") != catalogue.identity()
             or self.get("cursor_event") != catalogue.event_id(cursor)
         )
 
     def target(self) -> str:
-        """Return what tells where is published to."""
+        """Return the key of the target."""
         settings = self._settings
         return json.dumps(
             [
@@ -54,8 +54,8 @@ class PublishState:
         """Return the current instant."""
         return int(self._clock())
 
-    def looks(self) -> str:
-        """Return what tells the settings that all headers depend on."""
+    def headers_key(self) -> str:
+        """Return the key of the settings that all headers depend on."""
         settings = self._settings
         return json.dumps([settings.fresh_s, settings.publish_encoding, settings.publish_media])
 
@@ -64,14 +64,14 @@ class PublishState:
         return int(self.get(self.month(now)) or 0)
 
     def month(self, now: int) -> str:
-        """Return the fact that tells it."""
+        """Return the name of the fact with that count."""
         return datetime.fromtimestamp(now, UTC).strftime("invalidated-%Y-%m")
 
     def get(self, name: str) -> str:
-        """Return a fact, "" for none."""
+        """Return a fact, "" if missing."""
         return self._ledger.fact(_FACT + name)
 
     def remember(self, **facts: str) -> None:
-        """Keep facts."""
+        """Store facts."""
         for name, value in facts.items():
             self._ledger.remember(_FACT + name, value)

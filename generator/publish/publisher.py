@@ -1,4 +1,4 @@
-"""The publisher: observe, plan, perform, settle; and back to the former publish."""
+"""The publisher: take inventory, plan, upload, commit; and roll back to the former publish."""
 
 import logging
 import time
@@ -43,7 +43,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class PublishOptions:
-    """What a person asked of one publish: see `Publisher.publish`."""
+    """The options of one publish: see `Publisher.publish`."""
 
     force: bool
     verify: bool
@@ -53,15 +53,15 @@ class PublishOptions:
 
 
 class Publisher:
-    """Publishes what an engine built. For one thread, the engine's; it uses more by itself.
+    """Publishes what an engine built. For the thread of the engine; starts threads of its own.
 
     Args:
-        engine: whose site it is; it must not refresh meanwhile.
-        bucket: where it goes.
-        cdn: what is in front of the bucket.
-        settings: None for the engine's own.
-        clock: tells the current instant.
-        media_bucket: where the videos themselves go; None: into the same.
+        engine: the builder of the site; it must not refresh meanwhile.
+        bucket: the target.
+        cdn: the CDN in front of the bucket.
+        settings: None for those of the engine.
+        clock: returns the current time, in seconds since 1970.
+        media_bucket: the target of the videos themselves; None: the same bucket.
     """
 
     def __init__(
@@ -78,41 +78,41 @@ class Publisher:
         self._settings, self._ledger = settings or engine.settings, engine.ledger
         self._record = PublishedRecord(lambda: engine.ledger.connection)
         self._objects = SiteObjects(engine, self._settings, bucket, media_bucket)
-        self._facts = PublishState(engine, self._settings, self._objects, clock)
+        self._state = PublishState(engine, self._settings, self._objects, clock)
         with_media = self._settings.publish_media
-        self._claims = SiteOwnership(self._objects, self._facts, with_media=with_media)
-        self._observer = InventoryTaker(
-            engine, self._settings, self._objects, self._facts, self._record, self._claims
+        self._ownership = SiteOwnership(self._objects, self._state, with_media=with_media)
+        self._inventory_taker = InventoryTaker(
+            engine, self._settings, self._objects, self._state, self._record, self._ownership
         )
         self._changed: list[OutPath] = []
-        self._told_hold = False
-        self._told_left: dict[str, str] = {}
-        self._told_address = False
+        self._logged_hold = False
+        self._logged_left: dict[str, str] = {}
+        self._warned_address = False
 
     @property
     def cursor(self) -> int:
-        """Return the number of the last event that published pages show.
+        """Return the number of the last event that published pages reflect.
 
-        While publishing is held after a rollback, what the pages here show counts.
+        While publishing is held after a rollback, the local pages count.
         """
-        return self._engine.cursor if self.is_held else self._facts.cursor
+        return self._engine.cursor if self.is_held else self._state.cursor
 
     @property
     def put(self) -> Sequence[OutPath]:
-        """Return the pages and made files that the last publish put or deleted."""
+        """Return the pages and generated files that the last publish put or deleted."""
         return self._changed
 
     @property
     def is_held(self) -> bool:
-        """Tell whether a rollback holds publishing until a person publishes again."""
-        return bool(self._facts.get("held"))
+        """Return whether publishing is on hold after a rollback, until a manual publish."""
+        return bool(self._state.get("held"))
 
     def is_behind(self) -> bool:
-        """Tell whether the bucket may lack something that is settled; it sends nothing."""
+        """Return whether the bucket may lack committed changes; sends no request."""
         if self.is_held:
             return False
         return (
-            self._facts.must_be_full()
+            self._state.must_be_full()
             or self.cursor < self._engine.cursor
             or self._record.is_any_unpublished()
             or self._record.is_any_gone_until(self._now() - self._settings.delete_grace_s)
@@ -120,18 +120,18 @@ class Publisher:
         )
 
     def mark_doubtful(self, paths: Iterable[OutPath] = ()) -> None:
-        """Ask the bucket what it has of these, and of what was to be published, before believing.
+        """Mark these paths, and those not yet published, as unverified: check the bucket first.
 
-        For builders whose record may be older than what another one has put meanwhile.
+        For builders whose record may be older than what another builder put meanwhile.
         """
         record, prefix = self._record, self._objects.prefix
         doubtful = list(dict.fromkeys([*paths, *record.unpublished()]))
-        known = record.of([prefix + path for path in doubtful])
+        recorded = record.of([prefix + path for path in doubtful])
         pages = {path for path, _, _ in record.pages_at(doubtful)}
-        videos = {one.video for one in known.values() if one.video is not None}
-        made = {one.path for one in known.values() if one.video is not None}
+        videos = {item.video for item in recorded.values() if item.video is not None}
+        made = {item.path for item in recorded.values() if item.video is not None}
         with record.transaction():
-            record.doubt(known)
+            record.doubt(recorded)
             record.to_publish(path for path in doubtful if path not in made)
             record.set_unsent([*record.unsent(), *videos])
             record.put(
@@ -139,7 +139,7 @@ class Publisher:
                     prefix + path, path, object_kind(path), UNKNOWN, "", 0, gone_at=self._now()
                 )
                 for path in doubtful
-                if prefix + path not in known and path not in pages
+                if prefix + path not in recorded and path not in pages
             )
 
     def publish(
@@ -152,32 +152,32 @@ class Publisher:
         by_hand: bool = False,
         progress: Progress | None = None,
     ) -> PublishReceipt:
-        """Bring the bucket up to date, and return the account of it.
+        """Bring the bucket up to date, and return a receipt.
 
-        With nothing changed it sends nothing.
+        If nothing changed, no request is sent.
 
         Args:
-            force: delete as much as is due, and put pages over newer ones.
-            verify: list the bucket, and mend what is not as it was put.
-            adopt: the same, in a bucket that has objects of others, too; all of them stay.
-            replace: the same, and where ours belong, theirs are replaced, and so is the mark of
-                another site; no other one is touched.
-            by_hand: a person wants it: it ends the hold after a rollback, and what was refused is
-                tried again at once.
-            progress: told what is done, how much of it, and of how many.
+            force: ignore the limit of deletions, and overwrite newer pages.
+            verify: list the bucket, and repair objects that are not as they were put.
+            adopt: the same, in a bucket that also has foreign objects; all of them stay.
+            replace: the same, but foreign objects at keys of ours are replaced, and so is the mark
+                of another site; no others are touched.
+            by_hand: a manual publish: it ends the hold after a rollback, and retries refused
+                objects at once.
+            progress: called with the step, the number done, and the total.
 
         Raises:
-            PublishError: what was put is remembered; the next publish goes on from here.
+            PublishError: what was put is recorded; the next publish resumes from there.
         """
         receipt, before = self._receipt(), self._counts()
         self._changed = []
         if self.is_held and not by_hand:
-            if not self._told_hold:
+            if not self._logged_hold:
                 log.warning("publishing is held after a rollback, until `reelshelf publish`")
-            self._told_hold = receipt.is_held = True
+            self._logged_hold = receipt.is_held = True
             return receipt
         self._check_built()
-        self._told_hold = False
+        self._logged_hold = False
         try:
             self._publish(
                 receipt, progress or _silent, PublishOptions(force, verify, adopt, replace, by_hand)
@@ -194,16 +194,20 @@ class Publisher:
         adopt: bool = False,
         replace: bool = False,
     ) -> tuple[PublishReceipt, PublishPlan]:
-        """Return what `publish` would do, without doing it: at most the bucket is listed."""
+        """Return what `publish` would do, without doing it: at most list the bucket."""
         receipt, before = self._receipt(), self._counts()
         self._check_built()
         with receipt.phase("plan"):
-            scene = self._look(PublishOptions(force, verify, adopt, replace))
-            plan = self._plan(scene, force=force)
-        receipt.is_full, receipt.left, receipt.strays = scene.is_full, scene.left, scene.strays
-        receipt.replaced = sorted(scene.replaceable)
+            inventory = self._take_inventory(PublishOptions(force, verify, adopt, replace))
+            plan = self._plan(inventory, force=force)
+        receipt.is_full, receipt.left, receipt.strays = (
+            inventory.is_full,
+            inventory.left,
+            inventory.strays,
+        )
+        receipt.replaced = sorted(inventory.replaceable)
         if plan.steps:
-            self._tell_address()
+            self._warn_of_loopback()
         for put in plan.puts:
             receipt.put += 1
             receipt.bytes += self._objects.size(put.wanted)
@@ -219,96 +223,96 @@ class Publisher:
         receipt.usd = round(requests_usd(puts) + cost_usd, 9)
         return receipt, plan
 
-    def _look(self, asked: "PublishOptions") -> Inventory:
-        adopt = asked.adopt or asked.replace
-        return self._observer.look(
+    def _take_inventory(self, options: "PublishOptions") -> Inventory:
+        adopt = options.adopt or options.replace
+        return self._inventory_taker.take(
             self._now(),
-            verify=asked.verify or adopt,
+            verify=options.verify or adopt,
             adopt=adopt,
-            replace=asked.replace,
-            tries=asked.verify or asked.force or asked.by_hand,
+            replace=options.replace,
+            tries=options.verify or options.force or options.by_hand,
         )
 
     def _publish(
-        self, receipt: PublishReceipt, progress: Progress, asked: "PublishOptions"
+        self, receipt: PublishReceipt, progress: Progress, options: "PublishOptions"
     ) -> None:
         with receipt.phase("plan"):
-            scene = self._look(asked)
-            if asked.verify:
+            inventory = self._take_inventory(options)
+            if options.verify:
                 self._objects.abort_uploads(self._record.uploads())
-            plan = self._plan(scene, force=asked.force)
-        receipt.is_full, receipt.strays = scene.is_full, scene.strays
-        receipt.left.update(scene.left)
+            plan = self._plan(inventory, force=options.force)
+        receipt.is_full, receipt.strays = inventory.is_full, inventory.strays
+        receipt.left.update(inventory.left)
         receipt.refused, receipt.unchanged = plan.refused, plan.same
-        for stray in scene.strays[:20]:
+        for stray in inventory.strays[:20]:
             log.warning("%s in the bucket is not ours, and was left alone", stray)
-        receipt.replaced = sorted(scene.replaceable)
+        receipt.replaced = sorted(inventory.replaceable)
         for key in receipt.replaced[:20]:
             log.warning("%s in the bucket is not ours, and is replaced", key)
         conditions = Conditions(on_puts=True, on_deletions=True)
         if plan.steps:
-            self._tell_address()
-        if plan.steps or plan.deletions or scene.is_new:
+            self._warn_of_loopback()
+        if plan.steps or plan.deletions or inventory.is_new:
             with receipt.phase("probe"):
-                self._claims.claim(take_over=asked.replace)
+                self._ownership.claim(take_over=options.replace)
         if plan.steps or plan.deletions:
             with receipt.phase("probe"):
                 conditions = self._conditions()
-        notes = self._notes(receipt, self._begin(scene, plan))
-        for wanted in scene.others.values():
-            notes.add(foreign(wanted))
-        notes.settle()
-        sender = Uploader(self._objects, self._record, force=asked.force, conditions=conditions)
-        sender.listed, sender.replaceable = scene.listed, scene.replaceable
-        self._perform(plan, sender, notes, progress)
-        self._end(scene, receipt)
+        journal = self._journal(receipt, self._begin(inventory, plan))
+        for desired in inventory.others.values():
+            journal.add(foreign(desired))
+        journal.flush()
+        uploader = Uploader(self._objects, self._record, force=options.force, conditions=conditions)
+        uploader.listed, uploader.replaceable = inventory.listed, inventory.replaceable
+        self._perform(plan, uploader, journal, progress)
+        self._end(inventory, receipt)
         self._invalidate(receipt)
 
     def _perform(
-        self, plan: PublishPlan, sender: Uploader, notes: Journal, progress: Progress
+        self, plan: PublishPlan, uploader: Uploader, journal: Journal, progress: Progress
     ) -> None:
-        receipt = notes.receipt
+        receipt = journal.receipt
         total, done = sum(map(len, plan.steps)), 0
         for step in plan.steps:
             kinds = {str(put.wanted.kind) for put in step}
             with receipt.phase(kinds.pop() if len(kinds) == 1 else "files"):
-                for result in notes.together(sender.put, step):
+                for result in journal.run_all(uploader.put, step):
                     done += 1
                     progress("published", done, total)
                     if result.left:
                         receipt.left[result.path] = result.left
-        self._tell_left(receipt.left)
-        if not plan.deletions or self._may_lead_on(receipt.left):
+        self._log_left(receipt.left)
+        if not plan.deletions or self._may_link_to_deleted(receipt.left):
             return
         with receipt.phase("delete"):
-            for some in plan.deletions:
-                for result in notes.together(sender.delete, some):
+            for batch in plan.deletions:
+                for result in journal.run_all(uploader.delete, batch):
                     if result.left:
                         receipt.left[result.path] = result.left
-        self._tell_left(receipt.left)
+        self._log_left(receipt.left)
 
-    def _may_lead_on(self, left: Iterable[str]) -> bool:
-        """Tell whether a page that was not put is there as it was: it may lead to what is gone."""
+    def _may_link_to_deleted(self, left: Iterable[str]) -> bool:
+        """Return whether a failed page keeps its old version: it may link to what is deleted."""
         pages = [self._objects.prefix + path for path in left if object_kind(path) not in FILES]
         return bool(self._record.of(pages))
 
-    def _tell_address(self) -> None:
-        """Warn once of an address that nobody else can open, and that pages are to name."""
+    def _warn_of_loopback(self) -> None:
+        """Warn once if the URLs in pages point to this computer only."""
         site = self._engine.site
-        if not self._told_address and is_loopback_origin(site.origin):
-            self._told_address = True
+        if not self._warned_address and is_loopback_origin(site.origin):
+            self._warned_address = True
             log.warning(
                 "robots.txt, the sitemap, the feeds and canonical links name %s, which nobody else"
                 " can open: set site_url to the address of the site, build, and publish again",
                 site.origin + site.base,
             )
 
-    def _tell_left(self, left: Mapping[str, str]) -> None:
-        """Log what was not put, each once as long as the reason is the same."""
+    def _log_left(self, left: Mapping[str, str]) -> None:
+        """Log what was not published, once as long as the reason is the same."""
         for path, reason in left.items():
-            if self._told_left.get(path) != reason:
+            if self._logged_left.get(path) != reason:
                 log.warning("%s was not published: %s", path, reason)
-        self._told_left = dict(left)
+        self._logged_left = dict(left)
 
     def _check_built(self) -> None:
         if not self._ledger.fact("begun"):
@@ -321,19 +325,25 @@ class Publisher:
                 " for `reelshelf build`; or build into this one first",
             )
 
-    def _plan(self, scene: Inventory, *, force: bool) -> PublishPlan:
+    def _plan(self, inventory: Inventory, *, force: bool) -> PublishPlan:
         count = self._record.count()
         most = most_deletions(count, self._settings.delete_limit)
         rules = self._objects.rules(count + 1 if force else most)
-        return plan_publish(scene.wanted, scene.published, self._objects.look, rules, self._now())
+        return plan_publish(
+            inventory.desired,
+            inventory.published,
+            self._objects.headers_digest_of,
+            rules,
+            self._now(),
+        )
 
     def rollback(self, progress: Progress | None = None) -> PublishReceipt:
-        """Put back what the last publish replaced or deleted, remove what it added, and hold.
+        """Restore what the last publish replaced or deleted, delete what it added, and hold.
 
-        Called again it goes on with one that was cut off, or with the publish before that.
+        Called again, it resumes an interrupted rollback, or reverts the publish before.
 
         Raises:
-            PublishError: there is no former publish, or the bucket keeps no former versions.
+            PublishError: there is no former publish, or the bucket has no versioning.
         """
         record, receipt, before = self._record, self._receipt(), self._counts()
         self._changed = []
@@ -346,26 +356,32 @@ class Publisher:
             )
         self._check_versions(formers)
         with record.transaction():
-            self._facts.remember(held="1", whole="", under_way="")
-        sender = Uploader(self._objects, record, force=True, conditions=self._conditions())
-        now = record.of([one.key for one in formers])
-        puts = [Put(_as_wanted(one), now.get(one.key)) for one in formers if one.digest is not None]
-        versions = {one.key: one.version for one in formers}
-        added = [now[one.key] for one in formers if one.digest is None and one.key in now]
-        notes = self._notes(receipt, 0, number)
+            self._state.remember(held="1", whole="", under_way="")
+        uploader = Uploader(self._objects, record, force=True, conditions=self._conditions())
+        now = record.of([former.key for former in formers])
+        puts = [
+            Put(_as_desired(former), now.get(former.key))
+            for former in formers
+            if former.digest is not None
+        ]
+        versions = {former.key: former.version for former in formers}
+        added = [
+            now[former.key] for former in formers if former.digest is None and former.key in now
+        ]
+        journal = self._journal(receipt, 0, number)
 
-        def put_back(put: Put) -> UploadResult:
-            return sender.put_back(put, versions[put.wanted.key])
+        def restore(put: Put) -> UploadResult:
+            return uploader.restore(put, versions[put.wanted.key])
 
         with receipt.phase("put back"):
             for step in upload_steps(puts):
-                for result in notes.together(put_back, step):
+                for result in journal.run_all(restore, step):
                     (progress or _silent)("put back", receipt.put, len(puts))
                     if result.left:
                         receipt.left[result.path] = result.left
         with receipt.phase("delete"):
-            for some in deletion_steps(added):
-                for result in notes.together(sender.delete, some):
+            for batch in deletion_steps(added):
+                for result in journal.run_all(uploader.delete, batch):
                     if result.left:
                         receipt.left[result.path] = result.left
         with record.transaction():
@@ -381,67 +397,77 @@ class Publisher:
                 f"the bucket {self._objects.site.name} keeps no former versions to go back to",
                 hint="turn versioning on, for the next time; or build what was, and publish that",
             )
-        unknown = [one.key for one in formers if one.digest is not None and not one.version]
+        unknown = [
+            former.key for former in formers if former.digest is not None and not former.version
+        ]
         if unknown:
             raise PublishError(
                 f"{len(unknown)} objects have no former version that is known ({unknown[0]}, …)",
                 hint="they were put before versioning was on; build what was, and publish that",
             )
 
-    def _notes(self, receipt: PublishReceipt, number: int, undone: int = 0) -> Journal:
-        keeps = 0 if self._facts.get("first") else number
-        tells = self._cdn is not None
+    def _journal(self, receipt: PublishReceipt, number: int, undone: int = 0) -> Journal:
+        keeps = 0 if self._state.get("first") else number
+        invalidates = self._cdn is not None
         return Journal(
-            self._record, receipt, self._changed, keeps, undone, tells=tells, now=self._now()
+            self._record,
+            receipt,
+            self._changed,
+            keeps,
+            undone,
+            invalidates=invalidates,
+            now=self._now(),
         )
 
-    def _begin(self, scene: Inventory, plan: PublishPlan) -> int:
-        """Note what is known before anything is put; return the number of this publish."""
+    def _begin(self, inventory: Inventory, plan: PublishPlan) -> int:
+        """Record the inventory before anything is put; return the number of this publish."""
         record, ledger = self._record, self._ledger
-        waiting = {put.wanted.path for put in plan.puts} | scene.still
-        settled = [path for path in scene.paths if path not in waiting]
-        number = int(self._facts.get("round") or 0)
-        if self._facts.get("under_way") != "1":
+        waiting = {put.wanted.path for put in plan.puts} | inventory.unchanged
+        settled = [path for path in inventory.paths if path not in waiting]
+        number = int(self._state.get("round") or 0)
+        if self._state.get("under_way") != "1":
             number += 1
-        if scene.is_new:
+        if inventory.is_new:
             record.clear()
         acts = bool(plan.steps or plan.deletions)
-        if not (acts or settled or plan.gone or plan.back or scene.taken or scene.is_full):
+        if not (
+            acts or settled or plan.gone or plan.back or inventory.resolved or inventory.is_full
+        ):
             return number
         with record.transaction():
-            record.is_not_refused(scene.taken)
-            record.drop(scene.lost)
-            record.put(scene.found)
+            record.is_not_refused(inventory.resolved)
+            record.drop(inventory.lost)
+            record.put(inventory.recovered)
             record.set_gone(plan.gone, self._now())
             record.set_gone(plan.back, None)
             record.is_published(settled)
-            if scene.is_full:
+            if inventory.is_full:
                 ledger.remember("publishing", "1")
-                self._facts.remember(
-                    whole="", target=self._facts.target(), looks=self._facts.looks()
+                self._state.remember(
+                    whole="", target=self._state.target(), looks=self._state.headers_key()
                 )
-            if scene.is_new:
-                self._facts.remember(first="1")
+            if inventory.is_new:
+                self._state.remember(first="1")
             if acts:
-                self._facts.remember(round=str(number), under_way="1")
+                self._state.remember(round=str(number), under_way="1")
         return number
 
-    def _end(self, scene: Inventory, receipt: PublishReceipt) -> None:
-        """Note that everything was looked at; what is left is looked at again."""
+    def _end(self, inventory: Inventory, receipt: PublishReceipt) -> None:
+        """Record that the inventory was processed; what failed is checked again."""
         record, catalogue = self._record, self._engine.catalogue
         receipt.waiting = record.count_waiting()
         receipt.cursor = self._engine.cursor
-        refused = {one.path for one in record.refused()}  # they have their own time
+        refused = {item.path for item in record.refused()}  # retried on their own schedule
         left = [path for path in receipt.left if path not in refused]
-        unsent = scene.unsent_of(left)
-        if not self._is_to_be_noted(scene, unsent):
+        unsent = inventory.unsent_of(left)
+        if not self._is_to_be_noted(inventory, unsent):
             return
         with record.transaction():
-            pages = {one.path for one in scene.wanted.values() if one.video is None}
+            pages = {item.path for item in inventory.desired.values() if item.video is None}
             record.to_publish(path for path in left if path in pages)
             record.is_published(path for path in refused if path in pages)
             record.set_unsent(unsent)
-            self._facts.remember(
+            self._state.remember(
                 whole="1",
                 under_way="",
                 held="",
@@ -451,11 +477,11 @@ class Publisher:
                 catalogue=catalogue.identity(),
             )
 
-    def _is_to_be_noted(self, scene: Inventory, unsent: set[int]) -> bool:
-        is_same = self._facts.get("cursor") == str(self._engine.cursor) and not self._facts.get(
+    def _is_to_be_noted(self, inventory: Inventory, unsent: set[int]) -> bool:
+        is_same = self._state.get("cursor") == str(self._engine.cursor) and not self._state.get(
             "held"
         )
-        was_quiet = not scene.is_full and not self._facts.get("under_way")
+        was_quiet = not inventory.is_full and not self._state.get("under_way")
         return not (is_same and was_quiet and unsent == set(self._record.unsent()))
 
     def _invalidate(self, receipt: PublishReceipt) -> None:
@@ -473,8 +499,8 @@ class Publisher:
         now = self._now()
         with self._record.transaction():
             self._record.is_invalidated(keys)
-            self._facts.remember(
-                **{self._facts.month(now): str(self._facts.spent(now) + len(planned.paths))}
+            self._state.remember(
+                **{self._state.month(now): str(self._state.spent(now) + len(planned.paths))}
             )
         receipt.invalidated = len(planned.paths)
         if planned.left:
@@ -485,26 +511,26 @@ class Publisher:
             keys,
             base=self._engine.site.base,
             budget=self._settings.invalidations_per_month,
-            spent=self._facts.spent(self._now()),
+            spent=self._state.spent(self._now()),
             held=self._record.count_below,
         )
 
     def _conditions(self) -> Conditions:
-        """Return, and ask once, which conditions the store minds; what it said is remembered."""
-        known = self._facts.get("conditions")
-        target, _, told = known.rpartition(" ")
-        if target != self._facts.target() or told not in {"0", "2", "3"}:
-            told = "0"
+        """Return which conditional requests the store supports; probe once, and keep the result."""
+        stored = self._state.get("conditions")
+        target, _, level = stored.rpartition(" ")
+        if target != self._state.target() or level not in {"0", "2", "3"}:
+            level = "0"
             if self._objects.site.has_conditions():
-                told = "3" if self._objects.site.has_conditional_deletes() else "2"
-            if told == "0":
+                level = "3" if self._objects.site.has_conditional_deletes() else "2"
+            if level == "0":
                 log.warning(
                     "the store of %s knows no conditional writes: a publisher that comes late can"
                     " overwrite newer pages, so let one run at a time",
                     self._objects.site.name,
                 )
-            self._facts.remember(conditions=f"{self._facts.target()} {told}")
-        return Conditions(on_puts=told != "0", on_deletions=told == "3")
+            self._state.remember(conditions=f"{self._state.target()} {level}")
+        return Conditions(on_puts=level != "0", on_deletions=level == "3")
 
     def _now(self) -> int:
         return int(self._clock())
@@ -526,7 +552,7 @@ class Publisher:
 
 
 def publisher_of(engine: Engine, clock: Callable[[], float] = time.time) -> Publisher:
-    """Return what publishes the site of an engine, as its settings say.
+    """Return a publisher for the site of an engine, from its settings.
 
     Raises:
         SettingsError: they name no bucket.
@@ -545,7 +571,7 @@ def publisher_of(engine: Engine, clock: Callable[[], float] = time.time) -> Publ
     return Publisher(engine, site, media_bucket=media, cdn=cdn, clock=clock)
 
 
-def _as_wanted(former: PreviousVersion) -> DesiredObject:
+def _as_desired(former: PreviousVersion) -> DesiredObject:
     digest = former.digest or ""
     return DesiredObject(former.key, former.path, former.kind, digest, video=former.video)
 
@@ -553,11 +579,11 @@ def _as_wanted(former: PreviousVersion) -> DesiredObject:
 def _in_caches(plan: PublishPlan) -> Iterator[str]:
     """Yield the keys that a plan would have invalidated."""
     for step in plan.deletions:
-        yield from (one.key for one in step)
+        yield from (item.key for item in step)
     for put in plan.puts:
         if put.wanted.kind is ObjectKind.MEDIA and put.before is not None:
             yield put.wanted.key
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:
-    """Tell nobody."""
+    """Report no progress."""

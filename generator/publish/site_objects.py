@@ -24,19 +24,19 @@ from generator.core.model import OutPath
 
 log = logging.getLogger(__name__)
 
-THREADS = 16  # that send at once
+THREADS = 16  # parallel requests
 _OLD_UPLOAD_S = 7 * 86_400
 UNKNOWN = "?"  # the digest of what is not ours
 
 
 class NotThereError(Exception):
-    """A file is not what it is known to be; the message says how."""
+    """A file is missing or changed; the message says how."""
 
 
 class SiteObjects:
-    """What a site has in one bucket, or in two: the videos themselves may have their own.
+    """The objects of a site in one bucket, or in two: the videos may have their own.
 
-    `cursor` is what objects that are put from now on are noted to show.
+    `cursor` goes into the metadata of objects put from now on.
     """
 
     def __init__(
@@ -45,40 +45,40 @@ class SiteObjects:
         self.site, self.media = site, media or site
         base = engine.site.base.strip("/")
         self.prefix = f"{base}/" if base else ""
-        # a bucket of their own has the videos of this site and nothing else
+        # a separate bucket has only the videos of this site
         self.media_prefix = "video/" if self.is_apart else f"{self.prefix}video/"
         self.cursor = ""
         self._engine, self._settings = engine, settings
 
     @property
     def is_apart(self) -> bool:
-        """Tell whether the videos have a bucket of their own."""
+        """Return whether the videos have a bucket of their own."""
         return self.media is not self.site
 
     @property
     def identity(self) -> str:
-        """Return which catalogue the site is of: what objects of ours tell of themselves."""
+        """Return the identity of the catalogue, as in the metadata of our objects."""
         return identity_of(self.cursor)
 
-    def is_ours(self, there: StoredObject) -> bool:
-        """Tell whether an object of the bucket says that it was put for this site."""
-        return bool(self.identity) and identity_of(there.cursor) == self.identity
+    def is_ours(self, stored: StoredObject) -> bool:
+        """Return whether the metadata of an object says that it belongs to this site."""
+        return bool(self.identity) and identity_of(stored.cursor) == self.identity
 
     def requests(self) -> Counter[str]:
-        """Return what was sent so far, by operation."""
+        """Return the number of requests so far, by operation."""
         counts = Counter(self.site.requests)
         if self.is_apart:
             counts.update(self.media.requests)
         return counts
 
     def bucket_of(self, key: str) -> Bucket:
-        """Return the bucket in which a key is."""
+        """Return the bucket of a key."""
         return self.media if key.startswith(self.media_prefix) else self.site
 
     def abort_uploads(self, ours: Mapping[str, str]) -> None:
-        """Give up uploads of ours that nobody went on with for a week; they cost money.
+        """Abort our multipart uploads that made no progress for a week; they cost money.
 
-        A store that does not let us is told of, and keeps them.
+        If the store does not allow it, this is logged and they stay.
         """
         if not ours:
             return
@@ -90,57 +90,58 @@ class SiteObjects:
             log.warning("%s\n  uploads that never ended stay, and cost what they hold", error)
 
     def rules(self, most: int = 0) -> PublishRules:
-        """Return what settings say; `most` is how much one publish may delete."""
+        """Return the rules in the settings; `most` is how many objects one publish may delete."""
         settings = self._settings
         gzips = settings.publish_encoding == "gzip"
         return PublishRules(settings.fresh_s, settings.delete_grace_s, gzips, most)
 
-    def headers(self, wanted: DesiredObject) -> ObjectHeaders:
-        """Return with which headers an object is put."""
-        return headers_of(wanted, self.rules(), self.cursor)
+    def headers(self, desired: DesiredObject) -> ObjectHeaders:
+        """Return the headers of an object."""
+        return headers_of(desired, self.rules(), self.cursor)
 
-    def look(self, wanted: DesiredObject) -> str:
-        """Return what tells these headers from others."""
-        return headers_digest(self.headers(wanted))
+    def headers_digest_of(self, desired: DesiredObject) -> str:
+        """Return the digest of the headers of an object."""
+        return headers_digest(self.headers(desired))
 
-    def noted(self, wanted: DesiredObject, stored: StoredObject) -> PublishedObject:
-        """Return what to note of an object that is there."""
+    def recorded(self, desired: DesiredObject, stored: StoredObject) -> PublishedObject:
+        """Return the record of a stored object."""
         return PublishedObject(
-            wanted.key, wanted.path, wanted.kind, stored.digest or UNKNOWN, stored.etag,
-            stored.size_bytes, self.look(wanted), wanted.video, stored.cursor, stored.version,
+            desired.key, desired.path, desired.kind, stored.digest or UNKNOWN, stored.etag,
+            stored.size_bytes, self.headers_digest_of(desired), desired.video, stored.cursor,
+            stored.version,
         )  # fmt: skip
 
-    def body(self, wanted: DesiredObject) -> bytes | None:
-        """Return what is to be put; None where the file is not what is known of it."""
-        content = self._engine.output.read(OutPath(wanted.path))
+    def body(self, desired: DesiredObject) -> bytes | None:
+        """Return the body to put; None if the file is not as recorded."""
+        content = self._engine.output.read(OutPath(desired.path))
         if content is None:
             return None
-        if wanted.video is None and digest_of(content).hex() != wanted.digest:
+        if desired.video is None and digest_of(content).hex() != desired.digest:
             return None
-        return gzip.compress(content, 6, mtime=0) if self.headers(wanted).encoding else content
+        return gzip.compress(content, 6, mtime=0) if self.headers(desired).encoding else content
 
-    def file(self, wanted: DesiredObject) -> Path:
-        """Return the file of an object that is large.
+    def file(self, desired: DesiredObject) -> Path:
+        """Return the file of a large object.
 
         Raises:
-            NotThereError: it is not there, or another one.
+            NotThereError: it is missing, or changed.
         """
-        file = Path(wanted.place) if wanted.place else self._engine.output.root / wanted.path
+        file = Path(desired.place) if desired.place else self._engine.output.root / desired.path
         try:
             size = file.stat().st_size
         except FileNotFoundError:
             raise NotThereError("its file is not there") from None
         except OSError as error:
             raise NotThereError(f"its file cannot be read: {error.strerror}") from error
-        if wanted.size_bytes and size != wanted.size_bytes:
+        if desired.size_bytes and size != desired.size_bytes:
             raise NotThereError("its file is not as it was when the library was looked at")
         return file
 
-    def size(self, wanted: DesiredObject) -> int:
-        """Return how many bytes an object has, 0 where that is not known."""
-        if wanted.size_bytes:
-            return wanted.size_bytes
+    def size(self, desired: DesiredObject) -> int:
+        """Return the size of an object in bytes, 0 if unknown."""
+        if desired.size_bytes:
+            return desired.size_bytes
         try:
-            return self.file(wanted).stat().st_size
+            return self.file(desired).stat().st_size
         except NotThereError:
             return 0

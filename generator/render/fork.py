@@ -1,7 +1,7 @@
-"""Beside: a share of the work done by a forked twin of this process, on the other processor.
+"""Run part of the work in a forked child process, on another processor.
 
-Threads do not help where Python itself is the work. The twin sees everything as it was at the
-fork, must use no database and no lock, and answers with one value.
+Threads do not help where Python itself is the work. The child sees everything as it was at the
+fork, must use no database and no lock, and returns one value.
 """
 
 import ctypes
@@ -14,55 +14,55 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-_PR_SET_PDEATHSIG = 1  # Linux: what a process gets when its parent dies
+_PR_SET_PDEATHSIG = 1  # Linux: the signal on death of the parent
 
 
 def is_possible() -> bool:
-    """Tell whether a twin may be made: with other threads about, a fork is not safe."""
+    """Return whether a fork is safe and useful: no other thread runs, and a second CPU exists."""
     return sys.platform == "linux" and threading.active_count() == 1 and _processors() > 1
 
 
 @contextmanager
-def beside(share: Callable[[], Answer]) -> Iterator[Callable[[], Answer]]:
-    """Run `share` in a twin; the block gets a function that waits for its answer.
+def in_child(share: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
+    """Run `share` in a child process; yield a function that waits for its result.
 
     Raises:
-        Exception: whatever `share` raised, where its answer is waited for.
-        ChildProcessError: the twin was killed.
+        Exception: whatever `share` raised, when its result is waited for.
+        ChildProcessError: the child was killed.
     """
     reading, writing = os.pipe()
-    twin = os.fork()
-    if not twin:
+    child = os.fork()
+    if not child:
         os.close(reading)
-        _answer(writing, share)
+        _run_child(writing, share)
     os.close(writing)
     waited = False
 
-    def answer() -> Answer:
+    def result() -> Result:
         nonlocal waited
         with os.fdopen(reading, "rb") as pipe:
-            told = pipe.read()
-        os.waitpid(twin, 0)
+            payload = pipe.read()
+        os.waitpid(child, 0)
         waited = True
-        if not told:
+        if not payload:
             raise ChildProcessError("the second builder process was killed; run the build again")
-        value, error = pickle.loads(told)  # noqa: S301 (our own twin wrote it)
+        value, error = pickle.loads(payload)  # noqa: S301 (our own child wrote it)
         if error is not None:
             raise error
         return value  # type: ignore[no-any-return]  # what `share` returned
 
     try:
-        yield answer
+        yield result
     finally:
         if not waited:
-            os.kill(twin, signal.SIGKILL)
-            os.waitpid(twin, 0)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
-def _answer(writing: int, share: Callable[[], object]) -> None:
-    """Be the twin: answer and end, without whatever the parent would do at its end."""
+def _run_child(writing: int, share: Callable[[], object]) -> None:
+    """Be the child: send the result and exit, without the parent's cleanup."""
     status = 1
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,8 +1,8 @@
-"""Ownership: which files of the output folder are ours, by our own record.
+"""Ownership: which files of the output folder are ours, by our own records.
 
-The ledger has the record, and the manifest in the output folder, which survives the ledger. A file
-is noted as ours before it is written and forgotten after it is deleted. What is in no record is
-somebody else's: it is neither replaced nor deleted.
+The records are the ledger, and the manifest in the output folder, which survives the ledger. A file
+is recorded as ours before it is written and removed from the record after it is deleted. A file in
+no record is not ours: it is neither replaced nor deleted.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -12,18 +12,18 @@ from generator.adapters.ledger import Ledger
 from generator.adapters.output import COPIES, Output
 from generator.core.model import OutPath
 
-MadeFile = tuple[OutPath, bytes]  # where, and what
+MadeFile = tuple[OutPath, bytes]  # path, content
 
-_MANY = 2000  # from so many on, the folder is listed rather than asked for each
+_MANY = 2000  # files from which on the folder is listed instead of checking each
 
 
 class OwnedFiles:
-    """The files of one output folder, as one ledger knows them. For the ledger's thread.
+    """The files of one output folder, as one ledger has them. For the ledger's thread only.
 
     Args:
-        ledger: what was noted.
+        ledger: the record.
         output: the folder.
-        by_manifest: the pages of the ledger may be those of another folder; only what `reload` took
+        by_manifest: the pages of the ledger may be those of another folder; only what `reload` read
             from the manifest of this one counts.
     """
 
@@ -32,31 +32,30 @@ class OwnedFiles:
         self._counts_pages = not by_manifest
 
     def of(self, paths: Sequence[OutPath]) -> set[OutPath]:
-        """Return those among `paths` that are ours."""
+        """Return those of `paths` that are ours."""
         return self._ledger.owned(paths, pages=self._counts_pages)
 
     def claim(self, paths: Sequence[OutPath], *, copies: bool = True) -> frozenset[OutPath]:
-        """Note files as ours that are about to be written; return those that may not be.
+        """Record files as ours that are about to be written; return those that must not be written.
 
         Args:
             paths: files, recorded already or not.
-            copies: a compressed copy of somebody else's beside a file keeps it from being ours:
-                servers would send that in its place.
+            copies: a compressed copy beside a file that is not ours keeps the file from being
+                ours: servers would send that copy in its place.
         """
-        known = self.of(paths)
-        fresh = [path for path in dict.fromkeys(paths) if path not in known]
+        recorded = self.of(paths)
+        fresh = [path for path in dict.fromkeys(paths) if path not in recorded]
         taken = self._taken(fresh, copies=copies)
         ours = [path for path in fresh if path not in taken]
-        if (
-            ours and len(ours) < _MANY
-        ):  # a build of many finds them in the manifest, if it is killed
+        # a build of many that is killed finds them in the manifest
+        if ours and len(ours) < _MANY:
             with self._ledger.transaction():
                 self._ledger.own(ours)
         self._output.note(ours)
         return frozenset(taken)
 
     def claim_copies(self, paths: Sequence[OutPath]) -> frozenset[OutPath]:
-        """Note the compressed copies of pages as ours; return the pages beside which others lie."""
+        """Record compressed copies of pages as ours; return pages whose copies are not ours."""
         copied = self._ledger.copied(paths)
         fresh = [path for path in paths if path not in copied]
         is_taken = self._output.is_taken
@@ -72,15 +71,15 @@ class OwnedFiles:
         endings = ("", *COPIES) if copies else ("",)
         names = ((path, OutPath(path + ending)) for path in paths for ending in endings)
         if len(paths) >= _MANY:
-            there = set(self._output.others(frozenset()))
-            return {path for path, name in names if name in there}
+            existing = set(self._output.others(frozenset()))
+            return {path for path, name in names if name in existing}
         return {path for path, name in names if self._output.is_taken(name)}
 
     def make(self, files: Collection[MadeFile]) -> None:
-        """Write files that are no pages.
+        """Write files that are not pages.
 
         Raises:
-            FileExistsError: something that is not ours is in the place of one.
+            FileExistsError: a file that is not ours is at one of the paths.
             OSError: the disk is full, or the folder cannot be written.
         """
         taken = self.claim([path for path, _ in files], copies=False)
@@ -97,10 +96,10 @@ class OwnedFiles:
         self._output.adopt(path, file, owned=path not in taken)
 
     def delete(self, paths: Iterable[OutPath]) -> int:
-        """Remove those among `paths` that are ours, with their copies; return how many those were.
+        """Delete those of `paths` that are ours, with their copies; return how many there were.
 
         Raises:
-            OSError: one cannot be removed; it is still ours.
+            OSError: one cannot be deleted; it is still recorded.
         """
         every = sorted(paths)
         ours = self.of(every)
@@ -122,12 +121,12 @@ class OwnedFiles:
         return len(ours)
 
     def reload(self) -> None:
-        """Take the manifest's word for what is ours: the ledger is new, or the folder another."""
+        """Take the record from the manifest: the ledger is new, or the folder is another one."""
         manifest = self._output.manifest()
         with self._ledger.transaction():
             self._ledger.disown()
             self._ledger.own(manifest)
 
     def rewrite_manifest(self) -> None:
-        """Write the manifest anew, as the ledger has it."""
+        """Rewrite the manifest from the ledger."""
         self._output.replace_manifest(self._ledger.all_owned())

@@ -1,4 +1,4 @@
-"""Painting: a page becomes bytes. What it shows is in the page; how, in its template."""
+"""Rendering: a page becomes bytes. The page holds the content, its template the form."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -33,61 +33,63 @@ from generator.core.site.pages import (
 from generator.core.site.scopes import ALL, FAVORITES, LIBRARY, TAGS, Scope, ScopeKind
 from generator.core.site.shelves import Shelf
 
-Pieces = Callable[[Collection[int]], Mapping[int, bytes]]
+ReadFragments = Callable[[Collection[int]], Mapping[int, bytes]]
 
 
 class FragmentSource:
-    """What pages are made of: pieces of HTML by id, and videos; where from, its maker says."""
+    """What pages are made of: HTML fragments by id, and videos; its creator sets the sources."""
 
-    def __init__(self, cards: Pieces, minis: Pieces, scope_cards: Pieces) -> None:
+    def __init__(
+        self, cards: ReadFragments, minis: ReadFragments, scope_cards: ReadFragments
+    ) -> None:
         self.cards, self.minis, self.scope_cards = (
             FragmentCache(cards),
             FragmentCache(minis),
             FragmentCache(scope_cards),
         )
-        self.whole = False  # every card and video of the site is known without asking the ledger
+        self.whole = False  # every card and video of the site is in memory
         self.videos: Callable[[Sequence[VideoId]], Mapping[VideoId, Video]]
         self.slug: Callable[[VideoId], str]
         self.part: Callable[[int, int], Iterable[Video]]  # with low <= id < high, ascending
-        self.subfolders: Callable[[str], Shelf | None]  # the first shelf of those in a folder
+        self.subfolders: Callable[[str], Shelf | None]  # first shelf of the subfolder index
         self.parts: Callable[[], Iterable[OutPath]]  # of the sitemap
 
 
 class FragmentCache:
-    """Pieces that were made or read once, and a way to read the others."""
+    """Fragments that were rendered or read once, and a way to read the others."""
 
-    def __init__(self, read: Pieces) -> None:
+    def __init__(self, read: ReadFragments) -> None:
         self._read = read
-        self._known: dict[bytes, bytes] = {}  # by the four bytes in which keys end
+        self._fragments: dict[bytes, bytes] = {}  # by the last four bytes of sort keys
 
-    def put(self, number: int, piece: bytes) -> None:
-        """Keep a piece that was just made."""
-        self._known[number.to_bytes(4, "big")] = piece
+    def put(self, number: int, fragment: bytes) -> None:
+        """Keep a fragment that was just rendered."""
+        self._fragments[number.to_bytes(4, "big")] = fragment
 
-    def one(self, number: int) -> bytes:
-        """Return one piece."""
+    def get(self, number: int) -> bytes:
+        """Return one fragment."""
         return self._joined([number.to_bytes(4, "big")])
 
     def joined(self, ids: Iterable[int]) -> Html:
-        """Return the pieces of members, one after another."""
+        """Return the fragments of members, concatenated."""
         return Html(self._joined([number.to_bytes(4, "big") for number in ids]))
 
     def on(self, shelf: Shelf, *, descending: bool) -> Html:
-        """Return the pieces of a shelf in an order."""
+        """Return the fragments of a shelf in an order."""
         tails = [key[-4:] for key in shelf.keys]
         if descending:
             tails.reverse()
         return Html(self._joined(tails))
 
     def _joined(self, tails: list[bytes]) -> bytes:
-        known = self._known
+        fragments = self._fragments
         try:
-            return b"".join([known[tail] for tail in tails])
+            return b"".join([fragments[tail] for tail in tails])
         except KeyError:
-            missing = [int.from_bytes(tail, "big") for tail in tails if tail not in known]
-            for number, piece in self._read(missing).items():
-                self.put(number, piece)
-            return b"".join([known[tail] for tail in tails])
+            missing = [int.from_bytes(tail, "big") for tail in tails if tail not in fragments]
+            for number, fragment in self._read(missing).items():
+                self.put(number, fragment)
+            return b"".join([fragments[tail] for tail in tails])
 
 
 TEMPLATES = (
@@ -96,7 +98,7 @@ TEMPLATES = (
     "robots.txt", "rss.xml", "shelf.html", "sitemap-index.xml", "sitemap-pages.xml", "sitemap.xml",
     "tag.html", "tags.html", "watch.html",
 )  # fmt: skip
-_PIECES = {
+_USERS = {
     "card.html": {"best.html", "home.html", "random.html", "shelf.html"},
     "mini.html": {"watch.html"},
     "folder.html": {"folders.html", "shelf.html"},
@@ -105,22 +107,22 @@ _PIECES = {
 
 
 def uses(template: str, changed: Collection[str]) -> bool:
-    """Tell whether the pages of a template look different when some templates changed."""
+    """Return whether the pages of a template change when some templates changed."""
     if not template:
-        return set(TEMPLATES).issubset(changed)  # settings or we changed, and with them every one
-    return any(one == template or template in _PIECES.get(one, ()) for one in changed)
+        return set(TEMPLATES).issubset(changed)  # settings or our code changed, and so every page
+    return any(name == template or template in _USERS.get(name, ()) for name in changed)
 
 
 class PageRenderer:
-    """Paints the pages of one site."""
+    """Renders the pages of one site."""
 
-    def __init__(self, renderer: Renderer, site: SiteContext, library: FragmentSource) -> None:
-        self._renderer, self._site, self._library = renderer, site, library
+    def __init__(self, renderer: Renderer, site: SiteContext, fragments: FragmentSource) -> None:
+        self._renderer, self._site, self._fragments = renderer, site, fragments
         self._feeds: dict[tuple[int, ...], Context] = {}
 
     @property
     def plain(self) -> set[str]:
-        """Return the templates of which Jinja itself made a page: it may depend on cards anyhow."""
+        """Return the templates that Jinja itself rendered: pages may depend on cards in any way."""
         return self._renderer.plain
 
     def card(self, video: Video) -> bytes:
@@ -148,30 +150,30 @@ class PageRenderer:
                 url = self._site.link("random-%d.html")
                 return json.dumps({"shelves": shelves, "url": url}).encode() + b"\n"
             case StoryboardIndexSubject(part):
-                return self._boards(part)
+                return self._storyboards(part)
             case ChaptersSubject(chapters, duration_s):
                 return webvtt.chapters_vtt(chapters, duration_s)
             case HeadersSubject():
                 return host_files.headers_file(self._site.base)
-            case RedirectsSubject(forwards):
-                return host_files.redirects_file(self._site.base, forwards)
+            case RedirectsSubject(redirects):
+                return host_files.redirects_file(self._site.base, redirects)
             case _:
                 return self._renderer.render(page.template, self._context(page))
 
-    def _boards(self, part: int) -> bytes:
+    def _storyboards(self, part: int) -> bytes:
         low = part * urls.SITEMAP_IDS
-        boards = {
+        storyboards = {
             str(video.id): (
-                board.digest,
-                board.count,
-                board.columns,
-                board.tile_width_px,
-                board.tile_height_px,
+                storyboard.digest,
+                storyboard.count,
+                storyboard.columns,
+                storyboard.tile_width_px,
+                storyboard.tile_height_px,
             )
-            for video in self._library.part(low, low + urls.SITEMAP_IDS)
-            if (board := video.storyboard) is not None
+            for video in self._fragments.part(low, low + urls.SITEMAP_IDS)
+            if (storyboard := video.storyboard) is not None
         }
-        return json.dumps(boards, separators=(",", ":")).encode() + b"\n"
+        return json.dumps(storyboards, separators=(",", ":")).encode() + b"\n"
 
     def _context(self, page: Page) -> Context:  # noqa: C901, PLR0911 (one for each kind of page)
         match page.subject:
@@ -182,14 +184,14 @@ class PageRenderer:
             case AlteredSubject():
                 return self._context(replace(page, subject=page.subject.whole()))
             case VideoSubject(video, before, after):
-                return contexts.watch_context(self._site, video, self._neighbours(before, after))
+                return contexts.watch_context(self._site, video, self._neighbors(before, after))
             case SectionsSubject():
                 return self._sections(page.path, page.subject)
             case FeedSubject(ids):
                 return self._feed(page.path, ids)
             case SitemapSubject(part):
                 low = part * urls.SITEMAP_IDS
-                videos = self._library.part(low, low + urls.SITEMAP_IDS)
+                videos = self._fragments.part(low, low + urls.SITEMAP_IDS)
                 return {"entries": tuple(contexts.sitemap_entry(self._site, v) for v in videos)}
             case RedirectSubject(target):
                 return {**self._head(page.path, "Moved on", indexed=False), "target": target}
@@ -202,7 +204,7 @@ class PageRenderer:
                 | HeadersSubject()
                 | RedirectsSubject()
             ):
-                raise TypeError("made by no template")
+                raise TypeError("this page has no template")
 
     def _shelf(self, path: OutPath, subject: ShelfSubject) -> Context:
         scope, order, shelf = subject.scope, subject.order, subject.shelf
@@ -210,7 +212,7 @@ class PageRenderer:
             return self._index(path, subject)
         plain = is_head(shelf, order)
         folders, folders_next = self._folders(scope) if plain and order is NEWEST else (None, None)
-        cards = self._library.cards.on(shelf, descending=order.descending)
+        cards = self._fragments.cards.on(shelf, descending=order.descending)
         if order is RANDOM:
             return {
                 **self._head(path, "Random", indexed=False),
@@ -233,7 +235,7 @@ class PageRenderer:
 
     def _whole(self, path: OutPath, scope: Scope, shelf: Shelf) -> Context:
         ids = [member(key) for key in shelf.keys]
-        videos = self._library.videos([VideoId(number) for number in ids])
+        videos = self._fragments.videos([VideoId(number) for number in ids])
         newest = sorted(videos.values(), key=lambda video: (video.added_at, video.id), reverse=True)
         folders, folders_next = self._folders(scope)
         return {
@@ -245,7 +247,7 @@ class PageRenderer:
             "names": " ".join(map(str, ids)),
             "folders": folders,
             "folders_next": folders_next,
-            "cards": self._library.cards.joined(video.id for video in newest),
+            "cards": self._fragments.cards.joined(video.id for video in newest),
             "newer": None,
             "older": None,
             "first": None,
@@ -254,15 +256,15 @@ class PageRenderer:
 
     def _index(self, path: OutPath, subject: ShelfSubject) -> Context:
         scope, order, shelf = subject.scope, subject.order, subject.shelf
-        pieces = self._library.scope_cards.on(shelf, descending=order.descending)
+        fragments = self._fragments.scope_cards.on(shelf, descending=order.descending)
         pager = self._pager(scope, order, shelf)
         head = self._head(path, contexts.heading(scope), indexed=is_head(shelf, order))
         if scope.kind is ScopeKind.TAGS:
             tabs = contexts.tag_tabs(self._site, order.name)
-            return {**head, "orders": tabs, "tags": pieces, **pager}
+            return {**head, "orders": tabs, "tags": fragments, **pager}
         if pager["newer"] is None and shelf.below is not None:
             pager = {**pager, "newer": self._site.link(urls.scope_path(scope))}
-        return {**head, "crumbs": contexts.crumbs(self._site, scope), "folders": pieces, **pager}
+        return {**head, "crumbs": contexts.crumbs(self._site, scope), "folders": fragments, **pager}
 
     def _pager(self, scope: Scope, order: Order, shelf: Shelf) -> dict[str, str | None]:
         newer, older = around(shelf, order)
@@ -283,18 +285,18 @@ class PageRenderer:
     def _folders(self, scope: Scope) -> tuple[Html | None, str | None]:
         if scope.kind is not ScopeKind.FOLDER:
             return None, None
-        shelf = self._library.subfolders(scope.name)
+        shelf = self._fragments.subfolders(scope.name)
         if shelf is None:
             return None, None
         inner = Scope(ScopeKind.SUBFOLDERS, scope.name)
         _, following = around(shelf, SUBFOLDERS)
         return (
-            self._library.scope_cards.on(shelf, descending=False),
+            self._fragments.scope_cards.on(shelf, descending=False),
             self._shelf_link(inner, SUBFOLDERS, following),
         )
 
-    def _neighbours(self, before: tuple[int, ...], after: tuple[int, ...]) -> Neighbours:
-        minis = self._library.minis
+    def _neighbors(self, before: tuple[int, ...], after: tuple[int, ...]) -> Neighbours:
+        minis = self._fragments.minis
         return Neighbours(
             minis.joined(reversed(before)) if before else None,
             minis.joined(after) if after else None,
@@ -304,10 +306,10 @@ class PageRenderer:
 
     def _watch_link(self, number: int) -> str:
         video = VideoId(number)
-        return self._site.link(urls.watch_path(video, self._library.slug(video)))
+        return self._site.link(urls.watch_path(video, self._fragments.slug(video)))
 
     def _sections(self, path: OutPath, subject: SectionsSubject) -> Context:
-        cards = self._library.cards
+        cards = self._fragments.cards
         if path == urls.BEST:
             (section,) = subject.sections
             return {**self._head(path, section.heading), "cards": cards.joined(section.ids)}
@@ -319,8 +321,8 @@ class PageRenderer:
         return {**self._head(path, self._site.title), "sections": sections, "feed": feed}
 
     def _feed(self, path: OutPath, ids: tuple[int, ...]) -> Context:
-        if ids not in self._feeds:  # Atom and RSS tell the same
-            videos = self._library.videos([VideoId(number) for number in ids])
+        if ids not in self._feeds:  # Atom and RSS have the same entries
+            videos = self._fragments.videos([VideoId(number) for number in ids])
             newest = [videos[VideoId(number)] for number in ids]
             self._feeds = {ids: contexts.feed(self._site, newest)}
         return {**self._feeds[ids], "url": self._site.absolute(self._site.link(path))}
@@ -330,10 +332,10 @@ class PageRenderer:
         if path == urls.ROBOTS:
             return {"sitemap_url": site.absolute(site.link(urls.SITEMAP_INDEX))}
         if path == urls.SITEMAP_PAGES:
-            return {"urls": tuple(site.absolute(site.link(one)) for one in _LASTING)}
+            return {"urls": tuple(site.absolute(site.link(url)) for url in _LASTING)}
         if path == urls.SITEMAP_INDEX:
-            paths = (urls.SITEMAP_PAGES, *self._library.parts())
-            return {"parts": tuple(site.absolute(site.link(one)) for one in paths)}
+            paths = (urls.SITEMAP_PAGES, *self._fragments.parts())
+            return {"parts": tuple(site.absolute(site.link(url)) for url in paths)}
         return self._head(path, _FIXED[path], indexed=False)
 
     def _head(
@@ -347,10 +349,10 @@ class PageRenderer:
 
 
 _OPPOSITE = {
-    one.name: other
-    for one in VIDEO_ORDERS
+    order.name: other
+    for order in VIDEO_ORDERS
     for other in VIDEO_ORDERS
-    if one.key is other.key and one is not other
+    if order.key is other.key and order is not other
 }
 _FIXED = {
     urls.NOT_FOUND: "Not found",

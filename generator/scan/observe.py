@@ -1,7 +1,7 @@
-"""Observing: a look at the library becomes events in the log.
+"""Observing: a scan of the library becomes events in the log.
 
-What is new or changed is identified by content; what is gone is noted as missing. Nothing is
-recorded before the guard has agreed.
+New and changed files are identified by content; files that are gone are recorded as missing.
+Nothing is recorded before the guard has agreed.
 """
 
 import errno
@@ -50,17 +50,17 @@ from generator.scan.sources import Sources
 
 log = logging.getLogger(__name__)
 
-_DEVICES = "devices"  # the fact that tells where the roots were at the last look that was believed
+_DEVICES = "devices"  # the fact that holds the devices of the roots at the last accepted scan
 _DAY_S = 86400
-_SCAN = "scan"  # the stage of a problem with a file that was seen, and not opened
-_READ_AGAIN_S = 5.0  # for files that could not be read, other than for their rights
+_SCAN = "scan"  # the stage of a problem with a file that was seen, but not opened
+_READ_AGAIN_S = 5.0  # for unreadable files, except those without permission
 _DENIED = tuple(os.strerror(code) for code in (errno.EACCES, errno.EPERM))
 _SEE = "see docs/howto/library-in-a-bucket.md, and try again"
 
 
 @dataclass(frozen=True, slots=True)
 class ScanScope:
-    """Which folders to look into: `folders` alone, `trees` with all below; None of both: all."""
+    """Which folders to scan: `folders` not recursively, `trees` recursively."""
 
     folders: frozenset[Place] = frozenset()
     trees: frozenset[Place] = frozenset()
@@ -68,117 +68,118 @@ class ScanScope:
 
 @dataclass(slots=True)
 class LibraryScan:
-    """One look at the library: call it with what builds.
+    """One scan of the library: call it with the engine.
 
     Afterwards `unsettled` are the folders of files that were still changing, and `put_off` those
-    of files in a bucket that could not be had, or not to the end: nothing was recorded of them.
-    `pause` waits so many seconds for files to become quiet; None: they are left for later.
+    of files in a bucket that could not be read, or not completely: nothing was recorded of them.
+    `scope`: None scans everything. `pause` waits that many seconds for files to become stable;
+    None: they are left for later.
     """
 
     settings: Settings
     workers: ProbeWorkers
     clock: Callable[[], float]
-    where: ScanScope | None = None
+    scope: ScanScope | None = None
     pause: Callable[[float], None] | None = None
     accept_loss: bool = False
     progress: Callable[[str, int, int], None] = lambda *_: None
     unsettled: set[Place] = field(default_factory=set)
     put_off: set[Place] = field(default_factory=set)
-    _library: Sources = field(init=False)
+    _sources: Sources = field(init=False)
 
     def __post_init__(self) -> None:
-        self._library = Sources(self.settings)
+        self._sources = Sources(self.settings)
 
     def __call__(self, builder: ScanTarget, receipt: Receipt, *, full: bool) -> None:
-        """Look, and record what differs.
+        """Scan, and record the differences.
 
         Raises:
-            GuardError: too much would be lost; nothing was recorded.
+            GuardError: the scan would lose too much; nothing was recorded.
             SettingsError: a folder of the library does not exist.
         """
-        if self.where is not None:
-            self.where = _with_films(self.where)
+        if self.scope is not None:
+            self.scope = _with_video_folders(self.scope)
         is_first = builder.catalogue.last_event() == 0
         with receipt.phase("scan"):
-            walk = self._library.walk(self.where)
-            companions = _companions(walk, self.settings.buckets)
+            walk = self._sources.walk(self.scope)
+            sidecars = _sidecars(walk, self.settings.buckets)
             builder.catalogue.append(self._readable_again(builder.catalogue, walk, receipt.at))
             compared = builder.catalogue.compare(
-                walk, None if self.where is None else walk, _signatures(companions), receipt.at
+                walk, None if self.scope is None else walk, _sidecar_digests(sidecars), receipt.at
             )
             receipt.walked = sum(map(len, walk.files.values()))
         with receipt.phase("identify"):
-            changed = self._quiet([sighting for _, sighting in compared.changed], receipt)
-            new = self._quiet(compared.new, receipt)
-            told, refused = self._identify(builder.catalogue, compared, changed, new)
-            self._guard(builder.catalogue, walk, told)
-            self._tell(builder.catalogue, receipt, walk, told, refused)
-            if self.where is None:
-                self._forget(builder.catalogue, walk, told, receipt.at)
+            changed = self._stable([file for _, file in compared.changed], receipt)
+            new = self._stable(compared.new, receipt)
+            identities, refused = self._identify(builder.catalogue, compared, changed, new)
+            self._guard(builder.catalogue, walk, identities)
+            self._record_events(builder.catalogue, receipt, walk, identities, refused)
+            if self.scope is None:
+                self._forget(builder.catalogue, walk, identities, receipt.at)
                 self._follow_settings(builder.catalogue, receipt.at)
         with receipt.phase("media"):
-            wanted = self._wanted(
-                builder, told, companions, compared.beside, now=receipt.at, full=full
+            tasks = self._probe_tasks(
+                builder, identities, sidecars, compared.beside, now=receipt.at, full=full
             )
             ProbeRun(
                 builder,
                 self.workers,
                 receipt,
-                companions,
-                self._library.file,
+                sidecars,
+                self._sources.file,
                 is_first,
                 self.settings.embedded_titles,
                 self.progress,
                 self._put_off,
-            ).examine(wanted)
+            ).run(tasks)
 
-    # -- looking
+    # -- scanning
 
-    def _quiet(self, sightings: Iterable[FileStat], receipt: Receipt) -> list[FileStat]:
-        """Return the files that nobody writes to any more."""
+    def _stable(self, files: Iterable[FileStat], receipt: Receipt) -> list[FileStat]:
+        """Return the files that are not being written any more."""
         quiet_s, now = self.settings.quiet_s, self.clock()
         settled: list[FileStat] = []
         fresh: list[FileStat] = []
-        for sighting in sightings:
-            age_s = abs(now - sighting.mtime_ns / 1e9)
-            if self._waits_for_sound(sighting, now):
+        for file in files:
+            age_s = abs(now - file.mtime_ns / 1e9)
+            if self._waits_for_audio(file, now):
                 receipt.still_copied += 1
-            elif self._library.is_whole_at_once(sighting.place):
-                settled.append(sighting)
+            elif self._sources.is_whole_at_once(file.place):
+                settled.append(file)
             else:
-                is_quiet = age_s >= quiet_s and not self._library.is_under_way(sighting.place)
-                (settled if is_quiet else fresh).append(sighting)
+                is_quiet = age_s >= quiet_s and not self._sources.is_under_way(file.place)
+                (settled if is_quiet else fresh).append(file)
         if fresh and self.pause is not None:
             self.pause(quiet_s)
-            again = [(one, self._seen_again(one)) for one in fresh]
-            settled += [one for one, is_same in again if is_same]
-            fresh = [one for one, is_same in again if is_same is False]
-        for one in fresh:
-            under_way = self._library.is_under_way(one.place)
-            repeats = self.where is not None and under_way  # maybe for days
-            tell = log.debug if repeats else log.info
-            tell("%s is still being written; it is taken when it is quiet", one.place.path)
-            self.unsettled.add(_folder(one.place))
+            again = [(file, self._seen_again(file)) for file in fresh]
+            settled += [file for file, is_same in again if is_same]
+            fresh = [file for file, is_same in again if is_same is False]
+        for file in fresh:
+            under_way = self._sources.is_under_way(file.place)
+            repeats = self.scope is not None and under_way  # maybe for days
+            write_log = log.debug if repeats else log.info
+            write_log("%s is still being written; it is taken when it is quiet", file.place.path)
+            self.unsettled.add(_folder(file.place))
         receipt.still_copied += len(fresh)
         return settled
 
     def _seen_again(self, before: FileStat) -> bool | None:
-        """Tell whether a file is at rest now; None where it is gone."""
-        seen = self._library.stat(before.place)
-        is_under_way = self._library.is_under_way(before.place)
+        """Return whether a file is stable now; None if it is gone."""
+        seen = self._sources.stat(before.place)
+        is_under_way = self._sources.is_under_way(before.place)
         return None if seen is None else seen == before and not is_under_way
 
-    def _waits_for_sound(self, seen: FileStat, now: float) -> bool:
-        """Tell whether a file is the pictures of a film that is to get its sound soon."""
+    def _waits_for_audio(self, seen: FileStat, now: float) -> bool:
+        """Return whether a file is a video stream that is still to be merged with its audio."""
         name = seen.place.path.rpartition("/")[2]
         return unfinished.is_part_of_a_film(name) and unfinished.may_grow(seen.mtime_ns, now)
 
     def _readable_again(self, catalogue: Catalogue, walk: Walk, now: int) -> Iterator[Event]:
-        """Yield that problems are over with files that could not be read, and can be.
+        """Yield events that clear the problems of files that can be read again.
 
-        What kept a file from being read may lie outside of it (rights, of a folder too, a disk
-        that did not answer), so that size and time stay as they were. Each is read as far as it
-        was; a disk that still does not answer is not waited for long.
+        The cause may lie outside of the file (permissions, also of a folder, or a disk that did
+        not respond), so that its size and mtime are unchanged. Each file is read as far as a scan
+        reads it; a disk that still does not respond is not waited for long.
         """
         until = self.clock() + _READ_AGAIN_S
         for problem in catalogue.problems():
@@ -190,9 +191,9 @@ class LibraryScan:
                 continue
             if not is_denied and self.clock() >= until:
                 continue
-            # where reading it was not what failed, only a change of its rights gives hope
-            is_hopeful = is_unread or self._library.changed_at(place) >= problem.at
-            if is_hopeful and self._library.reads(place):
+            # where reading it was not what failed, only a change of permissions can help
+            is_hopeful = is_unread or self._sources.changed_at(place) >= problem.at
+            if is_hopeful and self._sources.reads(place):
                 yield event_of(
                     EventKind.FILE_CLEARED, now, None, {"root": place.root, "path": place.path}
                 )
@@ -206,74 +207,76 @@ class LibraryScan:
         changed: list[FileStat],
         new: list[FileStat],
     ) -> tuple[Identities, list[tuple[FileStat, str]]]:
-        known = {sighting.place: one for one, sighting in compared.changed}
+        known_files = {seen.place: file for file, seen in compared.changed}
         refused: list[tuple[FileStat, str]] = []
-        seen_changed = [(known[s.place], s) for s in self._seen(changed, refused)]
-        seen_new = list(self._seen(new, refused))
+        seen_changed = [(known_files[s.place], s) for s in self._fingerprinted(changed, refused)]
+        seen_new = list(self._fingerprinted(new, refused))
         gone = list(compared.gone)
-        named = {one.video for one in gone} | {one.video for one, _ in seen_changed}
+        named = {file.video for file in gone} | {file.video for file, _ in seen_changed}
         elsewhere = catalogue.present_with(s.fingerprint for s in seen_new)
         gone += [
-            one for one in elsewhere if one.video not in named and self._library.is_gone(one.place)
+            file
+            for file in elsewhere
+            if file.video not in named and self._sources.is_gone(file.place)
         ]
         everything = [*seen_new, *(seen for _, seen in seen_changed)]
         missing = catalogue.missing_like([(s.place, s.fingerprint) for s in everything])
-        named.update(one.video for one in gone)
+        named.update(file.video for file in gone)
         present = self._present_like(catalogue, gone, named)
         return identify(gone, seen_changed, seen_new, missing, present), refused
 
     def _present_like(
         self, catalogue: Catalogue, gone: Iterable[KnownFile], named: Container[VideoId]
     ) -> list[KnownFile]:
-        """Return the videos, certainly there, that are like some that are gone."""
+        """Return the videos that exist for certain and are like some that are gone."""
         gone = list(gone)
-        found = catalogue.present_with(one.fingerprint for one in gone)
-        found += catalogue.present_beside([one.place for one in gone])
-        unique = {one.video: one for one in found if one.video not in named}
-        there = [self._as_it_is(one) for one in unique.values()]
-        return [one for one in there if one is not None]
+        similar = catalogue.present_with(file.fingerprint for file in gone)
+        similar += catalogue.present_beside([file.place for file in gone])
+        unique = {file.video: file for file in similar if file.video not in named}
+        current = [self._as_it_is(file) for file in unique.values()]
+        return [file for file in current if file is not None]
 
-    def _as_it_is(self, known: KnownFile) -> KnownFile | None:
-        """Return a video's file as it is now, if it is there and holds what it held."""
-        seen = self._library.stat(known.place)
+    def _as_it_is(self, file: KnownFile) -> KnownFile | None:
+        """Return the current state of a video's file, if it exists with unchanged content."""
+        seen = self._sources.stat(file.place)
         if seen is None:
             return None
-        now = replace(known, size_bytes=seen.size_bytes, mtime_ns=stamp(seen.mtime_ns))
-        if now == known:
-            return known
-        again = next(self._seen([seen], []), None)
-        return now if again is not None and again.fingerprint == known.fingerprint else None
+        now = replace(file, size_bytes=seen.size_bytes, mtime_ns=stamp(seen.mtime_ns))
+        if now == file:
+            return file
+        again = next(self._fingerprinted([seen], []), None)
+        return now if again is not None and again.fingerprint == file.fingerprint else None
 
-    def _seen(
-        self, sightings: Iterable[FileStat], refused: list[tuple[FileStat, str]]
+    def _fingerprinted(
+        self, files: Iterable[FileStat], refused: list[tuple[FileStat, str]]
     ) -> Iterator[FingerprintedFile]:
-        for sighting, told in self._library.fingerprints(sightings):
-            if isinstance(told, str):
-                yield FingerprintedFile(sighting, told)
-            elif isinstance(told, StoreUnavailableError):
+        for file, result in self._sources.fingerprints(files):
+            if isinstance(result, str):
+                yield FingerprintedFile(file, result)
+            elif isinstance(result, StoreUnavailableError):
                 raise GuardError(
-                    f"{self.settings.buckets[sighting.place.root]} cannot be read"
-                    f" ({told.strerror}), and nothing was changed",
+                    f"{self.settings.buckets[file.place.root]} cannot be read"
+                    f" ({result.strerror}), and nothing was changed",
                     hint=_SEE,
-                ) from told
-            elif isinstance(told, ObjectChangedError):
-                self._put_off(sighting.place, str(told.strerror))
+                ) from result
+            elif isinstance(result, ObjectChangedError):
+                self._put_off(file.place, str(result.strerror))
             else:
-                refused.append((sighting, f"cannot be read: {told.strerror or told}"))
+                refused.append((file, f"cannot be read: {result.strerror or result}"))
 
     def _put_off(self, place: Place, reason: str) -> None:
         log.warning("%s: %s; it is looked at again", formatting.readable(place.path), reason)
         self.put_off.add(_folder(place))
 
-    def _guard(self, catalogue: Catalogue, walk: Walk, told: Identities) -> None:
-        known = catalogue.present_by_root()
-        lost = Counter(one.place.root for one in told.missing)
-        copied = Counter(one.place.root for _, one in told.merged)
+    def _guard(self, catalogue: Catalogue, walk: Walk, identities: Identities) -> None:
+        present = catalogue.present_by_root()
+        lost = Counter(file.place.root for file in identities.missing)
+        copied = Counter(file.place.root for _, file in identities.merged)
         devices, before = scanner.devices(walk), guard.decode_devices(catalogue.noted(_DEVICES))
-        looks = {
+        changes = {
             root: RootChange(
                 state.path,
-                known.get(root, 0),
+                present.get(root, 0),
                 lost[root],
                 state.trouble.removeprefix("cannot be read: "),
                 is_empty=not state.entries,
@@ -282,26 +285,28 @@ class LibraryScan:
             )
             for root, state in walk.roots.items()
         }
-        for look in looks.values():
-            if look.trouble and not look.known and look.path.startswith(SCHEME):
-                raise GuardError(f"cannot read the library {look.path}: {look.trouble}", hint=_SEE)
-            if look.trouble and not look.known:
+        for change in changes.values():
+            if change.trouble and not change.known and change.path.startswith(SCHEME):
+                raise GuardError(
+                    f"cannot read the library {change.path}: {change.trouble}", hint=_SEE
+                )
+            if change.trouble and not change.known:
                 raise SettingsError(
-                    f"cannot read the library {look.path}: {look.trouble}",
+                    f"cannot read the library {change.path}: {change.trouble}",
                     hint="name an existing folder: --library DIR, or library in reelshelf.toml",
                 )
-        reason = "" if self.accept_loss else objection(looks, self.settings.loss_limit)
+        reason = "" if self.accept_loss else objection(changes, self.settings.loss_limit)
         if reason:
             raise GuardError(
-                f"the scan is not believed, and nothing was changed: {reason}",
-                hint=self._advice(is_read=not any(look.trouble for look in looks.values())),
+                f"the scan was rejected, and nothing was changed: {reason}",
+                hint=self._advice(is_read=not any(change.trouble for change in changes.values())),
             )
         kept = guard.encode_devices({**before, **devices})
         if kept != guard.encode_devices(before):
             catalogue.note(_DEVICES, kept)
 
     def _advice(self, *, is_read: bool) -> str:
-        """Return what to do about a scan that is not believed; `is_read`: every root could be."""
+        """Return what to do about a rejected scan; `is_read`: every root could be read."""
         front = _SEE if self.settings.buckets else "mount what is not mounted"
         if is_read:
             return f"{front}; if it is meant, `reelshelf build --accept-loss`"
@@ -312,131 +317,133 @@ class LibraryScan:
 
     # -- recording
 
-    def _tell(
+    def _record_events(
         self,
         catalogue: Catalogue,
         receipt: Receipt,
         walk: Walk,
-        told: Identities,
+        identities: Identities,
         refused: list[tuple[FileStat, str]],
     ) -> None:
         now = receipt.at
-        events = [event_of(EventKind.VIDEO_MISSING, now, known.video) for known in told.missing]
+        events = [event_of(EventKind.VIDEO_MISSING, now, file.video) for file in identities.missing]
         events += [
-            event_of(EventKind.VIDEO_MERGED, now, copy.video, {"into": known.video})
-            for copy, known in told.merged
+            event_of(EventKind.VIDEO_MERGED, now, copy.video, {"into": file.video})
+            for copy, file in identities.merged
         ]
         for kind, pairs in (
-            (EventKind.VIDEO_CHANGED, told.touched),
-            (EventKind.VIDEO_MOVED, told.moved),
-            (EventKind.VIDEO_RETURNED, told.returned),
+            (EventKind.VIDEO_CHANGED, identities.touched),
+            (EventKind.VIDEO_MOVED, identities.moved),
+            (EventKind.VIDEO_RETURNED, identities.returned),
         ):
             events += [
-                event_of(kind, now, known.video, self._file_value(seen)) for known, seen in pairs
+                event_of(kind, now, file.video, self._file_value(seen)) for file, seen in pairs
             ]
         events += _problem_events(catalogue, now, walk, refused)
         catalogue.append(events)
         grace_over = catalogue.missing_until(now - self.settings.missing_grace_s)
         catalogue.append([event_of(EventKind.VIDEO_DROPPED, now, video) for video in grace_over])
-        receipt.missing, receipt.moved = len(told.missing), len(told.moved)
-        receipt.returned, receipt.dropped = len(told.returned), len(grace_over)
+        receipt.missing, receipt.moved = len(identities.missing), len(identities.moved)
+        receipt.returned, receipt.dropped = len(identities.returned), len(grace_over)
 
-    def _forget(self, catalogue: Catalogue, walk: Walk, told: Identities, now: int) -> None:
-        """Forget what is missing for too long, where it is certain that it is not there."""
+    def _forget(self, catalogue: Catalogue, walk: Walk, identities: Identities, now: int) -> None:
+        """Forget videos missing for too long, where it is certain that the file does not exist."""
         if not self.settings.forget_missing_days:
             return
-        back = {known.video for known, _ in told.replaced}
+        back = {known.video for known, _ in identities.replaced}
         catalogue.append(
-            event_of(EventKind.VIDEO_FORGOTTEN, now, one.video)
-            for one in catalogue.missing_since(now - self.settings.forget_missing_days * _DAY_S)
-            if one.video not in back
-            and (one.place.root not in walk.roots or walk.covers(one.place))
+            event_of(EventKind.VIDEO_FORGOTTEN, now, file.video)
+            for file in catalogue.missing_since(now - self.settings.forget_missing_days * _DAY_S)
+            if file.video not in back
+            and (file.place.root not in walk.roots or walk.covers(file.place))
         )
 
     def _follow_settings(self, catalogue: Catalogue, now: int) -> None:
-        """Give known videos the tags of their folders, or take them, if the setting changed."""
-        wanted = "on" if self.settings.folder_tags else "off"
+        """Add or remove the folder tags of known videos if the setting changed."""
+        setting = "on" if self.settings.folder_tags else "off"
         before = catalogue.noted("folder_tags")
-        if before not in {"", wanted}:
+        if before not in {"", setting}:
             catalogue.append(
                 event_of(
                     EventKind.FOLDER_TAGGED,
                     now,
-                    known.video,
-                    {"folder_tags": self._folder_tags(known.place)},
+                    file.video,
+                    {"folder_tags": self._folder_tags(file.place)},
                 )
-                for known in catalogue.present()
+                for file in catalogue.present()
             )
-        if before != wanted:
-            catalogue.note("folder_tags", wanted)
+        if before != setting:
+            catalogue.note("folder_tags", setting)
 
     def _folder_tags(self, place: Place) -> list[str]:
         tags = [formatting.normalize_tag(part) for part in folder_of(place).split("/")]
         return sorted({t for t in tags if t}) if self.settings.folder_tags else []
 
-    def _file_value(self, seen: FingerprintedFile) -> dict[str, object]:
-        place = seen.place
+    def _file_value(self, file: FingerprintedFile) -> dict[str, object]:
+        place = file.place
         return {
             "root": place.root,
             "path": place.path,
-            "size_bytes": seen.sighting.size_bytes,
-            "mtime_ns": seen.sighting.mtime_ns,
-            "fingerprint": seen.fingerprint,
+            "size_bytes": file.sighting.size_bytes,
+            "mtime_ns": file.sighting.mtime_ns,
+            "fingerprint": file.fingerprint,
             "title": formatting.title_of(place.path.rpartition("/")[2]),
             "named": named(place),
             "folder_tags": self._folder_tags(place),
         }
 
-    # -- what is to be examined
+    # -- what to probe
 
-    def _wanted(
+    def _probe_tasks(
         self,
         builder: ScanTarget,
-        told: Identities,
-        companions: Mapping[Place, tuple[Sidecar, ...]],
+        identities: Identities,
+        sidecars: Mapping[Place, tuple[Sidecar, ...]],
         beside: Iterable[KnownFile],
         *,
         now: int,
         full: bool,
     ) -> list[ProbeTask]:
-        """Return the files to examine, each once: those with other content before the rest."""
+        """Return the files to probe, each once: those with new content before the rest."""
         catalogue = builder.catalogue
-        wanted = [ProbeTask(seen.place, seen, None, self._file_value(seen)) for seen in told.found]
-        wanted += [
-            ProbeTask(seen.place, seen, known, self._file_value(seen))
-            for known, seen in told.replaced
+        tasks = [
+            ProbeTask(seen.place, seen, None, self._file_value(seen)) for seen in identities.found
         ]
-        merged = {copy.video for copy, _ in told.merged}
-        again = [one for one in beside if one.video not in merged]
+        tasks += [
+            ProbeTask(seen.place, seen, file, self._file_value(seen))
+            for file, seen in identities.replaced
+        ]
+        merged = {copy.video for copy, _ in identities.merged}
+        again = [file for file in beside if file.video not in merged]
         again += catalogue.without_poster()
-        for known, seen in (*told.touched, *told.moved, *told.returned):
-            if known.companions != signature(seen.place.path, companions.get(seen.place, ())):
-                again.append(replace(known, place=seen.place))
+        for file, seen in (*identities.touched, *identities.moved, *identities.returned):
+            if file.companions != signature(seen.place.path, sidecars.get(seen.place, ())):
+                again.append(replace(file, place=seen.place))
         outdated: set[VideoId] = set()
-        if self.where is None:
+        if self.scope is None:
             old = catalogue.longer.with_old_probe(PROBE_VERSION)
             outdated.update(old)
             again += catalogue.known(old)
         if full:
             again += catalogue.known(_with_lost_files(builder, now))
-        places = {one.place for one in wanted}
-        for known in again:
-            if known.place not in places and self._sees_beside(known.place):
-                places.add(known.place)
-                wanted.append(
-                    ProbeTask(known.place, None, known, {}, is_outdated=known.video in outdated)
+        places = {task.place for task in tasks}
+        for file in again:
+            if file.place not in places and self._covers_sidecars(file.place):
+                places.add(file.place)
+                tasks.append(
+                    ProbeTask(file.place, None, file, {}, is_outdated=file.video in outdated)
                 )
-        return wanted
+        return tasks
 
-    def _sees_beside(self, place: Place) -> bool:
-        """Tell whether what lies beside a file was looked at, so that it can be read again."""
-        if self.where is None:
+    def _covers_sidecars(self, place: Place) -> bool:
+        """Return whether the folder of a file was scanned, so its sidecars can be read again."""
+        if self.scope is None:
             return True
         folder = place.path.rpartition("/")[0]
-        return Place(place.root, folder) in self.where.folders or any(
-            one.root == place.root
-            and (not one.path or folder == one.path or folder.startswith(one.path + "/"))
-            for one in self.where.trees
+        return Place(place.root, folder) in self.scope.folders or any(
+            tree.root == place.root
+            and (not tree.path or folder == tree.path or folder.startswith(tree.path + "/"))
+            for tree in self.scope.trees
         )
 
 
@@ -448,39 +455,39 @@ def _is_other(before: Device | None, now: Device | None) -> bool:
     return before is not None and now is not None and guard.is_other(before, now)
 
 
-def _with_films(where: ScanScope) -> ScanScope:
-    """Return where to look, and the folders whose films subtitles that changed there are for."""
+def _with_video_folders(scope: ScanScope) -> ScanScope:
+    """Return the scope, with the folders of the videos whose subtitle folders are in it."""
     homes = {
         Place(place.root, home[0])
-        for place in (*where.folders, *where.trees)
+        for place in (*scope.folders, *scope.trees)
         if (home := home_of(place.path)) is not None
     }
-    return replace(where, folders=where.folders | homes) if homes else where
+    return replace(scope, folders=scope.folders | homes) if homes else scope
 
 
-def _companions(walk: Walk, buckets: Container[str]) -> dict[Place, tuple[Sidecar, ...]]:
+def _sidecars(walk: Walk, buckets: Container[str]) -> dict[Place, tuple[Sidecar, ...]]:
     return {
-        Place(root, video): some
+        Place(root, video): sidecars
         for root, files in walk.files.items()
-        for video, some in belonging(
+        for video, sidecars in belonging(
             root, files, walk.companions.get(root, {}), is_told_below=root not in buckets
         ).items()
     }
 
 
-def _signatures(
-    companions: Mapping[Place, tuple[Sidecar, ...]],
+def _sidecar_digests(
+    sidecars: Mapping[Place, tuple[Sidecar, ...]],
 ) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for place, some in companions.items():
-        found.setdefault(place.root, {})[place.path] = signature(place.path, some)
-    return found
+    digests: dict[str, dict[str, str]] = {}
+    for place, files in sidecars.items():
+        digests.setdefault(place.root, {})[place.path] = signature(place.path, files)
+    return digests
 
 
 def _with_lost_files(builder: ScanTarget, now: int) -> list[VideoId]:
-    """Return the videos of which some file that was made is not on the disk.
+    """Return the videos of which a generated file is missing on the disk.
 
-    What took longer to make is noted as lost, that it is made again.
+    Events record that slow work is lost, so that it is done again.
     """
     has = builder.output.has
     lost: list[VideoId] = []
@@ -489,9 +496,9 @@ def _with_lost_files(builder: ScanTarget, now: int) -> list[VideoId]:
         if all(map(has, urls.made_files(video))):
             continue
         lost.append(video.id)
-        board, copy = video.storyboard, video.rendition
-        boards = urls.board_files(video.id, board) if board else ()
-        if not all(map(has, (*boards, *urls.text_files(video)))):
+        storyboard, copy = video.storyboard, video.rendition
+        storyboard_files = urls.board_files(video.id, storyboard) if storyboard else ()
+        if not all(map(has, (*storyboard_files, *urls.text_files(video)))):
             events.append(event_of(EventKind.BOARD_DROPPED, now, video.id))
         if copy and not all(map(has, urls.rendition_files(video.id, copy))):
             events.append(event_of(EventKind.RENDITION_DROPPED, now, video.id))
@@ -502,23 +509,23 @@ def _with_lost_files(builder: ScanTarget, now: int) -> list[VideoId]:
 def _problem_events(
     catalogue: Catalogue, now: int, walk: Walk, refused: list[tuple[FileStat, str]]
 ) -> Iterator[Event]:
-    known = {problem.place: problem for problem in catalogue.problems(of_sounds=True)}
-    current = {one.place: (FileStat(one.place, 0, 0), one.reason) for one in walk.unwanted}
-    current |= {sighting.place: (sighting, reason) for sighting, reason in refused}
-    for place, (sighting, reason) in current.items():
-        before = known.get(place)
-        if before is None or (before.reason, before.mtime_ns) != (reason, sighting.mtime_ns):
-            yield problem_event(sighting, _SCAN, reason, now)
-    for place in known.keys() - current.keys():
-        if walk.covers(place) and not _is_there(walk, known[place]):
+    former = {problem.place: problem for problem in catalogue.problems(of_sounds=True)}
+    current = {file.place: (FileStat(file.place, 0, 0), file.reason) for file in walk.unwanted}
+    current |= {file.place: (file, reason) for file, reason in refused}
+    for place, (file, reason) in current.items():
+        before = former.get(place)
+        if before is None or (before.reason, before.mtime_ns) != (reason, file.mtime_ns):
+            yield problem_event(file, _SCAN, reason, now)
+    for place in former.keys() - current.keys():
+        if walk.covers(place) and not _is_there(walk, former[place]):
             value: dict[str, object] = {"root": place.root, "path": place.path}
             yield event_of(EventKind.FILE_CLEARED, now, None, value)
 
 
 def _is_there(walk: Walk, problem: FileProblem) -> bool:
-    """Tell whether the file of a problem is still there; beside a video, still as it was."""
+    """Return whether the file of a problem still exists; a sidecar also has to be unchanged."""
     place = problem.place
     if problem.stage != SIDECAR:
         return place.path in walk.files.get(place.root, {})
-    found = walk.companions.get(place.root, {}).get(place.path)
-    return found == (problem.size_bytes, problem.mtime_ns)
+    stat = walk.companions.get(place.root, {}).get(place.path)
+    return stat == (problem.size_bytes, problem.mtime_ns)

@@ -1,7 +1,7 @@
-"""Examining: workers look into files, and what they find becomes events in the log.
+"""Probing: workers read files, and the results become events in the log.
 
-A file that is new or has other content is probed, given a poster, and what is said of it, in it and
-beside it, is read. What was made of it is in the output folder before the log tells of it.
+A file that is new or has new content is probed and gets a poster, and its metadata, embedded and in
+sidecars, is read. Generated files are in the output folder before the log mentions them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -45,39 +45,39 @@ from generator.core.receipt import Receipt
 from generator.core.site import urls
 from generator.render.owned_files import MadeFile, OwnedFiles
 
-SCAN = "scan"  # the source of what a look at the library finds
+SCAN = "scan"  # the source of events that a scan records
 _TOGETHER = 32  # results recorded in one transaction
 
 
 class ProbeWorkers(Protocol):
-    """What examines files; a dry run has one that only guesses."""
+    """Probes files; the one of a dry run only guesses."""
 
     def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[Found]:
-        """Yield one answer for each request, in any order."""
+        """Yield one result for each request, in any order."""
 
 
 class ScanTarget(Protocol):
-    """What of the engine an observation needs."""
+    """The part of the engine that a scan needs."""
 
     @property
     def catalogue(self) -> Catalogue:
-        """Return where events go."""
+        """Return the catalogue to record events in."""
 
     @property
     def output(self) -> Output:
-        """Return where what is made is."""
+        """Return the output folder."""
 
     @property
     def files(self) -> OwnedFiles:
-        """Return how what is made gets there."""
+        """Return the writer of files to the output folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeTask:
-    """A file to examine: a new video (no `known`), other content (both), or once more (no `seen`).
+    """A file to probe: a new video (no `known`), new content (both), or a repeat (no `seen`).
 
-    `facts` is what an event about the file itself tells of it. `is_outdated`: an older version of
-    the probe looked into it last.
+    `facts` is the value of an event about the file itself. `is_outdated`: it was last probed by an
+    older version of the probe.
     """
 
     place: Place
@@ -88,143 +88,145 @@ class ProbeTask:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
-    wanted: ProbeTask
+class _Probed:
+    task: ProbeTask
     answer: ProbeResult | Rejected
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeRun:
-    """Files to examine, and where what is found goes; `file` gives what a place is found by.
+    """Files to probe, and where the results go; `file` returns the path or URL of a place.
 
-    `put_off` is told of files that could not be had: nothing is recorded of them.
-    `is_first`: the library is seen for the first time, so that files were added when they were
-    written. `embedded_titles`: those inside the files are taken.
+    `put_off` is called with files that could not be read: nothing is recorded of them.
+    `is_first`: this is the first scan of the library, so files count as added at their mtime.
+    `embedded_titles`: use the titles inside the files.
     """
 
     builder: ScanTarget
     workers: ProbeWorkers
     receipt: Receipt
-    companions: Mapping[Place, tuple[Sidecar, ...]]
+    sidecars: Mapping[Place, tuple[Sidecar, ...]]
     file: Callable[[Place], str]
     is_first: bool
     embedded_titles: bool
     progress: Callable[[str, int, int], None]
     put_off: Callable[[Place, str], None] = lambda *_: None
 
-    def examine(self, wanted: Iterable[ProbeTask]) -> None:
-        """Examine files and record what they hold; results so far are kept if it is stopped."""
-        by_place = {one.place: one for one in wanted}
-        batch: list[_Answered] = []
-        for done, answered in enumerate(self._answers(by_place), 1):
-            batch.append(answered)
+    def run(self, tasks: Iterable[ProbeTask]) -> None:
+        """Probe files and record the results; results so far are kept if it is stopped."""
+        by_place = {task.place: task for task in tasks}
+        batch: list[_Probed] = []
+        for done, probed in enumerate(self._results(by_place), 1):
+            batch.append(probed)
             if len(batch) >= _TOGETHER:
                 self._record(batch)
                 batch = []
             self.progress("posters", done, len(by_place))
         self._record(batch)
 
-    def _answers(self, wanted: Mapping[Place, ProbeTask]) -> Iterator[_Answered]:
-        """Yield what each file gives; one that fails with its companions is tried without them."""
+    def _results(self, tasks: Mapping[Place, ProbeTask]) -> Iterator[_Probed]:
+        """Yield the result of each file; retry a failing one without its sidecars."""
         failed: dict[Place, Rejected] = {}
-        for found in self.workers.answer(self._requests(wanted)):
-            if self._is_put_off(found):
+        for result in self.workers.answer(self._requests(tasks)):
+            if self._is_put_off(result):
                 continue
-            if isinstance(found, Rejected) and self.companions.get(found.place):
-                failed[found.place] = found
-            elif not isinstance(found, EnrichmentResult):
-                yield _Answered(wanted[found.place], found)
+            if isinstance(result, Rejected) and self.sidecars.get(result.place):
+                failed[result.place] = result
+            elif not isinstance(result, EnrichmentResult):
+                yield _Probed(tasks[result.place], result)
         alone = (ProbeRequest(place, self.file(place)) for place in failed)
-        for found in self.workers.answer(alone) if failed else ():
-            if isinstance(found, ProbeResult):
-                reason = f"could not be read: {failed[found.place].reason}"
-                files = [self.file(one.place) for one in self.companions[found.place]]
+        for result in self.workers.answer(alone) if failed else ():
+            if isinstance(result, ProbeResult):
+                reason = f"could not be read: {failed[result.place].reason}"
+                files = [self.file(sidecar.place) for sidecar in self.sidecars[result.place]]
                 complaints = tuple((file, reason) for file in files)
-                yield _Answered(wanted[found.place], replace(found, complaints=complaints))
-            elif isinstance(found, Rejected) and not self._is_put_off(found):
-                yield _Answered(wanted[found.place], found)
+                yield _Probed(tasks[result.place], replace(result, complaints=complaints))
+            elif isinstance(result, Rejected) and not self._is_put_off(result):
+                yield _Probed(tasks[result.place], result)
 
-    def _is_put_off(self, found: Found) -> bool:
-        if not isinstance(found, Rejected) or not found.passing:
+    def _is_put_off(self, result: Found) -> bool:
+        if not isinstance(result, Rejected) or not result.passing:
             return False
-        self.put_off(found.place, found.reason)
+        self.put_off(result.place, result.reason)
         return True
 
     def _requests(self, places: Iterable[Place]) -> Iterator[ProbeRequest]:
         for place in places:
             try:
                 yield self._request(place)
-            except StoreUnavailableError as error:  # nothing to sign its address with
+            except StoreUnavailableError as error:  # no credentials to sign its URL with
                 self.put_off(place, str(error.strerror))
 
     def _request(self, place: Place) -> ProbeRequest:
-        companions = self.companions.get(place, ())
-        beside = tuple(self._beside(one) for one in companions)
+        sidecars = self.sidecars.get(place, ())
+        beside = tuple(self._sidecar_ref(sidecar) for sidecar in sidecars)
         return ProbeRequest(place, self.file(place), beside)
 
-    def _beside(self, companion: Sidecar) -> SidecarRef:
-        file = self.file(companion.place)
-        name = companion.place.path.rpartition("/")[2]
+    def _sidecar_ref(self, sidecar: Sidecar) -> SidecarRef:
+        file = self.file(sidecar.place)
+        name = sidecar.place.path.rpartition("/")[2]
         is_other = not is_address(file) and not file.endswith(f"/{name}")
-        return SidecarRef(companion.kind, file, name if is_other else "")
+        return SidecarRef(sidecar.kind, file, name if is_other else "")
 
-    def _record(self, batch: list[_Answered]) -> None:
-        """Record videos first, which gives them their ids, and then what was made of them."""
+    def _record(self, batch: list[_Probed]) -> None:
+        """Record videos first, which gives them their ids, and then the files made for them."""
         now, append = self.receipt.at, self.builder.catalogue.append
-        events = [self._video_event(one, now) for one in batch]
+        events = [self._video_event(probed, now) for probed in batch]
         recorded = iter(append([event for event in events if event is not None]))
         made: list[Event] = []
         files: list[MadeFile] = []
-        for one, event in zip(batch, events, strict=True):
-            told = next(recorded) if event is not None else None
-            known = one.wanted.known
-            video = known.video if known is not None else _subject(told)
+        for probed, event in zip(batch, events, strict=True):
+            stored = next(recorded) if event is not None else None
+            known = probed.task.known
+            video = known.video if known is not None else _subject(stored)
             if video is not None:
-                made += _made_events(files, video, one, now)
-            made += self._complaints(one, now)
-            if _waits(one, now):
+                made += _made_events(files, video, probed, now)
+            made += self._complaints(probed, now)
+            if _waits(probed, now):
                 self.receipt.still_copied += 1
             else:
-                _count(self.receipt, one)
+                _count(self.receipt, probed)
         self.builder.files.make(files)
         append(made)
 
-    def _complaints(self, one: _Answered, now: int) -> Iterator[Event]:
-        if isinstance(one.answer, Rejected):
+    def _complaints(self, probed: _Probed, now: int) -> Iterator[Event]:
+        if isinstance(probed.answer, Rejected):
             return
-        reasons = {unsigned(file): reason for file, reason in one.answer.complaints}
+        reasons = {unsigned(file): reason for file, reason in probed.answer.complaints}
         if not reasons:
             return
-        for companion in self.companions.get(one.wanted.place, ()):
-            reason = reasons.get(unsigned(self.file(companion.place)))
+        for sidecar in self.sidecars.get(probed.task.place, ()):
+            reason = reasons.get(unsigned(self.file(sidecar.place)))
             if reason is not None:
-                sighting = FileStat(companion.place, companion.size_bytes, companion.mtime_ns)
-                yield problem_event(sighting, "sidecar", reason, now)
+                file = FileStat(sidecar.place, sidecar.size_bytes, sidecar.mtime_ns)
+                yield problem_event(file, "sidecar", reason, now)
 
-    def _video_event(self, one: _Answered, now: int) -> Event | None:
-        wanted, answer, known = one.wanted, one.answer, one.wanted.known
-        mark = signature(wanted.place.path, self.companions.get(wanted.place, ()))
+    def _video_event(self, probed: _Probed, now: int) -> Event | None:
+        task, answer, known = probed.task, probed.answer, probed.task.known
+        digest = signature(task.place.path, self.sidecars.get(task.place, ()))
         if isinstance(answer, ProbeResult):
-            answer = _with_dates(answer, wanted.place, titles=self.embedded_titles)
-        if wanted.seen is None:
+            answer = _with_dates(answer, task.place, titles=self.embedded_titles)
+        if task.seen is None:
             assert known is not None
             if isinstance(answer, Rejected):
-                told: dict[str, object] = {"companions": mark, "probed": PROBE_VERSION}
+                value: dict[str, object] = {"companions": digest, "probed": PROBE_VERSION}
             else:
-                told = {"companions": mark} | _probe_value(wanted, answer) | _details_value(answer)
-            return event_of(EventKind.VIDEO_DESCRIBED, now, known.video, told)
-        value = dict(wanted.facts)
-        if _waits(one, now):
-            return _cut_short(one, now)
+                value = (
+                    {"companions": digest} | _probe_value(task, answer) | _metadata_value(answer)
+                )
+            return event_of(EventKind.VIDEO_DESCRIBED, now, known.video, value)
+        value = dict(task.facts)
+        if _waits(probed, now):
+            return _cut_short(probed, now)
         if isinstance(answer, Rejected):
             if known is None:
-                stage = SOUND if _is_sound(one) else "probe"
-                return problem_event(wanted.seen.sighting, stage, answer.reason, now)
+                stage = SOUND if _is_sound(probed) else "probe"
+                return problem_event(task.seen.sighting, stage, answer.reason, now)
             value["other_content"] = True
             return event_of(EventKind.VIDEO_CHANGED, now, known.video, value)
-        value |= {"companions": mark} | _probe_value(wanted, answer) | _details_value(answer)
-        value["recorded_at"] = file_at = wanted.seen.sighting.mtime_ns // 10**9
-        value["recorded_offset_min"] = 0  # of whom the clock was nobody knows
+        value |= {"companions": digest} | _probe_value(task, answer) | _metadata_value(answer)
+        value["recorded_at"] = file_at = task.seen.sighting.mtime_ns // 10**9
+        value["recorded_offset_min"] = 0  # the time zone is unknown
         if known is not None:
             value["other_content"] = True
             kind = EventKind.VIDEO_RETURNED if known.missing else EventKind.VIDEO_CHANGED
@@ -237,55 +239,55 @@ class ProbeRun:
 def event_of(
     kind: EventKind, now: int, video: VideoId | None, value: Mapping[str, object] | None = None
 ) -> Event:
-    """Return an event that a look at the library brings about."""
+    """Return an event of a scan."""
     return Event(uuid4().hex, kind, now, SCAN, video, value or {})
 
 
-def problem_event(sighting: FileStat, stage: str, reason: str, now: int) -> Event:
-    """Return the event that tells of a file that is not, or not wholly, as it should be."""
+def problem_event(file: FileStat, stage: str, reason: str, now: int) -> Event:
+    """Return the event that reports a problem with a file."""
     value = {
-        "root": sighting.place.root,
-        "path": sighting.place.path,
-        "size_bytes": sighting.size_bytes,
-        "mtime_ns": sighting.mtime_ns,
+        "root": file.place.root,
+        "path": file.place.path,
+        "size_bytes": file.size_bytes,
+        "mtime_ns": file.mtime_ns,
         "stage": stage,
         "reason": reason,
     }
     return event_of(EventKind.FILE_REFUSED, now, None, value)
 
 
-def _is_sound(one: _Answered) -> bool:
-    """Tell whether a file that might have been a film is sound alone."""
+def _is_sound(probed: _Probed) -> bool:
+    """Return whether a file that might have been a video has only audio."""
     return (
-        isinstance(one.answer, Rejected)
-        and one.wanted.known is None
-        and one.answer.reason in NO_VIDEO
-        and may_be_sound(one.wanted.place.path)
+        isinstance(probed.answer, Rejected)
+        and probed.task.known is None
+        and probed.answer.reason in NO_VIDEO
+        and may_be_sound(probed.task.place.path)
     )
 
 
-def _waits(one: _Answered, now: int) -> bool:
-    """Tell whether a new file is to be left until it is whole: nothing of it is known yet."""
-    seen = one.wanted.seen
+def _waits(probed: _Probed, now: int) -> bool:
+    """Return whether a new, truncated file is left until it is complete."""
+    seen = probed.task.seen
     return (
-        isinstance(one.answer, ProbeResult)
-        and one.answer.cut_short != ""
-        and one.wanted.known is None
+        isinstance(probed.answer, ProbeResult)
+        and probed.answer.cut_short != ""
+        and probed.task.known is None
         and seen is not None
         and unfinished.may_grow(seen.sighting.mtime_ns, now)
     )
 
 
-def _cut_short(one: _Answered, now: int) -> Event:
-    """Return the event that tells of a file that is cut short, taken or not."""
-    assert isinstance(one.answer, ProbeResult)
-    reason, seen, known = one.answer.cut_short, one.wanted.seen, one.wanted.known
+def _cut_short(probed: _Probed, now: int) -> Event:
+    """Return the event that reports a truncated file, taken or not."""
+    assert isinstance(probed.answer, ProbeResult)
+    reason, seen, known = probed.answer.cut_short, probed.task.seen, probed.task.known
     if seen is not None:
-        complaint = unfinished.complaint(reason, waits=_waits(one, now))
+        complaint = unfinished.complaint(reason, waits=_waits(probed, now))
         return problem_event(seen.sighting, unfinished.STAGE, complaint, now)
     assert known is not None
-    sighting = FileStat(known.place, known.size_bytes, known.mtime_ns)
-    return problem_event(sighting, unfinished.STAGE, unfinished.complaint(reason, waits=False), now)
+    file = FileStat(known.place, known.size_bytes, known.mtime_ns)
+    return problem_event(file, unfinished.STAGE, unfinished.complaint(reason, waits=False), now)
 
 
 def _subject(recorded: RecordedEvent | None) -> VideoId | None:
@@ -293,38 +295,38 @@ def _subject(recorded: RecordedEvent | None) -> VideoId | None:
 
 
 def _made_events(
-    files: list[MadeFile], video: VideoId, one: _Answered, now: int
+    files: list[MadeFile], video: VideoId, probed: _Probed, now: int
 ) -> Iterator[Event]:
-    """Yield what tells of what was made of a video, and put that among `files`, to be written."""
-    answer = one.answer
+    """Yield the events of the files made for a video, and add those to `files`."""
+    answer = probed.answer
     if isinstance(answer, Rejected):
         yield event_of(EventKind.POSTER_FAILED, now, video, {"reason": answer.reason})
         return
-    if answer.stills is None:  # its problem is the graver: it keeps the poster from being retried
+    if answer.stills is None:  # this problem matters more: it keeps the poster from being retried
         reason = answer.poster_problem
         if answer.cut_short:
             reason += f"; it {unfinished.complaint(answer.cut_short, waits=False)}"
         yield event_of(EventKind.POSTER_FAILED, now, video, {"reason": reason})
     else:
-        poster = _keep(files, video, answer.stills)
+        poster = _add_stills(files, video, answer.stills)
         yield event_of(EventKind.POSTER_MADE, now, video, {"poster": poster})
         if answer.cut_short:
-            yield _cut_short(one, now)
-    if one.wanted.is_outdated:
+            yield _cut_short(probed, now)
+    if probed.task.is_outdated:
         dropped = {"board": EventKind.BOARD_DROPPED, "copy": EventKind.RENDITION_DROPPED}
         for what in answer.outdated:
             yield event_of(dropped[what], now, video)
-    if answer.subtitles or one.wanted.known is not None:
-        beside: dict[str, object] = {
-            "tracks": keep_tracks(files, video, answer.subtitles, answer.probe.start_s)
+    if answer.subtitles or probed.task.known is not None:
+        tracks: dict[str, object] = {
+            "tracks": add_tracks(files, video, answer.subtitles, answer.probe.start_s)
         }
-        details = {MetadataSource.BESIDE: beside}
-        value = {"read": [MetadataSource.BESIDE], "details": details}
+        metadata = {MetadataSource.BESIDE: tracks}
+        value = {"read": [MetadataSource.BESIDE], "details": metadata}
         yield event_of(EventKind.VIDEO_DESCRIBED, now, video, value)
 
 
-def _keep(files: list[MadeFile], video: VideoId, stills: Stills) -> dict[str, object]:
-    """Put the stills of a poster among `files`; return what the catalogue keeps of it."""
+def _add_stills(files: list[MadeFile], video: VideoId, stills: Stills) -> dict[str, object]:
+    """Add the stills of a poster to `files`; return its value for the catalogue."""
     contents = [*(still.content for still in stills.webp), stills.jpeg]
     poster = Poster(
         Output.digest_name(contents),
@@ -343,44 +345,44 @@ def _keep(files: list[MadeFile], video: VideoId, stills: Stills) -> dict[str, ob
     }
 
 
-def keep_tracks(
+def add_tracks(
     files: list[MadeFile], video: VideoId, subtitles: Iterable[Subtitles], start_s: float
 ) -> list[list[object]]:
-    """Put subtitles among `files`; return what the catalogue keeps of them: labels are unique.
+    """Add subtitles to `files`; return their value for the catalogue: labels are unique.
 
-    Of a film whose own clock begins late (`start_s`) there are some for that clock as well.
+    A video whose timestamps begin late (`start_s`) gets a copy with shifted cues as well.
     """
     rows: list[list[object]] = []
     labels: set[str] = set()
-    for one in subtitles:
-        label, number = one.label, 1
+    for track in subtitles:
+        label, number = track.label, 1
         while label in labels:
             number += 1
-            label = f"{one.label} {number}"
+            label = f"{track.label} {number}"
         labels.add(label)
-        digest = Output.digest_name([one.content])
+        digest = Output.digest_name([track.content])
         path = urls.track_file(video, digest)
-        files.append((path, one.content))
+        files.append((path, track.content))
         if start_s:
-            files.append((urls.late_file(path, start_s), shift_cues(one.content, start_s)))
-        rows.append([one.language, label, one.forced, one.sdh, digest])
+            files.append((urls.late_file(path, start_s), shift_cues(track.content, start_s)))
+        rows.append([track.language, label, track.forced, track.sdh, digest])
     return rows
 
 
-def _count(receipt: Receipt, one: _Answered) -> None:
-    if isinstance(one.answer, Rejected):
-        receipt.refused += not _is_sound(one)
+def _count(receipt: Receipt, probed: _Probed) -> None:
+    if isinstance(probed.answer, Rejected):
+        receipt.refused += not _is_sound(probed)
         return
-    receipt.posters += one.answer.stills is not None
-    if one.wanted.seen is not None:
-        receipt.found += one.wanted.known is None
-        receipt.changed += one.wanted.known is not None
+    receipt.posters += probed.answer.stills is not None
+    if probed.task.seen is not None:
+        receipt.found += probed.task.known is None
+        receipt.changed += probed.task.known is not None
 
 
-def _probe_value(wanted: ProbeTask, answer: ProbeResult) -> dict[str, object]:
+def _probe_value(task: ProbeTask, answer: ProbeResult) -> dict[str, object]:
     probe = answer.probe
-    of = wanted.seen.sighting if wanted.seen is not None else wanted.known
-    assert of is not None
+    file = task.seen.sighting if task.seen is not None else task.known
+    assert file is not None
     return {
         "container": probe.container,
         "duration_s": probe.duration_s,
@@ -395,7 +397,7 @@ def _probe_value(wanted: ProbeTask, answer: ProbeResult) -> dict[str, object]:
         "text_streams": probe.text_streams,
         "start_s": probe.start_s,
         "probed": PROBE_VERSION,
-        "need": remedy_of(probe, of.size_bytes),
+        "need": remedy_of(probe, file.size_bytes),
     }
 
 
@@ -406,12 +408,9 @@ _READ = (
 
 
 def _with_dates(answer: ProbeResult, place: Place, *, titles: bool) -> ProbeResult:
-    """Let what the file says of itself have the probe's date, and its title only if wanted.
-
-    What its name says comes beside.
-    """
-    told = dict(answer.details)
-    embedded, probe = told.get(MetadataSource.EMBEDDED, Metadata()), answer.probe
+    """Add the date of the probe and of the file name; keep the embedded title if `titles`."""
+    by_source = dict(answer.details)
+    embedded, probe = by_source.get(MetadataSource.EMBEDDED, Metadata()), answer.probe
     if embedded.recorded_at is None:
         embedded = replace(
             embedded,
@@ -423,13 +422,13 @@ def _with_dates(answer: ProbeResult, place: Place, *, titles: bool) -> ProbeResu
         clock = Moment(embedded.recorded_at, embedded.recorded_offset_min)
         moment = placed(clock, by_name, probe.duration_s)
         embedded = replace(embedded, recorded_offset_min=moment.offset_min)
-    told[MetadataSource.EMBEDDED] = replace(embedded, title=embedded.title if titles else None)
-    told[MetadataSource.NAME] = _named(place)
-    return replace(answer, details=tuple(told.items()))
+    by_source[MetadataSource.EMBEDDED] = replace(embedded, title=embedded.title if titles else None)
+    by_source[MetadataSource.NAME] = _named(place)
+    return replace(answer, details=tuple(by_source.items()))
 
 
 def _named(place: Place) -> Metadata:
-    """Return what the name of a file says of it, besides its title."""
+    """Return the metadata in the name of a file, without the title."""
     moment = moment_in_name(place.path.rpartition("/")[2])
     if moment is None:
         return Metadata()
@@ -437,47 +436,55 @@ def _named(place: Place) -> Metadata:
 
 
 def named(place: Place) -> dict[str, object]:
-    """Return what an event tells of the name of a file."""
-    return _said(_named(place))
+    """Return the metadata in the name of a file as the value of an event."""
+    return _metadata_fields(_named(place))
 
 
-def _details_value(answer: ProbeResult) -> dict[str, object]:
-    """Return what each source says; those that say nothing are named, to be forgotten."""
-    said = {source: _said(details) for source, details in answer.details}
-    return {"read": list(_READ), "details": {source: one for source, one in said.items() if one}}
-
-
-def _said(details: Metadata) -> dict[str, object]:
-    said: dict[str, object] = {
-        "title": details.title,
-        "description": details.description,
-        "is_markdown": details.is_markdown or None,
-        "recorded_at": details.recorded_at,
-        "creator": details.creator,
-        "url": details.url,
-        "tags": list(details.tags) or None,
-        "chapters": [[one.start_s, one.title] for one in details.chapters] or None,
-        "recorded_offset_min": details.recorded_offset_min,
-        "season": details.season,
-        "episode": details.episode,
-        "playlist_index": details.playlist_index,
-        "is_other_cut": details.is_other_cut or None,
+def _metadata_value(answer: ProbeResult) -> dict[str, object]:
+    """Return the metadata by source; sources without any are named, to be cleared."""
+    by_source = {source: _metadata_fields(metadata) for source, metadata in answer.details}
+    return {
+        "read": list(_READ),
+        "details": {source: fields for source, fields in by_source.items() if fields},
     }
-    return {name: value for name, value in said.items() if value is not None}
+
+
+def _metadata_fields(metadata: Metadata) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "title": metadata.title,
+        "description": metadata.description,
+        "is_markdown": metadata.is_markdown or None,
+        "recorded_at": metadata.recorded_at,
+        "creator": metadata.creator,
+        "url": metadata.url,
+        "tags": list(metadata.tags) or None,
+        "chapters": [[chapter.start_s, chapter.title] for chapter in metadata.chapters] or None,
+        "recorded_offset_min": metadata.recorded_offset_min,
+        "season": metadata.season,
+        "episode": metadata.episode,
+        "playlist_index": metadata.playlist_index,
+        "is_other_cut": metadata.is_other_cut or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _title(answer: ProbeResult) -> str | None:
-    """Return the title that the strongest source gives."""
-    told = dict(answer.details)
+    """Return the title of the strongest source."""
+    by_source = dict(answer.details)
     return next(
-        (told[one].title for one in MetadataSource if one in told and told[one].title), None
+        (
+            by_source[source].title
+            for source in MetadataSource
+            if source in by_source and by_source[source].title
+        ),
+        None,
     )
 
 
 class DryRunWorkers:
-    """Workers of a dry run: they open nothing and take every file for a video without poster."""
+    """Workers of a dry run: they open nothing and treat every file as a video without poster."""
 
     def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[Found]:
-        """Yield what a file would give at least."""
+        """Yield a minimal result for each file."""
         for request in requests:
             yield ProbeResult(request.place, Probe("unknown"), None, "not tried in a dry run")

@@ -1,7 +1,7 @@
-"""The library: folders and buckets, asked the same questions.
+"""The sources of the library: folders and buckets behind one interface.
 
-A folder is read by the scanner and by name; a bucket is listed, and read by ranges. What a worker
-is to look into is named to it: by a path, or by an address that anybody can read for an hour.
+A folder is read by the scanner and by path; a bucket is listed, and read by ranges. A worker gets a
+path, or a presigned URL that is valid for an hour.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,34 +17,34 @@ from generator.core.library import unfinished
 from generator.core.library.file_filter import compile_filter
 from generator.core.model import FileStat, Place
 
-_AT_ONCE = 8  # objects of which samples are fetched at the same time
+_AT_ONCE = 8  # objects sampled at the same time
 
 
 class ScanPart(Protocol):
-    """What of the library to look at."""
+    """The part of the library to scan."""
 
     @property
     def folders(self) -> frozenset[Place]:
-        """Return folders, without what is below them."""
+        """Return folders to scan without their subfolders."""
 
     @property
     def trees(self) -> frozenset[Place]:
-        """Return folders with all below them."""
+        """Return folders to scan with all subfolders."""
 
 
-def led_to(file: str) -> str:
-    """Return what a link leads to, for workers follow none; any other file as it is.
+def follow_link(file: str) -> str:
+    """Return the target of a symlink, as workers follow none; any other path unchanged.
 
-    Whatever takes its place meanwhile is looked at before it is opened, as any file is.
+    A file that replaces it meanwhile is checked before it is opened, like any file.
     """
     try:
         return str(Path(file).resolve(strict=True)) if Path(file).is_symlink() else file
-    except (OSError, RuntimeError):  # nowhere, or in a circle, by now: the worker tells
+    except (OSError, RuntimeError):  # dangling or circular by now: the worker reports it
         return file
 
 
 class Sources:
-    """All roots of some settings."""
+    """All roots named in the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -55,38 +55,38 @@ class Sources:
         }
 
     def walk(self, part: ScanPart | None) -> Walk:
-        """Look at all of it, or at a part."""
-        intake = compile_filter(self._settings.ignore)
+        """Scan the whole library, or a part."""
+        file_filter = compile_filter(self._settings.ignore)
         roots, follow = self._folders, self._settings.follow_links
         buckets, remotes = self._buckets, self._remotes
         if part is None:
-            walk = scanner.walk(roots, intake, follow_links=follow)
+            walk = scanner.walk(roots, file_filter, follow_links=follow)
             return (
-                scanner.merge_walks(walk, scanner.walk_buckets(buckets, remotes, intake))
+                scanner.merge_walks(walk, scanner.walk_buckets(buckets, remotes, file_filter))
                 if buckets
                 else walk
             )
         walk = scanner.look(
-            roots, intake, folders=part.folders, trees=part.trees, follow_links=follow
+            roots, file_filter, folders=part.folders, trees=part.trees, follow_links=follow
         )
         if not buckets:
             return walk
         listed = scanner.look_buckets(
-            buckets, remotes, intake, folders=part.folders, trees=part.trees
+            buckets, remotes, file_filter, folders=part.folders, trees=part.trees
         )
         return scanner.merge_walks(walk, listed)
 
     def is_whole_at_once(self, place: Place) -> bool:
-        """Tell whether what lies there came as a whole: nobody writes to an object."""
+        """Return whether a file appears complete at once, as an object of a bucket does."""
         return place.root in self._buckets
 
     def is_under_way(self, place: Place) -> bool:
-        """Tell whether something beside a file says that it is being written."""
+        """Return whether another file beside it shows that it is being written."""
         root = self._folders.get(place.root)
         return root is not None and scanner.has_beside(root, place, unfinished.UNDER_WAY)
 
     def stat(self, place: Place) -> FileStat | None:
-        """Look at one file now; None where none can be seen."""
+        """Return the current size and mtime of a file; None if it cannot be seen."""
         root = self._folders.get(place.root)
         if root is not None:
             return scanner.stat_one(root, place, follow_links=self._settings.follow_links)
@@ -96,7 +96,7 @@ class Sources:
             return None
 
     def is_gone(self, place: Place) -> bool:
-        """Tell whether a file is certainly not there: its root is, and nothing hides it."""
+        """Return whether a file certainly does not exist: its root does, and nothing hides it."""
         root = self._folders.get(place.root)
         if root is not None:
             return scanner.is_gone(root, place)
@@ -111,38 +111,36 @@ class Sources:
             return False
 
     def reads(self, place: Place) -> bool:
-        """Tell whether a file in a folder can be read now, as far as a look reads it."""
+        """Return whether a file in a folder can be read now, as far as a scan reads it."""
         seen = self.stat(place) if place.root in self._folders else None
         return seen is not None and isinstance(self._fingerprint(seen), str)
 
     def changed_at(self, place: Place) -> float:
-        """Return when a file in a folder, or who may read it, changed last; 0 if nobody knows."""
+        """Return the ctime of a file in a folder (also set by chmod); 0 if unknown."""
         try:
             return (self._folders[place.root] / place.path).stat().st_ctime
         except (KeyError, OSError):
             return 0.0
 
-    def fingerprints(
-        self, sightings: Iterable[FileStat]
-    ) -> Iterator[tuple[FileStat, str | OSError]]:
-        """Yield the fingerprint of each file, or why there is none, in their order."""
-        sightings = list(sightings)
-        if not any(one.place.root in self._buckets for one in sightings):
-            yield from ((one, self._fingerprint(one)) for one in sightings)
+    def fingerprints(self, files: Iterable[FileStat]) -> Iterator[tuple[FileStat, str | OSError]]:
+        """Yield the fingerprint of each file, or the error, in the order of the files."""
+        files = list(files)
+        if not any(file.place.root in self._buckets for file in files):
+            yield from ((file, self._fingerprint(file)) for file in files)
             return
         with ThreadPoolExecutor(_AT_ONCE, "samples") as pool:
-            yield from zip(sightings, pool.map(self._fingerprint, sightings), strict=True)
+            yield from zip(files, pool.map(self._fingerprint, files), strict=True)
 
     def file(self, place: Place) -> str:
-        """Return what a worker finds a file by.
+        """Return the path or presigned URL of a file, for a worker.
 
         Raises:
-            AwayError: the file is in a bucket, and there is nothing to sign its address with.
+            StoreUnavailableError: the file is in a bucket, and there are no credentials to sign.
         """
         bucket = self._buckets.get(place.root)
         if bucket is None:
             file = f"{self._folders[place.root]}/{place.path}"
-            return led_to(file) if self._settings.follow_links else file
+            return follow_link(file) if self._settings.follow_links else file
         return self._remotes[place.root].url(bucket.key(place.path))
 
     def _fingerprint(self, seen: FileStat) -> str | OSError:
@@ -162,7 +160,9 @@ class Sources:
         if bucket is None:
             return None
         key = bucket.key(place.path)
-        for part in self._remotes[place.root].listed(key, most=1):  # the key itself is the first
-            for found, size_bytes, mtime_ns in part.objects:
-                return FileStat(place, size_bytes, mtime_ns) if found == key else None
+        for part in self._remotes[place.root].listed(
+            key, most=1
+        ):  # an object with exactly this key comes first
+            for listed_key, size_bytes, mtime_ns in part.objects:
+                return FileStat(place, size_bytes, mtime_ns) if listed_key == key else None
         return None

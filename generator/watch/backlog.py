@@ -1,8 +1,8 @@
-"""The backlog: what takes longer than a refresh, done beside it, and stopped at any moment.
+"""The backlog: background work that takes longer than a refresh, and can be stopped at any moment.
 
-Storyboards, and the subtitles inside of files, come first; playable copies, one at a time, beside
-them. What is still to be done is read from the catalogue, newest videos first; what is done becomes
-events there. So nothing is lost by a stop, and nothing that was recorded is done twice.
+Storyboards and embedded subtitles come first; playable copies are made one at a time, in parallel.
+The work to do is read from the catalogue, newest videos first; results become events there. So a
+stop loses nothing, and nothing that was recorded is done twice.
 """
 
 import logging
@@ -52,50 +52,50 @@ from generator.core.model import (
 )
 from generator.core.site import urls
 from generator.render.owned_files import MadeFile, OwnedFiles
-from generator.scan.probe import keep_tracks
-from generator.scan.sources import led_to
+from generator.scan.probe import add_tracks
+from generator.scan.sources import follow_link
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 32  # videos given to the workers together
-_PATIENCE = 4  # times the limit of one file: a storyboard reads more of it than a poster
-_LOOK_S = 0.5  # between two looks at the copy that is being made
-_LEFT_FREE = 1 << 30  # bytes that a copy leaves on the disk
-_BEHIND = 10  # how much it stands back behind other programs at least
+_PATIENCE = 4  # times the time limit of a file: a storyboard reads more than a poster
+_POLL_S = 0.5  # between two polls of the rendition process
+_LEFT_FREE = 1 << 30  # bytes of disk space that a copy leaves free
+_MIN_NICE = 10  # niceness of the workers, at least
 _SOURCE = "backlog"
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A video, its file as it was when the work on it began, and the work."""
+    """A video, its file when the work began, and the request."""
 
     video: Video
-    known: KnownFile
+    file: KnownFile
     request: ProbeRequest | RenditionRequest
 
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
     job: _Job
-    found: EnrichmentResult | FinishedCopy | Rejected
+    result: EnrichmentResult | FinishedCopy | Rejected
 
 
 class Backlog:
-    """The work beside one builder. All but `ready` is for the builder's own thread.
+    """The background work of one builder. All but `ready` is for the builder's own thread.
 
     Args:
-        settings: what is wanted, and how much of the machine may be taken.
-        wake: called in a thread of the backlog's own whenever something is finished.
+        settings: what to make, and how much of the machine to use.
+        wake: called in a thread of the backlog whenever something is finished.
     """
 
     def __init__(self, settings: Settings, wake: Callable[[], None] = lambda: None) -> None:
         self._settings = settings
         self._finished: SimpleQueue[_Finished] = SimpleQueue()
         self._under_way: dict[VideoId, _Job] = {}
-        self._boards = _Boards(settings, self._finished, wake)
-        self._copies = _Copies(settings, self._finished, wake)
-        self._is_starved = False  # of room on the disk; told once
-        self._is_full = False  # no more copies in this run: the disk took one of them not
+        self._storyboards = _StoryboardLane(settings, self._finished, wake)
+        self._renditions = _RenditionLane(settings, self._finished, wake)
+        self._is_starved = False  # of disk space; logged once
+        self._is_full = False  # no more copies in this run: the disk was full
         self.enriched = self.rendered = 0  # recorded so far
 
     def __enter__(self) -> Self:
@@ -110,70 +110,70 @@ class Backlog:
         self.close()
 
     def close(self) -> None:
-        """Stop all work at once; what was not recorded is done again some time."""
-        self._boards.close()
-        self._copies.close()
+        """Stop all work at once; unrecorded work is done again later."""
+        self._storyboards.close()
+        self._renditions.close()
 
     def ready(self) -> bool:
-        """Tell whether something is finished and waits to be recorded."""
+        """Return whether something is finished and not recorded yet."""
         return not self._finished.empty()
 
     @property
     def progress(self) -> RenditionProgress | None:
-        """Return how far the copy is that is being made, None while none is."""
-        return self._copies.progress
+        """Return the progress of the current copy, None if there is none."""
+        return self._renditions.progress
 
     def left(self, catalogue: Catalogue) -> int:
-        """Return how many videos still want a storyboard, or the subtitles inside them."""
+        """Return how many videos still need a storyboard, or their embedded subtitles."""
         return catalogue.longer.count_to_enrich(
             boards=self._settings.storyboards, roots=self._readable
         )
 
-    def feed(self, catalogue: Catalogue) -> bool:
-        """Hand out work where there is room for more; tell whether any is under way.
+    def enqueue(self, catalogue: Catalogue) -> bool:
+        """Start work where there is capacity; return whether any is in progress.
 
         Raises:
             ReelshelfError: the workers cannot be started.
         """
-        for lane in (self._boards, self._copies):
+        for lane in (self._storyboards, self._renditions):
             if lane.failure is not None:
                 raise lane.failure
-        if not self._boards.busy:
-            self._feed_boards(catalogue)
-        if not self._copies.busy and not self._is_full and self._settings.renditions != "off":
-            self._feed_copies(catalogue)
+        if not self._storyboards.busy:
+            self._enqueue_storyboards(catalogue)
+        if not self._renditions.busy and not self._is_full and self._settings.renditions != "off":
+            self._enqueue_renditions(catalogue)
         return bool(self._under_way)
 
     @property
     def _readable(self) -> list[str] | None:
-        """Return the roots of which files are read as a whole: folders; None for all there are."""
+        """Return the roots whose files are read completely: folders; None for all roots."""
         return list(self._settings.roots) if self._settings.buckets else None
 
-    def _feed_boards(self, catalogue: Catalogue) -> None:
+    def _enqueue_storyboards(self, catalogue: Catalogue) -> None:
         most = _AT_ONCE + len(self._under_way)
-        wanted = catalogue.longer.to_enrich(
+        due = catalogue.longer.to_enrich(
             most, boards=self._settings.storyboards, roots=self._readable
         )
-        wishes = {one.video: one for one in wanted if one.video not in self._under_way}
+        missing = {task.video: task for task in due if task.video not in self._under_way}
         jobs = []
-        for video, known in _with_file(catalogue, list(wishes)[:_AT_ONCE], self._settings.roots):
-            wish = wishes[video.id]
+        for video, file in _with_file(catalogue, list(missing)[:_AT_ONCE], self._settings.roots):
+            task = missing[video.id]
             request = ProbeRequest(
-                known.place, self._file(known.place), board=wish.board, texts=wish.texts
+                file.place, self._file(file.place), board=task.board, texts=task.texts
             )
-            jobs.append(_Job(video, known, request))
-        self._give(self._boards, jobs)
+            jobs.append(_Job(video, file, request))
+        self._give(self._storyboards, jobs)
 
-    def _feed_copies(self, catalogue: Catalogue) -> None:
+    def _enqueue_renditions(self, catalogue: Catalogue) -> None:
         most = 1 + len(self._under_way)
-        wanted = catalogue.longer.to_render(wish_of(self._settings), most, self._readable)
-        for number in wanted:
+        due = catalogue.longer.to_render(rendition_scope(self._settings), most, self._readable)
+        for number in due:
             if number in self._under_way:
                 continue
-            for video, known in _with_file(catalogue, [number], self._settings.roots):
-                request = request_for(self._settings, video, self._file(known.place))
+            for video, file in _with_file(catalogue, [number], self._settings.roots):
+                request = request_for(self._settings, video, self._file(file.place))
                 if self._has_room(video, request):
-                    self._give(self._copies, [_Job(video, known, request)])
+                    self._give(self._renditions, [_Job(video, file, request)])
             return
 
     def _give(self, lane: "_Lane", jobs: list[_Job]) -> None:
@@ -184,10 +184,10 @@ class Backlog:
     def _has_room(self, video: Video, request: RenditionRequest) -> bool:
         needed = estimate_bytes(video.probe, video.size_bytes, request.made_by)
         free = shutil.disk_usage(self._settings.state).free
-        enough = free >= 2 * needed + _LEFT_FREE  # pieces and the whole, for a moment
+        enough = free >= 2 * needed + _LEFT_FREE  # segments and the complete file, for a moment
         if not enough and not self._is_starved:
             log.warning(
-                "no playable copy of %s: it needs some %s beside a reserve of %s, and %s are free",
+                "no playable copy of %s: it needs about %s plus a reserve of %s, and %s are free",
                 formatting.readable(video.place.path),
                 formatting.file_size(2 * needed),
                 formatting.file_size(_LEFT_FREE),
@@ -198,51 +198,54 @@ class Backlog:
 
     def _file(self, place: Place) -> str:
         file = f"{self._settings.roots[place.root]}/{place.path}"
-        return led_to(file) if self._settings.follow_links else file
+        return follow_link(file) if self._settings.follow_links else file
 
     def record(self, catalogue: Catalogue, output: OwnedFiles, now: int) -> int:
-        """Put what is finished into the output folder and the log; return how many videos it was.
+        """Move finished work into the output folder and the log; return the number of videos.
 
-        What belongs to a file that changed meanwhile is thrown away.
+        Results for a file that changed meanwhile are discarded.
 
         Raises:
-            OSError: the disk is full; what was not recorded is done again some time.
+            OSError: the disk is full; unrecorded work is done again later.
         """
         done: list[_Finished] = []
         with suppress(Empty):
             while True:
                 done.append(self._finished.get_nowait())
-        for one in done:
-            self._under_way.pop(one.job.video.id, None)
-        known = {one.video: one for one in catalogue.known([one.job.video.id for one in done])}
+        for finished in done:
+            self._under_way.pop(finished.job.video.id, None)
+        files_now = {
+            file.video: file
+            for file in catalogue.known([finished.job.video.id for finished in done])
+        }
         events: list[Event] = []
         files: list[MadeFile] = []
-        for one in done:
-            if isinstance(one.found, DiskFull):  # the file is not to blame
-                log.warning("no more playable copies for now: %s", one.found.reason)
+        for finished in done:
+            if isinstance(finished.result, DiskFull):  # the file is not to blame
+                log.warning("no more playable copies for now: %s", finished.result.reason)
                 self._is_full = True
-            elif _is_same(one.job.known, known.get(one.job.video.id)):
-                events += _events(output, files, one, now)
-                self.enriched += isinstance(one.found, EnrichmentResult)
-                self.rendered += isinstance(one.found, FinishedCopy)
-            elif isinstance(one.found, FinishedCopy):
-                one.found.file.unlink(missing_ok=True)
+            elif _is_same(finished.job.file, files_now.get(finished.job.video.id)):
+                events += _events(output, files, finished, now)
+                self.enriched += isinstance(finished.result, EnrichmentResult)
+                self.rendered += isinstance(finished.result, FinishedCopy)
+            elif isinstance(finished.result, FinishedCopy):
+                finished.result.file.unlink(missing_ok=True)
         output.make(files)
         catalogue.append(events)
         return len(done)
 
 
 def _with_file(
-    catalogue: Catalogue, wanted: list[VideoId], roots: Container[str]
+    catalogue: Catalogue, ids: list[VideoId], roots: Container[str]
 ) -> Iterator[tuple[Video, KnownFile]]:
-    """Yield those of some videos that have pages and a file, in their order."""
-    videos = {video.id: video for video in catalogue.shown(wanted)}
+    """Yield those of some videos that have pages and a file, in the order of the ids."""
+    videos = {video.id: video for video in catalogue.shown(ids)}
     files = {
-        known.video: known
-        for known in catalogue.known(wanted)
-        if not known.missing and known.place.root in roots
+        file.video: file
+        for file in catalogue.known(ids)
+        if not file.missing and file.place.root in roots
     }
-    for number in wanted:
+    for number in ids:
         if number in videos and number in files:
             yield videos[number], files[number]
 
@@ -251,8 +254,8 @@ def _is_same(before: KnownFile, now: KnownFile | None) -> bool:
     return now is not None and not now.missing and before.fingerprint == now.fingerprint
 
 
-def wish_of(settings: Settings) -> RenditionScope:
-    """Return of which videos playable copies are wanted."""
+def rendition_scope(settings: Settings) -> RenditionScope:
+    """Return which videos get playable copies."""
     minutes, megabytes = settings.hls_from_minutes, settings.hls_from_mb
     return RenditionScope(WANTED[settings.renditions], minutes * 60.0, megabytes << 20)
 
@@ -268,71 +271,80 @@ def request_for(settings: Settings, video: Video, file: str) -> RenditionRequest
     return RenditionRequest(video.place, file, made_by, container, is_hls=is_hls, job=f"{video.id}")
 
 
-def _events(output: OwnedFiles, files: list[MadeFile], one: _Finished, now: int) -> Iterator[Event]:
-    """Yield the events that tell of what was made, which is put among `files`, to be written."""
-    yield _event(output, files, one, now)
-    if isinstance(one.found, FinishedCopy) and one.found.complaint:
-        yield _told(EventKind.RENDITION_FAILED, now, one.job.video, {"reason": one.found.complaint})
+def _events(
+    output: OwnedFiles, files: list[MadeFile], finished: _Finished, now: int
+) -> Iterator[Event]:
+    """Yield the events of a result, and add its files to `files`."""
+    yield _event(output, files, finished, now)
+    if isinstance(finished.result, FinishedCopy) and finished.result.complaint:
+        yield _event_of(
+            EventKind.RENDITION_FAILED,
+            now,
+            finished.job.video,
+            {"reason": finished.result.complaint},
+        )
 
 
-def _event(output: OwnedFiles, files: list[MadeFile], one: _Finished, now: int) -> Event:
-    video, found = one.job.video, one.found
-    if isinstance(found, EnrichmentResult):
+def _event(output: OwnedFiles, files: list[MadeFile], finished: _Finished, now: int) -> Event:
+    video, result = finished.job.video, finished.result
+    if isinstance(result, EnrichmentResult):
         value: dict[str, object] = {}
-        request = one.job.request
+        request = finished.job.request
         assert isinstance(request, ProbeRequest)
         if request.board:
-            value["storyboard"] = found.board and _keep_board(files, video, found.board)
+            value["storyboard"] = result.board and _add_storyboard(files, video, result.board)
         if request.texts:
-            value["tracks"] = keep_tracks(files, video.id, found.subtitles, video.probe.start_s)
-        return _told(EventKind.BOARD_MADE, now, video, value)
-    if isinstance(found, FinishedCopy):
-        kept = _keep_copy(output, files, video, found)
-        return _told(EventKind.RENDITION_MADE, now, video, {"rendition": kept})
+            value["tracks"] = add_tracks(files, video.id, result.subtitles, video.probe.start_s)
+        return _event_of(EventKind.BOARD_MADE, now, video, value)
+    if isinstance(result, FinishedCopy):
+        kept = _add_rendition(output, files, video, result)
+        return _event_of(EventKind.RENDITION_MADE, now, video, {"rendition": kept})
     kind = (
         EventKind.BOARD_FAILED
-        if isinstance(one.job.request, ProbeRequest)
+        if isinstance(finished.job.request, ProbeRequest)
         else EventKind.RENDITION_FAILED
     )
-    return _told(kind, now, video, {"reason": found.reason})
+    return _event_of(kind, now, video, {"reason": result.reason})
 
 
-def _told(kind: EventKind, now: int, video: Video, value: dict[str, object]) -> Event:
+def _event_of(kind: EventKind, now: int, video: Video, value: dict[str, object]) -> Event:
     return Event(uuid4().hex, kind, now, _SOURCE, video.id, value)
 
 
-def _keep_board(files: list[MadeFile], video: Video, board: EncodedStoryboard) -> dict[str, object]:
-    starts = repr(board.starts_s).encode()
-    sides = (len(board.starts_s), board.columns, board.tile_width_px, board.tile_height_px)
-    storyboard = Storyboard(Output.digest_name([board.content, starts]), *sides)
+def _add_storyboard(
+    files: list[MadeFile], video: Video, encoded: EncodedStoryboard
+) -> dict[str, object]:
+    starts = repr(encoded.starts_s).encode()
+    sides = (len(encoded.starts_s), encoded.columns, encoded.tile_width_px, encoded.tile_height_px)
+    storyboard = Storyboard(Output.digest_name([encoded.content, starts]), *sides)
     sprite, track = urls.board_files(video.id, storyboard)
-    name = sprite.rpartition("/")[2]  # beside the track, so that it holds wherever the site is
-    content = board_vtt(board.starts_s, video.probe.duration_s, *sides[1:], name)
-    files += [(sprite, board.content), (track, content)]
+    name = sprite.rpartition("/")[2]  # relative to the track: valid wherever the site is
+    content = board_vtt(encoded.starts_s, video.probe.duration_s, *sides[1:], name)
+    files += [(sprite, encoded.content), (track, content)]
     if start_s := video.probe.start_s:
         files.append((urls.late_file(track, start_s), shift_cues(content, start_s)))
     return asdict(storyboard)
 
 
-def _keep_copy(
+def _add_rendition(
     output: OwnedFiles, files: list[MadeFile], video: Video, made: FinishedCopy
 ) -> dict[str, object]:
     container = made.file.suffix.removeprefix(".")
-    kept = Rendition(
+    rendition = Rendition(
         made.digest, made.size_bytes, made.made_by, container, made.codecs, made.is_hls
     )
-    film, *playlist = urls.rendition_files(video.id, kept)
-    output.adopt(film, made.file)
+    video_file, *playlist = urls.rendition_files(video.id, rendition)
+    output.adopt(video_file, made.file)
     for path in playlist:
-        name = film.rpartition("/")[2]
+        name = video_file.rpartition("/")[2]
         files.append((path, made.playlist.replace(made.file.name, name).encode()))
-    return asdict(kept)
+    return asdict(rendition)
 
 
 class _Lane:
-    """A thread that works on what it is given; it begins with the first work.
+    """A thread that works on jobs; it starts with the first one.
 
-    `failure` is why it cannot go on.
+    `failure` is why it stopped.
     """
 
     def __init__(
@@ -348,11 +360,11 @@ class _Lane:
 
     @property
     def busy(self) -> bool:
-        """Tell whether it works on what it was given last."""
+        """Return whether it is still working on its jobs."""
         return not self._idle.is_set()
 
     def give(self, jobs: list[_Job]) -> None:
-        """Have it do some jobs after those it has."""
+        """Queue some jobs."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
             self._thread.start()
@@ -360,7 +372,7 @@ class _Lane:
         self._given.put(jobs)
 
     def close(self) -> None:
-        """Stop it, whatever it is at."""
+        """Stop it, whatever it is doing."""
         if self._thread is not None:
             self._is_stopped = True
             self._given.put(None)
@@ -380,19 +392,19 @@ class _Lane:
             self._idle.set()
             self._wake()
 
-    def _tell(self, job: _Job, found: EnrichmentResult | FinishedCopy | Rejected) -> None:
-        self._finished.put(_Finished(job, found))
+    def _finish(self, job: _Job, result: EnrichmentResult | FinishedCopy | Rejected) -> None:
+        self._finished.put(_Finished(job, result))
         self._wake()
 
     def _interrupt(self) -> None:
-        """Wake what waits for a program; whoever looks often needs nothing."""
+        """Interrupt a wait for a child process; a lane that polls needs nothing."""
 
     def _work(self) -> None:
         raise NotImplementedError
 
 
-class _Boards(_Lane):
-    """Storyboards and inner subtitles, by workers of its own."""
+class _StoryboardLane(_Lane):
+    """Storyboards and embedded subtitles, by workers of its own."""
 
     _workers: MediaWorkers | None = None
 
@@ -408,17 +420,17 @@ class _Boards(_Lane):
             jobs=settings.workers,
             time_limit_s=settings.file_limit_s * _PATIENCE,
             memory_mb=settings.file_memory_mb,
-            nice=max(settings.nice, _BEHIND),
+            nice=max(settings.nice, _MIN_NICE),
         ) as self._workers:
             for jobs in self._batches():
-                by_place = {job.known.place: job for job in jobs}
+                by_place = {job.file.place: job for job in jobs}
                 requests = [job.request for job in jobs if isinstance(job.request, ProbeRequest)]
-                for found in self._workers.answer(requests):
-                    if not isinstance(found, ProbeResult):
-                        self._tell(by_place[found.place], found)
+                for result in self._workers.answer(requests):
+                    if not isinstance(result, ProbeResult):
+                        self._finish(by_place[result.place], result)
 
 
-class _Copies(_Lane):
+class _RenditionLane(_Lane):
     """Playable copies, one after another."""
 
     progress: RenditionProgress | None = None
@@ -432,9 +444,9 @@ class _Copies(_Lane):
                 assert isinstance(job.request, RenditionRequest)
                 renditions.start(job.request)
                 while not self._is_stopped:
-                    told = renditions.poll(_LOOK_S)
-                    if isinstance(told, FinishedCopy | Rejected):
+                    result = renditions.poll(_POLL_S)
+                    if isinstance(result, FinishedCopy | Rejected):
                         self.progress = None
-                        self._tell(job, told)
+                        self._finish(job, result)
                         break
-                    self.progress = told or self.progress
+                    self.progress = result or self.progress

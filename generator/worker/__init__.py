@@ -1,6 +1,6 @@
-"""The worker: what waits in a queue is recorded, shown, published, and only then let go."""
+"""The worker: messages of a queue are recorded, shown, published, and only then deleted."""
 
-from generator.worker.in_flight import USUAL_PACE, WorkerTiming
+from generator.worker.in_flight import USUAL_TIMING, WorkerTiming
 from generator.worker.publish_schedule import (
     PublishingBackgroundWork,
     PublishSchedule,
@@ -10,7 +10,7 @@ from generator.worker.shared_state import SharedStateSync
 from generator.worker.worker import EventLoop, Worker
 
 __all__ = [
-    "USUAL_PACE",
+    "USUAL_TIMING",
     "EventLoop",
     "PublishSchedule",
     "PublishingBackgroundWork",

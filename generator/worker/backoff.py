@@ -1,4 +1,4 @@
-"""Trouble: what fails for a while is told once, and tried again less and less often."""
+"""Exponential backoff: a repeated failure is logged once, and retried less and less often."""
 
 import logging
 
@@ -8,23 +8,23 @@ RETRY_S, _LONGEST_RETRY_S = 1.0, 300.0  # doubles
 
 
 class Backoff:
-    """Something that fails for a while: told once, and tried again less and less often."""
+    """An operation that may fail for a while: logged once, retried less and less often."""
 
     def __init__(self, retry_s: float = RETRY_S) -> None:
         self.wait_s = 0.0
-        self._first_s, self._told = retry_s, ""
+        self._first_s, self._logged = retry_s, ""
 
-    def tell(self, error: Exception) -> None:
-        """Log it, if it is another than last time; `wait_s` is how long to wait now."""
+    def failed(self, error: Exception) -> None:
+        """Log a failure unless it is the same as the last; `wait_s` is the time to wait now."""
         message = str(error)
-        if message != self._told:
+        if message != self._logged:
             hint = getattr(error, "hint", "") or "it is tried again; no message is lost"
             log.warning("%s\n  %s", message, hint)
-        self._told = message
+        self._logged = message
         self.wait_s = min(self.wait_s * 2 or self._first_s, _LONGEST_RETRY_S)
 
-    def over(self) -> None:
-        """Note that it works."""
-        if self._told:
-            log.info("it works again (it was: %s)", self._told)
-        self.wait_s, self._told = 0.0, ""
+    def succeeded(self) -> None:
+        """Reset after a success."""
+        if self._logged:
+            log.info("it works again (it was: %s)", self._logged)
+        self.wait_s, self._logged = 0.0, ""

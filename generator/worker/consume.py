@@ -1,7 +1,7 @@
-"""From messages to recorded events: what is believed of a queue, and what becomes of the rest.
+"""The consumer: records the events of queue messages, and reports the rest.
 
-A queue brings a message at least once, in any order. Ids make each event happen once, `told_us`
-puts them in order; so a batch may be recorded, lost sight of, and recorded again.
+A queue delivers a message at least once, in any order. Ids make each event idempotent, `told_us`
+orders them; so a batch may be recorded more than once.
 """
 
 import logging
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from generator.adapters.catalogue import Catalogue
 from generator.core.model import Event, EventOutcome, EventVerdict, VideoId, VideoStats
-from generator.core.queue.messages import Letter, MessageError, ObjectNotification
-from generator.core.queue.messages import decode_message as read_letter
+from generator.core.queue.messages import Letter, MessageError, ObjectNotification, decode_message
 from generator.core.queue.queue import ReceivedMessage
 
 log = logging.getLogger(__name__)
@@ -19,12 +18,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ConsumedMessages:
-    """What became of a batch of messages.
+    """The result of a batch of messages.
 
-    `seqs` are those whose event is in the log, with its number there; `repeated` of them stood
-    there before. `refused` and `unreadable` come with the reason, to a person. `noticed` are those
-    that brought `notices` (hints where to look) and no event. `figures` are those of the videos
-    that the events are about, as they are now.
+    `seqs` are those whose event is in the log, with its number there; `repeated` of them were there
+    before. `refused` and `unreadable` come with a readable reason. `noticed` are those with
+    `notices` (hints where to scan) and no event. `stats` are the current stats of the videos that
+    the events are about.
     """
 
     seqs: tuple[tuple[ReceivedMessage, int], ...] = ()
@@ -33,11 +32,11 @@ class ConsumedMessages:
     unreadable: tuple[tuple[ReceivedMessage, str], ...] = ()
     noticed: tuple[ReceivedMessage, ...] = ()
     notices: tuple[ObjectNotification, ...] = ()
-    figures: tuple[VideoStats, ...] = ()
+    stats: tuple[VideoStats, ...] = ()
 
     @property
     def done(self) -> list[ReceivedMessage]:
-        """Return what can be deleted once the events are safe; not what nobody could read."""
+        """Return the messages to delete once the events are safe, without unreadable ones."""
         return [
             *(message for message, _ in self.seqs),
             *(message for message, _ in self.refused),
@@ -45,36 +44,36 @@ class ConsumedMessages:
         ]
 
 
-def take(
+def consume(
     catalogue: Catalogue, messages: Sequence[ReceivedMessage], now_us: int
 ) -> ConsumedMessages:
-    """Record the events of a batch, in one transaction, and tell what became of each message.
+    """Record the events of a batch, in one transaction, and return the result of each message.
 
-    What is refused or unreadable is logged. Nothing is deleted here.
+    Refused and unreadable messages are logged. Nothing is deleted here.
 
     Args:
         catalogue: where they are recorded.
-        messages: as a queue brought them.
+        messages: as received from the queue.
         now_us: the current instant, in microseconds since 1970.
 
     Raises:
         sqlite3.OperationalError: nothing could be recorded; nothing was.
     """
-    told: list[tuple[ReceivedMessage, Event]] = []
+    events: list[tuple[ReceivedMessage, Event]] = []
     unreadable: list[tuple[ReceivedMessage, str]] = []
     noticed: list[ReceivedMessage] = []
     notices: list[ObjectNotification] = []
     for message in messages:
-        letter = _read(message, now_us)
-        if isinstance(letter, str):
-            unreadable.append((message, letter))
-        elif isinstance(letter, Event):
-            told.append((message, letter))
+        payload = _decode(message, now_us)
+        if isinstance(payload, str):
+            unreadable.append((message, payload))
+        elif isinstance(payload, Event):
+            events.append((message, payload))
         else:
             noticed.append(message)
-            notices += letter
-    outcomes = catalogue.record([event for _, event in told]) if told else []
-    pairs = list(zip(told, outcomes, strict=True))
+            notices += payload
+    outcomes = catalogue.record([event for _, event in events]) if events else []
+    pairs = list(zip(events, outcomes, strict=True))
     refused = [
         (message, _refusal(event, outcome))
         for (message, event), outcome in pairs
@@ -82,7 +81,7 @@ def take(
     ]
     for message, reason in refused:
         log.warning("a message was refused: %s", reason)
-        log.debug("it said %s", message.body)
+        log.debug("its body was %s", message.body)
     return ConsumedMessages(
         seqs=tuple((message, outcome.seq) for (message, _), outcome in pairs if outcome.seq),
         repeated=sum(outcome.verdict is EventVerdict.REPEATED for outcome in outcomes),
@@ -90,35 +89,44 @@ def take(
         unreadable=tuple(unreadable),
         noticed=tuple(noticed),
         notices=tuple(notices),
-        figures=tuple(_figures(outcomes).values()),
+        stats=tuple(_stats(outcomes).values()),
     )
 
 
-def _read(message: ReceivedMessage, now_us: int) -> Letter | str:
-    """Return what a message says, or why nobody can read it."""
+def _decode(message: ReceivedMessage, now_us: int) -> Letter | str:
+    """Return the payload of a message, or why it is unreadable."""
     try:
-        return read_letter(message.body, now_us)
+        return decode_message(message.body, now_us)
     except MessageError as error:
-        # It stays in the queue: a newer reelshelf may read it, and else the queue puts it aside.
-        log.warning("the message %s cannot be read (%d.): %s", message.id, message.times, error)
+        # It stays in the queue: a newer release may read it, or it becomes a dead letter.
+        log.warning(
+            "the message %s cannot be read (received %d times): %s",
+            message.id,
+            message.times,
+            error,
+        )
         return str(error)
 
 
 def _refusal(event: Event, outcome: EventOutcome) -> str:
-    """Return why an event was not recorded, and never will be: its message can go.
+    """Return why an event was not recorded, and never will be: its message can be deleted.
 
-    An id in use belongs to the event that came first; the API gives new ones to whoever names
-    none, so this one was made up twice, and to bring it again changes nothing. A video that never
-    was will not be the one that was meant.
+    An id in use belongs to the event that came first; the API generates ids for clients that send
+    none, so a client used this one twice, and redelivery changes nothing. A video that never
+    existed will not appear later.
     """
     match outcome.verdict:
         case EventVerdict.UNKNOWN_VIDEO:
-            return f"{event.kind} {event.id} is about the video {event.video}, and there is none"
+            return f"{event.kind} {event.id} is about video {event.video}, which does not exist"
         case EventVerdict.ID_IN_USE:
-            return f"{event.kind} of the video {event.video}: its id {event.id} is another event's"
+            return (
+                f"{event.kind} of video {event.video}: its id {event.id} belongs to another event"
+            )
         case EventVerdict.RECORDED | EventVerdict.REPEATED:
-            raise AssertionError("what is recorded is not refused")
+            raise AssertionError("a recorded event is not refused")
 
 
-def _figures(outcomes: Sequence[EventOutcome]) -> dict[VideoId, VideoStats]:
-    return {one.figures.id: one.figures for one in outcomes if one.figures is not None}
+def _stats(outcomes: Sequence[EventOutcome]) -> dict[VideoId, VideoStats]:
+    return {
+        outcome.figures.id: outcome.figures for outcome in outcomes if outcome.figures is not None
+    }

@@ -1,4 +1,4 @@
-"""The messages in hand: kept from others, and let go once everybody sees their events."""
+"""Messages in flight: hidden from other workers, and deleted once their events are published."""
 
 import threading
 import time
@@ -10,18 +10,17 @@ from generator.core.queue.queue import Queue, ReceivedMessage
 from generator.worker.backoff import RETRY_S, Backoff
 from generator.worker.consume import ConsumedMessages
 
-_MOST = 10_000  # in hand; more wait in the queue until these are published
+_MOST = 10_000  # in flight; more wait in the queue until these are published
 _NEVER = 1 << 62  # the number of an event that is not recorded yet
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerTiming:
-    """How long things take, in seconds; tests are in a hurry.
+    """Intervals in seconds; tests use short ones.
 
-    A worker waits `poll_s` for messages: a container that is told to end has ten seconds.
-    `keep_s` is how long messages are kept from others at a time, `again_s` when they are kept again
-    (before the queue's own visibility is over). A message that nobody can read comes back after
-    `unreadable_s`, times how often it came.
+    A worker waits `poll_s` for messages: a container has ten seconds to stop. `keep_s` is the
+    visibility timeout, `again_s` how often it is extended (sooner than the queue's own timeout). An
+    unreadable message comes back after `unreadable_s`, times how often it was received.
     """
 
     poll_s: float = 8.0
@@ -31,58 +30,58 @@ class WorkerTiming:
     retry_s: float = RETRY_S
 
 
-USUAL_PACE = WorkerTiming()
+USUAL_TIMING = WorkerTiming()
 
 
 class InFlight:
-    """The messages in hand, each with the number of its event. For any thread."""
+    """The messages in flight, each with the number of its event. Thread-safe."""
 
-    def __init__(self, queue: Queue, pace: WorkerTiming = USUAL_PACE) -> None:
-        self._queue, self._pace = queue, pace
+    def __init__(self, queue: Queue, timing: WorkerTiming = USUAL_TIMING) -> None:
+        self._queue, self._timing = queue, timing
         self._changed = threading.Condition()
         self._messages: dict[str, tuple[ReceivedMessage, int]] = {}
-        self._keep_at: dict[str, float] = {}  # when each is to be kept again
-        self._shown = 0  # the last event that everybody sees
+        self._extend_at: dict[str, float] = {}  # when to extend the visibility of each
+        self._published = 0  # the last event that is published
         self._stopped = False
 
     def __len__(self) -> int:
         return len(self._messages)
 
-    def hold(self, messages: Iterable[ReceivedMessage]) -> None:
-        """Keep messages whose events are not recorded yet."""
-        due_s = time.monotonic() + self._pace.again_s
+    def add(self, messages: Iterable[ReceivedMessage]) -> None:
+        """Add messages whose events are not recorded yet."""
+        due_s = time.monotonic() + self._timing.again_s
         with self._changed:
-            for one in messages:  # one that came again is let go of as it came last
-                self._messages[one.id] = (one, _NEVER)
-                self._keep_at[one.id] = due_s
+            for message in messages:  # of one received again, only the last handle is valid
+                self._messages[message.id] = (message, _NEVER)
+                self._extend_at[message.id] = due_s
             self._changed.notify_all()
 
-    def settle(self, taken: ConsumedMessages) -> None:
-        """Note the numbers of their events; give back what nobody can read."""
+    def record(self, consumed: ConsumedMessages) -> None:
+        """Store the numbers of recorded events; return unreadable messages to the queue."""
         back: dict[int, list[ReceivedMessage]] = {}
         with self._changed:
-            for message, seq in taken.seqs:
+            for message, seq in consumed.seqs:
                 self._messages[message.id] = (message, seq)
-            for message in [*(one for one, _ in taken.refused), *taken.noticed]:
+            for message in [*(refused for refused, _ in consumed.refused), *consumed.noticed]:
                 self._messages[message.id] = (message, 0)
-            for message, _ in taken.unreadable:
+            for message, _ in consumed.unreadable:
                 self._forget([message])
-                wait_s = round(self._pace.unreadable_s * message.times)
-                back.setdefault(min(wait_s, self._pace.keep_s), []).append(message)
+                wait_s = round(self._timing.unreadable_s * message.times)
+                back.setdefault(min(wait_s, self._timing.keep_s), []).append(message)
             self._changed.notify_all()
         for wait_s, messages in back.items():
             self._queue.extend(messages, wait_s)
 
-    def show(self, event: int) -> None:
-        """Let go of the messages whose events are not after this one."""
+    def mark_published(self, event: int) -> None:
+        """Mark the messages of all events up to this one for deletion."""
         with self._changed:
-            self._shown = max(self._shown, event)
+            self._published = max(self._published, event)
             self._changed.notify_all()
 
-    def let_go(self) -> int:
-        """Delete the messages that are shown; return how many. QueueError: they are kept."""
+    def delete_published(self) -> int:
+        """Delete the marked messages; return how many. QueueError: they are kept."""
         with self._changed:
-            done = [one for one, seq in self._messages.values() if seq <= self._shown]
+            done = [message for message, seq in self._messages.values() if seq <= self._published]
         if done:
             self._queue.delete(done)
             with self._changed:
@@ -90,66 +89,66 @@ class InFlight:
                 self._changed.notify_all()
         return len(done)
 
-    def keep(self) -> None:
-        """Keep from others what is due to be."""
+    def extend_visibility(self) -> None:
+        """Extend the visibility timeout of messages that are due."""
         now_s = time.monotonic()
         with self._changed:
-            due = [self._messages[key][0] for key, at in self._keep_at.items() if at <= now_s]
+            due = [self._messages[key][0] for key, at in self._extend_at.items() if at <= now_s]
         if due:
-            self._queue.extend(due, self._pace.keep_s)
+            self._queue.extend(due, self._timing.keep_s)
             with self._changed:
-                for one in due:
-                    if one.id in self._keep_at:
-                        self._keep_at[one.id] = now_s + self._pace.again_s
+                for message in due:
+                    if message.id in self._extend_at:
+                        self._extend_at[message.id] = now_s + self._timing.again_s
 
-    def give_back(self) -> None:
-        """Let others have at once what is in hand."""
+    def return_all(self) -> None:
+        """Make all messages visible to other workers at once."""
         with self._changed:
-            rest = [one for one, _ in self._messages.values()]
+            rest = [message for message, _ in self._messages.values()]
             self._forget(rest)
         if rest:
             self._queue.extend(rest, 0)
 
     def is_full(self) -> bool:
-        """Tell whether there is no room for more."""
+        """Return whether the limit of messages is reached."""
         return len(self._messages) >= _MOST
 
     def wait_for_room(self, seconds: float) -> bool:
-        """Return whether there is room for more, after waiting so long for it."""
+        """Wait up to `seconds` for room for more; return whether there is any."""
         with self._changed:
             return self._changed.wait_for(lambda: not self.is_full(), seconds)
 
-    def look_after(self) -> None:
-        """Let go and keep, until stopped: what the thread beside the others does."""
-        trouble = Backoff(self._pace.retry_s)
+    def run(self) -> None:
+        """Delete and extend messages until stopped: the loop of a thread."""
+        backoff = Backoff(self._timing.retry_s)
         while True:
             with self._changed:
                 self._changed.wait_for(self._has_work, max(self._next_s() - time.monotonic(), 0.0))
                 if self._stopped:
                     return
             try:
-                self.let_go()
-                self.keep()
-                trouble.over()
+                self.delete_published()
+                self.extend_visibility()
+                backoff.succeeded()
             except QueueError as error:
-                trouble.tell(error)
+                backoff.failed(error)
                 with self._changed:
-                    self._changed.wait_for(lambda: self._stopped, trouble.wait_s)
+                    self._changed.wait_for(lambda: self._stopped, backoff.wait_s)
 
     def stop(self) -> None:
-        """End `look_after`."""
+        """End `run`."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def _has_work(self) -> bool:
-        return self._stopped or any(seq <= self._shown for _, seq in self._messages.values())
+        return self._stopped or any(seq <= self._published for _, seq in self._messages.values())
 
     def _next_s(self) -> float:
-        return min(self._keep_at.values(), default=time.monotonic() + self._pace.again_s)
+        return min(self._extend_at.values(), default=time.monotonic() + self._timing.again_s)
 
     def _forget(self, messages: Iterable[ReceivedMessage]) -> None:
-        for one in messages:
-            kept = self._messages.get(one.id)
-            if kept is not None and kept[0].handle == one.handle:
-                del self._messages[one.id], self._keep_at[one.id]
+        for message in messages:
+            kept = self._messages.get(message.id)
+            if kept is not None and kept[0].handle == message.handle:
+                del self._messages[message.id], self._extend_at[message.id]

@@ -1,4 +1,4 @@
-"""When to publish: after builds, not too often, and again after a failure."""
+"""When to publish: after builds, throttled, and again after a failure."""
 
 import logging
 import math
@@ -15,34 +15,34 @@ from generator.worker.backoff import RETRY_S, Backoff
 
 log = logging.getLogger(__name__)
 
-_CHECK_S = 30.0  # how often it is made sure that the site is still ours
+_CHECK_S = 30.0  # how often the ownership of the site is checked
 
 
 class SitePublisher(Protocol):
-    """What publishes the site: see `generator.publish.Publisher`."""
+    """Publishes the site: see `generator.publish.Publisher`."""
 
     @property
     def cursor(self) -> int:
-        """Return the number of the last event that published pages show."""
+        """Return the number of the last event that published pages reflect."""
 
     def publish(self) -> object:
-        """Bring the bucket up to date, and return an account; PublishError where that fails."""
+        """Bring the bucket up to date, and return a receipt; PublishError if that fails."""
 
     def is_behind(self) -> bool:
-        """Tell whether the bucket may lack something that is settled; it sends nothing."""
+        """Return whether the bucket may lack committed changes; sends no request."""
 
 
 class PublishSchedule:
-    """Publishes when it is time, and no sooner after a failure; for the builder's own thread.
+    """Publishes when due, with backoff after a failure; for the builder's own thread.
 
     Args:
-        engine: whose site it is.
-        publisher: None where a site is not published: then what is built is what everybody sees.
-        every_s: so long, in seconds, passes at least from one publish to the next.
-        retry_s: so long after a first failure; it doubles.
+        engine: the builder of the site.
+        publisher: None if the site is not published: then built pages count as published.
+        every_s: minimum seconds from one publish to the next.
+        retry_s: seconds to wait after a first failure; doubles.
 
-    `own` makes sure that the site is ours (OwnerError if not), now and then. `on_published` gets
-    the publisher's account.
+    `own` checks now and then that the site is ours (OwnedByAnotherError if not). `on_published`
+    gets the publisher's receipt.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class PublishSchedule:
         self.own: Callable[[], object] = lambda: None
         self.on_published: Callable[[object], None] = lambda _: None
         self._engine, self._publisher, self._every_s = engine, publisher, every_s
-        self._trouble = Backoff(retry_s)
+        self._backoff = Backoff(retry_s)
         self._is_failing = self._is_put_off = False
         self._not_before_s = self._looked_s = 0.0
         self._next_s = self._owned_s = -math.inf
 
     def is_due(self, *, at_once: bool = False) -> bool:
-        """Tell whether something is left to publish, and it may be tried now."""
+        """Return whether something is left to publish, and may be published now."""
         now_s = time.monotonic()
         if self._publisher is None or not self._may(at_once=at_once):
             return False
@@ -70,40 +70,40 @@ class PublishSchedule:
         if now_s < self._looked_s + _CHECK_S:
             return False
         self._looked_s = now_s
-        return self._publisher.is_behind()  # deletions, perhaps, whose grace is over
+        return self._publisher.is_behind()  # perhaps deletions whose grace period is over
 
     def publish(self, *, at_once: bool = False) -> int:
-        """Publish, if it is time; return the last event that everybody sees.
+        """Publish if due; return the last published event.
 
         Args:
-            at_once: however short ago the last publish was.
+            at_once: ignore the minimum interval.
 
         Raises:
-            OwnerError: the site is another's now.
+            OwnedByAnotherError: another builder owns the site now.
         """
         if self._publisher is None:
-            self._look_at_owner()
+            self._try_owner()
             return self._engine.cursor
         self._is_put_off = not self._may(at_once=at_once)
         if not self._is_put_off:
             try:
                 self.publish_now()
-                self._trouble.over()
+                self._backoff.succeeded()
                 self._is_failing = False
             except (PublishError, QueueError) as error:
-                self._trouble.tell(error)
-                self._not_before_s = time.monotonic() + self._trouble.wait_s
+                self._backoff.failed(error)
+                self._not_before_s = time.monotonic() + self._backoff.wait_s
                 self._is_failing = True
         return self._publisher.cursor
 
     def publish_now(self) -> int:
-        """Publish; return the last event that everybody sees.
+        """Publish; return the last published event.
 
         Raises:
-            OwnerError: the site is another's now.
+            OwnedByAnotherError: another builder owns the site now.
             PublishError: it failed, or in part.
         """
-        self._own()
+        self._check_owner()
         if self._publisher is None:
             return self._engine.cursor
         self._next_s = time.monotonic() + self._every_s
@@ -114,16 +114,16 @@ class PublishSchedule:
             )
         return self._publisher.cursor
 
-    def _own(self) -> None:
-        """Make sure that the site is ours, now and then."""
+    def _check_owner(self) -> None:
+        """Check now and then that the site is ours."""
         if time.monotonic() >= self._owned_s + _CHECK_S:
             self.own()
             self._owned_s = time.monotonic()
 
-    def _look_at_owner(self) -> None:
-        """Do so where nothing is published; a queue that cannot be reached is told of elsewhere."""
+    def _try_owner(self) -> None:
+        """Check it where nothing is published; an unreachable queue is reported elsewhere."""
         try:
-            self._own()
+            self._check_owner()
         except (PublishError, QueueError) as error:
             log.debug("cannot tell whose the site is: %s", error)
 
@@ -133,25 +133,27 @@ class PublishSchedule:
 
 
 class PublishingBackgroundWork:
-    """What works beside the builder, and `retry` whenever nothing else is to be done."""
+    """The background work of the builder, and `retry` whenever it is idle."""
 
-    def __init__(self, beside: BackgroundWork | None, retry: Callable[[], None]) -> None:
-        self._beside, self._retry = beside, retry
+    def __init__(self, background: BackgroundWork | None, retry: Callable[[], None]) -> None:
+        self._background, self._retry = background, retry
 
     def ready(self) -> bool:
-        """Tell whether something is finished."""
-        return self._beside is not None and self._beside.ready()
+        """Return whether something is finished."""
+        return self._background is not None and self._background.ready()
 
-    def feed(self, catalogue: Catalogue) -> bool:
-        """Publish if that is due; hand out more work: called about once a second."""
+    def enqueue(self, catalogue: Catalogue) -> bool:
+        """Publish if due; start more work: called about once a second."""
         self._retry()
         try:
-            return self._beside is not None and self._beside.feed(catalogue)
-        except ReelshelfError as error:  # as `Watch` does, but publishing goes on
+            return self._background is not None and self._background.enqueue(catalogue)
+        except ReelshelfError as error:  # as `BuildLoop` does, but publishing goes on
             log.warning("%s\n  %s", error, error.hint)
-            self._beside = None
+            self._background = None
             return False
 
     def record(self, catalogue: Catalogue, output: OwnedFiles, now: int) -> int:
-        """Record what is finished."""
-        return self._beside.record(catalogue, output, now) if self._beside is not None else 0
+        """Record finished work."""
+        return (
+            self._background.record(catalogue, output, now) if self._background is not None else 0
+        )

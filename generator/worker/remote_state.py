@@ -1,8 +1,8 @@
-"""Carrying: the state of a site as one object in a versioned bucket, for builders without a disk.
+"""Remote state: a site's state as one object in a versioned bucket, for builders without a disk.
 
-Whoever changed the state puts it back under the condition that it is still the one he fetched. Of
-two builders that started from the same state one wins; the other fetches the newer state and does
-his part again. A lease keeps them from doing that often; nothing relies on it but the pages
+A builder that changed the state writes it back on condition that it is still the one it fetched. Of
+two builders that started from the same state one wins; the other fetches the newer state and
+repeats its work. A lease keeps that rare; nothing relies on it but the pages
 (docs/adr/0014-carried-state.md).
 """
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 STATE = "_reelshelf/state.zip"
 LEASE = "_reelshelf/lease.json"
 _FILES = ("catalogue.db", "ledger.db")
-_LEVEL = 1  # of deflate; the file travels within a region
+_LEVEL = 1  # of deflate; the file stays within a region
 _LARGE_BYTES = 200_000_000
 _KEEP_NONE = "no-store"
 
@@ -36,31 +36,31 @@ class RemoteState:
 
     def __init__(self, bucket: Bucket, folder: Path) -> None:
         self._bucket, self._folder = bucket, folder
-        self._etag: str | None = None  # of what the local files began as; None: of nothing
+        self._etag: str | None = None  # of the state that was fetched; None: none was
 
     def is_current(self) -> bool:
-        """Tell whether the state in the bucket is the one that the local copy began as."""
+        """Return whether the state in the bucket is still the one that was fetched."""
         stored = self._bucket.head(STATE)
         return self._etag is not None and stored is not None and stored.etag == self._etag
 
     @property
     def is_first(self) -> bool:
-        """Tell whether the bucket had no state yet."""
+        """Return whether the bucket had no state yet."""
         return self._etag == ABSENT
 
     def fetch(self) -> None:
-        """Replace the local files by those of the bucket; none are there if it has none.
+        """Replace the local files by those in the bucket; delete them if it has none.
 
         Raises:
-            PublishError: the bucket cannot be read, or holds no state of ours; the local files
-                are gone.
+            PublishError: the bucket cannot be read, or the object is no state of ours; the local
+                files are deleted.
         """
         self.drop()
-        found = self._bucket.get(STATE)
-        if found is None:
+        response = self._bucket.get(STATE)
+        if response is None:
             self._etag = ABSENT
             return
-        content, stored = found
+        content, stored = response
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as packed:
@@ -75,18 +75,18 @@ class RemoteState:
         self._etag = stored.etag
 
     def commit(self, engine: Engine) -> None:
-        """Put the state of an engine in place of the one it began as.
+        """Replace the fetched state by that of an engine.
 
         Raises:
-            ChangedError: somebody else did so first; the bucket keeps his, and the local copy has
-                to be fetched again.
-            PublishError: the bucket cannot be written; it is as before.
+            PreconditionFailedError: another builder was first; the bucket keeps its state, and the
+                local copy has to be fetched again.
+            PublishError: the bucket cannot be written; it is unchanged.
         """
         assert self._etag is not None, "fetch first"
         images = dict(zip(_FILES, (engine.catalogue.image(), engine.ledger.image()), strict=True))
         filled = io.BytesIO()
         with zipfile.ZipFile(filled, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as packed:
-            packed.comment = uuid.uuid4().bytes  # no two are alike: an ETag tells contents apart
+            packed.comment = uuid.uuid4().bytes  # unique, so that no two states have the same ETag
             for name, image in images.items():
                 packed.writestr(name, image)
         content = filled.getvalue()
@@ -109,7 +109,7 @@ class RemoteState:
 
 
 class Lease:
-    """The right to build for a while: one holder at a time, as long as clocks agree roughly."""
+    """The right to build for a while: one holder at a time, as long as clocks roughly agree."""
 
     def __init__(
         self, bucket: Bucket, seconds: float, clock: Callable[[], float] = time.time
@@ -119,37 +119,37 @@ class Lease:
         self._etag = ""
 
     def take(self) -> bool:
-        """Take the lease; tell whether it is ours now. One that is over may be taken over."""
-        found = self._bucket.get(LEASE)
+        """Take the lease; return whether it is ours now. An expired one may be taken over."""
+        response = self._bucket.get(LEASE)
         match = ABSENT
-        if found is not None:
-            content, stored = found
+        if response is not None:
+            content, stored = response
             until = _until(content)
             if until is None:
                 raise PublishError(
                     f"{LEASE} in the bucket {self._bucket.name} is no lease of ours",
-                    hint="look what it is, and take it away; nothing was changed",
+                    hint="check what it is, and delete it; nothing was changed",
                 )
             if until > self._clock():
                 return False
             match = stored.etag
-        told = {"holder": self._holder, "until": self._clock() + self._seconds}
+        lease = {"holder": self._holder, "until": self._clock() + self._seconds}
         headers = ObjectHeaders("application/json", _KEEP_NONE)
         try:
-            stored = self._bucket.put(LEASE, json.dumps(told).encode(), headers, match)
+            stored = self._bucket.put(LEASE, json.dumps(lease).encode(), headers, match)
         except PreconditionFailedError:
             return False
         self._etag = stored.etag
         return True
 
     def release(self) -> None:
-        """Give the lease back, unless somebody took it over; failing that, it ends by itself."""
+        """Release the lease, unless another holder took it over; if that fails, it expires."""
         with suppress(PublishError):
             self._bucket.delete(LEASE, self._etag)
 
 
 def _until(content: bytes) -> float | None:
-    """Return until when a lease holds, None where it is none."""
+    """Return the expiry of a lease, None if it is not a lease."""
     try:
         return float(json.loads(content)["until"])
     except (ValueError, TypeError, KeyError):

@@ -1,9 +1,9 @@
-"""The worker: what waits in a queue is recorded, shown, published, and only then let go.
+"""The worker: messages of a queue are recorded, shown, published, and only then deleted.
 
-A thread takes messages and records their events, through a connection of its own. The builder hears
-of that as of any other writer, and refreshes; then the site is published. A message is deleted when
-its event is on published pages, and kept from other workers until then. Killed anywhere, all that
-was not deleted comes again, and happens once all the same.
+A thread receives messages and records their events, through a connection of its own. The builder
+sees that as it sees any other writer, and refreshes; then the site is published. A message is
+deleted when its event is on published pages, and invisible to other workers until then. After a
+crash, messages that were not deleted are delivered again; recording them is idempotent.
 """
 
 import logging
@@ -26,8 +26,8 @@ from generator.core.queue.queue import Queue, ReceivedMessage
 from generator.core.receipt import Receipt
 from generator.watch.build_loop import BackgroundWork, BuildLoop, RefreshTask
 from generator.worker.backoff import Backoff
-from generator.worker.consume import take
-from generator.worker.in_flight import USUAL_PACE, InFlight, WorkerTiming
+from generator.worker.consume import consume
+from generator.worker.in_flight import USUAL_TIMING, InFlight, WorkerTiming
 from generator.worker.publish_schedule import (
     PublishingBackgroundWork,
     PublishSchedule,
@@ -38,25 +38,25 @@ from generator.worker.shared_state import SharedStateSync
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 100  # messages recorded in one transaction
-_A_ROUND = 1_000  # of `drain`
+_BATCH = 1_000  # messages between two refreshes of `drain`
 
 
 class SiteBuilder(Protocol):
-    """What refreshes the site whenever it should be: `BuildLoop`."""
+    """Refreshes the site whenever due: `BuildLoop`."""
 
-    beside: BackgroundWork | None
+    background: BackgroundWork | None
 
     def receipts(self) -> Iterator[Receipt]:
-        """Yield a receipt of the first refresh, and of each one that did something."""
+        """Yield the receipt of the first refresh, and of each one that changed something."""
 
     def stop(self) -> None:
         """End `receipts` soon; may be called from another thread."""
 
 
 class EventLoop(BuildLoop):
-    """Watches for events, templates and time, where there is no library to look at.
+    """Watches events, templates and the clock, without a library.
 
-    It never looks, so it never misses anything; every video stays as it was recorded.
+    It never scans, so no video can be missing; every video stays as it was recorded.
     """
 
     @override
@@ -66,10 +66,10 @@ class EventLoop(BuildLoop):
 
 @dataclass(slots=True)
 class Worker:
-    """One worker: a queue, a builder, and where it publishes. For one thread.
+    """One worker: a queue, a builder, and a publisher. For one thread.
 
-    `own` makes sure that the site is ours (OwnerError if not), now and then. `on_notices` is told,
-    in a thread, what changed in buckets; `on_published` gets the publisher's account.
+    `own` checks now and then that the site is ours (OwnedByAnotherError if not). `on_notices` gets,
+    in a thread, what changed in buckets; `on_published` gets the publisher's receipt.
     """
 
     settings: Settings
@@ -80,179 +80,181 @@ class Worker:
     own: Callable[[], object] = lambda: None
     on_notices: Callable[[Sequence[ObjectNotification]], None] = lambda _: None
     on_published: Callable[[object], None] = lambda _: None
-    pace: WorkerTiming = USUAL_PACE
-    taken: int = 0  # messages whose event was recorded
+    timing: WorkerTiming = USUAL_TIMING
+    recorded: int = 0  # messages whose event was recorded
     refused: int = 0
     unreadable: int = 0
-    _held: InFlight = field(init=False)
-    _beat: PublishSchedule = field(init=False)
+    _in_flight: InFlight = field(init=False)
+    _schedule: PublishSchedule = field(init=False)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _lost: OwnedByAnotherError | None = None
 
     def __post_init__(self) -> None:
-        self._held = InFlight(self.queue, self.pace)
+        self._in_flight = InFlight(self.queue, self.timing)
         every_s = self.settings.publish_every_s
-        self._beat = PublishSchedule(self.engine, self.publisher, every_s, self.pace.retry_s)
+        self._schedule = PublishSchedule(self.engine, self.publisher, every_s, self.timing.retry_s)
 
-    # -- as long as it is wanted
+    # -- until stopped
 
-    def run(self, builds: SiteBuilder) -> Iterator[Receipt]:
-        """Work until `builds` is stopped; yield a receipt of each refresh, published if possible.
+    def run(self, builder: SiteBuilder) -> Iterator[Receipt]:
+        """Work until `builder` is stopped; yield a receipt of each refresh, published if possible.
 
         Raises:
-            OwnerError: the site became another's; what was in hand is given back.
+            OwnedByAnotherError: another builder took the site; messages in flight are returned.
         """
 
         def retry() -> None:
-            if self._beat.is_due(at_once=self._held.is_full()):
-                self._show(builds)
+            if self._schedule.is_due(at_once=self._in_flight.is_full()):
+                self._show(builder)
 
         self._prepare()
-        builds.beside = PublishingBackgroundWork(builds.beside, retry)
-        with self._beside_threads(builds.stop, self._held.look_after, self._consume):
-            for receipt in builds.receipts():
-                self._show(builds)
+        builder.background = PublishingBackgroundWork(builder.background, retry)
+        with self._running_threads(builder.stop, self._in_flight.run, self._consume):
+            for receipt in builder.receipts():
+                self._show(builder)
                 yield receipt
         if self._lost is not None:
             raise self._lost
 
     def _prepare(self) -> None:
-        self._beat.own, self._beat.on_published = self.own, self.on_published
+        self._schedule.own, self._schedule.on_published = self.own, self.on_published
 
-    def _show(self, builds: SiteBuilder) -> None:
+    def _show(self, builder: SiteBuilder) -> None:
         try:
-            self._held.show(self._beat.publish(at_once=self._held.is_full()))
+            self._in_flight.mark_published(
+                self._schedule.publish(at_once=self._in_flight.is_full())
+            )
         except OwnedByAnotherError as error:
             self._lost = error
-            builds.stop()
+            builder.stop()
 
     @contextmanager
-    def _beside_threads(
-        self, stop: Callable[[], None], *deeds: Callable[[], None]
+    def _running_threads(
+        self, stop: Callable[[], None], *targets: Callable[[], None]
     ) -> Iterator[None]:
-        """Let threads work beside the block; where one of them breaks down, `stop` is called."""
+        """Run threads during the block; if one of them fails, call `stop`."""
         broken: list[BaseException] = []
 
-        def watched(deed: Callable[[], None]) -> None:
+        def watched(target: Callable[[], None]) -> None:
             try:
-                deed()
-            except BaseException as error:  # noqa: BLE001 (raised again, where it is seen)
+                target()
+            except BaseException as error:  # noqa: BLE001 (raised again below)
                 broken.append(error)
                 stop()
 
-        threads = [threading.Thread(target=watched, args=(deed,)) for deed in deeds]
-        for one in threads:
-            one.start()
+        threads = [threading.Thread(target=watched, args=(target,)) for target in targets]
+        for thread in threads:
+            thread.start()
         try:
             yield
         finally:
             self._stopped.set()
-            self._held.stop()
-            for one in threads:
-                one.join()
+            self._in_flight.stop()
+            for thread in threads:
+                thread.join()
             self._finish()
         if broken:
             raise broken[0]
 
     def _finish(self) -> None:
-        """Let go of what is published, and give back the rest."""
+        """Delete published messages, and return the rest to the queue."""
         try:
-            self._held.let_go()
-            self._held.give_back()
+            self._in_flight.delete_published()
+            self._in_flight.return_all()
         except QueueError as error:
-            log.warning("%s\n  what is in hand comes back by itself: %s", error, error.hint)
+            log.warning("%s\n  messages in flight come back by themselves: %s", error, error.hint)
 
     def _consume(self) -> None:
-        """Take messages and record their events, until stopped: what a thread does."""
-        trouble = Backoff(self.pace.retry_s)
+        """Receive messages and record their events until stopped: the loop of a thread."""
+        backoff = Backoff(self.timing.retry_s)
         with self._catalogue() as catalogue:
             while not self._stopped.is_set():
                 try:
-                    self._take_some(catalogue, trouble)
+                    self._receive(catalogue, backoff)
                     self._share(catalogue)
-                    trouble.over()
+                    backoff.succeeded()
                 except (QueueError, sqlite3.OperationalError) as error:
-                    trouble.tell(error)
-                    self._stopped.wait(trouble.wait_s)
+                    backoff.failed(error)
+                    self._stopped.wait(backoff.wait_s)
 
-    def _take_some(self, catalogue: Catalogue, trouble: Backoff) -> None:
-        if not self._held.wait_for_room(1.0):
+    def _receive(self, catalogue: Catalogue, backoff: Backoff) -> None:
+        if not self._in_flight.wait_for_room(1.0):
             return
-        poll_s = self.pace.poll_s
+        poll_s = self.timing.poll_s
         if self.sharing is not None:
             poll_s = min(poll_s, self.sharing.every_s)
         messages = self.queue.receive(_AT_ONCE, poll_s)
-        self._held.hold(messages)
+        self._in_flight.add(messages)
         while messages and not self._stopped.is_set():
             try:
                 self._record(catalogue, messages)
             except sqlite3.OperationalError as error:
-                # Kept, not given back: a message that comes five times is put aside.
-                trouble.tell(error)
-                self._stopped.wait(trouble.wait_s)
+                # Kept, not returned: a message received five times becomes a dead letter.
+                backoff.failed(error)
+                self._stopped.wait(backoff.wait_s)
             else:
                 return
 
     def _record(self, catalogue: Catalogue, messages: list[ReceivedMessage]) -> None:
-        taken = take(catalogue, messages, time.time_ns() // 1000)
-        catalogue.require_current()  # before any of them is let go of
-        self.taken += len(taken.seqs)
-        self.refused += len(taken.refused)
-        self.unreadable += len(taken.unreadable)
-        if taken.notices:  # lost with us, they cost time: a look at everything finds the same
-            self.on_notices(taken.notices)
-        self._held.settle(taken)
-        log.debug("%d messages: %d repeated", len(messages), taken.repeated)
+        consumed = consume(catalogue, messages, time.time_ns() // 1000)
+        catalogue.require_current()  # before any of them is deleted
+        self.recorded += len(consumed.seqs)
+        self.refused += len(consumed.refused)
+        self.unreadable += len(consumed.unreadable)
+        if consumed.notices:  # if lost in a crash, the next full scan finds the same
+            self.on_notices(consumed.notices)
+        self._in_flight.record(consumed)
+        log.debug("%d messages: %d repeated", len(messages), consumed.repeated)
 
     def _share(self, catalogue: Catalogue) -> None:
         if self.sharing is not None:
-            self.sharing.bring(catalogue)
+            self.sharing.push(catalogue)
 
     def _catalogue(self) -> Catalogue:
         return Catalogue(self.settings.state / "catalogue.db")
 
     # -- once
 
-    def drain(self, look: Callable[[], Receipt]) -> Receipt:
-        """Take all there is, show it, publish it, let go of it; return one receipt of it all.
+    def drain(self, refresh: Callable[[], Receipt]) -> Receipt:
+        """Receive all messages, show, publish and delete them; return one receipt for all.
 
         Args:
-            look: the first refresh, which may look at the library.
+            refresh: the first refresh, which may scan the library.
 
         Raises:
-            PublishError: the site is not published; what was not let go of is given back.
+            PublishError: the site is not published; messages not deleted are returned.
             QueueError: likewise.
         """
         catalogue, seen = self.engine.catalogue, set[str]()
         self._prepare()
-        with self._beside_threads(self._held.stop, self._held.look_after):
-            messages = self._a_round(catalogue, seen)
-            receipt = look()
+        with self._running_threads(self._in_flight.stop, self._in_flight.run):
+            messages = self._receive_batch(catalogue, seen)
+            receipt = refresh()
             while True:
-                self._held.show(self._beat.publish_now())
-                self._held.let_go()
+                self._in_flight.mark_published(self._schedule.publish_now())
+                self._in_flight.delete_published()
                 self._share(catalogue)
                 if not messages:
                     return receipt
-                messages = self._a_round(catalogue, seen)
+                messages = self._receive_batch(catalogue, seen)
                 receipt.add(self.engine.refresh(int(time.time())))
 
-    def _a_round(self, catalogue: Catalogue, seen: set[str]) -> int:
-        """Take what comes, up to a round's; return how many were new and can be read.
+    def _receive_batch(self, catalogue: Catalogue, seen: set[str]) -> int:
+        """Receive up to a batch of messages; return how many were new and readable.
 
-        What a queue gives again too soon is let go of with the rest, and keeps no round going.
+        Messages redelivered too soon are deleted with the rest, and do not prolong a batch.
         """
         count = 0
-        while count < _A_ROUND:
+        while count < _BATCH:
             messages = self.queue.receive(_AT_ONCE, 1.0)
             if not messages:
                 break
-            self._held.hold(messages)
-            before, known = self.unreadable, len(seen)
+            self._in_flight.add(messages)
+            before, seen_before = self.unreadable, len(seen)
             self._record(catalogue, messages)
-            seen.update(one.id for one in messages)
+            seen.update(message.id for message in messages)
             readable = len(messages) - (self.unreadable - before)
-            fresh = min(readable, len(seen) - known)
+            fresh = min(readable, len(seen) - seen_before)
             count += fresh
             if not fresh:
                 break

@@ -147,7 +147,7 @@ def test_with_any_pattern_of_ignore_nginx_and_dev_serve_what_a_scan_takes(
     with running(nginx, write_config(tmp_path, text), port) as ask:
         for number, ignore in enumerate(lists):
             right = taken(library, ignore)
-            site = ServedSite(folder / "out", {"": library}, intake=compile_filter(ignore))
+            site = ServedSite(folder / "out", {"": library}, file_filter=compile_filter(ignore))
             for path in paths if number < 2 else chance.sample(paths, 15):
                 address = "/video/" + quote(os.fsencode(path))
                 told = (path in right, served(ask, number, address), asked_of_dev(site, address))
@@ -246,7 +246,7 @@ def test_an_address_is_served_or_not_however_it_is_written(
     written: Ask, folder: Path, address: str
 ) -> None:
     site = ServedSite(
-        folder / "out", {"": library_of(folder)}, "/films", intake=compile_filter(["ignored"])
+        folder / "out", {"": library_of(folder)}, "/films", file_filter=compile_filter(["ignored"])
     )
 
     by_nginx = written(f"/films/video/{address}").status
@@ -271,7 +271,7 @@ def test_with_links_followed_both_serve_what_a_scan_takes(
     port, library, ignore = free_port(), library_of(folder), ["ignored", "shows/"]
     right = taken(library, ignore, follow_links=True)
     site = ServedSite(
-        folder / "out", {"": library}, follow_links=True, intake=compile_filter(ignore)
+        folder / "out", {"": library}, follow_links=True, file_filter=compile_filter(ignore)
     )
 
     text = conf(folder, port, 0, ignore, follow_links=True)
@@ -302,7 +302,7 @@ def test_each_of_several_roots_has_the_rule_and_is_not_hidden_by_its_own_name(
         base="",
         ignore=["ignored"],
     )
-    site = ServedSite(folder / "out", roots, intake=compile_filter(["ignored"]))
+    site = ServedSite(folder / "out", roots, file_filter=compile_filter(["ignored"]))
 
     with running(nginx, write_config(tmp_path, text), port) as ask:
         for name in roots:

@@ -85,12 +85,12 @@ def test_nothing_more_is_told_of_a_video_that_is_not_shown(
     fill(tmp_path)
     sharing = SharedStateSync(shared, SECRET)
     with Catalogue(tmp_path / "catalogue.db", durable=False) as catalogue:
-        sharing.bring(catalogue)
+        sharing.push(catalogue)
         catalogue.append([Event("tag", EventKind.TAGGED, 1, "owner", VideoId(3), {"names": ["x"]})])
-        sharing.bring(catalogue)
+        sharing.push(catalogue)
         before = shared.figures(VideoId(3))
         catalogue.append([Event("drop", EventKind.VIDEO_DROPPED, 2, "scan", VideoId(3))])
-        sharing.bring(catalogue)
+        sharing.push(catalogue)
         after = shared.figures(VideoId(3))
         shared.put_figures([before] if before else [])  # by who overtook it
         late = shared.figures(VideoId(3))

@@ -18,7 +18,7 @@ from generator.adapters.media.worker_pool import MediaWorkers
 from generator.build.engine import Engine
 from generator.core.model import Event, EventKind, Video, VideoId
 from generator.core.receipt import Receipt
-from generator.watch.backlog import Backlog, wish_of
+from generator.watch.backlog import Backlog, rendition_scope
 from generator.watch.build_loop import BuildLoop
 
 LONG_S = 60
@@ -62,7 +62,7 @@ def work_off(engine: Engine, library: Library, most: int = 10**9) -> int:
     """Do what is to be done, at most so many videos; return how many were done."""
     finished, done = threading.Event(), 0
     with Backlog(library.settings, finished.set) as backlog:
-        while backlog.feed(engine.catalogue) and done < most:
+        while backlog.enqueue(engine.catalogue) and done < most:
             assert finished.wait(LONG_S)
             finished.clear()
             done += backlog.record(engine.catalogue, engine.files, library.now)
@@ -153,10 +153,10 @@ def test_a_file_that_changed_meanwhile_gives_the_storyboard_of_what_it_is_now(
     library.put("film.mp4")
     with library.engine() as engine, Backlog(library.settings) as backlog:
         library.build(engine)
-        assert backlog.feed(engine.catalogue)
+        assert backlog.enqueue(engine.catalogue)
         library.put("film.mp4", salt=77)
         library.build(engine)
-        while backlog.feed(engine.catalogue):
+        while backlog.enqueue(engine.catalogue):
             backlog.record(engine.catalogue, engine.files, library.now)
 
         kinds = [kind for _, kind, *_ in engine.catalogue.events_of(VideoId(1), 20)]
@@ -212,7 +212,7 @@ def watching(library: Library) -> Iterator["queue.Queue[Receipt]"]:
     def run() -> None:
         with Engine(library.settings, TEMPLATES) as engine, MediaWorkers(jobs=1) as workers:
             watch = BuildLoop(engine, library.settings, workers)
-            with Backlog(library.settings, watch.wake) as watch.beside:
+            with Backlog(library.settings, watch.wake) as watch.background:
                 ready.put(watch)
                 for receipt in watch.receipts():
                     receipts.put(receipt)
@@ -259,7 +259,7 @@ def test_a_full_disk_is_no_fault_of_the_file_whose_copy_it_does_not_take(library
     library.put("film.mp4")
     with library.engine() as engine, Backlog(library.settings) as backlog:
         library.build(engine)
-        while backlog.feed(engine.catalogue) and backlog.rendered == 0:
+        while backlog.enqueue(engine.catalogue) and backlog.rendered == 0:
             found = backlog._finished.get(timeout=LONG_S)  # noqa: SLF001 (before it is recorded)
             if isinstance(found.found, FinishedCopy):
                 refused = DiskFull(found.job.known.place, "the disk is full")
@@ -268,5 +268,5 @@ def test_a_full_disk_is_no_fault_of_the_file_whose_copy_it_does_not_take(library
             backlog.record(engine.catalogue, engine.files, library.now)
 
         assert engine.catalogue.problems() == []
-        assert engine.catalogue.longer.to_render(wish_of(library.settings), 9) == [1]
-        assert not backlog.feed(engine.catalogue), "it is not tried again and again"
+        assert engine.catalogue.longer.to_render(rendition_scope(library.settings), 9) == [1]
+        assert not backlog.enqueue(engine.catalogue), "it is not tried again and again"

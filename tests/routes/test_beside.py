@@ -14,9 +14,9 @@ def run(program: str) -> str:
 
 def test_the_twin_answers_with_what_it_worked_out() -> None:
     program = (
-        "import os\nfrom generator.render.fork import beside, is_possible\n"
+        "import os\nfrom generator.render.fork import in_child, is_possible\n"
         "assert is_possible()\n"
-        "with beside(lambda: (os.getpid(), 'x' * 10**6)) as answer:\n"
+        "with in_child(lambda: (os.getpid(), 'x' * 10**6)) as answer:\n"
         "    twin, text = answer()\n"
         "print(twin != os.getpid(), len(text))"
     )
@@ -26,10 +26,10 @@ def test_the_twin_answers_with_what_it_worked_out() -> None:
 
 def test_an_error_of_the_twin_is_raised_where_its_answer_is_waited_for() -> None:
     program = (
-        "from generator.render.fork import beside\n"
+        "from generator.render.fork import in_child\n"
         "def fail(): raise OSError(28, 'No space left on device')\n"
         "try:\n"
-        "    with beside(fail) as answer:\n"
+        "    with in_child(fail) as answer:\n"
         "        answer()\n"
         "except OSError as error:\n"
         "    print(error.errno)"
@@ -40,9 +40,9 @@ def test_an_error_of_the_twin_is_raised_where_its_answer_is_waited_for() -> None
 
 def test_a_twin_that_is_killed_is_told() -> None:
     program = (
-        "import os, signal\nfrom generator.render.fork import beside\n"
+        "import os, signal\nfrom generator.render.fork import in_child\n"
         "try:\n"
-        "    with beside(lambda: os.kill(os.getpid(), signal.SIGKILL)) as answer:\n"
+        "    with in_child(lambda: os.kill(os.getpid(), signal.SIGKILL)) as answer:\n"
         "        answer()\n"
         "except ChildProcessError as error:\n"
         "    print(error)"
@@ -53,9 +53,9 @@ def test_a_twin_that_is_killed_is_told() -> None:
 
 def test_no_twin_is_left_when_its_maker_fails() -> None:
     program = (
-        "import os\nfrom generator.render.fork import beside\n"
+        "import os\nfrom generator.render.fork import in_child\n"
         "try:\n"
-        "    with beside(lambda: os.read(os.pipe()[0], 1)):\n"
+        "    with in_child(lambda: os.read(os.pipe()[0], 1)):\n"
         "        raise ValueError('mine')\n"
         "except ValueError as error:\n"
         "    print(error)\n"

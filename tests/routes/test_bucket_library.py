@@ -560,13 +560,13 @@ def test_what_takes_longer_is_done_for_folders_alone(library: Library, tmp_path:
         library.build(engine)
         with Backlog(library.settings) as backlog:
             assert backlog.left(engine.catalogue) == 0
-            assert not backlog.feed(engine.catalogue)
+            assert not backlog.enqueue(engine.catalogue)
     library.settings = library.settings.model_copy(update={"library": (folder, library.root)})
     with library.engine() as engine:
         library.build(engine)
         with Backlog(library.settings) as backlog:
             assert backlog.left(engine.catalogue) == 1
-            assert backlog.feed(engine.catalogue)
+            assert backlog.enqueue(engine.catalogue)
 
 
 def test_a_watch_looks_where_it_is_told_and_again_at_what_it_could_not_have(

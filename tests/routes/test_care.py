@@ -151,7 +151,7 @@ def test_a_scan_that_cannot_be_believed_changes_nothing_and_names_the_command(
 
         assert done.returncode == 1
         assert reason in " ".join(done.stderr.split())
-        assert "the scan is not believed, and nothing was changed" in done.stderr
+        assert "the scan was rejected, and nothing was changed" in done.stderr
         could_be_read = "cannot be read" not in reason  # or to accept the loss would not help
         assert ("`reelshelf build --accept-loss`" in told["hint"]) is could_be_read
         assert len(done.stderr.strip().splitlines()) == 2

@@ -136,7 +136,7 @@ def test_a_failure_is_shown_over_the_page_once_and_goes_when_it_is_mended(
     ask.server.fail("cannot render the template shelf.html, line 7", "mend it")
     box, height = alert.bounding_box(), window.page.evaluate("innerHeight")
     window.page.wait_for_function("() => scrollY === 1500")
-    ask.server.mend()
+    ask.server.reload_if_stale()
     alert.wait_for(state="detached")
     window.page.wait_for_load_state("load")
 

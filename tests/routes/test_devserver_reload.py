@@ -195,16 +195,16 @@ def test_a_failure_reloads_once_and_so_does_its_end(ask: Served) -> None:
     counts = run(
         told_after(
             ask,
-            server.mend,
+            server.reload_if_stale,
             lambda: server.fail("one", "hint"),
             lambda: server.fail("one", "hint"),
             lambda: server.fail("two", "hint"),
-            server.mend,
-            server.mend,
+            server.reload_if_stale,
+            server.reload_if_stale,
             lambda: server.fail("one", "hint"),
             lambda: server.fail("one", "hint", changed=True),
             server.reload,
-            server.mend,
+            server.reload_if_stale,
         )
     )
 
@@ -216,7 +216,7 @@ def test_a_failure_lies_over_every_page_until_it_is_mended(ask: Served) -> None:
     ask.server.fail(NASTY, "mend <it>")
     during = {path: ask(path) for path in before}
     head = ask("/", "HEAD")
-    ask.server.mend()
+    ask.server.reload_if_stale()
     after = {path: ask(path) for path in before}
 
     for path in ("/", "/nothing"):
@@ -237,7 +237,7 @@ def test_a_failure_lies_over_every_page_until_it_is_mended(ask: Served) -> None:
 def test_the_style_of_a_failure_may_be_used_under_the_content_policy(ask: Served) -> None:
     ask.server.fail("message")
     page = ask("/")
-    ask.server.mend()
+    ask.server.reload_if_stale()
     style = ask("/reelshelf-failure.css")
 
     assert (style.status, style["Content-Type"]) == (200, "text/css")
@@ -296,10 +296,10 @@ def test_another_site_is_served_from_now_on_and_pages_are_told_when_it_is_built(
             told_after(
                 ask,
                 lambda: server.adopt(site),
-                server.mend,
+                server.reload_if_stale,
                 lambda: server.adopt(other),
-                server.mend,
-                server.mend,
+                server.reload_if_stale,
+                server.reload_if_stale,
             )
         )
         page, film, former = ask("/sub/"), ask("/sub/video/film.mp4"), ask("/video/sparse.mkv")

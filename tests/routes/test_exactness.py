@@ -17,7 +17,7 @@ from generator.adapters.output import Output
 from generator.build.engine import Engine
 from generator.core.delivery.folder_marks import OutputMark
 from generator.core.model import Event, EventKind, VideoId
-from generator.watch.compression import pack_all
+from generator.watch.compression import compress_all
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -289,7 +289,7 @@ def test_one_rating_writes_the_same_number_of_pages_in_a_larger_library() -> Non
 def test_a_full_refresh_keeps_the_compressed_copies_of_what_is_unchanged() -> None:
     with trial_site(90) as (engine, folder):
         engine.refresh(trial.NOW)
-        pack_all(engine.ledger, engine.output, lambda _: None)
+        compress_all(engine.ledger, engine.output, lambda _: None)
         before = tree(folder / "out")
 
         engine.refresh(trial.NOW + 1, full=True)

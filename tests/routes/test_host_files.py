@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_exactness import TEMPLATES, History, full_render, tree
 
 from benchmarks import trial
-from generator.build.engine import FORWARD_S, Engine
+from generator.build.engine import REDIRECT_S, Engine
 from generator.core.delivery.host_files import MOST_REDIRECTS, headers_file
 from generator.core.model import Event, EventKind, OutPath, VideoId
 
@@ -50,7 +50,7 @@ def test_host_files_equal_a_full_render_after_any_history(
         for number, burst in enumerate(bursts):
             for _ in range(burst):
                 engine.catalogue.append(history.draw())
-            now += chance.choice([1, FORWARD_S // 2, FORWARD_S + 1])
+            now += chance.choice([1, REDIRECT_S // 2, REDIRECT_S + 1])
             engine.refresh(now)
 
             rendered = full_render(engine, folder / f"full-{number}")
@@ -122,7 +122,7 @@ def test_pages_lead_on_by_the_host_as_long_as_they_do_by_themselves(tmp_path: Pa
         assert fresh
         assert newer[: len(fresh)] == fresh
 
-        engine.refresh(trial.NOW + FORWARD_S + 10)
+        engine.refresh(trial.NOW + REDIRECT_S + 10)
         assert lines(tmp_path) == []
         assert engine.ledger.forwards() == {}
         assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")

@@ -22,7 +22,7 @@ from generator.adapters.output import Output
 from generator.build.engine import Engine
 from generator.core.errors import SettingsError
 from generator.core.model import OutPath
-from generator.watch.compression import pack_some
+from generator.watch.compression import compress_some
 
 VIDEOS = 100
 
@@ -226,7 +226,7 @@ class Trouble:
             if self.chance.random() < 0.5:
                 engine.seal(receipt)
             if self.chance.random() < 0.3:
-                pack_some(engine.ledger, engine.output, 100)
+                compress_some(engine.ledger, engine.output, 100)
 
     def die(self) -> None:
         changes = self.chance.choice([1, 2, 3, 5, 9, 30, 70, 100, 200])

@@ -479,7 +479,7 @@ def test_a_first_run_that_died_before_it_committed_is_no_lost_catalogue(
     with pytest.raises(DiedError):
         builder.run()
     builder.on_step = lambda _: None
-    builder._carried = None  # noqa: SLF001 (another process)
+    builder._remote_state = None  # noqa: SLF001 (another process)
     run = builder.run()
     while run.state != "built":
         run = builder.run()

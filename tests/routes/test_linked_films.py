@@ -8,7 +8,7 @@ from clips import make_clip
 from test_real_files import Library
 
 from generator.adapters.media.worker_pool import MediaWorkers
-from generator.scan.sources import led_to
+from generator.scan.sources import follow_link
 
 
 @pytest.fixture(scope="module")
@@ -81,5 +81,5 @@ def test_a_link_that_leads_nowhere_is_left_to_the_worker(tmp_path: Path) -> None
     (tmp_path / "link").symlink_to("link")
     (tmp_path / "file").write_text("x")
 
-    assert led_to(str(tmp_path / "link")) == str(tmp_path / "link")
-    assert led_to(str(tmp_path / "file")) == str(tmp_path / "file")
+    assert follow_link(str(tmp_path / "link")) == str(tmp_path / "link")
+    assert follow_link(str(tmp_path / "file")) == str(tmp_path / "file")

@@ -110,7 +110,7 @@ def test_a_file_of_the_state_that_is_none_is_told(folder: Path, name: str, made:
 
     told = is_told(folder, "build", "-l", "videos")
 
-    assert f"state/{name} is no file" in told
+    assert f"state/{name} is not a regular file" in told
 
 
 def test_a_library_that_is_a_file_is_told(folder: Path) -> None:

@@ -25,7 +25,7 @@ from generator.core.errors import QueueError
 from generator.core.model import Event, EventKind, VideoId, VideoStats
 from generator.core.queue.messages import encode_message
 from generator.core.queue.queue import Queue, QueueDepth, ReceivedMessage
-from generator.worker.consume import take
+from generator.worker.consume import consume
 
 sys.path.append(str(Path(__file__).parents[1]))  # tests are no package
 
@@ -164,7 +164,7 @@ def expected(told: Sequence[Event]) -> dict[VideoId, tuple[VideoStats, list[obje
 def drain(queue: Queue, catalogue: Catalogue) -> Counter[str]:
     counts = Counter[str]()
     while messages := queue.receive(7, 0):
-        taken = take(catalogue, messages, LATER_US)
+        taken = consume(catalogue, messages, LATER_US)
         queue.delete(taken.done)
         counts["unreadable"] += len(taken.unreadable)
         counts["refused"] += len(taken.refused)
@@ -229,16 +229,16 @@ def test_what_can_never_be_recorded_is_refused_with_the_reason_and_let_go(
     messages = [ReceivedMessage(f"m{n}", text, f"h{n}") for n, text in enumerate(texts)]
 
     with fresh(Path(":memory:")) as catalogue:
-        taken = take(catalogue, messages, LATER_US)
+        taken = consume(catalogue, messages, LATER_US)
 
     assert [message.id for message, _ in taken.seqs] == ["m0"]
     assert [message.id for message, _ in taken.refused] == ["m1", "m2"]
-    assert "video 999, and there is none" in taken.refused[0][1]
-    assert "its id an-event-1 is another event's" in taken.refused[1][1]
+    assert "video 999, which does not exist" in taken.refused[0][1]
+    assert "its id an-event-1 belongs to another event" in taken.refused[1][1]
     assert [(one.bucket, one.key) for one in taken.notices] == [("b", "a.mp4")]
     assert taken.unreadable == ((messages[4], "it is no JSON"),)
     assert taken.done == messages[:4]
-    assert [one.stars for one in taken.figures] == [3]
+    assert [one.stars for one in taken.stats] == [3]
     assert caplog.text.count("a message was refused") == 2
     assert "the message m4 cannot be read" in caplog.text
 
@@ -261,7 +261,7 @@ def test_where_nothing_can_be_recorded_nothing_is_let_go(tmp_path: Path) -> None
 # -- processes that race and are killed
 
 
-def consume(queue: Queue, file: Path, seed: int, *, share: float) -> None:
+def consume_all(queue: Queue, file: Path, seed: int, *, share: float) -> None:
     """Consume until the queue stays empty; be killed now and then, at any of four places."""
     chance = random.Random(seed)
 
@@ -276,7 +276,7 @@ def consume(queue: Queue, file: Path, seed: int, *, share: float) -> None:
                 messages = queue.receive(10, 1)
                 idle = 0 if messages else idle + 1
                 maybe_die()
-                taken = take(catalogue, messages, LATER_US)
+                taken = consume(catalogue, messages, LATER_US)
                 maybe_die()
                 queue.delete(taken.done[: len(taken.done) // 2])
                 maybe_die()
@@ -300,7 +300,7 @@ def race(opened: Callable[[], Queue], file: Path, beside: Callable[[], None]) ->
             status = 1
             with suppress(BaseException):
                 # the last ones live: messages that came five times are put aside
-                consume(opened(), file, born, share=0.05 if born < 12 else 0)
+                consume_all(opened(), file, born, share=0.05 if born < 12 else 0)
                 status = 0
             os._exit(status)
         children.add(child)
@@ -405,7 +405,7 @@ def test_poison_of_sqs_is_put_aside_told_and_taken_once_it_is_mended(tmp_path: P
         end_s = time.monotonic() + LIMIT_S
         while not queue.depth().dead:
             assert time.monotonic() < end_s
-            taken = take(catalogue, queue.receive(10, 2), LATER_US)  # its visibility runs out
+            taken = consume(catalogue, queue.receive(10, 2), LATER_US)  # its visibility runs out
             times += [message.times for message, _ in taken.unreadable]
             queue.delete(taken.done)
         assert times == [1, 2, 3, 4, 5]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_exactness import TEMPLATES, full_render, tree
 
 from benchmarks import trial
-from generator.build.engine import FORWARD_S, Engine
+from generator.build.engine import REDIRECT_S, Engine
 from generator.core.model import Event, EventKind, VideoId
 from generator.core.site import urls
 from generator.core.site.orders import VIDEO_ORDERS
@@ -99,7 +99,7 @@ def test_a_renamed_folder_leads_to_the_new_one_for_good(tmp_path: Path) -> None:
         site.build()
         assert site.leads("a") == page_of("c")
         assert target(site.page("", urls.scope_path(Scope(ScopeKind.TAG, "a")))) == "tag/c.html"
-        site.now += 2 * FORWARD_S
+        site.now += 2 * REDIRECT_S
         site.add("b")
         site.build()
         assert site.leads("a") == page_of("c")

@@ -24,7 +24,7 @@ from generator.core.delivery.nginx import config
 from generator.core.formatting import title_of
 from generator.core.model import Event, EventKind, VideoId
 from generator.scan.observe import LibraryScan
-from generator.watch.compression import pack_all
+from generator.watch.compression import compress_all
 
 ROOT = Path(__file__).parents[2]
 VNU = ROOT / "tests/node_modules/vnu-jar/build/dist/vnu.jar"
@@ -74,7 +74,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             ]
         )
         engine.refresh(NOW + 1)
-        pack_all(engine.ledger, engine.output, lambda _: None)
+        compress_all(engine.ledger, engine.output, lambda _: None)
         yield Site(folder, engine)
 
 

@@ -39,7 +39,7 @@ from generator.publish import publisher_of
 from generator.scan.probe import DryRunWorkers
 from generator.watch.build_loop import BuildLoop
 from generator.worker import EventLoop, SharedStateSync, Worker, WorkerTiming
-from generator.worker.consume import ConsumedMessages, take
+from generator.worker.consume import ConsumedMessages, consume
 
 sys.path.append(str(Path(__file__).parents[1]))  # tests are no package
 
@@ -156,7 +156,7 @@ class Working:
                 self.publisher = Simple(engine, bucket) if bucket is not None else None
                 publisher = publisher_of(engine) if self.settings.bucket else self.publisher
                 self.worker = Worker(
-                    self.settings, engine, self.queue, publisher, pace=HURRY, **self._more
+                    self.settings, engine, self.queue, publisher, timing=HURRY, **self._more
                 )
                 alone = EventLoop if not self.settings.library else BuildLoop
                 self.builds = alone(engine, self.settings, DryRunWorkers())
@@ -241,7 +241,7 @@ def test_a_rating_that_was_sent_is_on_a_page_in_the_bucket_and_its_message_gone(
         assert b"harvest" in after[0]
         assert after[0] == page_of(settings).read_bytes()
     assert working.error is None
-    assert working.worker.taken in {1, 2}  # two messages may come together, or not
+    assert working.worker.recorded in {1, 2}  # two messages may come together, or not
     queue.close()
 
 
@@ -322,7 +322,7 @@ def test_what_is_in_hand_is_given_back_when_the_worker_ends(tmp_path: Path, redi
             return True
 
     with Working(settings, queue) as working:
-        working.worker._beat._publisher = Never()  # noqa: SLF001 (as if there were a bucket)
+        working.worker._schedule._publisher = Never()  # noqa: SLF001 (as if there were a bucket)
         queue.send([tagged(1, "harvest")])
         working.next()
         assert queue.depth().under_way == 1
@@ -347,9 +347,9 @@ def test_a_catalogue_that_cannot_be_written_keeps_messages_and_gives_none_back(
         times.extend(one.times for one in messages)
         if is_full.is_set():
             raise sqlite3.OperationalError("database or disk is full")
-        return take(catalogue, messages, now_us)
+        return consume(catalogue, messages, now_us)
 
-    monkeypatch.setattr("generator.worker.worker.take", take_if_there_is_room)
+    monkeypatch.setattr("generator.worker.worker.consume", take_if_there_is_room)
     is_full.set()
     with Working(settings, queue) as working:
         queue.send([tagged(1, "harvest")])
@@ -437,7 +437,7 @@ def test_poison_is_told_and_put_aside_while_all_else_is_shown(
     assert working.worker.unreadable == 5
     assert working.worker.refused == 1
     assert "it is no JSON" in caplog.text
-    assert "video 999, and there is none" in caplog.text
+    assert "video 999, which does not exist" in caplog.text
     assert "put aside" in caplog.text
     assert "harvest" in page_of(settings).read_text(encoding="utf-8")
     queue.close()
@@ -495,7 +495,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_counts_nothing_twice(
                             super().publish()
 
                 queue = Deadly(redis.address, point)
-                worker = Worker(settings, engine, queue, Dying(engine), pace=HURRY)
+                worker = Worker(settings, engine, queue, Dying(engine), timing=HURRY)
                 for _ in worker.run(EventLoop(engine, settings, DryRunWorkers())):
                     pass
         finally:
@@ -590,15 +590,15 @@ def test_keys_are_shared_again_with_what_was_started_anew(
     sharing = SharedStateSync(shares, b"secret")
     settings = trial_settings(tmp_path)
     with Catalogue(settings.state / "catalogue.db") as catalogue:
-        sharing.bring(catalogue)
+        sharing.push(catalogue)
         assert shares.keys == []
         shares.is_away = True
         catalogue.append([Event("e", EventKind.VIEWED, trial.NOW, "cli", VideoId(1))])
-        sharing.bring(catalogue)
+        sharing.push(catalogue)
         assert shares.keys is None
 
         def is_shared() -> bool:
-            sharing.bring(catalogue)
+            sharing.push(catalogue)
             return shares.keys == []
 
         eventually(is_shared)
