@@ -183,13 +183,13 @@ class LocalService(Service):
     async def _write(self, request: RequestContext, event: Event) -> Response:
         del request
         outcome = await self._record(event)
-        if outcome.figures is None:  # sent before, and its video is gone since
+        if outcome.stats is None:  # sent before, and its video is gone since
             raise no_video()
         body = {
             "event": outcome.id,
             "seq": outcome.seq,
             "at": moment(outcome.at),
-            "video": stats_json(outcome.figures),
+            "video": stats_json(outcome.stats),
             "receipt": self._receipt_at(outcome.id),
         }
         return json_response(body)

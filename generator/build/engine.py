@@ -390,7 +390,7 @@ class Engine:
         if not (planned.pages or planned.gone or planned.lists or planned.shown or first):
             with receipt.phase("settle"), ledger.transaction():
                 self._remember(span[1], templates=False)
-                ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
+                ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
             return
         receipt.planned += len(planned.pages) + len(planned.forwards)
         with receipt.phase("render"):
@@ -402,7 +402,7 @@ class Engine:
         with receipt.phase("settle"), ledger.transaction():
             commit(work, planned, receipt.at)
             self._remember(span[1], templates=first)
-            ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
+            ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
         self.output.remove_empty_folders(folders_of(planned.gone))
 
     def _render_anew(
@@ -427,7 +427,7 @@ class Engine:
             for name in TEMPLATES if which.all else which.stale:
                 self.ledger.remember(_PLAIN + name, "")
             self._remember(cursor, templates=True)
-            told = json.dumps(receipt.told())
+            told = json.dumps(receipt.as_dict())
             self.ledger.settle(receipt.number, receipt.at, cursor, cursor, told)
 
     def _try_templates(self, stale: set[str]) -> None:

@@ -279,7 +279,7 @@ def _surveyed(counted: FolderSurvey) -> str:
 def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
     """Print the whole receipt of a refresh."""
     if as_json:
-        print(json.dumps({**receipt.told(), "dry_run": dry}))  # noqa: T201 (this is the output)
+        print(json.dumps({**receipt.as_dict(), "dry_run": dry}))  # noqa: T201 (this is the output)
     else:
         out.print("\n".join(_told(receipt, dry=dry)))
 
@@ -332,7 +332,7 @@ def watching_on(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
 def tell_line(receipt: Receipt, *, as_json: bool) -> None:
     """Print a refresh in one line."""
     if as_json:
-        print(json.dumps(receipt.told()), flush=True)  # noqa: T201 (this is the output)
+        print(json.dumps(receipt.as_dict()), flush=True)  # noqa: T201 (this is the output)
         return
     changes = ", ".join(
         f"{count} {name}"
@@ -355,7 +355,7 @@ def tell_published(receipt: object, *, as_json: bool) -> None:
     """Print what a publish beside builds did, if it did something."""
     if not isinstance(receipt, PublishReceipt) or not receipt.did_something:
         return
-    told: dict[str, Any] = dict(receipt.told())
+    told: dict[str, Any] = dict(receipt.as_dict())
     text = (
         f"          published: {receipt.put} put ({formatting.file_size(receipt.bytes)}),"
         f" {receipt.deleted} deleted, {len(receipt.left)} left in {receipt.total_s:.2f} s"

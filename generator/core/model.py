@@ -416,7 +416,7 @@ class EventOutcome:
     verdict: EventVerdict
     seq: int = 0
     at: int = 0
-    figures: VideoStats | None = None
+    stats: VideoStats | None = None
 
 
 @dataclass(frozen=True, slots=True)

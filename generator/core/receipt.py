@@ -61,7 +61,7 @@ class Receipt:
             self.reasons[reason] = self.reasons.get(reason, 0) + count
         self.failed, self.failures = other.failed, other.failures
 
-    def told(self) -> Mapping[str, object]:
+    def as_dict(self) -> Mapping[str, object]:
         """Return everything, ready for JSON."""
         names = [
             name

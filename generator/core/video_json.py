@@ -22,7 +22,7 @@ from generator.core.model import (
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def spelled(video: Video) -> str:
+def encode_video(video: Video) -> str:
     """Return everything about a video but its id."""
     still, probe = video.poster, video.probe
     poster = still and (
@@ -38,7 +38,7 @@ def spelled(video: Video) -> str:
         poster, video.stars, video.views, video.favorite, video.tags, video.votes,
         video.score_tenths,
     )  # fmt: skip
-    told = (video.description, video.is_markdown, video.creator, video.url)
+    texts = (video.description, video.is_markdown, video.creator, video.url)
     made = (
         tuple((chapter.start_s, chapter.title) for chapter in video.chapters),
         tuple(map(astuple, video.tracks)),
@@ -47,10 +47,10 @@ def spelled(video: Video) -> str:
     )
     numbers = (video.season, video.episode, video.playlist_index)
     if numbers != (None, None, None):
-        return _encode((*usual, *told, *made, *numbers))
+        return _encode((*usual, *texts, *made, *numbers))
     if not any(made):
-        return _encode((*usual, *told) if any(told) else usual)
-    return _encode((*usual, *told, *made))
+        return _encode((*usual, *texts) if any(texts) else usual)
+    return _encode((*usual, *texts, *made))
 
 
 def decode_video(number: int, text: str) -> Video:
@@ -75,12 +75,12 @@ def decode_video(number: int, text: str) -> Video:
 
 
 def _more(more: list[Any]) -> list[Any]:
-    told, made = more[:4], more[4:]
+    texts, made = more[:4], more[4:]
     if not made:
-        return told
+        return texts
     chapters, tracks, storyboard, rendition = made
     return [
-        *told,
+        *texts,
         tuple(Chapter(*one) for one in chapters),
         tuple(Track(*one) for one in tracks),
         storyboard and Storyboard(*storyboard),

@@ -11,7 +11,13 @@ from generator.core.model import OutPath, Video
 from generator.core.site.contexts import SiteContext
 from generator.core.site.orders import Order, SortKey, video_key
 from generator.core.site.pages import Page
-from generator.core.site.scopes import MembershipChange, Scope, VideoChange, limits_of, passages
+from generator.core.site.scopes import (
+    MembershipChange,
+    Scope,
+    VideoChange,
+    limits_of,
+    membership_changes,
+)
 from generator.core.site.shelves import Changes, ListingEditor
 from generator.core.site.visible_changes import VisibleChanges
 from generator.plan.model import Plan, PlannedList
@@ -37,7 +43,7 @@ class Draft:
         self.rows: dict[Scope, ScopeRow | None] = {}
         self.dropped: dict[Scope, dict[OutPath, Order | None]] = {}
         self.looks = {d.video.id: VisibleChanges.of(site, d) for d in differences}
-        self.passages: dict[Scope, MembershipChange] = passages(differences)
+        self.passages: dict[Scope, MembershipChange] = membership_changes(differences)
         self._keys: dict[SortKey, dict[int, bytes]] = {key: {} for key in SortKey}
         for difference in differences:
             if difference.after is not None:

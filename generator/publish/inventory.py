@@ -16,10 +16,10 @@ from generator.core.delivery.publish_plan import (
     DesiredObject,
     ObjectKind,
     PublishedObject,
+    desired_made_files,
+    desired_page,
     is_published,
     object_kind,
-    wanted_made,
-    wanted_page,
 )
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site import urls
@@ -179,11 +179,13 @@ class InventoryTaker:
     def _pages(self, rows: Iterable[tuple[OutPath, str, int]]) -> Iterator[DesiredObject]:
         for path, digest, size in rows:
             if is_published(path):
-                yield wanted_page(self._objects.prefix, path, digest, size)
+                yield desired_page(self._objects.prefix, path, digest, size)
 
     def _add_videos(self, scene: Inventory, videos: Mapping[VideoId, Video]) -> None:
         for video in videos.values():
-            scene.wanted.update((one.key, one) for one in wanted_made(self._objects.prefix, video))
+            scene.wanted.update(
+                (one.key, one) for one in desired_made_files(self._objects.prefix, video)
+            )
         if not self._settings.publish_media:
             return
         known = {one.video: one for one in self._engine.catalogue.known(videos)}

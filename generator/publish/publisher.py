@@ -206,8 +206,8 @@ class Publisher:
             self._tell_address()
         for put in plan.puts:
             receipt.put += 1
-            receipt.bytes += self._objects.size(put.wanted)
-            receipt.kinds[str(put.wanted.kind)] += 1
+            receipt.bytes += self._objects.size(put.desired)
+            receipt.kinds[str(put.desired.kind)] += 1
         receipt.deleted = sum(map(len, plan.deletions))
         receipt.refused, receipt.unchanged = plan.refused, plan.same
         receipt.waiting = self._record.count_waiting() + len(plan.gone) - receipt.deleted
@@ -270,7 +270,7 @@ class Publisher:
         receipt = notes.receipt
         total, done = sum(map(len, plan.steps)), 0
         for step in plan.steps:
-            kinds = {str(put.wanted.kind) for put in step}
+            kinds = {str(put.desired.kind) for put in step}
             with receipt.phase(kinds.pop() if len(kinds) == 1 else "files"):
                 for result in notes.together(sender.put, step):
                     done += 1
@@ -355,7 +355,7 @@ class Publisher:
         notes = self._notes(receipt, 0, number)
 
         def put_back(put: Put) -> UploadResult:
-            return sender.put_back(put, versions[put.wanted.key])
+            return sender.put_back(put, versions[put.desired.key])
 
         with receipt.phase("put back"):
             for step in upload_steps(puts):
@@ -398,7 +398,7 @@ class Publisher:
     def _begin(self, scene: Inventory, plan: PublishPlan) -> int:
         """Note what is known before anything is put; return the number of this publish."""
         record, ledger = self._record, self._ledger
-        waiting = {put.wanted.path for put in plan.puts} | scene.still
+        waiting = {put.desired.path for put in plan.puts} | scene.still
         settled = [path for path in scene.paths if path not in waiting]
         number = int(self._facts.get("round") or 0)
         if self._facts.get("under_way") != "1":
@@ -555,8 +555,8 @@ def _in_caches(plan: PublishPlan) -> Iterator[str]:
     for step in plan.deletions:
         yield from (one.key for one in step)
     for put in plan.puts:
-        if put.wanted.kind is ObjectKind.MEDIA and put.before is not None:
-            yield put.wanted.key
+        if put.desired.kind is ObjectKind.MEDIA and put.before is not None:
+            yield put.desired.key
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:

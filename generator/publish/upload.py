@@ -83,7 +83,7 @@ class Uploader:
 
     def put(self, put: Put) -> UploadResult:
         """Put one object, unless it is there already, or a newer one is, or another's."""
-        wanted = put.wanted
+        wanted = put.desired
         try:
             return self._put(put)
         except (NotThereError, FileChangedError) as error:
@@ -95,7 +95,7 @@ class Uploader:
             return _left(wanted, str(error), is_refused=True)
 
     def _put(self, put: Put) -> UploadResult:
-        wanted, before = put.wanted, put.before
+        wanted, before = put.desired, put.before
         if before is not None and wanted.key in self.listed and self._is_newer(before.cursor):
             return self._late(wanted, before)
         there = _known(before)
@@ -214,7 +214,7 @@ class Uploader:
 
     def put_back(self, put: Put, version: str) -> UploadResult:
         """Put a former version of an object over what is there now, unless that is another's."""
-        wanted, bucket = put.wanted, self._objects.bucket_of(put.wanted.key)
+        wanted, bucket = put.desired, self._objects.bucket_of(put.desired.key)
         body, headers = bucket.former(wanted.key, version)
         there = _known(put.before)
         is_conditional = self._conditions.on_puts

@@ -22,7 +22,7 @@ from generator.core.library.bucket_objects import ObjectChangedError, StoreUnava
 from generator.core.library.bucket_roots import SCHEME
 from generator.core.library.guard import Device, RootChange, objection
 from generator.core.library.identity import FingerprintedFile, Identities, KnownFile, identify
-from generator.core.library.sidecar_files import belonging, home_of, signature
+from generator.core.library.sidecar_files import home_of, sidecar_digest, sidecars_of
 from generator.core.media.stills import PROBE_VERSION
 from generator.core.model import (
     SIDECAR,
@@ -283,9 +283,9 @@ class LibraryScan:
             for root, state in walk.roots.items()
         }
         for look in looks.values():
-            if look.trouble and not look.known and look.path.startswith(SCHEME):
+            if look.trouble and not look.videos and look.path.startswith(SCHEME):
                 raise GuardError(f"cannot read the library {look.path}: {look.trouble}", hint=_SEE)
-            if look.trouble and not look.known:
+            if look.trouble and not look.videos:
                 raise SettingsError(
                     f"cannot read the library {look.path}: {look.trouble}",
                     hint="name an existing folder: --library DIR, or library in reelshelf.toml",
@@ -379,8 +379,8 @@ class LibraryScan:
         return {
             "root": place.root,
             "path": place.path,
-            "size_bytes": seen.sighting.size_bytes,
-            "mtime_ns": seen.sighting.mtime_ns,
+            "size_bytes": seen.stat.size_bytes,
+            "mtime_ns": seen.stat.mtime_ns,
             "fingerprint": seen.fingerprint,
             "title": formatting.title_of(place.path.rpartition("/")[2]),
             "named": named(place),
@@ -401,7 +401,7 @@ class LibraryScan:
     ) -> list[ProbeTask]:
         """Return the files to examine, each once: those with other content before the rest."""
         catalogue = builder.catalogue
-        wanted = [ProbeTask(seen.place, seen, None, self._file_value(seen)) for seen in told.found]
+        wanted = [ProbeTask(seen.place, seen, None, self._file_value(seen)) for seen in told.new]
         wanted += [
             ProbeTask(seen.place, seen, known, self._file_value(seen))
             for known, seen in told.replaced
@@ -410,7 +410,7 @@ class LibraryScan:
         again = [one for one in beside if one.video not in merged]
         again += catalogue.without_poster()
         for known, seen in (*told.touched, *told.moved, *told.returned):
-            if known.companions != signature(seen.place.path, companions.get(seen.place, ())):
+            if known.companions != sidecar_digest(seen.place.path, companions.get(seen.place, ())):
                 again.append(replace(known, place=seen.place))
         outdated: set[VideoId] = set()
         if self.where is None:
@@ -462,8 +462,8 @@ def _companions(walk: Walk, buckets: Container[str]) -> dict[Place, tuple[Sideca
     return {
         Place(root, video): some
         for root, files in walk.files.items()
-        for video, some in belonging(
-            root, files, walk.companions.get(root, {}), is_told_below=root not in buckets
+        for video, some in sidecars_of(
+            root, files, walk.companions.get(root, {}), has_subtitle_folders=root not in buckets
         ).items()
     }
 
@@ -473,7 +473,7 @@ def _signatures(
 ) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for place, some in companions.items():
-        found.setdefault(place.root, {})[place.path] = signature(place.path, some)
+        found.setdefault(place.root, {})[place.path] = sidecar_digest(place.path, some)
     return found
 
 

@@ -15,7 +15,7 @@ from generator.core.library import unfinished
 from generator.core.library.bucket_objects import StoreUnavailableError, is_address, unsigned
 from generator.core.library.file_filter import may_be_sound
 from generator.core.library.identity import FingerprintedFile, KnownFile
-from generator.core.library.sidecar_files import signature
+from generator.core.library.sidecar_files import sidecar_digest
 from generator.core.media.dates import Moment, moment_in_name, placed
 from generator.core.media.remedies import remedy_of
 from generator.core.media.stills import PROBE_VERSION
@@ -203,7 +203,7 @@ class ProbeRun:
 
     def _video_event(self, one: _Answered, now: int) -> Event | None:
         wanted, answer, known = one.wanted, one.answer, one.wanted.known
-        mark = signature(wanted.place.path, self.companions.get(wanted.place, ()))
+        mark = sidecar_digest(wanted.place.path, self.companions.get(wanted.place, ()))
         if isinstance(answer, ProbeResult):
             answer = _with_dates(answer, wanted.place, titles=self.embedded_titles)
         if wanted.seen is None:
@@ -219,11 +219,11 @@ class ProbeRun:
         if isinstance(answer, Rejected):
             if known is None:
                 stage = SOUND if _is_sound(one) else "probe"
-                return problem_event(wanted.seen.sighting, stage, answer.reason, now)
+                return problem_event(wanted.seen.stat, stage, answer.reason, now)
             value["other_content"] = True
             return event_of(EventKind.VIDEO_CHANGED, now, known.video, value)
         value |= {"companions": mark} | _probe_value(wanted, answer) | _details_value(answer)
-        value["recorded_at"] = file_at = wanted.seen.sighting.mtime_ns // 10**9
+        value["recorded_at"] = file_at = wanted.seen.stat.mtime_ns // 10**9
         value["recorded_offset_min"] = 0  # of whom the clock was nobody knows
         if known is not None:
             value["other_content"] = True
@@ -272,7 +272,7 @@ def _waits(one: _Answered, now: int) -> bool:
         and one.answer.cut_short != ""
         and one.wanted.known is None
         and seen is not None
-        and unfinished.may_grow(seen.sighting.mtime_ns, now)
+        and unfinished.may_grow(seen.stat.mtime_ns, now)
     )
 
 
@@ -282,7 +282,7 @@ def _cut_short(one: _Answered, now: int) -> Event:
     reason, seen, known = one.answer.cut_short, one.wanted.seen, one.wanted.known
     if seen is not None:
         complaint = unfinished.complaint(reason, waits=_waits(one, now))
-        return problem_event(seen.sighting, unfinished.STAGE, complaint, now)
+        return problem_event(seen.stat, unfinished.STAGE, complaint, now)
     assert known is not None
     sighting = FileStat(known.place, known.size_bytes, known.mtime_ns)
     return problem_event(sighting, unfinished.STAGE, unfinished.complaint(reason, waits=False), now)
@@ -379,7 +379,7 @@ def _count(receipt: Receipt, one: _Answered) -> None:
 
 def _probe_value(wanted: ProbeTask, answer: ProbeResult) -> dict[str, object]:
     probe = answer.probe
-    of = wanted.seen.sighting if wanted.seen is not None else wanted.known
+    of = wanted.seen.stat if wanted.seen is not None else wanted.known
     assert of is not None
     return {
         "container": probe.container,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from generator.adapters.catalogue import Catalogue
 from generator.core.model import Event, EventOutcome, EventVerdict, VideoId, VideoStats
-from generator.core.queue.messages import Letter, MessageError, ObjectNotification
+from generator.core.queue.messages import MessageError, MessagePayload, ObjectNotification
 from generator.core.queue.messages import decode_message as read_letter
 from generator.core.queue.queue import ReceivedMessage
 
@@ -94,7 +94,7 @@ def take(
     )
 
 
-def _read(message: ReceivedMessage, now_us: int) -> Letter | str:
+def _read(message: ReceivedMessage, now_us: int) -> MessagePayload | str:
     """Return what a message says, or why nobody can read it."""
     try:
         return read_letter(message.body, now_us)
@@ -121,4 +121,4 @@ def _refusal(event: Event, outcome: EventOutcome) -> str:
 
 
 def _figures(outcomes: Sequence[EventOutcome]) -> dict[VideoId, VideoStats]:
-    return {one.figures.id: one.figures for one in outcomes if one.figures is not None}
+    return {one.stats.id: one.stats for one in outcomes if one.stats is not None}

@@ -20,7 +20,7 @@ _OF_ALL = frozenset({
 })  # fmt: skip
 
 # By the code of the answer, or by the name of the error where no answer came: why, and what to do.
-_TOLD: dict[str, tuple[str, str]] = {
+_EXPLANATIONS: dict[str, tuple[str, str]] = {
     "NoCredentialsError": (
         "there are no credentials",
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
@@ -150,11 +150,11 @@ def explain_refusal(code: str, status: int = 0, message: str = "") -> tuple[str,
     if is_about_time(code, message):
         code = "RequestTimeTooSkewed"
     for name in (code, str(status)):
-        known = _TOLD.get(_SAME.get(name, name))
-        if known is not None:
-            return known
-    said = presentable(message)
-    return (f"{code}: {said}" if said else code), ""
+        explanation = _EXPLANATIONS.get(_SAME.get(name, name))
+        if explanation is not None:
+            return explanation
+    text = presentable(message)
+    return (f"{code}: {text}" if text else code), ""
 
 
 def is_of_one_object(code: str, status: int) -> bool:

@@ -33,7 +33,7 @@ def headers_file(base: str) -> bytes:
     return ("\n\n".join(lines) + "\n").encode("ascii")
 
 
-def redirects_file(base: str, forwards: Iterable[tuple[OutPath, str]]) -> bytes:
+def redirects_file(base: str, redirects: Iterable[tuple[OutPath, str]]) -> bytes:
     """Return `_redirects` for pages that lead on, the newest first; 2,000 are the most.
 
     They are for now (302): what led on can be a page again.
@@ -43,7 +43,7 @@ def redirects_file(base: str, forwards: Iterable[tuple[OutPath, str]]) -> bytes:
         forwards: pages of the output folder, and the addresses they lead to.
     """
     lines: list[str] = []
-    for path, target in forwards:
+    for path, target in redirects:
         line = f"{base}/{path} {target} 302"
         if len(line) <= LONGEST_RULE:
             lines.append(line)

@@ -111,28 +111,28 @@ def _prefixes(
     rest = dict(waiting)
     ask = cache(held)
 
-    def loss_usd(paths: int, untold: int) -> float:
-        left = untold + max(0, paths - may)
+    def loss_usd(paths: int, prefix_only: int) -> float:
+        left = prefix_only + max(0, paths - may)
         return max(0, paths - free) * PATH_USD + left * LEFT_USD
 
     while len(chosen) < min(MOST_WILDCARDS, may):
         paths: Counter[str] = Counter()  # below each prefix; "" is for all of them
-        untold: Counter[str] = Counter()  # likewise, keys that only a prefix can stand for
+        prefix_only: Counter[str] = Counter()  # likewise, keys that only a prefix can stand for
         for key, addresses in rest.items():
             for prefix in ("", *_above(key, base)):
                 paths[prefix] += len(addresses)
-                untold[prefix] += not addresses
-        now = loss_usd(len(chosen) + paths[""], untold[""])
+                prefix_only[prefix] += not addresses
+        now = loss_usd(len(chosen) + paths[""], prefix_only[""])
         best, most = "", 0.0
         for prefix in sorted(paths.keys() - {""}, key=len, reverse=True):
             then = len(chosen) + 1 + paths[""] - paths[prefix]
-            gain = now - loss_usd(then, untold[""] - untold[prefix])
+            gain = now - loss_usd(then, prefix_only[""] - prefix_only[prefix])
             if gain > most and gain - ask(prefix) * REFETCH_USD > most:
                 best, most = prefix, gain - ask(prefix) * REFETCH_USD
         if not best:
             break
         chosen.append(best)
-        rest = {key: some for key, some in rest.items() if not key.startswith(best)}
+        rest = {key: addresses for key, addresses in rest.items() if not key.startswith(best)}
     return chosen
 
 
@@ -141,7 +141,7 @@ def _above(key: str, base: str) -> list[str]:
     root = base.removeprefix("/") + "/" if base else ""
     if not key.startswith(root) or not _is_text(key):
         return []
-    ends = [found.end() for found in re.finditer("/", key)]
+    ends = [slash.end() for slash in re.finditer("/", key)]
     if "~" in key:
         ends.append(key.index("~"))
     prefixes = [key[:end] for end in ends if end > len(root)]

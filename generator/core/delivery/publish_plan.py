@@ -138,7 +138,7 @@ class PublishedObject:
 class Put:
     """An object to put, over `before` or, where that is None, where there is nothing."""
 
-    wanted: DesiredObject
+    desired: DesiredObject
     before: PublishedObject | None
 
 
@@ -203,27 +203,27 @@ def is_published(path: str) -> bool:
     return path not in {"_headers", "_redirects"}
 
 
-def rank(wanted: DesiredObject | PublishedObject) -> int:
+def rank(desired: DesiredObject | PublishedObject) -> int:
     """Return when an object is put: not before what it points to, if there is an order at all."""
-    return _HOME_RANK if wanted.path == urls.HOME else _RANKS[wanted.kind]
+    return _HOME_RANK if desired.path == urls.HOME else _RANKS[desired.kind]
 
 
-def headers_of(wanted: DesiredObject, rules: PublishRules, cursor: str) -> ObjectHeaders:
+def headers_of(desired: DesiredObject, rules: PublishRules, cursor: str) -> ObjectHeaders:
     """Return with which headers an object is put."""
-    ending = wanted.path.rpartition(".")[2].lower()
-    content_type = _FEEDS.get(OutPath(wanted.path)) or _TYPES.get(
+    ending = desired.path.rpartition(".")[2].lower()
+    content_type = _FEEDS.get(OutPath(desired.path)) or _TYPES.get(
         ending, "application/octet-stream"
     )
     encoding = "gzip" if rules.gzip and ending in _TEXTS else ""
-    cache = cache_control(wanted, rules.fresh_s)
-    return ObjectHeaders(content_type, cache, encoding, wanted.digest, cursor)
+    cache = cache_control(desired, rules.fresh_s)
+    return ObjectHeaders(content_type, cache, encoding, desired.digest, cursor)
 
 
-def cache_control(wanted: DesiredObject, fresh_s: int) -> str:
+def cache_control(desired: DesiredObject, fresh_s: int) -> str:
     """Return how long who may keep an object: for ever where its name has its digest."""
-    if wanted.kind is ObjectKind.MEDIA:
+    if desired.kind is ObjectKind.MEDIA:
         return _MEDIA
-    if wanted.video is not None or wanted.kind is ObjectKind.ASSET:
+    if desired.video is not None or desired.kind is ObjectKind.ASSET:
         return _FOR_EVER
     if not fresh_s:
         return "public, max-age=0, must-revalidate"
@@ -232,29 +232,29 @@ def cache_control(wanted: DesiredObject, fresh_s: int) -> str:
 
 def headers_digest(headers: ObjectHeaders) -> str:
     """Return what tells headers from others, whatever they note."""
-    told = f"{headers.content_type}|{headers.cache_control}|{headers.encoding}"
-    return blake2b(told.encode(), digest_size=6).hexdigest()
+    text = f"{headers.content_type}|{headers.cache_control}|{headers.encoding}"
+    return blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def wanted_page(prefix: str, path: OutPath, digest: str, size_bytes: int) -> DesiredObject:
+def desired_page(prefix: str, path: OutPath, digest: str, size_bytes: int) -> DesiredObject:
     """Return what is wanted of a page."""
     return DesiredObject(prefix + path, path, object_kind(path), digest, size_bytes)
 
 
-def wanted_made(prefix: str, video: Video) -> Iterator[DesiredObject]:
+def desired_made_files(prefix: str, video: Video) -> Iterator[DesiredObject]:
     """Yield what is wanted of what was made for a video: its bytes never change."""
     for path in urls.made_files(video):
-        found = _DIGEST.search(path)
-        assert found is not None, f"{path} has no digest in its name"
-        yield DesiredObject(prefix + path, path, object_kind(path), found[1], video=video.id)
+        match = _DIGEST.search(path)
+        assert match is not None, f"{path} has no digest in its name"
+        yield DesiredObject(prefix + path, path, object_kind(path), match[1], video=video.id)
 
 
 def is_later(cursor: str, other: str) -> bool:
     """Tell whether a cursor is of the same catalogue as another, and of a later event."""
     catalogue, _, event = cursor.partition(":")
     same, _, number = other.partition(":")
-    known = event.isdecimal() and number.isdecimal()
-    return known and catalogue == same and int(event) > int(number)
+    is_comparable = event.isdecimal() and number.isdecimal()
+    return is_comparable and catalogue == same and int(event) > int(number)
 
 
 def is_loopback_origin(origin: str) -> bool:
@@ -285,9 +285,9 @@ def most_deletions(published: int, share: float) -> int:
 
 
 def plan_publish(
-    wanted: Mapping[str, DesiredObject],
+    desired: Mapping[str, DesiredObject],
     published: Mapping[str, PublishedObject],
-    look: Callable[[DesiredObject], str],
+    headers_digest_of: Callable[[DesiredObject], str],
     rules: PublishRules,
     now: int,
 ) -> PublishPlan:
@@ -302,11 +302,11 @@ def plan_publish(
     """
     puts = [
         Put(one, published.get(key))
-        for key, one in wanted.items()
-        if not _is_as_wanted(one, published.get(key), look)
+        for key, one in desired.items()
+        if not _is_up_to_date(one, published.get(key), headers_digest_of)
     ]
-    put = {one.wanted.key for one in puts}
-    left = [one for key, one in published.items() if key not in wanted]
+    put = {one.desired.key for one in puts}
+    left = [one for key, one in published.items() if key not in desired]
     due = [one for one in left if _gone_at(one, now) + rules.grace_s <= now]
     is_refused = len(due) > rules.most
     return PublishPlan(
@@ -314,21 +314,23 @@ def plan_publish(
         deletions=() if is_refused else deletion_steps(due),
         back=tuple(
             key
-            for key in wanted
+            for key in desired
             if key in published and key not in put and published[key].gone_at is not None
         ),
         gone=tuple(one.key for one in left if one.gone_at is None),
-        same=len(wanted) - len(puts),
+        same=len(desired) - len(puts),
         refused=len(due) if is_refused else 0,
     )
 
 
-def _is_as_wanted(
-    one: DesiredObject, before: PublishedObject | None, look: Callable[[DesiredObject], str]
+def _is_up_to_date(
+    desired: DesiredObject,
+    before: PublishedObject | None,
+    headers_digest_of: Callable[[DesiredObject], str],
 ) -> bool:
-    if before is None or not before.etag or before.digest != one.digest:
+    if before is None or not before.etag or before.digest != desired.digest:
         return False
-    return before.look == look(one)
+    return before.look == headers_digest_of(desired)
 
 
 def _gone_at(one: PublishedObject, now: int) -> int:
@@ -346,7 +348,7 @@ def deletion_steps(gone: Iterable[PublishedObject]) -> tuple[tuple[PublishedObje
 
 
 def _step(put: Put) -> int:
-    number = rank(put.wanted)
+    number = rank(put.desired)
     is_there = put.before is not None and bool(put.before.digest)
     return number if number < _PAGE_RANK or not is_there else number + _HOME_RANK
 
@@ -355,7 +357,7 @@ def _grouped(items: Iterable[_T], number: Callable[[_T], int]) -> tuple[tuple[_T
     groups: dict[int, list[_T]] = {}
     for item in items:
         groups.setdefault(number(item), []).append(item)
-    return tuple(tuple(groups[one]) for one in sorted(groups))
+    return tuple(tuple(groups[key]) for key in sorted(groups))
 
 
 def requests_usd(requests: Mapping[str, int]) -> float:
@@ -419,13 +421,13 @@ class PublishReceipt:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
 
-    def told(self) -> Mapping[str, object]:
+    def as_dict(self) -> Mapping[str, object]:
         """Return everything, ready for JSON."""
-        told: dict[str, object] = {
+        fields: dict[str, object] = {
             name: getattr(self, name) for name in self.__slots__ if name != "clock"
         }
         return {
-            **told,
+            **fields,
             "kinds": dict(self.kinds),
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
             "total_s": round(self.total_s, 4),

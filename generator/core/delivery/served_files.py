@@ -60,11 +60,11 @@ def refused(front: str, ignore: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def _of_pattern(front: str, pattern: str) -> str:
     is_plain = not re.search("[?\\[\ud800-\udfff]", pattern)
-    told = expressions(pattern, _PLAIN if is_plain else _BYTES)
+    parsed = expressions(pattern, _PLAIN if is_plain else _BYTES)
     definitions = "" if is_plain else _DEFINITIONS
-    folders = "" if told.by_path else _FOLDERS
-    end = "/" if told.folders_only else r"(?:/|\z)"
-    return f"{definitions}^{front}{folders}(?:{'|'.join(told.spellings)}){end}"
+    folders = "" if parsed.by_path else _FOLDERS
+    end = "/" if parsed.folders_only else r"(?:/|\z)"
+    return f"{definitions}^{front}{folders}(?:{'|'.join(parsed.spellings)}){end}"
 
 
 def _letters(text: str) -> str:

@@ -70,21 +70,21 @@ def is_path(path: str) -> bool:
 
 
 def places_of(
-    notices: Iterable[ObjectNotification], roots: Mapping[str, BucketRoot]
+    notifications: Iterable[ObjectNotification], roots: Mapping[str, BucketRoot]
 ) -> frozenset[Place]:
     """Return the folders of roots in which objects came or went: where to look again.
 
     What lies in none of the roots, and what no file can be called, is passed over.
     """
-    found: set[Place] = set()
-    for notice in notices:
+    places: set[Place] = set()
+    for notification in notifications:
         for name, root in roots.items():
-            if notice.bucket != root.bucket or not notice.key.startswith(root.front):
+            if notification.bucket != root.bucket or not notification.key.startswith(root.front):
                 continue
-            path = notice.key.removeprefix(root.front)
-            if is_path(path) and _can_be_asked_for(notice.key):
-                found.add(Place(name, path.rpartition("/")[0]))
-    return frozenset(found)
+            path = notification.key.removeprefix(root.front)
+            if is_path(path) and _can_be_asked_for(notification.key):
+                places.add(Place(name, path.rpartition("/")[0]))
+    return frozenset(places)
 
 
 def _can_be_asked_for(key: str) -> bool:

@@ -180,8 +180,8 @@ def compile_filter(ignore: Iterable[str] = ()) -> FileFilter:
         (by_path, folders_only): [] for by_path in (False, True) for folders_only in (False, True)
     }
     for pattern in ignore:
-        told = expressions(pattern, _TEXT)
-        kinds[told.by_path, told.folders_only] += told.spellings
+        parsed = expressions(pattern, _TEXT)
+        kinds[parsed.by_path, parsed.folders_only] += parsed.spellings
     by_path = bool(kinds[True, False] or kinds[True, True])
     return FileFilter(by_path, *map(_any_of, kinds.values()))
 

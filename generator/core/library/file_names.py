@@ -56,9 +56,9 @@ class NameIndex:
         self._exact: dict[str, list[str]] = {}
         self._spelled: list[dict[str, str] | None] = [None] * LEVELS
 
-    def add(self, name: str, meant: str) -> None:
+    def add(self, name: str, path: str) -> None:
         """Let a name stand for one thing more."""
-        self._exact.setdefault(name, []).append(meant)
+        self._exact.setdefault(name, []).append(path)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._exact)
@@ -75,15 +75,15 @@ class NameIndex:
         spelling, spelled = _SPELLINGS[level], self._spelled[level]
         if spelled is None:
             spelled = self._spelled[level] = {}
-            for one in sorted(self._exact):
-                spelled.setdefault(spelling(one), one)
-        found = spelled.get(spelling(name))
-        return [] if found is None else self._exact[found]
+            for exact in sorted(self._exact):
+                spelled.setdefault(spelling(exact), exact)
+        exact_name = spelled.get(spelling(name))
+        return [] if exact_name is None else self._exact[exact_name]
 
     def find(self, name: str) -> tuple[int, list[str]]:
         """Return what a name stands for, and by which level it was found; (0, []) for nothing."""
         for level in range(LEVELS):
-            found = self.at(level, name)
-            if found:
-                return level, found
+            paths = self.at(level, name)
+            if paths:
+                return level, paths
         return 0, []

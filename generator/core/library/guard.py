@@ -34,8 +34,8 @@ def encode_devices(devices: Mapping[str, Device]) -> str:
 
 def decode_devices(text: str) -> dict[str, Device]:
     """Return the devices that were written so; "" is none."""
-    found: dict[str, tuple[str, int, int]] = json.loads(text or "{}")
-    return {path: Device(*one) for path, one in found.items()}
+    rows: dict[str, tuple[str, int, int]] = json.loads(text or "{}")
+    return {path: Device(*row) for path, row in rows.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class RootChange:
     """
 
     path: str
-    known: int
+    videos: int
     lost: int
     trouble: str
     is_empty: bool
@@ -61,22 +61,22 @@ def objection(roots: Mapping[str, RootChange], loss_limit: float) -> str:
         roots: every root that was scanned.
         loss_limit: the share of all known videos, 0 to 1, that may be lost at once.
     """
-    for look in roots.values():
-        if look.trouble and look.known:
+    for root in roots.values():
+        if root.trouble and root.videos:
             return (
-                f"{look.path} cannot be read ({look.trouble}), and {_videos(look.known)} are there"
+                f"{root.path} cannot be read ({root.trouble}), and {_videos(root.videos)} are there"
             )
-        if look.is_empty and look.lost:
-            return f"{look.path} is empty, and {_videos(look.lost)} should be there"
-        if look.other_device and look.lost + look.copied:
+        if root.is_empty and root.lost:
+            return f"{root.path} is empty, and {_videos(root.lost)} should be there"
+        if root.other_device and root.lost + root.copied:
             return (
-                f"{look.path} is on another device than at the last scan,"
-                f" and {_videos(look.lost + look.copied)} would be lost"
+                f"{root.path} is on another device than at the last scan,"
+                f" and {_videos(root.lost + root.copied)} would be lost"
             )
-    known = sum(look.known for look in roots.values())
-    lost = sum(look.lost for look in roots.values())
-    if lost > _FEW and lost > loss_limit * known:
-        return f"{lost} of {_videos(known)} would be lost"
+    videos = sum(root.videos for root in roots.values())
+    lost = sum(root.lost for root in roots.values())
+    if lost > _FEW and lost > loss_limit * videos:
+        return f"{lost} of {_videos(videos)} would be lost"
     return ""
 
 

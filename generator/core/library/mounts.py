@@ -57,10 +57,10 @@ class Mount:
 
 def parse_mounts(text: str) -> tuple[Mount, ...]:
     """Return the mounts in the order they were made; lines that cannot be read are left out."""
-    found = (_LINE.match(line) for line in text.split("\n"))
+    matches = (_LINE.match(line) for line in text.split("\n"))
     return tuple(
         Mount(int(line["number"]), _ESCAPED.sub(_letter, line["point"]), line["kind"])
-        for line in found
+        for line in matches
         if line
     )
 

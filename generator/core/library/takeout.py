@@ -45,10 +45,10 @@ def fit_of(video: str, stem: str) -> NameMatch | None:
         video: the name of the film's file.
         stem: that of the .json, without its suffix.
     """
-    film, told = uncased(video), uncased(stem)
-    if film == told or loose(film) == loose(told):
+    film, json_stem = uncased(video), uncased(stem)
+    if film == json_stem or loose(film) == loose(json_stem):
         return NameMatch.WHOLE
-    base, number = _parted(told)
+    base, number = _parted(json_stem)
     wholes = [_numbered(name, number) for name in _names(base)]
     if film in wholes:
         return NameMatch.TAILED
@@ -63,12 +63,12 @@ def agrees(video: str, title: object) -> bool:
     """Tell whether the title within a .json is that of a film, whose name may have been cut."""
     if not isinstance(title, str):
         return False
-    film, told = _plain(uncased(video)), uncased(title[:_LONGEST])
+    film, json_title = _plain(uncased(video)), uncased(title[:_LONGEST])
     name, _, suffix = film.rpartition(".")
-    other, dot, other_suffix = told.rpartition(".")
+    other, dot, other_suffix = json_title.rpartition(".")
     if dot and other_suffix != suffix:
         return False
-    plain, whole = _UNSAFE.sub("_", name), _UNSAFE.sub("_", other if dot else told)
+    plain, whole = _UNSAFE.sub("_", name), _UNSAFE.sub("_", other if dot else json_title)
     return whole == plain or (len(name) >= _MOST_STEM and whole.startswith(plain))
 
 
@@ -90,14 +90,14 @@ class TakeoutVideos:
     def of(self, stem: str) -> Iterator[tuple[NameMatch, str]]:
         """Yield the films that a .json may be about, and how it is named after each."""
         base, number = _parted(uncased(stem))
-        found: dict[str, None] = {}
+        paths: dict[str, None] = {}
         for name in _names(base):
-            found.update(dict.fromkeys(self._wholes.get(_numbered(name, number), ())))
+            paths.update(dict.fromkeys(self._wholes.get(_numbered(name, number), ())))
         for name in _live(base, number):
-            found.update(dict.fromkeys(self._stems.get(name, ())))
+            paths.update(dict.fromkeys(self._stems.get(name, ())))
         if _is_cut(stem):
-            found.update(dict.fromkeys(self._beginning_with(base, number)))
-        for path in found:
+            paths.update(dict.fromkeys(self._beginning_with(base, number)))
+        for path in paths:
             fit = fit_of(path.rpartition("/")[2], stem)
             if fit is not None:
                 yield fit, path
@@ -113,15 +113,15 @@ class TakeoutVideos:
         for names in (self._sorted.get(number, []), self._sorted[None]):
             start = bisect_left(names, base)
             alike = names[start : start + _MOST_CUT + 1]
-            found = [path for one in alike if one.startswith(base) for path in self._wholes[one]]
-            if found:
-                return found if len(found) <= _MOST_CUT else []  # it may be about anything
+            paths = [path for one in alike if one.startswith(base) for path in self._wholes[one]]
+            if paths:
+                return paths if len(paths) <= _MOST_CUT else []  # it may be about anything
         return []
 
 
-def _parted(told: str) -> tuple[str, str]:
-    number = _NUMBER.search(told)
-    return (told, "") if number is None else (told[: number.start()], number[1])
+def _parted(stem: str) -> tuple[str, str]:
+    number = _NUMBER.search(stem)
+    return (stem, "") if number is None else (stem[: number.start()], number[1])
 
 
 def _names(base: str) -> Iterator[str]:
@@ -145,9 +145,9 @@ def _plain(film: str) -> str:
 
 def _unedited(film: str) -> str:
     """Return the name that an edited film had before, "" for others."""
-    found = _EDITED.search(film)
+    match = _EDITED.search(film)
     return (
-        "" if found is None else film[: found.start()] + (found["number"] or "") + found["suffix"]
+        "" if match is None else film[: match.start()] + (match["number"] or "") + match["suffix"]
     )
 
 

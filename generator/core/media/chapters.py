@@ -80,10 +80,10 @@ def chapters_in(
     runs: list[list[Chapter]] = []
     leads = False
     for line in text[:_MOST_TEXT].splitlines():
-        found = _chapter_of(line)
-        if found is None:
+        parsed = _chapter_of(line)
+        if parsed is None:
             continue
-        chapter, in_front = found
+        chapter, in_front = parsed
         if runs and in_front == leads and chapter.start_s > runs[-1][-1].start_s:
             runs[-1].append(chapter)
         elif chapter.start_s == 0:
@@ -95,8 +95,8 @@ def chapters_in(
 
 def chapter_in(line: str) -> Chapter | None:
     """Return the chapter that one line tells of ("1:23 Title", "Title 1:23"), None for none."""
-    found = _chapter_of(line[:_MOST_TEXT])
-    return found and found[0]
+    parsed = _chapter_of(line[:_MOST_TEXT])
+    return parsed and parsed[0]
 
 
 def seconds_in(text: str) -> float | None:

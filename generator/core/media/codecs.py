@@ -98,8 +98,8 @@ def codec_name(coding: Coding) -> str:
 
 def depth_bits(pixel_format: str) -> int:
     """Return how many bits a sample has in one of FFmpeg's pixel formats."""
-    told = _DEPTH.search(pixel_format)
-    return int(told[1]) if told else 8
+    match = _DEPTH.search(pixel_format)
+    return int(match[1]) if match else 8
 
 
 def _entry(coding: Coding) -> str:
@@ -109,11 +109,11 @@ def _entry(coding: Coding) -> str:
 
 def _avc(coding: Coding) -> str:
     entry = "avc3" if coding.tag == "avc3" else "avc1"
-    told = coding.extradata[1:4] if coding.extradata[:1] == b"\x01" else b""
-    if not told:
-        told = _unit(coding.extradata, lambda head: head & 31 == _AVC_SPS)[1:4]
-    if len(told) == len("PCL"):
-        return f"{entry}.{told.hex()}"
+    profile_bytes = coding.extradata[1:4] if coding.extradata[:1] == b"\x01" else b""
+    if not profile_bytes:
+        profile_bytes = _unit(coding.extradata, lambda head: head & 31 == _AVC_SPS)[1:4]
+    if len(profile_bytes) == len("PCL"):
+        return f"{entry}.{profile_bytes.hex()}"
     profile = _AVC_PROFILES.get(coding.profile)
     if profile is None or not 0 < coding.level < 1 << 8:
         return ""
@@ -124,24 +124,24 @@ def _hevc(coding: Coding) -> str:
     if coding.tag[:2] == "dv":  # Dolby Vision, whose colours need more than this name tells
         return _entry(coding)
     entry = "hev1" if coding.tag == "hev1" else "hvc1"
-    told = coding.extradata[1 : 1 + _HEVC_GENERAL] if coding.extradata[:1] == b"\x01" else b""
-    if not told:
+    general = coding.extradata[1 : 1 + _HEVC_GENERAL] if coding.extradata[:1] == b"\x01" else b""
+    if not general:
         unit = _unit(coding.extradata, lambda head: head >> 1 & 63 == _HEVC_SPS)
-        told = _EMULATION.sub(b"\x00\x00", unit)[3 : 3 + _HEVC_GENERAL]
-    if len(told) == _HEVC_GENERAL:
-        return f"{entry}.{_hevc_general(told)}"
+        general = _EMULATION.sub(b"\x00\x00", unit)[3 : 3 + _HEVC_GENERAL]
+    if len(general) == _HEVC_GENERAL:
+        return f"{entry}.{_hevc_general(general)}"
     profile = _HEVC_PROFILES.get(coding.profile)
     if profile is None or not 0 < coding.level < 1 << 8:
         return ""
     return f"{entry}.{profile}.L{coding.level}.B0"
 
 
-def _hevc_general(told: bytes) -> str:
-    profile = f"{_HEVC_SPACES[told[0] >> 6]}{told[0] & 31}"
-    compatible = int(f"{int.from_bytes(told[1:5], 'big'):032b}"[::-1], 2)
-    tier = "H" if told[0] & 32 else "L"
-    constraints = [f"{byte:X}" for byte in told[5:11].rstrip(b"\x00")]
-    return ".".join([profile, f"{compatible:X}", f"{tier}{told[11]}", *constraints])
+def _hevc_general(general: bytes) -> str:
+    profile = f"{_HEVC_SPACES[general[0] >> 6]}{general[0] & 31}"
+    compatible = int(f"{int.from_bytes(general[1:5], 'big'):032b}"[::-1], 2)
+    tier = "H" if general[0] & 32 else "L"
+    constraints = [f"{byte:X}" for byte in general[5:11].rstrip(b"\x00")]
+    return ".".join([profile, f"{compatible:X}", f"{tier}{general[11]}", *constraints])
 
 
 def _unit(stream: bytes, is_wanted: Callable[[int], bool]) -> bytes:
@@ -182,10 +182,10 @@ def _vp9_level(coding: Coding) -> int:
 
 
 def _av1(coding: Coding) -> str:
-    told = coding.extradata
-    if len(told) >= len("mpt") and told[0] == _AV1_HEAD:
-        profile, level, tier = told[1] >> 5, told[1] & 31, "H" if told[2] & 128 else "M"
-        depth = (12 if told[2] & 32 else 10) if told[2] & 64 else 8
+    config = coding.extradata
+    if len(config) >= len("mpt") and config[0] == _AV1_HEAD:
+        profile, level, tier = config[1] >> 5, config[1] & 31, "H" if config[2] & 128 else "M"
+        depth = (12 if config[2] & 32 else 10) if config[2] & 64 else 8
     elif coding.profile in _AV1_PROFILES and 0 <= coding.level < _AV1_LEVELS:
         profile, level, tier = _AV1_PROFILES[coding.profile], coding.level, "M"
         depth = depth_bits(coding.pixel_format)
@@ -210,10 +210,10 @@ def _mjpeg(coding: Coding) -> str:
 
 
 def _aac(coding: Coding) -> str:
-    told = int.from_bytes(coding.extradata[:2].ljust(2, b"\x00"), "big")
-    kind = told >> 11
+    config = int.from_bytes(coding.extradata[:2].ljust(2, b"\x00"), "big")
+    kind = config >> 11
     if kind == _AAC_ESCAPE:
-        kind = 32 + (told >> 5 & 63)
+        kind = 32 + (config >> 5 & 63)
     kind = kind or _AAC_PROFILES.get(coding.profile, 0)
     return f"mp4a.40.{kind}" if kind else ""
 

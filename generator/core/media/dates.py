@@ -104,18 +104,18 @@ def moment_of(value: object) -> Moment | None:  # noqa: PLR0911 (one for each wa
     text = _plain(value)
     if _BARE_SECONDS.fullmatch(text):
         return _since_1970(text)
-    found = _YEAR_FIRST.match(text)
-    if found is not None:
-        rest = text[found.end() :]
-        if found["day"] is None and rest.strip():
+    match = _YEAR_FIRST.match(text)
+    if match is not None:
+        rest = text[match.end() :]
+        if match["day"] is None and rest.strip():
             return None
-        return _timed(_day(found["year"], found["month"], found["day"]), rest)
-    found = _COMPACT.match(text)
-    if found is not None:
-        day = _day(found["year"], found["month"], found["day"])
-        if found["hour"] is not None:
-            return _clocked(day, found["hour"], found["minute"], found["second"], None)
-        return _timed(day, text[found.end() :])
+        return _timed(_day(match["year"], match["month"], match["day"]), rest)
+    match = _COMPACT.match(text)
+    if match is not None:
+        day = _day(match["year"], match["month"], match["day"])
+        if match["hour"] is not None:
+            return _clocked(day, match["hour"], match["minute"], match["second"], None)
+        return _timed(day, text[match.end() :])
     return _by_numbers(text) or _by_name(text)
 
 
@@ -180,16 +180,16 @@ _RANGE = (
 
 def _timed(day: int | None, rest: str) -> Moment | None:
     """Return a day with the time that stands behind it, if one does."""
-    found = _TIME.match(rest)
-    if found is None:
+    match = _TIME.match(rest)
+    if match is None:
         return None if day is None else Moment(day)
-    hour = found["hour"] or found["hour_"]
-    if found["half"] and int(hour) <= _NOON:
-        hour = str(int(hour) % _NOON + (_NOON if found["half"].lower() == "p" else 0))
-    offset_min = 0 if found["utc"] else None
-    if found["offset"]:
-        offset_min = _offset(found["offset"])
-    minute, second = found["minute"] or found["minute_"], found["second"] or found["second_"]
+    hour = match["hour"] or match["hour_"]
+    if match["half"] and int(hour) <= _NOON:
+        hour = str(int(hour) % _NOON + (_NOON if match["half"].lower() == "p" else 0))
+    offset_min = 0 if match["utc"] else None
+    if match["offset"]:
+        offset_min = _offset(match["offset"])
+    minute, second = match["minute"] or match["minute_"], match["second"] or match["second_"]
     return _clocked(day, hour, minute, second, offset_min)
 
 
@@ -219,27 +219,27 @@ def _clocked(
 
 def _by_numbers(text: str) -> Moment | None:
     """Return the day of "24.12.1962" or "12/24/1962", where only one reading can be meant."""
-    found = _NUMBERS.match(text)
-    if found is None:
+    match = _NUMBERS.match(text)
+    if match is None:
         return None
-    one, two = int(found["one"]), int(found["two"])
-    if one != two and max(one, two) <= _DECEMBER:
+    first, second = int(match["one"]), int(match["two"])
+    if first != second and max(first, second) <= _DECEMBER:
         return None
-    month, day = (one, two) if two > _DECEMBER else (two, one)
-    return _timed(_day(found["year"], month, day), text[found.end() :])
+    month, day = (first, second) if second > _DECEMBER else (second, first)
+    return _timed(_day(match["year"], month, day), text[match.end() :])
 
 
 def _by_name(text: str) -> Moment | None:
     """Return the day of "24 December 1962", "Dec 24, 1962" or "December 1962"."""
     for pattern in _NAMED:
-        found = pattern.match(text)
-        month = found and _month(found["month"].lower())
-        if found is None or month is None:
+        match = pattern.match(text)
+        month = match and _month(match["month"].lower())
+        if match is None or month is None:
             continue
-        rest = text[found.end() :]
+        rest = text[match.end() :]
         if "day" not in pattern.groupindex:
-            return None if rest.strip() else _timed(_day(found["year"], month, None), "")
-        return _timed(_day(found["year"], month, found["day"]), rest)
+            return None if rest.strip() else _timed(_day(match["year"], month, None), "")
+        return _timed(_day(match["year"], month, match["day"]), rest)
     return None
 
 
@@ -387,27 +387,29 @@ def moment_in_name(name: str) -> Moment | None:
     whole = _MILLISECONDS.fullmatch(stem)
     if whole is not None:
         return _since_1970(whole[1])
-    found = [told for one in _IN_NAMES if (told := _first_in(one, stem)) is not None]
-    if not found:
+    candidates = [
+        candidate for pattern in _IN_NAMES if (candidate := _first_in(pattern, stem)) is not None
+    ]
+    if not candidates:
         return None
-    _, moment = min(found, key=lambda pair: pair[0])  # of one place that with a time
+    _, moment = min(candidates, key=lambda pair: pair[0])  # of one place that with a time
     if _IN_UTC.match(stem) and moment.offset_min is None:
         return Moment(moment.at, 0)
     return moment
 
 
-def _unless_a_date(found: re.Match[str]) -> str:
-    return found[0] if found[0][1:-1].replace("-", "").isdecimal() else " "
+def _unless_a_date(match: re.Match[str]) -> str:
+    return match[0] if match[0][1:-1].replace("-", "").isdecimal() else " "
 
 
 def _first_in(pattern: re.Pattern[str], stem: str) -> tuple[tuple[int, bool], Moment] | None:
-    for found in pattern.finditer(stem):
-        parts = found.groupdict()
+    for match in pattern.finditer(stem):
+        parts = match.groupdict()
         if not _FIRST_NAMED_YEAR <= int(parts["year"]) <= _LAST_NAMED_YEAR:
             continue
         moment = _named(parts)
         if moment is not None:
-            return (found.start("year"), parts.get("hour") is None), moment
+            return (match.start("year"), parts.get("hour") is None), moment
     return None
 
 

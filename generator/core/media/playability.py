@@ -172,9 +172,11 @@ def is_worth_remuxing(probe: Probe, size_bytes: int) -> bool:
     It does where a family plays it after a remux only, and for a large MP4 that tells at its end
     what is in it: that plays, but a player jumps there and back before it begins.
     """
-    told = set(verdicts(probe).values())
+    found_verdicts = set(verdicts(probe).values())
     is_slow = probe.fast_start is False and size_bytes >= _SLOW_FROM_BYTES
-    return Playability.REMUX in told or (is_slow and told == {Playability.PLAYS})
+    return Playability.REMUX in found_verdicts or (
+        is_slow and found_verdicts == {Playability.PLAYS}
+    )
 
 
 def badge(probe: Probe, *, has_rendition: bool, is_remux: bool = False) -> str | None:
@@ -308,9 +310,9 @@ def _holds(family: str, container: str, streams: _Streams) -> bool:
 def _badge(streams: _Streams, *, is_remuxed: bool) -> str | None:
     if streams.picture is not None and streams.pixel_format is None and not streams.names:
         return None  # probed when nobody asked for these
-    told = _verdicts(streams)
+    verdict_of = _verdicts(streams)
     good = {Playability.PLAYS, Playability.REMUX} if is_remuxed else {Playability.PLAYS}
-    plays = [family for family in FAMILIES if told[family] in good]
+    plays = [family for family in FAMILIES if verdict_of[family] in good]
     if len(plays) == len(FAMILIES):
         return None
     if not plays:
@@ -327,8 +329,8 @@ def _badge_of_none(streams: _Streams) -> str:
     shown = [family for family in FAMILIES if _shows(family, kind, streams)]
     if shown and not any(_sounds(family, kind, streams) for family in shown):
         return "Plays without sound, if at all"
-    some = any(streams.picture in _PICTURES.get((family, kind), ()) for family in FAMILIES)
-    if some or any(_depends(family, streams) for family in FAMILIES):
+    has_picture = any(streams.picture in _PICTURES.get((family, kind), ()) for family in FAMILIES)
+    if has_picture or any(_depends(family, streams) for family in FAMILIES):
         return "May not play in browsers"
     return "Does not play in browsers"
 

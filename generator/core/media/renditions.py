@@ -224,8 +224,8 @@ def scratch_bytes(expected_bytes: int, made_by: str) -> int:
 
 def max_rendition_bytes(expected_bytes: int, source_bytes: int, bound_bytes: int) -> int:
     """Return how large a file the making may write before it is stopped."""
-    wanted = max(2 * expected_bytes, _MOST_GROWTH * source_bytes) + _SLACK_BYTES
-    return min(wanted, bound_bytes)
+    limit_bytes = max(2 * expected_bytes, _MOST_GROWTH * source_bytes) + _SLACK_BYTES
+    return min(limit_bytes, bound_bytes)
 
 
 # -- chunks
@@ -357,12 +357,12 @@ class TimestampFixer:
             length_us: how long it says that it lasts, 0 where it does not.
         """
         expected_us = self._expected_us.get(stream)
-        mended_us = decoded_us + self._offset_us
-        if expected_us is not None and self._is_break(mended_us - expected_us):
-            self._offset_us -= mended_us - expected_us
-            mended_us = expected_us
+        fixed_us = decoded_us + self._offset_us
+        if expected_us is not None and self._is_break(fixed_us - expected_us):
+            self._offset_us -= fixed_us - expected_us
+            fixed_us = expected_us
             self.breaks += 1
-        self._expected_us[stream] = mended_us + max(0, length_us)
+        self._expected_us[stream] = fixed_us + max(0, length_us)
         return self._offset_us
 
     def _is_break(self, step_us: int) -> bool:
@@ -397,9 +397,9 @@ class FrameClock:
         self._last: int | None = None
         self._lasts = 0
 
-    def time_of(self, told: int | None, lasts: int) -> int | None:
+    def time_of(self, declared: int | None, lasts: int) -> int | None:
         """Return when a frame is shown; `lasts` is 0 where it does not say how long."""
-        time = told
+        time = declared
         if time is None:
             time = 0 if self._last is None else self._last + (self._lasts or self._step)
         if self._last is not None and time <= self._last:
@@ -455,13 +455,13 @@ class FinalMessage:
     reason: str = ""
 
 
-def pack_line(told: HeartbeatMessage | FinalMessage) -> bytes:
+def pack_line(message: HeartbeatMessage | FinalMessage) -> bytes:
     """Return a line that tells it."""
-    if isinstance(told, FinalMessage):
-        said: dict[str, object] = {"verdict": told.verdict, "reason": told.reason[:1000]}
+    if isinstance(message, FinalMessage):
+        fields: dict[str, object] = {"verdict": message.verdict, "reason": message.reason[:1000]}
     else:
-        said = {"effort": told.effort, **asdict(told.progress)}
-    return json.dumps(said, separators=(",", ":")).encode("ascii") + b"\n"
+        fields = {"effort": message.effort, **asdict(message.progress)}
+    return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def unpack_line(line: bytes) -> HeartbeatMessage | FinalMessage:
@@ -470,15 +470,15 @@ def unpack_line(line: bytes) -> HeartbeatMessage | FinalMessage:
     Raises:
         GarbledError: nothing that this program says.
     """
-    said = _object(line, _MOST_LINE_BYTES)
-    if "verdict" in said:
-        verdict = _take(said, "verdict", str)
+    fields = _object(line, _MOST_LINE_BYTES)
+    if "verdict" in fields:
+        verdict = _take(fields, "verdict", str)
         if verdict not in {"made", "refused", "full"}:
             raise ProtocolError(f"{verdict!r} is no verdict")
-        return FinalMessage(verdict, _take(said, "reason", str))
-    total_s = None if said.get("total_s") is None else _figure(said, "total_s")
-    progress = RenditionProgress(_figure(said, "done_s"), total_s, _count(said, "size_bytes"))
-    return HeartbeatMessage(_count(said, "effort"), progress)
+        return FinalMessage(verdict, _take(fields, "reason", str))
+    total_s = None if fields.get("total_s") is None else _number(fields, "total_s")
+    progress = RenditionProgress(_number(fields, "done_s"), total_s, _count(fields, "size_bytes"))
+    return HeartbeatMessage(_count(fields, "effort"), progress)
 
 
 def pack_rendition_request(request: RenditionRequest) -> bytes:
@@ -492,16 +492,16 @@ def unpack_rendition_request(line: bytes) -> RenditionRequest:
     Raises:
         GarbledError: the line is no request.
     """
-    said = _object(line, 1 << 20)
-    place = _take(said, "place", dict)
+    fields = _object(line, 1 << 20)
+    place = _take(fields, "place", dict)
     try:
         return RenditionRequest(
             Place(_take(place, "root", str), _take(place, "path", str)),
-            _take(said, "file", str),
-            _take(said, "made_by", str),
-            _take(said, "container", str),
-            _take(said, "is_hls", bool),
-            _take(said, "job", str),
+            _take(fields, "file", str),
+            _take(fields, "made_by", str),
+            _take(fields, "container", str),
+            _take(fields, "is_hls", bool),
+            _take(fields, "job", str),
         )
     except ValueError as error:
         raise ProtocolError(str(error)) from error
@@ -509,11 +509,11 @@ def unpack_rendition_request(line: bytes) -> RenditionRequest:
 
 def pack_finished(finished: FinishedRendition) -> bytes:
     """Return the file that tells of a finished copy."""
-    said = asdict(finished)
-    said["fragments"] = [
+    fields = asdict(finished)
+    fields["fragments"] = [
         [one.start_byte, one.size_bytes, one.length_s] for one in finished.fragments
     ]
-    return json.dumps(said, separators=(",", ":")).encode("ascii")
+    return json.dumps(fields, separators=(",", ":")).encode("ascii")
 
 
 def unpack_finished(content: bytes, *, is_hls: bool) -> FinishedRendition:
@@ -526,15 +526,15 @@ def unpack_finished(content: bytes, *, is_hls: bool) -> FinishedRendition:
     Raises:
         GarbledError: it tells nothing, or what cannot be.
     """
-    said = _object(content, 64 * _MOST_FRAGMENTS)
+    fields = _object(content, 64 * _MOST_FRAGMENTS)
     finished = FinishedRendition(
-        _take(said, "digest", str),
-        _count(said, "size_bytes"),
-        _take(said, "codecs", str),
-        _take(said, "made_by", str),
-        _count(said, "head_bytes"),
-        tuple(_fragment(row) for row in _take(said, "fragments", list)),
-        _take(said, "complaint", str),
+        _take(fields, "digest", str),
+        _count(fields, "size_bytes"),
+        _take(fields, "codecs", str),
+        _take(fields, "made_by", str),
+        _count(fields, "head_bytes"),
+        tuple(_fragment(row) for row in _take(fields, "fragments", list)),
+        _take(fields, "complaint", str),
     )
     if not _DIGEST.fullmatch(finished.digest) or finished.made_by not in {REMUX, TRANSCODE}:
         raise ProtocolError("it tells what cannot be")
@@ -562,12 +562,12 @@ def _object(text: bytes, limit_bytes: int) -> dict[str, Any]:
     if len(text) > limit_bytes:
         raise ProtocolError("too much is said")
     try:
-        said = json.loads(text, parse_constant=_finite, parse_float=_finite)
+        fields = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ProtocolError("not JSON") from error
-    if not isinstance(said, dict):
+    if not isinstance(fields, dict):
         raise ProtocolError("no object")
-    return said
+    return fields
 
 
 def _finite(text: str) -> float:
@@ -577,22 +577,22 @@ def _finite(text: str) -> float:
     return number
 
 
-def _take(said: Mapping[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
-    value = said.get(name)
+def _take(fields: Mapping[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
+    value = fields.get(name)
     if not isinstance(value, kind):
         raise ProtocolError(f"{name} is missing or of another kind")
     return value
 
 
-def _figure(said: Mapping[str, Any], name: str) -> float:
-    value = said.get(name)
+def _number(fields: Mapping[str, Any], name: str) -> float:
+    value = fields.get(name)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e12:  # noqa: PLR2004 - absurd
         raise ProtocolError(f"{name} is no figure")
     return float(value)
 
 
-def _count(said: Mapping[str, Any], name: str) -> int:
-    value = said.get(name)
+def _count(fields: Mapping[str, Any], name: str) -> int:
+    value = fields.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
         raise ProtocolError(f"{name} is no count")
     return value

@@ -170,14 +170,14 @@ def _deviation(plane: bytes) -> float:
     return math.sqrt(count * squares - total * total) / count
 
 
-def shows_something(look: ColorStats) -> bool:
+def shows_something(stats: ColorStats) -> bool:
     """Tell whether a frame is worth being a poster: black is not, a plain blue one is."""
-    return look.light >= _DARK or look.spread >= _FLAT
+    return stats.light >= _DARK or stats.spread >= _FLAT
 
 
-def colour_of(look: ColorStats) -> str:
+def colour_of(stats: ColorStats) -> str:
     """Return the mean colour as six hex digits, RGB."""
-    return f"{round(look.red):02x}{round(look.green):02x}{round(look.blue):02x}"
+    return f"{round(stats.red):02x}{round(stats.green):02x}{round(stats.blue):02x}"
 
 
 def plausible_duration(seconds: float | None) -> float | None:

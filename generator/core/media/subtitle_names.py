@@ -222,7 +222,7 @@ class SubtitleSuffix:
 
 
 @dataclass(slots=True)
-class _Said:
+class _ParsedName:
     """What was understood so far, and the words that were not."""
 
     languages: list[str] = field(default_factory=list)
@@ -232,7 +232,7 @@ class _Said:
     sdh: bool = False
     is_hi: bool = False
 
-    def hear(self, text: str) -> None:
+    def read(self, text: str) -> None:
         tag, note = _youtube(text)
         if not tag:
             tag = _tag_of(text)
@@ -242,11 +242,11 @@ class _Said:
             return
         words = _WORD.findall(text)
         is_plain = all(map(_is_known, words))
-        unknown = [word for word in words if not self._hears(word.casefold(), is_plain=is_plain)]
+        unknown = [word for word in words if not self._reads(word.casefold(), is_plain=is_plain)]
         if not words or unknown:
             self.others.append(text if len(unknown) == len(words) else " ".join(unknown))
 
-    def _hears(self, word: str, *, is_plain: bool) -> bool:
+    def _reads(self, word: str, *, is_plain: bool) -> bool:
         """Take in a word in lower case; short ones mean something among their like alone."""
         if word in _FORCED:
             self.forced = True
@@ -272,10 +272,10 @@ class _Said:
         notes += ["forced"] * self.forced + ["SDH"] * sdh
         if name.endswith(")") and notes:
             name, notes = name.removesuffix(")"), ["", *notes]
-            told = name + ", ".join(notes) + ")"
+            full_label = name + ", ".join(notes) + ")"
         else:
-            told = f"{name} ({', '.join(notes)})" if notes else name
-        return SubtitleSuffix(first, self.forced, sdh, (label or told)[:_MOST_LABEL].rstrip())
+            full_label = f"{name} ({', '.join(notes)})" if notes else name
+        return SubtitleSuffix(first, self.forced, sdh, (label or full_label)[:_MOST_LABEL].rstrip())
 
 
 def suffix_of(middle: str) -> SubtitleSuffix | None:
@@ -287,24 +287,24 @@ def suffix_of(middle: str) -> SubtitleSuffix | None:
         None where so much is said, or another episode named, that the subtitles must belong to
         another video.
     """
-    said = _Said()
+    parsed = _ParsedName()
     for part in readable(middle).split("."):
         if part.strip().casefold() in _NO_SUBTITLES:
             return None
         if part.strip():
-            said.hear(part.strip())
-    if len(said.others) > _MOST_UNKNOWN or any(map(_EPISODE.search, said.others)):
+            parsed.read(part.strip())
+    if len(parsed.others) > _MOST_UNKNOWN or any(map(_EPISODE.search, parsed.others)):
         return None
-    return said.suffix()
+    return parsed.suffix()
 
 
 def says_only_language(middle: str) -> bool:
     """Tell whether a part of a name says a language, or for whom subtitles are, and no more."""
     if _NUMERAL.fullmatch(middle):
         return False
-    said = _Said()
-    said.hear(readable(middle))
-    return not said.others and bool(said.languages or said.forced or said.sdh)
+    parsed = _ParsedName()
+    parsed.read(readable(middle))
+    return not parsed.others and bool(parsed.languages or parsed.forced or parsed.sdh)
 
 
 def suffix_of_stream(language: str, title: str, *, forced: bool, sdh: bool) -> SubtitleSuffix:
@@ -316,25 +316,25 @@ def suffix_of_stream(language: str, title: str, *, forced: bool, sdh: bool) -> S
         forced: whether it is marked so.
         sdh: likewise.
     """
-    said = _Said(forced=forced, sdh=sdh)
+    parsed = _ParsedName(forced=forced, sdh=sdh)
     label = readable(title)
     if label:
-        said.hear(label)
+        parsed.read(label)
     code = language.strip().casefold()
     tag = _BY_CODE.get(code) or _tag_of(code)
-    if tag and not any(other.startswith(f"{tag}-") for other in said.languages):
-        said.languages = [tag, *(other for other in said.languages if other != tag)]
-    return said.suffix(label if said.others else "")
+    if tag and not any(other.startswith(f"{tag}-") for other in parsed.languages):
+        parsed.languages = [tag, *(other for other in parsed.languages if other != tag)]
+    return parsed.suffix(label if parsed.others else "")
 
 
 def language_in(name: str) -> str:
     """Return the language that the name of a subtitle file tells at its end, "" for none."""
     for part in reversed(readable(name).split(".")[1:-1]):
-        said = _Said()
-        said.hear(part)
-        if said.languages:
-            return said.languages[0]
-        if said.others:
+        parsed = _ParsedName()
+        parsed.read(part)
+        if parsed.languages:
+            return parsed.languages[0]
+        if parsed.others:
             break
     return ""
 

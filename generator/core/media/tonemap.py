@@ -100,21 +100,21 @@ def completed(frame: ColorSpace, stream: ColorSpace) -> ColorSpace:
     )
 
 
-def unmapped(colours: ColorSpace) -> ColorSpace:
+def unmapped(colors: ColorSpace) -> ColorSpace:
     """Return the colours of Dolby Vision without a picture that others understand (profile 5)."""
-    return ColorSpace(_BT2020, _PQ, _IPT, is_full=True) if colours.curve == UNSPECIFIED else colours
+    return ColorSpace(_BT2020, _PQ, _IPT, is_full=True) if colors.curve == UNSPECIFIED else colors
 
 
-def to_srgb(colours: ColorSpace, size: Size, flags: str) -> tuple[Step, ...]:
+def to_srgb(colors: ColorSpace, size: Size, flags: str) -> tuple[Step, ...]:
     """Return the steps that make frames of wide colours sRGB, of 14 bits and not in YUV any more.
 
     They are scaled first, by the method that `flags` names, so that the rest costs little.
     A picture of which only the intensity can be told is grey afterwards.
     """
     scaled = ("scale", f"{size.width_px}:{size.height_px}:flags={flags}")
-    whole = f"in_range={'full' if colours.is_full else 'limited'}:{_EXACT}"
-    decode = {_PQ: _PQ_LIGHT, _HLG: _HLG_LIGHT}.get(colours.curve, _SRGB_LIGHT)
-    if colours.matrix in _INTENSITY:
+    whole = f"in_range={'full' if colors.is_full else 'limited'}:{_EXACT}"
+    decode = {_PQ: _PQ_LIGHT, _HLG: _HLG_LIGHT}.get(colors.curve, _SRGB_LIGHT)
+    if colors.matrix in _INTENSITY:
         named = ("setparams", "colorspace=bt2020nc")  # swscale knows not even the name of these
         light = (
             named,
@@ -123,13 +123,13 @@ def to_srgb(colours: ColorSpace, size: Size, flags: str) -> tuple[Step, ...]:
             ("scale", f"{whole}:out_range=full"),
             ("format", _FORMAT),
         )
-        decode = decode if colours.curve in _HDR_CURVES else _PQ_LIGHT
+        decode = decode if colors.curve in _HDR_CURVES else _PQ_LIGHT
         return (*light, _table(decode), _table(_ENCODE), *_FINISH)
-    if colours.matrix != RGB:
-        whole = f"in_color_matrix={_MATRICES.get(colours.matrix, 'bt2020')}:{whole}"
+    if colors.matrix != RGB:
+        whole = f"in_color_matrix={_MATRICES.get(colors.matrix, 'bt2020')}:{whole}"
     steps = [scaled, ("scale", whole), ("format", _FORMAT), _table(decode)]
-    primaries = _P3 if colours.primaries in _P3S else colours.primaries
-    if primaries == UNSPECIFIED and colours.curve in _HDR_CURVES:
+    primaries = _P3 if colors.primaries in _P3S else colors.primaries
+    if primaries == UNSPECIFIED and colors.curve in _HDR_CURVES:
         primaries = _BT2020
     rows = _MIX.get(primaries)
     if rows is not None:

@@ -86,9 +86,9 @@ def outline(file: Readable) -> Outline:
     if head[:4] == _EBML.to_bytes(4, "big"):
         return _matroska(bounded)
     if head[:4] == b"RIFF" and head[8:12] in _AVI_FORMS:
-        return Outline("avi", _told(bounded, _avi_end(bounded)))
+        return Outline("avi", _complaint(bounded, _avi_end(bounded)))
     if head == _ASF_HEADER:
-        return Outline("asf", _told(bounded, _asf_end(bounded)))
+        return Outline("asf", _complaint(bounded, _asf_end(bounded)))
     return Outline()
 
 
@@ -107,30 +107,30 @@ class _Bounded:
         return self._file.read_at(offset, size)
 
 
-def _told(file: _Bounded, end: int) -> str:
+def _complaint(file: _Bounded, end: int) -> str:
     """Return the sentence for a file that should end there."""
     there = file.size_bytes
     if not there + _SLACK_BYTES < end < _ABSURD_BYTES:
         return ""
-    some, whole = file_size(there), file_size(end)
-    if some == whole:
-        some, whole = f"{there:,} bytes", f"{end:,} bytes"
-    return f"{some} of {whole} are there"
+    present, whole = file_size(there), file_size(end)
+    if present == whole:
+        present, whole = f"{there:,} bytes", f"{end:,} bytes"
+    return f"{present} of {whole} are there"
 
 
 def _mp4(file: _Bounded) -> Outline:
     first: dict[bytes, int] = {}
-    end = told_end = 0
+    end = declared_end = 0
     is_locked, is_clear = False, True
     for box in _boxes(file, 0, file.size_bytes):
         end = box.end
         is_clear &= box.kind.isalnum()
         if box.kind in _MP4_MEDIA:
             first.setdefault(box.kind, box.body_at)
-            told_end = max(told_end, end)
+            declared_end = max(declared_end, end)
         if box.kind == b"moov" and not is_locked:
             is_locked = _is_locked(file, box, _MP4_PATH)
-    cut_short = _told(file, told_end)
+    cut_short = _complaint(file, declared_end)
     if b"moov" not in first:
         return Outline("mp4", cut_short, None, is_locked)
     if len(first) == 1 and is_clear and end == file.size_bytes:
@@ -182,7 +182,7 @@ def _matroska(file: _Bounded) -> Outline:
         elif element != _EBML and element not in _EBML_BETWEEN:
             break
         at += size
-    return Outline(kind, _told(file, end))
+    return Outline(kind, _complaint(file, end))
 
 
 def _doc_type(body: bytes) -> bytes:

@@ -22,7 +22,7 @@ _TAG = re.compile(r"<(/?[A-Za-z!?][^<>]{0,500}|/?|\d{1,6}:[\d:.]{0,20}\s?)>")
 _INNER = re.compile(r"(/?)([A-Za-z]\w*)((?:\.[^\s.]+)*)[\s./]*(.*)", re.DOTALL)
 _REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _SPACES = re.compile(r"[ \t\n]+")
-_COLOUR = re.compile(r"\bcolor\s*=\s*[\"']?#?(\w{3,7})", re.IGNORECASE | re.ASCII)
+_COLOR = re.compile(r"\bcolor\s*=\s*[\"']?#?(\w{3,7})", re.IGNORECASE | re.ASCII)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,5}", re.ASCII)
 
 _LINE_ENDS = dict.fromkeys([*range(0x0A, 0x0E), 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029], "\n")
@@ -30,7 +30,7 @@ _CONTROL = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0xFEFF, 0xFFFE, 0xFF
 _PLAIN = {**_CONTROL, 0x09: "\t", **_LINE_ENDS}
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
-_COLOURS = {  # those for which browsers have classes; white and black are left to the page
+_COLORS = {  # those for which browsers have classes; white and black are left to the page
     "00ff00": "lime",
     "00ffff": "cyan",
     "ff0000": "red",
@@ -38,7 +38,7 @@ _COLOURS = {  # those for which browsers have classes; white and black are left 
     "ff00ff": "magenta",
     "0000ff": "blue",
 }
-_CLASSES = {*_COLOURS.values(), "white", "black"}
+_CLASSES = {*_COLORS.values(), "white", "black"}
 _CLASSES |= {f"bg_{name}" for name in _CLASSES}
 _ALIASES = {"em": "i", "strong": "b"}
 _REOPENED = {"i", "b", "u", "c", "font"}  # goes on where what encloses it ends too early
@@ -163,14 +163,14 @@ def tidy(markup: str) -> str:
     colour of an HTML font, if it has such a class. Spaces are drawn together, empty lines go.
     Tidy markup stays as it is.
     """
-    weaving = _Weaving()
+    writer = _MarkupWriter()
     at = 0
     for tag in _TAG.finditer(markup):
-        weaving.add_text(markup[at : tag.start()])
-        weaving.add_tag(tag[1])
+        writer.add_text(markup[at : tag.start()])
+        writer.add_tag(tag[1])
         at = tag.end()
-    weaving.add_text(markup[at:])
-    return weaving.finished()
+    writer.add_text(markup[at:])
+    return writer.finished()
 
 
 def tidy_settings(settings: str) -> str:
@@ -247,13 +247,13 @@ class _Element:
         return f"</{name}>" if self.opening else ""
 
 
-class _Weaving:
+class _MarkupWriter:
     """Markup as it grows. Tags are written only around text, so that none is empty."""
 
     def __init__(self) -> None:
         self._written: list[str] = []
         self._open: list[_Element] = []  # as written
-        self._wanted: list[_Element] = []  # as read
+        self._nested: list[_Element] = []  # as read
         self._gap = ""
         self._is_seen = False
 
@@ -281,7 +281,7 @@ class _Weaving:
             self._gap = "\n"
         elif closes:
             self._close(name)
-        elif len(self._wanted) < _DEEPEST:
+        elif len(self._nested) < _DEEPEST:
             self._open_one(name, classes, annotation)
 
     def finished(self) -> str:
@@ -290,13 +290,13 @@ class _Weaving:
         return "".join(self._written) if self._is_seen else ""
 
     def _open_one(self, name: str, classes: str, annotation: str) -> None:
-        names = [element.name for element in self._wanted]
+        names = [element.name for element in self._nested]
         match name:
             case "i" | "b" | "u":
                 opening = f"<{name}>"
             case "c":
-                known = dict.fromkeys(one for one in classes.split(".") if one in _CLASSES)
-                opening = f"<c.{'.'.join(known)}>" if known else ""
+                kept = dict.fromkeys(one for one in classes.split(".") if one in _CLASSES)
+                opening = f"<c.{'.'.join(kept)}>" if kept else ""
             case "font":
                 opening = _font(annotation)
             case "v":
@@ -312,29 +312,29 @@ class _Weaving:
                 opening = "<rt>"
             case _:
                 return
-        self._wanted.append(_Element(name, opening))
+        self._nested.append(_Element(name, opening))
 
     def _close(self, name: str) -> None:
         """Close the innermost element of a name, if any; what is within goes on if it may."""
-        for at in range(len(self._wanted) - 1, -1, -1):
-            if self._wanted[at].name == name:
-                within = self._wanted[at + 1 :]
-                self._wanted[at:] = [one for one in within if one.name in _REOPENED]
+        for at in range(len(self._nested) - 1, -1, -1):
+            if self._nested[at].name == name:
+                within = self._nested[at + 1 :]
+                self._nested[at:] = [one for one in within if one.name in _REOPENED]
                 return
 
     def _add_word(self, word: str) -> None:
         if not word:
             return
         same = 0
-        for is_open, wanted in zip(self._open, self._wanted, strict=False):
-            if is_open is not wanted:
+        for is_open, element in zip(self._open, self._nested, strict=False):
+            if is_open is not element:
                 break
             same += 1
         self._close_down_to(same)
         if self._gap and self._written:
             self._written.append(self._gap)
         self._gap = ""
-        for element in self._wanted[same:]:
+        for element in self._nested[same:]:
             self._written.append(element.opening)
             self._open.append(element)
         self._written.append(escape_cue_text(word))
@@ -353,9 +353,9 @@ def _plain(markup: str) -> str:
 
 
 def _font(attributes: str) -> str:
-    match = _COLOUR.search(attributes)
+    match = _COLOR.search(attributes)
     if match is None:
         return ""
-    colour = match[1].lower()
-    name = _COLOURS.get(colour, colour)
-    return f"<c.{name}>" if name in _COLOURS.values() else ""
+    color = match[1].lower()
+    name = _COLORS.get(color, color)
+    return f"<c.{name}>" if name in _COLORS.values() else ""

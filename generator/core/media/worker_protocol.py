@@ -52,7 +52,7 @@ _PROBE: dict[str, type | UnionType] = {
     "recorded_offset_min": int | None,
     "start_s": float,
 }
-_DETAILS: dict[str, type | UnionType] = {
+_METADATA_TYPES: dict[str, type | UnionType] = {
     "title": str | None,
     "description": str | None,
     "is_markdown": bool,
@@ -128,14 +128,14 @@ def pack_probe_request(request: ProbeRequest) -> bytes:
     )
 
 
-def unpack_probe_request(parcel: bytes | bytearray) -> ProbeRequest:
+def unpack_probe_request(message: bytes | bytearray) -> ProbeRequest:
     """Return what is asked for.
 
     Raises:
         GarbledError: the parcel is no request.
     """
-    header, _ = _unpack(parcel)
-    companions = [_beside(row) for row in _take(header, "companions", list)]
+    header, _ = _unpack(message)
+    companions = [_sidecar(row) for row in _take(header, "companions", list)]
     return ProbeRequest(
         _place(header),
         _take(header, "file", str),
@@ -154,10 +154,10 @@ def pack_answer(answer: Found) -> bytes:
     if isinstance(answer, Rejected):
         return _pack({"place": place, "refused": answer.reason, "passing": answer.passing})
     rows = [
-        [one.language, one.label, one.forced, one.sdh, one.source, len(one.content)]
-        for one in answer.subtitles
+        [track.language, track.label, track.forced, track.sdh, track.source, len(track.content)]
+        for track in answer.subtitles
     ]
-    texts = b"".join(one.content for one in answer.subtitles)
+    texts = b"".join(track.content for track in answer.subtitles)
     header: dict[str, object] = {"place": place, "subtitles": rows}
     if isinstance(answer, EnrichmentResult):
         header["without_board"] = answer.board_problem
@@ -170,8 +170,8 @@ def pack_answer(answer: Found) -> bytes:
     header |= {
         "probe": asdict(answer.probe),
         "problem": answer.poster_problem,
-        "details": [[source, _told(details)] for source, details in answer.details],
-        "complaints": [list(one) for one in answer.complaints],
+        "details": [[source, _metadata_fields(metadata)] for source, metadata in answer.details],
+        "complaints": [list(track) for track in answer.complaints],
         "cut_short": answer.cut_short,
         "outdated": list(answer.outdated),
     }
@@ -185,19 +185,19 @@ def pack_answer(answer: Found) -> bytes:
     return _pack(header, texts + b"".join(still.content for still in stills.webp) + stills.jpeg)
 
 
-def _told(details: Metadata) -> dict[str, object]:
-    told = {name: getattr(details, name) for name in _DETAILS}
-    chapters = [[chapter.start_s, chapter.title] for chapter in details.chapters]
-    return {**told, "tags": list(details.tags), "chapters": chapters}
+def _metadata_fields(metadata: Metadata) -> dict[str, object]:
+    fields = {name: getattr(metadata, name) for name in _METADATA_TYPES}
+    chapters = [[chapter.start_s, chapter.title] for chapter in metadata.chapters]
+    return {**fields, "tags": list(metadata.tags), "chapters": chapters}
 
 
-def unpack_answer(parcel: bytes | bytearray) -> Found:
+def unpack_answer(message: bytes | bytearray) -> Found:
     """Return what was found.
 
     Raises:
         GarbledError: the parcel is no answer.
     """
-    header, body = _unpack(parcel)
+    header, body = _unpack(message)
     place = _place(header)
     if "refused" in header:
         reason, passing = _take(header, "refused", str), header.get("passing", False)
@@ -213,7 +213,7 @@ def unpack_answer(parcel: bytes | bytearray) -> Found:
         _probe(header),
         stills,
         _take(header, "problem", str),
-        tuple(_details(row) for row in _take(header, "details", list)),
+        tuple(_metadata(row) for row in _take(header, "details", list)),
         subtitles,
         tuple(_pair(row) for row in _take(header, "complaints", list)),
         _take(header, "cut_short", str),
@@ -229,7 +229,7 @@ def _pair(row: object) -> tuple[str, str]:
             raise ProtocolError("a pair of texts is none")
 
 
-def _beside(row: object) -> SidecarRef:
+def _sidecar(row: object) -> SidecarRef:
     match row:
         case [str(kind), str(file), str(name)]:
             return SidecarRef(_kind(kind), file, name)
@@ -251,16 +251,16 @@ def _source(name: object) -> MetadataSource:
         raise ProtocolError("a source is none") from error
 
 
-def _details(row: object) -> tuple[MetadataSource, Metadata]:
+def _metadata(row: object) -> tuple[MetadataSource, Metadata]:
     match row:
-        case [str(source), dict(said)]:
-            told = {name: _take(said, name, kind) for name, kind in _DETAILS.items()}
-            tags = [_line(one) for one in _take(said, "tags", list)]
-            chapters = [_chapter(one) for one in _take(said, "chapters", list)]
-            texts = (one for one in told.values() if isinstance(one, str))
+        case [str(source), dict(fields)]:
+            values = {name: _take(fields, name, kind) for name, kind in _METADATA_TYPES.items()}
+            tags = [_line(one) for one in _take(fields, "tags", list)]
+            chapters = [_chapter(one) for one in _take(fields, "chapters", list)]
+            texts = (one for one in values.values() if isinstance(one, str))
             for text in texts:
                 _line(text)
-            return _source(source), Metadata(**told, tags=tuple(tags), chapters=tuple(chapters))
+            return _source(source), Metadata(**values, tags=tuple(tags), chapters=tuple(chapters))
         case _:
             raise ProtocolError("details are none")
 
@@ -281,7 +281,7 @@ def _line(text: object) -> str:
 
 
 def _subtitles(header: Mapping[str, Any], body: bytes) -> tuple[tuple[Subtitles, ...], int]:
-    found: list[Subtitles] = []
+    subtitles: list[Subtitles] = []
     at = 0
     for row in _take(header, "subtitles", list):
         match row:
@@ -295,8 +295,8 @@ def _subtitles(header: Mapping[str, Any], body: bytes) -> tuple[tuple[Subtitles,
         if not content.startswith(b"WEBVTT\n"):
             raise ProtocolError("subtitles are no WebVTT")
         texts = _line(language), _line(label)
-        found.append(Subtitles(*texts, forced, sdh, _source(source), content))
-    return tuple(found), at
+        subtitles.append(Subtitles(*texts, forced, sdh, _source(source), content))
+    return tuple(subtitles), at
 
 
 def _board(header: Mapping[str, Any], body: bytes) -> EncodedStoryboard:
@@ -321,20 +321,20 @@ def _pack(header: Mapping[str, object], body: bytes = b"") -> bytes:
     return _HEAD.pack(_MARK, len(text), len(body)) + text + body
 
 
-def _unpack(parcel: bytes | bytearray) -> tuple[dict[str, Any], bytes]:
-    if len(parcel) < _HEAD.size or missing(parcel) != 0:
+def _unpack(message: bytes | bytearray) -> tuple[dict[str, Any], bytes]:
+    if len(message) < _HEAD.size or missing(message) != 0:
         raise ProtocolError("not one whole parcel")
-    _, header_bytes, _ = _HEAD.unpack_from(parcel)
+    _, header_bytes, _ = _HEAD.unpack_from(message)
     body_at = _HEAD.size + header_bytes
     try:
         header = json.loads(
-            parcel[_HEAD.size : body_at], parse_constant=_finite, parse_float=_finite
+            message[_HEAD.size : body_at], parse_constant=_finite, parse_float=_finite
         )
     except (ValueError, RecursionError) as error:
         raise ProtocolError("the header is no JSON") from error
     if not isinstance(header, dict):
         raise ProtocolError("the header is no object")
-    return header, bytes(parcel[body_at:])
+    return header, bytes(message[body_at:])
 
 
 def _finite(text: str) -> float:
@@ -350,8 +350,8 @@ def _place(header: Mapping[str, Any]) -> Place:
 
 
 def _probe(header: Mapping[str, Any]) -> Probe:
-    said = _take(header, "probe", dict)
-    return Probe(**{name: _take(said, name, kind) for name, kind in _PROBE.items()})
+    fields = _take(header, "probe", dict)
+    return Probe(**{name: _take(fields, name, kind) for name, kind in _PROBE.items()})
 
 
 def _stills(header: Mapping[str, Any], body: bytes) -> Stills:
@@ -383,8 +383,8 @@ def _is_webp(content: bytes) -> bool:
     return content[:4] == b"RIFF" and content[8:12] == b"WEBP"
 
 
-def _take(said: Mapping[str, Any], name: str, kind: type | UnionType) -> Any:  # noqa: ANN401
-    value = said.get(name)
+def _take(fields: Mapping[str, Any], name: str, kind: type | UnionType) -> Any:  # noqa: ANN401
+    value = fields.get(name)
     if not isinstance(value, kind):
         raise ProtocolError(f"{name} is missing or of another kind")
     return value

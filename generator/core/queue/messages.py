@@ -34,26 +34,26 @@ class ObjectNotification:
     is_gone: bool
 
 
-Letter = Event | tuple[ObjectNotification, ...]
+MessagePayload = Event | tuple[ObjectNotification, ...]
 
 
-def encode_message(happening: Event) -> str:
+def encode_message(event: Event) -> str:
     """Return an event as a letter. It has to say when it was told (`told_us`)."""
-    assert happening.told_us is not None, "what goes through a queue says when it was told"
-    told = {
+    assert event.told_us is not None, "what goes through a queue says when it was told"
+    payload = {
         "v": VERSION,
-        "id": happening.id,
-        "kind": happening.kind,
-        "at": happening.at,
-        "told_us": happening.told_us,
-        "source": happening.source,
-        "video": happening.video,
-        "value": dict(happening.value),
+        "id": event.id,
+        "kind": event.kind,
+        "at": event.at,
+        "told_us": event.told_us,
+        "source": event.source,
+        "video": event.video,
+        "value": dict(event.value),
     }
-    return json.dumps(told, separators=(",", ":"))
+    return json.dumps(payload, separators=(",", ":"))
 
 
-def decode_message(text: str, now_us: int) -> Letter:
+def decode_message(text: str, now_us: int) -> MessagePayload:
     """Return what a letter says: an event, or notices of a bucket (none: it was S3's trial).
 
     Args:
@@ -64,26 +64,26 @@ def decode_message(text: str, now_us: int) -> Letter:
         LetterError: it is none, or one that nobody should have sent.
     """
     try:
-        told = json.loads(text)
+        payload = json.loads(text)
     except ValueError as error:
         raise MessageError("it is no JSON") from error
     except RecursionError as error:
         raise MessageError("it is nested too deeply") from error
-    if not isinstance(told, dict):
+    if not isinstance(payload, dict):
         raise MessageError("it is no JSON object")
-    if "Records" in told or told.get("Event") == "s3:TestEvent":
-        return _notices(told)
-    return _event(told, now_us)
+    if "Records" in payload or payload.get("Event") == "s3:TestEvent":
+        return _notifications(payload)
+    return _event(payload, now_us)
 
 
-def _notices(told: Mapping[str, object]) -> tuple[ObjectNotification, ...]:
-    records = told.get("Records", [])
+def _notifications(payload: Mapping[str, object]) -> tuple[ObjectNotification, ...]:
+    records = payload.get("Records", [])
     if not isinstance(records, list):
         raise MessageError("its Records are no list")
-    return tuple(_notice(one) for one in records)
+    return tuple(_notification(one) for one in records)
 
 
-def _notice(record: object) -> ObjectNotification:
+def _notification(record: object) -> ObjectNotification:
     try:
         assert isinstance(record, dict)
         name, there = record["eventName"], record["s3"]
@@ -98,28 +98,30 @@ def _notice(record: object) -> ObjectNotification:
     return ObjectNotification(bucket, unquote_plus(key, errors="surrogateescape"), is_gone)
 
 
-def _event(told: Mapping[str, object], now_us: int) -> Event:
-    if told.get("v") != VERSION:
-        raise MessageError(f"its version is {told.get('v')!r}, and {VERSION} is all that is known")
-    kind = told.get("kind")
+def _event(payload: Mapping[str, object], now_us: int) -> Event:
+    if payload.get("v") != VERSION:
+        raise MessageError(
+            f"its version is {payload.get('v')!r}, and {VERSION} is all that is known"
+        )
+    kind = payload.get("kind")
     if not isinstance(kind, str) or (check := _VALUES.get(kind)) is None:
         raise MessageError(f"{kind!r} is not what people do")
-    key, source, value = told.get("id"), told.get("source"), told.get("value")
+    key, source, value = payload.get("id"), payload.get("source"), payload.get("value")
     if not isinstance(key, str) or not _ID.fullmatch(key):
         raise MessageError("its id is none")
     if not isinstance(source, str) or source not in _SOURCES:
         raise MessageError(f"nobody is {source!r}")
     if not isinstance(value, dict) or not check(value):
         raise MessageError(f"its value is none of {kind}")
-    at, told_us = _number(told, "at"), _number(told, "told_us")
-    video = None if kind == EventKind.REBUILD_ASKED else VideoId(_number(told, "video", least=1))
+    at, told_us = _number(payload, "at"), _number(payload, "told_us")
+    video = None if kind == EventKind.REBUILD_ASKED else VideoId(_number(payload, "video", least=1))
     if now_us + _SLACK_US < told_us:  # a clock that is wrong must not win for ever
         told_us, at = now_us, min(at, now_us // 1_000_000)
     return Event(key, EventKind(kind), at, source, video, value, told_us)
 
 
-def _number(told: Mapping[str, object], name: str, least: int = 0) -> int:
-    value = told.get(name)
+def _number(payload: Mapping[str, object], name: str, least: int = 0) -> int:
+    value = payload.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _HIGHEST:
         raise MessageError(f"its {name} is no number that there can be")
     return value
@@ -153,7 +155,7 @@ def _is_text(value: object, longest: int) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in value)
 
 
-def _is_wish(value: Mapping[str, object]) -> bool:
+def _is_rebuild(value: Mapping[str, object]) -> bool:
     return value.keys() == {"full"} and isinstance(value["full"], bool)
 
 
@@ -166,5 +168,5 @@ _VALUES: dict[str, Callable[[Mapping[str, object]], bool]] = {
     EventKind.TAGGED: _are_tags,
     EventKind.UNTAGGED: _are_tags,
     EventKind.RETAGGED: _are_tags,
-    EventKind.REBUILD_ASKED: _is_wish,
+    EventKind.REBUILD_ASKED: _is_rebuild,
 }

@@ -155,7 +155,7 @@ def _thumbs(site: SiteContext, video: Video) -> dict[str, object]:
         "thumb_2x": _still(site, video, poster, larger[0]) if larger else None,
         "width": str(poster.width_px),
         "height": str(poster.height_px),
-        "colour": colour_classes(poster.colour),
+        "colour": color_classes(poster.colour),
     }
 
 
@@ -163,7 +163,7 @@ def _still(site: SiteContext, video: Video, poster: Poster, width_px: int | None
     return site.link(urls.still_file(video.id, poster.digest, width_px))
 
 
-def colour_classes(colour: str) -> str:
+def color_classes(colour: str) -> str:
     """Return the three classes that `style.css` turns into (nearly) this colour."""
     return f"r{colour[0]} g{colour[2]} b{colour[4]}"
 
@@ -273,7 +273,7 @@ def watch_context(site: SiteContext, video: Video, neighbours: Neighbours) -> Co
         "poster_url": poster,
         "width": str(video.probe.width_px or 640),
         "height": str(video.probe.height_px or 360),
-        "colour": colour_classes(video.poster.colour) if video.poster else "r0 g0 b0",
+        "colour": color_classes(video.poster.colour) if video.poster else "r0 g0 b0",
         "stars": str(video.stars) if video.stars else None,
         "star_marks": _STAR_MARKS[video.stars or 0],
         "score": _score(video),
@@ -361,17 +361,17 @@ def _known_badge(
 
 def _tracks(site: SiteContext, video: Video) -> tuple[Context, ...]:
     """Return subtitles as HTML wants them: a language each, names of their own, one default."""
-    found: dict[tuple[str, str, str], Context] = {}
+    tracks: dict[tuple[str, str, str], Context] = {}
     forced = next((track for track in video.tracks if track.forced), None)
     for track in video.tracks:
         kind = "captions" if track.sdh else "subtitles"
         language = track.language or "und"
         name = label = track.label or track.language or "Subtitles"
         number = 1
-        while (kind, language, label) in found:
+        while (kind, language, label) in tracks:
             number += 1
             label = f"{name} {number}"
-        found[kind, language, label] = {
+        tracks[kind, language, label] = {
             "kind": kind,
             "language": language,
             "label": label,
@@ -380,7 +380,7 @@ def _tracks(site: SiteContext, video: Video) -> tuple[Context, ...]:
             ),
             "default": track is forced,
         }
-    return tuple(found.values())
+    return tuple(tracks.values())
 
 
 def _origin(url: str) -> Context | None:

@@ -32,7 +32,7 @@ _MORE = "…"
 _NO_CHARACTERS = "".join(
     chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17)
 )
-_UNWANTED = re.compile(
+_FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\ufdd0-\ufdef\ufeff"
     f"{_NO_CHARACTERS}]"
 )
@@ -147,7 +147,7 @@ def _clean(text: str) -> str:
     if text.replace("\n", "").isprintable():  # as most texts are; many times faster
         return text
     text = _NO_TEXT.sub("\ufffd", _LINE_END.sub("\n", text))
-    return _UNWANTED.sub("", text)
+    return _FORBIDDEN.sub("", text)
 
 
 # -- plain text
@@ -168,21 +168,21 @@ def _linked(text: str, film: SeekTarget) -> str:
 
 def _pieces(text: str, film: SeekTarget) -> Iterator[str]:
     end = 0
-    for found in _WORTH_A_LINK.finditer(text):
-        shown = found[0]
-        if found["time"]:
+    for match in _WORTH_A_LINK.finditer(text):
+        shown = match[0]
+        if match["time"]:
             start_s = _instant(shown)
             if film.length_s is None or start_s <= film.length_s:
-                yield escape(text[end : found.start()])
+                yield escape(text[end : match.start()])
                 yield f'<a class="t" href="{escape(film.moment(start_s))}">{shown}</a>'
-                end = found.end()
+                end = match.end()
             continue
         shown = _without_end(shown)
         address = address_of(shown)
         if address is not None:
-            yield escape(text[end : found.start()])
+            yield escape(text[end : match.start()])
             yield f'<a href="{escape(address)}" {_LEADS_AWAY}>{escape(shown)}</a>'
-            end = found.start() + len(shown)
+            end = match.start() + len(shown)
     yield escape(text[end:])
 
 

@@ -84,7 +84,7 @@ def numbered(video: Video) -> Numbered:
 
 @lru_cache(maxsize=1 << 12)
 def _season_of(folder: str) -> int:
-    found = _SEASON_FOLDER.fullmatch(folder)
-    if found is not None:
-        return int(found["season"])
+    match = _SEASON_FOLDER.fullmatch(folder)
+    if match is not None:
+        return int(match["season"])
     return 0 if _SPECIALS.fullmatch(folder) else 1

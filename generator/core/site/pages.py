@@ -122,7 +122,7 @@ class HeadersSubject:
 class RedirectsSubject:
     """Pages that lead on, and the addresses they lead to, for a host; the newest first."""
 
-    forwards: tuple[tuple[OutPath, str], ...]
+    redirects: tuple[tuple[OutPath, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,13 +243,15 @@ def fixed_pages(reason: str) -> tuple[Page, ...]:
     )
 
 
-def altered_page(page: Page, found: Alteration | None, touched: set[int]) -> Page:
+def altered_page(page: Page, alteration: Alteration | None, touched: set[int]) -> Page:
     """Return a page of a shelf as one on which cards differ, if that is all that does."""
-    if found is None or len(touched) > MOST_ALTERED:
+    if alteration is None or len(touched) > MOST_ALTERED:
         return page
     subject = page.subject
     assert isinstance(subject, ShelfSubject)
     descending = subject.order.descending
-    came = tuple((video, near, above != descending) for video, near, above in found.came)
+    came = tuple((video, near, above != descending) for video, near, above in alteration.came)
     stay = touched.difference(video for video, _, _ in came)
-    return replace(page, subject=AlteredSubject(lambda: subject, tuple(stay), found.left, came))
+    return replace(
+        page, subject=AlteredSubject(lambda: subject, tuple(stay), alteration.left, came)
+    )

@@ -111,31 +111,31 @@ class MembershipChange:
         return len(self.entered) - len(self.left)
 
 
-def passages(differences: Iterable[VideoChange]) -> dict[Scope, MembershipChange]:
+def membership_changes(video_changes: Iterable[VideoChange]) -> dict[Scope, MembershipChange]:
     """Return what the changes of videos do to every scope they touch."""
-    found: dict[Scope, MembershipChange] = {}
-    for difference in differences:
-        before = scopes_of(difference.before) if difference.before else ()
-        after = scopes_of(difference.after) if difference.after else ()
+    changes: dict[Scope, MembershipChange] = {}
+    for video_change in video_changes:
+        before = scopes_of(video_change.before) if video_change.before else ()
+        after = scopes_of(video_change.after) if video_change.after else ()
         for scope in after:
             if scope not in before:
-                assert difference.after is not None
-                _passage(found, scope).entered.append(difference.after)
+                assert video_change.after is not None
+                _change_of(changes, scope).entered.append(video_change.after)
         for scope in before:
-            passage = _passage(found, scope)
+            change = _change_of(changes, scope)
             if scope in after:
-                passage.stayed.append(difference)
+                change.stayed.append(video_change)
             else:
-                assert difference.before is not None
-                passage.left.append(difference.before)
-    return found
+                assert video_change.before is not None
+                change.left.append(video_change.before)
+    return changes
 
 
-def _passage(found: dict[Scope, MembershipChange], scope: Scope) -> MembershipChange:
-    passage = found.get(scope)
-    if passage is None:
-        passage = found[scope] = MembershipChange()
-    return passage
+def _change_of(changes: dict[Scope, MembershipChange], scope: Scope) -> MembershipChange:
+    change = changes.get(scope)
+    if change is None:
+        change = changes[scope] = MembershipChange()
+    return change
 
 
 def is_paged(scope: Scope, members: int, *, was: bool) -> bool:

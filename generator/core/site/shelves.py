@@ -167,9 +167,9 @@ class ListingEditor:
         node = self._nodes[number]
         if node.row is None or not node.before or not node.keys:
             return None
-        if node.knows_above and _name(node.above, highest=True, chain=self) != node.was_above:
+        if node.knows_above and _name(node.above, highest=True, listing=self) != node.was_above:
             return None
-        if node.knows_below and _name(node.below, highest=False, chain=self) != node.was_below:
+        if node.knows_below and _name(node.below, highest=False, listing=self) != node.was_below:
             return None
         former, keys = set(node.before), node.keys
         came = [at for at, key in enumerate(keys) if key not in former]
@@ -235,42 +235,42 @@ class ListingEditor:
     def near(self, key: bytes, count: int, *, up: bool) -> list[bytes]:
         """Return up to `count` keys next to `key` (itself left out), nearest first."""
         node: _Node | None = self._at(key)
-        found: list[bytes] = []
-        while node is not None and len(found) < count:
+        nearest: list[bytes] = []
+        while node is not None and len(nearest) < count:
             keys = self._keys(node)
-            wanted = count - len(found)
+            missing = count - len(nearest)
             if up:
                 start = bisect_right(keys, key)
-                found += keys[start : start + wanted]
+                nearest += keys[start : start + missing]
             else:
                 end = bisect_left(keys, key)
-                found += reversed(keys[max(end - wanted, 0) : end])
+                nearest += reversed(keys[max(end - missing, 0) : end])
             node = self._above(node) if up else self._below(node)
-        return found
+        return nearest
 
     def window(self, count: int, *, highest: bool) -> list[bytes]:
         """Return up to `count` keys from one end of the listing, outermost first."""
         node: _Node | None = self._highest() if highest else self._at(b"")
-        found: list[bytes] = []
-        while node is not None and len(found) < count:
+        outermost: list[bytes] = []
+        while node is not None and len(outermost) < count:
             keys = self._keys(node)
-            found += reversed(keys) if highest else keys
+            outermost += reversed(keys) if highest else keys
             node = self._below(node) if highest else self._above(node)
-        return found[:count]
+        return outermost[:count]
 
     # -- shaping
 
     def _by_shelf(self, keys: Iterable[bytes]) -> dict[int, list[bytes]]:
         ascending = sorted(keys)
-        found: dict[int, list[bytes]] = {}
+        by_shelf: dict[int, list[bytes]] = {}
         start = 0
         while start < len(ascending):
             node = self._at(ascending[start])
             above = self._above(node)
             end = len(ascending) if above is None else bisect_left(ascending, above.first, start)
-            found[node.number] = ascending[start:end]
+            by_shelf[node.number] = ascending[start:end]
             start = end
-        return found
+        return by_shelf
 
     def _rework(self, node: _Node, removed: Sequence[bytes], inserted: Sequence[bytes]) -> None:
         keys = self._keys(node)
@@ -366,14 +366,14 @@ class ListingEditor:
             self.next_number += 1
             self._know(node)
             return node
-        node = self._known(row)
+        node = self._node_of(row)
         if not node.knows_below:
-            self._join(self._known(below) if below else None, node)
+            self._join(self._node_of(below) if below else None, node)
         if not node.knows_above:
-            self._join(node, self._known(above) if above else None)
+            self._join(node, self._node_of(above) if above else None)
         return node
 
-    def _known(self, row: ShelfRow) -> _Node:
+    def _node_of(self, row: ShelfRow) -> _Node:
         node = self._nodes.get(row.number)
         if node is None:
             node = _Node(row.number, row.first, row)
@@ -433,9 +433,9 @@ class ListingEditor:
             return True
         if node.keys is not None and not _same_members(node.before, node.keys):
             return True
-        if node.knows_above and _name(node.above, highest=True, chain=self) != node.was_above:
+        if node.knows_above and _name(node.above, highest=True, listing=self) != node.was_above:
             return True
-        return node.knows_below and _name(node.below, highest=False, chain=self) != node.was_below
+        return node.knows_below and _name(node.below, highest=False, listing=self) != node.was_below
 
     def _shelf(self, node: _Node) -> Shelf:
         below, above = self._below(node), self._above(node)
@@ -450,10 +450,10 @@ class ListingEditor:
         )
 
 
-def _name(node: _Node | None, *, highest: bool, chain: ListingEditor) -> tuple[int, bool] | None:
+def _name(node: _Node | None, *, highest: bool, listing: ListingEditor) -> tuple[int, bool] | None:
     if node is None:
         return None
-    return node.number, chain.is_end(node.number, highest=highest)
+    return node.number, listing.is_end(node.number, highest=highest)
 
 
 def _same_members(before: tuple[bytes, ...], now: list[bytes]) -> bool:

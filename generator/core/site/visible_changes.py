@@ -22,9 +22,9 @@ class VisibleChanges:
     feed: bool
 
     @classmethod
-    def of(cls, site: SiteContext, difference: VideoChange) -> "VisibleChanges":
+    def of(cls, site: SiteContext, change: VideoChange) -> "VisibleChanges":
         """Return where a difference can be seen; rather in one place too many."""
-        before, after = difference.before, difference.after
+        before, after = change.before, change.after
         if before is None or after is None:
             return cls(card=True, watch=True, beside=True, feed=True)
         card = contexts.card(site, before) != contexts.card(site, after)
