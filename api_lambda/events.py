@@ -30,7 +30,7 @@ def rating(key: str, video: VideoId, stars: int | None, visitor: str | None, now
 def favorite(
     key: str, video: VideoId, visitor: str | None, now: int, *, is_favorite: bool
 ) -> Event:
-    """Return the event that a video became a favorite, or is none any more."""
+    """Return the event that a video became a favorite, or is not any more."""
     kind = EventKind.FAVORITED if is_favorite else EventKind.UNFAVORITED
     return Event(key, kind, now, _source(visitor), video, _visitor_value(visitor))
 

@@ -89,7 +89,7 @@ class LocalService(Service):
                 self._opened.catalogue.close()
                 self._opened = None
 
-    # -- who asks
+    # -- authentication
 
     @property
     def reader(self) -> Catalogue:

@@ -77,7 +77,7 @@ class QueuedService(Service):
         if self._shared is not None:
             self._shared.close()
 
-    # -- who asks
+    # -- authentication
 
     @override
     async def proofs(self, caller: Caller, now: int) -> Proofs:

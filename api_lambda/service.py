@@ -91,7 +91,7 @@ class Service(ABC):
     async def _end_session(self, session: Session, now: int) -> None:
         """Revoke a session for every process, as far as they share state."""
 
-    # -- who asks
+    # -- authentication
 
     @abstractmethod
     def had_token(self) -> bool:

@@ -1,6 +1,6 @@
-"""Spelling: a video as one line of JSON, for whoever keeps videos and compares them.
+"""A video as one line of JSON, to be stored and compared.
 
-Short, for a ledger keeps one for every video: what most videos do not have is left out at the end.
+Short, for a ledger stores one for every video: what most videos lack is left out at the end.
 """
 
 import json
@@ -23,7 +23,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def encode_video(video: Video) -> str:
-    """Return everything about a video but its id."""
+    """Return all fields of a video but its id."""
     still, probe = video.poster, video.probe
     poster = still and (
         still.digest, still.widths_px, still.width_px, still.height_px, still.colour
@@ -54,7 +54,7 @@ def encode_video(video: Video) -> str:
 
 
 def decode_video(number: int, text: str) -> Video:
-    """Return the video that `spelled` spelled."""
+    """Return the video that `encode_video` encoded."""
     (
         slug, root, path, title, added_at, recorded_at, recorded_offset_min, is_dated, size_bytes,
         probe, poster, stars, views, favorite, tags, votes, score_tenths, *more,

@@ -9,7 +9,7 @@ from generator.core.delivery import host_files
 from generator.core.media import webvtt
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site import contexts, urls
-from generator.core.site.contexts import Context, Html, Neighbours, SiteContext
+from generator.core.site.contexts import Context, Html, Neighbors, SiteContext
 from generator.core.site.orders import NEWEST, RANDOM, SUBFOLDERS, VIDEO_ORDERS, Order, member
 from generator.core.site.pages import (
     AlteredSubject,
@@ -293,9 +293,9 @@ class PageRenderer:
             self._shelf_link(inner, SUBFOLDERS, following),
         )
 
-    def _neighbours(self, before: tuple[int, ...], after: tuple[int, ...]) -> Neighbours:
+    def _neighbours(self, before: tuple[int, ...], after: tuple[int, ...]) -> Neighbors:
         minis = self._library.minis
-        return Neighbours(
+        return Neighbors(
             minis.joined(reversed(before)) if before else None,
             minis.joined(after) if after else None,
             self._watch_link(before[0]) if before else None,

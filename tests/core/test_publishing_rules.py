@@ -81,7 +81,7 @@ def test_afterwards_everything_is_as_it_is_wanted(scene: Scenes) -> None:
     result |= {put.desired.key: put.desired.digest for put in planned.puts}
 
     assert {key: result[key] for key in some} == {key: one.digest for key, one in some.items()}
-    put = {one.wanted.key for one in planned.puts}
+    put = {one.desired.key for one in planned.puts}
     for key in some.keys() - put:
         assert there[key].digest == some[key].digest
         assert there[key].etag

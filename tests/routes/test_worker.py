@@ -436,7 +436,7 @@ def test_poison_is_told_and_put_aside_while_all_else_is_shown(
         eventually(lambda: is_done(queue))
     assert working.worker.unreadable == 5
     assert working.worker.refused == 1
-    assert "it is no JSON" in caplog.text
+    assert "it is not JSON" in caplog.text
     assert "video 999, and there is none" in caplog.text
     assert "put aside" in caplog.text
     assert "harvest" in page_of(settings).read_text(encoding="utf-8")
@@ -807,7 +807,7 @@ def test_the_queue_command_tells_what_was_put_aside_and_puts_it_back(
 
     assert code == 1
     assert "put aside 2" in out
-    assert 'it is no JSON: "garbage"' in out
+    assert 'it is not JSON: "garbage"' in out
     assert "Tagged of the video 1 can be read" in out
     told = json.loads(answer(tmp_path, "queue", "--json")[1])
     assert (told["dead"], len(told["letters"])) == (2, 2)

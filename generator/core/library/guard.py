@@ -1,18 +1,18 @@
-"""The guard: a scan that would lose too much is not believed."""
+"""The guard: a scan that would lose too much of the library is rejected."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
-_FEW = 10  # so many may always go at once: a person tidied up
+_FEW = 10  # so many may always be lost at once: somebody deleted files
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What tells the device of a root from others: `number` is st_dev, which lasts one `boot`.
+    """The identity of a root's device: `number` is st_dev, which is valid for one `boot`.
 
     `file_system` is statvfs's f_fsid, which lasts as long as the file system itself; 0 where the
-    system gives none, or only the number once more.
+    system has none, or repeats the number.
     """
 
     boot: str
@@ -21,28 +21,29 @@ class Device:
 
 
 def is_other(before: Device, now: Device) -> bool:
-    """Tell whether two devices are certainly not one."""
+    """Return whether two devices are certainly different."""
     if before.file_system and now.file_system:
         return before.file_system != now.file_system
     return before.boot == now.boot != "" and before.number != now.number
 
 
 def encode_devices(devices: Mapping[str, Device]) -> str:
-    """Return devices, each by the path of its root, as JSON."""
+    """Return devices by the path of their roots as JSON."""
     return json.dumps({path: astuple(one) for path, one in sorted(devices.items())})
 
 
 def decode_devices(text: str) -> dict[str, Device]:
-    """Return the devices that were written so; "" is none."""
+    """Return the devices that `encode_devices` encoded; {} for ""."""
     rows: dict[str, tuple[str, int, int]] = json.loads(text or "{}")
     return {path: Device(*row) for path, row in rows.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class RootChange:
-    """A root before and after a scan: videos known in it, how many are lost, what it is like.
+    """A root before and after a scan: how many videos it had, and how many are lost.
 
-    `copied` are those whose own file is gone while a copy of it is there.
+    `trouble` is why it cannot be read, "" for nothing. `copied` counts videos whose own file is
+    gone while a copy of it is there.
     """
 
     path: str
@@ -55,7 +56,7 @@ class RootChange:
 
 
 def objection(roots: Mapping[str, RootChange], loss_limit: float) -> str:
-    """Return why a scan is not to be believed, "" when it may be.
+    """Return why a scan is rejected, "" when it is not.
 
     Args:
         roots: every root that was scanned.

@@ -1,12 +1,11 @@
-"""Identity: which video a file is, after files came, went, changed and changed places.
+"""Identity: which video a file is, after files were added, removed, changed and moved.
 
-Same path, same video, even re-encoded. A path gone and its content elsewhere: moved. Both there:
-a copy, a video of its own, until the file of the older goes: then the copy becomes part of it.
-Content tells two names that were swapped from two files that were replaced: a video leaves its path
-to another only when its own content is found elsewhere. Where neither content nor path tells, the
-name does: a file that is gone and one that came in the same folder, named alike but for the suffix,
-for upper and lower case and for how accents are written, are one video that was converted. So it is
-where the one was gone for a while before the other came.
+Same path, same video, even re-encoded. A path gone and its content elsewhere: moved. Both there: a
+copy, a video of its own, until the file of the older one is gone: then the copy is merged into it.
+Content tells swapped names from replaced files: a video leaves its path to another only when its
+own content is found elsewhere. Where neither content nor path decides, the name does: a removed and
+a new file in one folder whose names differ only in suffix, case and Unicode normalization are one
+video that was converted, even if it was missing for a while in between.
 """
 
 from collections import defaultdict
@@ -20,9 +19,9 @@ from generator.core.model import FileStat, Place, VideoId
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A video's file as the catalogue has it; `missing` when it was not there at the last look.
+    """A video's file as the catalogue has it; `missing` when the last scan did not find it.
 
-    `companions` is the signature of what lay beside it then.
+    `companions` is the digest of its sidecars then.
     """
 
     video: VideoId
@@ -36,7 +35,7 @@ class KnownFile:
 
 @dataclass(frozen=True, slots=True)
 class FingerprintedFile:
-    """A file that is new or changed, with the fingerprint of what it holds now."""
+    """A new or changed file, with the fingerprint of its content."""
 
     stat: FileStat
     fingerprint: str
@@ -49,12 +48,12 @@ class FingerprintedFile:
 
 @dataclass(slots=True)
 class Identities:
-    """What became of every file, each named once.
+    """The result for every file, each listed once.
 
-    `touched`: same content, other time stamp. `replaced`: other content under the old path.
-    `moved` and `returned`: known content at a place where it was not. `found`: a new video.
-    `missing`: known videos without a file. `merged`: videos that turn out to be copies of others,
-    with those; each of these is also among `moved` or `replaced`, for it has the copy's file now.
+    `touched`: same content, other mtime. `replaced`: other content under the old path. `moved` and
+    `returned`: known content at a place where it was not. `new`: new videos. `missing`: known
+    videos without a file. `merged`: videos that turn out to be copies of others, with those; each
+    of these is also in `moved` or `replaced`, for it has the copy's file now.
     """
 
     touched: list[tuple[KnownFile, FingerprintedFile]] = field(default_factory=list)
@@ -76,12 +75,11 @@ def identify(
     """Return which video each new or changed file is.
 
     Args:
-        gone: videos whose path held a file and holds none now.
-        changed: videos whose path holds a file of another size or time.
+        gone: videos whose path has no file any more.
+        changed: videos whose file has another size or mtime.
         new: files at paths where the catalogue has none.
         missing: videos known to be missing whose path, name or content may be among the files.
-        present: videos whose file is as it was, that hold the content of one of `gone` or are named
-            like it.
+        present: unchanged videos with the content of one of `gone`, or a name like it.
 
     Source: docs/adr/0003-identity.md.
     """
@@ -112,16 +110,16 @@ def identify(
 
 
 def likeness(place: Place) -> tuple[str, str, str]:
-    """Return what two names of one video have in common: root, folder, and name told roughly."""
+    """Return a key shared by names of one video: root, folder, and normalized stem."""
     folder, _, name = place.path.rpartition("/")
     stem = name.rpartition(".")[0] or name
     return place.root, folder, normalize("NFC", normalize("NFC", stem).casefold())
 
 
 def _assign_converted(identities: Identities, missing: Iterable[KnownFile]) -> None:
-    """Let a file that came be a video that is gone, where only their names tell so.
+    """Assign new files to videos without a file by their names alone.
 
-    One that is gone since the last look rather than one that was `missing` then.
+    To one that is gone since the last scan rather than one that was `missing` then.
     """
     gone, before = _by_likeness(identities.missing), _by_likeness(missing)
     for alike, file in _by_likeness(identities.new).items():
@@ -134,7 +132,7 @@ def _assign_converted(identities: Identities, missing: Iterable[KnownFile]) -> N
 
 
 def _assign_copies(identities: Identities, present: Sequence[KnownFile]) -> None:
-    """Let videos whose files are gone take over the files of later ones that are the same."""
+    """Give videos whose files are gone the files of later videos that are the same."""
     touched = {known_file.video: (known_file, file) for known_file, file in identities.touched}
     again = [_as_seen(known_file, file) for known_file, file in touched.values()]
     left = sorted([*present, *again], key=lambda candidate: candidate.video)

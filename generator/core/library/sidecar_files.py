@@ -1,12 +1,11 @@
-"""Companions: which files beside a video belong to it, told by their names alone.
+"""Sidecars: which files beside a video belong to it, by their names alone.
 
-A companion is named like its video, with or without the video's own suffix: `film.nfo` and
-`film.mp4.nfo` belong to `film.mp4`. Subtitles and pictures may say more in between
-(`film.de.forced.srt`, `film (German).srt`, `film-poster.jpg`). Subtitles may also lie in a folder
-of their own, named after the film or not (`Subs/2_English.srt`). What is named like the folder's
-own (`folder.jpg`, `movie.nfo`) belongs to a video that is alone in its folder. Names that are
-spelled otherwise count where the name itself is not there (`naming`), and a `.json` may be one of
-Google Takeout's (`takeout`).
+A sidecar is named like its video, with or without the video's own suffix: `film.nfo` and
+`film.mp4.nfo` belong to `film.mp4`. Subtitles and pictures may have more in between
+(`film.de.forced.srt`, `film (German).srt`, `film-poster.jpg`). Subtitles may also be in a folder of
+their own, named after the video or not (`Subs/2_English.srt`). Folder-wide names (`folder.jpg`,
+`movie.nfo`) belong to a video that is alone in its folder. Other spellings of a name count where
+the exact one is not there (`file_names`), and a `.json` may be one of Google Takeout's (`takeout`).
 """
 
 from collections import defaultdict
@@ -31,35 +30,35 @@ _KINDS = {
 }
 SUFFIXES = frozenset(_KINDS)
 _YTDLP = ".info"  # before .json
-_PICTURES = ("", "-thumb", "-poster", "-cover")  # behind the name of a video, the best first
+_PICTURES = ("", "-thumb", "-poster", "-cover")  # after the name of a video, the best first
 _FOLDERS = {  # in lower case: what a video alone in its folder has, the best first
     SidecarKind.PICTURE: ("folder", "poster", "cover", "thumb", "movie"),
     SidecarKind.NFO: ("movie",),
 }
 _TEXT_FOLDERS = {"subs", "sub", "subtitles", "subtitle"}  # in lower case
-_PARTING = " _-([{"  # what may stand between the name of a video and a language, but for a point
+_PARTING = " _-([{"  # separators, besides a dot, between the name of a video and a language
 _CLOSING = _PARTING + ")]}"
-_LEAST_WORD = 3  # letters of a language behind a space alone: "is" and "no" are words of titles
+_LEAST_WORD = 3  # letters of a language after a space alone: "is" and "no" are words of titles
 _ORDER = {kind: rank for rank, kind in enumerate(SidecarKind)}
 _MOST = 64  # files beside one video
 
 
 def is_sidecar(name: str) -> bool:
-    """Tell whether a file of this name may belong to a video."""
+    """Return whether a file of this name may be a sidecar."""
     dot = name.rfind(".")
     return dot > 0 and name[dot + 1 :].lower() in SUFFIXES and name[0] != "."
 
 
 def is_text_folder(path: str) -> bool:
-    """Tell whether a folder of this name holds subtitles of the films in the one above."""
+    """Return whether a folder of this name has the subtitles of the videos in its parent."""
     return path.rpartition("/")[2].lower() in _TEXT_FOLDERS
 
 
 def home_of(folder: str) -> tuple[str, str] | None:
-    """Return the folder of the films that subtitles in a folder are for, None for its own.
+    """Return the folder of the videos that subtitles in a folder are for, None for the same folder.
 
     Returns:
-        That folder, and the name of the one film, "" where any may be meant.
+        That folder, and the name of the one video, "" where it may be any.
     """
     above, _, last = folder.rpartition("/")
     if is_text_folder(folder):
@@ -70,13 +69,13 @@ def home_of(folder: str) -> tuple[str, str] | None:
 def sidecars_of(
     root: str, videos: Iterable[str], files: Files, *, has_subtitle_folders: bool = True
 ) -> dict[str, tuple[Sidecar, ...]]:
-    """Return the companions of each video that has any, in the order they are to be read.
+    """Return the sidecars of each video that has any, in the order they are to be read.
 
     Args:
-        root: the name of the root that all of them lie in.
-        videos: paths of all videos in the folders that `files` lie in.
-        files: paths that `is_companion` takes.
-        is_told_below: folders of subtitles below those of the videos are among `files`.
+        root: the name of the root that all of them are in.
+        videos: paths of all videos in the folders of `files`.
+        files: paths that `is_sidecar` accepts.
+        has_subtitle_folders: `files` include those in subtitle folders below the videos' own.
     """
     if not files:
         return {}
@@ -112,16 +111,16 @@ def _key(ranked: tuple[tuple[int, int, int, str], Sidecar]) -> tuple[int, int, i
 
 
 class _VideoFolder:
-    """The videos of one folder, by the names that companions may have of them."""
+    """The videos of one folder, by the names that sidecars may take from them."""
 
     def __init__(self) -> None:
-        self.names, self.full_names = NameIndex(), NameIndex()  # with their stems, and without
+        self.names, self.full_names = NameIndex(), NameIndex()  # with stems, and without
         self.paths: list[str] = []
-        self.films_alone: list[str] = []  # of those, what is not sound, maybe
+        self.films_alone: list[str] = []  # of those, what is surely not audio
         self._films: TakeoutVideos | None = None
 
     def add(self, path: str, name: str) -> None:
-        """Let a video lie in the folder."""
+        """Add a video of the folder."""
         for key in {name, name.rpartition(".")[0]}:
             self.names.add(key, path)
         self.full_names.add(name, path)
@@ -138,7 +137,7 @@ class _VideoFolder:
 
 
 def _owners(name: str, folder: _VideoFolder) -> Iterator[tuple[SidecarKind, int, int, str]]:
-    """Yield whose companion a file is, as what, and how well it is named: by level and rank."""
+    """Yield the videos of a sidecar, with its kind, and how well it is named: level and rank."""
     stem, _, suffix = name.rpartition(".")
     kind, names = _KINDS[suffix.lower()], folder.names
     if kind is SidecarKind.JSON:
@@ -173,7 +172,7 @@ def _of_json(stem: str, folder: _VideoFolder) -> Iterator[tuple[SidecarKind, int
 
 
 def _of_subtitles(stem: str, names: NameIndex) -> tuple[int, list[str]]:
-    """Return the videos that subtitles belong to: of those they continue, the longest name."""
+    """Return the videos that subtitles belong to: those with the longest name they begin with."""
     for level in range(LEVELS):
         end = len(stem)
         while end > 0:
@@ -194,7 +193,7 @@ def _of_subtitles(stem: str, names: NameIndex) -> tuple[int, list[str]]:
 
 
 def _of_text_folder(name: str, named: str, folder: _VideoFolder) -> tuple[int, list[str]]:
-    """Return the videos that subtitles in a folder of their own belong to; none where unsure."""
+    """Return the videos that subtitles in a subtitle folder belong to; none if unsure."""
     if named:
         return folder.names.find(named)
     stem = name.rpartition(".")[0]
@@ -206,9 +205,9 @@ def _of_text_folder(name: str, named: str, folder: _VideoFolder) -> tuple[int, l
 
 
 def between(video: str, sidecar: str) -> str:
-    """Return what stands between the name of a video and the suffix of its companion, or "".
+    """Return the part between the name of a video and the suffix of its sidecar, or "".
 
-    All of the name where the video's is not in it: so subtitles lie in folders of their own.
+    The whole stem where the video's name is not in it, as in subtitle folders.
     """
     name = video.rpartition("/")[2]
     stem = sidecar.rpartition("/")[2].rpartition(".")[0]
@@ -233,9 +232,9 @@ def between(video: str, sidecar: str) -> str:
 
 
 def sidecar_digest(video: str, sidecars: Iterable[Sidecar]) -> str:
-    """Return a text that is another one when a companion came, went or changed; "" for none.
+    """Return a digest that changes when a sidecar is added, removed or changed; "" for none.
 
-    The same after the video was renamed together with all that belongs to it.
+    It stays the same if the video is renamed together with its sidecars.
     """
     digest = blake2b(digest_size=8)
     own = video.rpartition("/")[2].rpartition(".")[0]

@@ -1,9 +1,9 @@
-"""Takeout: how Google Takeout names the .json that tells of a file.
+"""How Google Takeout names the .json sidecar of a file.
 
-`NAME.EXT.supplemental-metadata.json` since 2024, `NAME.EXT.json` before. Of it, without ".json", 46
-characters are kept, so that it may end anywhere, even in NAME. Of several files of one name each
-has a number: `NAME(1).EXT` is told of in `NAME.EXT.supplemental-metadata(1).json`. What was edited
-has no file of its own, and the film of a live photo may be told of with its picture.
+`NAME.EXT.supplemental-metadata.json` since 2024, `NAME.EXT.json` before. Without ".json" it is
+truncated to 46 characters, so that it may end anywhere, even in NAME. Files of one name are
+numbered: the sidecar of `NAME(1).EXT` is `NAME.EXT.supplemental-metadata(1).json`. An edited video
+has none of its own, and the video of a live photo may share that of its picture.
 """
 
 import re
@@ -18,31 +18,31 @@ _MOST_STEM = 46  # characters; with ".json" 51
 _NUMBER = re.compile(r"(\(\d{1,4}\))\Z")
 _NAME = re.compile(r"(?P<plain>.*?)(?P<number>\(\d{1,4}\))?(?P<suffix>\.[^.]*)?", re.DOTALL)
 _PICTURES = frozenset({"heic", "heif", "jpg", "jpeg", "png", "dng", "avif", "webp", "gif"})
-_EDITED = re.compile(  # as Google says it in the languages that are known of
+_EDITED = re.compile(  # Google's suffix in the languages that are known
     r"-(?:edited|bearbeitet|bewerkt|modifi[ée]|modificato|edytowane|editado|ha editado|editat"
     r"|redigerad|redigeret|upravené|編集済み|已修改)(?P<number>\(\d{1,4}\))?(?P<suffix>\.[^.]*)\Z",
     re.IGNORECASE,
 )
 _UNSAFE = re.compile(r"[^\w.]")
 _LONGEST = 1000  # characters of a title
-_MOST_CUT = 8  # films that one name, cut short, may mean
+_MOST_CUT = 8  # videos that one truncated name may mean
 
 
 class NameMatch(IntEnum):
-    """How a .json is named after a film, the surest first."""
+    """How a .json is named after a video, the surest first."""
 
     WHOLE = 0  # NAME.EXT
     TAILED = 1  # with its tail or its number behind it
     CUT = 2  # cut within NAME.EXT
-    EDITED = 3  # that of the film before it was edited
-    LIVE = 4  # that of a live photo's picture
+    EDITED = 3  # that of the video before it was edited
+    LIVE = 4  # that of the picture of a live photo
 
 
 def fit_of(video: str, stem: str) -> NameMatch | None:
-    """Return how a .json is named after a film, None where it is not.
+    """Return how a .json is named after a video, None where it is not.
 
     Args:
-        video: the name of the film's file.
+        video: the name of the video's file.
         stem: that of the .json, without its suffix.
     """
     film, json_stem = uncased(video), uncased(stem)
@@ -60,7 +60,7 @@ def fit_of(video: str, stem: str) -> NameMatch | None:
 
 
 def agrees(video: str, title: object) -> bool:
-    """Tell whether the title within a .json is that of a film, whose name may have been cut."""
+    """Return whether the title within a .json is that of a video, whose name may be truncated."""
     if not isinstance(title, str):
         return False
     film, json_title = _plain(uncased(video)), uncased(title[:_LONGEST])
@@ -73,7 +73,7 @@ def agrees(video: str, title: object) -> bool:
 
 
 class TakeoutVideos:
-    """The films of one folder, to be found by what Takeout calls its .json."""
+    """The videos of one folder, indexed by the names of their Takeout sidecars."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._wholes: dict[str, list[str]] = {}
@@ -88,7 +88,7 @@ class TakeoutVideos:
         self._sorted: dict[str | None, list[str]] | None = None  # by number; None: all of them
 
     def of(self, stem: str) -> Iterator[tuple[NameMatch, str]]:
-        """Yield the films that a .json may be about, and how it is named after each."""
+        """Yield the videos that a .json may be about, and how it is named after each."""
         base, number = _parted(uncased(stem))
         paths: dict[str, None] = {}
         for name in _names(base):
@@ -103,7 +103,7 @@ class TakeoutVideos:
                 yield fit, path
 
     def _beginning_with(self, base: str, number: str) -> list[str]:
-        """Return the films that begin so: those with the number, or if none has it, all."""
+        """Return the videos that begin so: those with the number, or if none has it, all."""
         if self._sorted is None:
             by_number: dict[str | None, list[str]] = {None: sorted(self._wholes)}
             for name in by_number[None]:
@@ -125,7 +125,7 @@ def _parted(stem: str) -> tuple[str, str]:
 
 
 def _names(base: str) -> Iterator[str]:
-    """Yield what may be the name of the film: without the tail, of which any part may be left."""
+    """Yield the possible names of the video: without the tail, of which any part may be left."""
     name, dot, end = base.rpartition(".")
     if dot and _TAIL.startswith(end):
         yield name
@@ -138,13 +138,13 @@ def _numbered(name: str, number: str) -> str:
 
 
 def _plain(film: str) -> str:
-    """Return a film's name without its number."""
+    """Return a video's name without its number."""
     parts = _NAME.fullmatch(film)
     return film if parts is None else parts["plain"] + (parts["suffix"] or "")
 
 
 def _unedited(film: str) -> str:
-    """Return the name that an edited film had before, "" for others."""
+    """Return the name that an edited video had before, "" for others."""
     match = _EDITED.search(film)
     return (
         "" if match is None else film[: match.start()] + (match["number"] or "") + match["suffix"]
@@ -152,7 +152,7 @@ def _unedited(film: str) -> str:
 
 
 def _live(base: str, number: str) -> Iterator[str]:
-    """Yield the names, without suffix, of the films that go with a picture."""
+    """Yield the names, without suffix, of the videos that belong to a picture."""
     for name in _names(base):
         stem, _, suffix = name.rpartition(".")
         if suffix in _PICTURES:
@@ -160,7 +160,7 @@ def _live(base: str, number: str) -> Iterator[str]:
 
 
 def _is_cut(stem: str) -> bool:
-    """Tell whether a name is as long as names become; whoever counts may count otherwise."""
+    """Return whether a name is as long as a truncated one, in any unit that Google may count in."""
     lengths = (
         len(stem),
         len(stem.encode("utf-16-le", "replace")) // 2,

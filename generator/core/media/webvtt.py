@@ -1,7 +1,7 @@
-"""WebVTT: what is written is valid, whatever was put in.
+"""WebVTT: the output is valid, whatever the input.
 
-Cues come from anywhere, so nothing is believed of them: markup is woven anew and closed, unknown
-tags go and their content stays, all else is escaped, and times that cannot be are left out.
+Cues are untrusted: markup is rebuilt and closed, unknown tags are dropped and their content kept,
+all else is escaped, and impossible times are left out.
 """
 
 import html
@@ -30,7 +30,7 @@ _CONTROL = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0xFEFF, 0xFFFE, 0xFF
 _PLAIN = {**_CONTROL, 0x09: "\t", **_LINE_ENDS}
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
-_COLORS = {  # those for which browsers have classes; white and black are left to the page
+_COLORS = {  # those with classes in browsers; white and black are left to the page
     "00ff00": "lime",
     "00ffff": "cyan",
     "ff0000": "red",
@@ -41,7 +41,7 @@ _COLORS = {  # those for which browsers have classes; white and black are left t
 _CLASSES = {*_COLORS.values(), "white", "black"}
 _CLASSES |= {f"bg_{name}" for name in _CLASSES}
 _ALIASES = {"em": "i", "strong": "b"}
-_REOPENED = {"i", "b", "u", "c", "font"}  # goes on where what encloses it ends too early
+_REOPENED = {"i", "b", "u", "c", "font"}  # reopened where their parent is closed too early
 _DEEPEST = 8
 _MOST_ANNOTATION = 100  # characters
 
@@ -67,8 +67,8 @@ _SETTINGS = {
 class Cue:
     """A text from `start_s` to `end_s`.
 
-    `text` is markup as WebVTT has it: plain text goes through `escape_cue_text` first. `settings`
-    are of the cue ("line:0 align:start"). The writer mends both, and drops what shows nothing.
+    `text` is WebVTT markup: plain text goes through `escape_cue_text` first. `settings` are those
+    of the cue ("line:0 align:start"). The writer repairs both, and drops what shows nothing.
     """
 
     start_s: float
@@ -80,8 +80,8 @@ class Cue:
 def write_cues(cues: Iterable[Cue]) -> bytes:
     """Return a WebVTT file of all cues that can be shown, by ascending start.
 
-    Left out are cues without text, those that end before they are a millisecond old, and times
-    beyond 10,000 hours; what starts before 0 starts at 0.
+    Left out are cues without text, those shorter than a millisecond, and times beyond 10,000 hours;
+    what starts before 0 starts at 0.
     """
     timed = ((_span_ms(cue.start_s, cue.end_s), cue) for cue in cues)
     lasting = sorted(
@@ -97,7 +97,7 @@ def write_cues(cues: Iterable[Cue]) -> bytes:
 
 
 def shift_cues(content: bytes, by_s: float) -> bytes:
-    """Return a file that was written here with all its cues so much later."""
+    """Return a file that was written here with all its cues shifted by `by_s`."""
 
     def moved(line: re.Match[str]) -> str:
         return _WRITTEN_CLOCK.sub(lambda clock: _clock(_ms_of(clock) + _ms(by_s)), line[0])
@@ -128,16 +128,16 @@ def board_vtt(
     tile_height_px: int,
     url: str,
 ) -> bytes:
-    """Return a WebVTT file that tells where in a sprite the tile of each stretch is.
+    """Return a WebVTT file that maps time ranges to the tiles of a sprite.
 
     Args:
-        starts_s: of the tiles, ascending, as they follow each other row by row.
+        starts_s: of the tiles, ascending, row by row.
         duration_s: of the video; where it is unknown, the last tile lasts as long as the one
             before.
-        columns: how many tiles stand in a row.
+        columns: how many tiles a row has.
         tile_width_px: of each.
         tile_height_px: of each.
-        url: of the sprite, as seen from the file.
+        url: of the sprite, relative to the file.
     """
     address = quote(url, safe=_IN_URLS)
     last_s = starts_s[-1] - starts_s[-2] if len(starts_s) > 1 else _DAY_S
@@ -159,9 +159,9 @@ def escape_cue_text(plain: str) -> str:
 def tidy(markup: str) -> str:
     """Return markup that is valid and looks the same; "" where nothing would be seen.
 
-    i, b, u, ruby, rt, v, lang and c with the classes of standard colours are kept; so is the
-    colour of an HTML font, if it has such a class. Spaces are drawn together, empty lines go.
-    Tidy markup stays as it is.
+    i, b, u, ruby, rt, v, lang and c with the classes of standard colors are kept; so is the color
+    of an HTML font, if it has such a class. Spaces are collapsed, empty lines dropped. Tidy markup
+    stays as it is.
     """
     writer = _MarkupWriter()
     at = 0
@@ -174,7 +174,7 @@ def tidy(markup: str) -> str:
 
 
 def tidy_settings(settings: str) -> str:
-    """Return those cue settings that are valid, each once, without those of regions."""
+    """Return the valid cue settings, each once, without those of regions."""
     kept: dict[str, str] = {}
     for setting in settings.split():
         name, _, value = setting.partition(":")
@@ -223,7 +223,7 @@ def _clock(instant_ms: int) -> str:
 
 
 def _ends_s(starts_s: Sequence[float], duration_s: float | None, last_s: float) -> Iterator[float]:
-    """Yield when each of ascending stretches ends; the last where it is not told after `last_s`."""
+    """Yield the ends of consecutive ranges; the last lasts `last_s` if the duration is unknown."""
     for _, end_s in pairwise(starts_s):
         yield end_s
     if starts_s:
@@ -248,7 +248,7 @@ class _Element:
 
 
 class _MarkupWriter:
-    """Markup as it grows. Tags are written only around text, so that none is empty."""
+    """Writes markup. Tags are written only around text, so that none is empty."""
 
     def __init__(self) -> None:
         self._written: list[str] = []
@@ -258,7 +258,7 @@ class _MarkupWriter:
         self._is_seen = False
 
     def add_text(self, markup: str) -> None:
-        """Add what stands between two tags."""
+        """Add the text between two tags."""
         if not markup:
             return
         plain = _plain(markup)
@@ -271,7 +271,7 @@ class _MarkupWriter:
         self._add_word(plain[at:])
 
     def add_tag(self, inner: str) -> None:
-        """Add a tag, given as what stands between its brackets."""
+        """Add a tag, given without its brackets."""
         match = _INNER.match(inner)
         if match is None:
             return
@@ -285,7 +285,7 @@ class _MarkupWriter:
             self._open_one(name, classes, annotation)
 
     def finished(self) -> str:
-        """Return all of it, closed; "" where there are but spaces of one kind or another."""
+        """Return all of it, closed; "" where there is nothing but spaces of any kind."""
         self._close_down_to(0)
         return "".join(self._written) if self._is_seen else ""
 
@@ -300,7 +300,7 @@ class _MarkupWriter:
             case "font":
                 opening = _font(annotation)
             case "v":
-                self._close("v")  # people forget to, before the next one speaks
+                self._close("v")  # often missing before the next speaker
                 speaker = " ".join(_plain(annotation).split())[:_MOST_ANNOTATION].rstrip(" -")
                 opening = f"<v {escape_cue_text(speaker)}>" if speaker else ""
             case "lang":
@@ -315,7 +315,7 @@ class _MarkupWriter:
         self._nested.append(_Element(name, opening))
 
     def _close(self, name: str) -> None:
-        """Close the innermost element of a name, if any; what is within goes on if it may."""
+        """Close the innermost element of a name, if any; some of those within are reopened."""
         for at in range(len(self._nested) - 1, -1, -1):
             if self._nested[at].name == name:
                 within = self._nested[at + 1 :]
@@ -346,7 +346,7 @@ class _MarkupWriter:
 
 
 def _plain(markup: str) -> str:
-    """Return text without tags as plain text; of control characters, ends of lines are kept."""
+    """Return text without tags as plain text, without control characters but line breaks."""
     if "&" in markup:
         markup = _REFERENCE.sub(lambda reference: html.unescape(reference[0]), markup)
     return _SURROGATES.sub("\ufffd", markup).translate(_PLAIN)

@@ -1,8 +1,8 @@
-"""Parcels: how a file to examine and what was found travel through a pipe.
+"""The wire format between reelshelf and its media workers: probe requests and their results.
 
-A parcel is a mark, two lengths, a header in JSON and raw bytes. Nothing here reads or writes: bytes
-come in and go out. The reader is as wary of an answer as of a file: a decoder that was taken over
-by what it decoded speaks here.
+A message is a magic number, two lengths, a header in JSON and raw bytes. Nothing here does I/O:
+bytes come in and go out. Answers are validated as strictly as files: they may come from a decoder
+that a malicious file has taken over.
 """
 
 import json
@@ -66,18 +66,18 @@ _METADATA_TYPES: dict[str, type | UnionType] = {
     "is_other_cut": bool,
 }
 
-READY = _HEAD.pack(_MARK, 0, 0)  # what a worker says once, before its first answer
+READY = _HEAD.pack(_MARK, 0, 0)  # sent once by a worker, before its first answer
 
 
 class ProtocolError(Exception):
-    """The bytes are not what this program sends; nothing can be told of what follows them."""
+    """The bytes are not of this protocol; the rest of the stream cannot be read either."""
 
 
 @dataclass(frozen=True, slots=True)
 class SidecarRef:
-    """A companion to read: what it is, and where it is found, as the file of a request.
+    """A sidecar to read: its kind, and its path or URL, as the file of a request.
 
-    `name` is its own, "" where the file has it: a link has another than what it leads to.
+    `name` is its own, "" where `file` has it: a link has another name than its target.
     """
 
     kind: SidecarKind
@@ -87,11 +87,11 @@ class SidecarRef:
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
-    """Examine `file`, a path in the file system, which the library knows as `place`.
+    """Probe `file`, a path in the file system, which is at `place` in the library.
 
-    It may be an address instead (https, http), to be read by range without any other leave.
-    `companions` are read, too. `board` and `texts` ask for what takes longer instead: the
-    storyboard, and the subtitles inside.
+    It may be a URL instead (https, http), to be read by range without credentials. `companions`
+    are read, too. `board` and `texts` request slow work instead: the storyboard, and the embedded
+    subtitles.
     """
 
     place: Place
@@ -102,21 +102,21 @@ class ProbeRequest:
 
 
 def missing(start: bytes | bytearray) -> int:
-    """Return how many more bytes to read at the least until the parcel is whole; 0: it is.
+    """Return how many more bytes to read at least until the message is complete; 0: it is.
 
     Raises:
-        GarbledError: this is no parcel, or one beyond all measure.
+        ProtocolError: this is not a message, or one that is too large.
     """
     if len(start) < _HEAD.size:
         return _HEAD.size - len(start)
     mark, header_bytes, body_bytes = _HEAD.unpack_from(start)
     if mark != _MARK or header_bytes + body_bytes > _MOST_BYTES:
-        raise ProtocolError("not a parcel")
+        raise ProtocolError("not a message")
     return int(_HEAD.size + header_bytes + body_bytes - len(start))
 
 
 def pack_probe_request(request: ProbeRequest) -> bytes:
-    """Return the parcel that asks for one file."""
+    """Return the message of a request."""
     return _pack(
         {
             "place": asdict(request.place),
@@ -129,10 +129,10 @@ def pack_probe_request(request: ProbeRequest) -> bytes:
 
 
 def unpack_probe_request(message: bytes | bytearray) -> ProbeRequest:
-    """Return what is asked for.
+    """Return the request in a message.
 
     Raises:
-        GarbledError: the parcel is no request.
+        ProtocolError: it is not a request.
     """
     header, _ = _unpack(message)
     companions = [_sidecar(row) for row in _take(header, "companions", list)]
@@ -149,7 +149,7 @@ Found = ProbeResult | EnrichmentResult | Rejected
 
 
 def pack_answer(answer: Found) -> bytes:
-    """Return the parcel that tells what was found."""
+    """Return the message of a result."""
     place = asdict(answer.place)
     if isinstance(answer, Rejected):
         return _pack({"place": place, "refused": answer.reason, "passing": answer.passing})
@@ -192,10 +192,10 @@ def _metadata_fields(metadata: Metadata) -> dict[str, object]:
 
 
 def unpack_answer(message: bytes | bytearray) -> Found:
-    """Return what was found.
+    """Return the result in a message.
 
     Raises:
-        GarbledError: the parcel is no answer.
+        ProtocolError: it is not a result.
     """
     header, body = _unpack(message)
     place = _place(header)
@@ -226,7 +226,7 @@ def _pair(row: object) -> tuple[str, str]:
         case [str(one), str(other)]:
             return one, other
         case _:
-            raise ProtocolError("a pair of texts is none")
+            raise ProtocolError("invalid pair of texts")
 
 
 def _sidecar(row: object) -> SidecarRef:
@@ -234,21 +234,21 @@ def _sidecar(row: object) -> SidecarRef:
         case [str(kind), str(file), str(name)]:
             return SidecarRef(_kind(kind), file, name)
         case _:
-            raise ProtocolError("a companion is none")
+            raise ProtocolError("invalid sidecar")
 
 
 def _kind(name: str) -> SidecarKind:
     try:
         return SidecarKind(name)
     except ValueError as error:
-        raise ProtocolError("a companion is of no kind") from error
+        raise ProtocolError("unknown kind of sidecar") from error
 
 
 def _source(name: object) -> MetadataSource:
     try:
         return MetadataSource(str(name))
     except ValueError as error:
-        raise ProtocolError("a source is none") from error
+        raise ProtocolError("unknown metadata source") from error
 
 
 def _metadata(row: object) -> tuple[MetadataSource, Metadata]:
@@ -262,7 +262,7 @@ def _metadata(row: object) -> tuple[MetadataSource, Metadata]:
                 _line(text)
             return _source(source), Metadata(**values, tags=tuple(tags), chapters=tuple(chapters))
         case _:
-            raise ProtocolError("details are none")
+            raise ProtocolError("invalid metadata")
 
 
 def _chapter(row: object) -> Chapter:
@@ -270,13 +270,13 @@ def _chapter(row: object) -> Chapter:
         case [int() | float() as start_s, str(title)]:
             return Chapter(float(start_s), _line(title))
         case _:
-            raise ProtocolError("a chapter is none")
+            raise ProtocolError("invalid chapter")
 
 
 def _line(text: object) -> str:
-    """Return a text that can be written as UTF-8, which names of files may not be."""
+    """Return a text that can be encoded as UTF-8, unlike some file names."""
     if not isinstance(text, str) or _SURROGATES.search(text):
-        raise ProtocolError("a text is none")
+        raise ProtocolError("invalid text")
     return text
 
 
@@ -291,9 +291,9 @@ def _subtitles(header: Mapping[str, Any], body: bytes) -> tuple[tuple[Subtitles,
                 content = body[at : at + size]
                 at += size
             case _:
-                raise ProtocolError("subtitles are none")
+                raise ProtocolError("invalid subtitles")
         if not content.startswith(b"WEBVTT\n"):
-            raise ProtocolError("subtitles are no WebVTT")
+            raise ProtocolError("subtitles are not WebVTT")
         texts = _line(language), _line(label)
         subtitles.append(Subtitles(*texts, forced, sdh, _source(source), content))
     return tuple(subtitles), at
@@ -310,9 +310,9 @@ def _board(header: Mapping[str, Any], body: bytes) -> EncodedStoryboard:
                 columns, width_px, height_px, tuple(map(float, starts_s)), body
             )
         case _:
-            raise ProtocolError("a storyboard is none")
+            raise ProtocolError("invalid storyboard")
     if not _is_webp(board.content):
-        raise ProtocolError("a storyboard is no WebP")
+        raise ProtocolError("a storyboard is not WebP")
     return board
 
 
@@ -323,7 +323,7 @@ def _pack(header: Mapping[str, object], body: bytes = b"") -> bytes:
 
 def _unpack(message: bytes | bytearray) -> tuple[dict[str, Any], bytes]:
     if len(message) < _HEAD.size or missing(message) != 0:
-        raise ProtocolError("not one whole parcel")
+        raise ProtocolError("not one complete message")
     _, header_bytes, _ = _HEAD.unpack_from(message)
     body_at = _HEAD.size + header_bytes
     try:
@@ -331,16 +331,16 @@ def _unpack(message: bytes | bytearray) -> tuple[dict[str, Any], bytes]:
             message[_HEAD.size : body_at], parse_constant=_finite, parse_float=_finite
         )
     except (ValueError, RecursionError) as error:
-        raise ProtocolError("the header is no JSON") from error
+        raise ProtocolError("the header is not JSON") from error
     if not isinstance(header, dict):
-        raise ProtocolError("the header is no object")
+        raise ProtocolError("the header is not an object")
     return header, bytes(message[body_at:])
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ProtocolError(f"{text} is no number")
+        raise ProtocolError(f"{text} is not a finite number")
     return number
 
 
@@ -363,11 +363,11 @@ def _stills(header: Mapping[str, Any], body: bytes) -> Stills:
         at += size
     stills = Stills(tuple(webp), body[at:], _take(header, "colour", str))
     if not webp or not all(_is_webp(still.content) for still in webp):
-        raise ProtocolError("a still is no WebP")
+        raise ProtocolError("a still is not WebP")
     if not stills.jpeg.startswith(b"\xff\xd8\xff"):
-        raise ProtocolError("the preview is no JPEG")
+        raise ProtocolError("the preview is not JPEG")
     if not _COLOUR.fullmatch(stills.colour):
-        raise ProtocolError("the colour is none")
+        raise ProtocolError("invalid color")
     return stills
 
 
@@ -386,5 +386,5 @@ def _is_webp(content: bytes) -> bool:
 def _take(fields: Mapping[str, Any], name: str, kind: type | UnionType) -> Any:  # noqa: ANN401
     value = fields.get(name)
     if not isinstance(value, kind):
-        raise ProtocolError(f"{name} is missing or of another kind")
+        raise ProtocolError(f"{name} is missing or of another type")
     return value

@@ -1,7 +1,6 @@
-"""The list for scripts: what pages show of a video, and its exact figures, as JSON has it.
+"""The list of videos for scripts: what pages show, and the exact stats, as JSON has them.
 
-Nothing is here that no page tells: a file that is not shown is not in it, and of a description
-only what can be read on the page.
+It has nothing that pages do not show: no hidden files, and of a description only the visible text.
 """
 
 from generator.core import formatting
@@ -19,8 +18,8 @@ def entry(
     Args:
         base: where the site lives on its host, "" or "/sub/folder".
         video: as pages show it.
-        figures: as they are now.
-        following: the watch page that its own calls the next; None at the end.
+        stats: as they are now.
+        following: the watch page of the next video; None at the end.
     """
     path = video.place.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     rating = None
