@@ -18,7 +18,7 @@ from api_lambda import schemas
 from api_lambda.context import Authenticator, Reading, Response
 from api_lambda.dispatch import AccessPolicy, Dispatcher, Operation, operation
 from api_lambda.openapi import declare, openapi
-from api_lambda.owner_secrets import EnvSecrets, ring_of
+from api_lambda.owner_secrets import EnvSecrets, key_ring
 from api_lambda.permissions import Action, Loopback
 from api_lambda.service import Service, ServiceSettings
 from generator import __version__
@@ -28,7 +28,7 @@ from generator.adapters.settings import Settings
 from generator.core.queue.queue import Queue
 
 _VIDEOS = "/api/videos/{id}"
-_ELSEWHERE = (
+_LOCAL_ONLY = (
     "/api/videos",
     "/api/state",
     "/api/receipts/{event}",
@@ -40,11 +40,11 @@ _ELSEWHERE = (
 
 @dataclass(frozen=True, slots=True)
 class ApiConfig:
-    """What the API goes by.
+    """Settings of the API.
 
-    `origins` are those of the site's own pages; `proxies` are addresses, beside this machine's,
-    whose word on whom they ask for is believed; `clock` tells seconds since 1970. With `queue`,
-    the address of one, events go there and nothing of `state` is opened.
+    `origins` are those of the site's own pages; `proxies` are the trusted proxies besides this
+    machine, whose X-Forwarded-For counts; `clock` returns seconds since 1970. With `queue`, the
+    URL of a queue, events go there and nothing of `state` is opened.
     """
 
     state: Path
@@ -67,7 +67,7 @@ class ApiConfig:
         *,
         owner_on_loopback: Loopback = "until-token",
     ) -> Self:
-        """Return what the settings say; their queue counts only together with `secrets`."""
+        """Return the API's part of the settings; their queue counts only with `secrets`."""
         return cls(
             state=settings.state,
             base=settings.site.base,
@@ -82,32 +82,32 @@ class ApiConfig:
 
 
 class ReelshelfApi(FastAPI):
-    """FastAPI, with our door where its chain of middleware would be."""
+    """FastAPI, with our dispatcher in place of its chain of middleware."""
 
-    door: Dispatcher
+    dispatcher: Dispatcher
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self.door(scope, receive, send)
+            await self.dispatcher(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
 
 def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
-    """Return the API: beside a catalogue, opened when it is first asked for, or before a queue.
+    """Return the API: with a catalogue, opened at the first request, or in front of a queue.
 
-    `app.state.close()` finishes what was accepted and lets go of the files; so does the end of a
-    server that knows ASGI's lifespan.
+    `app.state.close()` finishes accepted requests and closes the files; so does the shutdown of a
+    server that supports ASGI's lifespan.
 
     Args:
-        config: what it goes by.
+        config: its settings.
         queue: the queue to use instead of the one at `config.queue`.
 
     Raises:
-        SettingsError: `config.queue` is no address of a queue, or secrets are missing.
+        SettingsError: `config.queue` is not the URL of a queue, or secrets are missing.
     """
-    rules = ServiceSettings(
+    settings = ServiceSettings(
         config.state,
         config.base,
         config.durable,
@@ -116,13 +116,15 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
         config.visitor_writes_per_minute,
     )
     is_remote = bool(config.queue) or queue is not None
-    desk, known = _remote(config, rules, queue) if is_remote else _local(rules)
+    service, service_operations = (
+        _remote(config, settings, queue) if is_remote else _local(settings)
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
         yield
-        desk.close()
+        service.close()
 
     app = ReelshelfApi(
         title="reelshelf",
@@ -135,16 +137,16 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
     )
 
     @lru_cache(maxsize=1)
-    def told() -> bytes:
+    def document() -> bytes:
         return openapi(app)
 
-    async def contract(asking: Reading) -> Response:
-        """Tell this contract."""
-        del asking
-        return Response(told())
+    async def contract(request: Reading) -> Response:
+        """Return this OpenAPI document."""
+        del request
+        return Response(document())
 
-    operations = (*known, operation("GET", "/api/openapi.json", contract, Contract))
-    guard = AccessPolicy(
+    operations = (*service_operations, operation("GET", "/api/openapi.json", contract, Contract))
+    policy = AccessPolicy(
         config.owner_on_loopback,
         config.origins,
         config.visitors_may,
@@ -152,10 +154,10 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
         config.clock,
         config.secrets.origins,
     )
-    app.door = Dispatcher(desk, guard, operations, _ELSEWHERE if is_remote else ())
-    app.state.close, app.state.desk = desk.close, desk
-    for one in operations:
-        declare(app, one, is_queued=is_remote)
+    app.dispatcher = Dispatcher(service, policy, operations, _LOCAL_ONLY if is_remote else ())
+    app.state.close, app.state.service = service.close, service
+    for route in operations:
+        declare(app, route, is_queued=is_remote)
     return app
 
 
@@ -166,82 +168,96 @@ class Contract(BaseModel):
     paths: dict[str, object]
 
 
-class _Desk(Authenticator, Protocol):
+class _OpenService(Authenticator, Protocol):
     def close(self) -> None: ...
 
 
-_Opened = tuple[_Desk, tuple[Operation, ...]]
+_Opened = tuple[_OpenService, tuple[Operation, ...]]
 
 
-def _local(rules: ServiceSettings) -> _Opened:
+def _local(settings: ServiceSettings) -> _Opened:
     from api_lambda.local_service import LocalService  # noqa: PLC0415 (SQLite and all: not before a queue)
 
-    desk = LocalService(rules)
-    wish = HTTPStatus.ACCEPTED
-    return desk, (
-        *_deeds(desk, schemas.EventRecorded, HTTPStatus.OK),
-        operation("GET", _VIDEOS, desk.video, schemas.VideoShown),
-        operation("GET", "/api/videos", desk.videos, schemas.VideoList),
-        operation("GET", "/api/state", desk.state, schemas.State),
-        operation("GET", "/api/receipts/{event}", desk.receipt, schemas.RenderReceipt),
+    service = LocalService(settings)
+    accepted = HTTPStatus.ACCEPTED
+    return service, (
+        *_write_operations(service, schemas.EventRecorded, HTTPStatus.OK),
+        operation("GET", _VIDEOS, service.video, schemas.VideoShown),
+        operation("GET", "/api/videos", service.videos, schemas.VideoList),
+        operation("GET", "/api/state", service.state, schemas.State),
+        operation("GET", "/api/receipts/{event}", service.receipt, schemas.RenderReceipt),
         operation(
-            "POST", "/api/rebuild", desk.rebuild, schemas.Accepted, Action.REBUILD, status=wish
+            "POST",
+            "/api/rebuild",
+            service.rebuild,
+            schemas.Accepted,
+            Action.REBUILD,
+            status=accepted,
         ),
-        operation("GET", "/api/problems", desk.problems, schemas.FileProblemList, Action.MEND),
+        operation("GET", "/api/problems", service.problems, schemas.FileProblemList, Action.MEND),
         operation(
-            "POST", "/api/problems/retry", desk.retry, schemas.Accepted, Action.MEND, status=wish
+            "POST",
+            "/api/problems/retry",
+            service.retry,
+            schemas.Accepted,
+            Action.MEND,
+            status=accepted,
         ),
-        operation("GET", "/api/random", desk.random, schemas.RandomVideo),
-        operation("GET", "/api/health", desk.health, schemas.CatalogueHealth),
-        *_sessions(desk),
+        operation("GET", "/api/random", service.random, schemas.RandomVideo),
+        operation("GET", "/api/health", service.health, schemas.CatalogueHealth),
+        *_sessions(service),
     )
 
 
-def _remote(config: ApiConfig, rules: ServiceSettings, queue: Queue | None) -> _Opened:
+def _remote(config: ApiConfig, settings: ServiceSettings, queue: Queue | None) -> _Opened:
     from api_lambda.queued_service import QueueConnections, QueuedService  # noqa: PLC0415 (not beside a catalogue)
 
     shared = RedisState(config.queue) if is_redis(config.queue) else None
-    ring = ring_of(config.secrets, shared.keys if shared else None)
-    opened = queue if queue is not None else open_queue(config.queue)
-    desk = QueuedService(rules, QueueConnections(opened, ring, shared, config.clock))
-    wish = HTTPStatus.ACCEPTED
-    return desk, (
-        *_deeds(desk, schemas.Queued, wish),
-        operation("GET", _VIDEOS, desk.video, schemas.QueuedVideo),
+    owner_keys = key_ring(config.secrets, shared.keys if shared else None)
+    opened_queue = queue if queue is not None else open_queue(config.queue)
+    service = QueuedService(
+        settings, QueueConnections(opened_queue, owner_keys, shared, config.clock)
+    )
+    accepted = HTTPStatus.ACCEPTED
+    return service, (
+        *_write_operations(service, schemas.Queued, accepted),
+        operation("GET", _VIDEOS, service.video, schemas.QueuedVideo),
         operation(
-            "POST", "/api/rebuild", desk.rebuild, schemas.Queued, Action.REBUILD, status=wish
+            "POST", "/api/rebuild", service.rebuild, schemas.Queued, Action.REBUILD, status=accepted
         ),
-        operation("GET", "/api/health", desk.health, schemas.Health),
-        *_sessions(desk),
+        operation("GET", "/api/health", service.health, schemas.Health),
+        *_sessions(service),
     )
 
 
-def _deeds(desk: Service, done: type[BaseModel], status: HTTPStatus) -> tuple[Operation, ...]:
-    """Return what people do with videos, what they do most first."""
+def _write_operations(
+    service: Service, response_model: type[BaseModel], status: HTTPStatus
+) -> tuple[Operation, ...]:
+    """Return the operations that write, the most frequent first: routes are matched in order."""
     rating, favorite, tags = (f"{_VIDEOS}/{what}" for what in ("rating", "favorite", "tags"))
 
-    def deed(
+    def write(
         method: str, path: str, endpoint: Callable[..., Awaitable[Response]], action: Action
     ) -> Operation:
-        return operation(method, path, endpoint, done, action, status=status)
+        return operation(method, path, endpoint, response_model, action, status=status)
 
     return (
-        deed("POST", f"{_VIDEOS}/views", desk.view, Action.VIEW),
-        deed("PUT", rating, desk.rate, Action.RATE),
-        deed("DELETE", rating, desk.unrate, Action.RATE),
-        deed("PUT", favorite, desk.favor, Action.FAVORITE),
-        deed("DELETE", favorite, desk.unfavor, Action.FAVORITE),
-        deed("PUT", tags, desk.set_tags, Action.TAG),
-        deed("POST", tags, desk.add_tags, Action.TAG),
-        deed("DELETE", tags, desk.remove_tags, Action.TAG),
-        deed("DELETE", f"{tags}/{{tag}}", desk.remove_tag, Action.TAG),
+        write("POST", f"{_VIDEOS}/views", service.view, Action.VIEW),
+        write("PUT", rating, service.rate, Action.RATE),
+        write("DELETE", rating, service.unrate, Action.RATE),
+        write("PUT", favorite, service.favor, Action.FAVORITE),
+        write("DELETE", favorite, service.unfavor, Action.FAVORITE),
+        write("PUT", tags, service.set_tags, Action.TAG),
+        write("POST", tags, service.add_tags, Action.TAG),
+        write("DELETE", tags, service.remove_tags, Action.TAG),
+        write("DELETE", f"{tags}/{{tag}}", service.remove_tag, Action.TAG),
     )
 
 
-def _sessions(desk: Service) -> tuple[Operation, ...]:
+def _sessions(service: Service) -> tuple[Operation, ...]:
     gone = HTTPStatus.NO_CONTENT
     return (
-        operation("GET", "/api/session", desk.session, schemas.SessionState),
-        operation("POST", "/api/session", desk.log_in, None, status=gone),
-        operation("DELETE", "/api/session", desk.log_out, None, status=gone),
+        operation("GET", "/api/session", service.session, schemas.SessionState),
+        operation("POST", "/api/session", service.log_in, None, status=gone),
+        operation("DELETE", "/api/session", service.log_out, None, status=gone),
     )

@@ -1,7 +1,7 @@
-"""A thread that does together what comes together: one transaction or one sending for all.
+"""Micro-batching in a thread: items that arrive together share one transaction or one send.
 
-It belongs to no event loop: whoever awaits is told in the loop that he awaits in. So it serves a
-server with one loop for ever, and a Lambda with a new one for every call.
+It belongs to no event loop: each caller gets its result in its own loop. So it serves a server with
+one loop for its whole life, and a Lambda with a new one for every call.
 """
 
 import asyncio
@@ -14,72 +14,75 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Protocol
 
-_AT_ONCE = 512  # in one turn, so that none waits long for the others
-_MANY = 4  # in one turn: then more are on their way, and are waited for
-_LINGER_S = 0.0005  # what a turn costs beside what is in it, on a fast disk
+_AT_ONCE = 512  # items in one batch, so that none waits long for the others
+_MANY = 4  # items in one batch: then more are on their way, and worth a wait
+_LINGER_S = 0.0005  # the fixed cost of a batch on a fast disk
 
 
 class BatchHandler(Protocol):
-    """What does the work, in the thread: made there, and closed there."""
+    """Does the work of a batch; made, called and closed in the thread."""
 
-    def answers(self, asked: Sequence[Any]) -> Sequence[object]:
-        """Return what becomes of each: a result, or an exception for whoever awaits it."""
+    def run(self, items: Sequence[Any]) -> Sequence[object]:
+        """Return for each item its result, or the exception to raise for its caller."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release all resources."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    """Somebody who awaits something, and what."""
+class _PendingItem:
+    """An item, and the future that its caller awaits."""
 
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
-    what: object
+    item: object
 
 
-_Answer = tuple[_Waiting, object]
+_Result = tuple[_PendingItem, object]
 
 
 class Batcher:
-    """The thread, which begins with the first that there is to do."""
+    """The batching thread, which starts with the first item."""
 
     def __init__(
-        self, name: str, made: Callable[[], BatchHandler], refusal: Callable[[], Exception]
+        self,
+        name: str,
+        make_handler: Callable[[], BatchHandler],
+        closed_error: Callable[[], Exception],
     ) -> None:
-        """Begin nothing yet.
+        """Start nothing yet.
 
         Args:
             name: the thread's.
-            made: makes what does the work.
-            refusal: makes what those get who come after the end.
+            make_handler: builds the handler, in the thread.
+            closed_error: builds the exception raised for items submitted after `close()`.
         """
-        self._name, self._made, self._refusal = name, made, refusal
-        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
-        self._gathered: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+        self._name, self._make_handler, self._closed_error = name, make_handler, closed_error
+        self._queue: SimpleQueue[list[_PendingItem] | None] = SimpleQueue()
+        self._pending: dict[asyncio.AbstractEventLoop, list[_PendingItem]] = {}
         self._thread: Thread | None = None
         self._lock = Lock()
         self._closed = False
-        self._last = 0  # how many were in the last turn
+        self._last = 0  # how many items were in the last batch
 
-    def ask(self, what: object) -> asyncio.Future[Any]:
-        """Put something beside what else this turn of the loop brings; it is handed over at once.
+    def submit(self, item: object) -> asyncio.Future[Any]:
+        """Submit an item; all items of one turn of the loop are handed over together.
 
-        One by one, the thread would begin with the first, and the loop and the thread would take
-        Python's lock from each other all the time.
+        One by one, the thread would start on the first, and the loop and the thread would contend
+        for the GIL all the time.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(loop, loop.create_future(), what)
-        gathered = self._gathered.get(loop)
-        if gathered is None:
-            self._gathered[loop] = [waiting]
+        entry = _PendingItem(loop, loop.create_future(), item)
+        pending = self._pending.get(loop)
+        if pending is None:
+            self._pending[loop] = [entry]
             loop.call_soon(self._hand_over, loop)
         else:
-            gathered.append(waiting)
-        return waiting.future
+            pending.append(entry)
+        return entry.future
 
     def close(self) -> None:
-        """Finish what was accepted, and take nothing more."""
+        """Finish accepted items, and accept no more."""
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -89,62 +92,68 @@ class Batcher:
             thread.join()
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        gathered = self._gathered.pop(loop)
+        pending = self._pending.pop(loop)
         with self._lock:
             if self._closed:
-                refusal = self._refusal()
-                _settle((one, refusal) for one in gathered)
+                closed_error = self._closed_error()
+                _resolve((entry, closed_error) for entry in pending)
                 return
             if self._thread is None:
                 self._thread = Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
-            self._queue.put(gathered)
+            self._queue.put(pending)
 
     # -- in the thread
 
     def _run(self) -> None:
-        doer = self._made()
+        handler = self._make_handler()
         try:
             while batch := self._batch():
-                _tell(zip(batch, doer.answers([one.what for one in batch]), strict=True))
+                _deliver(
+                    zip(
+                        batch,
+                        handler.run([entry.item for entry in batch]),
+                        strict=True,
+                    )
+                )
         finally:
-            doer.close()
+            handler.close()
 
-    def _batch(self) -> list[_Waiting]:
-        """Wait for something, and return it with all that came meanwhile; nothing at the end."""
-        batch: list[_Waiting] = []
-        some = self._queue.get()
+    def _batch(self) -> list[_PendingItem]:
+        """Wait for an item, and return it with all that came meanwhile; [] once closed."""
+        batch: list[_PendingItem] = []
+        items = self._queue.get()
         if self._last >= _MANY:
             time.sleep(_LINGER_S)
-        while some is not None:
-            batch += some
+        while items is not None:
+            batch += items
             if len(batch) >= _AT_ONCE:
                 break
             try:
-                some = self._queue.get_nowait()
+                items = self._queue.get_nowait()
             except Empty:
                 break
-        if some is None and batch:
+        if items is None and batch:
             self._queue.put(None)  # this batch first, then the end
         self._last = len(batch)
         return batch
 
 
-def _tell(answers: Iterable[_Answer]) -> None:
-    """Tell everybody, waking each loop once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Answer]] = defaultdict(list)
-    for answer in answers:
-        by_loop[answer[0].loop].append(answer)
-    for loop, some in by_loop.items():
-        with suppress(RuntimeError):  # it has ended, and with it whoever awaited there
-            loop.call_soon_threadsafe(_settle, some)
+def _deliver(results: Iterable[_Result]) -> None:
+    """Resolve all futures, waking each loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Result]] = defaultdict(list)
+    for result in results:
+        by_loop[result[0].loop].append(result)
+    for loop, batch in by_loop.items():
+        with suppress(RuntimeError):  # the loop has ended, and its callers with it
+            loop.call_soon_threadsafe(_resolve, batch)
 
 
-def _settle(answers: Iterable[_Answer]) -> None:
-    for waiting, result in answers:
-        if waiting.future.done():  # whoever awaited it is gone
+def _resolve(results: Iterable[_Result]) -> None:
+    for entry, outcome in results:
+        if entry.future.done():  # its caller was cancelled
             continue
-        if isinstance(result, Exception):
-            waiting.future.set_exception(result)
+        if isinstance(outcome, Exception):
+            entry.future.set_exception(outcome)
         else:
-            waiting.future.set_result(result)
+            entry.future.set_result(outcome)

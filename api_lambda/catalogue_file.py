@@ -1,8 +1,7 @@
-"""Whether the catalogue that is open is still the one at its path, and the way to another one.
+"""Whether the open catalogue is still the one at its path, and how to open its replacement.
 
-SQLite goes on writing to a file that was removed or renamed, without a word. Whoever promises that
-something is kept asks here before it writes, and once more before it answers. No catalogue is ever
-made in the place of one that was there.
+SQLite silently goes on writing to a file that was removed or renamed. So the API checks here before
+it writes, and again before it acknowledges. Where there was a catalogue, none is ever created anew.
 """
 
 import logging
@@ -20,147 +19,146 @@ from generator.core.errors import ReelshelfError, SettingsError
 
 log = logging.getLogger(__name__)
 _FileId = tuple[int, int]  # device and inode
-_PATIENCE = 5  # as often as it took to fail, before the same file is opened again
+_PATIENCE = 5  # times as long as it took to fail, before the same file is opened again
 _MOST_PATIENCE_S = 60.0
 _Stamp = tuple[int, int, int, int]  # device, inode, size in bytes, time of the last change in ns
 
 
 class CatalogueLostError(ReelshelfError):
-    """There was a catalogue, and now there is none that can be opened; nothing was changed."""
+    """The catalogue is gone, or cannot be opened any more; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCatalogue:
-    """A catalogue that is open, and what its file looked like then."""
+    """An open catalogue, and the stat of its file when it was opened."""
 
     catalogue: Catalogue
     path: Path
     stamp: _Stamp
 
     def is_current(self) -> bool:
-        """Tell whether it lies at its path, and nobody wrote past SQLite's log since.
+        """Return whether it is still at its path, and its main file was not written to since.
 
-        Who does is SQLite mostly, once in many events, when it carries its log home.
+        Mostly it is SQLite that writes there, once in many events, at a WAL checkpoint.
         """
         return _stamp(self.path) == self.stamp
 
     @property
     def file(self) -> _FileId:
-        """Return which file it is."""
+        """Return the device and inode of its file."""
         return self.stamp[:2]
 
 
 class CatalogueFile:
-    """The place of the catalogue, for everything in this process that opens it."""
+    """The path of the catalogue, shared by everything in this process that opens it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.generation = 0  # counts the states of the catalogue that do not follow from another
+        self.generation = 0  # grows when the catalogue is replaced or restored
         self._lock = Lock()
         self._was_there = path.exists()
         self._file: _FileId | None = None
-        self._log_file: _FileId | None = None  # SQLite's log beside it, the "-wal"
-        # SQLite's number of the tables' state: in the file alone, and with its log
+        self._log_file: _FileId | None = None  # SQLite's write-ahead log, "-wal"
+        # SQLite's schema cookie: in the main file alone, and with the WAL
         self._cookies: tuple[int | None, int] = (None, 0)
         self._log_stamp: _Stamp | None = None
         self._failed: tuple[_Stamp | None, float, ReelshelfError] | None = None
-        self.trouble = ""  # why there is none just now, as it was logged
+        self.trouble = ""  # why none is open now, as logged
 
-    def open(self, opened: Callable[[], Catalogue]) -> OpenCatalogue:
-        """Open the catalogue that is there now; a first one may be made.
+    def open(self, open_catalogue: Callable[[], Catalogue]) -> OpenCatalogue:
+        """Open the catalogue at the path; the very first one may be created.
 
-        To be called while the former one is still open: that keeps its number from being given to
-        another file.
+        Call it while the former one is still open, so that its inode is not reused.
 
         Raises:
-            CatalogueLostError: there was one, and there is none now.
-            SettingsError: what is there is no catalogue.
+            CatalogueLostError: there was one, and it is gone.
+            SettingsError: the file is not a catalogue.
         """
         with self._lock:
-            self._wait_after_failure()
+            self._raise_recent_failure()
             begun_s = time.monotonic()
             try:
-                found = self._opened(opened)
+                current = self._open_checked(open_catalogue)
             except ReelshelfError as error:
                 end_s = time.monotonic()
                 until_s = end_s + min(_PATIENCE * (end_s - begun_s), _MOST_PATIENCE_S)
                 self._failed = _stamp(self.path), until_s, error
                 if str(error) != self.trouble:
                     self.trouble = str(error)
-                    log.warning("no catalogue, nothing is recorded: %s  %s", error, error.hint)
+                    log.warning("no catalogue, writes are refused: %s  %s", error, error.hint)
                 raise
-            if self._file not in {None, found.file}:
+            if self._file not in {None, current.file}:
                 self.generation += 1
-                log.warning("another catalogue lies at %s: it is the open one now", self.path)
+                log.warning("the catalogue at %s was replaced: opened the new one", self.path)
             elif self.trouble:
                 log.warning("the catalogue is back at %s", self.path)
-            beside = _stamp(_log_of(self.path))
-            self._file, self._log_file = found.file, None if beside is None else beside[:2]
+            log_stamp = _stamp(_log_of(self.path))
+            self._file, self._log_file = current.file, None if log_stamp is None else log_stamp[:2]
             self._was_there, self.trouble, self._failed = True, "", None
-            return found
+            return current
 
-    def looked(self, catalogue: Catalogue) -> None:
-        """Take note of what the open file and its log are like, after something was written."""
+    def note_state(self, catalogue: Catalogue) -> None:
+        """Remember the state of the open file and its WAL, after a write."""
         self._cookies = self._cookies[0], catalogue.schema_version()
         self._log_stamp = _stamp(_log_of(self.path))
 
-    def restored(self) -> None:
-        """Take note that an earlier state was copied into the open file."""
+    def note_restored(self) -> None:
+        """Note that a backup was restored into the open file."""
         self.generation += 1
         log.warning(
-            "the catalogue at %s was restored to an earlier state: it is the open one now",
+            "the catalogue at %s was restored to an earlier state: going on with that",
             self.path,
         )
 
-    def _opened(self, opened: Callable[[], Catalogue]) -> OpenCatalogue:
+    def _open_checked(self, open_catalogue: Callable[[], Catalogue]) -> OpenCatalogue:
         before = _stamp(self.path)
         if self._was_there:
-            self._look(before)
-        catalogue = opened()
+            self._check_path(before)
+        catalogue = open_catalogue()
         after = _stamp(self.path)
         if after is None or (before is not None and before[:2] != after[:2]):
             catalogue.close()
             raise CatalogueLostError(f"the catalogue at {self.path} is being replaced")
         try:
-            self._look_into(catalogue, after)
+            self._check_content(catalogue, after)
         except ReelshelfError:
             catalogue.close()
             raise
         return OpenCatalogue(catalogue, self.path, after)
 
-    def _wait_after_failure(self) -> None:
-        """Raise what was raised before, if the file is the same: SQLite may wait long for it."""
+    def _raise_recent_failure(self) -> None:
+        """Raise the last error again while the file is the same: SQLite may wait long for it."""
         if self._failed is not None:
             stamp, until_s, error = self._failed
             if time.monotonic() < until_s and stamp == _stamp(self.path):
                 raise error.with_traceback(None)
 
-    def _look_into(self, catalogue: Catalogue, stamp: _Stamp) -> None:
-        """Refuse a file that somebody copied another one over, while SQLite's log lies beside it.
+    def _check_content(self, catalogue: Catalogue, stamp: _Stamp) -> None:
+        """Refuse a file that another one was copied over while its WAL is still there.
 
-        What the log holds belongs to pages of the former content.
+        The WAL holds pages of the former content.
         """
         cookie, log_stamp = _cookie_of(self.path), _stamp(_log_of(self.path))
         is_strange = (
             self._file == stamp[:2]
             and None not in {cookie, self._cookies[0]}
-            and cookie not in self._cookies  # as SQLite would leave it that carries its log home
+            and cookie not in self._cookies  # as after a WAL checkpoint
             and (log_stamp == self._log_stamp or cookie != catalogue.schema_version())
         )
         if is_strange and log_stamp is not None and log_stamp[2]:
             raise SettingsError(
-                f"the catalogue at {self.path} was written over while it was open",
-                hint="stop everything, remove the files that end with -wal and -shm, and put the"
-                " backup in place again; `reelshelf restore` needs no stop",
+                f"the catalogue at {self.path} was overwritten while it was open",
+                hint="stop everything, remove the files that end with -wal and -shm, and copy the"
+                " backup there again; `reelshelf restore` needs no stop",
             )
         self._cookies = self._cookies[0] if cookie is None else cookie, 0
-        self.looked(catalogue)
+        self.note_state(catalogue)
 
-    def _look(self, stamp: _Stamp | None) -> None:
+    def _check_path(self, stamp: _Stamp | None) -> None:
         if stamp is None or not stamp[2]:
             what = "gone" if stamp is None else "an empty file"
             raise CatalogueLostError(
-                f"the catalogue at {self.path} is {what}", hint="put it back, or restore a backup"
+                f"the catalogue at {self.path} is {what}", hint="move it back, or restore a backup"
             )
         if self._file in {None, stamp[:2]} or self._log_file is None:
             return
@@ -168,10 +166,10 @@ class CatalogueFile:
         log_stamp = _stamp(beside)
         if log_stamp is not None and log_stamp[:2] == self._log_file and log_stamp[2]:
             raise SettingsError(
-                f"beside the catalogue at {self.path} lies the log of the one before it, {beside},"
-                " which SQLite would write into it",
-                hint="`reelshelf restore` puts a backup in place; or stop everything, and remove"
-                " the files that end with -wal and -shm",
+                f"the write-ahead log of a former catalogue, {beside}, is still there: SQLite"
+                f" would apply it to the one at {self.path}",
+                hint="use `reelshelf restore` for a backup; or stop everything, and remove the"
+                " files that end with -wal and -shm",
             )
 
 
@@ -180,7 +178,7 @@ def _log_of(path: Path) -> Path:
 
 
 def _cookie_of(path: Path) -> int | None:
-    """Return what the file says without its log; None where it cannot be read just now."""
+    """Return the schema cookie of the file without its WAL; None where it cannot be read now."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as file:
             return int(file.execute("PRAGMA schema_version").fetchone()[0])

@@ -1,4 +1,4 @@
-"""What the door hands to a desk, and what it gets back; the annotations that OpenAPI tells of."""
+"""What the dispatcher passes to a service and gets back; the annotations OpenAPI is made from."""
 
 import os
 from collections.abc import Awaitable, Mapping
@@ -22,7 +22,7 @@ _KEY_BYTES = 12
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request that was let in; `key` is the event's id, or "" where none was sent."""
+    """One authorized request; `key` is the event's id, or "" where none was sent."""
 
     caller: Caller
     role: Role
@@ -33,7 +33,7 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What is sent back: JSON, or nothing."""
+    """A response: JSON, or no body."""
 
     body: bytes = b""
     status: int = HTTPStatus.OK
@@ -41,27 +41,27 @@ class Response:
 
 
 class Authenticator(Protocol):
-    """What the door asks of a desk before it lets somebody in."""
+    """What the dispatcher needs of a service to authorize a request."""
 
     def proofs(self, caller: Caller, now: int) -> Awaitable[Proofs]:
         """Return what a request brings to prove the owner."""
 
     def had_token(self) -> bool:
-        """Tell whether there is a token, or was one; asked after `proofs`."""
+        """Return whether there is a token, or was one; called after `proofs`."""
 
     def wait_s(self, client: str, now: float) -> Awaitable[int]:
-        """Count a write of a visitor and return 0, or return after how many seconds to come."""
+        """Count a visitor's write and return 0, or return after how many seconds to retry."""
 
-    def refusal_of(self, error: Exception) -> Problem | None:
-        """Return how to tell that something is out of reach; None for what nobody expected."""
+    def problem_of(self, error: Exception) -> Problem | None:
+        """Return the problem for an expected error; None for any other."""
 
 
-def _at_the_door() -> RequestContext:
-    """Stand for what the door hands over, so that the contract does not tell of it."""
+def _request() -> RequestContext:
+    """Stand for the dispatcher's context, which is not part of the OpenAPI document."""
     raise NotImplementedError
 
 
-def _with_key(
+def _request_with_key(
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -77,47 +77,47 @@ def _with_key(
         ),
     ] = None,
 ) -> RequestContext:
-    """Stand for the same, of a request that may bring the id of its event."""
+    """Stand for the same, of a request that may carry the id of its event."""
     raise NotImplementedError
 
 
-Reading = Annotated[RequestContext, Depends(_at_the_door)]
-Writing = Annotated[RequestContext, Depends(_with_key)]
+Reading = Annotated[RequestContext, Depends(_request)]
+Writing = Annotated[RequestContext, Depends(_request_with_key)]
 Id = Annotated[int, InPath(description="a video's number", examples=[17])]
 Tag = Annotated[str, InPath(description="a tag, in any spelling", examples=["fjord"])]
 EventId = Annotated[
     str, InPath(description="an event's id", examples=["562a77b1f7b6130a7024654a5f589c3a"])
 ]
 
-moment = lru_cache(maxsize=64)(formatting.rfc3339)  # many answers tell the same second
+moment = lru_cache(maxsize=64)(formatting.rfc3339)  # many responses are of the same second
 
 
-def key_of(asking: RequestContext) -> str:
-    """Return the event's id; ids of one time begin alike, so that they stand together on disk."""
-    return asking.key or f"{asking.now:08x}{os.urandom(_KEY_BYTES).hex()}"
+def key_of(request: RequestContext) -> str:
+    """Return the event's id; ids made at one time share a prefix, so they are close on disk."""
+    return request.key or f"{request.now:08x}{os.urandom(_KEY_BYTES).hex()}"
 
 
 def no_video() -> Problem:
-    """Return that there is no such video."""
+    """Return the problem of an unknown video."""
     return Problem(HTTPStatus.NOT_FOUND, "there is no such video")
 
 
-def told_figures(figures: VideoStats) -> dict[str, object]:
-    """Return figures as they are told."""
+def stats_json(stats: VideoStats) -> dict[str, object]:
+    """Return the stats of a video as JSON has them."""
     rating = None
-    if figures.score_tenths is not None:
-        rating = {"mean": figures.score_tenths / 10, "votes": figures.votes}
+    if stats.score_tenths is not None:
+        rating = {"mean": stats.score_tenths / 10, "votes": stats.votes}
     return {
-        "id": figures.id,
-        "version": figures.version,
-        "stars": figures.stars,
+        "id": stats.id,
+        "version": stats.version,
+        "stars": stats.stars,
         "rating": rating,
-        "views": figures.views,
-        "favorite": figures.favorite,
-        "tags": figures.tags,
+        "views": stats.views,
+        "favorite": stats.favorite,
+        "tags": stats.tags,
     }
 
 
-def answer(told: Mapping[str, object], status: int = HTTPStatus.OK) -> Response:
-    """Return an answer in JSON."""
-    return Response(to_json(told), status)
+def json_response(body: Mapping[str, object], status: int = HTTPStatus.OK) -> Response:
+    """Return a response with a JSON body."""
+    return Response(to_json(body), status)

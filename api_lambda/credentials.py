@@ -1,4 +1,4 @@
-"""What proves somebody: tokens and signed cookies. Secrets come in as arguments, as time does."""
+"""Credentials: tokens and signed cookies. Secrets are arguments, as time is."""
 
 import hashlib
 import hmac
@@ -19,12 +19,12 @@ from generator.core.model import Token
 # What follows these names is the site: see site_of.
 SESSION_COOKIE = "__Host-reelshelf"
 VISITOR_COOKIE = "__Host-reelshelf-visitor"
-PLAIN_VISITOR_COOKIE = "reelshelf-visitor"  # over http browsers keep no other; it opens no door
+PLAIN_VISITOR_COOKIE = "reelshelf-visitor"  # browsers keep no other over http; it grants nothing
 SECRET_FILE = "api-secret"  # noqa: S105 (its name)
 _SESSION_S = 90 * 86400
-_VISITOR_S = 400 * 86400  # browsers keep none longer
+_VISITOR_S = 400 * 86400  # the longest that browsers keep one
 _BYTES = 32
-_LEAST_BYTES = 16  # of what signs: nobody guesses 128 bits
+_LEAST_BYTES = 16  # of the signing secret: 128 bits cannot be guessed
 _ID_BYTES = 6
 _SESSION_ID_DIGITS = 32
 _USUAL_PORTS = frozenset({"80", "443"})
@@ -32,34 +32,34 @@ _PORT_DIGITS = 5
 
 
 def new_token(name: str, now: int) -> tuple[Token, str]:
-    """Return a token to keep, and the secret to tell its owner once."""
+    """Return a token to store, and the secret to show its owner once."""
     secret = "rs_" + secrets.token_urlsafe(_BYTES)
     return Token(secrets.token_hex(_ID_BYTES), name, digest(secret), now), secret
 
 
 def digest(secret: str) -> str:
-    """Return what is kept of a token."""
+    """Return the digest that is stored of a token."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def token_of(secret: str, valid: Iterable[tuple[str, str]]) -> str:
-    """Return the id of the valid token that a secret is, "" for none; as long for any secret."""
-    given, found = digest(secret), ""
-    for token, kept in valid:
-        if hmac.compare_digest(given, kept):
-            found = token
-    return found
+    """Return the id of the valid token with this secret, "" for none; in constant time."""
+    secret_digest, matched = digest(secret), ""
+    for token, token_digest in valid:
+        if hmac.compare_digest(secret_digest, token_digest):
+            matched = token
+    return matched
 
 
 @lru_cache(maxsize=256)
 def site_of(host: str, base: str) -> str:
-    """Return what tells a site's cookies from those of others on its host: its port and its folder.
+    """Return a suffix that tells a site's cookies from others on its host: its port and base.
 
-    Browsers send cookies to every port of a host, and those of `__Host-` to every folder. It is ""
-    at the usual ports and in no folder.
+    Browsers send cookies to every port of a host, and those of `__Host-` to every path. It is ""
+    at ports 80 and 443 without a base.
 
     Args:
-        host: what a request names as its host.
+        host: the Host header of a request.
         base: where the site lives on it, "" or "/sub/folder".
     """
     port = host.rpartition(":")[2]
@@ -70,9 +70,9 @@ def site_of(host: str, base: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session that a cookie proves: the token it began with, and when it ends by itself.
+    """A session that a cookie proves: the token it began with, and when it expires.
 
-    `id` is what is kept of it when it is ended; nobody can make the cookie of it.
+    `id` is stored when it is revoked; the cookie cannot be derived from it.
     """
 
     token: str
@@ -82,7 +82,7 @@ class Session:
 
 
 class Cookies:
-    """What is written into cookies, signed with the secret of this catalogue."""
+    """Makes and reads cookies, signed with the secret of this catalogue."""
 
     def __init__(self, secret: bytes) -> None:
         self._sessions = Signer(secret, salt="session", digest_method=hashlib.sha256)
@@ -90,63 +90,63 @@ class Cookies:
 
     def session(self, token: str, now: int, site: str = "") -> str:
         """Return the Set-Cookie that begins a session with a token."""
-        number = secrets.token_hex(_ID_BYTES)  # or two that begin in one second would end together
+        number = secrets.token_hex(_ID_BYTES)  # or two of one second would be revoked together
         value = self._sessions.sign(f"{token}|{now + _SESSION_S}|{number}").decode()
         return _cookie(SESSION_COOKIE + site, value, _SESSION_S)
 
     def sessions(self, cookies: Mapping[str, str], now: int, site: str = "") -> list[Session]:
-        """Return the sessions that cookies prove, if they were not ended: one, as a rule.
+        """Return the sessions that cookies prove, revoked ones included: one, as a rule.
 
-        A cookie with the name that version 0.4 gave it counts too.
+        A cookie with its name of version 0.4 counts too.
         """
-        found = []
+        sessions = []
         for name in dict.fromkeys((SESSION_COOKIE + site, SESSION_COOKIE)):
             value = cookies.get(name)
             token, _, rest = _signed(self._sessions, value).partition("|")
             end = rest.partition("|")[0]
             if value and end.isdigit() and now < int(end):
-                found.append(Session(token, digest(value)[:_SESSION_ID_DIGITS], int(end), name))
-        return found
+                sessions.append(Session(token, digest(value)[:_SESSION_ID_DIGITS], int(end), name))
+        return sessions
 
     def visitor(self, pseudonym: str, site: str = "", *, secure: bool = True) -> str:
-        """Return the Set-Cookie that lets a visitor be known again."""
+        """Return the Set-Cookie by which a visitor is recognized."""
         value = self._visitors.sign(pseudonym).decode()
         name = VISITOR_COOKIE if secure else PLAIN_VISITOR_COOKIE
         return _cookie(name + site, value, _VISITOR_S, secure=secure)
 
     def pseudonym(self, cookies: Mapping[str, str], site: str = "") -> tuple[str, bool]:
-        """Return whom a visitor's cookie names, "" if it names none, and whether it is an old one.
+        """Return the pseudonym in a visitor's cookie, "" for none, and whether the cookie is old.
 
-        An old one has the name of version 0.4, by which another site may replace it.
+        An old one has its name of version 0.4, which other sites on the host may overwrite.
         """
         for end in dict.fromkeys((site, "")):
             for name in (VISITOR_COOKIE + end, PLAIN_VISITOR_COOKIE + end):
-                found = _signed(self._visitors, cookies.get(name))
-                if found:
-                    return found, end != site
+                pseudonym = _signed(self._visitors, cookies.get(name))
+                if pseudonym:
+                    return pseudonym, end != site
         return "", False
 
 
 def end_of_session(cookie: str) -> str:
-    """Return the Set-Cookie that takes a session's cookie away."""
+    """Return the Set-Cookie that deletes a session's cookie."""
     return f"{cookie}=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict"
 
 
 def cookies_of(header: str) -> dict[str, str]:
-    """Return the cookies of ours in a Cookie header."""
-    found: dict[str, str] = {}
+    """Return our own cookies in a Cookie header."""
+    cookies: dict[str, str] = {}
     for part in header.split(";"):
         name, _, value = part.strip().partition("=")
         if name.startswith((SESSION_COOKIE, PLAIN_VISITOR_COOKIE)):
-            found[name] = value
-    return found
+            cookies[name] = value
+    return cookies
 
 
 def kept_secret(state: Path) -> bytes:
-    """Return what cookies are signed with, made when it is first needed.
+    """Return the secret that cookies are signed with, created when it is first needed.
 
     Raises:
-        SettingsError: it cannot be read or made, or is nothing to sign with.
+        SettingsError: it cannot be read or created, or is too weak to sign with.
     """
     file = state / SECRET_FILE
     try:
@@ -156,23 +156,23 @@ def kept_secret(state: Path) -> bytes:
     except OSError as error:
         raise SettingsError(
             f"cannot keep what cookies are signed with: {error}",
-            hint="the folder has to be there, with room in it, for the user that serves the API",
+            hint="the folder must exist, have space, and be writable for the API's user",
         ) from error
     except ValueError as error:
         raise SettingsError(
-            f"{file} is nothing to sign cookies with: it has to be {2 * _LEAST_BYTES} hexadecimal"
-            " digits or more",
-            hint="put back the one of a backup; or remove it, and a new one is made: everybody"
-            " signs in again, and visitors begin anew (what they did stays)",
+            f"{file} is nothing to sign cookies with: it needs at least {2 * _LEAST_BYTES}"
+            " hexadecimal digits",
+            hint="restore it from a backup; or remove it, and a new one is made: everybody has to"
+            " sign in again, and visitors get new cookies (what they did stays)",
         ) from error
     return secret
 
 
 def secret_of(text: str) -> bytes:
-    """Return what hexadecimal digits stand for.
+    """Return the bytes of a secret in hexadecimal digits.
 
     Raises:
-        ValueError: they are none, or too few to sign with.
+        ValueError: it is not hexadecimal, or too short to sign with.
     """
     secret = bytes.fromhex(text)
     if len(secret) < _LEAST_BYTES:
@@ -189,7 +189,7 @@ def _make_secret(file: Path) -> None:
             made.write(secrets.token_hex(_BYTES))
             made.flush()
             os.fsync(made.fileno())
-        with suppress(FileExistsError):  # another process was first: its secret counts
+        with suppress(FileExistsError):  # another process was faster: its secret is used
             os.link(beside, file)
     finally:
         beside.unlink(missing_ok=True)

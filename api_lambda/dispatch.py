@@ -1,8 +1,8 @@
-"""The door: every request is looked at here, and either refused or handed to the desk.
+"""The dispatcher: routes, authorizes and validates every request, and calls the service.
 
-An ASGI application that stands where FastAPI has its chain of middleware: what the operations
-declare is checked by the models that they declare, without a request object, dependencies and exit
-stacks in between, which cost four times as much as everything else (docs/adr/0008-the-door.md).
+An ASGI application in place of FastAPI's chain of middleware: bodies and queries are validated by
+the models that the operations declare, without a request object, dependencies and exit stacks in
+between, which cost four times as much as everything else (docs/adr/0008-the-door.md).
 """
 
 import inspect
@@ -24,8 +24,8 @@ from api_lambda.permissions import (
     Role,
     Transport,
     client_of,
-    is_by_cdn,
     is_cross_site,
+    is_from_cdn,
     is_json,
     may,
     role_of,
@@ -33,8 +33,8 @@ from api_lambda.permissions import (
 from api_lambda.problems import (
     PROBLEM_TYPE,
     Problem,
-    meant_as_owner,
     not_allowed,
+    session_expired,
     too_many,
     wrong_token,
 )
@@ -54,16 +54,16 @@ _UNSAFE = frozenset({"POST", "PUT", "DELETE"})
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Something that can be asked for.
+    """One method of one path.
 
-    `action` is what one has to be allowed to do, None for what everybody may; `answers` is what
-    comes back with `status`, None for nothing.
+    `action` is the permission it needs, None for none; `response_model` is the body that comes
+    with `status`, None for no body.
     """
 
     method: str
     path: str
     endpoint: Callable[..., Awaitable[Response]]
-    answers: type[BaseModel] | None
+    response_model: type[BaseModel] | None
     action: Action | None
     status: HTTPStatus
     body: type[BaseModel] | None = None
@@ -75,7 +75,7 @@ def operation(
     method: str,
     path: str,
     endpoint: Callable[..., Awaitable[Response]],
-    answers: type[BaseModel] | None,
+    response_model: type[BaseModel] | None,
     action: Action | None = None,
     *,
     status: HTTPStatus = HTTPStatus.OK,
@@ -85,33 +85,41 @@ def operation(
     body, query = parameters.get("body"), parameters.get("query")
     needs_body = body is not None and body.default is inspect.Parameter.empty
     return Operation(
-        method, path, endpoint, answers, action, status, _model(body), needs_body, _model(query)
+        method,
+        path,
+        endpoint,
+        response_model,
+        action,
+        status,
+        _model(body),
+        needs_body,
+        _model(query),
     )
 
 
 def _model(parameter: inspect.Parameter | None) -> type[BaseModel] | None:
     if parameter is None:
         return None
-    found = parameter.annotation
-    while not (isinstance(found, type) and issubclass(found, BaseModel)):
-        found = get_args(found)[0]
-    return found
+    annotation = parameter.annotation
+    while not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        annotation = get_args(annotation)[0]
+    return annotation
 
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """What the door goes by."""
+    """The rules by which requests are authorized."""
 
     rule: Loopback
     origins: frozenset[str]
     visitors_may: frozenset[str]
     proxies: frozenset[str]
     clock: Callable[[], float]
-    origin_secrets: tuple[str, ...] = ()  # none: whoever comes to the door may knock
+    origin_secrets: tuple[str, ...] = ()  # (): requests need not come through a CDN
 
 
 @dataclass(frozen=True, slots=True)
-class _Address:
+class _Resource:
     pattern: re.Pattern[str]
     methods: dict[str, Operation] = field(default_factory=dict)
 
@@ -121,84 +129,86 @@ class Dispatcher:
 
     def __init__(
         self,
-        desk: Authenticator,
-        guard: AccessPolicy,
+        service: Authenticator,
+        policy: AccessPolicy,
         operations: Sequence[Operation],
-        elsewhere: Sequence[str] = (),
+        local_only: Sequence[str] = (),
     ) -> None:
-        """Lead to the operations, and say of what is `elsewhere` that it is not to be had here."""
-        self._desk = desk
-        self._guard = guard
-        self._elsewhere = tuple(_pattern(path) for path in elsewhere)
-        addresses: dict[str, _Address] = {}
-        for one in operations:
-            address = addresses.setdefault(one.path, _Address(_pattern(one.path)))
-            address.methods[one.method] = one
-        self._addresses = tuple(addresses.values())
+        """Route to `operations`; paths in `local_only` get 501 here."""
+        self._service = service
+        self._policy = policy
+        self._local_only = tuple(_pattern(path) for path in local_only)
+        resources: dict[str, _Resource] = {}
+        for route in operations:
+            resource = resources.setdefault(route.path, _Resource(_pattern(route.path)))
+            resource.methods[route.method] = route
+        self._resources = tuple(resources.values())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        asking: RequestContext | None = None
+        """Respond to one request."""
+        request: RequestContext | None = None
         try:
             caller = self._caller(scope)
-            found, values = self._found(scope)
-            asking = await self._let_in(caller, found)
-            if found.query is not None:
-                values["query"] = _query(found.query, scope["query_string"])
-            if found.body is not None:
-                values["body"] = await _body(found, asking.caller, receive)
-            answer = await found.endpoint(asking, **values)
+            route, values = self._route(scope)
+            request = await self._authorize(caller, route)
+            if route.query is not None:
+                values["query"] = _query(route.query, scope["query_string"])
+            if route.body is not None:
+                values["body"] = await _body(route, request.caller, receive)
+            response = await route.endpoint(request, **values)
         except Problem as problem:
-            answer = _refusal(problem)
-        except Exception as error:  # noqa: BLE001 (the one place where nothing may pass through)
-            answer = _refusal(self._desk.refusal_of(error) or _fault(scope, error))
-        await _send(answer, asking, scope, send)
+            response = _problem_response(problem)
+        except Exception as error:  # noqa: BLE001 (the outermost: every error becomes a response)
+            response = _problem_response(
+                self._service.problem_of(error) or _internal_error(scope, error)
+            )
+        await _send(response, request, scope, send)
 
-    def _found(self, scope: Scope) -> tuple[Operation, dict[str, Any]]:
+    def _route(self, scope: Scope) -> tuple[Operation, dict[str, Any]]:
         path, method = scope["path"], scope["method"]
-        for address in self._addresses:
-            match = address.pattern.fullmatch(path)
+        for resource in self._resources:
+            match = resource.pattern.fullmatch(path)
             if match is None:
                 continue
-            found = address.methods.get("GET" if method == "HEAD" else method)
-            if found is None:
-                raise not_allowed([*address.methods, *(["HEAD"] * ("GET" in address.methods))])
+            route = resource.methods.get("GET" if method == "HEAD" else method)
+            if route is None:
+                raise not_allowed([*resource.methods, *(["HEAD"] * ("GET" in resource.methods))])
             values: dict[str, Any] = match.groupdict()
             if "id" in values:
                 values["id"] = int(values["id"])
                 if values["id"] > HIGHEST_ID:
                     raise Problem(HTTPStatus.NOT_FOUND, "there is no such video")
-            return found, values
-        if any(pattern.fullmatch(path) for pattern in self._elsewhere):
-            raise Problem(HTTPStatus.NOT_IMPLEMENTED, "only an API beside the catalogue knows this")
-        raise Problem(HTTPStatus.NOT_FOUND, "there is nothing at this address")
+            return route, values
+        if any(pattern.fullmatch(path) for pattern in self._local_only):
+            raise Problem(HTTPStatus.NOT_IMPLEMENTED, "this needs an API with a catalogue")
+        raise Problem(HTTPStatus.NOT_FOUND, "there is nothing at this path")
 
     def _caller(self, scope: Scope) -> Caller:
-        caller, expected = _caller(scope), self._guard.origin_secrets
+        caller, expected = _caller(scope), self._policy.origin_secrets
         if not expected:
             return caller
-        if not is_by_cdn(caller.headers, expected):
-            raise Problem(HTTPStatus.FORBIDDEN, "ask at the address of the site")
+        if not is_from_cdn(caller.headers, expected):
+            raise Problem(HTTPStatus.FORBIDDEN, "use the address of the site, not of the API")
         return replace(caller, by_cdn=True)
 
-    async def _let_in(self, caller: Caller, found: Operation) -> RequestContext:
-        guard, now = self._guard, self._guard.clock()
-        if is_cross_site(caller, guard.origins):
-            raise Problem(HTTPStatus.FORBIDDEN, "pages of other sites may not do this")
-        proofs = await self._desk.proofs(caller, int(now))
+    async def _authorize(self, caller: Caller, route: Operation) -> RequestContext:
+        policy, now = self._policy, self._policy.clock()
+        if is_cross_site(caller, policy.origins):
+            raise Problem(HTTPStatus.FORBIDDEN, "cross-site requests may not do this")
+        proofs = await self._service.proofs(caller, int(now))
         if proofs.wrong_bearer:
             raise wrong_token()
-        role = role_of(caller, proofs, guard.rule, self._desk.had_token)
-        if found.action is not None:
+        role = role_of(caller, proofs, policy.rule, self._service.had_token)
+        if route.action is not None:
             if role is Role.VISITOR and caller.headers.get("reelshelf-as") == Role.OWNER:
-                raise meant_as_owner()
-            if found.action not in may(role, guard.visitors_may):
+                raise session_expired()
+            if route.action not in may(role, policy.visitors_may):
                 raise Problem(
                     HTTPStatus.FORBIDDEN,
                     "only the owner may do this: sign in (`reelshelf token new` makes a token)",
                 )
             if role is Role.VISITOR:
-                wait_s = await self._desk.wait_s(client_of(caller, guard.proxies), now)
+                wait_s = await self._service.wait_s(client_of(caller, policy.proxies), now)
                 if wait_s:
                     raise too_many(wait_s)
         return RequestContext(caller, role, int(now), _key(caller))
@@ -210,7 +220,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def _caller(scope: Scope) -> Caller:
-    """Return who asks; ASGI promises that names of headers are lower-case."""
+    """Return the caller of a request; ASGI guarantees lower-case header names."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
@@ -230,35 +240,35 @@ def _key(caller: Caller) -> str:
         return ""
     if caller.method in _UNSAFE and not _KEY.fullmatch(key):
         why = "8 to 64 letters, digits, - and _"
-        raise _invalid("the Idempotency-Key cannot be taken", [("Idempotency-Key", why)])
+        raise _invalid("invalid Idempotency-Key", [("Idempotency-Key", why)])
     return key
 
 
 def _query(model: type[BaseModel], query: bytes) -> BaseModel:
-    given: dict[str, object] = {}
+    parameters: dict[str, object] = {}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        if name in given:
-            raise _invalid("the question cannot be taken", [(name, "is there twice")])
-        given[name] = value
+        if name in parameters:
+            raise _invalid("invalid query", [(name, "is there twice")])
+        parameters[name] = value
     try:
-        return model.model_validate(given)
+        return model.model_validate(parameters)
     except ValidationError as error:
-        raise _invalid("the question cannot be taken", _errors(error)) from error
+        raise _invalid("invalid query", _errors(error)) from error
 
 
-async def _body(found: Operation, caller: Caller, receive: Receive) -> BaseModel | None:
-    assert found.body is not None
+async def _body(route: Operation, caller: Caller, receive: Receive) -> BaseModel | None:
+    assert route.body is not None
     content = await _content(caller.headers, receive)
-    if not content and not found.needs_body:
+    if not content and not route.needs_body:
         return None
     if not is_json(caller.headers.get("content-type")):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send application/json")
     try:
-        return found.body.model_validate_json(content)
+        return route.body.model_validate_json(content)
     except ValidationError as error:
-        if any(one["type"] == "json_invalid" for one in error.errors()):
-            raise Problem(HTTPStatus.BAD_REQUEST, "the body is no JSON in UTF-8") from error
-        raise _invalid("the body cannot be taken", _errors(error)) from error
+        if any(detail["type"] == "json_invalid" for detail in error.errors()):
+            raise Problem(HTTPStatus.BAD_REQUEST, "the body is not JSON in UTF-8") from error
+        raise _invalid("invalid body", _errors(error)) from error
 
 
 async def _content(headers: Mapping[str, str], receive: Receive) -> bytes:
@@ -278,7 +288,9 @@ async def _content(headers: Mapping[str, str], receive: Receive) -> bytes:
 
 
 def _too_long() -> Problem:
-    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {LONGEST_BODY} bytes")
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body may have at most {LONGEST_BODY} bytes"
+    )
 
 
 def _invalid(detail: str, errors: Sequence[tuple[str, str]]) -> Problem:
@@ -287,31 +299,33 @@ def _invalid(detail: str, errors: Sequence[tuple[str, str]]) -> Problem:
 
 def _errors(error: ValidationError) -> list[tuple[str, str]]:
     return [
-        (".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, "))
-        for one in error.errors(include_url=False, include_input=False, include_context=False)
+        (".".join(map(str, detail["loc"])), detail["msg"].removeprefix("Value error, "))
+        for detail in error.errors(include_url=False, include_input=False, include_context=False)
     ]
 
 
-def _fault(scope: Scope, error: Exception) -> Problem:
-    log.error("cannot answer %s %s", scope["method"], scope["path"], exc_info=error)
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "this is a fault of reelshelf's")
+def _internal_error(scope: Scope, error: Exception) -> Problem:
+    log.error("internal error at %s %s", scope["method"], scope["path"], exc_info=error)
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error of reelshelf; see its log")
 
 
-def _refusal(problem: Problem) -> Response:
+def _problem_response(problem: Problem) -> Response:
     headers = {**problem.headers, "Content-Type": PROBLEM_TYPE}
     return Response(problem.body(), problem.status, headers)
 
 
-async def _send(answer: Response, asking: RequestContext | None, scope: Scope, send: Send) -> None:
+async def _send(
+    response: Response, request: RequestContext | None, scope: Scope, send: Send
+) -> None:
     headers = [(b"cache-control", b"no-store")]
-    if answer.status != HTTPStatus.NO_CONTENT:
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    if answer.body and "Content-Type" not in answer.headers:
+    if response.status != HTTPStatus.NO_CONTENT:
+        headers.append((b"content-length", b"%d" % len(response.body)))
+    if response.body and "Content-Type" not in response.headers:
         headers.append((b"content-type", b"application/json"))
-    for name, value in answer.headers.items():
+    for name, value in response.headers.items():
         headers.append((name.lower().encode(), value.encode("latin-1")))
-    if asking is not None:
-        headers += [(b"set-cookie", cookie.encode()) for cookie in asking.cookies]
-    await send({"type": "http.response.start", "status": int(answer.status), "headers": headers})
-    body = b"" if scope["method"] == "HEAD" else answer.body
+    if request is not None:
+        headers += [(b"set-cookie", cookie.encode()) for cookie in request.cookies]
+    await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
+    body = b"" if scope["method"] == "HEAD" else response.body
     await send({"type": "http.response.body", "body": body})

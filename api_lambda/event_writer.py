@@ -1,4 +1,4 @@
-"""The one writer of the API: a thread that puts everything that waits into one transaction."""
+"""The API's one writer: a thread that records all waiting events in one transaction."""
 
 import logging
 import sqlite3
@@ -14,16 +14,16 @@ from generator.core.errors import ReelshelfError
 from generator.core.model import Event, EventOutcome
 
 log = logging.getLogger(__name__)
-_TRIES = 6  # each as patient with another writer as the catalogue is
+_TRIES = 6  # each with the catalogue's own busy timeout
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _OUT_OF_REACH = "the catalogue is out of reach"
 _T = TypeVar("_T")
 
 
 class NotRecordedError(ReelshelfError):
-    """Nothing of what was to be recorded was: the disk is full, or the catalogue out of reach.
+    """Nothing was recorded: the disk is full, or the catalogue out of reach.
 
-    `public` is what everybody may be told of it: without paths, and without SQLite's words.
+    `public` is the message for everybody: without paths, and without SQLite's words.
     """
 
     def __init__(self, message: str, *, hint: str = "", public: str = _OUT_OF_REACH) -> None:
@@ -33,53 +33,53 @@ class NotRecordedError(ReelshelfError):
 
 @dataclass(slots=True)
 class WriterState:
-    """How writing goes: seconds of a monotonic clock since when it is busy, and what refused it."""
+    """The writer's state: since when it is busy, by a monotonic clock, and its last error."""
 
     busy_since_s: float | None = None
     refusal: str = ""
 
     def busy_s(self) -> float:
-        """Return for how long the writer has been at what it does now."""
+        """Return how long the current batch has taken so far."""
         since_s = self.busy_since_s
         return 0.0 if since_s is None else time.monotonic() - since_s
 
 
 class EventWriter:
-    """What writes to a catalogue; its thread begins with the first that there is to write."""
+    """Writes to a catalogue; its thread starts with the first event."""
 
     def __init__(self, opened: Callable[[], Catalogue], file: CatalogueFile | None = None) -> None:
-        """Begin nothing yet.
+        """Start nothing yet.
 
         Args:
             opened: opens the catalogue, in the thread.
-            file: where it is; None: it is not looked whether it stays there.
+            file: its file; None: it is not checked whether it was replaced.
         """
         self.state = WriterState()
-        self._gatherer = Batcher("recorder", lambda: _Writer(opened, file, self.state), _stopped)
+        self._batcher = Batcher("recorder", lambda: _Writer(opened, file, self.state), _stopped)
 
-    async def record(self, happening: Event) -> EventOutcome:
-        """Record an event; when this returns, it is where the catalogue keeps things.
+    async def record(self, event: Event) -> EventOutcome:
+        """Record an event; when this returns, it is committed.
 
         Raises:
-            NotRecordedError: it could not be written, and was not.
+            NotRecordedError: it was not written.
         """
-        outcome: EventOutcome = await self._gatherer.ask(happening)
+        outcome: EventOutcome = await self._batcher.submit(event)
         return outcome
 
     async def do(self, question: Callable[[Catalogue], _T]) -> _T:
-        """Return what `question` gives, asked between two transactions.
+        """Return the result of `question`, called between two transactions.
 
-        It is asked again where the catalogue was replaced meanwhile.
+        It is called again if the catalogue was replaced meanwhile.
 
         Raises:
             NotRecordedError: the catalogue is out of reach.
         """
-        answer: _T = await self._gatherer.ask(question)
+        answer: _T = await self._batcher.submit(question)
         return answer
 
     def close(self) -> None:
-        """Finish what was accepted, take nothing more, and let go of the file."""
-        self._gatherer.close()
+        """Record what was accepted, accept no more, and close the file."""
+        self._batcher.close()
 
 
 def _stopped() -> Exception:
@@ -89,7 +89,7 @@ def _stopped() -> Exception:
 
 
 class _Writer:
-    """The catalogue of the recording thread: opened when needed, and anew after it failed."""
+    """The catalogue of the writer thread: opened when needed, and again after a failure."""
 
     def __init__(
         self, opened: Callable[[], Catalogue], file: CatalogueFile | None, state: WriterState
@@ -99,55 +99,57 @@ class _Writer:
         self._catalogue: Catalogue | None = None
         self._version = -1  # changes with whatever other connections write
         self._last = (0, "")  # the newest event that was acknowledged: number and id
-        self._course = 0  # counts the catalogues that do not hold what was acknowledged before
+        self._generation = 0  # grows when acknowledged events are lost: another catalogue
 
-    def answers(self, asked: Sequence[Any]) -> Sequence[object]:
-        """Return what becomes of everything: questions first, then all events in one."""
+    def run(self, items: Sequence[Any]) -> Sequence[object]:
+        """Return the results of all items: questions first, then all events in one transaction."""
         self._state.busy_since_s = time.monotonic()
         try:
-            return self._answers(asked)
+            return self._run(items)
         finally:
             self._state.busy_since_s = None
 
-    def _answers(self, asked: Sequence[Any]) -> Sequence[object]:
-        happenings = [one for one in asked if isinstance(one, Event)]
-        told = [None if isinstance(one, Event) else self._result(one) for one in asked]
-        if happenings:
-            found = self._result(lambda catalogue: self._recorded(catalogue, happenings))
-            outcomes = iter(found if isinstance(found, list) else [found] * len(happenings))
+    def _run(self, items: Sequence[Any]) -> Sequence[object]:
+        events = [item for item in items if isinstance(item, Event)]
+        results = [None if isinstance(item, Event) else self._attempt(item) for item in items]
+        if events:
+            recorded = self._attempt(lambda catalogue: self._recorded(catalogue, events))
+            outcomes = iter(recorded if isinstance(recorded, list) else [recorded] * len(events))
             return [
-                next(outcomes) if isinstance(one, Event) else answer
-                for one, answer in zip(asked, told, strict=True)
+                next(outcomes) if isinstance(item, Event) else result
+                for item, result in zip(items, results, strict=True)
             ]
-        return told
+        return results
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the catalogue."""
         if self._catalogue is not None:
             self._catalogue.close()
             self._catalogue = self._opened = None
 
-    def _recorded(self, catalogue: Catalogue, happenings: Sequence[Event]) -> list[EventOutcome]:
-        outcomes = catalogue.record(happenings)
-        self._last = max([self._last, *((one.seq, one.id) for one in outcomes if one.seq)])
+    def _recorded(self, catalogue: Catalogue, events: Sequence[Event]) -> list[EventOutcome]:
+        outcomes = catalogue.record(events)
+        self._last = max(
+            [self._last, *((outcome.seq, outcome.id) for outcome in outcomes if outcome.seq)]
+        )
         if self._file is not None:
-            self._file.looked(catalogue)
+            self._file.note_state(catalogue)
         self._state.refusal = ""
         return outcomes
 
-    def _result(self, question: Callable[[Catalogue], object]) -> object:
+    def _attempt(self, question: Callable[[Catalogue], object]) -> object:
         failure = NotRecordedError(
-            "another program keeps the catalogue to itself",
-            public="another program keeps the catalogue to itself",
+            "the catalogue is locked by another program",
+            public="the catalogue is locked by another program",
         )
         for _ in range(_TRIES):
             try:
-                catalogue, course = self._current(), self._course
+                catalogue, generation = self._current(), self._generation
                 answer = question(catalogue)
-                self._current()  # once more: what was written has to lie where it is looked for
-                if self._course == course:
+                self._current()  # again: the write must have gone to the file at the path
+                if self._generation == generation:
                     return answer
-                failure = NotRecordedError("the catalogue is replaced again and again")
+                failure = NotRecordedError("the catalogue keeps being replaced")
             except sqlite3.Error as error:
                 code = getattr(error, "sqlite_errorcode", 0) & 0xFF
                 if code in _BUSY:
@@ -161,18 +163,18 @@ class _Writer:
             except (ReelshelfError, OSError) as error:
                 failure = NotRecordedError(str(error), hint=getattr(error, "hint", ""))
                 break
-            except Exception as error:  # noqa: BLE001 (whoever awaits gets it, traceback and all)
+            except Exception as error:  # noqa: BLE001 (raised at the caller, traceback and all)
                 return error
-        if str(failure) != self._state.refusal:  # once, however many ask
+        if str(failure) != self._state.refusal:  # once, however many requests fail
             log.warning("nothing recorded: %s  %s", failure, failure.hint)
         self._state.refusal = str(failure)
         return failure
 
     def _current(self) -> Catalogue:
-        """Return the catalogue that lies at its path now.
+        """Return the catalogue that is at its path now.
 
         Raises:
-            ReelshelfError: there is none any more.
+            ReelshelfError: it is gone.
         """
         if self._file is None:
             if self._catalogue is None:
@@ -186,13 +188,13 @@ class _Writer:
             self._version = version
             if self._catalogue.is_before(*self._last):
                 self._last = (0, "")
-                self._course += 1
-                self._file.restored()
+                self._generation += 1
+                self._file.note_restored()
         return self._catalogue
 
     def _open_anew(self, file: CatalogueFile) -> None:
         former, opened = self._opened, file.open(self._open)  # both: see CatalogueFile.open
         if former is not None:
-            self._course += opened.file != former.file
+            self._generation += opened.file != former.file
             former.catalogue.close()
         self._opened, self._catalogue, self._version = opened, opened.catalogue, -1

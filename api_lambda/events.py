@@ -1,4 +1,4 @@
-"""What somebody asks for becomes an event: values in, values out; time is an argument."""
+"""Requests become events: values in, values out; time is an argument."""
 
 import hashlib
 import hmac
@@ -15,52 +15,56 @@ from generator.core.model import Event, EventKind, FileProblem, Place, VideoId
 _HOUR_S = 3600
 _DAY_S = 86400
 _ID_BYTES = 16
-_TIME_DIGITS = 8  # with which ids begin that nobody chose
+_TIME_DIGITS = 8  # of the time that generated ids begin with
 
 
 def rating(key: str, video: VideoId, stars: int | None, visitor: str | None, now: int) -> Event:
-    """Return that somebody rated a video, or took it back."""
+    """Return the event that a video was rated, or its rating removed."""
     kind = EventKind.UNRATED if stars is None else EventKind.RATED
-    value = _of(visitor) if stars is None else {"stars": stars, **_of(visitor)}
+    value = (
+        _visitor_value(visitor) if stars is None else {"stars": stars, **_visitor_value(visitor)}
+    )
     return Event(key, kind, now, _source(visitor), video, value)
 
 
-def favorite(key: str, video: VideoId, visitor: str | None, now: int, *, is_one: bool) -> Event:
-    """Return that somebody made a video a favorite, or no longer one."""
-    kind = EventKind.FAVORITED if is_one else EventKind.UNFAVORITED
-    return Event(key, kind, now, _source(visitor), video, _of(visitor))
+def favorite(
+    key: str, video: VideoId, visitor: str | None, now: int, *, is_favorite: bool
+) -> Event:
+    """Return the event that a video became a favorite, or is not any more."""
+    kind = EventKind.FAVORITED if is_favorite else EventKind.UNFAVORITED
+    return Event(key, kind, now, _source(visitor), video, _visitor_value(visitor))
 
 
 def view(key: str, video: VideoId, role: Role, now: int) -> Event:
-    """Return that somebody watched a video: who it was is not told."""
+    """Return the event that a video was viewed; it does not hold by whom."""
     return Event(key, EventKind.VIEWED, now, role, video)
 
 
 def tags_event(
     key: str, video: VideoId, how: Literal["set", "add", "remove"], names: Iterable[str], now: int
 ) -> Event:
-    """Return that the owner gave or took tags. `names` are as `tag_names` returns them."""
+    """Return the event that tags changed. `names` are as `tag_names` returns them."""
     kinds = {"set": EventKind.RETAGGED, "add": EventKind.TAGGED, "remove": EventKind.UNTAGGED}
     return Event(key, kinds[how], now, Role.OWNER, video, {"names": list(names)})
 
 
 def rebuild(key: str, now: int, *, full: bool) -> Event:
-    """Return that the owner wants the library looked at, and all pages written if `full`."""
+    """Return the request for a scan of the library, and for all pages anew if `full`."""
     return Event(key, EventKind.REBUILD_ASKED, now, Role.OWNER, None, {"full": full})
 
 
 def retry(key: str, places: Sequence[Place] | None, now: int) -> Event:
-    """Return that the owner wants files tried again: those at `places`; None: all with a problem.
+    """Return the request to retry files: those at `places`; None: all with a problem.
 
-    It is a wish for a look at the library, too, or nothing would try them before the next one.
+    It asks for a scan of the library, too, or they would wait for the next one.
     """
-    wanted = "all" if places is None else [[one.root, one.path] for one in places]
-    value = {"full": False, "retry": wanted}
+    places_value = "all" if places is None else [[place.root, place.path] for place in places]
+    value = {"full": False, "retry": places_value}
     return Event(key, EventKind.REBUILD_ASKED, now, Role.OWNER, None, value)
 
 
 def cleared(key: str, place: Place, now: int) -> Event:
-    """Return that a file is to be tried again, by the wish with that key: once, if told again."""
+    """Return the event that a file is to be retried; a repeated request gives the same id."""
     text = f"{key}\0{place.root}\0{place.path}"
     digest = hashlib.sha256(_bytes(text)).hexdigest()[: 2 * _ID_BYTES]
     value = {"root": place.root, "path": place.path}
@@ -72,15 +76,15 @@ def cleared(key: str, place: Place, now: int) -> Event:
 def problems_after(
     problems: Sequence[FileProblem], cursor: str, most: int
 ) -> tuple[Sequence[FileProblem], str | None]:
-    """Return the problems behind a cursor, and the next cursor, None at the end.
+    """Return the problems after a cursor, and the next cursor, None at the end.
 
-    Any text is a cursor and "" the first: what it tells is a position, whether or not there is
-    still a problem at it.
+    Any text is a cursor and "" the first: it is a position, whether or not there is still a
+    problem at it.
 
     Args:
         problems: all of them, as the catalogue orders them: by root, then names that are UTF-8,
             then others, each by their bytes.
-        cursor: where the last answer ended.
+        cursor: where the last page ended.
         most: how many to return.
     """
     start = bisect_right(problems, _position_at(cursor), key=_position) if cursor else 0
@@ -112,33 +116,33 @@ def _position_at(cursor: str) -> tuple[bytes, bool, bytes]:
     return root, not _is_utf8(path), path
 
 
-def path_told(path: str) -> str:
-    """Return a path as JSON can hold it: its bytes, percent-encoded, for they may be no UTF-8."""
+def encode_path(path: str) -> str:
+    """Return a path percent-encoded, so that JSON can hold it: its bytes may not be UTF-8."""
     return quote(_bytes(path), safe="/")
 
 
-def path_meant(told: str) -> str:
-    """Return the path that `path_told` tells so."""
-    return unquote_to_bytes(told).decode("utf-8", "surrogateescape")
+def decode_path(encoded: str) -> str:
+    """Return the path that `encode_path` encoded."""
+    return unquote_to_bytes(encoded).decode("utf-8", "surrogateescape")
 
 
-def tag_names(given: Iterable[str]) -> tuple[str, ...]:
-    """Return tags in their one spelling, each once, in the order given; what is empty is none."""
-    names = dict.fromkeys(normalize_tag(one) for one in given)
+def tag_names(tags: Iterable[str]) -> tuple[str, ...]:
+    """Return normalized tags, each once, in the order given, without empty ones."""
+    names = dict.fromkeys(normalize_tag(tag) for tag in tags)
     return tuple(name for name in names if name)
 
 
-def tag_to_take(given: str) -> tuple[str, ...]:
-    """Return the spellings of a tag that is taken: its own, and the one given, if it is shown so.
+def tags_to_remove(tag: str) -> tuple[str, ...]:
+    """Return the spellings of a tag to remove: normalized, and as given if it may be shown so.
 
-    A former version may have spelled it in another way; what is shown can always be taken.
+    A former version may have normalized it otherwise; what is shown can always be removed.
     """
-    may_be_shown = given == given.lower().strip()
-    return tuple(dict.fromkeys([*tag_names([given]), *([given] if may_be_shown else [])]))
+    may_be_shown = tag == tag.lower().strip()
+    return tuple(dict.fromkeys([*tag_names([tag]), *([tag] if may_be_shown else [])]))
 
 
 def day_of(now: int) -> str:
-    """Return the day of an instant, as it names a salt. It sorts as days do."""
+    """Return the day of an instant, the key of its salt. It sorts as days do."""
     return f"{now // _DAY_S:08d}"
 
 
@@ -148,12 +152,12 @@ def view_id(salt: bytes, video: VideoId, visit: str, now: int) -> str:
 
 
 def visit_of(salt: bytes, address: str, agent: str) -> str:
-    """Return what stands for a visit whose page named none; not to be read without the salt."""
+    """Return an id for a visit whose page sent none; it reveals nothing without the salt."""
     return "by-" + _digest(salt, f"{address}|{agent}")
 
 
 def pseudonym(secret: bytes, key: str) -> str:
-    """Return the name of a visitor whose first write has that key: the same if it is sent again."""
+    """Return the pseudonym of a visitor by the key of their first write: a retry gets the same."""
     return _digest(secret, f"visitor|{key}")
 
 
@@ -165,7 +169,7 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _of(visitor: str | None) -> dict[str, object]:
+def _visitor_value(visitor: str | None) -> dict[str, object]:
     return {} if visitor is None else {"visitor": visitor}
 
 

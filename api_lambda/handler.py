@@ -6,17 +6,17 @@ from contextlib import suppress
 from mangum import Mangum
 
 from api_lambda.app import ApiConfig, create_app
-from api_lambda.owner_secrets import taken
+from api_lambda.owner_secrets import take_secrets
 from generator.adapters.queues import open_queue
 from generator.adapters.queues.sqs import SqsQueue
 from generator.adapters.settings import load
 from generator.core.errors import QueueError
 
-secrets = taken(os.environ)  # first: they are no settings
+secrets = take_secrets(os.environ)  # first: they are not settings
 config = ApiConfig.of(load(None, {}), secrets, owner_on_loopback="never")
 queue = open_queue(config.queue) if config.queue else None
 if isinstance(queue, SqsQueue):
-    with suppress(QueueError):  # that is told to whoever writes
-        queue.prepare()  # now, while Lambda lends a whole processor for nothing
+    with suppress(QueueError):  # the first write reports it
+        queue.prepare()  # now: during init Lambda gives a whole CPU for free
 app = create_app(config, queue)
 handler = Mangum(app, lifespan="off")

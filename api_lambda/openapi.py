@@ -1,4 +1,4 @@
-"""What OpenAPI tells: every operation with every answer that it can give, refusals too."""
+"""The OpenAPI document: every operation with every response it can give, errors too."""
 
 import json
 from http import HTTPStatus
@@ -13,52 +13,52 @@ from api_lambda.problems import PROBLEM_TYPE
 from api_lambda.schemas import ProblemDetails
 
 _WHY = {
-    HTTPStatus.BAD_REQUEST: "The body is no JSON in UTF-8.",
-    HTTPStatus.UNAUTHORIZED: "The token is none, or was revoked.",
-    HTTPStatus.FORBIDDEN: "A visitor may not do this, or a page of another site sent it.",
-    HTTPStatus.NOT_FOUND: "There is no such thing.",
-    HTTPStatus.CONFLICT: "The Idempotency-Key was sent with something else before.",
+    HTTPStatus.BAD_REQUEST: "The body is not JSON in UTF-8.",
+    HTTPStatus.UNAUTHORIZED: "The token is unknown or revoked.",
+    HTTPStatus.FORBIDDEN: "A visitor may not do this, or it is a cross-site request.",
+    HTTPStatus.NOT_FOUND: "There is no such resource.",
+    HTTPStatus.CONFLICT: "The Idempotency-Key was used for another request before.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body has more than 16 KiB.",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body does not say that it is JSON.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "The body, the question or the Idempotency-Key is wrong.",
-    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests; Retry-After says when to come again.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The catalogue is out of reach, or the disk full;"
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The Content-Type is not application/json.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The body, the query or the Idempotency-Key is invalid.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests; Retry-After says when to retry.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The catalogue is out of reach, or the disk is full;"
     " nothing was recorded.",
 }
 _NOT_QUEUED = {
-    HTTPStatus.SERVICE_UNAVAILABLE: "The queue is out of reach, or who the owner is not known yet;"
+    HTTPStatus.SERVICE_UNAVAILABLE: "The queue is out of reach, or the owner is not known yet;"
     " a write may have been recorded, and counts once when it is sent again with its"
     " Idempotency-Key.",
-    HTTPStatus.NOT_FOUND: "There is no such thing, for certain.",
+    HTTPStatus.NOT_FOUND: "There is no such resource, for certain.",
 }
 _WAITING = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
-def declare(app: FastAPI, one: Operation, *, is_queued: bool = False) -> None:
-    """Let FastAPI know an operation. The door answers it; FastAPI tells of it.
+def declare(app: FastAPI, operation: Operation, *, is_queued: bool = False) -> None:
+    """Declare an operation to FastAPI, which only documents it: the dispatcher serves it.
 
     Args:
-        app: what tells the contract.
-        one: the operation.
-        is_queued: whether events go into a queue, which knows of no conflicts.
+        app: the application with the OpenAPI document.
+        operation: what to declare.
+        is_queued: whether events go into a queue, which detects no conflicts.
     """
-    refusals = _refusals(one) - ({HTTPStatus.CONFLICT} if is_queued else set())
+    refusals = _refusals(operation) - ({HTTPStatus.CONFLICT} if is_queued else set())
     why = _WHY | _NOT_QUEUED if is_queued else _WHY
     app.add_api_route(
-        one.path,
-        one.endpoint,
-        methods=[one.method],
-        operation_id=_camel(one.endpoint.__name__),
-        status_code=one.status,
-        response_model=one.answers,
-        response_description=HTTPStatus(one.status).phrase,
+        operation.path,
+        operation.endpoint,
+        methods=[operation.method],
+        operation_id=_camel(operation.endpoint.__name__),
+        status_code=operation.status,
+        response_model=operation.response_model,
+        response_description=HTTPStatus(operation.status).phrase,
         responses={int(status): _problem(status, why[status]) for status in sorted(refusals)},
     )
 
 
 def openapi(app: FastAPI) -> bytes:
-    """Return the contract as JSON."""
-    told = get_openapi(
+    """Return the OpenAPI document as JSON."""
+    document = get_openapi(
         title=app.title,
         version=app.version,
         summary=app.summary,
@@ -66,7 +66,7 @@ def openapi(app: FastAPI) -> bytes:
         routes=app.routes,
         license_info={"name": "MIT", "identifier": "MIT"},
     )
-    told["components"]["securitySchemes"] = {
+    document["components"]["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "`reelshelf token new`"},
         "session": {
             "type": "apiKey",
@@ -75,62 +75,64 @@ def openapi(app: FastAPI) -> bytes:
             "description": "set by POST /api/session",
         },
     }
-    told["security"] = [{}, {"token": []}, {"session": []}]  # who brings neither is a visitor
-    for path in told["paths"].values():
+    document["security"] = [{}, {"token": []}, {"session": []}]  # without either: a visitor
+    for path in document["paths"].values():
         for method in path.values():
-            _mend(method)
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+            _correct(method)
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _refusals(one: Operation) -> set[HTTPStatus]:
-    # Whoever brings one wrong token after the other is made to wait, whatever it was for.
-    found = {
+def _refusals(operation: Operation) -> set[HTTPStatus]:
+    # Repeated wrong tokens are rate limited at every operation.
+    statuses = {
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,
     }
-    is_write = one.method != "GET"
-    if is_write or one.action is not None:
-        found.add(HTTPStatus.FORBIDDEN)
-    if "{" in one.path or one.path.endswith("/random"):
-        found.add(HTTPStatus.NOT_FOUND)
-    if is_write and one.action is not None:
-        found |= {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
-    if one.query is not None:
-        found.add(HTTPStatus.UNPROCESSABLE_ENTITY)
-    if one.body is not None:
-        found |= {
+    is_write = operation.method != "GET"
+    if is_write or operation.action is not None:
+        statuses.add(HTTPStatus.FORBIDDEN)
+    if "{" in operation.path or operation.path.endswith("/random"):
+        statuses.add(HTTPStatus.NOT_FOUND)
+    if is_write and operation.action is not None:
+        statuses |= {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
+    if operation.query is not None:
+        statuses.add(HTTPStatus.UNPROCESSABLE_ENTITY)
+    if operation.body is not None:
+        statuses |= {
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             HTTPStatus.UNPROCESSABLE_ENTITY,
         }
-    return found
+    return statuses
 
 
 def _problem(status: HTTPStatus, why: str) -> dict[str, Any]:
-    told: dict[str, Any] = {"model": ProblemDetails, "description": why}
+    response: dict[str, Any] = {"model": ProblemDetails, "description": why}
     if status in _WAITING:
-        told["headers"] = {
+        response["headers"] = {
             "Retry-After": {
                 "description": "seconds",
                 "schema": {"type": "integer", "minimum": 1},
                 "required": True,
             }
         }
-    return told
+    return response
 
 
-def _mend(method: dict[str, Any]) -> None:
-    """Tell what FastAPI does not: refusals have their own media type, nothing taken is null."""
-    for status, answer in method["responses"].items():
+def _correct(method: dict[str, Any]) -> None:
+    """Correct what FastAPI writes: errors have their own media type, and inputs are never null."""
+    for status, response in method["responses"].items():
         if int(status) >= HTTPStatus.BAD_REQUEST:
-            answer["content"] = {PROBLEM_TYPE: answer["content"].pop("application/json")}
-    taken = list(method.get("parameters", ()))
-    taken += method.get("requestBody", {}).get("content", {}).values()
-    for one in taken:
-        choices = one["schema"].pop("anyOf", [])
-        one["schema"] |= next((choice for choice in choices if choice.get("type") != "null"), {})
+            response["content"] = {PROBLEM_TYPE: response["content"].pop("application/json")}
+    inputs = list(method.get("parameters", ()))
+    inputs += method.get("requestBody", {}).get("content", {}).values()
+    for parameter in inputs:
+        choices = parameter["schema"].pop("anyOf", [])
+        parameter["schema"] |= next(
+            (choice for choice in choices if choice.get("type") != "null"), {}
+        )
 
 
 def _camel(name: str) -> str:

@@ -1,6 +1,6 @@
-"""How an API without a catalogue knows the owner: by the environment, SSM, or a worker's word.
+"""How an API without a catalogue knows the owner: from the environment, SSM, or a worker.
 
-Secrets are taken out of the environment, so that no program that is started inherits them.
+Secrets are removed from the environment, so that no child process inherits them.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from generator.core.errors import QueueError, SettingsError
 log = logging.getLogger(__name__)
 DIGESTS, SECRET = "REELSHELF_OWNER_DIGESTS", "REELSHELF_SECRET"
 SECRETS, ORIGIN = "REELSHELF_SECRETS", "REELSHELF_ORIGIN_SECRETS"
-_FRESH_S = 300.0  # how long what SSM said is believed
-_SHARED_FRESH_S = 5.0  # and what a worker said: a token that he revoked ends in so many seconds
+_FRESH_S = 300.0  # how long keys from SSM are cached
+_SHARED_FRESH_S = 5.0  # and keys from a worker: a revoked token ends in so many seconds
 _DIGEST = re.compile("[0-9a-f]{64}")
 _ID_DIGITS = 12
 _LEAST_BYTES = 16
@@ -28,11 +28,11 @@ _LEAST_LETTERS = 16
 
 @dataclass(frozen=True, slots=True)
 class EnvSecrets:
-    """What the environment tells of secrets; all may be empty.
+    """The secrets in the environment; all may be empty.
 
-    `parameter` is the name of the parameter in SSM that has what is not here. `origins` are what a
-    CDN in front has to say. `is_set` tells whether there is a word on the owner's tokens at all,
-    even that there are none.
+    `parameter` is the name of the parameter in SSM that holds the others. `origins` are the secrets
+    that a CDN in front has to send. `is_set`: whether the variable of the owner's tokens is set,
+    even if it lists none.
     """
 
     digests: str = ""
@@ -42,18 +42,18 @@ class EnvSecrets:
     is_set: bool = False
 
 
-def taken(environment: MutableMapping[str, str]) -> EnvSecrets:
-    """Take out of the environment what is to be known of secrets.
+def take_secrets(environment: MutableMapping[str, str]) -> EnvSecrets:
+    """Remove the secrets from the environment, and return them.
 
     Raises:
-        SettingsError: what a CDN is to say is nothing that only it could know.
+        SettingsError: a secret of the CDN is too short, or not printable ASCII.
     """
     is_set = DIGESTS in environment
     digests, secret, parameter, origins = (
         environment.pop(name, "").strip() for name in (DIGESTS, SECRET, SECRETS, ORIGIN)
     )
     parts = tuple(_parts(origins))
-    wrong = [one for one in parts if len(one) < _LEAST_LETTERS or not (one + " ").isprintable()]
+    wrong = [part for part in parts if len(part) < _LEAST_LETTERS or not (part + " ").isprintable()]
     if (origins and not parts) or wrong or not origins.isascii():
         raise SettingsError(
             f"{ORIGIN}: each has to be at least {_LEAST_LETTERS} letters and digits",
@@ -63,7 +63,7 @@ def taken(environment: MutableMapping[str, str]) -> EnvSecrets:
 
 
 class KeyRing:
-    """The keys of the owner, asked for again when they may have changed."""
+    """The owner's keys, fetched again when they may have changed."""
 
     def __init__(self, fetch: Callable[[], OwnerKeys], fresh_s: float) -> None:
         self._fetch, self._fresh_s = fetch, fresh_s
@@ -73,68 +73,68 @@ class KeyRing:
 
     @property
     def keys(self) -> OwnerKeys:
-        """Return the keys, which `refresh` has fetched."""
+        """Return the keys that `refresh` fetched."""
         assert self._keys is not None, "keys are fetched before they are used"
         return self._keys
 
     def begin(self, now: float) -> None:
-        """Fetch the keys, unless that cannot be: then the first who needs them does."""
+        """Fetch the keys; if that fails, the first request that needs them tries again."""
         try:
             self._keys = self._fetch()
         except QueueError as error:
-            log.warning("the owner is not known yet: %s", error)
+            log.warning("the owner's keys are not known yet: %s", error)
         else:
             self._until = now + self._fresh_s
 
     async def refresh(self, now: float) -> None:
-        """Have keys, and fresh ones if that is possible; old ones are better than none.
+        """Fetch the keys if they are stale; old ones stay in use if that fails.
 
         Raises:
-            QueueError: there are none.
+            QueueError: there are no keys yet.
         """
         if now < self._until:
             return
-        until, self._until = self._until, now + self._fresh_s  # others go on with the old ones
+        until, self._until = self._until, now + self._fresh_s  # other requests use the old ones
         if self._keys is None:
-            self._until = until  # but without any they all have to wait
+            self._until = until  # without any, they all have to wait
         try:
             self._keys = await asyncio.to_thread(self._fetch)
         except QueueError as error:
             if self._keys is None:
                 raise
             if not self._is_away:
-                log.warning("the owner is known as before: %s", error)
+                log.warning("going on with the owner's former keys: %s", error)
             self._is_away = True
         else:
             self._until, self._is_away = now + self._fresh_s, False
 
 
-def ring_of(told: EnvSecrets, shared: Callable[[], OwnerKeys | None] | None) -> KeyRing:
-    """Return where the keys of the owner are.
+def key_ring(secrets: EnvSecrets, shared: Callable[[], OwnerKeys | None] | None) -> KeyRing:
+    """Return the key ring for the source that is configured.
 
     Args:
-        told: what the environment tells.
-        shared: asks what a worker put where API processes share things; None without such a place.
+        secrets: those of the environment.
+        shared: reads the keys that a worker shares with API processes; None without shared state.
 
     Raises:
-        SettingsError: it cannot be told, or what is told makes no sense.
+        SettingsError: no source is configured, or the secrets are malformed.
     """
-    if told.parameter:
-        return KeyRing(lambda: _of_parameter(told.parameter), _FRESH_S)
-    if told.secret:
-        keys = replace(_keys(_parts(told.digests), told.secret), had_token=told.is_set)
+    if secrets.parameter:
+        return KeyRing(lambda: _of_parameter(secrets.parameter), _FRESH_S)
+    if secrets.secret:
+        keys = replace(_keys(_parts(secrets.digests), secrets.secret), had_token=secrets.is_set)
         return KeyRing(lambda: keys, float("inf"))
-    if told.digests or shared is None:
+    if secrets.digests or shared is None:
         raise SettingsError(
-            f"{SECRET} is not set, with which cookies are signed",
-            hint="make one with: openssl rand -hex 32. The same for every process of the API",
+            f"{SECRET}, which signs cookies, is not set",
+            hint="make one with: openssl rand -hex 32. Use the same for every process of the API",
         )
     return KeyRing(lambda: _of_worker(shared()), _SHARED_FRESH_S)
 
 
 def _of_worker(keys: OwnerKeys | None) -> OwnerKeys:
     if keys is None:
-        raise QueueError("no worker has told yet who the owner is", hint="start `reelshelf worker`")
+        raise QueueError("no worker has shared the owner's keys yet", hint="start a worker")
     return keys
 
 
@@ -147,28 +147,28 @@ def _of_parameter(name: str) -> OwnerKeys:
     )
     try:
         client = session.session().client("ssm", config=patience)
-        found: Any = client.get_parameter(Name=name, WithDecryption=True)
+        response: Any = client.get_parameter(Name=name, WithDecryption=True)
     except (BotoCoreError, ClientError) as error:
         raise QueueError(
             f"the parameter {name} cannot be read: {error}",
             hint="it is a SecureString in SSM, and the API's role may ssm:GetParameter it",
         ) from error
     try:
-        told = json.loads(found["Parameter"]["Value"])
-        keys = _keys([str(one) for one in told["digests"]], str(told["secret"]))
+        payload = json.loads(response["Parameter"]["Value"])
+        keys = _keys([str(value) for value in payload["digests"]], str(payload["secret"]))
         return replace(keys, had_token=True)
     except (ValueError, KeyError, TypeError, SettingsError) as error:
         raise QueueError(
             f"the parameter {name} makes no sense",
-            hint='it is JSON like {"digests": ["…"], "secret": "…"}, all of it hexadecimal',
+            hint='it must be JSON like {"digests": ["…"], "secret": "…"}, both hexadecimal',
         ) from error
 
 
 def _keys(digests: list[str], secret: str) -> OwnerKeys:
-    wrong = [one for one in digests if not _DIGEST.fullmatch(one)]
+    wrong = [value for value in digests if not _DIGEST.fullmatch(value)]
     if wrong:
         raise SettingsError(
-            f"{DIGESTS}: not all of it is digests of tokens",
+            f"{DIGESTS}: not all of them are digests of tokens",
             hint="`reelshelf token digest` prints it",
         )
     try:
@@ -180,7 +180,7 @@ def _keys(digests: list[str], secret: str) -> OwnerKeys:
             f"{SECRET} is not at least {2 * _LEAST_BYTES} hexadecimal digits",
             hint="make one with: openssl rand -hex 32",
         )
-    return OwnerKeys(tuple((one[:_ID_DIGITS], one) for one in digests), key)
+    return OwnerKeys(tuple((value[:_ID_DIGITS], value) for value in digests), key)
 
 
 def _parts(text: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""Who asks, and what he may: tables and rules, without input or output.
+"""Roles and permissions: tables and rules, without input or output.
 
-The owner proves himself by a token, by a session that a token began, or by sitting at the machine.
-Whoever cannot is a visitor; there is no third.
+The owner is who sends a token, has a session that a token began, or sits at the machine. Everybody
+else is a visitor; there is no third role.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,14 +17,14 @@ Loopback = Literal["until-token", "always", "never"]
 
 
 class Role(StrEnum):
-    """Who asks."""
+    """The role of a caller."""
 
     OWNER = "owner"
     VISITOR = "visitor"
 
 
 class Action(StrEnum):
-    """What somebody may or may not do."""
+    """What needs a permission."""
 
     VIEW = "view"
     RATE = "rate"
@@ -35,7 +35,7 @@ class Action(StrEnum):
 
 
 class Transport(StrEnum):
-    """The way a request came."""
+    """How a request reached the API."""
 
     TCP = "tcp"
     SOCKET = "a Unix socket"
@@ -44,10 +44,10 @@ class Transport(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What a request says of where it comes from. Names of headers are lower-case.
+    """Where a request comes from. Names of headers are lower-case.
 
-    `peer` is the address at the other end of the connection, "" if that has none. `by_cdn` tells
-    that it came through our own CDN, which proved itself.
+    `peer` is the address at the other end of the connection, "" if that has none. `by_cdn`: it came
+    through our own CDN, as a secret proves.
     """
 
     transport: Transport
@@ -61,7 +61,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """What a request brings to prove the owner: ids of valid tokens; "" for what it lacks."""
+    """The owner's credentials in a request: ids of valid tokens; "" for what it lacks."""
 
     wrong_bearer: bool = False
     bearer: str = ""
@@ -74,32 +74,32 @@ _OWN_SITES = frozenset({"same-origin", "none"})
 
 
 def role_of(caller: Caller, proofs: Proofs, rule: Loopback, had_token: Callable[[], bool]) -> Role:
-    """Return who asks.
+    """Return the role of a caller.
 
     Args:
         caller: where the request comes from.
-        proofs: what it brings along.
-        rule: what sitting at the machine is worth.
-        had_token: tells whether there is a token, or ever was one; asked only where it matters.
+        proofs: its credentials.
+        rule: whether a request from this machine is the owner's.
+        had_token: returns whether there is a token, or ever was one; called only if it matters.
     """
     if proofs.bearer or proofs.session:
         return Role.OWNER
-    if rule == "never" or not is_at_the_machine(caller):
+    if rule == "never" or not is_on_this_machine(caller):
         return Role.VISITOR
     return Role.VISITOR if rule == "until-token" and had_token() else Role.OWNER
 
 
 @lru_cache(maxsize=16)
 def may(role: Role, visitors_may: frozenset[str]) -> tuple[Action, ...]:
-    """Return what somebody may do."""
-    return tuple(one for one in Action if role is Role.OWNER or one in visitors_may)
+    """Return what a role may do."""
+    return tuple(action for action in Action if role is Role.OWNER or action in visitors_may)
 
 
-def is_at_the_machine(caller: Caller) -> bool:
-    """Tell whether a request comes from this machine, and not through a proxy on it.
+def is_on_this_machine(caller: Caller) -> bool:
+    """Return whether a request comes from this machine, and not through a proxy on it.
 
-    nginx speaks HTTP/1.0 to what is behind it unless told otherwise. The name asked for has to be
-    this machine's too: a page from elsewhere can have its own name point here.
+    nginx speaks HTTP/1.0 to its upstream by default. The Host has to be this machine's, too,
+    against DNS rebinding: another site's name can resolve to this address.
     """
     return (
         caller.transport is Transport.TCP
@@ -112,14 +112,14 @@ def is_at_the_machine(caller: Caller) -> bool:
 
 @lru_cache(maxsize=1024)
 def is_loopback_address(address: str) -> bool:
-    """Tell whether an address is this machine's own."""
+    """Return whether an address is this machine's own."""
     try:
-        found = ip_address(address)
+        ip = ip_address(address)
     except ValueError:
         return False
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        return found.ipv4_mapped.is_loopback
-    return found.is_loopback
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        return ip.ipv4_mapped.is_loopback
+    return ip.is_loopback
 
 
 @lru_cache(maxsize=1024)
@@ -132,23 +132,23 @@ def _names_this_machine(host: str) -> bool:
 
 
 def is_encrypted(caller: Caller) -> bool:
-    """Tell whether a browser speaks https, to us or to a proxy; else it keeps no secure cookie.
+    """Return whether a browser speaks https, to us or to a proxy; else it keeps no secure cookie.
 
-    Nobody gains by a lie: it is about the cookie of who tells it.
+    The header may be forged without harm: it only affects the caller's own cookie.
     """
-    told = caller.headers.get("x-forwarded-proto", caller.scheme)
-    return told.rpartition(",")[2].strip().lower() == "https"
+    protocol = caller.headers.get("x-forwarded-proto", caller.scheme)
+    return protocol.rpartition(",")[2].strip().lower() == "https"
 
 
 def is_cross_site(caller: Caller, origins: frozenset[str]) -> bool:
-    """Tell whether a write was sent by a page of another site.
+    """Return whether a write was sent by a page of another site.
 
     Args:
         caller: where the request comes from.
         origins: those of the site's own pages.
 
-    Source: OWASP's sheet on request forgery: Fetch Metadata first, then Origin. What sends neither
-    is no browser, or one that cannot send our content type across sites unasked.
+    Source: OWASP's cheat sheet on CSRF: Fetch Metadata first, then Origin. What sends neither is
+    not a browser, or one that cannot send our content type across sites without a preflight.
     """
     if caller.method in _SAFE:
         return False
@@ -163,46 +163,48 @@ def is_cross_site(caller: Caller, origins: frozenset[str]) -> bool:
 
 
 def client_of(caller: Caller, proxies: frozenset[str]) -> str:
-    """Return the address of who asks: as the proxy or CDN in front tells it, if that one is ours.
+    """Return the client's address: as forwarded, if the proxy or CDN in front is ours.
 
-    Of IPv6 the first half: the other half is for one household to choose from.
+    Of IPv6 the /64 prefix: within it one household chooses freely.
     """
     viewer = caller.headers.get("cloudfront-viewer-address", "")
     if caller.by_cdn and viewer:
-        return _household(viewer.rpartition(":")[0].strip("[]"))  # behind the last is the port
+        return _client_network(viewer.rpartition(":")[0].strip("[]"))  # the port follows the last
     address = caller.peer
     is_ours = (
         caller.transport is Transport.SOCKET or is_loopback_address(address) or address in proxies
     )
     if caller.transport is not Transport.LAMBDA and is_ours:
-        told = caller.headers.get("x-forwarded-for", "")
-        address = told.rpartition(",")[2].strip() or address
-    return _household(address)
+        forwarded = caller.headers.get("x-forwarded-for", "")
+        address = forwarded.rpartition(",")[2].strip() or address
+    return _client_network(address)
 
 
 @lru_cache(maxsize=4096)
-def _household(address: str) -> str:
+def _client_network(address: str) -> str:
     try:
-        found = ip_address(address)
+        ip = ip_address(address)
     except ValueError:
         return address
-    if not isinstance(found, IPv6Address):
-        return str(found)
-    return str(found.ipv4_mapped) if found.ipv4_mapped else str(IPv6Address(int(found) >> 64 << 64))
+    if not isinstance(ip, IPv6Address):
+        return str(ip)
+    return str(ip.ipv4_mapped) if ip.ipv4_mapped else str(IPv6Address(int(ip) >> 64 << 64))
 
 
-def is_by_cdn(headers: Mapping[str, str], secrets: Iterable[str]) -> bool:
-    """Tell whether a request brings one of the secrets that only the CDN in front knows.
+def is_from_cdn(headers: Mapping[str, str], secrets: Iterable[str]) -> bool:
+    """Return whether a request has one of the secrets that only the CDN in front knows.
 
-    It takes as long whichever it brings.
+    In constant time.
     """
     given = headers.get("x-origin-verify", "").encode("utf-8", "surrogateescape")
-    found = [compare_digest(given, one.encode("utf-8", "surrogateescape")) for one in secrets]
-    return any(found)
+    matches = [
+        compare_digest(given, secret.encode("utf-8", "surrogateescape")) for secret in secrets
+    ]
+    return any(matches)
 
 
 def is_json(content_type: str | None) -> bool:
-    """Tell whether a body says that it is JSON, which is UTF-8."""
+    """Return whether a Content-Type is that of JSON, in UTF-8."""
     kind, _, more = (content_type or "").lower().partition(";")
     charset = more.replace('"', "").replace(" ", "")
     return kind.strip() == "application/json" and charset in {"", "charset=utf-8"}

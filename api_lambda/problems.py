@@ -1,4 +1,4 @@
-"""What is refused, and why: `application/problem+json`, the same for every refusal (RFC 9457)."""
+"""Error responses: `application/problem+json` for every refused request (RFC 9457)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,53 +29,53 @@ class Problem(Exception):  # noqa: N818 (RFC 9457 calls it so)
         self.errors = errors
 
     def body(self) -> bytes:
-        """Return the problem as it is sent."""
-        told: dict[str, object] = {
+        """Return the response body."""
+        members: dict[str, object] = {
             "type": "about:blank",
             "title": _TITLES.get(self.status, self.status.phrase),
             "status": self.status.value,
             "detail": self.detail,
         }
         if self.errors:
-            told["errors"] = [{"field": name, "message": why} for name, why in self.errors]
-        return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+            members["errors"] = [{"field": name, "message": why} for name, why in self.errors]
+        return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def not_allowed(methods: Sequence[str]) -> Problem:
-    """Return that an address knows other methods."""
+    """Return the problem of a method that a path does not have."""
     allow = ", ".join(methods)
-    return Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this address knows {allow}", {"Allow": allow})
+    return Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this path allows {allow}", {"Allow": allow})
 
 
 def too_many(wait_s: int) -> Problem:
-    """Return that somebody asks too often."""
+    """Return the problem of a client over its rate limit."""
     return Problem(
         HTTPStatus.TOO_MANY_REQUESTS,
-        f"too many requests; come again in {wait_s} s",
+        f"too many requests; retry in {wait_s} s",
         {"Retry-After": str(wait_s)},
     )
 
 
 def unavailable(detail: str, what: str = "nothing was recorded", wait_s: int = 5) -> Problem:
-    """Return that nothing can be done just now, and `what` became of it."""
+    """Return the problem of a backend that is out of reach; `what` says what that means."""
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE, f"{detail}; {what}", {"Retry-After": str(wait_s)}
     )
 
 
-def meant_as_owner() -> Problem:
-    """Return that somebody acted as the owner, whose session is over."""
+def session_expired() -> Problem:
+    """Return the problem of an owner's request whose session is over."""
     return Problem(
         HTTPStatus.UNAUTHORIZED,
-        "this was done as the owner, and the session is over: sign in again",
+        "this needs the owner, and the session is over: sign in again",
         {"WWW-Authenticate": "Bearer"},
     )
 
 
 def wrong_token() -> Problem:
-    """Return that a token is none."""
+    """Return the problem of an invalid token."""
     return Problem(
         HTTPStatus.UNAUTHORIZED,
-        "this token is none, or was revoked",
+        "unknown or revoked token",
         {"WWW-Authenticate": "Bearer"},
     )

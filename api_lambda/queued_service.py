@@ -1,6 +1,6 @@
-"""The desk far from the catalogue: what people do is put into a queue, and little is known.
+"""The service without a catalogue: writes are sent to a queue, and little can be read.
 
-What it knows is what a worker put where several processes share things, if there is such a place.
+What can be read is what a worker keeps in shared state, if there is any.
 """
 
 import asyncio
@@ -14,7 +14,15 @@ from threading import Lock
 
 from typing_extensions import override
 
-from api_lambda.context import Id, Reading, RequestContext, Response, answer, moment, told_figures
+from api_lambda.context import (
+    Id,
+    Reading,
+    RequestContext,
+    Response,
+    json_response,
+    moment,
+    stats_json,
+)
 from api_lambda.credentials import Session
 from api_lambda.event_sender import EventSender
 from api_lambda.owner_secrets import KeyRing
@@ -35,7 +43,7 @@ _MAYBE = "it may have been recorded: sent again with its Idempotency-Key, it cou
 
 @dataclass(frozen=True, slots=True)
 class QueueConnections:
-    """What a remote desk works with; `shared` is None where nothing is shared."""
+    """The connections of a queued service; `shared` is None without shared state."""
 
     queue: Queue
     ring: KeyRing
@@ -44,32 +52,36 @@ class QueueConnections:
 
 
 class QueuedService(Service):
-    """What sends events, and tells what is shared."""
+    """The API's operations in front of a queue, with the shared state."""
 
-    def __init__(self, rules: ServiceSettings, outside: QueueConnections) -> None:
-        super().__init__(rules)
-        self._ring, self._shared, self._clock = outside.ring, outside.shared, outside.clock
-        self._sender = EventSender(outside.queue)
+    def __init__(self, settings: ServiceSettings, connections: QueueConnections) -> None:
+        super().__init__(settings)
+        self._owner_keys, self._shared, self._clock = (
+            connections.ring,
+            connections.shared,
+            connections.clock,
+        )
+        self._sender = EventSender(connections.queue)
         self._lock = Lock()
         self._last_us = 0
         self._is_away = False
-        if outside.shared is not None:
-            count = outside.shared.count
-            self._all_writes = SharedRateLimit("write", rules.writes_per_minute, MINUTE_S, count)
+        if connections.shared is not None:
+            count = connections.shared.count
+            self._all_writes = SharedRateLimit("write", settings.writes_per_minute, MINUTE_S, count)
             self._all_logins = SharedRateLimit("login", LOGINS, LOGINS_S, count)
-        self._ring.begin(outside.clock())
+        self._owner_keys.begin(connections.clock())
 
     def close(self) -> None:
-        """Finish what was accepted, and let go of the queue."""
+        """Send what was accepted, and close the queue and the shared state."""
         self._sender.close()
         if self._shared is not None:
             self._shared.close()
 
-    # -- who asks
+    # -- authentication
 
     @override
     async def proofs(self, caller: Caller, now: int) -> Proofs:
-        await self._ring.refresh(now)
+        await self._owner_keys.refresh(now)
         return await super().proofs(caller, now)
 
     @override
@@ -84,105 +96,105 @@ class QueuedService(Service):
             return await super()._login_wait_s(client, now)
         return await self._all_logins.wait_s(client, now, self._secret)
 
-    def refusal_of(self, error: Exception) -> Problem | None:
-        """Return how to tell that something is out of reach; None for what nobody expected."""
+    def problem_of(self, error: Exception) -> Problem | None:
+        """Return the problem for an expected error; None for any other."""
         if not isinstance(error, ReelshelfError):
             return None
-        log.warning("not answered: %s", error)  # it names hosts and accounts: not for everybody
-        return unavailable("who the owner is, or what else is shared, cannot be known just now")
+        log.warning("request failed: %s", error)  # it names hosts and accounts: not for everybody
+        return unavailable("the owner's keys or the shared state are out of reach")
 
     @property
     @override
     def _tokens(self) -> Sequence[tuple[str, str]]:
-        return self._ring.keys.tokens
+        return self._owner_keys.keys.tokens
 
     @override
     def had_token(self) -> bool:
-        return self._ring.keys.had_token or bool(self._tokens)
+        return self._owner_keys.keys.had_token or bool(self._tokens)
 
     @override
-    async def _is_kept_as_ended(self, session: str) -> bool:
+    async def _is_session_ended(self, session: str) -> bool:
         if self._shared is None:
             return False
         try:
             return await asyncio.to_thread(self._shared.is_ended, session)
-        except QueueError as error:  # nothing can be written then: the queue is away, too
-            log.warning("sessions that were ended elsewhere are not known: %s", error)
+        except QueueError as error:  # nothing can be written then: the queue is down, too
+            log.warning("sessions that were revoked elsewhere are not known: %s", error)
             return False
 
     @override
-    async def _keep_as_ended(self, session: Session, now: int) -> None:
+    async def _end_session(self, session: Session, now: int) -> None:
         if self._shared is not None:
             await asyncio.to_thread(self._shared.end_session, session.id, session.end - now)
 
     @property
     @override
     def _secret(self) -> bytes:
-        return self._ring.keys.secret
+        return self._owner_keys.keys.secret
 
     @override
     async def _salt_of(self, day: str) -> bytes:
         return hmac.new(self._secret, f"salt|{day}".encode(), hashlib.sha256).digest()
 
-    # -- what people do
+    # -- writing
 
     @override
-    async def _write(self, asking: RequestContext, happening: Event) -> Response:
-        return await self._send(happening)
+    async def _write(self, request: RequestContext, event: Event) -> Response:
+        return await self._send(event)
 
     @override
-    async def _wish(self, wish: Event) -> Response:
-        return await self._send(wish)
+    async def _accept(self, event: Event) -> Response:
+        return await self._send(event)
 
-    async def _send(self, happening: Event) -> Response:
+    async def _send(self, event: Event) -> Response:
         told_us = self._instant_us()
-        told = replace(happening, at=told_us // _US, told_us=told_us)
+        queued = replace(event, at=told_us // _US, told_us=told_us)
         try:
-            await self._sender.send(messages.encode_message(told))
+            await self._sender.send(messages.encode_message(queued))
         except QueueError as error:
             raise unavailable("the queue is out of reach", _MAYBE) from error
-        event = {"event": told.id, "at": moment(told.at), "state": "queued"}
-        return answer(event, HTTPStatus.ACCEPTED)
+        body = {"event": queued.id, "at": moment(queued.at), "state": "queued"}
+        return json_response(body, HTTPStatus.ACCEPTED)
 
     def _instant_us(self) -> int:
-        """Return when it is; never twice the same, nor one before, for what is told is ordered."""
+        """Return the time; strictly ascending, for it orders events."""
         with self._lock:
             self._last_us = max(int(self._clock() * _US), self._last_us + 1)
             return self._last_us
 
-    # -- what is known
+    # -- reading
 
-    async def video(self, asking: Reading, id: Id) -> Response:  # noqa: A002
-        """Tell what who asks may do, and what people made of a video where that is known."""
-        figures = await self._figures(VideoId(id))
+    async def video(self, request: Reading, id: Id) -> Response:  # noqa: A002
+        """Return what the caller may do, and a video's stats where they are known."""
+        stats = await self._stats(VideoId(id))
         you: dict[str, object] = {
-            "role": asking.role,
-            "may": may(asking.role, self._rules.visitors_may),
+            "role": request.role,
+            "may": may(request.role, self._settings.visitors_may),
         }
-        if figures is None:
-            return answer({"id": id, "you": you})
-        if asking.role is Role.OWNER:
-            you |= {"stars": figures.stars, "favorite": figures.favorite}
-        return answer({**told_figures(figures), "you": you})
+        if stats is None:
+            return json_response({"id": id, "you": you})
+        if request.role is Role.OWNER:
+            you |= {"stars": stats.stars, "favorite": stats.favorite}
+        return json_response({**stats_json(stats), "you": you})
 
-    async def _figures(self, video: VideoId) -> VideoStats | None:
+    async def _stats(self, video: VideoId) -> VideoStats | None:
         if self._shared is None:
             return None
         try:
-            found = await asyncio.to_thread(self._shared.figures, video)
+            stats = await asyncio.to_thread(self._shared.figures, video)
         except QueueError as error:
             if not self._is_away:
-                log.warning("figures are not known: %s", error)
+                log.warning("stats are not known: %s", error)
             self._is_away = True
             return None
         self._is_away = False
-        return found
+        return stats
 
-    async def health(self, asking: Reading) -> Response:
-        """Tell that what people do can be taken, as far as that is known without doing it."""
-        del asking
+    async def health(self, request: Reading) -> Response:
+        """Check that writes can be accepted, as far as that is known without one."""
+        del request
         if self._sender.refused_lately():
-            raise unavailable("the queue refused the last event", "writes are refused")
+            raise unavailable("the last event could not be queued", "writes are refused")
         if self._shared is not None:
             await asyncio.to_thread(self._shared.ping)
-        return answer({"status": "ok"})
+        return json_response({"status": "ok"})

@@ -1,7 +1,7 @@
-"""How often somebody may ask: counted by a digest of who it is, in memory or where several share.
+"""Rate limits: counted by a digest of the client, in memory or in shared state.
 
-A sliding window: what was counted in the minute before counts by how much of it is still within
-reach. It forgets everything that is older by itself, without a timer or a thread.
+A sliding window: the count of the window before is weighted by how much of it is still within
+reach. Older counts are dropped without a timer or a thread.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _SALT_BYTES = 16
 _DIGEST_BYTES = 12
 _LONGEST_SALT = 64  # bytes, for BLAKE2b
 _MOST_KEPT = 4096
-_AWAY_S = 1.0  # how long nobody asks where it could not be counted
+_AWAY_S = 1.0  # how long the shared counter is not tried after it failed
 
 
 class RateLimit:
@@ -37,7 +37,7 @@ class RateLimit:
         self._now: dict[bytes, int] = {}
 
     def wait_s(self, client: str, now: float) -> int:
-        """Count a request and return 0, or return after how many seconds to come again."""
+        """Count a request and return 0, or return after how many seconds to retry."""
         window, share = divmod(now / self._seconds, 1)
         if window != self._window:
             self._before = self._now if window == self._window + 1 else {}
@@ -51,33 +51,34 @@ class RateLimit:
 
 
 class FailedAttempts:
-    """Who guessed tokens too often, and until when nothing new is believed from there.
+    """Clients that guessed tokens too often, and until when they may not use another token.
 
-    What was proved before still is: whoever guesses beside an honest program keeps it from nothing.
+    Tokens that were proved from there before still work: an attacker behind the same address locks
+    out nobody.
     """
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
-        self._known: dict[tuple[str, str], None] = {}
+        self._trusted: dict[tuple[str, str], None] = {}
 
     def wait_s(self, client: str, now: float) -> int:
-        """Return after how many seconds to come again, 0 for whoever may come now."""
+        """Return for how many seconds a client is blocked, 0 if it is not."""
         until = self._until.get(client, 0.0)
         return max(ceil(until - now), 0)
 
     def block(self, client: str, until: float) -> None:
-        """Believe nothing new from there for a while."""
+        """Block a client until then."""
         self._until[client] = until
         _forget_first(self._until)
 
-    def know(self, client: str, token: str) -> None:
-        """Keep that a token was proved from there."""
-        self._known[client, token] = None
-        _forget_first(self._known)
+    def trust(self, client: str, token: str) -> None:
+        """Remember that a token was proved from there."""
+        self._trusted[client, token] = None
+        _forget_first(self._trusted)
 
-    def is_known(self, client: str, token: str) -> bool:
-        """Tell whether it was."""
-        return (client, token) in self._known
+    def is_trusted(self, client: str, token: str) -> bool:
+        """Return whether it was."""
+        return (client, token) in self._trusted
 
 
 def _forget_first(kept: dict[Any, Any]) -> None:
@@ -86,9 +87,9 @@ def _forget_first(kept: dict[Any, Any]) -> None:
 
 
 class SharedRateLimit:
-    """The same for several processes, which count in one place; each for itself while that is away.
+    """The same for several processes with a shared counter; each counts alone while that is down.
 
-    `count` is `Shared.count` of that place.
+    `count` is `RedisState.count`.
     """
 
     def __init__(
@@ -104,12 +105,12 @@ class SharedRateLimit:
         self._is_away = False
 
     async def wait_s(self, client: str, now: float, salt: bytes) -> int:
-        """Count a request and return 0, or return after how many seconds to come again.
+        """Count a request and return 0, or return after how many seconds to retry.
 
         Args:
-            client: who asks.
+            client: the client's address.
             now: seconds since 1970.
-            salt: a secret that all processes know, so that nobody can read there who asked.
+            salt: a secret that all processes share, so that the counter reveals no addresses.
         """
         if now < self._away_until:
             return self._own.wait_s(client, now)
@@ -121,7 +122,7 @@ class SharedRateLimit:
             )
         except QueueError as error:
             if not self._is_away:
-                log.warning("each process counts for itself: %s", error)
+                log.warning("no shared rate limit, each process counts alone: %s", error)
             self._is_away, self._away_until = True, now + _AWAY_S
             return self._own.wait_s(client, now)
         self._is_away = False
@@ -134,10 +135,10 @@ def _digest(client: str, salt: bytes) -> bytes:
 
 
 def seconds_to_wait(most: int, seconds: int, before: int, count: int, share: float) -> int:
-    """Return after how many seconds one more is within the limit, which it is not now.
+    """Return after how many seconds one more request is within the limit, which it is not now.
 
     Args:
-        most: how many are, in any `seconds`.
+        most: how many requests are allowed in any `seconds`.
         seconds: the length of a window.
         before: how many there were in the window before.
         count: how many there were in this one.

@@ -1,7 +1,7 @@
-"""One look at the ledger for all who wait for a receipt, however many they are.
+"""One poll of the ledger for all requests that wait for a receipt, however many.
 
-Whoever waits costs a place in a table and no look of his own. It belongs to no event loop: each has
-a watcher of its own as long as somebody waits in it.
+A waiting request costs a place in a table and no read of its own. It belongs to no event loop: each
+has a watcher of its own as long as a request waits in it.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from pathlib import Path
 from generator.adapters.ledger import receipts_since
 
 _POLL_S = 0.05
-# Waiting costs some 15 KB of memory each, most of it the connection's. Who gets no place is
-# answered at once, which brings a rude one back at once; hence more places than anybody needs.
+# A waiting request costs some 15 KB of memory, most of it the connection's. One without a place is
+# answered at once, and a rude client retries at once; hence more places than anybody needs.
 MOST_WAITING = 4000
 MOST_WAITING_EACH = 2000  # so that no client has all of them
 
@@ -28,14 +28,14 @@ class _Waiter:
 
 @dataclass(slots=True)
 class _Watcher:
-    """Those who wait in one loop, and the task that looks for them."""
+    """The requests that wait in one loop, and the task that polls for them."""
 
     waiters: set[_Waiter] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
 
 
 class ReceiptWatch:
-    """What tells receipts, at once or as soon as there are any."""
+    """Returns receipts, at once or as soon as there are any."""
 
     def __init__(
         self, ledger: Path, most: int = MOST_WAITING, most_each: int = MOST_WAITING_EACH
@@ -43,28 +43,28 @@ class ReceiptWatch:
         self._ledger, self._most, self._most_each = ledger, most, most_each
         self._watchers: dict[asyncio.AbstractEventLoop, _Watcher] = {}
         self._clients: Counter[str] = Counter()
-        self._looked = (0, 0.0)  # the last event that was shown, and until when that is believed
+        self._last_read = (0, 0.0)  # the last event that was shown, and until when that is cached
 
     def now(self, event: int, *, may_wait: bool) -> str | None:
         """Return the receipt of the first refresh that showed an event, None while none did.
 
-        Who may wait and asks right after others waits at once: many who come together cost one
-        look.
+        With `may_wait`, a request right after another one gets None without a read: many that come
+        together cost one.
         """
-        shown, until_s = self._looked
+        shown, until_s = self._last_read
         now_s = time.monotonic()
         if may_wait and event > shown and now_s < until_s:
             return None
         shown, receipts = receipts_since(self._ledger, [event])
-        self._looked = shown, now_s + _POLL_S
+        self._last_read = shown, now_s + _POLL_S
         return receipts.get(event)
 
     def has_room(self, client: str) -> bool:
-        """Tell whether one more may wait."""
+        """Return whether one more request may wait."""
         return self._clients.total() < self._most and self._clients[client] < self._most_each
 
     async def wait(self, event: int, seconds: float, client: str) -> str | None:
-        """Return that receipt as soon as there is one, None if there is none after `seconds`."""
+        """Return the receipt as soon as there is one, None if there is none after `seconds`."""
         loop = asyncio.get_running_loop()
         watcher = self._watchers.setdefault(loop, _Watcher())
         waiter = _Waiter(event, loop.create_future())
@@ -90,15 +90,15 @@ class ReceiptWatch:
     async def _watch(self, watcher: _Watcher) -> None:
         while True:
             await asyncio.sleep(_POLL_S)
-            events = {one.seq for one in watcher.waiters}
+            events = {waiter.seq for waiter in watcher.waiters}
             try:
                 _, receipts = await asyncio.to_thread(receipts_since, self._ledger, events)
-            except Exception as error:  # noqa: BLE001 (those who wait get it, and ask again)
-                for one in watcher.waiters:
-                    if not one.future.done():
-                        one.future.set_exception(error)
+            except Exception as error:  # noqa: BLE001 (raised at the waiting requests)
+                for waiter in watcher.waiters:
+                    if not waiter.future.done():
+                        waiter.future.set_exception(error)
                 continue
-            for one in watcher.waiters:
-                receipt = receipts.get(one.seq)
-                if receipt is not None and not one.future.done():
-                    one.future.set_result(receipt)
+            for waiter in watcher.waiters:
+                receipt = receipts.get(waiter.seq)
+                if receipt is not None and not waiter.future.done():
+                    waiter.future.set_result(receipt)

@@ -1,4 +1,4 @@
-"""What travels: the bodies and questions that are taken, and the answers, as OpenAPI tells them."""
+"""Schemas of request bodies, queries and responses, as they are in the OpenAPI document."""
 
 from typing import Annotated, Literal, Self
 
@@ -15,38 +15,38 @@ KEY_PATTERN = "^[A-Za-z0-9_-]{8,64}$"
 HIGHEST_ID = (1 << 63) - 1
 
 
-def _no_text(value: object) -> object:
-    """Keep what only looks like a number from being taken for one."""
+def _only_number(value: object) -> object:
+    """Refuse strings and booleans, which pydantic would convert."""
     if isinstance(value, str | bool):
-        raise ValueError("is a number, written without quotes")  # noqa: TRY004 (pydantic's way)
+        raise ValueError("must be a number, without quotes")  # noqa: TRY004 (pydantic's way)
     return value
 
 
 def _only_true(value: object) -> object:
-    """Keep a number from being taken for the truth."""
+    """Refuse 1 and the like, which pydantic would convert."""
     if value is not True:
-        raise ValueError("is true, or left out")
+        raise ValueError("must be true, or left out")
     return value
 
 
 class RequestModel(BaseModel):
-    """What is taken: nothing that is not declared."""
+    """Base of requests: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class ResponseModel(BaseModel):
-    """What is answered."""
+    """Base of responses."""
 
 
 class Stars(RequestModel):
-    """How somebody rates a video."""
+    """A rating."""
 
-    stars: Annotated[int, Field(ge=1, le=5, examples=[4]), BeforeValidator(_no_text)]
+    stars: Annotated[int, Field(ge=1, le=5, examples=[4]), BeforeValidator(_only_number)]
 
 
 class Visit(RequestModel):
-    """Who watches, without telling who: any word that stays the same for a visit."""
+    """An anonymous id of a visit: any word that stays the same during it."""
 
     visit: Annotated[
         str | None, Field(pattern=KEY_PATTERN, examples=["562a77b1f7b6130a7024654a5f589c3a"])
@@ -54,7 +54,7 @@ class Visit(RequestModel):
 
 
 class Tags(RequestModel):
-    """Tags, in any spelling; what holds nothing but spaces and "#" counts as none."""
+    """Tags, in any spelling; those of nothing but spaces and "#" are ignored."""
 
     tags: Annotated[
         list[Annotated[str, Field(max_length=LONGEST_TAG)]],
@@ -63,20 +63,20 @@ class Tags(RequestModel):
 
 
 class Rebuild(RequestModel):
-    """What to look at: the library, or with `full` every page too."""
+    """What to rebuild: what changed in the library, or with `full` every page, too."""
 
     full: Annotated[bool, Field(strict=True)] = False
 
 
 class FilePlace(RequestModel):
-    """Where a file is, as a problem tells it."""
+    """Where a file is, as a problem has it."""
 
-    root: Annotated[str, Field(description="the library folder's name, empty for an only one")]
+    root: Annotated[str, Field(description="the library folder's name, empty if there is one")]
     path: Annotated[str, Field(description="percent-encoded", examples=["Norway/fj%F8rd.mp4"])]
 
 
 class Retry(RequestModel):
-    """Which files to try again: all with a problem, or those at some places."""
+    """Which files to retry: all with a problem, or those at some places."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["all"]}, {"required": ["places"]}]}
@@ -90,7 +90,7 @@ class Retry(RequestModel):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if len(self.model_fields_set) != 1:
-            raise ValueError('has either "all" or "places"')
+            raise ValueError('needs either "all" or "places"')
         return self
 
 
@@ -101,47 +101,47 @@ class Secret(RequestModel):
 
 
 class Since(RequestModel):
-    """From which version on."""
+    """The version after which changes are wanted."""
 
     since: Annotated[int | None, Field(ge=0, le=HIGHEST_ID)] = None
 
 
 class After(RequestModel):
-    """Behind what to go on."""
+    """The cursor of a list."""
 
-    after: Annotated[str, Field(pattern="^[A-Za-z0-9_-]*$", description="`next` of an answer")] = ""
+    after: Annotated[str, Field(pattern="^[A-Za-z0-9_-]*$", description="`next` of a page")] = ""
 
 
 class ListQuery(RequestModel):
-    """Which part of the list of videos."""
+    """A part of the list of videos."""
 
     after: Annotated[int, Field(ge=0, le=HIGHEST_ID, description="only videos with higher ids")] = 0
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED, description="how many at most")] = 100
 
 
 class Wait(RequestModel):
-    """How long to wait."""
+    """How many seconds to wait."""
 
     wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False)] = 0.0
 
 
 class RandomQuery(RequestModel):
-    """Which videos to draw one from."""
+    """The videos to choose from."""
 
-    tag: Annotated[str | None, Field(max_length=LONGEST_TAG, description="one it shows")] = None
+    tag: Annotated[str | None, Field(max_length=LONGEST_TAG, description="one of its tags")] = None
     favorite: Annotated[bool, Field(description="only favorites of the owner")] = False
     stars: Annotated[int, Field(ge=0, le=5, description="at least so many, by the owner")] = 0
 
 
 class Mean(ResponseModel):
-    """What the visitors think, pulled towards what they think of the whole library."""
+    """The mean of the visitors' votes, pulled towards that of the whole library."""
 
     mean: Annotated[float, Field(ge=1, le=5, examples=[3.9])]
     votes: Annotated[int, Field(ge=1, examples=[12])]
 
 
 class VideoFigures(ResponseModel):
-    """What people made of a video; `stars` and `favorite` are the owner's."""
+    """The stats of a video; `stars` and `favorite` are the owner's."""
 
     id: Annotated[int, Field(examples=[17])]
     version: Annotated[int, Field(description="the number of its last event", examples=[812])]
@@ -153,7 +153,7 @@ class VideoFigures(ResponseModel):
 
 
 class You(ResponseModel):
-    """Who asks, what he may, and what he said before."""
+    """The caller's role, permissions, and own rating."""
 
     role: Role
     may: list[Action]
@@ -162,7 +162,7 @@ class You(ResponseModel):
 
 
 class VideoShown(VideoFigures):
-    """A video, and what it is to who asks."""
+    """A video, its stats, and the caller's part in them."""
 
     title: str
     url: Annotated[str, Field(examples=["/watch/fjord-17.html"])]
@@ -184,14 +184,14 @@ class ListedSubtitles(ResponseModel):
 
 
 class ListedVideo(ResponseModel):
-    """What pages show of a video, and its exact figures; `stars` and `favorite` are the owner's."""
+    """What pages show of a video, and its exact stats; `stars` and `favorite` are the owner's."""
 
     id: Annotated[int, Field(examples=[17])]
-    root: Annotated[str, Field(description="the library folder's name, empty for an only one")]
+    root: Annotated[str, Field(description="the library folder's name, empty if there is one")]
     path: Annotated[
-        str, Field(description="below the root; bytes that are no text are U+FFFD, see `file`")
+        str, Field(description="below the root; bytes that are not UTF-8 are U+FFFD, see `file`")
     ]
-    file: Annotated[str, Field(description="the film's address", examples=["/video/fj%F8rd.mp4"])]
+    file: Annotated[str, Field(description="URL of the file", examples=["/video/fj%F8rd.mp4"])]
     title: str
     recorded: Annotated[str, Field(examples=["2024-05-01T14:00:00+02:00"])]
     added: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
@@ -203,10 +203,10 @@ class ListedVideo(ResponseModel):
     subtitles: list[ListedSubtitles]
     plays: Annotated[
         list[str] | None,
-        Field(description="families of browsers that are sure to play it; null: not known"),
+        Field(description="families of browsers that are sure to play it; null: unknown"),
     ]
     watch: Annotated[str, Field(examples=["/watch/fjord-17.html"])]
-    next: Annotated[str | None, Field(description="where its page leads on; null at the end")]
+    next: Annotated[str | None, Field(description="page of the next video; null at the end")]
     stars: Annotated[int | None, Field(ge=1, le=5, examples=[4])]
     favorite: bool
     rating: Mean | None
@@ -214,14 +214,14 @@ class ListedVideo(ResponseModel):
 
 
 class VideoList(ResponseModel):
-    """Some of the videos that have pages, ascending by id."""
+    """A part of the videos that have pages, ascending by id."""
 
     videos: list[ListedVideo]
-    after: Annotated[int | None, Field(description="what to ask `after` for more; null: no more")]
+    after: Annotated[int | None, Field(description="`after` of the next part; null at the end")]
 
 
 class QueuedYou(ResponseModel):
-    """Who asks, what he may, and what he said before, where that is known."""
+    """The caller's role, permissions, and own rating, where that is known."""
 
     role: Role
     may: list[Action]
@@ -230,7 +230,7 @@ class QueuedYou(ResponseModel):
 
 
 class QueuedVideo(ResponseModel):
-    """A video, as far as it is known: its figures are all there, or none of them."""
+    """A video, as far as it is known: its stats are all there, or none of them."""
 
     id: Annotated[int, Field(examples=[17])]
     version: Annotated[int, Field(description="the number of its last event", examples=[812])] = 0
@@ -243,17 +243,17 @@ class QueuedVideo(ResponseModel):
 
 
 class EventRecorded(ResponseModel):
-    """An event that is on the disk; asking again with its id answers the same."""
+    """An event that is on the disk; a retry with its id returns the same."""
 
     event: Annotated[str, Field(examples=["562a77b1f7b6130a7024654a5f589c3a"])]
     seq: Annotated[int, Field(description="its number", examples=[812])]
     at: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
     video: VideoFigures
-    receipt: Annotated[str, Field(description="where to ask whether pages show it")]
+    receipt: Annotated[str, Field(description="path that returns whether pages show it")]
 
 
 class Accepted(ResponseModel):
-    """A wish that is on the disk."""
+    """A request for work that is on the disk."""
 
     event: str
     seq: int
@@ -261,7 +261,7 @@ class Accepted(ResponseModel):
 
 
 class Queued(ResponseModel):
-    """An event that the queue keeps; sent again with its id it happens once all the same."""
+    """An event that is in the queue; a retry with its id counts once all the same."""
 
     event: Annotated[str, Field(examples=["562a77b1f7b6130a7024654a5f589c3a"])]
     at: Annotated[str, Field(examples=["2026-11-23T10:00:00Z"])]
@@ -278,7 +278,7 @@ class RenderReceipt(ResponseModel):
 
 
 class State(ResponseModel):
-    """What changed; `complete` is false where there is too much to tell, or nothing to go by."""
+    """What changed; `complete` is false after too many changes, or without `since`."""
 
     version: int
     complete: bool
@@ -286,9 +286,9 @@ class State(ResponseModel):
 
 
 class FileProblemEntry(ResponseModel):
-    """A file that is not, or not wholly, shown, and why."""
+    """A file that is not, or not completely, shown, and why."""
 
-    root: Annotated[str, Field(description="the library folder's name, empty for an only one")]
+    root: Annotated[str, Field(description="the library folder's name, empty if there is one")]
     path: Annotated[str, Field(description="percent-encoded", examples=["Norway/fj%F8rd.mp4"])]
     name: Annotated[str, Field(description="both, for people", examples=["Norway/fj\ufffdrd.mp4"])]
     stage: Annotated[str, Field(description="what found it", examples=["probe"])]
@@ -297,15 +297,15 @@ class FileProblemEntry(ResponseModel):
 
 
 class FileProblemList(ResponseModel):
-    """Some of the files that are not, or not wholly, shown; `next` where there are more."""
+    """A part of the files that are not, or not completely, shown; `next` where there are more."""
 
     total: Annotated[int, Field(ge=0, description="how many there are")]
     problems: list[FileProblemEntry]
-    next: Annotated[str | None, Field(description="what to ask `after`")]
+    next: Annotated[str | None, Field(description="`after` of the next part")]
 
 
 class RandomVideo(ResponseModel):
-    """A video by chance."""
+    """A random video."""
 
     id: int
     title: str
@@ -313,21 +313,21 @@ class RandomVideo(ResponseModel):
 
 
 class SessionState(ResponseModel):
-    """Who asks, and what he may."""
+    """The caller's role and permissions."""
 
     role: Role
     may: list[Action]
 
 
 class CatalogueHealth(ResponseModel):
-    """That the catalogue can be read, and the number of its last event."""
+    """The catalogue can be read; the number of its last event."""
 
     status: Literal["ok"]
     version: int
 
 
 class Health(ResponseModel):
-    """That the API can take what people do, as far as it can tell."""
+    """The API can accept writes, as far as it can know."""
 
     status: Literal["ok"]
 

@@ -1,6 +1,6 @@
-"""What people do, and who they prove to be: the same at every desk, wherever events go from there.
+"""Writes and authentication: the same for every service, wherever events go from there.
 
-The annotations are the contract that OpenAPI tells. What the methods get was checked by the door.
+The OpenAPI document is made from the annotations. The dispatcher has validated all arguments.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +13,16 @@ from typing import Annotated, Literal
 from fastapi import Body
 
 from api_lambda import events, schemas
-from api_lambda.context import Id, Reading, RequestContext, Response, Tag, Writing, answer, key_of
+from api_lambda.context import (
+    Id,
+    Reading,
+    RequestContext,
+    Response,
+    Tag,
+    Writing,
+    json_response,
+    key_of,
+)
 from api_lambda.credentials import (
     SESSION_COOKIE,
     Cookies,
@@ -31,7 +40,7 @@ from generator.core.model import Event, VideoId
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """What a desk goes by; see `ApiConfig`, of which it is the part that matters here."""
+    """The settings of a service; see `ApiConfig`, of which they are a part."""
 
     state: Path
     base: str
@@ -42,15 +51,15 @@ class ServiceSettings:
 
 
 class Service(ABC):
-    """A desk, but for where it puts events and what it knows."""
+    """Base of the services, which differ in where events go and what can be read."""
 
-    def __init__(self, rules: ServiceSettings) -> None:
-        self._rules = rules
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
         self._logins = RateLimit(LOGINS, LOGINS_S)
-        self._writes = RateLimit(rules.writes_per_minute, MINUTE_S)
-        self._guesses = FailedAttempts()
+        self._writes = RateLimit(settings.writes_per_minute, MINUTE_S)
+        self._failed_attempts = FailedAttempts()
         self._cookies: tuple[bytes, Cookies] | None = None
-        self._ended: dict[str, int] = {}  # sessions: until when they would have lasted
+        self._ended: dict[str, int] = {}  # revoked sessions: when they would have expired
 
     @property
     @abstractmethod
@@ -60,33 +69,33 @@ class Service(ABC):
     @property
     @abstractmethod
     def _secret(self) -> bytes:
-        """Return what cookies are signed with."""
+        """Return the secret that cookies are signed with."""
 
     @abstractmethod
     async def _salt_of(self, day: str) -> bytes:
-        """Return the secret of a day."""
+        """Return the salt of a day."""
 
     @abstractmethod
-    async def _write(self, asking: RequestContext, happening: Event) -> Response:
-        """Let an event about a video happen."""
+    async def _write(self, request: RequestContext, event: Event) -> Response:
+        """Record or send an event about a video."""
 
     @abstractmethod
-    async def _wish(self, wish: Event) -> Response:
-        """Let a wish be heard."""
+    async def _accept(self, event: Event) -> Response:
+        """Record or send a request for work, and answer 202."""
 
     @abstractmethod
-    async def _is_kept_as_ended(self, session: str) -> bool:
-        """Tell whether a session was ended, here or by another process."""
+    async def _is_session_ended(self, session: str) -> bool:
+        """Return whether a session was revoked, here or by another process."""
 
     @abstractmethod
-    async def _keep_as_ended(self, session: Session, now: int) -> None:
-        """Let every process know that a session is over, as far as they share anything."""
+    async def _end_session(self, session: Session, now: int) -> None:
+        """Revoke a session for every process, as far as they share state."""
 
-    # -- who asks
+    # -- authentication
 
     @abstractmethod
     def had_token(self) -> bool:
-        """Tell whether there is a token, or was one; asked after `proofs`."""
+        """Return whether there is a token, or was one; called after `proofs`."""
 
     async def proofs(self, caller: Caller, now: int) -> Proofs:
         """Return what a request brings to prove the owner."""
@@ -100,37 +109,37 @@ class Service(ABC):
         return Proofs()
 
     async def _bearer(self, caller: Caller, secret: str, now: int) -> Proofs:
-        """Look whose token it is. Who guesses is made to wait, as by `log_in`.
+        """Check a bearer token. Wrong ones are rate limited, as by `log_in`.
 
-        Meanwhile no new token is believed from there, lest guessing go on as before.
+        Until the wait is over the client may use no other token, or guessing could go on.
         """
-        client = client_of(caller, self._rules.proxies)
-        wait_s = self._guesses.wait_s(client, now)
+        client = client_of(caller, self._settings.proxies)
+        wait_s = self._failed_attempts.wait_s(client, now)
         token = token_of(secret, self._tokens)
-        if token and (not wait_s or self._guesses.is_known(client, token)):
-            self._guesses.know(client, token)
+        if token and (not wait_s or self._failed_attempts.is_trusted(client, token)):
+            self._failed_attempts.trust(client, token)
             return Proofs(bearer=token)
         wait_s = wait_s or await self._login_wait_s(client, now)
         if wait_s:
-            self._guesses.block(client, now + wait_s)
+            self._failed_attempts.block(client, now + wait_s)
             raise too_many(wait_s)
         return Proofs(wrong_bearer=True)
 
     def _sessions(self, caller: Caller, now: int) -> list[Session]:
-        """Return the sessions that a request proves, ended ones among them."""
+        """Return the sessions that a request proves, revoked ones included."""
         header = caller.headers.get("cookie", "")
         if SESSION_COOKIE not in header:
             return []
         return self.signed.sessions(cookies_of(header), now, self._site(caller))
 
     async def _is_ended(self, session: str) -> bool:
-        return session in self._ended or await self._is_kept_as_ended(session)
+        return session in self._ended or await self._is_session_ended(session)
 
     def _site(self, caller: Caller) -> str:
-        return site_of(caller.headers.get("host", ""), self._rules.base)
+        return site_of(caller.headers.get("host", ""), self._settings.base)
 
     async def wait_s(self, client: str, now: float) -> int:
-        """Count a write of a visitor and return 0, or return after how many seconds to come."""
+        """Count a visitor's write and return 0, or return after how many seconds to retry."""
         return self._writes.wait_s(client, now)
 
     async def _login_wait_s(self, client: str, now: float) -> int:
@@ -138,141 +147,145 @@ class Service(ABC):
 
     @property
     def signed(self) -> Cookies:
-        """Return what makes and reads cookies."""
+        """Return the cookies of the current secret."""
         secret = self._secret
         if self._cookies is None or self._cookies[0] != secret:
             self._cookies = secret, Cookies(secret)
         return self._cookies[1]
 
-    def _visitor(self, asking: RequestContext) -> str | None:
-        """Return who a visitor is, None for the owner; who is new gets a cookie to be known by."""
-        if asking.role is Role.OWNER:
+    def _visitor(self, request: RequestContext) -> str | None:
+        """Return a visitor's pseudonym, None for the owner; sets a cookie for a new visitor."""
+        if request.role is Role.OWNER:
             return None
         signed = self.signed
-        site, cookies = self._site(asking.caller), asking.caller.headers.get("cookie", "")
+        site, cookies = self._site(request.caller), request.caller.headers.get("cookie", "")
         name, is_old = signed.pseudonym(cookies_of(cookies), site)
         if not name or is_old:
-            name = name or events.pseudonym(self._secret, key_of(asking))
-            asking.cookies.append(signed.visitor(name, site, secure=is_encrypted(asking.caller)))
+            name = name or events.pseudonym(self._secret, key_of(request))
+            request.cookies.append(signed.visitor(name, site, secure=is_encrypted(request.caller)))
         return name
 
-    # -- what people do
+    # -- writing
 
-    async def rate(self, asking: Writing, id: Id, body: schemas.Stars) -> Response:  # noqa: A002
+    async def rate(self, request: Writing, id: Id, body: schemas.Stars) -> Response:  # noqa: A002
         """Rate a video."""
-        visitor = self._visitor(asking)
+        visitor = self._visitor(request)
         return await self._write(
-            asking, events.rating(key_of(asking), VideoId(id), body.stars, visitor, asking.now)
+            request, events.rating(key_of(request), VideoId(id), body.stars, visitor, request.now)
         )
 
-    async def unrate(self, asking: Writing, id: Id) -> Response:  # noqa: A002
-        """Take a rating back."""
-        visitor = self._visitor(asking)
+    async def unrate(self, request: Writing, id: Id) -> Response:  # noqa: A002
+        """Remove a rating."""
+        visitor = self._visitor(request)
         return await self._write(
-            asking, events.rating(key_of(asking), VideoId(id), None, visitor, asking.now)
+            request, events.rating(key_of(request), VideoId(id), None, visitor, request.now)
         )
 
-    async def favor(self, asking: Writing, id: Id) -> Response:  # noqa: A002
+    async def favor(self, request: Writing, id: Id) -> Response:  # noqa: A002
         """Make a video a favorite."""
-        return await self._favorite(asking, id, is_one=True)
+        return await self._favorite(request, id, is_favorite=True)
 
-    async def unfavor(self, asking: Writing, id: Id) -> Response:  # noqa: A002
-        """Make a video no favorite."""
-        return await self._favorite(asking, id, is_one=False)
+    async def unfavor(self, request: Writing, id: Id) -> Response:  # noqa: A002
+        """Remove a video from the favorites."""
+        return await self._favorite(request, id, is_favorite=False)
 
-    async def _favorite(self, asking: RequestContext, video: int, *, is_one: bool) -> Response:
-        visitor = self._visitor(asking)
+    async def _favorite(
+        self, request: RequestContext, video: int, *, is_favorite: bool
+    ) -> Response:
+        visitor = self._visitor(request)
         return await self._write(
-            asking,
-            events.favorite(key_of(asking), VideoId(video), visitor, asking.now, is_one=is_one),
+            request,
+            events.favorite(
+                key_of(request), VideoId(video), visitor, request.now, is_favorite=is_favorite
+            ),
         )
 
     async def view(
         self,
-        asking: Writing,
+        request: Writing,
         id: Id,  # noqa: A002
         body: Annotated[schemas.Visit | None, Body()] = None,
     ) -> Response:
-        """Count a view; the same visit counts once an hour, however often it is told."""
-        key = asking.key
+        """Count a view; the same visit counts once an hour, however often it is sent."""
+        key = request.key
         if not key:
-            salt = await self._salt_of(events.day_of(asking.now))
+            salt = await self._salt_of(events.day_of(request.now))
             visit = body.visit if body is not None and body.visit else None
             if visit is None:
-                headers = asking.caller.headers
-                address = client_of(asking.caller, self._rules.proxies)
+                headers = request.caller.headers
+                address = client_of(request.caller, self._settings.proxies)
                 visit = events.visit_of(salt, address, headers.get("user-agent", ""))
-            key = events.view_id(salt, VideoId(id), visit, asking.now)
-        return await self._write(asking, events.view(key, VideoId(id), asking.role, asking.now))
+            key = events.view_id(salt, VideoId(id), visit, request.now)
+        return await self._write(request, events.view(key, VideoId(id), request.role, request.now))
 
-    async def set_tags(self, asking: Writing, id: Id, body: schemas.Tags) -> Response:  # noqa: A002
+    async def set_tags(self, request: Writing, id: Id, body: schemas.Tags) -> Response:  # noqa: A002
         """Give a video exactly these tags."""
-        return await self._tag(asking, id, "set", body.tags)
+        return await self._tag(request, id, "set", body.tags)
 
-    async def add_tags(self, asking: Writing, id: Id, body: schemas.Tags) -> Response:  # noqa: A002
-        """Give a video these tags too."""
-        return await self._tag(asking, id, "add", body.tags)
+    async def add_tags(self, request: Writing, id: Id, body: schemas.Tags) -> Response:  # noqa: A002
+        """Give a video these tags, too."""
+        return await self._tag(request, id, "add", body.tags)
 
-    async def remove_tags(self, asking: Writing, id: Id) -> Response:  # noqa: A002
-        """Take all tags of a video."""
-        return await self._tag(asking, id, "set", [])
+    async def remove_tags(self, request: Writing, id: Id) -> Response:  # noqa: A002
+        """Remove all tags of a video."""
+        return await self._tag(request, id, "set", [])
 
-    async def remove_tag(self, asking: Writing, id: Id, tag: Tag) -> Response:  # noqa: A002
-        """Take one tag of a video."""
-        return await self._tag(asking, id, "remove", [tag])
+    async def remove_tag(self, request: Writing, id: Id, tag: Tag) -> Response:  # noqa: A002
+        """Remove one tag of a video."""
+        return await self._tag(request, id, "remove", [tag])
 
     async def _tag(
         self,
-        asking: RequestContext,
+        request: RequestContext,
         video: int,
         how: Literal["set", "add", "remove"],
-        given: list[str],
+        tags: list[str],
     ) -> Response:
-        is_taken = how == "remove"
-        names = events.tag_to_take(given[0]) if is_taken else events.tag_names(given)
+        is_removal = how == "remove"
+        names = events.tags_to_remove(tags[0]) if is_removal else events.tag_names(tags)
         return await self._write(
-            asking, events.tags_event(key_of(asking), VideoId(video), how, names, asking.now)
+            request, events.tags_event(key_of(request), VideoId(video), how, names, request.now)
         )
 
     async def rebuild(
-        self, asking: Writing, body: Annotated[schemas.Rebuild | None, Body()] = None
+        self, request: Writing, body: Annotated[schemas.Rebuild | None, Body()] = None
     ) -> Response:
-        """Ask for a look at the library, or for every page anew."""
+        """Request a scan of the library, or a rebuild of every page."""
         full = body is not None and body.full
-        return await self._wish(events.rebuild(key_of(asking), asking.now, full=full))
+        return await self._accept(events.rebuild(key_of(request), request.now, full=full))
 
     # -- sessions
 
-    async def session(self, asking: Reading) -> Response:
-        """Tell who asks, and what he may."""
-        return answer(self._session(asking))
+    async def session(self, request: Reading) -> Response:
+        """Return the caller's role and permissions."""
+        return json_response(self._session(request))
 
-    def _session(self, asking: RequestContext) -> dict[str, object]:
-        return {"role": asking.role, "may": may(asking.role, self._rules.visitors_may)}
+    def _session(self, request: RequestContext) -> dict[str, object]:
+        return {"role": request.role, "may": may(request.role, self._settings.visitors_may)}
 
-    async def log_in(self, asking: Reading, body: schemas.Secret) -> Response:
+    async def log_in(self, request: Reading, body: schemas.Secret) -> Response:
         """Begin a session with a token: a cookie that proves the owner."""
-        client = client_of(asking.caller, self._rules.proxies)
-        wait_s = await self._login_wait_s(client, asking.now)
+        client = client_of(request.caller, self._settings.proxies)
+        wait_s = await self._login_wait_s(client, request.now)
         if wait_s:
             raise too_many(wait_s)
         token = token_of(body.token.strip(), self._tokens)
         if not token:
             raise wrong_token()
-        site = self._site(asking.caller)
-        asking.cookies.append(self.signed.session(token, asking.now, site))
+        site = self._site(request.caller)
+        request.cookies.append(self.signed.session(token, request.now, site))
         return Response(status=HTTPStatus.NO_CONTENT)
 
-    async def log_out(self, asking: Reading) -> Response:
-        """End the session of this browser, here and for good: its cookie is worth nothing more."""
-        sessions = self._sessions(asking.caller, asking.now)
-        names = [SESSION_COOKIE + self._site(asking.caller), *(one.cookie for one in sessions)]
-        asking.cookies += map(end_of_session, dict.fromkeys(names))
+    async def log_out(self, request: Reading) -> Response:
+        """End the session of this browser: its cookie is deleted, and not valid any more."""
+        sessions = self._sessions(request.caller, request.now)
+        names = [SESSION_COOKIE + self._site(request.caller), *(other.cookie for other in sessions)]
+        request.cookies += map(end_of_session, dict.fromkeys(names))
         for session in sessions:
             self._ended = {
-                **{one: end for one, end in self._ended.items() if asking.now < end},
+                **{other: end for other, end in self._ended.items() if request.now < end},
                 session.id: session.end,
             }
             if any(session.token == token for token, _ in self._tokens):
-                await self._keep_as_ended(session, asking.now)
+                await self._end_session(session, request.now)
         return Response(status=HTTPStatus.NO_CONTENT)

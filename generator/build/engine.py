@@ -396,7 +396,7 @@ class Engine:
         if not (planned.pages or planned.gone or planned.lists or planned.shown or first):
             with receipt.phase("settle"), ledger.transaction():
                 self._remember(span[1], templates=False)
-                ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
+                ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
             return
         receipt.planned += len(planned.pages) + len(planned.redirects)
         with receipt.phase("render"):
@@ -408,7 +408,7 @@ class Engine:
         with receipt.phase("settle"), ledger.transaction():
             commit(run, planned, receipt.at)
             self._remember(span[1], templates=first)
-            ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.told()))
+            ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
         self.output.remove_empty_folders(folders_of(planned.gone))
 
     def _render_selected(

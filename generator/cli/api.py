@@ -61,12 +61,12 @@ def api(
 
     from api_lambda.app import ApiConfig, create_app  # noqa: PLC0415 (likewise)
     from api_lambda.connections import IDLE_S, limits_here, protocol_of  # noqa: PLC0415 (likewise)
-    from api_lambda.owner_secrets import taken  # noqa: PLC0415 (likewise)
+    from api_lambda.owner_secrets import take_secrets  # noqa: PLC0415 (likewise)
 
     host = address_named(host)
     if socket_file is not None and not str(socket_file).strip(". "):
         raise SettingsError("--socket names no file", hint="is a variable unset?")
-    secrets = taken(os.environ)  # first: they are no settings
+    secrets = take_secrets(os.environ)  # first: they are no settings
     settings = settled(config)
     start_log(verbose=verbose, as_json=as_json)
     if not settings.queue:

@@ -281,7 +281,7 @@ def _surveyed(counted: FolderSurvey) -> str:
 def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
     """Print the whole receipt of a refresh."""
     if as_json:
-        print(json.dumps({**receipt.told(), "dry_run": dry}))  # noqa: T201 (this is the output)
+        print(json.dumps({**receipt.as_dict(), "dry_run": dry}))  # noqa: T201 (this is the output)
     else:
         out.print("\n".join(_lines(receipt, dry=dry)))
 
@@ -334,7 +334,7 @@ def watching_on(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
 def tell_line(receipt: Receipt, *, as_json: bool) -> None:
     """Print a refresh in one line."""
     if as_json:
-        print(json.dumps(receipt.told()), flush=True)  # noqa: T201 (this is the output)
+        print(json.dumps(receipt.as_dict()), flush=True)  # noqa: T201 (this is the output)
         return
     changes = ", ".join(
         f"{count} {name}"

@@ -175,7 +175,7 @@ class _AsAsked:
 
 
 def _tell(receipt: PublishReceipt, *, as_json: bool, dry: bool = False) -> None:
-    show(as_json, {**receipt.told(), "dry_run": dry}, "\n".join(_lines(receipt, dry=dry)))
+    show(as_json, {**receipt.as_dict(), "dry_run": dry}, "\n".join(_lines(receipt, dry=dry)))
     if not as_json:
         for path, reason in list(receipt.left.items())[:_SHOWN]:
             err.print(f"{readable(path)}: {reason}")

@@ -1,8 +1,8 @@
-"""Errors that are expected: each says what was being done, to what, why it failed, what to try."""
+"""Expected errors: each says what was being done, to what, why it failed, and what to try."""
 
 
 class ReelshelfError(Exception):
-    """Base of all expected errors; `hint` says what the person at the keyboard can do."""
+    """Base of all expected errors; `hint` says what the user can do."""
 
     exit_code = 1
 
@@ -18,10 +18,10 @@ class SettingsError(ReelshelfError):
 
 
 class DamagedError(ReelshelfError):
-    """A database of the state is damaged.
+    """A database is corrupt.
 
-    A catalogue stays as it is. A ledger can be made anew from it; if `begun_anew`, it has been
-    emptied for that, and the next refresh fills it.
+    A catalogue is left as it is. A ledger can be rebuilt from it; if `begun_anew`, it was emptied
+    for that, and the next refresh fills it.
     """
 
     def __init__(self, message: str, *, hint: str, begun_anew: bool = False) -> None:
@@ -34,15 +34,15 @@ class GuardError(ReelshelfError):
 
 
 class TemplateError(ReelshelfError):
-    """A template is missing or cannot be rendered; every page is as it was."""
+    """A template is missing or cannot be rendered; no page was changed."""
 
 
 class PublishError(ReelshelfError):
-    """The bucket or the CDN refuses, or cannot be reached; the next publish goes on from here."""
+    """The bucket or the CDN refuses, or cannot be reached; the next publish resumes here."""
 
 
 class QueueError(ReelshelfError):
-    """The queue refuses, or cannot be reached; what it holds stays in it."""
+    """The queue refuses, or cannot be reached; its messages stay in it."""
 
 
 class OwnedByAnotherError(ReelshelfError):
@@ -52,9 +52,9 @@ class OwnedByAnotherError(ReelshelfError):
 
 
 class ReplacedError(ReelshelfError):
-    """The catalogue that is open does not lie at its path any more; it is open anew the next time.
+    """The open catalogue was replaced at its path; the new one is opened the next time.
 
-    What was recorded into it since was acknowledged to nobody.
+    What was recorded into the former one since then was not acknowledged.
     """
 
 

@@ -1,4 +1,4 @@
-"""How figures, dates and names are told to people. English for now; one place to change."""
+"""Formatting of numbers, dates and names for people. English for now; one place to change."""
 
 import re
 import unicodedata
@@ -8,13 +8,13 @@ from email.utils import format_datetime
 _KIB = 1024
 _UNITS = ((10**9, "B"), (10**6, "M"), (10**3, "K"))
 _WHOLE_FROM = 10
-_SURROGATES = re.compile("[\ud800-\udfff]")  # bytes that are no text
-_BYTES = re.compile("[\udc80-\udcff]")  # of a name that is no text, as Python keeps them
+_SURROGATES = re.compile("[\ud800-\udfff]")  # bytes that are not UTF-8
+_BYTES = re.compile("[\udc80-\udcff]")  # of a name that is not UTF-8, as Python keeps them
 _CONTROL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # what a terminal may obey, or cannot take
+_STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # what controls a terminal, or cannot be printed
 _JOINERS = "\u200c\u200d"  # scripts and emoji are written with them
 
-_UNSEEN = re.compile(  # characters that may be shown, and show nothing by themselves
+_UNSEEN = re.compile(  # printable characters that are invisible by themselves
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c\u200d\u2800\u3164"
     "\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -47,14 +47,14 @@ _TAG_FRONT = re.compile(r"^[#\s]+")
 
 
 def media_type(path: str) -> str:
-    """Return the media type that a file's name promises."""
+    """Return the media type by a file's suffix."""
     return MEDIA_TYPES.get(path.rpartition(".")[2].lower(), "application/octet-stream")
 
 
 def title_of(name: str) -> str:
-    """Return the title that a file name gives: no suffix, underscores as spaces.
+    """Return the title by a file name: no suffix, underscores as spaces.
 
-    What cannot be shown (control characters, direction overrides, bytes that are no text) is
+    What cannot be shown (control characters, direction overrides, bytes that are not UTF-8) is
     left out or shown as a replacement character; never empty.
     """
     stem, dot, _ = name.rpartition(".")
@@ -77,7 +77,7 @@ def _shows(character: str) -> bool:
 
 
 def escape_controls(text: str) -> str:
-    """Return `text`, lines and tabs kept, with escapes for whatever would steer a terminal."""
+    """Return `text`, lines and tabs kept, with control sequences for terminals escaped."""
     if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
         return text
     return "".join(
@@ -95,9 +95,9 @@ def _escape(character: str) -> str:
 
 
 def normalize_tag(text: str) -> str:
-    """Return the one spelling of a tag: lower-case, one line, without "#" in front; or "".
+    """Return a tag in its normal form: lower-case, one line, without "#" in front; or "".
 
-    A text of which nothing is to be seen is no tag. Its own spelling is a tag's spelling.
+    A text without a visible character is no tag. A normalized tag stays as it is.
     """
     tag = _TAG_FRONT.sub("", readable(text)).strip().lower()
     if not any(_is_seen(c) for c in tag):
@@ -111,7 +111,7 @@ def _is_seen(character: str) -> bool:
 
 
 def duration(seconds: float | None) -> str | None:
-    """Return "1:23:45" or "4:05"; None for none."""
+    """Return "1:23:45" or "4:05"; None for None."""
     if seconds is None:
         return None
     minutes, rest = divmod(max(round(seconds), 0), 60)
@@ -125,7 +125,7 @@ def counted(count: int, what: str) -> str:
 
 
 def rounded(count: int) -> str | None:
-    """Return a count the way people read it ("1.2K"), None for zero."""
+    """Return a count in short form ("1.2K"), None for zero."""
     if not count:
         return None
     step, unit = _unit(count)
@@ -148,7 +148,7 @@ def _unit(count: int) -> tuple[int, str]:
 
 
 def file_size(size_bytes: int) -> str:
-    """Return "3.4 GB", in powers of 1024 as file managers tell it."""
+    """Return "3.4 GB", in powers of 1024 as file managers show it."""
     value = float(size_bytes)
     for unit in ("bytes", "KB", "MB", "GB"):
         if value < _KIB:
@@ -162,12 +162,12 @@ def file_size(size_bytes: int) -> str:
 
 
 def date(instant: int, offset_min: int | None = None) -> str:
-    """Return "2024-05-01", the day so many minutes east of UTC; the nearest that a calendar has."""
+    """Return "2024-05-01", the day so many minutes east of UTC; clamped to the years 1 to 9999."""
     return _moment(instant + (offset_min or 0) * 60).date().isoformat()
 
 
 def iso_time(at: int, offset_min: int | None) -> str:
-    """Return "2024-05-01T12:00:00+02:00" (ISO 8601), the time of the place; no offset for None."""
+    """Return "2024-05-01T12:00:00+02:00" (ISO 8601), the local time; no offset for None."""
     text = _moment(at + (offset_min or 0) * 60).replace(tzinfo=None).isoformat()
     if offset_min is None:
         return text

@@ -1,6 +1,6 @@
-"""The nouns that travel through reelshelf: frozen, slotted and named.
+"""The data classes that all of reelshelf shares, frozen and slotted.
 
-Nothing here does anything; a rule about these values lives in the module named for it.
+They have no behavior; a rule about these values is in the module named for it.
 Paths are "/"-separated strings below a library root; bytes that are not UTF-8 stand in them as
 lone surrogates (Python's "surrogateescape"). Instants are whole seconds since 1970, UTC.
 """
@@ -58,27 +58,27 @@ OPINIONS = frozenset(
         EventKind.UNTAGGED,
         EventKind.RETAGGED,
     }
-)  # of which the last one counts
+)  # the last one of a kind counts
 
 
 class MetadataSource(StrEnum):
-    """Who says something of a video; as members stand here, the earlier is believed.
+    """Sources of metadata, by descending precedence.
 
-    Tags have two more: "folder", and "user", whose removals outlive what all others give.
+    Tags have two more: "folder", and "user", whose removals override all others.
     """
 
-    OWN = "own"  # a .toml or .md beside the video
+    OWN = "own"  # our own .toml or .md sidecar
     NFO = "nfo"  # Kodi's and Jellyfin's
     YTDLP = "ytdlp"  # .info.json
     JSON = "json"  # <video>.<ext>.json, as the old server kept it
-    EMBEDDED = "embedded"  # what the container holds
-    BESIDE = "beside"  # subtitles in files of their own
+    EMBEDDED = "embedded"  # inside the container
+    BESIDE = "beside"  # subtitle files
     NAME = "name"  # a date in its name
     FILE = "file"  # its name as a title, and its time
 
 
 class SidecarKind(StrEnum):
-    """What a file beside a video is for."""
+    """The kinds of sidecar files."""
 
     OWN = "own"
     NFO = "nfo"
@@ -98,7 +98,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """One file as a walk met it: one stat, never opened."""
+    """One file as a scan found it: one stat, never opened."""
 
     place: Place
     size_bytes: int
@@ -107,7 +107,7 @@ class FileStat:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """Something in the library with a video's name that cannot be taken, and why."""
+    """Something in the library that is named like a video and cannot be used, and why."""
 
     place: Place
     reason: str
@@ -115,7 +115,7 @@ class SkippedFile:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """A file beside a video that says something of it, or is a picture of it."""
+    """A file beside a video with metadata, subtitles or a picture of it."""
 
     kind: SidecarKind
     place: Place
@@ -133,14 +133,15 @@ class Chapter:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What one source says of a video, made plausible; None and () where it says nothing.
+    """The metadata of a video from one source, sanitized; None and () where it has none.
 
     `title` and `creator` are one line. `description` is plain text, or Markdown where
     `is_markdown`. `recorded_at` is within 1800..2100, negative before 1970, and goes with
     `recorded_offset_min` as in `Video`. `url` is where it came from: http or https. `tags` are as
-    `wording.tag_of` spells them. `chapters` ascend. `season` is told with an `episode` only, and
-    `playlist_index` is its place in a list. `is_other_cut`: it is about a longer or shorter cut of
-    the video, so that times in its description count only if all of them lie within this one.
+    `formatting.normalize_tag` returns them. `chapters` ascend. `season` comes with an `episode`
+    only, and `playlist_index` is its place in a list. `is_other_cut`: it is about a longer or
+    shorter cut of the video, so that times in its description count only if all of them lie within
+    this one.
     """
 
     title: str | None = None
@@ -162,8 +163,8 @@ class Metadata:
 class Subtitles:
     """Subtitles as WebVTT (UTF-8), not yet on the disk.
 
-    `language` is a BCP 47 tag or "" where nobody knows; `label` is what a person picks them by.
-    `sdh`: for the deaf, with sounds described. `source` is Source.BESIDE or Source.EMBEDDED.
+    `language` is a BCP 47 tag, "" if unknown; `label` is for people. `sdh`: for the deaf, with
+    sounds described. `source` is MetadataSource.BESIDE or EMBEDDED.
     """
 
     language: str
@@ -176,7 +177,7 @@ class Subtitles:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Subtitles as they lie in the output folder; `digest` is part of the name."""
+    """Subtitles in the output folder; `digest` is part of the name."""
 
     language: str
     label: str
@@ -201,7 +202,7 @@ class EncodedStoryboard:
 
 @dataclass(frozen=True, slots=True)
 class Storyboard:
-    """A storyboard as it lies in the output folder; `digest` is part of both its names."""
+    """A storyboard in the output folder; `digest` is part of both its names."""
 
     digest: str
     count: int
@@ -212,7 +213,7 @@ class Storyboard:
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """A playable copy as it lies in the output folder.
+    """A playable copy in the output folder.
 
     `made_by` is "remux" (the same streams in another container) or "transcode"; `container` is
     "mp4" or "webm". `is_hls`: with a playlist beside it. `codecs` are as in RFC 6381, "" where
@@ -229,15 +230,14 @@ class Rendition:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a container says of itself, made plausible.
+    """The properties of a media file, sanitized.
 
     `width_px` and `height_px` are as displayed: rotation and pixel aspect applied.
-    `duration_s` is None where the file does not say or what it says is absurd. `codecs` are those
-    of the first picture and sound as RFC 6381 names them ("avc1.64001f,mp4a.40.2"), "" where they
-    cannot be named. `pixel_format` is FFmpeg's name ("yuv420p10le"). `fast_start` is None where
-    the container knows no such thing. `text_streams` counts subtitles that are text. `start_s` is
-    what the clock of browsers shows when the film begins, 0 where they do not play the container.
-    `recorded_offset_min` is as in `Video`.
+    `duration_s` is None where it is missing or absurd. `codecs` are those of the first video and
+    audio stream as RFC 6381 names them ("avc1.64001f,mp4a.40.2"), "" where they cannot be named.
+    `pixel_format` is FFmpeg's name ("yuv420p10le"). `fast_start` is None where the container has
+    no such thing. `text_streams` counts text subtitles. `start_s` is `currentTime` in browsers at
+    the first frame, 0 where they do not play the container. `recorded_offset_min` is as in `Video`.
     """
 
     container: str
@@ -267,7 +267,7 @@ class Still:
 
 @dataclass(frozen=True, slots=True)
 class Stills:
-    """A poster, encoded: WebP in ascending widths, a JPEG for link previews, the mean colour.
+    """A poster, encoded: WebP in ascending widths, a JPEG for link previews, the mean color.
 
     `colour` is six hex digits, RGB.
     """
@@ -279,7 +279,7 @@ class Stills:
 
 @dataclass(frozen=True, slots=True)
 class Poster:
-    """The stills of a video as they lie in the output folder; `digest` is part of their names."""
+    """The stills of a video in the output folder; `digest` is part of their names."""
 
     digest: str
     widths_px: tuple[int, ...]
@@ -290,14 +290,15 @@ class Poster:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """One work as pages show it: what the catalogue knows of it, folded from the log.
+    """A video as pages show it, folded from the event log.
 
     `size_bytes` is of the file; `stars` (1 to 5 or None) are the owner's; `tags` are sorted and
-    lower-case. `views` are rounded down to what people read ("1.2K" is 1200), so that most views
+    lower-case. `views` are rounded down to what pages show ("1.2K" is 1200), so that most views
     change no page. `votes` are the visitors', `score_tenths` their mean as `VideoStats` has it.
     `recorded_offset_min` is how many minutes east of UTC it was recorded; where it is None the zone
-    is unknown, and `recorded_at` is the local time as if it were UTC. `is_dated`: something better
-    than the file's time tells when. `season`, `episode` and `playlist_index` are sidecars' words.
+    is unknown, and `recorded_at` is the local time as if it were UTC. `is_dated`: `recorded_at` has
+    a better source than the file's mtime. `season`, `episode` and `playlist_index` are from
+    sidecars.
     """
 
     id: VideoId
@@ -331,13 +332,13 @@ class Video:
 
     @property
     def clock_s(self) -> float:
-        """Return what the clock of a player shows when the film begins; that of a copy is at 0."""
+        """Return `currentTime` of a player at the first frame; in a playable copy it is 0."""
         return 0.0 if self.rendition is not None else self.probe.start_s
 
 
 @dataclass(frozen=True, slots=True)
 class VideoStats:
-    """What people made of a video, exactly; `version` is the number of its last event.
+    """The exact ratings and views of a video; `version` is the number of its last event.
 
     `stars` are the owner's. `score_tenths` is the mean of the visitors' votes, pulled towards the
     library's, in tenths of a star: 10 to 50, None without votes.
@@ -353,14 +354,14 @@ class VideoStats:
     tags: tuple[str, ...]
 
 
-NO_VIDEO = ("holds no video", "holds a cover picture but no video")  # reasons of refusals
-SOUND = "sound"  # the stage of what is no film: remembered, that it is not opened again, not told
+NO_VIDEO = ("holds no video", "holds a cover picture but no video")  # reasons of rejections
+SOUND = "sound"  # the stage of audio files: stored, so that they are not opened again; not shown
 SIDECAR = "sidecar"  # the stage of a problem with a file beside a video
 
 
 @dataclass(frozen=True, slots=True)
 class FileProblem:
-    """A file that is not, or not wholly, as it should be; tried again when it changes."""
+    """A file with a problem; it is tried again when it changes."""
 
     place: Place
     size_bytes: int
@@ -372,10 +373,10 @@ class FileProblem:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event before it is in the log. `id` makes it happen once, however often it is told.
+    """An event before it is in the log. `id` is its idempotency key.
 
-    `told_us` is for events that waited in a queue: when they were told, in microseconds since
-    1970. It orders them, whenever they come; None: the order is that in which they come.
+    `told_us` is for events from a queue: when the API received them, in microseconds since 1970.
+    They are ordered by it, whenever they arrive; None: by arrival.
     """
 
     id: str
@@ -389,7 +390,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event in the log; `new` is false where it stood there before."""
+    """An event in the log; `new` is false where it was there before."""
 
     seq: int
     video: VideoId | None
@@ -397,31 +398,31 @@ class RecordedEvent:
 
 
 class EventVerdict(StrEnum):
-    """What became of an event that somebody wanted recorded."""
+    """Whether an event was recorded, or why not."""
 
     RECORDED = "recorded"
     REPEATED = "recorded before"
-    UNKNOWN_VIDEO = "about a video that there is not"
+    UNKNOWN_VIDEO = "unknown video"
     ID_IN_USE = "its id is that of another event"
 
 
 @dataclass(frozen=True, slots=True)
 class EventOutcome:
-    """What became of one event; `figures` are those after all events recorded with it.
+    """The result of recording one event; `stats` are those after its whole batch.
 
-    `seq` and `at` are the event's own, of the first time it was told; 0 where it was refused.
+    `seq` and `at` are those of its first recording; 0 where it was refused.
     """
 
     id: str
     verdict: EventVerdict
     seq: int = 0
     at: int = 0
-    figures: VideoStats | None = None
+    stats: VideoStats | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What proves the owner, without the secret itself: only its SHA-256 is kept."""
+    """An API token of the owner, without the secret itself: only its SHA-256 is stored."""
 
     id: str
     name: str
@@ -432,11 +433,12 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """A file that is a video: what it says of itself, and its poster or why there is none.
+    """A file that is a video: its properties, and its poster or why there is none.
 
-    `details` are by source; `complaints` are companions (by name) that could not be read, and
-    why. `cut_short` says what of the file is missing, "" for nothing. `outdated`: what an older
-    version of the probe had made wrongly of such a file, "board" (and inner subtitles) or "copy".
+    `details` are the metadata by source; `complaints` are sidecars (by name) that could not be
+    read, and why. `cut_short` says what of a truncated file is missing, "" for nothing. `outdated`:
+    what an older version of the probe made wrongly of such a file, "board" (and embedded subtitles)
+    or "copy".
     """
 
     place: Place
@@ -452,7 +454,7 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class EnrichmentResult:
-    """What took longer to get from a video: a storyboard or why there is none, inner subtitles."""
+    """The results of slow work on a video: a storyboard or why there is none, and its subtitles."""
 
     place: Place
     board: EncodedStoryboard | None = None
@@ -462,9 +464,9 @@ class EnrichmentResult:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A file that cannot be taken as a video, and why.
+    """A file that is not usable as a video, and why.
 
-    `passing`: nothing is wrong with the file, it could not be had now.
+    `passing`: the error is temporary, and not the file's fault.
     """
 
     place: Place

@@ -1,7 +1,7 @@
-"""What many votes say of a video: their mean, pulled towards what all votes of the library say."""
+"""The Bayesian mean of a video's votes: pulled towards the mean of the whole library."""
 
-_PULL = 5  # votes of the library's mean that every video begins with
-_BEGIN = (10, 30)  # votes and stars that the library's own mean begins with: ten of three stars
+_PULL = 5  # votes of the library's mean that every video starts with
+_BEGIN = (10, 30)  # votes and stars that the library's own mean starts with: ten of three stars
 
 
 def pulled_tenths(votes: int, stars: int, all_votes: int, all_stars: int) -> int:
@@ -14,7 +14,7 @@ def pulled_tenths(votes: int, stars: int, all_votes: int, all_stars: int) -> int
         all_stars: their sum.
 
     Returns:
-        10 to 50, halves rounded up; reckoned in whole numbers, the same on every machine.
+        10 to 50, halves rounded up; in integers, so the same on every machine.
     """
     library_votes, library_stars = all_votes + _BEGIN[0], all_stars + _BEGIN[1]
     above = 10 * (stars * library_votes + _PULL * library_stars)

@@ -1,4 +1,4 @@
-"""Receipts: what a refresh found and did, and how long each part of it took."""
+"""Receipts: what a refresh found and did, and how long each phase took."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Receipt:
-    """The account of one refresh. Counts are of videos, or of pages; times are in seconds.
+    """The report of one refresh. Counts are of videos, or of pages; times are in seconds.
 
-    `clock` tells seconds that never go back; without one no time is taken.
+    `clock` returns monotonic seconds; without one no time is taken.
     """
 
     clock: Callable[[], float] = lambda: 0.0
@@ -41,12 +41,12 @@ class Receipt:
 
     @property
     def total_s(self) -> float:
-        """Return how long all parts took together."""
+        """Return how long all phases took together."""
         return sum(self.seconds.values())
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the time that the block takes to a part."""
+        """Add the time that the block takes to a phase."""
         start = self.clock()
         try:
             yield
@@ -54,14 +54,14 @@ class Receipt:
             self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
 
     def add(self, other: "Receipt") -> None:
-        """Take over what a later refresh did to the pages, for one account of both."""
+        """Add what a later refresh did to the pages, for one receipt of both."""
         for name in ("planned", "written", "unchanged", "removed", "bytes_written", "events"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for reason, count in other.reasons.items():
             self.reasons[reason] = self.reasons.get(reason, 0) + count
         self.failed, self.failures = other.failed, other.failures
 
-    def told(self) -> Mapping[str, object]:
+    def as_dict(self) -> Mapping[str, object]:
         """Return everything, ready for JSON."""
         names = [
             name

@@ -1,6 +1,6 @@
-"""Spelling: a video as one line of JSON, for whoever keeps videos and compares them.
+"""A video as one line of JSON, to be stored and compared.
 
-Short, for a ledger keeps one for every video: what most videos do not have is left out at the end.
+Short, for a ledger stores one for every video: what most videos lack is left out at the end.
 """
 
 import json
@@ -22,8 +22,8 @@ from generator.core.model import (
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def spelled(video: Video) -> str:
-    """Return everything about a video but its id."""
+def encode_video(video: Video) -> str:
+    """Return all fields of a video but its id."""
     still, probe = video.poster, video.probe
     poster = still and (
         still.digest, still.widths_px, still.width_px, still.height_px, still.colour
@@ -38,7 +38,7 @@ def spelled(video: Video) -> str:
         poster, video.stars, video.views, video.favorite, video.tags, video.votes,
         video.score_tenths,
     )  # fmt: skip
-    told = (video.description, video.is_markdown, video.creator, video.url)
+    texts = (video.description, video.is_markdown, video.creator, video.url)
     made = (
         tuple((chapter.start_s, chapter.title) for chapter in video.chapters),
         tuple(map(astuple, video.tracks)),
@@ -47,14 +47,14 @@ def spelled(video: Video) -> str:
     )
     numbers = (video.season, video.episode, video.playlist_index)
     if numbers != (None, None, None):
-        return _encode((*usual, *told, *made, *numbers))
+        return _encode((*usual, *texts, *made, *numbers))
     if not any(made):
-        return _encode((*usual, *told) if any(told) else usual)
-    return _encode((*usual, *told, *made))
+        return _encode((*usual, *texts) if any(texts) else usual)
+    return _encode((*usual, *texts, *made))
 
 
 def decode_video(number: int, text: str) -> Video:
-    """Return the video that `spelled` spelled."""
+    """Return the video that `encode_video` encoded."""
     (
         slug, root, path, title, added_at, recorded_at, recorded_offset_min, is_dated, size_bytes,
         probe, poster, stars, views, favorite, tags, votes, score_tenths, *more,
@@ -75,12 +75,12 @@ def decode_video(number: int, text: str) -> Video:
 
 
 def _more(more: list[Any]) -> list[Any]:
-    told, made = more[:4], more[4:]
+    texts, made = more[:4], more[4:]
     if not made:
-        return told
+        return texts
     chapters, tracks, storyboard, rendition = made
     return [
-        *told,
+        *texts,
         tuple(Chapter(*one) for one in chapters),
         tuple(Track(*one) for one in tracks),
         storyboard and Storyboard(*storyboard),

@@ -11,7 +11,13 @@ from generator.core.model import OutPath, Video
 from generator.core.site.contexts import SiteContext
 from generator.core.site.orders import Order, SortKey, video_key
 from generator.core.site.pages import Page
-from generator.core.site.scopes import MembershipChange, Scope, VideoChange, limits_of, passages
+from generator.core.site.scopes import (
+    MembershipChange,
+    Scope,
+    VideoChange,
+    limits_of,
+    membership_changes,
+)
 from generator.core.site.shelves import Changes, ListingEditor
 from generator.core.site.visible_changes import VisibleChanges
 from generator.plan.model import Plan, PlannedList

@@ -16,10 +16,10 @@ from generator.core.delivery.publish_plan import (
     DesiredObject,
     ObjectKind,
     PublishedObject,
+    desired_made_files,
+    desired_page,
     is_published,
     object_kind,
-    wanted_made,
-    wanted_page,
 )
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site import urls
@@ -183,7 +183,7 @@ class InventoryTaker:
     def _pages(self, rows: Iterable[tuple[OutPath, str, int]]) -> Iterator[DesiredObject]:
         for path, digest, size in rows:
             if is_published(path):
-                yield wanted_page(self._objects.prefix, path, digest, size)
+                yield desired_page(self._objects.prefix, path, digest, size)
 
     def _add_videos(self, inventory: Inventory, videos: Mapping[VideoId, Video]) -> None:
         for video in videos.values():

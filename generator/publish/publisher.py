@@ -210,8 +210,8 @@ class Publisher:
             self._warn_of_loopback()
         for put in plan.puts:
             receipt.put += 1
-            receipt.bytes += self._objects.size(put.wanted)
-            receipt.kinds[str(put.wanted.kind)] += 1
+            receipt.bytes += self._objects.size(put.desired)
+            receipt.kinds[str(put.desired.kind)] += 1
         receipt.deleted = sum(map(len, plan.deletions))
         receipt.refused, receipt.unchanged = plan.refused, plan.same
         receipt.waiting = self._record.count_waiting() + len(plan.gone) - receipt.deleted
@@ -274,7 +274,7 @@ class Publisher:
         receipt = journal.receipt
         total, done = sum(map(len, plan.steps)), 0
         for step in plan.steps:
-            kinds = {str(put.wanted.kind) for put in step}
+            kinds = {str(put.desired.kind) for put in step}
             with receipt.phase(kinds.pop() if len(kinds) == 1 else "files"):
                 for result in journal.run_all(uploader.put, step):
                     done += 1
@@ -581,8 +581,8 @@ def _in_caches(plan: PublishPlan) -> Iterator[str]:
     for step in plan.deletions:
         yield from (item.key for item in step)
     for put in plan.puts:
-        if put.wanted.kind is ObjectKind.MEDIA and put.before is not None:
-            yield put.wanted.key
+        if put.desired.kind is ObjectKind.MEDIA and put.before is not None:
+            yield put.desired.key
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:

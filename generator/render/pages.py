@@ -9,7 +9,7 @@ from generator.core.delivery import host_files
 from generator.core.media import webvtt
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site import contexts, urls
-from generator.core.site.contexts import Context, Html, Neighbours, SiteContext
+from generator.core.site.contexts import Context, Html, Neighbors, SiteContext
 from generator.core.site.orders import NEWEST, RANDOM, SUBFOLDERS, VIDEO_ORDERS, Order, member
 from generator.core.site.pages import (
     AlteredSubject,

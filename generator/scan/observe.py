@@ -22,7 +22,7 @@ from generator.core.library.bucket_objects import ObjectChangedError, StoreUnava
 from generator.core.library.bucket_roots import SCHEME
 from generator.core.library.guard import Device, RootChange, objection
 from generator.core.library.identity import FingerprintedFile, Identities, KnownFile, identify
-from generator.core.library.sidecar_files import belonging, home_of, signature
+from generator.core.library.sidecar_files import home_of, sidecar_digest, sidecars_of
 from generator.core.media.stills import PROBE_VERSION
 from generator.core.model import (
     SIDECAR,

@@ -15,7 +15,7 @@ from generator.core.library import unfinished
 from generator.core.library.bucket_objects import StoreUnavailableError, is_address, unsigned
 from generator.core.library.file_filter import may_be_sound
 from generator.core.library.identity import FingerprintedFile, KnownFile
-from generator.core.library.sidecar_files import signature
+from generator.core.library.sidecar_files import sidecar_digest
 from generator.core.media.dates import Moment, moment_in_name, placed
 from generator.core.media.remedies import remedy_of
 from generator.core.media.stills import PROBE_VERSION
@@ -274,7 +274,7 @@ def _waits(probed: _Probed, now: int) -> bool:
         and probed.answer.cut_short != ""
         and probed.task.known is None
         and seen is not None
-        and unfinished.may_grow(seen.sighting.mtime_ns, now)
+        and unfinished.may_grow(seen.stat.mtime_ns, now)
     )
 
 

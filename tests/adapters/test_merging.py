@@ -134,8 +134,8 @@ def test_what_is_told_late_of_the_copy_is_recorded_for_the_video(catalogue: Cata
     (outcome,) = catalogue.record([told("late", EventKind.RATED, COPY, stars=3)])
 
     assert outcome.verdict is EventVerdict.RECORDED
-    assert outcome.figures is not None
-    assert (outcome.figures.id, outcome.figures.stars) == (ONE, 3)
+    assert outcome.stats is not None
+    assert (outcome.stats.id, outcome.stats.stars) == (ONE, 3)
     assert rows(catalogue, "rating") == [(ONE, 3, trial.NOW)]
 
 
@@ -147,8 +147,8 @@ def test_what_is_told_late_of_a_copy_of_a_copy_is_recorded_for_the_video(
 
     (outcome,) = catalogue.record([told("late", EventKind.VIEWED, OTHER)])
 
-    assert outcome.figures is not None
-    assert (outcome.figures.id, outcome.figures.views) == (ONE, 1)
+    assert outcome.stats is not None
+    assert (outcome.stats.id, outcome.stats.views) == (ONE, 1)
     assert [(copy[0], into[0]) for copy, into in catalogue.longer.merged()] == [
         (COPY, ONE), (OTHER, ONE),
     ]  # fmt: skip
@@ -169,7 +169,7 @@ def test_an_id_told_twice_around_the_merge_counts_once(
     assert first is (EventVerdict.REPEATED if before else EventVerdict.RECORDED)
     assert [one.verdict for one in again] == [EventVerdict.REPEATED] * 2
     assert {one.seq for one in again} == {again[0].seq}
-    assert {one.figures.views for one in again if one.figures} == {1}
+    assert {one.stats.views for one in again if one.stats} == {1}
 
 
 def test_an_id_that_is_another_events_is_refused_for_a_copy_too(catalogue: Catalogue) -> None:

@@ -348,7 +348,7 @@ PROBES = {
 
 def as_told(video: Video) -> dict[str, object]:
     site_ = contexts_of.SiteContext("https://videos.example.org", "/films", "Films")
-    return dict(contexts_of.watch_context(site_, video, contexts_of.Neighbours()))
+    return dict(contexts_of.watch_context(site_, video, contexts_of.Neighbors()))
 
 
 def test_the_samples_of_a_watch_page_have_what_the_builder_tells() -> None:

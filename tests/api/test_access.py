@@ -174,7 +174,7 @@ def proof_of(
         if proof == "forged":
             cookie = "x" + cookie[1:]
         if proof == "expired":
-            cookie = app.state.desk.signed.session(token, NOW - 91 * 86400)
+            cookie = app.state.service.signed.session(token, NOW - 91 * 86400)
             cookie = cookie.partition(";")[0].partition("=")[2]
         return {"cookie": f"other=1; {SESSION_COOKIE}={cookie}"}
     return {}

@@ -66,11 +66,11 @@ def told(owner: Asker) -> list[dict[str, Any]]:
 
 @given(path=st.binary().map(os.fsdecode))
 def test_any_name_travels_both_ways_in_letters_that_every_program_can_hold(path: str) -> None:
-    sent = events.path_told(path)
+    sent = events.encode_path(path)
 
     assert sent.isascii()
     assert sent.isprintable()
-    assert events.path_meant(sent) == path
+    assert events.decode_path(sent) == path
 
 
 def ordered(found: Iterable[Place]) -> list[FileProblem]:
@@ -154,7 +154,7 @@ def test_many_problems_are_told_a_hundred_at_a_time(owner: Asker, catalogue: Cat
     whole = told(owner)
 
     assert (first["total"], len(first["problems"])) == (250, 100)
-    assert sorted(events.path_meant(one["path"]) for one in whole) == sorted(names)
+    assert sorted(events.decode_path(one["path"]) for one in whole) == sorted(names)
 
 
 # -- trying again
@@ -207,7 +207,7 @@ def test_a_poster_that_failed_is_wanted_again(owner: Asker, catalogue: Catalogue
 
     owner("POST", "/api/problems/retry", {"places": [{"root": one["root"], "path": one["path"]}]})
 
-    assert events.path_meant(one["path"]) == known.place.path
+    assert events.decode_path(one["path"]) == known.place.path
     assert one["stage"] == "poster"
     assert catalogue.problems() == []
 

@@ -17,7 +17,7 @@ from runtime import Runtime, event_of, lambda_running
 
 from api_lambda.app import ApiConfig, create_app
 from api_lambda.credentials import digest
-from api_lambda.owner_secrets import EnvSecrets, ring_of
+from api_lambda.owner_secrets import EnvSecrets, key_ring
 from generator.core.errors import QueueError
 
 OWNERS = ("rs_the-token-of-the-owner", "rs_the-token-after-it")
@@ -80,7 +80,7 @@ def test_a_parameter_that_makes_no_sense_is_told_without_what_it_says(
     value: object,
 ) -> None:
     put(ssm, OWNERS[0], value)
-    ring = ring_of(EnvSecrets(parameter=NAME), None)
+    ring = key_ring(EnvSecrets(parameter=NAME), None)
 
     with pytest.raises(QueueError, match="makes no sense") as caught:
         asyncio.run(ring.refresh(5.0))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from api_lambda.app import ApiConfig, create_app
 from api_lambda.credentials import digest
 from api_lambda.owner_secrets import EnvSecrets as Secrets
-from api_lambda.owner_secrets import taken
+from api_lambda.owner_secrets import take_secrets
 from generator.adapters.catalogue import Catalogue
 from generator.core.errors import QueueError, SettingsError
 from generator.core.model import EventKind, EventVerdict, Token, VideoId
@@ -383,7 +383,7 @@ def test_secrets_are_taken_out_of_the_environment() -> None:
         "REELSHELF_QUEUE": "https://example.org/1/q",
     }
 
-    told = taken(environment)
+    told = take_secrets(environment)
 
     origins = ("one-of-16-letters", "two-of-16-letters")
     assert told == Secrets("a, b", SECRET, "", origins, is_set=True)
@@ -395,7 +395,7 @@ def test_secrets_are_taken_out_of_the_environment() -> None:
 )
 def test_what_the_cdn_says_has_to_be_what_nobody_else_knows(origins: str) -> None:
     with pytest.raises(SettingsError, match="REELSHELF_ORIGIN_SECRETS") as caught:
-        taken({"REELSHELF_ORIGIN_SECRETS": origins})
+        take_secrets({"REELSHELF_ORIGIN_SECRETS": origins})
 
     assert origins not in str(caught.value) + caught.value.hint or origins.strip() == ","
 

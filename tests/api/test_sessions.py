@@ -245,10 +245,10 @@ def test_who_guessed_is_not_kept_for_ever() -> None:
 
     for n in range(10_000):
         guesses.block(str(n), NOW)
-        guesses.know(str(n), "token")
+        guesses.trust(str(n), "token")
 
-    assert guesses.is_known("9999", "token")
-    assert not guesses.is_known("0", "token")
+    assert guesses.is_trusted("9999", "token")
+    assert not guesses.is_trusted("0", "token")
     assert len(guesses._until) <= 4096  # noqa: SLF001
 
 
@@ -302,10 +302,10 @@ def test_keys_that_make_no_sense_let_nobody_in(kept: str, redis: Redis, tmp_path
 
 
 def test_a_word_in_the_environment_that_there_are_no_tokens_is_one() -> None:
-    from api_lambda.owner_secrets import ring_of, taken  # noqa: PLC0415 (only here)
+    from api_lambda.owner_secrets import key_ring, take_secrets  # noqa: PLC0415 (only here)
 
-    told = taken({"REELSHELF_SECRET": "5e" * 16, "REELSHELF_OWNER_DIGESTS": ""})
-    rings = [ring_of(one, None) for one in (told, EnvSecrets(secret="5e" * 16))]
+    told = take_secrets({"REELSHELF_SECRET": "5e" * 16, "REELSHELF_OWNER_DIGESTS": ""})
+    rings = [key_ring(one, None) for one in (told, EnvSecrets(secret="5e" * 16))]
     for ring in rings:
         ring.begin(NOW)
 

@@ -88,8 +88,8 @@ def test_who_finds_no_room_to_wait_is_answered_at_once(
     state: Path, owner: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = owner("PUT", "/api/videos/3/rating", {"stars": 4}).json["event"]
-    desk: Any = owner.app.state.desk  # type: ignore[attr-defined]
-    monkeypatch.setattr(desk, "_watch", ReceiptWatch(state / "ledger.db", most=0))
+    service: Any = owner.app.state.service  # type: ignore[attr-defined]
+    monkeypatch.setattr(service, "_receipts", ReceiptWatch(state / "ledger.db", most=0))
 
     told = owner("GET", f"/api/receipts/{event}?wait=10")
 

@@ -128,7 +128,7 @@ def test_who_holds_it_longer_than_sqlite_waits_is_waited_for_all_the_same(state:
     release.join()
     holder.close()
     recorder.close()
-    assert outcome.figures is not None
+    assert outcome.stats is not None
 
 
 def test_a_full_disk_refuses_everything_records_nothing_and_is_over_when_it_is(
@@ -214,7 +214,7 @@ def test_whoever_hangs_up_is_counted_and_keeps_nobody_from_their_answer(state: P
         gone.cancel()
         return await recorder.record(view("stays"))
 
-    assert asyncio.run(hang_up()).figures is not None
+    assert asyncio.run(hang_up()).stats is not None
     recorder.close()
     assert views(state) == before + 2
 
@@ -227,7 +227,7 @@ def test_a_question_that_fails_fails_for_who_asked_it_alone(state: Path) -> None
             await recorder.do(lambda _: 1 / 0)
         return await recorder.record(view("after"))
 
-    assert asyncio.run(ask()).figures is not None
+    assert asyncio.run(ask()).stats is not None
     recorder.close()
 
 

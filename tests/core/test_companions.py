@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.library.sidecar_files import belonging, between, is_companion, signature
+from generator.core.library.sidecar_files import between, is_sidecar, sidecar_digest, sidecars_of
 from generator.core.model import SidecarKind
 
 
 def told(videos: list[str], files: list[str]) -> dict[str, list[tuple[str, str]]]:
-    found = belonging("", videos, {file: (1, 1) for file in files if is_companion(file)})
+    found = sidecars_of("", videos, {file: (1, 1) for file in files if is_sidecar(file)})
     return {
         video: [(one.kind.value, one.place.path) for one in some] for video, some in found.items()
     }
@@ -108,9 +108,9 @@ def test_what_belongs_lies_in_the_same_folder_and_begins_alike(
     stems: set[str], files: set[str], folder: str
 ) -> None:
     videos = [f"{folder}{stem}.mp4" for stem in stems]
-    sizes = {folder + file: (1, 2) for file in files if is_companion(file)}
+    sizes = {folder + file: (1, 2) for file in files if is_sidecar(file)}
 
-    for video, some in belonging("", videos, sizes).items():
+    for video, some in sidecars_of("", videos, sizes).items():
         stem = video.removesuffix(".mp4")
         assert video in videos
         for one in some:
@@ -133,7 +133,7 @@ def test_what_stands_between_the_names_is_told(companion: str, middle: str) -> N
 
 
 def signed(video: str, files: dict[str, tuple[int, int]]) -> str:
-    return signature(video, belonging("", [video], files).get(video, ()))
+    return sidecar_digest(video, sidecars_of("", [video], files).get(video, ()))
 
 
 def test_a_signature_is_the_same_when_all_is_renamed_together() -> None:

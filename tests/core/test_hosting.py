@@ -11,7 +11,7 @@ from generator.core.delivery.host_files import (
     redirects_file,
 )
 from generator.core.delivery.nginx import content_policy, security_headers
-from generator.core.delivery.publish_plan import cache_control, wanted_page
+from generator.core.delivery.publish_plan import cache_control, desired_page
 from generator.core.model import OutPath
 
 RULE = re.compile(r"(/\S+)((?:\n  [A-Za-z-]+: [!-~ ]+)+)")
@@ -52,7 +52,7 @@ def test_no_header_is_told_twice_for_one_address() -> None:
 
 
 def test_what_is_kept_for_ever_is_what_publishing_lets_be_kept_for_ever() -> None:
-    asset = wanted_page("", OutPath("assets/site-0123456789.css"), "", 1)
+    asset = desired_page("", OutPath("assets/site-0123456789.css"), "", 1)
 
     assert rules("")["/assets/*"] == {"Cache-Control": FOR_EVER}
     assert cache_control(asset, 60) == FOR_EVER

@@ -27,7 +27,7 @@ def test_a_path_that_is_gone_and_its_content_elsewhere_is_a_move() -> None:
     told = identify([known(1, "a", "X")], [], [seen("b", "X")], [])
 
     assert [(one.video, file.place.path) for one, file in told.moved] == [(1, "b")]
-    assert not told.found
+    assert not told.new
     assert not told.missing
 
 
@@ -98,7 +98,7 @@ def test_of_two_equal_videos_that_were_replaced_one_is_found_elsewhere_and_one_s
     )
 
     assert sorted(whose(told)) == ["b", "c"]
-    assert [file.place.path for file in told.found] == ["a"]
+    assert [file.place.path for file in told.new] == ["a"]
     assert not told.missing
 
 
@@ -128,7 +128,7 @@ def test_a_copy_whose_time_changed_meanwhile_is_a_copy_still() -> None:
 
     assert [(one.video, into.video) for one, into in told.merged] == [(2, 1)]
     ((_, file),) = told.moved
-    assert file.sighting.mtime_ns == 2
+    assert file.stat.mtime_ns == 2
     assert not told.touched
 
 
@@ -173,7 +173,7 @@ def test_a_film_that_was_away_comes_back_under_another_suffix() -> None:
     told = identify([], [], [seen("FILM.mp4", "Y")], [gone])
 
     assert [(one.video, file.place.path) for one, file in told.replaced] == [(1, "FILM.mp4")]
-    assert not told.found
+    assert not told.new
 
 
 def test_a_film_that_is_gone_now_rather_than_one_that_was_away_is_the_converted_one() -> None:
@@ -191,7 +191,7 @@ def test_where_two_came_that_are_named_like_the_one_that_is_gone_nothing_is_gues
     told = identify([gone], [], [seen("film.mp4", "Y"), seen("film.mkv", "Z")], [])
 
     assert told.missing == [gone]
-    assert len(told.found) == 2
+    assert len(told.new) == 2
 
 
 paths = st.sampled_from([f"p{n}" for n in range(8)])
@@ -215,7 +215,7 @@ def test_every_file_and_every_video_is_told_exactly_once(
     told = identify(gone, changed, new, [])
 
     files = [file.place.path for _, file in [*told.replaced, *told.moved, *told.touched]]
-    files += [file.place.path for file in told.found]
+    files += [file.place.path for file in told.new]
     assert sorted(files) == sorted({s.place.path for s in new} | {s.place.path for _, s in changed})
     numbers = [one.video for one, _ in [*told.replaced, *told.moved]]
     numbers += [one.video for one in told.missing]
@@ -242,7 +242,7 @@ def test_files_of_different_content_keep_their_videos_through_any_renaming(
 
     moved = {target[path]: videos[path] for path in disk if target[path] != path}
     assert whose(told) == moved
-    assert not told.found
+    assert not told.new
     assert not told.missing
 
 
@@ -274,7 +274,7 @@ def test_no_video_has_two_files_and_no_file_two_videos_whatever_was_copied(
     told = identify(were, [], came, missing, there)
 
     pairs = [*told.touched, *told.replaced, *told.moved, *told.returned]
-    files = [file.place for _, file in pairs] + [file.place for file in told.found]
+    files = [file.place for _, file in pairs] + [file.place for file in told.new]
     copies = {copy.video: copy.place for copy, _ in told.merged}
     assert len(files) == len(set(files))
     assert set(files) == {file.place for file in came} | set(copies.values())

@@ -245,11 +245,11 @@ def test_a_bare_port_is_taken_of_both_protocols(listen: str, lines: list[tuple[s
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        ({"out": "site"}, "whole path"),
+        ({"out": "site"}, "absolute path"),
         ({"out": "/a\0b"}, "zero byte"),
         ({"out": "/not-utf8-\udcff"}, "not UTF-8"),
-        ({"out": "/" + "x" * 4096}, "as long as"),
-        ({"roots": {"": "films"}}, "whole path"),
+        ({"out": "/" + "x" * 4096}, "too long for nginx"),
+        ({"roots": {"": "films"}}, "absolute path"),
         ({"roots": {"\udcff": "/films"}}, "not UTF-8"),
         ({"roots": {"x" * 248: "/films"}}, "255 bytes"),
         ({"listen": "80; evil"}, "listen"),
@@ -257,7 +257,7 @@ def test_a_bare_port_is_taken_of_both_protocols(listen: str, lines: list[tuple[s
         ({"server_name": "a; }"}, "server_name"),
         ({"server_name": "~^regular$"}, "server_name"),
         ({"base": "/a b"}, "cannot live at"),
-        ({"ignore": ("[\xe0-\U0010ffff]" * 60,)}, "no expression as long"),
+        ({"ignore": ("[\xe0-\U0010ffff]" * 60,)}, "expression is too long"),
         ({"base": "sub"}, "cannot live at"),
         ({"base": "/sub/"}, "cannot live at"),
         ({"base": "/.hidden"}, "cannot live at"),

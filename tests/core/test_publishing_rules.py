@@ -78,10 +78,10 @@ def test_afterwards_everything_is_as_it_is_wanted(scene: Scenes) -> None:
     some, there = scene
     planned = plan(some, there)
     result = {key: one.digest for key, one in there.items()}
-    result |= {put.wanted.key: put.wanted.digest for put in planned.puts}
+    result |= {put.desired.key: put.desired.digest for put in planned.puts}
 
     assert {key: result[key] for key in some} == {key: one.digest for key, one in some.items()}
-    put = {one.wanted.key for one in planned.puts}
+    put = {one.desired.key for one in planned.puts}
     for key in some.keys() - put:
         assert there[key].digest == some[key].digest
         assert there[key].etag
@@ -110,20 +110,20 @@ def test_nothing_is_put_before_what_it_may_lead_to(scene: Scenes) -> None:
     planned = plan(*scene)
     order = [put for step in planned.steps for put in step]
     last_support = max(
-        (i for i, put in enumerate(order) if put.wanted.kind not in PAGES), default=-1
+        (i for i, put in enumerate(order) if put.desired.kind not in PAGES), default=-1
     )
     first_page = min(
-        (i for i, put in enumerate(order) if put.wanted.kind in PAGES), default=len(order)
+        (i for i, put in enumerate(order) if put.desired.kind in PAGES), default=len(order)
     )
     assert last_support < first_page
-    pages = [put for put in order if put.wanted.kind in PAGES]
+    pages = [put for put in order if put.desired.kind in PAGES]
     fresh = [put.before is None for put in pages]
     assert fresh == sorted(fresh, reverse=True), "new pages go before those that are there"
     for some in (True, False):
-        ranks = [rank(put.wanted) for put in pages if (put.before is None) is some]
+        ranks = [rank(put.desired) for put in pages if (put.before is None) is some]
         assert ranks == sorted(ranks)
     for step in planned.steps:
-        assert len({(rank(put.wanted), put.before is None) for put in step}) <= 2
+        assert len({(rank(put.desired), put.before is None) for put in step}) <= 2
 
 
 @given(scenes())
@@ -159,7 +159,7 @@ def test_more_deletions_than_may_be_are_not_made_at_all(scene: Scenes, most: int
 
 def test_the_home_page_is_the_last_of_the_new_pages_and_feeds_come_before_it() -> None:
     planned = plan({path: wanted(path) for path in PATHS}, {})
-    steps = [{put.wanted.path for put in step} for step in planned.steps]
+    steps = [{put.desired.path for put in step} for step in planned.steps]
 
     assert steps[-1] == {"index.html"}
     assert steps[-2] == {"atom.xml", "sitemap.xml", "sitemap/0.xml"}
@@ -237,7 +237,7 @@ def test_a_receipt_tells_everything_but_its_clock() -> None:
     receipt = PublishReceipt(lambda: 1.0)
     with receipt.phase("plan"):
         pass
-    told = receipt.told()
+    told = receipt.as_dict()
     assert told.keys() == {*PublishReceipt.__slots__, "total_s"} - {"clock"}
 
 

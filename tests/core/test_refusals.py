@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from generator.core.delivery import aws_errors
 from generator.core.delivery.aws_errors import explain_refusal, is_of_one_object, presentable
 
-CODES = st.sampled_from([*aws_errors._TOLD, *aws_errors._SAME]) | st.text(max_size=20)  # noqa: SLF001
+CODES = st.sampled_from([*aws_errors._EXPLANATIONS, *aws_errors._SAME]) | st.text(max_size=20)  # noqa: SLF001
 
 
 @given(code=CODES, status=st.integers(0, 599), message=st.text())
@@ -20,9 +20,9 @@ def test_a_refusal_is_one_short_line_whatever_the_server_says(
 
 
 def test_every_name_for_the_same_leads_to_one_that_is_told() -> None:
-    assert set(aws_errors._SAME.values()) <= aws_errors._TOLD.keys()  # noqa: SLF001
-    assert not aws_errors._SAME.keys() & aws_errors._TOLD.keys()  # noqa: SLF001
-    assert all(why and hint for why, hint in aws_errors._TOLD.values())  # noqa: SLF001
+    assert set(aws_errors._SAME.values()) <= aws_errors._EXPLANATIONS.keys()  # noqa: SLF001
+    assert not aws_errors._SAME.keys() & aws_errors._EXPLANATIONS.keys()  # noqa: SLF001
+    assert all(why and hint for why, hint in aws_errors._EXPLANATIONS.values())  # noqa: SLF001
 
 
 def test_secrets_are_left_out_of_what_a_server_says() -> None:

@@ -474,7 +474,7 @@ def test_a_line_without_end_is_not_read() -> None:
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-rf", "a" * 101, "ä", "a\n", ".hidden"])
 def test_a_job_is_a_plain_name(name: str) -> None:
     assert not is_job(name)
-    with pytest.raises(ValueError, match="no name for a folder"):
+    with pytest.raises(ValueError, match="not a valid name"):
         RenditionRequest(PLACE, "/a", REMUX, MP4, is_hls=False, job=name)
 
 

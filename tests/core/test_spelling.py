@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from generator.core.model import Chapter, Place, Probe, Video, VideoId
-from generator.core.video_json import decode_video, spelled
+from generator.core.video_json import decode_video, encode_video
 
 PLAIN = Video(
     VideoId(7), "film", Place("", "film.mp4"), "Film", 5, -3, 9, Probe("mp4"), is_dated=True
@@ -24,4 +24,4 @@ PLAIN = Video(
     ids=range(5),
 )
 def test_a_video_is_read_back_as_it_was(video: Video) -> None:
-    assert decode_video(7, spelled(video)) == video
+    assert decode_video(7, encode_video(video)) == video

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api_lambda.events import tag_names, tag_to_take
+from api_lambda.events import tag_names, tags_to_remove
 from generator.adapters.catalogue import Catalogue
 from generator.core.formatting import escape_controls, normalize_tag
 from generator.core.model import Event, EventKind, VideoId
@@ -64,14 +64,14 @@ def test_a_tag_can_be_taken_off_by_what_is_shown(shown: str) -> None:
         connection.execute("INSERT INTO tag VALUES (1, ?, 'folder', 0)", (shown,))
         assert catalogue.figures([VideoId(1)])[0].tags == (shown,)
 
-        value: dict[str, object] = {"names": list(tag_to_take(shown))}
+        value: dict[str, object] = {"names": list(tags_to_remove(shown))}
         catalogue.append([Event("x", EventKind.UNTAGGED, 1, "owner", VideoId(1), value)])
 
         assert catalogue.figures([VideoId(1)])[0].tags == ()
 
 
 def test_what_is_taken_in_another_spelling_is_told_in_its_own() -> None:
-    assert tag_to_take(" #FJORD ") == ("fjord",)
+    assert tags_to_remove(" #FJORD ") == ("fjord",)
     assert tag_names(["\u200d", "#", "a"]) == ("a",)
 
 

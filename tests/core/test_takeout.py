@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.core.library.file_names import NameIndex, level_of
-from generator.core.library.sidecar_files import belonging, between
+from generator.core.library.sidecar_files import between, sidecars_of
 from generator.core.library.takeout import NameMatch, agrees, fit_of
 
 TAIL = ".supplemental-metadata"
@@ -15,7 +15,7 @@ LONG = "VID_20090915_120000_a_name_of_more_than_46_letters_x.mp4"
 
 
 def owners(videos: list[str], *names: str) -> dict[str, list[str]]:
-    found = belonging("", videos, dict.fromkeys(names, (1, 1)))
+    found = sidecars_of("", videos, dict.fromkeys(names, (1, 1)))
     return {video: [one.place.path for one in some] for video, some in found.items()}
 
 

@@ -39,7 +39,7 @@ def ids(folder: Path) -> dict[str, list[str]]:
 
 def test_a_copy_that_plays_stands_in_place_of_what_does_not() -> None:
     entry = contexts.feed_entry(SITE, replace(TALK, rendition=COPY))
-    watch = contexts.watch_context(SITE, replace(TALK, rendition=COPY), contexts.Neighbours())
+    watch = contexts.watch_context(SITE, replace(TALK, rendition=COPY), contexts.Neighbors())
 
     assert entry["media_url"] == watch["og_video"]
     assert (entry["media_type"], entry["size_bytes"]) == ("video/mp4", "4711")

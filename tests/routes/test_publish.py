@@ -181,7 +181,7 @@ def test_the_bucket_holds_the_site_and_the_videos_byte_for_byte(home: Home, s3: 
     assert objects(s3) == expected(home)
     assert receipt.put == len(expected(home))
     assert receipt.bytes == sum(map(len, expected(home).values()))
-    assert json.loads(json.dumps(receipt.told()))["kinds"]["media"] == len(NAMES)
+    assert json.loads(json.dumps(receipt.as_dict()))["kinds"]["media"] == len(NAMES)
 
 
 def test_what_did_not_change_costs_no_request_at_all(home: Home) -> None:

@@ -236,7 +236,7 @@ def test_what_can_never_be_recorded_is_refused_with_the_reason_and_let_go(
     assert "video 999, which does not exist" in taken.refused[0][1]
     assert "its id an-event-1 belongs to another event" in taken.refused[1][1]
     assert [(one.bucket, one.key) for one in taken.notices] == [("b", "a.mp4")]
-    assert taken.unreadable == ((messages[4], "it is no JSON"),)
+    assert taken.unreadable == ((messages[4], "it is not JSON"),)
     assert taken.done == messages[:4]
     assert [one.stars for one in taken.stats] == [3]
     assert caplog.text.count("a message was refused") == 2

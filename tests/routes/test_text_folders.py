@@ -9,7 +9,7 @@ from test_exactness import full_render, tree
 from test_real_files import Library
 
 from generator.adapters.media.worker_pool import MediaWorkers
-from generator.core.library.sidecar_files import belonging, between
+from generator.core.library.sidecar_files import between, sidecars_of
 from generator.core.model import Place
 from generator.scan.observe import LibraryScan, ScanScope
 
@@ -18,7 +18,7 @@ SRT = "1\n00:00:00,000 --> 00:00:01,000\nHallo\n"
 
 def owners(videos: str, *subtitles: str, **more: bool) -> dict[str, list[str]]:
     """Return the subtitles of each video, all given by their paths."""
-    found = belonging("r", videos.split("|"), dict.fromkeys(subtitles, (1, 1)), **more)
+    found = sidecars_of("r", videos.split("|"), dict.fromkeys(subtitles, (1, 1)), **more)
     return {video: [one.place.path for one in some] for video, some in found.items()}
 
 
@@ -28,7 +28,7 @@ def test_subtitles_in_a_folder_belong_to_the_only_film_above_it(folder: str) -> 
 
     assert owners("A/film.mp4", *files) == {"A/film.mp4": sorted(files)}
     assert owners("A/film.mp4|A/other.mp4", *files) == {}
-    assert owners("A/film.mp4", *files, is_told_below=False) == {}
+    assert owners("A/film.mp4", *files, has_subtitle_folders=False) == {}
 
 
 def test_a_folder_within_is_that_of_the_film_it_is_named_like() -> None:

@@ -35,7 +35,7 @@ from generator.core.model import (
     VideoId,
 )
 from generator.core.site import contexts, urls
-from generator.core.site.contexts import Html, Neighbours
+from generator.core.site.contexts import Html, Neighbors
 from generator.devserver import DevServer, ServedSite
 
 address = test_served_site.address  # serves what `site` is here
@@ -139,7 +139,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Made:
     for path, content in renderer.assets().items():
         write(made, path, content)
     for one in VIDEOS:
-        context = contexts.watch_context(SITE, one, Neighbours())
+        context = contexts.watch_context(SITE, one, Neighbors())
         write(made, urls.watch_path_of(one), renderer.render("watch.html", context))
         write_made_files(made, one)
     cards = b"".join(renderer.render("card.html", contexts.card(SITE, one)) for one in VIDEOS)

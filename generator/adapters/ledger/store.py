@@ -21,7 +21,7 @@ from generator.core.errors import SettingsError
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site.orders import SortKey
 from generator.core.site.scopes import Scope, ScopeKind
-from generator.core.video_json import decode_video, spelled
+from generator.core.video_json import decode_video, encode_video
 
 _AT_ONCE = 500  # parameters in one IN (…)
 _KEYS = {key.value: key for key in SortKey}
@@ -314,7 +314,7 @@ class Ledger(CheckedFile):
         """Keep videos with their cards."""
         self._cursor.executemany(
             "INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)",
-            ((video.id, spelled(video), card, mini) for video, card, mini in videos),
+            ((video.id, encode_video(video), card, mini) for video, card, mini in videos),
         )
 
     def drop_shown(self, ids: Iterable[VideoId]) -> None:

@@ -10,7 +10,7 @@ from generator.adapters.scanner.report import RootState, Walk, above
 from generator.core.library.bucket_objects import BucketLister
 from generator.core.library.bucket_roots import BucketRoot, is_path
 from generator.core.library.file_filter import FileFilter
-from generator.core.library.sidecar_files import is_companion
+from generator.core.library.sidecar_files import is_sidecar
 from generator.core.model import Place, SkippedFile
 
 _NO_PATH = 'cannot have an address: a part of its key is empty, "." or ".."'
@@ -164,7 +164,7 @@ class _Listing:
                 elif self._is_taken(path):
                     files[path] = (size_bytes, mtime_ns)
             elif (
-                is_companion(name)
+                is_sidecar(name)
                 and not self._intake.passes_over(name)
                 and is_path(path)
                 and self._is_taken(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from generator.adapters.scanner.report import RootState, Walk, above
 from generator.core.library.file_filter import FileFilter
-from generator.core.library.sidecar_files import is_companion, is_text_folder
+from generator.core.library.sidecar_files import is_sidecar, is_text_folder
 from generator.core.model import FileStat, Place, SkippedFile
 
 # Linux takes paths of 4,095 bytes (PATH_MAX). A folder within one name of that is not read: some
@@ -264,7 +264,7 @@ class _Reading:
             self._below(entry.name, folder)
         elif entry.is_symlink():
             self._link(entry, folder, named=False)
-        elif is_companion(entry.name) and not self._intake.passes_over(entry.name):
+        elif is_sidecar(entry.name) and not self._intake.passes_over(entry.name):
             self._companion(entry, folder)
 
     def _companion(self, entry: os.DirEntry[str], folder: _Folder) -> None:
@@ -311,7 +311,7 @@ class _Reading:
         if kind == stat.S_IFDIR:
             self._folder_link(place)
         elif not named and kind == stat.S_IFREG and self._follow_links:
-            if is_companion(entry.name) and not self._intake.passes_over(entry.name):
+            if is_sidecar(entry.name) and not self._intake.passes_over(entry.name):
                 beside = self._companions[place.root]
                 beside[place.path] = (status.st_size, status.st_mtime_ns)
         elif named and kind == stat.S_IFREG:

@@ -1,4 +1,4 @@
-"""Refusals: what AWS, and stores that speak S3, answer when they do not do it, told to people."""
+"""Errors of AWS and of other S3 stores, explained: why it failed, and what to do."""
 
 import re
 
@@ -10,17 +10,17 @@ _LONGEST = 200
 _CLOCK = re.compile(r"expired|not yet current|too skewed|request time", re.IGNORECASE)
 _SIGNED = frozenset({"SignatureDoesNotMatch", "InvalidSignatureException", "AccessDenied"})
 
-# Statuses by which a store may refuse one object and take the next one,
+# Statuses with which a store may refuse one object and accept the next one,
 _OF_ONE = frozenset({400, 403, 405, 406, 409, 411, 413, 414, 415, 422, 431, 451, 500, 501})
-# unless the answer says what is wrong with all of them.
+# unless the error code is about all of them.
 _OF_ALL = frozenset({
     "NoCredentialsError", "PartialCredentialsError", "ExpiredToken", "InvalidAccessKeyId",
     "SignatureDoesNotMatch", "RequestTimeTooSkewed", "NoSuchBucket", "PermanentRedirect",
     "InvalidBucketName", "QuotaExceeded", "SlowDown",
 })  # fmt: skip
 
-# By the code of the answer, or by the name of the error where no answer came: why, and what to do.
-_TOLD: dict[str, tuple[str, str]] = {
+# By error code, or by the name of the exception where no response came: why, and what to do.
+_EXPLANATIONS: dict[str, tuple[str, str]] = {
     "NoCredentialsError": (
         "there are no credentials",
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
@@ -53,32 +53,32 @@ _TOLD: dict[str, tuple[str, str]] = {
         "the bucket is in another region, or at another address",
         "set `region` to the bucket's own, and see `endpoint` (https?)",
     ),
-    "InvalidBucketName": ("that is no name of a bucket", "see the setting `bucket`"),
+    "InvalidBucketName": ("that is not a valid bucket name", "see the setting `bucket`"),
     "EntityTooLarge": ("it is larger than the store takes", "keep it out with publish_media"),
     "QuotaExceeded": ("the store is full", "make room there, or ask for more, and publish again"),
-    "KeyTooLongError": ("its name is longer than 1,024 bytes", "give the file a shorter name"),
-    "InvalidURI": ("the store does not take its name", "give the file another name"),
-    "BadDigest": ("the bytes changed on their way", "publish again; if it stays, see the network"),
+    "KeyTooLongError": ("its key is longer than 1,024 bytes", "give the file a shorter name"),
+    "InvalidURI": ("the store does not accept its key", "give the file another name"),
+    "BadDigest": ("the bytes changed in transit", "publish again; if it persists, see the network"),
     "EndpointConnectionError": (
         "it cannot be reached",
-        "see the network and the setting `endpoint`; the next publish goes on from here",
+        "see the network and the setting `endpoint`; the next publish resumes here",
     ),
-    "ReadTimeoutError": ("no answer came in time", "publish again; it goes on from here"),
+    "ReadTimeoutError": ("the request timed out", "publish again; it resumes here"),
     "SSLError": (
         "its certificate is not trusted",
         "see the setting `endpoint`, and AWS_CA_BUNDLE for a certificate of your own",
     ),
-    "InvalidEndpoint": ("that is no address", 'set `endpoint` to one like "https://s3.example.org"'),
-    "SlowDown": ("it asks us to go slower", "wait a minute and publish again"),
-    "InternalError": ("it failed on the other side", "wait a minute and publish again"),
-    "NoSuchVersion": ("that version is gone", "older versions may have been removed by a rule"),
+    "InvalidEndpoint": ("that is not a URL", 'set `endpoint` to one like "https://s3.example.org"'),
+    "SlowDown": ("it throttles our requests", "wait a minute and publish again"),
+    "InternalError": ("it had an internal error", "wait a minute and publish again"),
+    "NoSuchVersion": ("that version is gone", "a lifecycle rule may have removed older versions"),
     "NotImplemented": (
-        "the store cannot do that",
-        "see what its makers say of the operation",
+        "the store does not support that",
+        "see its documentation for the operation",
     ),
     "TooManyInvalidationsInProgress": (
-        "too many invalidations are under way",
-        "the pages are published; they are fresh when their time in the cache is over",
+        "too many invalidations are in progress",
+        "the pages are published; caches show them when the old ones expire",
     ),
 }  # fmt: skip
 
@@ -140,34 +140,34 @@ _SAME = {
 
 
 def explain_refusal(code: str, status: int = 0, message: str = "") -> tuple[str, str]:
-    """Return why it was refused, and what to do about it ("" where nobody knows).
+    """Return why it was refused, and what to do about it ("" if unknown).
 
     Args:
-        code: what the answer calls it, or the name of the error where none came.
-        status: the HTTP status of the answer; 0 for none.
-        message: what the answer says; used only where nothing better is known, and cut short.
+        code: the error code, or the name of the exception where no response came.
+        status: the HTTP status; 0 for none.
+        message: that of the response; used only for unknown codes, and truncated.
     """
     if is_about_time(code, message):
         code = "RequestTimeTooSkewed"
     for name in (code, str(status)):
-        known = _TOLD.get(_SAME.get(name, name))
-        if known is not None:
-            return known
-    said = presentable(message)
-    return (f"{code}: {said}" if said else code), ""
+        explanation = _EXPLANATIONS.get(_SAME.get(name, name))
+        if explanation is not None:
+            return explanation
+    text = presentable(message)
+    return (f"{code}: {text}" if text else code), ""
 
 
 def is_of_one_object(code: str, status: int) -> bool:
-    """Tell whether a refusal may be of one object alone: its name, its size, a rule for its key."""
+    """Return whether an error may be of one object alone: its name, its size, a rule for it."""
     return status in _OF_ONE and _SAME.get(code, code) not in _OF_ALL
 
 
 def is_about_time(code: str, message: str) -> bool:
-    """Tell whether a signature was refused for the instant in it, which is our clock's."""
+    """Return whether a signature was refused for its time, which is our clock's."""
     return _SAME.get(code, code) in _SIGNED and bool(_CLOCK.search(message))
 
 
 def presentable(message: str) -> str:
-    """Return what others said as one short line, without anything that could be a secret."""
+    """Return a foreign message as one short line, without anything that could be a secret."""
     line = " ".join(_SECRET.sub("…", message).split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -1,4 +1,4 @@
-"""Marks: small files that say whose a folder is, and what it showed last."""
+"""Marks: small files that identify an output folder, its ledger and its catalogue."""
 
 import json
 import re
@@ -11,11 +11,11 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class OutputMark:
-    """What an output folder says of itself.
+    """The mark in an output folder.
 
-    `folder` tells it from every other. `stamp` is that of the last refresh that wrote to it: the
-    ledger that has the same one knows what lies there. `catalogue` is the identity of the
-    catalogue that was shown. "" is for what is not known.
+    `folder` is its unique id. `stamp` is that of the last refresh that wrote to it: a ledger with
+    the same one is up to date with it. `catalogue` is the identity of the catalogue that was
+    rendered. "" is for what is unknown.
     """
 
     folder: str = ""
@@ -28,10 +28,10 @@ class OutputMark:
 
 
 def read_mark(text: str) -> OutputMark | None:
-    """Return what a mark says; None where the text is no mark of reelshelf.
+    """Return the mark in a text; None where it is not a mark of reelshelf.
 
-    An empty text is one of which nothing is known: a power cut leaves such files. Version 0.4.0
-    wrote 32 hexadecimal digits and nothing else.
+    An empty text is a mark with nothing known: a power cut leaves such files. Version 0.4.0 wrote
+    32 hexadecimal digits and nothing else.
     """
     if not text.strip("\x00 \n"):
         return OutputMark()

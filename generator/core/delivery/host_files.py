@@ -1,7 +1,7 @@
-"""Hosting: `_headers` and `_redirects`, which Cloudflare Pages, Netlify and others read.
+"""`_headers` and `_redirects`, which Cloudflare Pages, Netlify and others read.
 
 Both are texts at the top of what is uploaded. A host that knows neither serves them as files, and
-what they tell is no secret.
+nothing in them is secret.
 """
 
 from collections.abc import Iterable
@@ -13,9 +13,9 @@ MOST_REDIRECTS = 2_000  # of Cloudflare Pages
 LONGEST_RULE = 1_000  # characters of one of them
 FOR_EVER = "public, max-age=31536000, immutable"
 
-# Folders of files that have a digest of their content in their names, and of nothing else. All the
-# rest is asked for each time, as both hosts do by themselves: were it told, too, both would send
-# the two values joined wherever two rules meet.
+# Folders of nothing but files with a digest of their content in their names. All the rest is
+# revalidated each time, which is the default of both hosts: with a rule for that, too, both would
+# send the two values joined wherever two rules match.
 _FOR_EVER_BELOW = ("assets", "thumb", "play")
 
 
@@ -33,17 +33,17 @@ def headers_file(base: str) -> bytes:
     return ("\n\n".join(lines) + "\n").encode("ascii")
 
 
-def redirects_file(base: str, forwards: Iterable[tuple[OutPath, str]]) -> bytes:
-    """Return `_redirects` for pages that lead on, the newest first; 2,000 are the most.
+def redirects_file(base: str, redirects: Iterable[tuple[OutPath, str]]) -> bytes:
+    """Return `_redirects`, the newest first; at most 2,000.
 
-    They are for now (302): what led on can be a page again.
+    They are temporary (302): their paths can become pages again.
 
     Args:
         base: where the site lives on its host, "" or "/films".
-        forwards: pages of the output folder, and the addresses they lead to.
+        redirects: paths in the output folder, and their targets.
     """
     lines: list[str] = []
-    for path, target in forwards:
+    for path, target in redirects:
         line = f"{base}/{path} {target} 302"
         if len(line) <= LONGEST_RULE:
             lines.append(line)

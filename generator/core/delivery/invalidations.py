@@ -1,8 +1,8 @@
-"""Invalidations: which paths a CDN is told to forget, what that costs, and what goes by its time.
+"""Invalidations: which paths a CDN should drop, what that costs, and what is left to expire.
 
-A month has 1,000 paths for nothing, and each one more has its price; a path that ends in "*" counts
-as one, however much it drops. Pages are fresh within a minute by themselves, so what does not fit
-into the month's budget is left to that, and told.
+1,000 paths a month are free, and each further one has its price; a path that ends in "*" counts as
+one, however much it drops. Pages expire within a minute anyway, so what does not fit into the
+month's budget is left to that, and reported.
 """
 
 import re
@@ -14,21 +14,21 @@ from urllib.parse import quote
 
 FREE_A_MONTH = 1_000  # paths of one account
 PATH_USD = 0.005  # each path beyond
-LEFT_USD = 0.01  # what we would rather pay than leave a page that changed to its time
-REFETCH_USD = 0.0000004  # each object that a prefix drops and somebody asks for: one GET of S3
-MOST_WILDCARDS = 15  # under way at once
-MOST_PATHS = 3_000  # under way at once, that are no wildcards
-MEDIA = ("video/", "play/")  # what below the site's base is too dear to be fetched anew
+LEFT_USD = 0.01  # what we would rather pay than let a changed page expire
+REFETCH_USD = 0.0000004  # each object that a prefix drops and is requested again: one GET of S3
+MOST_WILDCARDS = 15  # in progress at once
+MOST_PATHS = 3_000  # in progress at once, without wildcards
+MEDIA = ("video/", "play/")  # below the site's base: too expensive to fetch again
 _LONGEST = 4_000  # characters of a path
-_PLAIN = "/!$&'()*+,;=:@-._"  # beside letters and digits; all else is escaped, and only that
+_PLAIN = "/!$&'()*+,;=:@-._"  # besides letters and digits; all else is escaped
 
 
 @dataclass(frozen=True, slots=True)
 class Invalidations:
-    """What is to be invalidated, as CloudFront wants it, and what is not.
+    """The paths to invalidate, as CloudFront takes them, and those left out.
 
-    `left` are those of the changed paths that go by their time in the cache. `cost_usd` is beside
-    what the month has cost so far.
+    `left` are the changed keys that are left to expire. `cost_usd` is on top of what the month has
+    cost so far.
     """
 
     paths: tuple[str, ...] = ()
@@ -51,16 +51,16 @@ def plan_invalidations(
 ) -> Invalidations:
     """Return what to invalidate.
 
-    Every path for itself, as long as that costs nothing more. Then prefixes that stand for many
-    changed paths, where fetching all else below them anew is cheaper than those paths; never one
-    that holds media, nor the whole site.
+    Each path by itself, as long as that is free. Then prefixes that cover many changed paths, where
+    fetching all else below them again is cheaper than those paths; never one that has media, nor
+    the whole site.
 
     Args:
-        changed: keys in the bucket ("films/tag/x.html"), what matters most first.
+        changed: keys in the bucket ("films/tag/x.html"), the most important first.
         base: where the site lives on its host, "" or "/films".
         budget: how many paths may be invalidated in a month.
         spent: how many were, this month.
-        held: how many objects' keys begin with a prefix; asked for few.
+        held: returns how many objects' keys begin with a prefix; called for few.
     """
     may = max(0, min(budget - spent, MOST_PATHS))
     waiting = {key: addresses_of(key) for key in dict.fromkeys(changed)}
@@ -85,9 +85,9 @@ def cost_usd(paths: int, spent: int) -> float:
 
 
 def addresses_of(key: str) -> tuple[str, ...]:
-    """Return the paths by which CloudFront may hold an object, none if it cannot be told of it.
+    """Return the paths under which CloudFront may cache an object, () if it takes none of them.
 
-    It takes no "~" in a path, escaped or not; a "*" at the end would mean something else.
+    It takes no "~" in a path, escaped or not; a "*" at the end would be a wildcard.
     """
     if "~" in key or key.endswith("*") or not _is_text(key):
         return ()
@@ -95,7 +95,7 @@ def addresses_of(key: str) -> tuple[str, ...]:
     if len(path) > _LONGEST:
         return ()
     if key == "index.html" or key.endswith("/index.html"):
-        return path, path.removesuffix("index.html")  # asked for as a folder, above all
+        return path, path.removesuffix("index.html")  # mostly requested as a folder
     return (path,)
 
 
@@ -106,42 +106,42 @@ def _prefixes(
     free: int,
     held: Callable[[str], int],
 ) -> list[str]:
-    """Return the prefixes of keys that are cheaper than the changed paths they stand for."""
+    """Return the prefixes of keys that are cheaper than the changed paths they cover."""
     chosen: list[str] = []
     rest = dict(waiting)
     ask = cache(held)
 
-    def loss_usd(paths: int, untold: int) -> float:
-        left = untold + max(0, paths - may)
+    def loss_usd(paths: int, prefix_only: int) -> float:
+        left = prefix_only + max(0, paths - may)
         return max(0, paths - free) * PATH_USD + left * LEFT_USD
 
     while len(chosen) < min(MOST_WILDCARDS, may):
-        paths: Counter[str] = Counter()  # below each prefix; "" is for all of them
-        untold: Counter[str] = Counter()  # likewise, keys that only a prefix can stand for
+        paths: Counter[str] = Counter()  # below each prefix; "" is for all
+        prefix_only: Counter[str] = Counter()  # likewise, keys that only a prefix can cover
         for key, addresses in rest.items():
             for prefix in ("", *_above(key, base)):
                 paths[prefix] += len(addresses)
-                untold[prefix] += not addresses
-        now = loss_usd(len(chosen) + paths[""], untold[""])
+                prefix_only[prefix] += not addresses
+        now = loss_usd(len(chosen) + paths[""], prefix_only[""])
         best, most = "", 0.0
         for prefix in sorted(paths.keys() - {""}, key=len, reverse=True):
             then = len(chosen) + 1 + paths[""] - paths[prefix]
-            gain = now - loss_usd(then, untold[""] - untold[prefix])
+            gain = now - loss_usd(then, prefix_only[""] - prefix_only[prefix])
             if gain > most and gain - ask(prefix) * REFETCH_USD > most:
                 best, most = prefix, gain - ask(prefix) * REFETCH_USD
         if not best:
             break
         chosen.append(best)
-        rest = {key: some for key, some in rest.items() if not key.startswith(best)}
+        rest = {key: addresses for key, addresses in rest.items() if not key.startswith(best)}
     return chosen
 
 
 def _above(key: str, base: str) -> list[str]:
-    """Return the prefixes that may stand for a key: its folders, and what is before a "~"."""
+    """Return the prefixes that may cover a key: its folders, and what is before a "~"."""
     root = base.removeprefix("/") + "/" if base else ""
     if not key.startswith(root) or not _is_text(key):
         return []
-    ends = [found.end() for found in re.finditer("/", key)]
+    ends = [slash.end() for slash in re.finditer("/", key)]
     if "~" in key:
         ends.append(key.index("~"))
     prefixes = [key[:end] for end in ends if end > len(root)]

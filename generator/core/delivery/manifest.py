@@ -1,7 +1,7 @@
 """The manifest of an output folder: which files in it reelshelf wrote. It survives the ledger.
 
-It is a text that only grows until it is written anew: a line for each file that was created or
-deleted. A line ends with ";", so that one that a crash cut off counts for nothing.
+It is an append-only text, compacted now and then: a line for each file that was created or deleted.
+A line ends with ";", so that one that a crash truncated is ignored.
 """
 
 from collections.abc import Iterable
@@ -13,9 +13,9 @@ _CREATED, _DELETED, _END = "+", "-", ";"
 
 
 def lines_of(created: Iterable[OutPath], deleted: Iterable[OutPath] = ()) -> str:
-    """Return what is appended when files are created and deleted, "" for none of both.
+    """Return the text to append when files are created and deleted, "" for none of both.
 
-    It begins with a line break: the line before it may have been cut off.
+    It begins with a line break: the line before may be truncated.
     """
     lines = [f"{_CREATED}{path}{_END}" for path in created]
     lines += [f"{_DELETED}{path}{_END}" for path in deleted]
@@ -23,7 +23,7 @@ def lines_of(created: Iterable[OutPath], deleted: Iterable[OutPath] = ()) -> str
 
 
 def is_manifest(first_line: str) -> bool:
-    """Tell whether a text that begins so is a manifest; an empty one is that of a power cut."""
+    """Return whether this is the first line of a manifest; a power cut leaves an empty one."""
     return first_line in {HEADER, ""}
 
 

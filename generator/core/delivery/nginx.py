@@ -1,8 +1,8 @@
 """The nginx configuration: a template with its blanks filled in, quoted as nginx reads it.
 
-Also what every server of a site says alike: security headers, and types by suffix. Blanks are
-`@NAME@`; what stands between `@EACH NAME@` and `@END@` is written once for each that there is, or
-not at all. Nothing here looks at the disk.
+Also what every server of a site sends alike: security headers, and types by suffix. Blanks are
+`@NAME@`; what stands between `@EACH NAME@` and `@END@` is written once for each item, or not at
+all. Nothing here reads the disk.
 """
 
 import re
@@ -12,7 +12,7 @@ from zlib import crc32
 from generator.core.delivery import served_files
 from generator.core.formatting import MEDIA_TYPES, PLAYLIST_TYPE
 
-# Pages bring no inline script and no inline style, so nothing of the kind is ever run.
+# Pages have no inline scripts or styles, so none are allowed.
 CONTENT_POLICY: Mapping[str, str] = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -39,7 +39,7 @@ _UNUSED_POWERS = (
     "usb",
 )
 
-# What pages and their parts are; all of a library's types are in MEDIA_TYPES.
+# Types of pages and their assets; those of a library are in MEDIA_TYPES.
 PAGE_TYPES: Mapping[str, str] = {
     "html": "text/html",
     "css": "text/css",
@@ -59,7 +59,7 @@ PAGE_TYPES: Mapping[str, str] = {
     "ico": "image/x-icon",
 }
 
-# What copies of films are, and what lists their pieces.
+# Types of playable copies and their playlists.
 PLAY_TYPES: Mapping[str, str] = {
     "mp4": MEDIA_TYPES["mp4"],
     "webm": MEDIA_TYPES["webm"],
@@ -67,8 +67,8 @@ PLAY_TYPES: Mapping[str, str] = {
 }
 
 _DOLLAR = "${reelshelf_dollar}"  # nginx has no other way to write "$" where it expands variables
-_LONGEST_ADDRESS = 255  # nginx keeps the length of a location's name in one byte
-_LONGEST_WORD = 4000  # and reads its file 4,096 bytes at a time, each word whole
+_LONGEST_ADDRESS = 255  # nginx stores the length of a location's name in one byte
+_LONGEST_WORD = 4000  # nginx reads its file 4,096 bytes at a time, and a token has to fit
 _SECTION = re.compile(r"^ *@EACH ([A-Z]+)@\n(.*?)^ *@END@\n", re.MULTILINE | re.DOTALL)
 _BLANK = re.compile(r"^(?P<indent> *)@(?P<line>[A-Z_]+)@$|@(?P<word>[A-Z_]+)@", re.MULTILINE)
 _BASE = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
@@ -87,7 +87,7 @@ def content_policy(**more: str) -> str:
 
 
 def security_headers(policy: str) -> dict[str, str]:
-    """Return the headers that go with every response, errors too."""
+    """Return the headers of every response, errors too."""
     return {
         "Content-Security-Policy": policy,
         "X-Content-Type-Options": "nosniff",
@@ -117,17 +117,17 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         template: deploy/nginx.conf.
         out: the output folder, absolute.
         roots: the folders of the library, absolute, by name; an only one has the name "".
-        listen: what nginx's `listen` takes; a bare port is taken of IPv6 too, where that is.
-        server_name: what nginx's `server_name` takes, but no regular expressions.
+        listen: as nginx's `listen`; a bare port means IPv6, too, if the machine has it.
+        server_name: as nginx's `server_name`, but no regular expressions.
         base: where the site lives on its host, "" or "/sub/folder".
-        brotli: serve `.br` copies; nginx refuses to start where it has no module for them.
-        follow_links: serve what symbolic links in the library lead to.
-        ignore: the patterns of files and folders that are no part of the library.
+        brotli: serve `.br` copies; nginx does not start without the module for them.
+        follow_links: follow symbolic links in the library.
+        ignore: the patterns of files and folders that are not part of the library.
         api: where `reelshelf api` serves: "8001", "host:8001" or "unix:/path"; "" for nowhere.
-        ipv6: whether the machine has IPv6: nginx does not start with an address of another kind.
+        ipv6: whether the machine has IPv6: nginx does not start with an address it cannot bind.
 
     Raises:
-        ValueError: nginx has no way to write one of them; it says which and why.
+        ValueError: one of them cannot be written for nginx; it says which and why.
         SettingsError: a pattern of `ignore` can match nothing.
     """
     if not _BASE.fullmatch(base):
@@ -163,7 +163,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
 def _pieces(
     template: str, common: Mapping[str, str], sections: Mapping[str, list[dict[str, str]]]
 ) -> Iterable[str]:
-    """Yield the text, each blank filled in once: what was filled in is not looked at again."""
+    """Yield the text, each blank filled in once: values are not expanded again."""
     end = 0
     for section in _SECTION.finditer(template):
         yield _filled(template[end : section.start()], common)
@@ -190,7 +190,7 @@ def _root(
     address = f"{base}/video/{name}/" if name else f"{base}/video/"
     _check(address)
     if len(address.encode()) > _LONGEST_ADDRESS:
-        raise ValueError(f"nginx takes no address of more than {_LONGEST_ADDRESS} bytes: {address}")
+        raise ValueError(f"nginx takes locations of at most {_LONGEST_ADDRESS} bytes: {address}")
     place, front = _path(path), re.escape(address)
     return {
         "ROOT": place,
@@ -206,7 +206,7 @@ def _refused(front: str, ignore: Iterable[str]) -> Iterable[str]:
     for about, expression in served_files.refused(front, ignore):
         word = _quoted(expression)
         if len(word.encode()) > _LONGEST_WORD:
-            raise ValueError(f"nginx takes no expression as long as this would be: {about}")
+            raise ValueError(f"the regular expression is too long for nginx: {about}")
         yield f'location ~ "{word}" {{ return 404; }}  # {about}'
 
 
@@ -214,12 +214,12 @@ def _api(place: str) -> dict[str, str]:
     if place.startswith("unix:"):
         _check(place)
         if not place.startswith("unix:/"):
-            raise ValueError(f"nginx needs the whole path of a socket, not {place!r}")
+            raise ValueError(f"nginx needs the absolute path of a socket, not {place!r}")
         server = f'"{_quoted(place)}"'
     else:
         server = _matched(_SERVER, place, "the address of the API")
         server = f"127.0.0.1:{server}" if server.isdigit() else server
-    # Several sites in one nginx have an upstream each, and names of upstreams are for all of them.
+    # Several sites in one nginx have an upstream each, and names of upstreams are global.
     return {
         "API_SERVER": server,
         "API_NAME": f"reelshelf_api_{crc32(server.encode()):08x}",
@@ -256,24 +256,24 @@ def _matched(pattern: re.Pattern[str], text: str, name: str) -> str:
 
 
 def _path(path: str) -> str:
-    """Return a path, without "/" at its end, as it stands between quotes and variables work."""
+    """Return a path, without "/" at its end, quoted for where nginx expands variables."""
     if not path.startswith("/"):
-        raise ValueError(f"nginx needs the whole path, from the root on, not {path!r}")
+        raise ValueError(f"nginx needs an absolute path, not {path!r}")
     _check(path)
     return _quoted(path.rstrip("/")).replace("$", _DOLLAR)
 
 
 def _check(text: str) -> None:
     if "\0" in text:
-        raise ValueError(f"no path holds a zero byte: {text!r}")
+        raise ValueError(f"a path cannot have a zero byte: {text!r}")
     try:
         length = len(_quoted(text).replace("$", _DOLLAR).encode())
     except UnicodeEncodeError as error:
-        raise ValueError(f"a configuration is text, and {text!r} is not UTF-8") from error
+        raise ValueError(f"a configuration has to be text, and {text!r} is not UTF-8") from error
     if length > _LONGEST_WORD:
-        raise ValueError(f"nginx takes no path as long as {text[:60]!r}…")
+        raise ValueError(f"this path is too long for nginx: {text[:60]!r}…")
 
 
 def _quoted(text: str) -> str:
-    """Return `text` as it stands between double quotes where nginx expands no variables."""
+    """Return `text` quoted for where nginx expands no variables."""
     return text.translate(_ESCAPES)

@@ -1,8 +1,8 @@
-"""Publishing: what is put, with which headers, in which order, and what it costs; pure rules.
+"""The deploy diff: what is uploaded, with which headers, in which order, and what it costs.
 
-No page may ever point to what is not there. So what pages point to goes first, then pages that
-are new, those that others lead to before those, then pages that are there already, and what is
-gone leaves last, in the opposite order.
+No page may ever link to a missing object. So assets are uploaded first, then new pages, those that
+are linked to before those that link, then pages that are there already; deletions are last, in
+the opposite order.
 """
 
 import re
@@ -28,10 +28,10 @@ _READS = frozenset({"GetObject", "HeadObject", "GetBucketVersioning"})
 PRICES = "list prices of us-east-1 on 2026-11-22"
 
 LEAST_DELETIONS = 256  # one publish may always delete so many
-OURS = "_reelshelf/"  # keys that are no part of a site: the owner's mark and the like
-SITE_MARKS, MARK = OURS + "site/", "mark.json"  # between them the prefix: whose site is there
+OURS = "_reelshelf/"  # keys that are not part of a site: the owner's mark and the like
+SITE_MARKS, MARK = OURS + "site/", "mark.json"  # between them the prefix of the site
 MEDIA_MARK = OURS + "videos.json"  # likewise, in a bucket that has videos alone
-_RETRY_S, _LONGEST_RETRY_S = 60, 6 * 3600  # of an object that is refused; doubles
+_RETRY_S, _LONGEST_RETRY_S = 60, 6 * 3600  # of an object that failed; doubles
 _FOR_EVER = "public, max-age=31536000, immutable"
 _MEDIA = "public, max-age=3600, s-maxage=86400"  # its name stays when it is replaced
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})[.-]")
@@ -85,9 +85,9 @@ _PAGE_RANK = 2
 
 @dataclass(frozen=True, slots=True)
 class ObjectHeaders:
-    """What an object of the bucket is told to those who fetch it, and what we note on it.
+    """The HTTP headers of an object, and our own metadata on it.
 
-    `encoding` is "" for bytes as they are. `digest` (hex) and `cursor` stand in its metadata.
+    `encoding` is "" for bytes as they are. `digest` (hex) and `cursor` are in its metadata.
     """
 
     content_type: str
@@ -99,10 +99,10 @@ class ObjectHeaders:
 
 @dataclass(frozen=True, slots=True)
 class DesiredObject:
-    """An object as it should be. `path` is below the output folder, or the media's address.
+    """An object as it should be. `path` is below the output folder, or the URL path of media.
 
-    `video` is whose it is, None for pages. `digest` stands for its content: that of a page's
-    bytes, the one in the name of a made file, size and fingerprint of a video.
+    `video` is the video it belongs to, None for pages. `digest` identifies its content: that of a
+    page's bytes, the one in the name of a made file, size and fingerprint of a video.
     """
 
     key: str
@@ -116,9 +116,9 @@ class DesiredObject:
 
 @dataclass(frozen=True, slots=True)
 class PublishedObject:
-    """An object as it was put last. `etag` "" is for one of which nobody knows what is there.
+    """An object as it was last uploaded. `etag` is "" when the object's current state is unknown.
 
-    `look` tells which headers it has; `gone_at` is when it ceased to be wanted, None while it is.
+    `look` is the digest of its headers; `gone_at` is since when it is unwanted, None while wanted.
     """
 
     key: str
@@ -136,18 +136,18 @@ class PublishedObject:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """An object to put, over `before` or, where that is None, where there is nothing."""
+    """An object to upload, in place of `before`, or as a new one where that is None."""
 
-    wanted: DesiredObject
+    desired: DesiredObject
     before: PublishedObject | None
 
 
 @dataclass(frozen=True, slots=True)
 class PublishPlan:
-    """What to do: steps of uploads, each to be finished before the next; then deletions likewise.
+    """Steps of uploads, each to be finished before the next; then deletions likewise.
 
-    `back` are kept after all, `gone` wait for their deletion from now on, `same` are as they
-    should be. `refused` deletions are more than one publish may make.
+    `back` are wanted again, `gone` wait for their deletion from now on, `same` are up to date.
+    `refused` deletions are more than one publish may make.
     """
 
     steps: tuple[tuple[Put, ...], ...] = ()
@@ -159,13 +159,13 @@ class PublishPlan:
 
     @property
     def puts(self) -> Iterator[Put]:
-        """Yield everything to put, in order."""
+        """Yield all uploads, in order."""
         return (put for step in self.steps for put in step)
 
 
 @dataclass(frozen=True, slots=True)
 class PublishRules:
-    """What settings say of publishing; `most` is how much one publish may delete."""
+    """The settings of publishing; `most` is how many objects one publish may delete."""
 
     fresh_s: int
     grace_s: int
@@ -178,7 +178,7 @@ def object_kind(path: str) -> ObjectKind:
     head, _, rest = path.partition("/")
     if not rest:
         return _root_kind(path)
-    if head == "data":  # it tells how many shelves there are, and so comes after them
+    if head == "data":  # it has the number of shelves, and so comes after them
         return ObjectKind.INDEX
     if head == "board" and rest.count("/") == 0:
         return ObjectKind.DATA
@@ -199,31 +199,31 @@ def _root_kind(path: str) -> ObjectKind:
 
 
 def is_published(path: str) -> bool:
-    """Tell whether a file of the output folder belongs into a bucket, and not to another host."""
+    """Return whether a file of the output folder belongs into a bucket, not to another host."""
     return path not in {"_headers", "_redirects"}
 
 
-def rank(wanted: DesiredObject | PublishedObject) -> int:
-    """Return when an object is put: not before what it points to, if there is an order at all."""
-    return _HOME_RANK if wanted.path == urls.HOME else _RANKS[wanted.kind]
+def rank(desired: DesiredObject | PublishedObject) -> int:
+    """Return the rank of an upload: higher than that of what it links to, if there is an order."""
+    return _HOME_RANK if desired.path == urls.HOME else _RANKS[desired.kind]
 
 
-def headers_of(wanted: DesiredObject, rules: PublishRules, cursor: str) -> ObjectHeaders:
-    """Return with which headers an object is put."""
-    ending = wanted.path.rpartition(".")[2].lower()
-    content_type = _FEEDS.get(OutPath(wanted.path)) or _TYPES.get(
+def headers_of(desired: DesiredObject, rules: PublishRules, cursor: str) -> ObjectHeaders:
+    """Return the headers of an object."""
+    ending = desired.path.rpartition(".")[2].lower()
+    content_type = _FEEDS.get(OutPath(desired.path)) or _TYPES.get(
         ending, "application/octet-stream"
     )
     encoding = "gzip" if rules.gzip and ending in _TEXTS else ""
-    cache = cache_control(wanted, rules.fresh_s)
-    return ObjectHeaders(content_type, cache, encoding, wanted.digest, cursor)
+    cache = cache_control(desired, rules.fresh_s)
+    return ObjectHeaders(content_type, cache, encoding, desired.digest, cursor)
 
 
-def cache_control(wanted: DesiredObject, fresh_s: int) -> str:
-    """Return how long who may keep an object: for ever where its name has its digest."""
-    if wanted.kind is ObjectKind.MEDIA:
+def cache_control(desired: DesiredObject, fresh_s: int) -> str:
+    """Return the Cache-Control of an object: immutable where its name has its digest."""
+    if desired.kind is ObjectKind.MEDIA:
         return _MEDIA
-    if wanted.video is not None or wanted.kind is ObjectKind.ASSET:
+    if desired.video is not None or desired.kind is ObjectKind.ASSET:
         return _FOR_EVER
     if not fresh_s:
         return "public, max-age=0, must-revalidate"
@@ -231,34 +231,34 @@ def cache_control(wanted: DesiredObject, fresh_s: int) -> str:
 
 
 def headers_digest(headers: ObjectHeaders) -> str:
-    """Return what tells headers from others, whatever they note."""
-    told = f"{headers.content_type}|{headers.cache_control}|{headers.encoding}"
-    return blake2b(told.encode(), digest_size=6).hexdigest()
+    """Return a digest of the HTTP headers, without our own metadata."""
+    text = f"{headers.content_type}|{headers.cache_control}|{headers.encoding}"
+    return blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def wanted_page(prefix: str, path: OutPath, digest: str, size_bytes: int) -> DesiredObject:
-    """Return what is wanted of a page."""
+def desired_page(prefix: str, path: OutPath, digest: str, size_bytes: int) -> DesiredObject:
+    """Return the object of a page."""
     return DesiredObject(prefix + path, path, object_kind(path), digest, size_bytes)
 
 
-def wanted_made(prefix: str, video: Video) -> Iterator[DesiredObject]:
-    """Yield what is wanted of what was made for a video: its bytes never change."""
+def desired_made_files(prefix: str, video: Video) -> Iterator[DesiredObject]:
+    """Yield the objects of the files made for a video: their bytes never change."""
     for path in urls.made_files(video):
-        found = _DIGEST.search(path)
-        assert found is not None, f"{path} has no digest in its name"
-        yield DesiredObject(prefix + path, path, object_kind(path), found[1], video=video.id)
+        match = _DIGEST.search(path)
+        assert match is not None, f"{path} has no digest in its name"
+        yield DesiredObject(prefix + path, path, object_kind(path), match[1], video=video.id)
 
 
 def is_later(cursor: str, other: str) -> bool:
-    """Tell whether a cursor is of the same catalogue as another, and of a later event."""
+    """Return whether a cursor is of the same catalogue as another, and of a later event."""
     catalogue, _, event = cursor.partition(":")
     same, _, number = other.partition(":")
-    known = event.isdecimal() and number.isdecimal()
-    return known and catalogue == same and int(event) > int(number)
+    is_comparable = event.isdecimal() and number.isdecimal()
+    return is_comparable and catalogue == same and int(event) > int(number)
 
 
 def is_loopback_origin(origin: str) -> bool:
-    """Tell whether an origin ("https://host") means the machine that asks, whichever that is."""
+    """Return whether an origin ("https://host") is a loopback address, whatever its spelling."""
     host = (urlsplit(origin).hostname or "").rstrip(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -270,12 +270,12 @@ def is_loopback_origin(origin: str) -> bool:
 
 
 def identity_of(cursor: str) -> str:
-    """Return the identity of the catalogue that a cursor is of, "" for none."""
+    """Return the identity of a cursor's catalogue, "" for none."""
     return cursor.partition(":")[0]
 
 
 def retry_at(tries: int, now: int) -> int:
-    """Return when to try an object again that was refused so often: at once, then ever later."""
+    """Return when to retry an object that failed so often: at once, then with backoff."""
     return now if tries <= 1 else now + min(_RETRY_S << min(tries - 2, 16), _LONGEST_RETRY_S)
 
 
@@ -285,28 +285,28 @@ def most_deletions(published: int, share: float) -> int:
 
 
 def plan_publish(
-    wanted: Mapping[str, DesiredObject],
+    desired: Mapping[str, DesiredObject],
     published: Mapping[str, PublishedObject],
-    look: Callable[[DesiredObject], str],
+    headers_digest_of: Callable[[DesiredObject], str],
     rules: PublishRules,
     now: int,
 ) -> PublishPlan:
-    """Return what to do so that these objects are as they should be.
+    """Return the plan that makes the bucket equal to the desired objects.
 
     Args:
-        wanted: what should be there, by key.
-        published: what was put of these, and of what may be gone.
-        look: tells which headers an object should have.
-        rules: what settings say.
+        desired: what should be there, by key.
+        published: what was uploaded of these, and of what may be gone.
+        headers_digest_of: returns the digest of the headers that an object should have.
+        rules: the settings.
         now: the current instant.
     """
     puts = [
         Put(one, published.get(key))
-        for key, one in wanted.items()
-        if not _is_as_wanted(one, published.get(key), look)
+        for key, one in desired.items()
+        if not _is_up_to_date(one, published.get(key), headers_digest_of)
     ]
-    put = {one.wanted.key for one in puts}
-    left = [one for key, one in published.items() if key not in wanted]
+    put = {one.desired.key for one in puts}
+    left = [one for key, one in published.items() if key not in desired]
     due = [one for one in left if _gone_at(one, now) + rules.grace_s <= now]
     is_refused = len(due) > rules.most
     return PublishPlan(
@@ -314,21 +314,23 @@ def plan_publish(
         deletions=() if is_refused else deletion_steps(due),
         back=tuple(
             key
-            for key in wanted
+            for key in desired
             if key in published and key not in put and published[key].gone_at is not None
         ),
         gone=tuple(one.key for one in left if one.gone_at is None),
-        same=len(wanted) - len(puts),
+        same=len(desired) - len(puts),
         refused=len(due) if is_refused else 0,
     )
 
 
-def _is_as_wanted(
-    one: DesiredObject, before: PublishedObject | None, look: Callable[[DesiredObject], str]
+def _is_up_to_date(
+    desired: DesiredObject,
+    before: PublishedObject | None,
+    headers_digest_of: Callable[[DesiredObject], str],
 ) -> bool:
-    if before is None or not before.etag or before.digest != one.digest:
+    if before is None or not before.etag or before.digest != desired.digest:
         return False
-    return before.look == look(one)
+    return before.look == headers_digest_of(desired)
 
 
 def _gone_at(one: PublishedObject, now: int) -> int:
@@ -336,17 +338,17 @@ def _gone_at(one: PublishedObject, now: int) -> int:
 
 
 def upload_steps(puts: Iterable[Put]) -> tuple[tuple[Put, ...], ...]:
-    """Return what to put in steps, each to be finished before the next."""
+    """Return uploads in steps, each to be finished before the next."""
     return _grouped(puts, _step)
 
 
 def deletion_steps(gone: Iterable[PublishedObject]) -> tuple[tuple[PublishedObject, ...], ...]:
-    """Return what to delete in steps, likewise."""
+    """Return deletions in steps, likewise."""
     return _grouped(gone, lambda one: -rank(one))
 
 
 def _step(put: Put) -> int:
-    number = rank(put.wanted)
+    number = rank(put.desired)
     is_there = put.before is not None and bool(put.before.digest)
     return number if number < _PAGE_RANK or not is_there else number + _HOME_RANK
 
@@ -355,11 +357,11 @@ def _grouped(items: Iterable[_T], number: Callable[[_T], int]) -> tuple[tuple[_T
     groups: dict[int, list[_T]] = {}
     for item in items:
         groups.setdefault(number(item), []).append(item)
-    return tuple(tuple(groups[one]) for one in sorted(groups))
+    return tuple(tuple(groups[key]) for key in sorted(groups))
 
 
 def requests_usd(requests: Mapping[str, int]) -> float:
-    """Return what requests to S3 cost by list price, by the names of their operations."""
+    """Return the list price of requests to S3, given the counts by operation."""
     reads = sum(count for name, count in requests.items() if name in _READS)
     free = sum(count for name, count in requests.items() if name.startswith(("Delete", "Abort")))
     puts = sum(requests.values()) - reads - free
@@ -368,13 +370,13 @@ def requests_usd(requests: Mapping[str, int]) -> float:
 
 @dataclass(slots=True)
 class PublishReceipt:
-    """The account of one publish. Counts are of objects; `clock` tells seconds for the phases.
+    """The report of one publish. Counts are of objects; `clock` returns seconds for the phases.
 
-    `left` are objects that were not put, and why: the next publish tries them again. `late` were
-    left as they are in the bucket, for they are newer. `adopted` were there already. `strays` are
-    not ours, and were left alone; `replaced` were not ours either, and a person wanted them to be
-    replaced (their keys). `waiting` are to be deleted when their grace is over; `refused`
-    deletions are more than one publish may make. `is_held`: nothing was done after a rollback.
+    `left` are objects that were not uploaded, and why: the next publish retries them. `late` were
+    not overwritten, for those in the bucket are newer. `adopted` were there already. `strays` are
+    not ours, and were left alone; `replaced` (their keys) were not ours either, and were replaced
+    on request. `waiting` are to be deleted after the grace period; `refused` deletions are more
+    than one publish may make. `is_held`: nothing was done after a rollback.
     """
 
     clock: Callable[[], float] = lambda: 0.0
@@ -407,7 +409,7 @@ class PublishReceipt:
 
     @property
     def did_something(self) -> bool:
-        """Tell whether the bucket is another than before, or something is to be told."""
+        """Return whether the bucket changed, or there is something to report."""
         return bool(self.put or self.deleted or self.adopted or self.late or self.left)
 
     @contextmanager
@@ -419,13 +421,13 @@ class PublishReceipt:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
 
-    def told(self) -> Mapping[str, object]:
+    def as_dict(self) -> Mapping[str, object]:
         """Return everything, ready for JSON."""
-        told: dict[str, object] = {
+        fields: dict[str, object] = {
             name: getattr(self, name) for name in self.__slots__ if name != "clock"
         }
         return {
-            **told,
+            **fields,
             "kinds": dict(self.kinds),
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
             "total_s": round(self.total_s, 4),

@@ -1,8 +1,8 @@
-r"""What is served of a library, as a server reads it that matches bytes: nginx, with PCRE.
+r"""Which files of a library are served, as regular expressions on bytes: for nginx, with PCRE.
 
-The rule itself is the scan's, `Intake.takes_file_at`; here it is written down for an engine that
-sees addresses as bytes. "Any one letter" of a pattern is then a whole sequence of UTF-8, or a byte
-that is part of none, as Python takes names apart. Nothing here is quoted for a file yet.
+The rule itself is the scan's, `FileFilter.takes_file_at`; here it is written for an engine that
+sees URLs as bytes. "Any one letter" of a pattern is then a whole sequence of UTF-8, or a byte that
+is part of none, as Python decodes names. Nothing here is quoted for a file yet.
 """
 
 import re
@@ -33,18 +33,18 @@ _SPANS = (  # code points whose sequences are of one length, without surrogates
     (0xE000, 0xFFFF),
     (0x10000, 0x10FFFF),
 )
-_LONE = (0xDC80, 0xDCFF)  # how Python has bytes that are no text (PEP 383)
+_LONE = (0xDC80, 0xDCFF)  # how Python decodes bytes that are not UTF-8 (PEP 383)
 _LOWEST, _HIGHEST = 0x80, 0xBF  # of a byte that continues a sequence
 
 
 def allowed(front: str) -> str:
-    """Return what the address of a film is like; `front` is the expression of its root's."""
+    """Return the expression for the URL path of a video; `front` is that of its root."""
     suffixes = "|".join(sorted(VIDEO_SUFFIXES))
     return rf"^{front}(?:[^/.][^/]*/)*[^/.][^/]*\.(?i:{suffixes})\z"
 
 
 def refused(front: str, ignore: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield what is not served though it is called like a film, with what it is for people.
+    """Yield a label and an expression for what is not served though it is named like a video.
 
     Raises:
         SettingsError: a pattern of `ignore` can match nothing.
@@ -60,11 +60,11 @@ def refused(front: str, ignore: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def _of_pattern(front: str, pattern: str) -> str:
     is_plain = not re.search("[?\\[\ud800-\udfff]", pattern)
-    told = expressions(pattern, _PLAIN if is_plain else _BYTES)
+    parsed = expressions(pattern, _PLAIN if is_plain else _BYTES)
     definitions = "" if is_plain else _DEFINITIONS
-    folders = "" if told.by_path else _FOLDERS
-    end = "/" if told.folders_only else r"(?:/|\z)"
-    return f"{definitions}^{front}{folders}(?:{'|'.join(told.spellings)}){end}"
+    folders = "" if parsed.by_path else _FOLDERS
+    end = "/" if parsed.folders_only else r"(?:/|\z)"
+    return f"{definitions}^{front}{folders}(?:{'|'.join(parsed.spellings)}){end}"
 
 
 def _letters(text: str) -> str:
@@ -118,7 +118,7 @@ def _span(low: int, high: int) -> str:
     return rf"[\x{low:02x}-\x{high:02x}]"
 
 
-# What has nothing but letters and stars needs no telling where a letter ends: UTF-8 of one letter
+# Patterns of nothing but letters and stars need not know where a letter ends: UTF-8 of one letter
 # never begins within another.
 _PLAIN = Dialect("[^/]", "(?s:.+)", _letters, _members)
 _BYTES = Dialect(_LETTER_CALL, "(?s:.+)", _letters, _members)

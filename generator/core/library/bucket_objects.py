@@ -1,4 +1,4 @@
-"""Objects: what a reader of buckets tells of them, and what becomes of one that cannot be read."""
+"""Objects of a bucket: the listing protocol, and the errors of reading one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class ListingPart:
-    """A part of a listing: (key, bytes, mtime_ns) of objects, and prefixes that others have.
+    """A page of a listing: (key, bytes, mtime_ns) of objects, and common prefixes.
 
     The prefixes, with "/" at their ends, are there only where one level was listed.
     """
@@ -23,50 +23,50 @@ class ListingPart:
 
 
 class BucketLister(Protocol):
-    """What can list a bucket."""
+    """Lists a bucket."""
 
     def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[ListingPart]:
-        """Yield the objects whose keys begin with `front`: all, or those of one level, in parts.
+        """Yield the objects whose keys begin with `front`, in pages: all, or those of one level.
 
-        With `most`, only the first so many. Raises OSError; what was yielded is true all the same.
+        With `most`, only the first so many. Raises OSError; what was yielded is valid all the same.
         """
 
 
 class ForbiddenError(OSError):
-    """The object may not be read, and asking again does not help."""
+    """The object may not be read, and a retry does not help."""
 
 
 class StoreUnavailableError(OSError):
-    """The bucket cannot be reached, or lets nobody in: nothing can be told of what is there."""
+    """The bucket cannot be reached or denies access: its content is unknown."""
 
 
 class ObjectChangedError(OSError):
-    """The object was replaced or removed since it was seen: it is to be looked at again."""
+    """The object was replaced or removed since it was listed: scan it again."""
 
 
 def is_address(file: str) -> bool:
-    """Tell whether what a file is found by is an address; paths begin with "/"."""
+    """Return whether a file is given by a URL; paths begin with "/"."""
     return file.startswith(_SCHEMES)
 
 
 def file_name(file: str) -> str:
-    """Return the name of a file, at whatever path or address."""
+    """Return the name of a file, given by its path or URL."""
     if is_address(file):
         return unquote(urlsplit(file).path.rpartition("/")[2], errors="surrogateescape")
     return file.rpartition("/")[2]
 
 
 def unsigned(file: str) -> str:
-    """Return what a file is found by, without what an address has for an hour only."""
+    """Return a path or URL without the query, which has the signature that expires."""
     return file.partition("?")[0] if is_address(file) else file
 
 
 def time_of(changed_at: int, etag: str) -> int:
-    """Return what stands for an object's mtime_ns: another number whenever its bytes are others.
+    """Return a substitute for an object's mtime_ns that changes whenever its content does.
 
     Args:
-        changed_at: when it was put there; stores tell no more than the second.
-        etag: what the store calls its content, which makes up the rest.
+        changed_at: its Last-Modified, in whole seconds.
+        etag: its ETag, which fills the nanoseconds.
     """
     digest = blake2b(etag.strip('"').encode(), digest_size=8).digest()
     return changed_at * _SECOND_NS + int.from_bytes(digest) % _SECOND_NS

@@ -1,7 +1,7 @@
-"""Buckets: roots of the library that are not folders, and which paths their objects have.
+"""Roots of the library that are buckets, and the paths of their objects.
 
 An object below the prefix of such a root is a file of it: what follows the prefix in its key is its
-path. Keys may say what no path can ("a//b", "../x"); those are no files.
+path. Keys that cannot be paths ("a//b", "../x") are ignored.
 """
 
 import re
@@ -21,19 +21,19 @@ _NO_NAMES = ("", ".", "..")
 
 @dataclass(frozen=True, slots=True)
 class BucketRoot:
-    """A root that is in a bucket; `prefix` has no "/" at its ends, and is "" for all there is."""
+    """A root in a bucket; `prefix` has no "/" at its ends, and is "" for the whole bucket."""
 
     bucket: str
     prefix: str = ""
 
     @property
     def name(self) -> str:
-        """Return what the root is called among several."""
+        """Return the name of the root among several."""
         return self.prefix.rpartition("/")[2] or self.bucket
 
     @property
     def front(self) -> str:
-        """Return what the keys of all its objects begin with."""
+        """Return the prefix of the keys of all its objects."""
         return f"{self.prefix}/" if self.prefix else ""
 
     def key(self, path: str) -> str:
@@ -41,7 +41,7 @@ class BucketRoot:
         return self.front + path
 
     def lies_in(self, other: "BucketRoot") -> bool:
-        """Tell whether all its objects are the other's, too."""
+        """Return whether all its objects are the other's, too."""
         return self.bucket == other.bucket and self.front.startswith(other.front)
 
     @override
@@ -50,10 +50,10 @@ class BucketRoot:
 
 
 def bucket_of(address: str) -> BucketRoot:
-    """Return the root that an address like "s3://bucket/some/prefix" means.
+    """Return the root at a URL like "s3://bucket/some/prefix".
 
     Raises:
-        ValueError: it is no such address; the message says why.
+        ValueError: it is not such a URL; the message says why.
     """
     bucket, _, prefix = address.removeprefix(SCHEME).partition("/")
     prefix = prefix.removesuffix("/")
@@ -65,30 +65,30 @@ def bucket_of(address: str) -> BucketRoot:
 
 
 def is_path(path: str) -> bool:
-    """Tell whether a key, or what follows the prefix in it, can be the path of a file."""
+    """Return whether a key, or what follows the prefix in it, can be the path of a file."""
     return "\0" not in path and not any(part in _NO_NAMES for part in path.split("/"))
 
 
 def places_of(
-    notices: Iterable[ObjectNotification], roots: Mapping[str, BucketRoot]
+    notifications: Iterable[ObjectNotification], roots: Mapping[str, BucketRoot]
 ) -> frozenset[Place]:
-    """Return the folders of roots in which objects came or went: where to look again.
+    """Return the folders of roots in which objects were created or removed: where to rescan.
 
-    What lies in none of the roots, and what no file can be called, is passed over.
+    Objects in none of the roots, and keys that cannot be paths, are ignored.
     """
-    found: set[Place] = set()
-    for notice in notices:
+    places: set[Place] = set()
+    for notification in notifications:
         for name, root in roots.items():
-            if notice.bucket != root.bucket or not notice.key.startswith(root.front):
+            if notification.bucket != root.bucket or not notification.key.startswith(root.front):
                 continue
-            path = notice.key.removeprefix(root.front)
-            if is_path(path) and _can_be_asked_for(notice.key):
-                found.add(Place(name, path.rpartition("/")[0]))
-    return frozenset(found)
+            path = notification.key.removeprefix(root.front)
+            if is_path(path) and _can_be_asked_for(notification.key):
+                places.add(Place(name, path.rpartition("/")[0]))
+    return frozenset(places)
 
 
 def _can_be_asked_for(key: str) -> bool:
     try:
         return len(key.encode()) <= _LONGEST_KEY_BYTES
-    except UnicodeEncodeError:  # an object's key is UTF-8; this one is nobody's
+    except UnicodeEncodeError:  # keys of objects are UTF-8
         return False

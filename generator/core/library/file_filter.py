@@ -1,7 +1,7 @@
-"""The intake: which names in a library are videos, and which are passed over in silence.
+"""The file filter: which names in a library are videos, and which are ignored.
 
-Only names are judged here, never what is in a file. Patterns of the user's are gitignore's simple
-half, matched with regard to case:
+Only names count here, never the content of a file. The user's patterns are a simple subset of
+gitignore's, case-sensitive:
 
 - without "/" a pattern matches the name of any file or folder: `*sample*`, `[Tt]railer.*`;
 - with "/" it matches a path below the root, from its start: `/inbox`, `shows/*/extras`;
@@ -9,8 +9,8 @@ half, matched with regard to case:
 - `*` is any run of characters and `?` any one, neither a "/"; `[abc]`, `[a-z]` and `[!abc]` are one
   of a set (`[*]` is a star); `**` between slashes is any number of folders.
 
-What lies in a folder that is passed over is passed over too; nothing brings it back ("!" is a
-letter like others). Names are the same written with whole or with split accents (NFC, NFD).
+What is in an ignored folder is ignored, too; nothing re-includes it ("!" is a letter like others).
+Names match in composed and decomposed form (NFC, NFD).
 """
 
 import re
@@ -21,9 +21,9 @@ from unicodedata import normalize
 
 from generator.core.errors import SettingsError
 
-# What people call a finished film with its sound, of the containers FFmpeg reads. Left out are bare
-# streams (m2v, h264), which have neither sound nor length, and endings that mostly are something
-# else (dat, mod, iso).
+# Suffixes of complete videos, of the containers FFmpeg reads. Left out are elementary streams (m2v,
+# h264), which have neither audio nor duration, and suffixes that mostly are something else (dat,
+# mod, iso).
 VIDEO_SUFFIXES = frozenset(
     {"mp4", "m4v", "mov", "qt", "3gp", "3gpp", "3g2", "f4v"}
     | {"mkv", "mk3d", "webm", "ogv", "ogm", "ogg", "ogx"}
@@ -31,18 +31,18 @@ VIDEO_SUFFIXES = frozenset(
     | {"mpg", "mpeg", "mpe", "vob", "ts", "m2ts", "mts", "m2t"}
 )
 
-# Of these, what mostly is sound alone: it is looked into once, and passed over quietly.
+# Of these, what is mostly audio: it is probed once, and ignored without a problem.
 SOUND_SUFFIXES = frozenset({"ogg", "ogx"})
 
-# What browsers, downloaders, torrent clients and copying programs call a file they still write.
+# Suffixes of files that browsers, downloaders, torrent clients and copy programs still write.
 PARTIAL_SUFFIXES = frozenset(
     {"part", "partial", "crdownload", "opdownload", "download", "filepart", "incomplete"}
     | {"!qb", "!ut", "!bt", "bc!", "jc!", "xltd", "td", "aria2", "ytdl", "tmp", "temp"}
     | {"az!", "!sync", "fdmdownload"}
 )
 
-# Folders that systems and storage boxes keep for themselves, in lower case. Hidden ones (.Trash-*,
-# .Spotlight-V100) need no entry.
+# Folders of operating systems and NAS boxes, in lower case. Hidden ones (.Trash-*, .Spotlight-V100)
+# need no entry.
 SYSTEM_FOLDERS = frozenset(
     {
         "$recycle.bin",
@@ -68,16 +68,16 @@ _NOTHING = re.compile(r"(?!)")
 
 
 def may_be_sound(path: str) -> bool:
-    """Tell whether a file of this name is as likely as not no film but sound alone."""
+    """Return whether a file of this name may well be audio without video."""
     return path.rpartition(".")[2].lower() in SOUND_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How an engine of regular expressions writes the parts of patterns; none matches a "/".
+    """How a regular expression engine writes the parts of patterns; none matches a "/".
 
-    `letter` matches any one, `anything` any text with "/" in it. `letters` writes some of them
-    that are meant as they are, `members` one of a set that is given as ranges, or one not of it.
+    `letter` matches any one, `anything` any text, "/" included. `letters` escapes literal text,
+    `members` returns a set that is given as ranges, or its complement.
     """
 
     letter: str
@@ -90,8 +90,8 @@ class Dialect:
 class Expressions:
     """A pattern as regular expressions; one that matches is enough.
 
-    `by_path`: they match paths below a root, not names wherever they are. `folders_only`: they
-    are meant for folders, not for files.
+    `by_path`: they match paths below a root, not names anywhere. `folders_only`: they match folders
+    only.
     """
 
     by_path: bool
@@ -101,7 +101,7 @@ class Expressions:
 
 @dataclass(frozen=True, slots=True)
 class FileFilter:
-    """The rules, compiled; make one with `compile_filter`. `by_path` tells that paths matter."""
+    """The compiled rules; make one with `compile_filter`. `by_path`: some match paths."""
 
     by_path: bool
     _names: re.Pattern[str]
@@ -110,19 +110,19 @@ class FileFilter:
     _folder_paths: re.Pattern[str]
 
     def takes_file(self, name: str) -> bool:
-        """Tell whether a file of this name is a video, wherever it is."""
+        """Return whether a file of this name is a video, wherever it is."""
         dot = name.rfind(".")
         return (
             dot > 0
             and name[dot + 1 :].lower() in VIDEO_SUFFIXES
-            and name[dot + 1 :].isascii()  # there are other letters that are a "k" in lower case
+            and name[dot + 1 :].isascii()  # some other letters become a "k" in lower case
             and name[0] != "."
             and not name.endswith(UNFINISHED, 0, dot)
             and self._names.fullmatch(name) is None
         )
 
     def takes_folder(self, name: str) -> bool:
-        """Tell whether a folder of this name is walked, wherever it is."""
+        """Return whether a folder of this name is scanned, wherever it is."""
         return (
             name[:1] != "."
             and not (name.lower() in SYSTEM_FOLDERS and name.isascii())
@@ -132,22 +132,22 @@ class FileFilter:
         )
 
     def bars_file_at(self, path: str) -> bool:
-        """Tell whether a pattern with "/" matches this file; its folders are not asked about."""
+        """Return whether a pattern with "/" matches this file; its folders are not checked."""
         return self._paths.fullmatch(path) is not None
 
     def bars_folder_at(self, path: str) -> bool:
-        """Tell whether a pattern with "/" matches this folder; those above are not asked about."""
+        """Return whether a pattern with "/" matches this folder; its parents are not checked."""
         return self.bars_file_at(path) or self._folder_paths.fullmatch(path) is not None
 
     def takes_file_at(self, path: str) -> bool:
-        """Tell whether the file at this path below a root is taken, its folders asked too."""
+        """Return whether the file at this path below a root is a video in a scanned folder."""
         folder, _, name = path.rpartition("/")
         return (
             self.takes_file(name) and not self.bars_file_at(path) and self.takes_folder_at(folder)
         )
 
     def takes_folder_at(self, path: str) -> bool:
-        """Tell whether the folder at this path below a root is walked; "" is the root, and is."""
+        """Return whether the folder at this path below a root is scanned; "" is the root."""
         if not path:
             return True
         return all(map(self.takes_folder, path.split("/"))) and not (
@@ -155,10 +155,10 @@ class FileFilter:
         )
 
     def passes_over(self, name: str) -> bool:
-        """Tell whether nothing that happens to a file of this name matters, video or not.
+        """Return whether events of a file of this name can be ignored, video or not.
 
-        True of hidden files, backups, downloads that go on and whatever the user's patterns name;
-        false of sidecars: subtitles, pictures, descriptions.
+        True for hidden files, backups, downloads in progress and matches of the user's patterns;
+        false for sidecars: subtitles, pictures, descriptions.
         """
         suffix = name.rpartition(".")[2].lower()
         return (
@@ -171,7 +171,7 @@ class FileFilter:
 
 
 def compile_filter(ignore: Iterable[str] = ()) -> FileFilter:
-    """Return the rules with the user's patterns of what to pass over.
+    """Return the rules with the user's ignore patterns.
 
     Raises:
         SettingsError: a pattern can match nothing: it is empty, or has "." or ".." between slashes.
@@ -180,8 +180,8 @@ def compile_filter(ignore: Iterable[str] = ()) -> FileFilter:
         (by_path, folders_only): [] for by_path in (False, True) for folders_only in (False, True)
     }
     for pattern in ignore:
-        told = expressions(pattern, _TEXT)
-        kinds[told.by_path, told.folders_only] += told.spellings
+        parsed = expressions(pattern, _TEXT)
+        kinds[parsed.by_path, parsed.folders_only] += parsed.spellings
     by_path = bool(kinds[True, False] or kinds[True, True])
     return FileFilter(by_path, *map(_any_of, kinds.values()))
 
@@ -200,14 +200,14 @@ def expressions(pattern: str, dialect: Dialect) -> Expressions:
             hint="write a name (*sample*), a path below the library (shows/*/extras) or a folder/",
         )
     spellings = {_path_expression(parts, dialect): None}
-    if "[" not in body:  # a letter split in two would make two members of a set
+    if "[" not in body:  # a decomposed letter would be two members of a set
         for form in (_whole, _split):
             spellings[_path_expression([form(part) for part in parts], dialect)] = None
     return Expressions("/" in body, body != pattern, tuple(spellings))
 
 
 def _lineage(path: str) -> Iterator[str]:
-    """Give the path and all above it, the root left out, longest first."""
+    """Yield the path and all its parents, without the root, longest first."""
     while path:
         yield path
         path = path.rpartition("/")[0]
@@ -232,7 +232,7 @@ def _path_expression(parts: list[str], dialect: Dialect) -> str:
     for before, part in pairwise(["", *folders]):
         if part != "**":
             expression += _name_expression(part, dialect) + "/"
-        elif before != "**":  # twice says no more than once, and would be slow
+        elif before != "**":  # twice is the same as once, but slow
             expression += "(?:[^/]+/)*"
     return expression + (dialect.anything if last == "**" else _name_expression(last, dialect))
 
@@ -240,8 +240,8 @@ def _path_expression(parts: list[str], dialect: Dialect) -> str:
 def _name_expression(pattern: str, dialect: Dialect) -> str:
     """Return the regular expression of a pattern that spans no "/".
 
-    All that stands between two stars is of fixed length, so its first place is as good as any
-    other: atomic groups spare the search of the rest, which grows with every star.
+    All between two stars is of fixed length, so its first match is as good as any other: atomic
+    groups avoid the backtracking, which grows with every star.
     """
     first, *rest = _fixed_runs(pattern, dialect)
     if not rest:
@@ -251,7 +251,7 @@ def _name_expression(pattern: str, dialect: Dialect) -> str:
 
 
 def _fixed_runs(pattern: str, dialect: Dialect) -> list[str]:
-    """Cut a pattern at its stars and return the expressions of what stands between."""
+    """Split a pattern at its stars and return the expressions of what is between."""
     runs = [""]
     at = 0
     while at < len(pattern):

@@ -1,9 +1,9 @@
-"""Naming: which spellings of a file's name are one name.
+"""Which spellings of a file name count as one name.
 
-A film's name and that of what lies beside it came by different ways: a Mac decomposes letters
-(NFD), a Windows machine knows no case. So a name is looked for as it is; then as what Unicode calls
-canonically equivalent (UAX #15); then in other case, letter by letter; and last with letters that
-some people write in two ways ("ß" and "ss", the Turkish "İ" and "i").
+A video and its sidecars may come from different systems: a Mac decomposes letters (NFD), Windows
+ignores case. So a name is looked up exactly; then canonically equivalent (UAX #15); then without
+case, letter by letter; and last with letters that people write in two ways ("ß" and "ss", the
+Turkish "İ" and "i").
 """
 
 import unicodedata
@@ -18,7 +18,7 @@ def canonical(name: str) -> str:
 
 
 def uncased(name: str) -> str:
-    """Return the composed spelling without case; no letter becomes two: "Maße" is not "Masse"."""
+    """Return the composed spelling without case, letter by letter: "Maße" is not "Masse"."""
     if name.isascii():
         return name.lower()
     return "".join(map(_uncased, canonical(name)))
@@ -29,7 +29,7 @@ def _uncased(letter: str) -> str:
 
 
 def loose(name: str) -> str:
-    """Return the spelling in which also "ß" is "ss", and every "i" is one."""
+    """Return the spelling in which "ß" is "ss", too, and every "i" is the same."""
     if name.isascii():
         return name.lower()
     folded = unicodedata.normalize("NFD", name).casefold()
@@ -42,7 +42,7 @@ LEVELS = len(_SPELLINGS)
 
 
 def level_of(name: str, other: str) -> int | None:
-    """Return how closely two names are one: 0 for the same, None for two names."""
+    """Return the first level at which two names are equal: 0 for the same, None for none."""
     for level, spelling in enumerate(_SPELLINGS):
         if spelling(name) == spelling(other):
             return level
@@ -50,40 +50,40 @@ def level_of(name: str, other: str) -> int | None:
 
 
 class NameIndex:
-    """Names in one folder, each with what it stands for, to be found however they are spelled."""
+    """The paths in one folder by name, to be found in any spelling."""
 
     def __init__(self) -> None:
         self._exact: dict[str, list[str]] = {}
         self._spelled: list[dict[str, str] | None] = [None] * LEVELS
 
-    def add(self, name: str, meant: str) -> None:
-        """Let a name stand for one thing more."""
-        self._exact.setdefault(name, []).append(meant)
+    def add(self, name: str, path: str) -> None:
+        """Add a path under a name."""
+        self._exact.setdefault(name, []).append(path)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._exact)
 
     def at(self, level: int, name: str) -> list[str]:
-        """Return what a name stands for by spellings of a level, [] for nothing.
+        """Return the paths under a name by the spelling of a level, [] for none.
 
-        Where several names are spelled alike, that is the least of them.
+        Where several names have one spelling, it is the first of them in order.
         """
         if not level:
             return self._exact.get(name, [])
         if level == 1 and name.isascii():
-            return []  # it is its own composed spelling, and was looked for
+            return []  # it is composed already, and was looked up exactly
         spelling, spelled = _SPELLINGS[level], self._spelled[level]
         if spelled is None:
             spelled = self._spelled[level] = {}
-            for one in sorted(self._exact):
-                spelled.setdefault(spelling(one), one)
-        found = spelled.get(spelling(name))
-        return [] if found is None else self._exact[found]
+            for exact in sorted(self._exact):
+                spelled.setdefault(spelling(exact), exact)
+        exact_name = spelled.get(spelling(name))
+        return [] if exact_name is None else self._exact[exact_name]
 
     def find(self, name: str) -> tuple[int, list[str]]:
-        """Return what a name stands for, and by which level it was found; (0, []) for nothing."""
+        """Return at which level a name was found, and its paths; (0, []) for none."""
         for level in range(LEVELS):
-            found = self.at(level, name)
-            if found:
-                return level, found
+            paths = self.at(level, name)
+            if paths:
+                return level, paths
         return 0, []

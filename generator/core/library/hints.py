@@ -1,7 +1,7 @@
-"""Batching: many hints in a burst become one batch, ready once it is quiet or has waited enough.
+"""Debouncing of hints: a burst becomes one batch, ready after a quiet time or a maximum wait.
 
-A hint says "look here again" and proves nothing, so doubles vanish and an order is not kept. The
-clock is the caller's: every instant here is seconds on one clock that never goes back.
+A hint says "rescan this" and proves nothing, so duplicates are dropped and the order is not kept.
+The clock is the caller's: every instant here is in seconds of one monotonic clock.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from generator.core.model import Place
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """Where to look again: `folders` alone, `trees` with all below them, or `everything`.
+    """What to rescan: `folders` alone, `trees` with all below them, or `everything`.
 
-    Nothing is named twice: where everything is to be looked at no place is, and no folder or tree
-    lies in another tree. `why` says what made everything necessary, and is "" otherwise.
+    Nothing is there twice: with `everything` there are no places, and no folder or tree is within
+    another tree. `why` is the reason of `everything`, "" otherwise.
     """
 
     folders: frozenset[Place] = frozenset()
@@ -28,10 +28,10 @@ class Hints:
 
 
 class HintBatch:
-    """The hints that gather until somebody takes them.
+    """The hints that are collected until they are taken.
 
     A batch is ready when no hint came for `quiet_s`, and at the latest `limit_s` after its first:
-    a copy that takes all night does not keep the rest of the library from being looked at.
+    a copy that takes all night does not delay the rest of the library.
     """
 
     def __init__(self, *, quiet_s: float, limit_s: float) -> None:
@@ -60,7 +60,7 @@ class HintBatch:
         self._stamp(now_s)
 
     def stir(self, now_s: float) -> None:
-        """Tell that more of what was hinted at goes on: it is not quiet yet."""
+        """Note that the activity goes on: it is not quiet yet."""
         self._last_s = now_s
 
     def due_s(self) -> float | None:
@@ -70,7 +70,7 @@ class HintBatch:
         return min(self._last_s + self._quiet_s, self._first_s + self._limit_s)
 
     def take(self) -> Hints:
-        """Return what gathered, ready or not, and begin anew."""
+        """Return the batch, ready or not, and start a new one."""
         hints = self._gathered()
         self._folders, self._trees, self._why, self._first_s = set(), set(), [], None
         return hints
@@ -95,7 +95,7 @@ def _within(place: Place, trees: set[Place]) -> bool:
 
 
 def _above(place: Place) -> Iterator[Place]:
-    """Give the folders a place is in, the nearest first, the root ("") last."""
+    """Yield the folders a place is in, the nearest first, the root ("") last."""
     path = place.path
     while path:
         path = path.rpartition("/")[0]

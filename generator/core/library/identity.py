@@ -1,12 +1,11 @@
-"""Identity: which video a file is, after files came, went, changed and changed places.
+"""Identity: which video a file is, after files were added, removed, changed and moved.
 
-Same path, same video, even re-encoded. A path gone and its content elsewhere: moved. Both there:
-a copy, a video of its own, until the file of the older goes: then the copy becomes part of it.
-Content tells two names that were swapped from two files that were replaced: a video leaves its path
-to another only when its own content is found elsewhere. Where neither content nor path tells, the
-name does: a file that is gone and one that came in the same folder, named alike but for the suffix,
-for upper and lower case and for how accents are written, are one video that was converted. So it is
-where the one was gone for a while before the other came.
+Same path, same video, even re-encoded. A path gone and its content elsewhere: moved. Both there: a
+copy, a video of its own, until the file of the older one is gone: then the copy is merged into it.
+Content tells swapped names from replaced files: a video leaves its path to another only when its
+own content is found elsewhere. Where neither content nor path decides, the name does: a removed and
+a new file in one folder whose names differ only in suffix, case and Unicode normalization are one
+video that was converted, even if it was missing for a while in between.
 """
 
 from collections import defaultdict
@@ -20,9 +19,9 @@ from generator.core.model import FileStat, Place, VideoId
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A video's file as the catalogue has it; `missing` when it was not there at the last look.
+    """A video's file as the catalogue has it; `missing` when the last scan did not find it.
 
-    `companions` is the signature of what lay beside it then.
+    `companions` is the digest of its sidecars then.
     """
 
     video: VideoId
@@ -36,32 +35,32 @@ class KnownFile:
 
 @dataclass(frozen=True, slots=True)
 class FingerprintedFile:
-    """A file that is new or changed, with the fingerprint of what it holds now."""
+    """A new or changed file, with the fingerprint of its content."""
 
-    sighting: FileStat
+    stat: FileStat
     fingerprint: str
 
     @property
     def place(self) -> Place:
         """Return where it is."""
-        return self.sighting.place
+        return self.stat.place
 
 
 @dataclass(slots=True)
 class Identities:
-    """What became of every file, each named once.
+    """The result for every file, each listed once.
 
-    `touched`: same content, other time stamp. `replaced`: other content under the old path.
-    `moved` and `returned`: known content at a place where it was not. `found`: a new video.
-    `missing`: known videos without a file. `merged`: videos that turn out to be copies of others,
-    with those; each of these is also among `moved` or `replaced`, for it has the copy's file now.
+    `touched`: same content, other mtime. `replaced`: other content under the old path. `moved` and
+    `returned`: known content at a place where it was not. `new`: new videos. `missing`: known
+    videos without a file. `merged`: videos that turn out to be copies of others, with those; each
+    of these is also in `moved` or `replaced`, for it has the copy's file now.
     """
 
     touched: list[tuple[KnownFile, FingerprintedFile]] = field(default_factory=list)
     replaced: list[tuple[KnownFile, FingerprintedFile]] = field(default_factory=list)
     moved: list[tuple[KnownFile, FingerprintedFile]] = field(default_factory=list)
     returned: list[tuple[KnownFile, FingerprintedFile]] = field(default_factory=list)
-    found: list[FingerprintedFile] = field(default_factory=list)
+    new: list[FingerprintedFile] = field(default_factory=list)
     missing: list[KnownFile] = field(default_factory=list)
     merged: list[tuple[KnownFile, KnownFile]] = field(default_factory=list)
 
@@ -76,151 +75,161 @@ def identify(
     """Return which video each new or changed file is.
 
     Args:
-        gone: videos whose path held a file and holds none now.
-        changed: videos whose path holds a file of another size or time.
+        gone: videos whose path has no file any more.
+        changed: videos whose file has another size or mtime.
         new: files at paths where the catalogue has none.
         missing: videos known to be missing whose path, name or content may be among the files.
-        present: videos whose file is as it was, that hold the content of one of `gone` or are named
-            like it.
+        present: unchanged videos with the content of one of `gone`, or a name like it.
 
     Source: docs/adr/0003-identity.md.
     """
-    told = Identities()
+    identities = Identities()
     unsettled = []
-    for known, seen in changed:
-        if known.fingerprint == seen.fingerprint:
-            told.touched.append((known, seen))
+    for known_file, file in changed:
+        if known_file.fingerprint == file.fingerprint:
+            identities.touched.append((known_file, file))
         else:
-            unsettled.append((known, seen))
-    elsewhere = _counts([seen.fingerprint for _, seen in unsettled] + [s.fingerprint for s in new])
+            unsettled.append((known_file, file))
+    elsewhere = _counts([file.fingerprint for _, file in unsettled] + [s.fingerprint for s in new])
     free = _Free([*gone, *missing])
     displaced = []
-    for known, seen in unsettled:
-        if elsewhere[known.fingerprint] > 0:
-            elsewhere[known.fingerprint] -= 1
-            free.add(known)
-            displaced.append(seen)
+    for known_file, file in unsettled:
+        if elsewhere[known_file.fingerprint] > 0:
+            elsewhere[known_file.fingerprint] -= 1
+            free.add(known_file)
+            displaced.append(file)
         else:
-            told.replaced.append((known, seen))
-    for seen in sorted([*displaced, *new], key=_order):
-        _settle(told, free, seen)
+            identities.replaced.append((known_file, file))
+    for file in sorted([*displaced, *new], key=_order):
+        _assign(identities, free, file)
     rest = list(free.rest())
-    told.missing.extend(known for known in rest if not known.missing)
-    _settle_converted(told, [known for known in rest if known.missing])
-    _settle_copies(told, present)
-    return told
+    identities.missing.extend(known_file for known_file in rest if not known_file.missing)
+    _assign_converted(identities, [known_file for known_file in rest if known_file.missing])
+    _assign_copies(identities, present)
+    return identities
 
 
 def likeness(place: Place) -> tuple[str, str, str]:
-    """Return what two names of one video have in common: root, folder, and name told roughly."""
+    """Return a key shared by names of one video: root, folder, and normalized stem."""
     folder, _, name = place.path.rpartition("/")
     stem = name.rpartition(".")[0] or name
     return place.root, folder, normalize("NFC", normalize("NFC", stem).casefold())
 
 
-def _settle_converted(told: Identities, missing: Iterable[KnownFile]) -> None:
-    """Let a file that came be a video that is gone, where only their names tell so.
+def _assign_converted(identities: Identities, missing: Iterable[KnownFile]) -> None:
+    """Assign new files to videos without a file by their names alone.
 
-    One that is gone since the last look rather than one that was `missing` then.
+    To one that is gone since the last scan rather than one that was `missing` then.
     """
-    gone, before = _by_likeness(told.missing), _by_likeness(missing)
-    for alike, seen in _by_likeness(told.found).items():
-        known = gone.get(alike) or before.get(alike, [])
-        if len(known) == len(seen) == 1:
-            if not known[0].missing:
-                told.missing.remove(known[0])
-            told.found.remove(seen[0])
-            told.replaced.append((known[0], seen[0]))
+    gone, before = _by_likeness(identities.missing), _by_likeness(missing)
+    for alike, file in _by_likeness(identities.new).items():
+        known_file = gone.get(alike) or before.get(alike, [])
+        if len(known_file) == len(file) == 1:
+            if not known_file[0].missing:
+                identities.missing.remove(known_file[0])
+            identities.new.remove(file[0])
+            identities.replaced.append((known_file[0], file[0]))
 
 
-def _settle_copies(told: Identities, present: Sequence[KnownFile]) -> None:
-    """Let videos whose files are gone take over the files of later ones that are the same."""
-    touched = {known.video: (known, seen) for known, seen in told.touched}
-    again = [_as_seen(known, seen) for known, seen in touched.values()]
-    left = sorted([*present, *again], key=lambda one: one.video)
-    for known in sorted(told.missing, key=lambda one: one.video):
-        later = [one for one in left if one.video > known.video]
-        same = [one for one in later if one.fingerprint == known.fingerprint]
-        named = [one for one in later if likeness(one.place) == likeness(known.place)]
+def _assign_copies(identities: Identities, present: Sequence[KnownFile]) -> None:
+    """Give videos whose files are gone the files of later videos that are the same."""
+    touched = {known_file.video: (known_file, file) for known_file, file in identities.touched}
+    again = [_as_seen(known_file, file) for known_file, file in touched.values()]
+    left = sorted([*present, *again], key=lambda candidate: candidate.video)
+    for known_file in sorted(identities.missing, key=lambda candidate: candidate.video):
+        later = [candidate for candidate in left if candidate.video > known_file.video]
+        same = [candidate for candidate in later if candidate.fingerprint == known_file.fingerprint]
+        named = [
+            candidate
+            for candidate in later
+            if likeness(candidate.place) == likeness(known_file.place)
+        ]
         if not same and len(named) != 1:
             continue
-        copy = max(same, key=lambda one: _rank(known, one)) if same else named[0]
+        copy = max(same, key=lambda candidate: _rank(known_file, candidate)) if same else named[0]
         left.remove(copy)
-        told.missing.remove(known)
-        told.merged.append((copy, known))
+        identities.missing.remove(known_file)
+        identities.merged.append((copy, known_file))
         if copy.video in touched:
-            told.touched.remove(touched[copy.video])
-        seen = FingerprintedFile(
+            identities.touched.remove(touched[copy.video])
+        file = FingerprintedFile(
             FileStat(copy.place, copy.size_bytes, copy.mtime_ns), copy.fingerprint
         )
-        (told.moved if same else told.replaced).append((known, seen))
+        (identities.moved if same else identities.replaced).append((known_file, file))
 
 
-def _as_seen(known: KnownFile, seen: FingerprintedFile) -> KnownFile:
-    return replace(known, size_bytes=seen.sighting.size_bytes, mtime_ns=seen.sighting.mtime_ns)
+def _as_seen(known_file: KnownFile, file: FingerprintedFile) -> KnownFile:
+    return replace(known_file, size_bytes=file.stat.size_bytes, mtime_ns=file.stat.mtime_ns)
 
 
-def _rank(known: KnownFile, copy: KnownFile) -> tuple[bool, bool, bool, int]:
-    return (*_likeness(known.place, copy.place), -copy.video)
+def _rank(known_file: KnownFile, copy: KnownFile) -> tuple[bool, bool, bool, int]:
+    return (*_likeness(known_file.place, copy.place), -copy.video)
 
 
 _File = TypeVar("_File", KnownFile, FingerprintedFile)
 
 
 def _by_likeness(files: Iterable[_File]) -> dict[tuple[str, str, str], list[_File]]:
-    found: dict[tuple[str, str, str], list[_File]] = defaultdict(list)
-    for one in files:
-        found[likeness(one.place)].append(one)
-    return found
+    by_likeness: dict[tuple[str, str, str], list[_File]] = defaultdict(list)
+    for file in files:
+        by_likeness[likeness(file.place)].append(file)
+    return by_likeness
 
 
-def _settle(told: Identities, free: "_Free", seen: FingerprintedFile) -> None:
-    known = free.take(seen)
-    if known is None:
-        told.found.append(seen)
-    elif known.fingerprint != seen.fingerprint:
-        told.replaced.append((known, seen))
-    elif known.missing:
-        told.returned.append((known, seen))
+def _assign(identities: Identities, free: "_Free", file: FingerprintedFile) -> None:
+    known_file = free.take(file)
+    if known_file is None:
+        identities.new.append(file)
+    elif known_file.fingerprint != file.fingerprint:
+        identities.replaced.append((known_file, file))
+    elif known_file.missing:
+        identities.returned.append((known_file, file))
     else:
-        told.moved.append((known, seen))
+        identities.moved.append((known_file, file))
 
 
 class _Free:
     """Videos without a file, to be claimed by content first, then by path."""
 
-    def __init__(self, known: Iterable[KnownFile]) -> None:
+    def __init__(self, known_files: Iterable[KnownFile]) -> None:
         self._by_video: dict[VideoId, KnownFile] = {}
         self._by_content: dict[str, list[KnownFile]] = defaultdict(list)
         self._by_place: dict[Place, KnownFile] = {}
-        for one in sorted(known, key=lambda one: one.video):
-            self.add(one)
-            self._by_place[one.place] = one
+        for known_file in sorted(known_files, key=lambda known_file: known_file.video):
+            self.add(known_file)
+            self._by_place[known_file.place] = known_file
 
-    def add(self, known: KnownFile) -> None:
-        self._by_video[known.video] = known
-        self._by_content[known.fingerprint].append(known)
+    def add(self, known_file: KnownFile) -> None:
+        self._by_video[known_file.video] = known_file
+        self._by_content[known_file.fingerprint].append(known_file)
 
-    def take(self, seen: FingerprintedFile) -> KnownFile | None:
-        alike = [one for one in self._by_content[seen.fingerprint] if one.video in self._by_video]
+    def take(self, file: FingerprintedFile) -> KnownFile | None:
+        alike = [
+            candidate
+            for candidate in self._by_content[file.fingerprint]
+            if candidate.video in self._by_video
+        ]
         if alike:
-            best = max(alike, key=lambda one: (_likeness(one.place, seen.place), -one.video))
+            best = max(
+                alike,
+                key=lambda candidate: (_likeness(candidate.place, file.place), -candidate.video),
+            )
             return self._by_video.pop(best.video)
-        here = self._by_place.get(seen.place)
+        here = self._by_place.get(file.place)
         return self._by_video.pop(here.video, None) if here is not None else None
 
     def rest(self) -> Iterable[KnownFile]:
         return self._by_video.values()
 
 
-def _likeness(one: Place, other: Place) -> tuple[bool, bool, bool]:
+def _likeness(place: Place, other: Place) -> tuple[bool, bool, bool]:
     """Rank a place among several that held the same content: same path, same name, same root."""
-    name = one.path.rpartition("/")[2]
-    return one == other, name == other.path.rpartition("/")[2], one.root == other.root
+    name = place.path.rpartition("/")[2]
+    return place == other, name == other.path.rpartition("/")[2], place.root == other.root
 
 
-def _order(seen: FingerprintedFile) -> tuple[str, str]:
-    return seen.place.root, seen.place.path
+def _order(file: FingerprintedFile) -> tuple[str, str]:
+    return file.place.root, file.place.path
 
 
 def _counts(fingerprints: Iterable[str]) -> dict[str, int]:

@@ -1,17 +1,17 @@
-r"""Mounts: which file system a folder is on, and whether it tells of all that happens there.
+r"""Mounts: which file system a folder is on, and whether inotify reports all changes there.
 
 The text is Linux's /proc/self/mountinfo (proc(5)): one mount a line, in the order mounted, spaces
-and the like in paths as `\040`. Reading it is for others.
+and the like in paths as `\040`. It is read elsewhere.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# File systems whose every change passes through this kernel, so that inotify tells of it: those of
-# local disks and of memory, and those that hold no files of people. Of all others, above all of
-# those that are put together of other folders (mergerfs, overlay, unionfs) or made by a program
-# (FUSE), nobody knows what happens beneath them. "fuseblk" is FUSE on a local disk (ntfs-3g).
+# File systems whose every change passes through this kernel, so that inotify reports it: those of
+# local disks and of memory, and those without user files. All others may change underneath without
+# an event, above all union mounts (mergerfs, overlay, unionfs) and FUSE. "fuseblk" is FUSE on a
+# local disk (ntfs-3g).
 LOCAL_KINDS = frozenset(
     {"ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "zfs", "f2fs", "jfs", "nilfs2", "reiserfs"}
     | {"reiser4", "ufs", "minix", "vfat", "msdos", "exfat", "ntfs", "ntfs3", "fuseblk"}
@@ -21,7 +21,7 @@ LOCAL_KINDS = frozenset(
     | {"securityfs", "pstore", "bpf", "configfs", "hugetlbfs", "binfmt_misc", "nsfs", "fusectl"}
     | {"rpc_pipefs", "efivarfs", "autofs"}  # the last one gives way to what it mounts
 )
-# Of the others, those that are known to lie on other machines: here not even events are waited for.
+# Of the others, those that are known to be on other machines: events are not used for these.
 REMOTE_KINDS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "coda", "ceph", "glusterfs", "lustre"}
     | {"gfs2", "ocfs2", "beegfs", "orangefs", "9p", "virtiofs", "vboxsf", "vmhgfs", "prl_fs"}
@@ -45,38 +45,38 @@ class Mount:
 
     @property
     def is_remote(self) -> bool:
-        """Tell whether others may change it unseen by this machine."""
+        """Return whether other machines may change it without an event here."""
         fuse, _, of = self.kind.partition(".")
         return self.kind in REMOTE_KINDS or (fuse == "fuse" and of in REMOTE_FUSE)
 
     @property
     def is_local(self) -> bool:
-        """Tell whether all that changes in it changes by way of this kernel, and is told of."""
+        """Return whether all its changes pass through this kernel, so that inotify reports them."""
         return self.kind in LOCAL_KINDS
 
 
 def parse_mounts(text: str) -> tuple[Mount, ...]:
     """Return the mounts in the order they were made; lines that cannot be read are left out."""
-    found = (_LINE.match(line) for line in text.split("\n"))
+    matches = (_LINE.match(line) for line in text.split("\n"))
     return tuple(
         Mount(int(line["number"]), _ESCAPED.sub(_letter, line["point"]), line["kind"])
-        for line in found
+        for line in matches
         if line
     )
 
 
 def mounts_of(path: str, mounts: Iterable[Mount]) -> tuple[Mount, ...]:
-    """Return the mounts that the folder at `path` is made of: its own first, then those below it.
+    """Return the mounts of the folder at `path`: its own first, then those below it.
 
-    `path` is absolute and has no links in it. A mount that a later one hides counts too; one in a
-    hidden folder does not, for no library is read there.
+    `path` is absolute, with links resolved. A mount that a later one hides counts, too; one in a
+    hidden folder does not, for hidden folders are not scanned.
     """
     own: tuple[Mount, ...] = ()
     below: list[Mount] = []
     for mount in mounts:
         if _holds(mount.point, path):
             if not own or len(mount.point) >= len(own[0].point):
-                own = (mount,)  # of two on one point the later lies on top
+                own = (mount,)  # of two on one point the later is on top
         elif _holds(path, mount.point) and "/." not in mount.point[len(path.rstrip("/")) :]:
             below.append(mount)
     return (*own, *below)

@@ -1,4 +1,4 @@
-"""Which folders may be the output or the state: none that holds, or lies in, what is somebody's.
+"""Which folders may be the output or the state: none that contains, or is in, user data.
 
 Paths are absolute "/"-separated strings whose links are resolved.
 """
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder by its name in the settings, with what it is on the disk.
+    """A folder by its name in the settings, with its path and ids on the disk.
 
     `ids` are (device, inode) of it and of all folders above it, as far as they exist: a folder may
-    be reached by several paths.
+    have several paths.
     """
 
     name: str
@@ -21,7 +21,7 @@ class Folder:
     is_there: bool = False
 
     def lies_in(self, other: "Folder") -> bool:
-        """Tell whether this is the other folder, or below it."""
+        """Return whether this is the other folder, or below it."""
         by_path = f"{self.path}/".startswith(f"{other.path.rstrip('/')}/")
         return by_path or (other.is_there and other.ids[0] in self.ids)
 
@@ -33,14 +33,14 @@ def objections(
     homes: Iterable[str],
     mounts: Iterable[str],
 ) -> Iterator[str]:
-    """Yield why these folders cannot be what they are meant to be, one sentence each.
+    """Yield why these folders cannot be used so, one sentence each.
 
     Args:
         out: where the site goes.
         state: where catalogue and ledger go.
         roots: the folders of the library.
         homes: home folders.
-        mounts: where file systems begin.
+        mounts: mount points.
     """
     for home in homes:
         for folder in (out, state):

@@ -1,39 +1,39 @@
-"""Copying: which files may still be on their way into the library, for all that can be seen.
+"""Incomplete files: which ones may still be on their way into the library.
 
-Most are known by being written to, or by a name that is none of a video's (`intake`). Two are not:
-a file that rests while it is cut short, and one whose program writes it under its own name, with
-what tells how far it is beside it.
+Most are detected by writes, or by a temporary name (`file_filter`). Two are not: a truncated file
+that is not written to for a while, and one that a downloader writes under its final name, with a
+control file beside it.
 """
 
 import re
 
-STAGE = "copy"  # of the problem of a file that is cut short
-PATIENCE_S = 3600.0  # a copy that rested for so long has ended
+STAGE = "copy"  # of the problem of a truncated file
+PATIENCE_S = 3600.0  # a copy without writes for so long has ended
 
-# What lies beside a file, named like it with this at its end, as long as a program writes it.
+# Suffixes of the control files of downloaders, which are there as long as the download goes on.
 UNDER_WAY = (".aria2", ".st", ".lftp-pget-status")  # aria2, axel, lftp
 
-# "title.f137.mp4": the pictures alone, to be put together with the sound.
+# "title.f137.mp4": video without audio, to be muxed with it.
 _PART_OF_A_FILM = re.compile(r".+\.f[0-9]{1,4}(-[a-z0-9]+)*\.[a-z0-9]+", re.DOTALL)
 
 
 def may_grow(mtime_ns: int, now_s: float) -> bool:
-    """Tell whether a file that is cut short may yet become whole, from when it was touched last.
+    """Return whether a truncated file may still grow, by its mtime.
 
-    A time far in the future is a wrong one, and tells nothing.
+    A time far in the future is wrong, and means no.
     """
     return abs(now_s - mtime_ns / 1e9) < PATIENCE_S
 
 
 def is_part_of_a_film(name: str) -> bool:
-    """Tell whether a file is named as yt-dlp names pictures that have no sound yet.
+    """Return whether a file is named as yt-dlp names video that is not muxed with audio yet.
 
-    It may be kept so by whoever has no FFmpeg: such a file waits, and is taken in the end.
+    Without FFmpeg it may stay so: such a file waits, and is used in the end.
     """
     return _PART_OF_A_FILM.fullmatch(name) is not None
 
 
 def complaint(cut_short: str, *, waits: bool) -> str:
-    """Return the reason of the problem of a file that is cut short, which may be waited for."""
+    """Return the reason of the problem of a truncated file; `waits`: it may still grow."""
     after = "; it is taken when it is whole, or in an hour as it is" if waits else ""
     return f"is cut short: {cut_short}{after}"

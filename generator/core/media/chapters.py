@@ -1,8 +1,8 @@
-"""Chapters: where a video's parts begin, made plausible, and found in what people write.
+"""Chapters: sanitizing them, and parsing them from descriptions.
 
-A description holds chapters where at least three of its lines carry a time, the first 0:00 and each
-later than the one before: YouTube's rule, but for its ten seconds between two of them, since parts
-of music are shorter. The times stand all in front of the titles or all behind them.
+A description has chapters where at least three of its lines have a time, the first 0:00 and each
+later than the one before: YouTube's rule, but without its minimum of ten seconds, since music has
+shorter parts. The times are all before the titles or all after them.
 """
 
 import re
@@ -16,9 +16,9 @@ MOST_CHAPTERS = 500
 
 _MOST_LOOKED_AT = 10_000
 _MOST_TITLE = 200  # characters
-_MOST_SECONDS = 31 * 86_400.0  # as long as a video is believed to be
+_MOST_SECONDS = 31 * 86_400.0  # the longest plausible video
 _LEAST_LINES = 3
-_LEAST_S = 0.05  # how long a last chapter is: ends are not told to the millisecond
+_LEAST_S = 0.05  # the shortest last chapter: durations are not exact to the millisecond
 _MOST_TEXT = 20_000  # characters
 _SIXTY = 60
 _CLOCK = re.compile(
@@ -38,15 +38,14 @@ _BEHIND_TITLE = _BETWEEN.replace(".", "") + "([{<@"
 def tidy_chapters(
     chapters: Iterable[Chapter], duration_s: float | None = None
 ) -> tuple[Chapter, ...]:
-    """Return the chapters that can be, ascending by start, no two at the same millisecond.
+    """Return the plausible chapters, ascending by start, no two at the same millisecond.
 
-    What starts before 0, nowhere, or not well before the end of the video is left out; one
-    without a title is named by its number; a lone chapter from 0 on divides nothing and is left
-    out, too.
+    What starts before 0, at NaN, or not well before the end of the video is left out; one without a
+    title is named by its number; a lone chapter from 0 on divides nothing and is left out, too.
 
     Args:
         chapters: in any order, with any floats and any text.
-        duration_s: of the video, where it is known.
+        duration_s: of the video, None if unknown.
 
     Returns:
         At most `MOST_CHAPTERS`, with titles of one line.
@@ -66,24 +65,24 @@ def tidy_chapters(
 
 
 def all_within(chapters: Iterable[Chapter], duration_s: float | None) -> bool:
-    """Tell whether no chapter starts at or behind the end of a video."""
+    """Return whether no chapter starts at or after the end of a video."""
     return duration_s is None or all(one.start_s < duration_s for one in chapters)
 
 
 def chapters_in(
     text: str, duration_s: float | None = None, *, whole: bool = False
 ) -> tuple[Chapter, ...]:
-    """Return the chapters that a description lists, tidy; () where it lists none.
+    """Return the chapters that a description lists, sanitized; () where it lists none.
 
-    `whole`: all of them, or where one is behind the end, none.
+    `whole`: none of them if one is after the end.
     """
     runs: list[list[Chapter]] = []
     leads = False
     for line in text[:_MOST_TEXT].splitlines():
-        found = _chapter_of(line)
-        if found is None:
+        parsed = _chapter_of(line)
+        if parsed is None:
             continue
-        chapter, in_front = found
+        chapter, in_front = parsed
         if runs and in_front == leads and chapter.start_s > runs[-1][-1].start_s:
             runs[-1].append(chapter)
         elif chapter.start_s == 0:
@@ -94,13 +93,13 @@ def chapters_in(
 
 
 def chapter_in(line: str) -> Chapter | None:
-    """Return the chapter that one line tells of ("1:23 Title", "Title 1:23"), None for none."""
-    found = _chapter_of(line[:_MOST_TEXT])
-    return found and found[0]
+    """Return the chapter in one line ("1:23 Title", "Title 1:23"), None for none."""
+    parsed = _chapter_of(line[:_MOST_TEXT])
+    return parsed and parsed[0]
 
 
 def seconds_in(text: str) -> float | None:
-    """Return what "1:02:03", "1:23.5" or "83" says in seconds, None where it says no time."""
+    """Return "1:02:03", "1:23.5" or "83" in seconds, None where it is not a time."""
     text = text.strip()
     clock = _CLOCK.fullmatch(text)
     if clock is not None:
@@ -109,7 +108,7 @@ def seconds_in(text: str) -> float | None:
 
 
 def _chapter_of(line: str) -> tuple[Chapter, bool] | None:
-    """Return a chapter and whether its time stands in front of its title."""
+    """Return a chapter and whether its time is before its title."""
     clocks = list(_CLOCK.finditer(line))
     if not clocks:
         return None
@@ -126,7 +125,7 @@ def _chapter_of(line: str) -> tuple[Chapter, bool] | None:
 
 
 def _without_end(after: str) -> str:
-    """Return what follows a time, without the time at which the part ends ("0:00 - 1:23 Title")."""
+    """Return what follows a time, without an end time ("0:00 - 1:23 Title")."""
     after = _LINK.sub("", after, count=1) if after.startswith("](") else after
     clock = _CLOCK.search(after)
     if clock is not None and not _says_something(after[: clock.start()].replace("to", "", 1)):

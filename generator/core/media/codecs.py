@@ -1,6 +1,6 @@
-"""Codecs: how RFC 6381 names what a stream is coded with, so that a browser can tell beforehand.
+"""Codec strings (RFC 6381), by which a browser knows in advance whether it can decode a stream.
 
-What is here reads bytes of files that anybody made: whatever they are, a name or "" comes out.
+The input is untrusted: whatever the bytes of a file are, the result is a name or "".
 """
 
 import re
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """What a container and FFmpeg say of one stream.
+    """The codec parameters of one stream, from the container and FFmpeg.
 
     `codec` and `profile` are FFmpeg's names, "" where there is none; `level` is its number, below 0
-    where unknown. `extradata` is the decoder's configuration as the container holds it. `tag` is
-    the sample entry of an MP4 or MOV ("hev1"), "" in other containers. The last four are the
-    picture's, as coded; nothing of a sound.
+    where unknown. `extradata` is the decoder configuration in the container. `tag` is the sample
+    entry of an MP4 or MOV ("hev1"), "" in other containers. The last four are of video, as coded;
+    empty for audio.
     """
 
     codec: str
@@ -29,11 +29,11 @@ class Coding:
     fps: float = 0.0
 
 
-LOCKED = frozenset({"encv", "enca", "drmi", "drms"})  # encrypted: what is inside helps nobody
+LOCKED = frozenset({"encv", "enca", "drmi", "drms"})  # encrypted
 
 _ENTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{3}")
 _DEPTH = re.compile(r"(9|10|12|14|16)(?:le|be)\Z")
-_START = b"\x00\x00\x01"  # of a unit, where units are not told by their lengths
+_START = b"\x00\x00\x01"  # start code of a NAL unit, where units have no length prefix
 _EMULATION = re.compile(b"\x00\x00\x03")
 
 _AVC_SPS = 7
@@ -43,13 +43,13 @@ _AVC_PROFILES = {
     "High 4:2:2 Intra": 0x7A10, "High 4:4:4 Predictive": 0xF400, "High 4:4:4 Intra": 0xF410,
 }  # fmt: skip
 _HEVC_SPS = 33
-_HEVC_GENERAL = 12  # bytes that tell profile, tier and level
+_HEVC_GENERAL = 12  # bytes with profile, tier and level
 _HEVC_PROFILES = {"Main": "1.6", "Main 10": "2.4", "Main Still Picture": "3.E"}
 _HEVC_SPACES = ("", "A", "B", "C")
 _AV1_HEAD = 0x81  # marker and version of an av1C
 _AV1_PROFILES = {"Main": 0, "High": 1, "Professional": 2}
 _AV1_LEVELS = 32
-# Luma samples a second, luma samples a picture, samples a side: what a level of VP9 allows at most.
+# The limits of a VP9 level: luma samples a second, luma samples a picture, samples a side.
 _VP9_LEVELS = (
     (10, 829_440, 36_864, 512), (11, 2_764_800, 73_728, 768), (20, 4_608_000, 122_880, 960),
     (21, 9_216_000, 245_760, 1344), (30, 20_736_000, 552_960, 2048),
@@ -66,7 +66,7 @@ _MPEG2_PROFILES = {
     "4:2:2": "65",
 }  # fmt: skip
 _MPEG4_START = b"\x00\x00\x01\xb0"
-_AAC_ESCAPE = 31  # the type of a sound is behind it, less 32
+_AAC_ESCAPE = 31  # the audio object type follows, less 32
 _AAC_PROFILES = {
     "Main": 1, "LC": 2, "SSR": 3, "LTP": 4, "HE-AAC": 5, "LD": 23, "HE-AACv2": 29, "ELD": 39,
     "xHE-AAC": 42,
@@ -75,7 +75,7 @@ _DTS_ENTRIES = {"dtsc", "dtse", "dtsh", "dtsl", "dtsx"}
 
 
 def codecs_of(*streams: Coding | None) -> str:
-    """Return the names of streams, separated by commas; None is a stream that nobody knows.
+    """Return the names of streams, separated by commas; None is an unknown stream.
 
     Returns:
         ASCII letters, digits, ".", "," and "-"; "" where one of them cannot be named.
@@ -98,22 +98,22 @@ def codec_name(coding: Coding) -> str:
 
 def depth_bits(pixel_format: str) -> int:
     """Return how many bits a sample has in one of FFmpeg's pixel formats."""
-    told = _DEPTH.search(pixel_format)
-    return int(told[1]) if told else 8
+    match = _DEPTH.search(pixel_format)
+    return int(match[1]) if match else 8
 
 
 def _entry(coding: Coding) -> str:
-    """Return the sample entry, which is the whole name of a codec that has no profiles to tell."""
+    """Return the sample entry, which is the whole name of a codec without profiles."""
     return coding.tag if _ENTRY.fullmatch(coding.tag) else ""
 
 
 def _avc(coding: Coding) -> str:
     entry = "avc3" if coding.tag == "avc3" else "avc1"
-    told = coding.extradata[1:4] if coding.extradata[:1] == b"\x01" else b""
-    if not told:
-        told = _unit(coding.extradata, lambda head: head & 31 == _AVC_SPS)[1:4]
-    if len(told) == len("PCL"):
-        return f"{entry}.{told.hex()}"
+    profile_bytes = coding.extradata[1:4] if coding.extradata[:1] == b"\x01" else b""
+    if not profile_bytes:
+        profile_bytes = _unit(coding.extradata, lambda head: head & 31 == _AVC_SPS)[1:4]
+    if len(profile_bytes) == len("PCL"):
+        return f"{entry}.{profile_bytes.hex()}"
     profile = _AVC_PROFILES.get(coding.profile)
     if profile is None or not 0 < coding.level < 1 << 8:
         return ""
@@ -121,31 +121,31 @@ def _avc(coding: Coding) -> str:
 
 
 def _hevc(coding: Coding) -> str:
-    if coding.tag[:2] == "dv":  # Dolby Vision, whose colours need more than this name tells
+    if coding.tag[:2] == "dv":  # Dolby Vision, whose colors need more than this name has
         return _entry(coding)
     entry = "hev1" if coding.tag == "hev1" else "hvc1"
-    told = coding.extradata[1 : 1 + _HEVC_GENERAL] if coding.extradata[:1] == b"\x01" else b""
-    if not told:
+    general = coding.extradata[1 : 1 + _HEVC_GENERAL] if coding.extradata[:1] == b"\x01" else b""
+    if not general:
         unit = _unit(coding.extradata, lambda head: head >> 1 & 63 == _HEVC_SPS)
-        told = _EMULATION.sub(b"\x00\x00", unit)[3 : 3 + _HEVC_GENERAL]
-    if len(told) == _HEVC_GENERAL:
-        return f"{entry}.{_hevc_general(told)}"
+        general = _EMULATION.sub(b"\x00\x00", unit)[3 : 3 + _HEVC_GENERAL]
+    if len(general) == _HEVC_GENERAL:
+        return f"{entry}.{_hevc_general(general)}"
     profile = _HEVC_PROFILES.get(coding.profile)
     if profile is None or not 0 < coding.level < 1 << 8:
         return ""
     return f"{entry}.{profile}.L{coding.level}.B0"
 
 
-def _hevc_general(told: bytes) -> str:
-    profile = f"{_HEVC_SPACES[told[0] >> 6]}{told[0] & 31}"
-    compatible = int(f"{int.from_bytes(told[1:5], 'big'):032b}"[::-1], 2)
-    tier = "H" if told[0] & 32 else "L"
-    constraints = [f"{byte:X}" for byte in told[5:11].rstrip(b"\x00")]
-    return ".".join([profile, f"{compatible:X}", f"{tier}{told[11]}", *constraints])
+def _hevc_general(general: bytes) -> str:
+    profile = f"{_HEVC_SPACES[general[0] >> 6]}{general[0] & 31}"
+    compatible = int(f"{int.from_bytes(general[1:5], 'big'):032b}"[::-1], 2)
+    tier = "H" if general[0] & 32 else "L"
+    constraints = [f"{byte:X}" for byte in general[5:11].rstrip(b"\x00")]
+    return ".".join([profile, f"{compatible:X}", f"{tier}{general[11]}", *constraints])
 
 
 def _unit(stream: bytes, is_wanted: Callable[[int], bool]) -> bytes:
-    """Return the first unit (without its start) whose first byte is as wanted, or b""."""
+    """Return the first NAL unit (without start code) whose first byte matches, or b""."""
     at = stream.find(_START)
     while 0 <= at < len(stream) - len(_START):
         at += len(_START)
@@ -182,10 +182,10 @@ def _vp9_level(coding: Coding) -> int:
 
 
 def _av1(coding: Coding) -> str:
-    told = coding.extradata
-    if len(told) >= len("mpt") and told[0] == _AV1_HEAD:
-        profile, level, tier = told[1] >> 5, told[1] & 31, "H" if told[2] & 128 else "M"
-        depth = (12 if told[2] & 32 else 10) if told[2] & 64 else 8
+    config = coding.extradata
+    if len(config) >= len("mpt") and config[0] == _AV1_HEAD:
+        profile, level, tier = config[1] >> 5, config[1] & 31, "H" if config[2] & 128 else "M"
+        depth = (12 if config[2] & 32 else 10) if config[2] & 64 else 8
     elif coding.profile in _AV1_PROFILES and 0 <= coding.level < _AV1_LEVELS:
         profile, level, tier = _AV1_PROFILES[coding.profile], coding.level, "M"
         depth = depth_bits(coding.pixel_format)
@@ -210,10 +210,10 @@ def _mjpeg(coding: Coding) -> str:
 
 
 def _aac(coding: Coding) -> str:
-    told = int.from_bytes(coding.extradata[:2].ljust(2, b"\x00"), "big")
-    kind = told >> 11
+    config = int.from_bytes(coding.extradata[:2].ljust(2, b"\x00"), "big")
+    kind = config >> 11
     if kind == _AAC_ESCAPE:
-        kind = 32 + (told >> 5 & 63)
+        kind = 32 + (config >> 5 & 63)
     kind = kind or _AAC_PROFILES.get(coding.profile, 0)
     return f"mp4a.40.{kind}" if kind else ""
 

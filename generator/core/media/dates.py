@@ -1,8 +1,8 @@
-"""Dates: when something was recorded, as people, programs, containers and file names write it.
+"""Dates: when a video was recorded, as people, programs, containers and file names write it.
 
-A date keeps the offset that was written with it, so that the day shown is that of the place. What a
+A date keeps the offset that was written with it, so that the day shown is the local one. What a
 person or a sidecar writes counts, however long ago; only the clock of a container can be unset.
-Whatever comes in, nothing is raised: what is no date is None.
+Nothing is raised, whatever the input: what is not a date is None.
 """
 
 import re
@@ -11,22 +11,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-FIRST_YEAR, LAST_YEAR = 1800, 2100  # before the one nothing moved in pictures
+FIRST_YEAR, LAST_YEAR = 1800, 2100  # before the first there were no moving pictures
 
 _DAY_S = 86_400
 _WESTMOST_MIN = 14 * 60  # the widest offset there is, to either side
 _MOST = 64  # characters of a date
 _MOST_NAME = 255
-_QUARTER_S, _SAME_START_S = 900, 60  # offsets are quarters of hours; phones take a while
+_QUARTER_S, _SAME_START_S = 900, 60  # offsets are quarters of hours; phones start with a delay
 _MOST_NUMBER = 10**18
-_UNSET = (0, -1)  # seconds, as programs write for none
+_UNSET = (0, -1)  # seconds that programs write for "none"
 _MILLISECONDS_FROM, _MICROSECONDS_FROM = 10**11, 10**14  # as seconds: the years 5138 and beyond
 _DECEMBER, _NOON, _LAST_SECOND, _LEAP_SECOND, _END_OF_DAY, _SIXTY = 12, 12, 59, 60, 24, 60
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An instant in seconds since 1970, and how many minutes east of UTC its place is.
+    """An instant in seconds since 1970, and its offset in minutes east of UTC.
 
     Where `offset_min` is None the zone is unknown, and `at` is the local time as if it were UTC.
     """
@@ -51,7 +51,7 @@ _MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september",
     "october", "november", "december",
 )  # fmt: skip
-_CLOCK = (  # behind a day: a time, perhaps with its zone
+_CLOCK = (  # after a day: a time, perhaps with its zone
     r"(?:\s*T\s*|[\s,]+(?:at\s+)?)"
     r"(?:(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,]\d+)?)?"
     r"|(?<=T)(?P<hour_>\d\d)(?:(?P<minute_>\d\d)(?:(?P<second_>\d\d)(?:[.,]\d+)?)?)?)(?!\d)"
@@ -85,10 +85,10 @@ _MARKS = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")  # direc
 
 
 def moment_of(value: object) -> Moment | None:  # noqa: PLR0911 (one for each way to write it)
-    """Return when somebody says that something was recorded.
+    """Return the date in a value of any kind.
 
-    A year is its first day, a month likewise. A time that cannot be is left out, and so is an
-    offset; days written by numbers alone are taken where they can be read in one way only.
+    A year is its first day, a month likewise. Invalid times and offsets are left out; days in
+    numbers alone count where they are not ambiguous.
 
     Args:
         value: a date, a time of a date, a text, or seconds or milliseconds since 1970.
@@ -104,25 +104,25 @@ def moment_of(value: object) -> Moment | None:  # noqa: PLR0911 (one for each wa
     text = _plain(value)
     if _BARE_SECONDS.fullmatch(text):
         return _since_1970(text)
-    found = _YEAR_FIRST.match(text)
-    if found is not None:
-        rest = text[found.end() :]
-        if found["day"] is None and rest.strip():
+    match = _YEAR_FIRST.match(text)
+    if match is not None:
+        rest = text[match.end() :]
+        if match["day"] is None and rest.strip():
             return None
-        return _timed(_day(found["year"], found["month"], found["day"]), rest)
-    found = _COMPACT.match(text)
-    if found is not None:
-        day = _day(found["year"], found["month"], found["day"])
-        if found["hour"] is not None:
-            return _clocked(day, found["hour"], found["minute"], found["second"], None)
-        return _timed(day, text[found.end() :])
+        return _timed(_day(match["year"], match["month"], match["day"]), rest)
+    match = _COMPACT.match(text)
+    if match is not None:
+        day = _day(match["year"], match["month"], match["day"])
+        if match["hour"] is not None:
+            return _clocked(day, match["hour"], match["minute"], match["second"], None)
+        return _timed(day, text[match.end() :])
     return _by_numbers(text) or _by_name(text)
 
 
 def moment_of_seconds(value: object) -> Moment | None:
     """Return the instant of seconds (or milliseconds) since 1970; 0 and -1 mean "unset".
 
-    Whoever writes text where such a number belongs is read as `moment_of` does.
+    Text in place of such a number is read by `moment_of`.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         if not abs(value) < _MOST_NUMBER:
@@ -146,7 +146,7 @@ def _since_1970(text: str) -> Moment | None:
 
 
 def _plain(text: str) -> str:
-    """Return the beginning of a text with ASCII's digits and dashes."""
+    """Return the beginning of a text with ASCII digits and dashes."""
     text = text[: 4 * _MOST].strip()
     if not text.isascii():
         text = _MARKS.sub("", _DASHES.sub("-", unicodedata.normalize("NFKC", text)))
@@ -156,14 +156,14 @@ def _plain(text: str) -> str:
 
 
 def _digits(text: str) -> str:
-    """Return a text with the digits of all scripts as ASCII's."""
+    """Return a text with the digits of all scripts in ASCII."""
     if text.isascii():
         return text
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
 
 
 def _day(year: str, month: str | int | None, day: str | int | None) -> int | None:
-    """Return the midnight with which a day begins, None where no calendar has it."""
+    """Return the midnight with which a day begins, None where it does not exist."""
     if not FIRST_YEAR <= int(year) <= LAST_YEAR:
         return None
     try:
@@ -179,17 +179,17 @@ _RANGE = (
 
 
 def _timed(day: int | None, rest: str) -> Moment | None:
-    """Return a day with the time that stands behind it, if one does."""
-    found = _TIME.match(rest)
-    if found is None:
+    """Return a day with the time that follows it, if any."""
+    match = _TIME.match(rest)
+    if match is None:
         return None if day is None else Moment(day)
-    hour = found["hour"] or found["hour_"]
-    if found["half"] and int(hour) <= _NOON:
-        hour = str(int(hour) % _NOON + (_NOON if found["half"].lower() == "p" else 0))
-    offset_min = 0 if found["utc"] else None
-    if found["offset"]:
-        offset_min = _offset(found["offset"])
-    minute, second = found["minute"] or found["minute_"], found["second"] or found["second_"]
+    hour = match["hour"] or match["hour_"]
+    if match["half"] and int(hour) <= _NOON:
+        hour = str(int(hour) % _NOON + (_NOON if match["half"].lower() == "p" else 0))
+    offset_min = 0 if match["utc"] else None
+    if match["offset"]:
+        offset_min = _offset(match["offset"])
+    minute, second = match["minute"] or match["minute_"], match["second"] or match["second_"]
     return _clocked(day, hour, minute, second, offset_min)
 
 
@@ -218,28 +218,28 @@ def _clocked(
 
 
 def _by_numbers(text: str) -> Moment | None:
-    """Return the day of "24.12.1962" or "12/24/1962", where only one reading can be meant."""
-    found = _NUMBERS.match(text)
-    if found is None:
+    """Return the day of "24.12.1962" or "12/24/1962", where it is not ambiguous."""
+    match = _NUMBERS.match(text)
+    if match is None:
         return None
-    one, two = int(found["one"]), int(found["two"])
-    if one != two and max(one, two) <= _DECEMBER:
+    first, second = int(match["one"]), int(match["two"])
+    if first != second and max(first, second) <= _DECEMBER:
         return None
-    month, day = (one, two) if two > _DECEMBER else (two, one)
-    return _timed(_day(found["year"], month, day), text[found.end() :])
+    month, day = (first, second) if second > _DECEMBER else (second, first)
+    return _timed(_day(match["year"], month, day), text[match.end() :])
 
 
 def _by_name(text: str) -> Moment | None:
     """Return the day of "24 December 1962", "Dec 24, 1962" or "December 1962"."""
     for pattern in _NAMED:
-        found = pattern.match(text)
-        month = found and _month(found["month"].lower())
-        if found is None or month is None:
+        match = pattern.match(text)
+        month = match and _month(match["month"].lower())
+        if match is None or month is None:
             continue
-        rest = text[found.end() :]
+        rest = text[match.end() :]
         if "day" not in pattern.groupindex:
-            return None if rest.strip() else _timed(_day(found["year"], month, None), "")
-        return _timed(_day(found["year"], month, found["day"]), rest)
+            return None if rest.strip() else _timed(_day(match["year"], month, None), "")
+        return _timed(_day(match["year"], month, match["day"]), rest)
     return None
 
 
@@ -248,24 +248,24 @@ def _month(name: str) -> int | None:
     return next((n for n, whole in enumerate(_MONTHS, 1) if whole.startswith(name)), None)
 
 
-# -- what a container says
+# -- from a container
 
 _CLOCK_TAGS = ("com.apple.quicktime.creationdate", "creation_time")  # most exact first
 _TEXT_TAGS = ("date_recorded", "date", "year")
-_UNSET_S = (-2_082_844_800, 0)  # 1904-01-01, 1970-01-01: where clocks that were never set begin
+_UNSET_S = (-2_082_844_800, 0)  # 1904-01-01, 1970-01-01: the epochs of clocks that were never set
 _YEAR_ALONE = re.compile(r"\d{4}", re.ASCII)
 _YEAR_AND_MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
 
 
 def moment_of_tags(tags: Mapping[str, str]) -> Moment | None:
-    """Return when a container says that it was recorded.
+    """Return the recording date in a container's tags.
 
-    A date in words is believed before the clock where they are of different days: whoever tagged
-    the file wrote the one, and whatever program encoded it last the other. Where both mean the
-    same day the clock is more exact, unless the words alone know the zone.
+    A date in text takes precedence over the clock where they are of different days: a person tagged
+    the file, and whatever program encoded it last set the clock. On the same day the clock is more
+    exact, unless only the text has a zone.
 
     Args:
-        tags: the container's own, named as FFmpeg does, in any case.
+        tags: the container's own, with FFmpeg's names, in any case.
     """
     lower = {name.lower(): value for name, value in tags.items()}
     clock = next(filter(None, (_of_clock(lower.get(name)) for name in _CLOCK_TAGS)), None)
@@ -286,7 +286,7 @@ def _of_clock(text: str | None) -> Moment | None:
 
 
 def _is_unset(moment: Moment) -> bool:
-    """Tell whether an instant is of the first day of some clock, wherever on earth that was."""
+    """Return whether an instant is on the first day of an epoch, in any time zone."""
     shift_s = _WESTMOST_MIN * _SIXTY
     return any(zero - shift_s <= moment.at < zero + _DAY_S + shift_s for zero in _UNSET_S)
 
@@ -296,7 +296,7 @@ def _has_time(text: str) -> bool:
 
 
 def _agrees(words: Moment, clock: Moment, text: str) -> bool:
-    """Tell whether words mean the same day (year, month) as a clock, or the one beside it."""
+    """Return whether a text means the same day (year, month) as a clock, or an adjacent one."""
     length = next(
         (n for n, pattern in ((4, _YEAR_ALONE), (7, _YEAR_AND_MONTH)) if pattern.fullmatch(text)), 0
     )
@@ -307,10 +307,10 @@ def _agrees(words: Moment, clock: Moment, text: str) -> bool:
 
 
 def placed(clock: Moment, named: Moment, duration_s: float | None) -> Moment:
-    """Return what a clock says in UTC with the offset that a local time in the file's name gives.
+    """Return a UTC instant with the offset that follows from the local time in the file's name.
 
-    A phone names a film by the local time of its start, and notes its start or its end in UTC. What
-    differs by no offset that there is on earth is of different events, and tells nothing.
+    A phone names a video by the local time of its start, and stores its start or its end in UTC. If
+    the difference is not a valid offset, they are of different events, and nothing follows.
     """
     if clock.offset_min != 0 or named.offset_min is not None or not named.at % _DAY_S:
         return clock
@@ -322,7 +322,7 @@ def placed(clock: Moment, named: Moment, duration_s: float | None) -> Moment:
     return clock
 
 
-# -- what a file's name says
+# -- from a file name
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", _FLAGS)
 _YOUTUBE_ID = re.compile(r"\[[\w-]{11}\]", re.ASCII)
@@ -339,7 +339,7 @@ _NAME_CLOCKS = tuple(
             r"(?P<hour>\d\d?)(?P<dot>[.:\-_h])(?P<minute>\d\d)(?P=dot)(?P<second>\d\d)"
             r"(?:[.,_-]\d{3})?"
         ),
-        # nothing parts them: other counts of digits are a number, but for a Pixel's thousandths
+        # without separators: other counts of digits are a number, but for a Pixel's milliseconds
         _DIGITS_OF_TIME + r"(?:(?:[.,_-]|(?<=_\d{6}))\d{3})?",
     )
 )
@@ -357,14 +357,14 @@ _IN_NAMES = tuple(
         *(_START + _DIGITS_OF_DAY + r"(?![^\W_T]|T(?!\d))" + clock for clock in _NAME_CLOCKS),
         # 2021_0704_153000 of dashboard cameras
         _START + r"(?P<year>\d{4})_(?P<month>\d\d)(?P<day>\d\d)_" + _DIGITS_OF_TIME + _END,
-        # with a prefix that is not parted from it, as VID20210704153000 has, and GMT20210704-153000
+        # with a prefix that is not separated, as in VID20210704153000 and GMT20210704-153000
         r"(?:(?<![^\W_])|(?<![a-z])(?:vid|mvi|img|dji|mov|rec))_?"
         + _DIGITS_OF_DAY
         + _DIGITS_OF_TIME
         + r"(?:\d{3})?"
         + _END,
         r"(?<![^\W_])(?P<utc>GMT)" + _DIGITS_OF_DAY + "-" + _DIGITS_OF_TIME + r"(?!\d)",
-        # 24.07.2021, where it can be read in one way only
+        # 24.07.2021, where it is not ambiguous
         _START + r"(?P<one>\d\d?)(?P<sign>[.-])(?P<two>\d\d?)(?P=sign)(?P<year>\d{4})" + _END,
     )
 )
@@ -374,10 +374,10 @@ _FIRST_NAMED_YEAR, _LAST_NAMED_YEAR = 1888, 2099
 
 
 def moment_in_name(name: str) -> Moment | None:
-    """Return the date that a file's name holds, as cameras, phones, programs and people write it.
+    """Return the date in a file's name, as cameras, phones, programs and people write it.
 
-    A number that may as well be something else is none: what stands amid letters or more digits,
-    in a UUID or an id, what no calendar has, a day that can be read in two ways, a year alone.
+    Numbers that may be something else do not count: those amid letters or more digits, in a UUID or
+    an id, days that do not exist or are ambiguous, and a year alone.
 
     Args:
         name: of the file, without its folder, with or without its suffix.
@@ -387,27 +387,29 @@ def moment_in_name(name: str) -> Moment | None:
     whole = _MILLISECONDS.fullmatch(stem)
     if whole is not None:
         return _since_1970(whole[1])
-    found = [told for one in _IN_NAMES if (told := _first_in(one, stem)) is not None]
-    if not found:
+    candidates = [
+        candidate for pattern in _IN_NAMES if (candidate := _first_in(pattern, stem)) is not None
+    ]
+    if not candidates:
         return None
-    _, moment = min(found, key=lambda pair: pair[0])  # of one place that with a time
+    _, moment = min(candidates, key=lambda pair: pair[0])  # at one position, the one with a time
     if _IN_UTC.match(stem) and moment.offset_min is None:
         return Moment(moment.at, 0)
     return moment
 
 
-def _unless_a_date(found: re.Match[str]) -> str:
-    return found[0] if found[0][1:-1].replace("-", "").isdecimal() else " "
+def _unless_a_date(match: re.Match[str]) -> str:
+    return match[0] if match[0][1:-1].replace("-", "").isdecimal() else " "
 
 
 def _first_in(pattern: re.Pattern[str], stem: str) -> tuple[tuple[int, bool], Moment] | None:
-    for found in pattern.finditer(stem):
-        parts = found.groupdict()
+    for match in pattern.finditer(stem):
+        parts = match.groupdict()
         if not _FIRST_NAMED_YEAR <= int(parts["year"]) <= _LAST_NAMED_YEAR:
             continue
         moment = _named(parts)
         if moment is not None:
-            return (found.start("year"), parts.get("hour") is None), moment
+            return (match.start("year"), parts.get("hour") is None), moment
     return None
 
 

@@ -1,8 +1,8 @@
-"""Playability: what plays in which browsers, what it takes where it does not, and what to tell.
+"""Playability: what plays in which browsers, what to do where it does not, and the badge for it.
 
-The tables say where every current stable browser of a family plays something, on desktops and
-phones, whatever their hardware; what some of them play is no promise. They age: correct them, with
-the version and the year since when, and read docs/reference/playability.md.
+The tables list what every current stable browser of a family plays, on desktops and phones,
+whatever the hardware; what only some of them play is not listed. They age: correct them, with the
+version and the year since when, and read docs/reference/playability.md.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from generator.core.model import Probe
 
 
 class Playability(StrEnum):
-    """Whether it plays, or what it takes."""
+    """Whether a file plays, or what makes it play."""
 
     PLAYS = "plays"
     REMUX = "remux"  # the same streams in another container
@@ -27,7 +27,7 @@ class Playability(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Streams:
-    """What the tables are asked about; most of a library has the same few."""
+    """The key for the tables; most of a library has the same few."""
 
     kind: str  # of container: "mp4", "webm", "matroska", or "" for those that no browser opens
     picture: str | None
@@ -37,7 +37,7 @@ class _Streams:
     is_large: bool
 
 
-FAMILIES = ("Chromium", "Firefox", "Safari")  # on iPhones and iPads every browser is a Safari
+FAMILIES = ("Chromium", "Firefox", "Safari")  # on iPhones and iPads every browser is Safari
 
 _Since = Mapping[str, str]  # what plays, and since when
 
@@ -123,7 +123,7 @@ _FORMATS: Mapping[str, frozenset[str]] = {  # 8 bits and 4:2:0, unless every dec
 _DEPENDS = {("Chromium", "hevc"), ("Firefox", "hevc"), ("Safari", "av1")}
 _PATIENT = ("Firefox", "matroska")  # see there
 
-_PROFILES: Mapping[str, tuple[str, ...]] = {  # what the name must be like where it tells a profile
+_PROFILES: Mapping[str, tuple[str, ...]] = {  # allowed prefixes where the name has a profile
     "h264": ("avc1.42", "avc1.4d", "avc1.64", "avc3.42", "avc3.4d", "avc3.64"),
     "hevc": ("hvc1.", "hev1."),
     "aac": ("mp4a.40.2", "mp4a.40.5", "mp4a.40.29"),
@@ -132,7 +132,7 @@ _PROFILED = ("avc", "hvc1.", "hev1.", "mp4a.40.")
 _SAFARI_HEVC = "hvc1."
 _MOST_PX = 4096 * 2304  # above that, phones give up
 _MOST_SIDE_PX = 4096
-_SLOW_FROM_BYTES = 20_000_000  # less is there at once, wherever it begins
+_SLOW_FROM_BYTES = 20_000_000  # smaller files load at once, wherever their moov is
 
 _TARGETS = ("mp4", "webm")
 _KINDS = {"mp4": "mp4", "webm": "webm", "matroska": "matroska", "matroska,webm": "matroska"}
@@ -148,12 +148,12 @@ _WORSE = (Playability.PLAYS, Playability.REMUX, Playability.TRANSCODE, Playabili
 
 
 def verdicts(probe: Probe) -> Mapping[str, Playability]:
-    """Return for each family whether it plays this file, or what it takes."""
+    """Return for each family whether it plays this file, or what makes it play."""
     return _verdicts(_streams(probe))
 
 
 def need(probe: Probe) -> Playability:
-    """Return what it takes until it plays in every family."""
+    """Return what makes it play in every family."""
     return max(verdicts(probe).values(), key=_WORSE.index)
 
 
@@ -161,24 +161,26 @@ def remux_container(probe: Probe) -> str | None:
     """Return the container ("mp4" or "webm") in which the same streams play in most families.
 
     Returns:
-        None where they play in none; the streams then have to be coded anew.
+        None where they play in none; the streams then have to be re-encoded.
     """
     return _target(_streams(probe))
 
 
 def is_worth_remuxing(probe: Probe, size_bytes: int) -> bool:
-    """Tell whether a lossless copy helps somebody.
+    """Return whether a lossless copy helps.
 
-    It does where a family plays it after a remux only, and for a large MP4 that tells at its end
-    what is in it: that plays, but a player jumps there and back before it begins.
+    It does where a family plays it only after a remux, and for a large MP4 with its moov at the
+    end: that plays, but a player has to seek there and back before it starts.
     """
-    told = set(verdicts(probe).values())
+    found_verdicts = set(verdicts(probe).values())
     is_slow = probe.fast_start is False and size_bytes >= _SLOW_FROM_BYTES
-    return Playability.REMUX in told or (is_slow and told == {Playability.PLAYS})
+    return Playability.REMUX in found_verdicts or (
+        is_slow and found_verdicts == {Playability.PLAYS}
+    )
 
 
 def badge(probe: Probe, *, has_rendition: bool, is_remux: bool = False) -> str | None:
-    """Return in a few words where it plays; None where it does everywhere, or nobody ever looked.
+    """Return in a few words where it plays; None where it plays everywhere, or is not probed yet.
 
     Args:
         probe: of the file.
@@ -193,8 +195,8 @@ def badge(probe: Probe, *, has_rendition: bool, is_remux: bool = False) -> str |
 def source_type(path: str, probe: Probe) -> str:
     """Return the media type for a <source>, with the codecs where they can be named.
 
-    A MOV is called an MP4 where its streams are those of one: Chromium does not know the type of a
-    MOV, but plays it. To be escaped before it stands in an attribute.
+    A MOV has the type of an MP4 if its streams are those of one: Chromium does not know the type of
+    a MOV, but plays it. Escape it for an attribute.
     """
     kind = _kind(probe)
     plain = _TYPES.get(kind, media_type(path))
@@ -205,11 +207,11 @@ def source_type(path: str, probe: Probe) -> str:
 
 
 def comes_first(probe: Probe, *, is_remux: bool) -> bool:
-    """Tell whether the file itself stands before its playable copy among the sources.
+    """Return whether the file itself comes before its playable copy among the sources.
 
-    It does where it is better than its copy (not the same streams) and browsers can tell from the
-    type alone whether they play it; all others then take the copy without trying. Never where its
-    clock is not that of the copy: subtitles are for one of them.
+    It does where it is better than its copy (not the same streams) and browsers know by the type
+    alone whether they play it; all others then use the copy at once. Never where its timestamps
+    differ from the copy's: subtitles fit only one of them.
     """
     if is_remux or probe.start_s or _kind(probe) not in _TARGETS:
         return False
@@ -263,13 +265,13 @@ def _target(streams: _Streams) -> str | None:
 
 
 def _is_unknown(streams: _Streams) -> bool:
-    """Tell whether too little is known to say anything; what is encrypted has no known name."""
+    """Return whether too little is known to say anything; encrypted streams are unknown."""
     if streams.picture is None or streams.pixel_format is None:
         return True
     if not LOCKED.isdisjoint(streams.names):
         return True
     if streams.picture not in _KNOWN or streams.sound not in _KNOWN:
-        return False  # whatever the profile, it has to be coded anew
+        return False  # whatever the profile, it has to be re-encoded
     picture, sound = (*streams.names, "", "")[:2]
     return not (
         (streams.picture not in _PROFILES or picture.startswith(_PROFILED))
@@ -278,7 +280,7 @@ def _is_unknown(streams: _Streams) -> bool:
 
 
 def _is_plain(streams: _Streams) -> bool:
-    """Tell whether the picture is of a format, profile and size that every decoder takes."""
+    """Return whether the video has a pixel format, profile and size that every decoder takes."""
     codec = streams.picture or ""
     if streams.is_large or streams.pixel_format not in _FORMATS.get(codec, ()):
         return False
@@ -286,12 +288,12 @@ def _is_plain(streams: _Streams) -> bool:
 
 
 def _shows(family: str, container: str, streams: _Streams) -> bool:
-    """Tell whether a family shows this picture in a container."""
+    """Return whether a family plays this video codec in a container."""
     return streams.picture in _PICTURES.get((family, container), ()) and _is_plain(streams)
 
 
 def _sounds(family: str, container: str, streams: _Streams) -> bool:
-    """Tell whether a family plays this sound, or none, in a container."""
+    """Return whether a family plays this audio codec, or none, in a container."""
     codec = streams.sound
     if codec is None:
         return True
@@ -307,10 +309,10 @@ def _holds(family: str, container: str, streams: _Streams) -> bool:
 @lru_cache(maxsize=1 << 12)
 def _badge(streams: _Streams, *, is_remuxed: bool) -> str | None:
     if streams.picture is not None and streams.pixel_format is None and not streams.names:
-        return None  # probed when nobody asked for these
-    told = _verdicts(streams)
+        return None  # probed by a version that did not store these
+    verdict_of = _verdicts(streams)
     good = {Playability.PLAYS, Playability.REMUX} if is_remuxed else {Playability.PLAYS}
-    plays = [family for family in FAMILIES if told[family] in good]
+    plays = [family for family in FAMILIES if verdict_of[family] in good]
     if len(plays) == len(FAMILIES):
         return None
     if not plays:
@@ -327,14 +329,14 @@ def _badge_of_none(streams: _Streams) -> str:
     shown = [family for family in FAMILIES if _shows(family, kind, streams)]
     if shown and not any(_sounds(family, kind, streams) for family in shown):
         return "Plays without sound, if at all"
-    some = any(streams.picture in _PICTURES.get((family, kind), ()) for family in FAMILIES)
-    if some or any(_depends(family, streams) for family in FAMILIES):
+    has_picture = any(streams.picture in _PICTURES.get((family, kind), ()) for family in FAMILIES)
+    if has_picture or any(_depends(family, streams) for family in FAMILIES):
         return "May not play in browsers"
     return "Does not play in browsers"
 
 
 def _depends(family: str, streams: _Streams) -> bool:
-    """Tell whether a family that does not promise it may play it all the same."""
+    """Return whether some browsers of a family may play it though it is not listed."""
     if (family, streams.kind) == _PATIENT:
         return _verdict(family, streams) is Playability.REMUX
     return streams.kind in _TYPES and (family, streams.picture) in _DEPENDS

@@ -1,4 +1,4 @@
-"""Remedies: what would make a video play everywhere, and which of them the owner wants."""
+"""Remedies: what would make a video play everywhere, and which of them are enabled."""
 
 from enum import StrEnum
 
@@ -36,7 +36,7 @@ def remedy_of(probe: Probe, size_bytes: int) -> Remedy:
 
 
 def way_of(remedy: Remedy, probe: Probe, *, transcodes: bool) -> tuple[str, str]:
-    """Return how a copy is made, and in which container: a transcode only where it is allowed."""
+    """Return how a copy is made, and in which container: transcoded only if `transcodes`."""
     container = remux_container(probe)
     anew = remedy in {Remedy.TRANSCODE, Remedy.REMUX_OR_TRANSCODE} and transcodes
     if anew or container is None:

@@ -1,7 +1,7 @@
-"""Renditions: what a playable copy is like, how its making is cut up, and what is told of it.
+"""Renditions: the rules for playable copies, chunks, timestamps, and the encoder's protocol.
 
-Choices, arithmetic and words only: files are read, encoded and written elsewhere. What the program
-that makes copies says is read as warily as a file, for what it decodes may have taken it over.
+Pure rules only: files are read, encoded and written elsewhere. Messages of the encoder process are
+validated as strictly as a file, for a malicious video may have taken it over.
 """
 
 import json
@@ -24,8 +24,8 @@ KEY_EVERY_S = 3
 SOUND_BPS, SOUND_HZ = 160_000, 48_000
 CHUNK_S = 60.0
 FRAGMENT_S = 6  # of HLS, or the next key frame after it
-FRAGMENT_MOST_S = 20  # where there is none: it is held in memory until it is written
-PREROLL_S = 1.0  # decoded before a chunk begins, for what leans on the frames before
+FRAGMENT_MOST_S = 20  # where there is none: a fragment is in memory until it is written
+PREROLL_S = 1.0  # decoded before a chunk begins, for frames that depend on earlier ones
 
 PLAN, SURVEY, LOOK, SOUND, MADE, LOCK = (
     "plan.json", "survey.json", "look.json", "sound.mp4", "made.json", "lock",
@@ -35,7 +35,7 @@ _JOB_FILES = frozenset({PLAN, SURVEY, LOOK, SOUND, MADE, LOCK, "result.mp4", "re
 _CHUNK = re.compile(r"[0-9]{6,}\.(?:mp4|json)")
 
 _BOX = Size(1920, 1080)
-_COPY_BOX = Size(4096, 2304)  # what decoders in browsers and phones take of H.264
+_COPY_BOX = Size(4096, 2304)  # the largest H.264 that decoders in browsers and phones take
 _PICTURES = {MP4: {"h264", "hevc", "av1", "vp9"}, WEBM: {"vp8", "vp9", "av1"}}
 _SOUNDS = {MP4: {"aac", "mp3", "opus", "flac"}, WEBM: {"opus", "vorbis"}}
 _PLAIN_FORMATS = {"yuv420p", "yuvj420p"}
@@ -45,7 +45,7 @@ _PEAK_POWER = 0.75  # twice the pixels do not need twice the bits
 _LEAST_PEAK_BPS, _MOST_PEAK_BPS = 300_000, 12_000_000
 _USUAL_FPS, _MOST_FPS = 30.0, 60.0
 _SLACK_BYTES = 64 << 20
-_MOST_GROWTH = 4  # of a file whose length is unknown, or a lie
+_MOST_GROWTH = 4  # of a file whose duration is unknown, or wrong
 
 _BACKWARDS_US, _FORWARDS_US = 1_000_000, 10_000_000
 _MOST_REORDER = 16  # frames; no codec holds back more
@@ -58,14 +58,14 @@ _MOST_FRAGMENTS = 65_535  # as many as an index of fragments can hold
 
 @dataclass(frozen=True, slots=True)
 class RenditionRequest:
-    """Make a playable copy of `file`, a path in the file system, which the library has as `place`.
+    """Make a playable copy of `file`, a path in the file system, at `place` in the library.
 
-    `made_by` is REMUX (nothing is encoded anew) or TRANSCODE; `container` is MP4 or, for a remux,
-    WEBM. `is_hls`: the MP4 is cut into fragments, for a playlist. `job` names the folder that the
-    work is kept in, so that it can go on later.
+    `made_by` is REMUX (nothing is re-encoded) or TRANSCODE; `container` is MP4 or, for a remux,
+    WEBM. `is_hls`: the MP4 is fragmented, for a playlist. `job` is the name of the work folder, so
+    that the job can be resumed.
 
     Raises:
-        ValueError: there is no such copy, or the job is no name for a folder.
+        ValueError: there is no such copy, or the job is not a valid name of a folder.
     """
 
     place: Place
@@ -81,14 +81,14 @@ class RenditionRequest:
         if self.container == WEBM and (self.is_hls or self.made_by == TRANSCODE):
             raise ValueError("WebM is for a remux without HLS")
         if not is_job(self.job):
-            raise ValueError(f"{self.job!r} is no name for a folder of work")
+            raise ValueError(f"{self.job!r} is not a valid name of a job folder")
 
 
 @dataclass(frozen=True, slots=True)
 class RenditionProgress:
-    """How far a copy is, in seconds of video; `total_s` is None where the file does not say.
+    """The progress of a copy, in seconds of video; `total_s` is None if the duration is unknown.
 
-    `size_bytes` is what it has written.
+    `size_bytes` is what was written so far.
     """
 
     done_s: float
@@ -98,7 +98,7 @@ class RenditionProgress:
 
 @dataclass(frozen=True, slots=True)
 class Mp4Fragment:
-    """A part of an MP4 that can be asked for by itself; it plays for `length_s`."""
+    """A fragment of an MP4, to be requested by byte range; it plays for `length_s`."""
 
     start_byte: int
     size_bytes: int
@@ -107,12 +107,12 @@ class Mp4Fragment:
 
 @dataclass(frozen=True, slots=True)
 class FinishedRendition:
-    """What is told of a finished copy.
+    """The properties of a finished copy.
 
-    `digest` is as `Output.digest_name` tells of its content. `codecs` are as `Probe` has them.
-    `made_by` is what came of it: REMUX only where every stream is as it was. `head_bytes` and
-    `fragments` are for a playlist: 0 and () where there is none. `complaint` says what of the
-    source is missing in it, "" for nothing.
+    `digest` is `Output.digest_name` of its content. `codecs` are as `Probe` has them. `made_by` is
+    what was done in the end: REMUX only if every stream is unchanged. `head_bytes` and `fragments`
+    are for a playlist: 0 and () without one. `complaint` says what of the source is missing in it,
+    "" for nothing.
     """
 
     digest: str
@@ -126,29 +126,29 @@ class FinishedRendition:
 
 @dataclass(frozen=True, slots=True)
 class DiskFull(Rejected):
-    """The disk is too full for a copy; the file is not to blame, and it can be tried again."""
+    """The disk is too full for a copy; the file is fine, and can be tried again."""
 
 
 # -- choices
 
 
 def is_job(name: str) -> bool:
-    """Tell whether a name is safe as that of a folder of work."""
+    """Return whether a name is safe for a job folder."""
     return _JOB.fullmatch(name) is not None
 
 
 def holds_picture(container: str, codec: str) -> bool:
-    """Tell whether browsers play this picture (FFmpeg's name) in this container."""
+    """Return whether browsers play this video codec (FFmpeg's name) in this container."""
     return codec in _PICTURES[container]
 
 
 def holds_sound(container: str, codec: str) -> bool:
-    """Tell whether browsers play this sound (FFmpeg's name) in this container."""
+    """Return whether browsers play this audio codec (FFmpeg's name) in this container."""
     return codec in _SOUNDS[container]
 
 
 def keeps_picture(codec: str, pixel_format: str, size: Size) -> bool:
-    """Tell whether a transcode copies the picture and encodes the sound alone.
+    """Return whether a transcode copies the video and encodes only the audio.
 
     Args:
         codec: FFmpeg's name, as `pixel_format` is.
@@ -161,13 +161,13 @@ def keeps_picture(codec: str, pixel_format: str, size: Size) -> bool:
 
 
 def picture_size(displayed: Size) -> Size:
-    """Return how large a transcode is: within 1080p, upright or lying, its sides even."""
+    """Return the frame size of a transcode: within 1080p, portrait or landscape, sides even."""
     fitted = fit(displayed, _lying_as(displayed, _BOX))
     return Size(_even(fitted.width_px), _even(fitted.height_px))
 
 
 def filled(displayed: Size, frame: Size) -> Size:
-    """Return the largest size of the shape of `displayed` within `frame`, its sides even."""
+    """Return the largest size with the aspect of `displayed` within `frame`, its sides even."""
     grow = min(frame.width_px / displayed.width_px, frame.height_px / displayed.height_px)
     return Size(
         min(frame.width_px, _even(round(displayed.width_px * grow))),
@@ -184,7 +184,7 @@ def _even(side: int) -> int:
 
 
 def peak_bps(size: Size, fps: float | None) -> int:
-    """Return the most bits a second that a picture may take for long."""
+    """Return the peak bitrate of the video."""
     rate = size.width_px * size.height_px * min(fps or _USUAL_FPS, _MOST_FPS)
     peak = _PEAK_BPS * math.pow(rate / _PEAK_AT_PX_S, _PEAK_POWER)
     return round(min(max(peak, _LEAST_PEAK_BPS), _MOST_PEAK_BPS))
@@ -197,7 +197,7 @@ def estimate_bytes(probe: Probe, size_bytes: int, made_by: str) -> int:
     """Return about how large a copy will be; a transcode is rarely larger.
 
     Args:
-        probe: what is known of the source.
+        probe: of the source.
         size_bytes: how large the source is.
         made_by: REMUX or TRANSCODE.
     """
@@ -207,25 +207,25 @@ def estimate_bytes(probe: Probe, size_bytes: int, made_by: str) -> int:
     )
     if is_copied or probe.duration_s is None:
         return size_bytes
-    # The peak is seldom reached for long: real films take about half of it.
+    # The peak is seldom reached for long: real videos take about half of it.
     bits = (peak_bps(picture_size(size), probe.fps) / 2 + SOUND_BPS) * probe.duration_s
     return math.ceil(bits / 8)
 
 
 def scratch_bytes(expected_bytes: int, made_by: str) -> int:
-    """Return what the making needs on the disk at its height: chunks and result lie side by side.
+    """Return the peak disk use of a job: chunks and result exist side by side.
 
     Args:
-        expected_bytes: as `estimate_bytes` has it.
+        expected_bytes: by `estimate_bytes`.
         made_by: REMUX or TRANSCODE.
     """
     return expected_bytes if made_by == REMUX else 2 * expected_bytes
 
 
 def max_rendition_bytes(expected_bytes: int, source_bytes: int, bound_bytes: int) -> int:
-    """Return how large a file the making may write before it is stopped."""
-    wanted = max(2 * expected_bytes, _MOST_GROWTH * source_bytes) + _SLACK_BYTES
-    return min(wanted, bound_bytes)
+    """Return how large a file a job may write before it is stopped."""
+    limit_bytes = max(2 * expected_bytes, _MOST_GROWTH * source_bytes) + _SLACK_BYTES
+    return min(limit_bytes, bound_bytes)
 
 
 # -- chunks
@@ -237,7 +237,7 @@ def chunk_of(time_s: float, chunk_s: float, chunks: int) -> int:
 
 
 def chunks_of(end_s: float, chunk_s: float) -> int:
-    """Return how many chunks a video is cut into, at least one."""
+    """Return into how many chunks a video is split, at least one."""
     return max(1, math.ceil(end_s / chunk_s))
 
 
@@ -246,51 +246,51 @@ def first_packets(
 ) -> tuple[int, ...]:
     """Return for each chunk the number of the packet from which to decode it.
 
-    It is the last key that is shown long enough before the chunk begins, or else the very first
-    packet.
+    It is the last key frame that is shown long enough before the chunk begins, or else the very
+    first packet.
 
     Args:
-        keys: when each packet with a key frame is shown, and its number; the numbers ascend.
+        keys: (presentation time, packet number) of each key frame; the numbers ascend.
         chunk_s: how long a chunk is.
         chunks: how many there are.
     """
     latest = [0] * chunks
     for shown_s, number in keys:
-        chunk = max(1, math.ceil((shown_s + PREROLL_S) / chunk_s))  # the first has it before it
+        chunk = max(1, math.ceil((shown_s + PREROLL_S) / chunk_s))  # the first has it before
         if chunk < chunks:
             latest[chunk] = number
     return tuple(accumulate(latest, max))
 
 
 def chunk_file(number: int) -> str:
-    """Return the name of a chunk's film."""
+    """Return the name of a chunk's video."""
     return f"{number:06d}.mp4"
 
 
 def chunk_note(number: int) -> str:
-    """Return the name of the note without which a chunk is not finished."""
+    """Return the name of the file that marks a chunk as finished."""
     return f"{number:06d}.json"
 
 
 def result_file(container: str) -> str:
-    """Return the name of the finished copy in the folder of its job."""
+    """Return the name of the finished copy in its job folder."""
     return f"result.{container}"
 
 
 def is_job_file(name: str) -> bool:
-    """Tell whether a file in the folder of a job may be one of ours, by its name."""
+    """Return whether a file in a job folder may be one of ours, by its name."""
     own = name.removeprefix(UNFINISHED)
     return own in _JOB_FILES or _CHUNK.fullmatch(own) is not None
 
 
 def decode_times(shown: Sequence[int]) -> list[int]:
-    """Return when to decode packets, from when they are shown, in the order they are decoded in.
+    """Return the decode timestamps of packets, given their presentation timestamps.
 
-    Chunks were encoded apart, each with a clock of its own; joined, their decode times would run
-    into each other wherever the frame rate varies.
+    Chunks were encoded separately, each with a clock of its own; concatenated, their decode times
+    would overlap wherever the frame rate varies.
 
     Args:
-        shown: all different.
+        shown: presentation timestamps in decode order, all different.
 
     Returns:
         Ascending, none later than it is shown.
@@ -316,11 +316,11 @@ def _delayed(ascending: list[int], delay: int) -> list[int]:
 
 
 def times_before(decoded: int, lasts: Sequence[int]) -> list[int]:
-    """Return when to decode packets that come before one that tells it.
+    """Return the decode timestamps of packets before the first one that has one.
 
     Args:
-        decoded: when that one is.
-        lasts: how long each before it is shown, 0 where unknown.
+        decoded: the timestamp of that one.
+        lasts: the duration of each before it, 0 where unknown.
     """
     times: list[int] = []
     for last in reversed(lasts):
@@ -329,17 +329,17 @@ def times_before(decoded: int, lasts: Sequence[int]) -> list[int]:
     return times[::-1]
 
 
-# -- clocks that lie
+# -- broken timestamps
 
 
 class TimestampFixer:
-    """Makes one clock of the packets of a file, where recordings were joined that each had theirs.
+    """Makes timestamps continuous in a file that was joined from recordings with separate clocks.
 
-    A step back, or far ahead in a format that may be cut anywhere, moves all that follows. What it
-    says depends only on the packets it was asked about, in their order.
+    A step back, or far ahead in a format that may be cut anywhere, moves all that follows. The
+    result depends only on the packets so far, in their order.
 
     Args:
-        may_jump: whether the format is one whose clock may leap ahead without anything missing.
+        may_jump: whether the format's clock may leap ahead without anything missing.
     """
 
     def __init__(self, *, may_jump: bool) -> None:
@@ -349,20 +349,20 @@ class TimestampFixer:
         self.breaks = 0
 
     def offset_us(self, stream: int, decoded_us: int, length_us: int) -> int:
-        """Return what to add to the times of a packet.
+        """Return what to add to the timestamps of a packet.
 
         Args:
-            stream: which stream it is of.
-            decoded_us: when the file says that it is decoded.
-            length_us: how long it says that it lasts, 0 where it does not.
+            stream: the index of its stream.
+            decoded_us: its decode timestamp in the file.
+            length_us: its duration in the file, 0 where unknown.
         """
         expected_us = self._expected_us.get(stream)
-        mended_us = decoded_us + self._offset_us
-        if expected_us is not None and self._is_break(mended_us - expected_us):
-            self._offset_us -= mended_us - expected_us
-            mended_us = expected_us
+        fixed_us = decoded_us + self._offset_us
+        if expected_us is not None and self._is_break(fixed_us - expected_us):
+            self._offset_us -= fixed_us - expected_us
+            fixed_us = expected_us
             self.breaks += 1
-        self._expected_us[stream] = mended_us + max(0, length_us)
+        self._expected_us[stream] = fixed_us + max(0, length_us)
         return self._offset_us
 
     def _is_break(self, step_us: int) -> bool:
@@ -372,13 +372,13 @@ class TimestampFixer:
 
 
 class MonotonicTimestamps:
-    """Makes the times of one stream's packets such that a muxer takes them: ascending."""
+    """Makes the timestamps of one stream's packets ascending, as a muxer requires."""
 
     def __init__(self) -> None:
         self._last: int | None = None
 
     def step(self, shown: int, decoded: int) -> tuple[int, int]:
-        """Return when a packet is shown and decoded; unchanged wherever that can be."""
+        """Return the presentation and decode timestamps of a packet; unchanged where possible."""
         if self._last is not None:
             decoded = max(decoded, self._last + 1)
         self._last = decoded
@@ -386,10 +386,10 @@ class MonotonicTimestamps:
 
 
 class FrameClock:
-    """Gives every decoded frame a time of its own, in ticks; None for one that comes too late.
+    """Gives every decoded frame a timestamp of its own, in ticks; None for one that is too late.
 
     Args:
-        step: how long a frame lasts that does not say, at least 1 tick.
+        step: the default duration of a frame, at least 1 tick.
     """
 
     def __init__(self, step: int) -> None:
@@ -397,9 +397,9 @@ class FrameClock:
         self._last: int | None = None
         self._lasts = 0
 
-    def time_of(self, told: int | None, lasts: int) -> int | None:
-        """Return when a frame is shown; `lasts` is 0 where it does not say how long."""
-        time = told
+    def time_of(self, declared: int | None, lasts: int) -> int | None:
+        """Return when a frame is shown; `lasts` is its duration, 0 where unknown."""
+        time = declared
         if time is None:
             time = 0 if self._last is None else self._last + (self._lasts or self._step)
         if self._last is not None and time <= self._last:
@@ -412,11 +412,11 @@ class FrameClock:
 
 
 def playlist(finished: FinishedRendition, name: str) -> str:
-    """Return the HLS playlist of a copy that lies beside it as `name`; a segment is a byte range.
+    """Return the HLS playlist for the copy `name` beside it; segments are byte ranges.
 
     Args:
         finished: with fragments.
-        name: plain ASCII without quotes, as `addresses.rendition_files` gives it.
+        name: plain ASCII without quotes, as `urls.rendition_files` returns it.
     """
     longest_s = max(math.ceil(fragment.length_s) for fragment in finished.fragments)
     lines = [
@@ -433,12 +433,12 @@ def playlist(finished: FinishedRendition, name: str) -> str:
     return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 
-# -- what is told
+# -- protocol
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatMessage:
-    """A sign of life; work was done since the last one if `effort` has grown."""
+    """A heartbeat; work was done since the last one if `effort` has grown."""
 
     effort: int
     progress: RenditionProgress
@@ -446,107 +446,107 @@ class HeartbeatMessage:
 
 @dataclass(frozen=True, slots=True)
 class FinalMessage:
-    """The last word: `verdict` is "made", "refused" or "full"; what was made is told in a file.
+    """The last message: `verdict` is "made", "refused" or "full"; a file describes what was made.
 
-    The first word is a `HeartbeatMessage`, before anything of the file was read.
+    The first message is a `HeartbeatMessage`, before anything of the source was read.
     """
 
     verdict: str
     reason: str = ""
 
 
-def pack_line(told: HeartbeatMessage | FinalMessage) -> bytes:
-    """Return a line that tells it."""
-    if isinstance(told, FinalMessage):
-        said: dict[str, object] = {"verdict": told.verdict, "reason": told.reason[:1000]}
+def pack_line(message: HeartbeatMessage | FinalMessage) -> bytes:
+    """Return a message as a line of JSON."""
+    if isinstance(message, FinalMessage):
+        fields: dict[str, object] = {"verdict": message.verdict, "reason": message.reason[:1000]}
     else:
-        said = {"effort": told.effort, **asdict(told.progress)}
-    return json.dumps(said, separators=(",", ":")).encode("ascii") + b"\n"
+        fields = {"effort": message.effort, **asdict(message.progress)}
+    return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def unpack_line(line: bytes) -> HeartbeatMessage | FinalMessage:
-    """Return what a line tells.
+    """Return the message in a line.
 
     Raises:
-        GarbledError: nothing that this program says.
+        ProtocolError: it is not of this protocol.
     """
-    said = _object(line, _MOST_LINE_BYTES)
-    if "verdict" in said:
-        verdict = _take(said, "verdict", str)
+    fields = _object(line, _MOST_LINE_BYTES)
+    if "verdict" in fields:
+        verdict = _take(fields, "verdict", str)
         if verdict not in {"made", "refused", "full"}:
-            raise ProtocolError(f"{verdict!r} is no verdict")
-        return FinalMessage(verdict, _take(said, "reason", str))
-    total_s = None if said.get("total_s") is None else _figure(said, "total_s")
-    progress = RenditionProgress(_figure(said, "done_s"), total_s, _count(said, "size_bytes"))
-    return HeartbeatMessage(_count(said, "effort"), progress)
+            raise ProtocolError(f"unknown verdict {verdict!r}")
+        return FinalMessage(verdict, _take(fields, "reason", str))
+    total_s = None if fields.get("total_s") is None else _number(fields, "total_s")
+    progress = RenditionProgress(_number(fields, "done_s"), total_s, _count(fields, "size_bytes"))
+    return HeartbeatMessage(_count(fields, "effort"), progress)
 
 
 def pack_rendition_request(request: RenditionRequest) -> bytes:
-    """Return the line that asks for a copy."""
+    """Return a request as a line of JSON."""
     return json.dumps(asdict(request), separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def unpack_rendition_request(line: bytes) -> RenditionRequest:
-    """Return what is asked for.
+    """Return the request in a line.
 
     Raises:
-        GarbledError: the line is no request.
+        ProtocolError: it is not a request.
     """
-    said = _object(line, 1 << 20)
-    place = _take(said, "place", dict)
+    fields = _object(line, 1 << 20)
+    place = _take(fields, "place", dict)
     try:
         return RenditionRequest(
             Place(_take(place, "root", str), _take(place, "path", str)),
-            _take(said, "file", str),
-            _take(said, "made_by", str),
-            _take(said, "container", str),
-            _take(said, "is_hls", bool),
-            _take(said, "job", str),
+            _take(fields, "file", str),
+            _take(fields, "made_by", str),
+            _take(fields, "container", str),
+            _take(fields, "is_hls", bool),
+            _take(fields, "job", str),
         )
     except ValueError as error:
         raise ProtocolError(str(error)) from error
 
 
 def pack_finished(finished: FinishedRendition) -> bytes:
-    """Return the file that tells of a finished copy."""
-    said = asdict(finished)
-    said["fragments"] = [
+    """Return the content of the file that describes a finished copy."""
+    fields = asdict(finished)
+    fields["fragments"] = [
         [one.start_byte, one.size_bytes, one.length_s] for one in finished.fragments
     ]
-    return json.dumps(said, separators=(",", ":")).encode("ascii")
+    return json.dumps(fields, separators=(",", ":")).encode("ascii")
 
 
 def unpack_finished(content: bytes, *, is_hls: bool) -> FinishedRendition:
-    """Return what a file tells of a finished copy.
+    """Return the finished copy that a file describes.
 
     Args:
-        content: as `pack_finished` gave it, or anything else.
+        content: from `pack_finished`, or anything else.
         is_hls: whether there must be fragments.
 
     Raises:
-        GarbledError: it tells nothing, or what cannot be.
+        ProtocolError: it is malformed, or inconsistent.
     """
-    said = _object(content, 64 * _MOST_FRAGMENTS)
+    fields = _object(content, 64 * _MOST_FRAGMENTS)
     finished = FinishedRendition(
-        _take(said, "digest", str),
-        _count(said, "size_bytes"),
-        _take(said, "codecs", str),
-        _take(said, "made_by", str),
-        _count(said, "head_bytes"),
-        tuple(_fragment(row) for row in _take(said, "fragments", list)),
-        _take(said, "complaint", str),
+        _take(fields, "digest", str),
+        _count(fields, "size_bytes"),
+        _take(fields, "codecs", str),
+        _take(fields, "made_by", str),
+        _count(fields, "head_bytes"),
+        tuple(_fragment(row) for row in _take(fields, "fragments", list)),
+        _take(fields, "complaint", str),
     )
     if not _DIGEST.fullmatch(finished.digest) or finished.made_by not in {REMUX, TRANSCODE}:
-        raise ProtocolError("it tells what cannot be")
+        raise ProtocolError("invalid digest or way of making")
     if is_hls != bool(finished.fragments):
-        raise ProtocolError("it is cut otherwise than asked for")
+        raise ProtocolError("it is not fragmented as requested")
     at = finished.head_bytes
     for fragment in finished.fragments:
         if fragment.start_byte < at:
-            raise ProtocolError("fragments lie in each other")
+            raise ProtocolError("fragments overlap")
         at = fragment.start_byte + fragment.size_bytes
     if at > finished.size_bytes:
-        raise ProtocolError("fragments lie behind the end")
+        raise ProtocolError("fragments reach beyond the end")
     return finished
 
 
@@ -555,44 +555,44 @@ def _fragment(row: object) -> Mp4Fragment:
         case [int(start), int(size), int() | float() as length] if size > 0 < start and length >= 0:
             return Mp4Fragment(start, size, float(length))
         case _:
-            raise ProtocolError("a fragment is none")
+            raise ProtocolError("invalid fragment")
 
 
 def _object(text: bytes, limit_bytes: int) -> dict[str, Any]:
     if len(text) > limit_bytes:
         raise ProtocolError("too much is said")
     try:
-        said = json.loads(text, parse_constant=_finite, parse_float=_finite)
+        fields = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ProtocolError("not JSON") from error
-    if not isinstance(said, dict):
-        raise ProtocolError("no object")
-    return said
+    if not isinstance(fields, dict):
+        raise ProtocolError("not an object")
+    return fields
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ProtocolError(f"{text} is no number")
+        raise ProtocolError(f"{text} is not a finite number")
     return number
 
 
-def _take(said: Mapping[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
-    value = said.get(name)
+def _take(fields: Mapping[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
+    value = fields.get(name)
     if not isinstance(value, kind):
-        raise ProtocolError(f"{name} is missing or of another kind")
+        raise ProtocolError(f"{name} is missing or of another type")
     return value
 
 
-def _figure(said: Mapping[str, Any], name: str) -> float:
-    value = said.get(name)
+def _number(fields: Mapping[str, Any], name: str) -> float:
+    value = fields.get(name)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e12:  # noqa: PLR2004 - absurd
-        raise ProtocolError(f"{name} is no figure")
+        raise ProtocolError(f"{name} is not a valid number")
     return float(value)
 
 
-def _count(said: Mapping[str, Any], name: str) -> int:
-    value = said.get(name)
+def _count(fields: Mapping[str, Any], name: str) -> int:
+    value = fields.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
-        raise ProtocolError(f"{name} is no count")
+        raise ProtocolError(f"{name} is not a valid count")
     return value

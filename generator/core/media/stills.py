@@ -1,7 +1,7 @@
-"""Stills: which instant of a video, how large, and what a container's claims are worth.
+"""Stills: which instant of a video, how large, and sanitizing what a container says.
 
-Geometry and judgement only: pictures are decoded and encoded elsewhere. Everything a file says of
-itself is taken as a claim: what cannot be true is None, or as if it had not been said.
+Rules only: pictures are decoded and encoded elsewhere. All metadata of a file are untrusted: an
+implausible value is None, or treated as missing.
 """
 
 import math
@@ -16,15 +16,15 @@ class Size:
     height_px: int
 
     def turned(self) -> "Size":
-        """Return the size of the same picture lying on its side."""
+        """Return the size of the same picture turned by 90 degrees."""
         return Size(self.height_px, self.width_px)
 
 
 @dataclass(frozen=True, slots=True)
 class ColorStats:
-    """What a tiny copy of a frame tells: mean red, green and blue, and the spread.
+    """Statistics of a tiny copy of a frame: mean red, green and blue, and the spread.
 
-    All within 0..255; the spread is the standard deviation of the colour that varies most.
+    All within 0..255; the spread is the standard deviation of the channel that varies most.
     """
 
     red: float
@@ -34,13 +34,13 @@ class ColorStats:
 
     @property
     def light(self) -> float:
-        """Return the mean of the brightest colour, so that plain blue is as light as white."""
+        """Return the mean of the brightest channel, so that plain blue is as light as white."""
         return max(self.red, self.green, self.blue)
 
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """How a frame comes to stand upright: as a mirror shows it, if so, and then turned clockwise.
+    """How to display a frame: mirrored horizontally, if so, and then rotated clockwise.
 
     `turn_deg` is 0, 90, 180 or 270.
     """
@@ -50,20 +50,20 @@ class Orientation:
 
     @property
     def is_lying(self) -> bool:
-        """Tell whether width and height change places."""
+        """Return whether width and height are swapped."""
         return self.turn_deg in (90, 270)
 
 
-PROBE_VERSION = 2  # raised when the probe tells more: files known by an older one are asked again
+PROBE_VERSION = 2  # raised when the probe returns more: files with an older one are probed again
 
 STILL_BOXES = (Size(320, 180), Size(640, 360))  # a card, and a card on a dense screen
-PREVIEW_BOX = Size(960, 540)  # link previews; the largest picture made
+PREVIEW_BOX = Size(960, 540)  # link previews; the largest still
 
 _WORTH_ANOTHER = Fraction(5, 4)  # a still this much wider than the one before, or none
 _SQUARE = Fraction(1)
 _LEAST_ASPECT, _MOST_ASPECT = Fraction(1, 8), Fraction(8)  # real ones: 8:9 to 64:45
 _TURN_SLACK_DEG = 1  # as the ffmpeg command has it
-_CANDIDATES = (0.1, 0.3, 0.5, 0.7)  # of the duration; before the first lie titles and fades
+_CANDIDATES = (0.1, 0.3, 0.5, 0.7)  # of the duration; before the first are titles and fades
 _DARK = 16.0  # of 255: noisy black stays below it, a starry sky is above one of the two
 _FLAT = 8.0
 _MOST_SECONDS = 31 * 86_400.0  # surveillance runs for days; 32-bit overflows claim 49
@@ -72,27 +72,27 @@ _SIDE_MOST_PX = 65_535
 
 
 def displayed_size(coded: Size, aspect: Fraction | None, turn_deg: int) -> Size:
-    """Return how large a frame is on a screen: pixel aspect applied to its width, then turned."""
+    """Return the display size of a frame: pixel aspect applied to its width, then rotated."""
     wide = max(1, round(coded.width_px * plausible_aspect(aspect)))
     size = Size(wide, max(1, coded.height_px))
     return size.turned() if turn_deg in (90, 270) else size
 
 
 def plausible_aspect(aspect: Fraction | None) -> Fraction:
-    """Return the pixel aspect, or 1 where none is said or what is said is absurd."""
+    """Return the pixel aspect, or 1 where it is missing or absurd."""
     if aspect is None or not _LEAST_ASPECT <= aspect <= _MOST_ASPECT:
         return _SQUARE
     return aspect
 
 
 def orientation_of(right: tuple[float, float], down: tuple[float, float]) -> Orientation:
-    """Return how a display matrix has a frame stand; sizes and places in it are as if not said.
+    """Return the orientation by a display matrix; scale and translation in it are ignored.
 
-    What is no mirror and no multiple of 90 degrees (within a degree) is as if nothing was said.
+    All but mirrors and multiples of 90 degrees (within a degree) are ignored.
 
     Args:
-        right: where the next pixel of a row goes on the screen: to the right, down.
-        down: where the pixel of the next row goes.
+        right: the screen vector (right, down) to the next pixel of a row.
+        down: that to the pixel of the next row.
     """
     if not (any(right) and any(down) and all(map(math.isfinite, (*right, *down)))):
         return Orientation()
@@ -113,14 +113,14 @@ def orientation_of(right: tuple[float, float], down: tuple[float, float]) -> Ori
 
 
 def plausible_size(width_px: int, height_px: int) -> Size | None:
-    """Return the coded size, or None where a side is nothing or beyond what any format holds."""
+    """Return the coded size, or None where a side is 0 or more than any format has."""
     if 1 <= width_px <= _SIDE_MOST_PX and 1 <= height_px <= _SIDE_MOST_PX:
         return Size(width_px, height_px)
     return None
 
 
 def fit(size: Size, box: Size) -> Size:
-    """Return the largest size of the same shape within the box, never larger than it was."""
+    """Return the largest size of the same aspect within the box, never upscaled."""
     shrink = min(
         _SQUARE,
         Fraction(box.width_px, size.width_px),
@@ -130,7 +130,7 @@ def fit(size: Size, box: Size) -> Size:
 
 
 def still_sizes(displayed: Size) -> tuple[Size, ...]:
-    """Return the sizes worth a still, ascending; at least one, none larger than the source."""
+    """Return the sizes of the stills, ascending; at least one, none larger than the source."""
     sizes: list[Size] = []
     for box in STILL_BOXES:
         size = fit(displayed, box)
@@ -144,7 +144,7 @@ def _wider(size: Size) -> int:
 
 
 def poster_times(duration_s: float | None) -> tuple[float, ...]:
-    """Return instants worth a poster, the likeliest first and the very start last.
+    """Return candidate instants for the poster, the best first and the very start last.
 
     Returns:
         Seconds within [0, 0.7] * duration_s; the start alone where the duration is unknown.
@@ -155,7 +155,7 @@ def poster_times(duration_s: float | None) -> tuple[float, ...]:
 
 
 def color_stats(rgb: bytes) -> ColorStats:
-    """Return what a tiny picture tells.
+    """Return the statistics of a tiny picture.
 
     Args:
         rgb: at least one pixel, three bytes each.
@@ -170,14 +170,14 @@ def _deviation(plane: bytes) -> float:
     return math.sqrt(count * squares - total * total) / count
 
 
-def shows_something(look: ColorStats) -> bool:
-    """Tell whether a frame is worth being a poster: black is not, a plain blue one is."""
-    return look.light >= _DARK or look.spread >= _FLAT
+def shows_something(stats: ColorStats) -> bool:
+    """Return whether a frame can be a poster: black cannot, plain blue can."""
+    return stats.light >= _DARK or stats.spread >= _FLAT
 
 
-def colour_of(look: ColorStats) -> str:
-    """Return the mean colour as six hex digits, RGB."""
-    return f"{round(look.red):02x}{round(look.green):02x}{round(look.blue):02x}"
+def colour_of(stats: ColorStats) -> str:
+    """Return the mean color as six hex digits, RGB."""
+    return f"{round(stats.red):02x}{round(stats.green):02x}{round(stats.blue):02x}"
 
 
 def plausible_duration(seconds: float | None) -> float | None:
@@ -188,9 +188,9 @@ def plausible_duration(seconds: float | None) -> float | None:
 
 
 def plausible_fps(*rates: Fraction | None) -> float | None:
-    """Return the lowest of the rates that can be one, to three places, or None.
+    """Return the lowest plausible rate, to three places, or None.
 
-    The lowest, for what containers and guesses get wrong is a tick that no frame falls on.
+    The lowest, for wrong ones are those of a timebase that is finer than the frames.
     """
     plausible = [rate for rate in rates if rate is not None and _LEAST_FPS <= rate <= _MOST_FPS]
     return round(float(min(plausible)), 3) if plausible else None

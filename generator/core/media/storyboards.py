@@ -1,6 +1,6 @@
-"""Boards: how many tiles a storyboard has, how large they are, and which instants they show.
+"""Storyboards: how many tiles they have, how large, and which instants they show.
 
-Geometry only: frames are decoded, and put side by side, elsewhere.
+Geometry only: frames are decoded and tiled elsewhere.
 """
 
 from collections.abc import Sequence
@@ -18,21 +18,21 @@ _MOST_COLUMNS = 10  # a sprite is 1600x900 at most; WebP ends at 16,383
 
 @dataclass(frozen=True, slots=True)
 class Corner:
-    """Where a picture stands within a larger one, counted from the upper left."""
+    """The position of a picture within a larger one, from the upper left."""
 
     left_px: int
     top_px: int
 
 
 def board_times(duration_s: float, frame: Size) -> tuple[float, ...]:
-    """Return the instants to show, evenly spaced from the start on; the fewer the larger frames.
+    """Return the instants to show, evenly spaced from the start; the larger the frames, the fewer.
 
     Args:
         duration_s: positive.
         frame: how large a decoded frame is.
 
     Returns:
-        None, or `FEWEST_TILES` to `MOST_TILES`, at least `LEAST_APART_S` apart.
+        (), or `FEWEST_TILES` to `MOST_TILES`, at least `LEAST_APART_S` apart.
     """
     affordable = max(FEWEST_TILES, MOST_PX // (frame.width_px * frame.height_px))
     count = min(MOST_TILES, affordable, int(duration_s / LEAST_APART_S))
@@ -42,11 +42,11 @@ def board_times(duration_s: float, frame: Size) -> tuple[float, ...]:
 
 
 def stops_short(starts_s: Sequence[float], times_s: Sequence[float]) -> bool:
-    """Tell whether what was found ends so early that seeking seems to have led nowhere.
+    """Return whether the frames end so early that seeking seems to have failed.
 
     Args:
-        starts_s: when the frames begin that were found, ascending.
-        times_s: the instants they were sought at, at least two.
+        starts_s: the timestamps of the decoded frames, ascending.
+        times_s: the instants that were seeked to, at least two.
     """
     if len(starts_s) < FEWEST_TILES:
         return True
@@ -55,14 +55,14 @@ def stops_short(starts_s: Sequence[float], times_s: Sequence[float]) -> bool:
 
 
 def far_apart(starts_s: Sequence[float], apart_s: float) -> tuple[int, ...]:
-    """Return which of ascending starts to keep, so that each is as far from the kept one before.
+    """Return which of ascending starts to keep, so that they are far enough apart.
 
     Args:
         starts_s: in seconds, ascending.
-        apart_s: how far at least.
+        apart_s: the least distance.
 
     Returns:
-        Their numbers, counted from 0; the first is always kept.
+        Their indexes; the first is always kept.
     """
     kept: list[int] = []
     for number, start_s in enumerate(starts_s):
@@ -72,16 +72,16 @@ def far_apart(starts_s: Sequence[float], apart_s: float) -> tuple[int, ...]:
 
 
 def tile_size(displayed: Size, box: Size = TILE_BOX) -> Size:
-    """Return the size of a tile: of the picture's shape, within a box of even sides, and even.
+    """Return the size of a tile: with the video's aspect, within a box of even sides, and even.
 
-    A tile is no larger than the picture, but for evenness: colours are told for 2x2 pixels.
+    A tile is no larger than the video, but for evenness: chroma is stored for 2x2 pixels.
     """
     size = fit(displayed, box)
     return Size(size.width_px + size.width_px % 2, size.height_px + size.height_px % 2)
 
 
 def columns_of(count: int) -> int:
-    """Return how many of so many tiles stand in a row, so that few places stay empty."""
+    """Return the number of columns for so many tiles, so that few cells stay empty."""
     rows = -(-count // _MOST_COLUMNS)
     return -(-count // rows)
 
@@ -93,12 +93,12 @@ def sprite_size(count: int, cell: Size) -> Size:
 
 
 def corner(number: int, columns: int, cell: Size, tile: Size) -> Corner:
-    """Return where in a sprite a tile stands: in the middle of its cell, on even pixels.
+    """Return the position of a tile in a sprite: centered in its cell, on even pixels.
 
     Args:
-        number: which cell, counted from 0 in rows.
-        columns: how many cells make a row.
-        cell: how large a cell is; like all sizes here, even.
+        number: the index of the cell, row by row.
+        columns: how many cells a row has.
+        cell: the size of a cell; like all sizes here, even.
         tile: no larger than a cell.
     """
     row, column = divmod(number, columns)

@@ -1,8 +1,8 @@
 # ruff: noqa: RUF001 - languages are written in their own letters
-"""Subtitles' names: which language, for whom, and what people pick them by.
+"""Names of subtitles: language, flags and label.
 
-`film.pt-BR.forced.srt` says it between the name of the film and the suffix, a track inside a file
-by the code of its language and a title.
+`film.pt-BR.forced.srt` has them between the name of the video and the suffix, an embedded track in
+its language code and title.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from generator.core.formatting import readable
 
 _MOST_LABEL = 80  # characters
-_MOST_UNKNOWN = 3  # parts; a name that says more belongs to another video
+_MOST_UNKNOWN = 3  # parts; a name with more belongs to another video
 _UNKNOWN = "Subtitles"
 
 # Tag, codes of ISO 639-2 (and what else people write), English name, the language's own name.
@@ -162,10 +162,10 @@ _CODES = {"chs": "zh-Hans", "cht": "zh-Hant", "pob": "pt-BR", "ptbr": "pt-BR"}
 _FORCED = {"forced", "foreign"}
 _SDH = {"sdh", "cc", "hoh", "captions", "hearing", "impaired"}
 _HI = "hi"  # Hindi, or hearing impaired
-# What yt-dlp and others write like subtitles, and is none.
+# Files of yt-dlp and others that are named like subtitles, and are none.
 _NO_SUBTITLES = {"live_chat", "live-chat", "rechat", "danmaku"}
-_ORIGINAL = "orig"  # behind a language: what YouTube heard, untranslated
-# ISO 3166-1: what may stand behind a language as its region.
+_ORIGINAL = "orig"  # after a language: YouTube's automatic captions, untranslated
+# ISO 3166-1: the regions that may follow a language.
 _COUNTRY_CODES = """
 ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bl bm bn bo bq br bs bt
 bv bw by bz ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg eh
@@ -177,8 +177,8 @@ sh si sj sk sl sm sn so sr ss st sv sx sy sz tc td tf tg th tj tk tl tm tn to tr
 um us uy uz va vc ve vg vi vn vu wf ws xk ye yt za zm zw
 """
 _COUNTRIES = frozenset(_COUNTRY_CODES.split())
-# Languages with a region that people write in small letters; others are what yt-dlp calls
-# translations: de-es is German translated from Spanish, es-mx is Mexico's.
+# Languages with a region in lower case; other pairs are translations by yt-dlp: de-es is German
+# translated from Spanish, es-mx is Mexico's.
 _LOCALE_CODES = """
 ar-ae ar-dz ar-ma ar-sa bn-bd bn-in ca-es cs-cz cy-gb da-dk de-at de-be de-ch de-de de-li de-lu
 el-cy el-gr en-au en-ca en-gb en-ie en-in en-nz en-ph en-sg en-us en-za es-ar es-bo es-cl es-co
@@ -198,7 +198,7 @@ _TAG = re.compile(
     r"(?:[-_]([a-z]{2}|\d{3}))?",
     re.ASCII,
 )
-# What yt-dlp writes of a track that YouTube translated: a tag, and the language it was in.
+# yt-dlp's name of a track that YouTube translated: a tag, and the original language.
 _TRANSLATED = re.compile(r"([\w-]+)-([a-z]{2,3}(?:-(?:[A-Z]{2}|[A-Z][a-z]{3}|\d{3}))?)", re.ASCII)
 # YouTube's tracks with names of their own, as yt-dlp writes them: the code, and an id.
 _YOUTUBE = re.compile(r"([a-z]{2,3})-(?=[^A-Z\d]*[A-Z\d])[\w-]{8,12}", re.ASCII)
@@ -210,7 +210,7 @@ _LEAST_NAME = 4  # letters; what is shorter may be a word of any language
 
 @dataclass(frozen=True, slots=True)
 class SubtitleSuffix:
-    """What a name says: a BCP 47 tag or "", two flags, and what people pick the subtitles by.
+    """The parsed name of subtitles: a BCP 47 tag or "", two flags, and a label for people.
 
     `label` is one line and never empty.
     """
@@ -222,8 +222,8 @@ class SubtitleSuffix:
 
 
 @dataclass(slots=True)
-class _Said:
-    """What was understood so far, and the words that were not."""
+class _ParsedName:
+    """What was recognized so far, and the words that were not."""
 
     languages: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -232,7 +232,7 @@ class _Said:
     sdh: bool = False
     is_hi: bool = False
 
-    def hear(self, text: str) -> None:
+    def read(self, text: str) -> None:
         tag, note = _youtube(text)
         if not tag:
             tag = _tag_of(text)
@@ -242,12 +242,12 @@ class _Said:
             return
         words = _WORD.findall(text)
         is_plain = all(map(_is_known, words))
-        unknown = [word for word in words if not self._hears(word.casefold(), is_plain=is_plain)]
+        unknown = [word for word in words if not self._reads(word.casefold(), is_plain=is_plain)]
         if not words or unknown:
             self.others.append(text if len(unknown) == len(words) else " ".join(unknown))
 
-    def _hears(self, word: str, *, is_plain: bool) -> bool:
-        """Take in a word in lower case; short ones mean something among their like alone."""
+    def _reads(self, word: str, *, is_plain: bool) -> bool:
+        """Return whether a lower-case word is recognized; short ones only if all words are."""
         if word in _FORCED:
             self.forced = True
         elif word in _SDH:
@@ -272,75 +272,75 @@ class _Said:
         notes += ["forced"] * self.forced + ["SDH"] * sdh
         if name.endswith(")") and notes:
             name, notes = name.removesuffix(")"), ["", *notes]
-            told = name + ", ".join(notes) + ")"
+            full_label = name + ", ".join(notes) + ")"
         else:
-            told = f"{name} ({', '.join(notes)})" if notes else name
-        return SubtitleSuffix(first, self.forced, sdh, (label or told)[:_MOST_LABEL].rstrip())
+            full_label = f"{name} ({', '.join(notes)})" if notes else name
+        return SubtitleSuffix(first, self.forced, sdh, (label or full_label)[:_MOST_LABEL].rstrip())
 
 
 def suffix_of(middle: str) -> SubtitleSuffix | None:
-    """Return what stands between a video's name and the suffix of its subtitles says.
+    """Return the meaning of what is between a video's name and the suffix of its subtitles.
 
-    Words that mean nothing here are kept for the label.
+    Unknown words are kept for the label.
 
     Returns:
-        None where so much is said, or another episode named, that the subtitles must belong to
-        another video.
+        None where there are so many, or another episode is named, that the subtitles must belong
+        to another video.
     """
-    said = _Said()
+    parsed = _ParsedName()
     for part in readable(middle).split("."):
         if part.strip().casefold() in _NO_SUBTITLES:
             return None
         if part.strip():
-            said.hear(part.strip())
-    if len(said.others) > _MOST_UNKNOWN or any(map(_EPISODE.search, said.others)):
+            parsed.read(part.strip())
+    if len(parsed.others) > _MOST_UNKNOWN or any(map(_EPISODE.search, parsed.others)):
         return None
-    return said.suffix()
+    return parsed.suffix()
 
 
 def says_only_language(middle: str) -> bool:
-    """Tell whether a part of a name says a language, or for whom subtitles are, and no more."""
+    """Return whether a part of a name has a language or flags, and nothing else."""
     if _NUMERAL.fullmatch(middle):
         return False
-    said = _Said()
-    said.hear(readable(middle))
-    return not said.others and bool(said.languages or said.forced or said.sdh)
+    parsed = _ParsedName()
+    parsed.read(readable(middle))
+    return not parsed.others and bool(parsed.languages or parsed.forced or parsed.sdh)
 
 
 def suffix_of_stream(language: str, title: str, *, forced: bool, sdh: bool) -> SubtitleSuffix:
-    """Return what a container says of subtitles inside it.
+    """Return the meaning of an embedded subtitle track's tags.
 
     Args:
         language: a code or tag, or anything.
-        title: its name for people, or "".
-        forced: whether it is marked so.
+        title: its title, or "".
+        forced: its disposition flag.
         sdh: likewise.
     """
-    said = _Said(forced=forced, sdh=sdh)
+    parsed = _ParsedName(forced=forced, sdh=sdh)
     label = readable(title)
     if label:
-        said.hear(label)
+        parsed.read(label)
     code = language.strip().casefold()
     tag = _BY_CODE.get(code) or _tag_of(code)
-    if tag and not any(other.startswith(f"{tag}-") for other in said.languages):
-        said.languages = [tag, *(other for other in said.languages if other != tag)]
-    return said.suffix(label if said.others else "")
+    if tag and not any(other.startswith(f"{tag}-") for other in parsed.languages):
+        parsed.languages = [tag, *(other for other in parsed.languages if other != tag)]
+    return parsed.suffix(label if parsed.others else "")
 
 
 def language_in(name: str) -> str:
-    """Return the language that the name of a subtitle file tells at its end, "" for none."""
+    """Return the language at the end of a subtitle file's name, "" for none."""
     for part in reversed(readable(name).split(".")[1:-1]):
-        said = _Said()
-        said.hear(part)
-        if said.languages:
-            return said.languages[0]
-        if said.others:
+        parsed = _ParsedName()
+        parsed.read(part)
+        if parsed.languages:
+            return parsed.languages[0]
+        if parsed.others:
             break
     return ""
 
 
 def _youtube(text: str) -> tuple[str, str]:
-    """Return the tag of a track that yt-dlp named, and what is to be said of it; "" for none."""
+    """Return the tag of a track that yt-dlp named, and a note on it; "" for none."""
     translated = _TRANSLATED.fullmatch(text)
     if translated is not None:
         into, out_of = translated.groups()

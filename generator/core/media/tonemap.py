@@ -1,7 +1,7 @@
-"""Tone mapping: the steps that make HDR and wide colours those of a plain screen, as filters.
+"""Tone mapping: FFmpeg filters from HDR and wide gamut to sRGB.
 
 PQ and HLG (ITU-R BT.2100) become sRGB with paper white, 203 cd/m2 (BT.2408), as white; what is
-brighter is white as well. Wide colours of plain brightness are brought into BT.709's gamut.
+brighter is white as well. Wide gamuts of standard dynamic range are mapped to BT.709.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _P3 = 12
 _P3S = {11, _P3}
 RGB = 0
 _IPT = 15
-_INTENSITY = {14, _IPT}  # ICtCp and IPT-PQ-C2: only how light a picture is can be told without more
+_INTENSITY = {14, _IPT}  # ICtCp and IPT-PQ-C2: only the intensity can be decoded without metadata
 
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m"}
 _Rows = tuple[tuple[float, float, float], ...]
@@ -33,9 +33,9 @@ _MIX: dict[int, _Rows] = {  # linear light to that of BT.709: a row each for red
         (-0.0196376, -0.0786361, 1.0982736),
     ),
 }
-# 14 bits: light in as fine steps as 8 bits of sRGB need, from tables that are soon made.
+# 14 bits: linear light in as fine steps as 8-bit sRGB needs, from tables that are quickly built.
 _FORMAT, _MOST = "gbrp14le", 255 << 6  # where swscale has white, and lutrgb cuts
-_HEADROOM = 4  # times paper white; what is brighter has this brightness, before gamuts are mixed
+_HEADROOM = 4  # times paper white; what is brighter is clipped here, before gamuts are mapped
 _WHITE = _MOST / _HEADROOM
 _PEAK_NITS, _HLG_NITS, _PAPER_NITS = 10_000, 1_000, 203
 _EXACT = "flags=accurate_rnd+full_chroma_int"
@@ -65,9 +65,9 @@ Step = tuple[str, str]  # a filter of FFmpeg's, and its options
 
 @dataclass(frozen=True, slots=True)
 class ColorSpace:
-    """What the samples of a frame mean, in the numbers of ITU-T H.273; `is_full`: its range.
+    """The color space of a frame, in the numbers of ITU-T H.273; `is_full`: its range.
 
-    `matrix` is 0 where the samples are red, green and blue.
+    `matrix` is 0 for RGB.
     """
 
     primaries: int
@@ -77,7 +77,7 @@ class ColorSpace:
 
     @property
     def is_wide(self) -> bool:
-        """Tell whether these are colors or a brightness that a plain screen cannot show."""
+        """Return whether it has colors or a brightness that an sRGB screen cannot show."""
         return (
             self.curve in _HDR_CURVES
             or self.primaries == _BT2020
@@ -87,7 +87,7 @@ class ColorSpace:
 
 
 def completed(frame: ColorSpace, stream: ColorSpace) -> ColorSpace:
-    """Return what a frame says of its colours, and what its container says where it is silent."""
+    """Return the color space of a frame, with the container's values where it has none."""
 
     def either(inner: int, outer: int) -> int:
         return inner if inner != UNSPECIFIED else outer
@@ -100,22 +100,22 @@ def completed(frame: ColorSpace, stream: ColorSpace) -> ColorSpace:
     )
 
 
-def unmapped(colours: ColorSpace) -> ColorSpace:
-    """Return the colours of Dolby Vision without a picture that others understand (profile 5)."""
-    return ColorSpace(_BT2020, _PQ, _IPT, is_full=True) if colours.curve == UNSPECIFIED else colours
+def unmapped(colors: ColorSpace) -> ColorSpace:
+    """Return the color space of Dolby Vision without a compatible base layer (profile 5)."""
+    return ColorSpace(_BT2020, _PQ, _IPT, is_full=True) if colors.curve == UNSPECIFIED else colors
 
 
-def to_srgb(colours: ColorSpace, size: Size, flags: str) -> tuple[Step, ...]:
-    """Return the steps that make frames of wide colours sRGB, of 14 bits and not in YUV any more.
+def to_srgb(colors: ColorSpace, size: Size, flags: str) -> tuple[Step, ...]:
+    """Return the filters that convert frames to sRGB, in 14-bit RGB.
 
-    They are scaled first, by the method that `flags` names, so that the rest costs little.
-    A picture of which only the intensity can be told is grey afterwards.
+    They are scaled first, with swscale's `flags`, so that the rest costs little. A frame of which
+    only the intensity can be decoded becomes gray.
     """
     scaled = ("scale", f"{size.width_px}:{size.height_px}:flags={flags}")
-    whole = f"in_range={'full' if colours.is_full else 'limited'}:{_EXACT}"
-    decode = {_PQ: _PQ_LIGHT, _HLG: _HLG_LIGHT}.get(colours.curve, _SRGB_LIGHT)
-    if colours.matrix in _INTENSITY:
-        named = ("setparams", "colorspace=bt2020nc")  # swscale knows not even the name of these
+    whole = f"in_range={'full' if colors.is_full else 'limited'}:{_EXACT}"
+    decode = {_PQ: _PQ_LIGHT, _HLG: _HLG_LIGHT}.get(colors.curve, _SRGB_LIGHT)
+    if colors.matrix in _INTENSITY:
+        named = ("setparams", "colorspace=bt2020nc")  # swscale does not know these at all
         light = (
             named,
             scaled,
@@ -123,13 +123,13 @@ def to_srgb(colours: ColorSpace, size: Size, flags: str) -> tuple[Step, ...]:
             ("scale", f"{whole}:out_range=full"),
             ("format", _FORMAT),
         )
-        decode = decode if colours.curve in _HDR_CURVES else _PQ_LIGHT
+        decode = decode if colors.curve in _HDR_CURVES else _PQ_LIGHT
         return (*light, _table(decode), _table(_ENCODE), *_FINISH)
-    if colours.matrix != RGB:
-        whole = f"in_color_matrix={_MATRICES.get(colours.matrix, 'bt2020')}:{whole}"
+    if colors.matrix != RGB:
+        whole = f"in_color_matrix={_MATRICES.get(colors.matrix, 'bt2020')}:{whole}"
     steps = [scaled, ("scale", whole), ("format", _FORMAT), _table(decode)]
-    primaries = _P3 if colours.primaries in _P3S else colours.primaries
-    if primaries == UNSPECIFIED and colours.curve in _HDR_CURVES:
+    primaries = _P3 if colors.primaries in _P3S else colors.primaries
+    if primaries == UNSPECIFIED and colors.curve in _HDR_CURVES:
         primaries = _BT2020
     rows = _MIX.get(primaries)
     if rows is not None:

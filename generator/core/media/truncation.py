@@ -1,7 +1,7 @@
-"""Wholeness: what a file's outermost boxes tell, above all whether it is shorter than it says.
+"""Truncation: what a file's top-level boxes say, above all whether the file is shorter than that.
 
-Only boxes that hold pictures and sound are believed when they reach beyond the end: a file that is
-whole is never called cut. Where a format or a file does not say how long it is, it is whole.
+Only boxes with video and audio count when they reach beyond the end: a complete file is never
+called truncated. Where a format or a file does not give its length, it is complete.
 """
 
 from collections.abc import Iterator
@@ -12,24 +12,24 @@ from generator.core.formatting import file_size
 
 
 class Readable(Protocol):
-    """A file that does not change while it is looked at, and can be read anywhere."""
+    """A file that does not change meanwhile, with random access."""
 
     @property
     def size_bytes(self) -> int:
-        """How long it is."""
+        """Its size."""
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Return bytes from there on, fewer than asked for where there are no more; never fail."""
+        """Return up to `size` bytes from `offset` on, fewer at the end; never fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What the outermost boxes tell.
+    """What the top-level boxes say.
 
     `kind` is "mp4" (MOV and 3GP too), "webm", "matroska", "avi", "asf" or "" where the bytes are of
-    none of them. `cut_short` is a sentence, "" for a whole file. `fast_start`: whether an MP4 says
-    what is in it before its pictures; None where it does not say, and of other kinds. `is_locked`:
-    an MP4 whose pictures or sound are encrypted.
+    none of them. `cut_short` is a sentence, "" for a complete file. `fast_start`: whether the moov
+    of an MP4 is before its media; None without one, and for other kinds. `is_locked`: an MP4 with
+    encrypted video or audio.
     """
 
     kind: str = ""
@@ -58,7 +58,7 @@ _MP4_FIRST = {
 _MP4_MEDIA = {b"mdat", b"moov", b"moof"}
 _MP4_PATH = (b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 _MP4_LOCKED = {b"encv", b"enca", b"drmi", b"drms"}
-_MP4_SMALL, _MP4_LARGE = 8, 16  # bytes of a box's head
+_MP4_SMALL, _MP4_LARGE = 8, 16  # bytes of a box's header
 _MP4_TO_THE_END, _MP4_IS_LARGE = 0, 1
 
 _EBML, _SEGMENT, _DOC_TYPE = 0x1A45DFA3, 0x18538067, 0x4282
@@ -78,7 +78,7 @@ _ASF_LIVE = 1
 
 
 def outline(file: Readable) -> Outline:
-    """Return what the outermost boxes of a file tell, after some 1,000 short reads at the most."""
+    """Return what the top-level boxes of a file say, after at most some 1,000 short reads."""
     bounded = _Bounded(file)
     head = bounded.read_at(0, _HEAD_BYTES)
     if head[4:8] in _MP4_FIRST:
@@ -86,14 +86,14 @@ def outline(file: Readable) -> Outline:
     if head[:4] == _EBML.to_bytes(4, "big"):
         return _matroska(bounded)
     if head[:4] == b"RIFF" and head[8:12] in _AVI_FORMS:
-        return Outline("avi", _told(bounded, _avi_end(bounded)))
+        return Outline("avi", _complaint(bounded, _avi_end(bounded)))
     if head == _ASF_HEADER:
-        return Outline("asf", _told(bounded, _asf_end(bounded)))
+        return Outline("asf", _complaint(bounded, _asf_end(bounded)))
     return Outline()
 
 
 class _Bounded:
-    """A file that seems to end once it was read too often."""
+    """A file that seems to end after too many reads."""
 
     def __init__(self, file: Readable) -> None:
         self._file = file
@@ -107,30 +107,30 @@ class _Bounded:
         return self._file.read_at(offset, size)
 
 
-def _told(file: _Bounded, end: int) -> str:
-    """Return the sentence for a file that should end there."""
+def _complaint(file: _Bounded, end: int) -> str:
+    """Return the sentence for a file that should end there, "" if it is complete."""
     there = file.size_bytes
     if not there + _SLACK_BYTES < end < _ABSURD_BYTES:
         return ""
-    some, whole = file_size(there), file_size(end)
-    if some == whole:
-        some, whole = f"{there:,} bytes", f"{end:,} bytes"
-    return f"{some} of {whole} are there"
+    present, whole = file_size(there), file_size(end)
+    if present == whole:
+        present, whole = f"{there:,} bytes", f"{end:,} bytes"
+    return f"{present} of {whole} are there"
 
 
 def _mp4(file: _Bounded) -> Outline:
     first: dict[bytes, int] = {}
-    end = told_end = 0
+    end = declared_end = 0
     is_locked, is_clear = False, True
     for box in _boxes(file, 0, file.size_bytes):
         end = box.end
         is_clear &= box.kind.isalnum()
         if box.kind in _MP4_MEDIA:
             first.setdefault(box.kind, box.body_at)
-            told_end = max(told_end, end)
+            declared_end = max(declared_end, end)
         if box.kind == b"moov" and not is_locked:
             is_locked = _is_locked(file, box, _MP4_PATH)
-    cut_short = _told(file, told_end)
+    cut_short = _complaint(file, declared_end)
     if b"moov" not in first:
         return Outline("mp4", cut_short, None, is_locked)
     if len(first) == 1 and is_clear and end == file.size_bytes:
@@ -140,7 +140,7 @@ def _mp4(file: _Bounded) -> Outline:
 
 
 def _boxes(file: _Bounded, start: int, limit: int) -> Iterator[_Box]:
-    """Yield the boxes of an MP4 that follow each other; the last may reach beyond the limit."""
+    """Yield consecutive boxes of an MP4; the last may reach beyond the limit."""
     while start + _MP4_SMALL <= limit:
         head = file.read_at(start, _MP4_LARGE)
         if len(head) < _MP4_SMALL:
@@ -157,7 +157,7 @@ def _boxes(file: _Bounded, start: int, limit: int) -> Iterator[_Box]:
 
 
 def _is_locked(file: _Bounded, box: _Box, path: tuple[bytes, ...]) -> bool:
-    """Tell whether a stream is encrypted, as the innermost box of the path says."""
+    """Return whether a stream is encrypted, by the innermost box of the path."""
     if not path:
         return file.read_at(box.body_at, _HEAD_BYTES)[12:16] in _MP4_LOCKED
     return any(
@@ -182,7 +182,7 @@ def _matroska(file: _Bounded) -> Outline:
         elif element != _EBML and element not in _EBML_BETWEEN:
             break
         at += size
-    return Outline(kind, _told(file, end))
+    return Outline(kind, _complaint(file, end))
 
 
 def _doc_type(body: bytes) -> bytes:
@@ -200,9 +200,9 @@ def _doc_type(body: bytes) -> bytes:
 
 
 def _vint(head: bytes, most_bytes: int, *, marked: bool = False) -> tuple[int | None, int]:
-    """Return a number of variable length and its length; None where it is none, or "unknown".
+    """Return a variable-length integer and its length; None where it is invalid, or "unknown".
 
-    `marked`: with the bit that tells the length left in, as in names of elements.
+    `marked`: with the length marker kept, as in element ids.
     """
     if not head or not head[0]:
         return None, 0
@@ -217,7 +217,7 @@ def _vint(head: bytes, most_bytes: int, *, marked: bool = False) -> tuple[int | 
 
 
 def _avi_end(file: _Bounded) -> int:
-    """Return where an AVI should end, 0 where all its pictures are there."""
+    """Return where an AVI should end, 0 where all its media are there."""
     at = riff_end = 0
     has_media = False
     while len(head := file.read_at(at, _AVI_HEAD)) >= _AVI_CHUNK_HEAD:

@@ -1,7 +1,7 @@
-"""WebVTT: what is written is valid, whatever was put in.
+"""WebVTT: the output is valid, whatever the input.
 
-Cues come from anywhere, so nothing is believed of them: markup is woven anew and closed, unknown
-tags go and their content stays, all else is escaped, and times that cannot be are left out.
+Cues are untrusted: markup is rebuilt and closed, unknown tags are dropped and their content kept,
+all else is escaped, and impossible times are left out.
 """
 
 import html
@@ -22,7 +22,7 @@ _TAG = re.compile(r"<(/?[A-Za-z!?][^<>]{0,500}|/?|\d{1,6}:[\d:.]{0,20}\s?)>")
 _INNER = re.compile(r"(/?)([A-Za-z]\w*)((?:\.[^\s.]+)*)[\s./]*(.*)", re.DOTALL)
 _REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _SPACES = re.compile(r"[ \t\n]+")
-_COLOUR = re.compile(r"\bcolor\s*=\s*[\"']?#?(\w{3,7})", re.IGNORECASE | re.ASCII)
+_COLOR = re.compile(r"\bcolor\s*=\s*[\"']?#?(\w{3,7})", re.IGNORECASE | re.ASCII)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,5}", re.ASCII)
 
 _LINE_ENDS = dict.fromkeys([*range(0x0A, 0x0E), 0x1C, 0x1D, 0x1E, 0x85, 0x2028, 0x2029], "\n")
@@ -30,7 +30,7 @@ _CONTROL = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0xFEFF, 0xFFFE, 0xFF
 _PLAIN = {**_CONTROL, 0x09: "\t", **_LINE_ENDS}
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
-_COLOURS = {  # those for which browsers have classes; white and black are left to the page
+_COLORS = {  # those with classes in browsers; white and black are left to the page
     "00ff00": "lime",
     "00ffff": "cyan",
     "ff0000": "red",
@@ -38,10 +38,10 @@ _COLOURS = {  # those for which browsers have classes; white and black are left 
     "ff00ff": "magenta",
     "0000ff": "blue",
 }
-_CLASSES = {*_COLOURS.values(), "white", "black"}
+_CLASSES = {*_COLORS.values(), "white", "black"}
 _CLASSES |= {f"bg_{name}" for name in _CLASSES}
 _ALIASES = {"em": "i", "strong": "b"}
-_REOPENED = {"i", "b", "u", "c", "font"}  # goes on where what encloses it ends too early
+_REOPENED = {"i", "b", "u", "c", "font"}  # reopened where their parent is closed too early
 _DEEPEST = 8
 _MOST_ANNOTATION = 100  # characters
 
@@ -67,8 +67,8 @@ _SETTINGS = {
 class Cue:
     """A text from `start_s` to `end_s`.
 
-    `text` is markup as WebVTT has it: plain text goes through `escape_cue_text` first. `settings`
-    are of the cue ("line:0 align:start"). The writer mends both, and drops what shows nothing.
+    `text` is WebVTT markup: plain text goes through `escape_cue_text` first. `settings` are those
+    of the cue ("line:0 align:start"). The writer repairs both, and drops what shows nothing.
     """
 
     start_s: float
@@ -80,8 +80,8 @@ class Cue:
 def write_cues(cues: Iterable[Cue]) -> bytes:
     """Return a WebVTT file of all cues that can be shown, by ascending start.
 
-    Left out are cues without text, those that end before they are a millisecond old, and times
-    beyond 10,000 hours; what starts before 0 starts at 0.
+    Left out are cues without text, those shorter than a millisecond, and times beyond 10,000 hours;
+    what starts before 0 starts at 0.
     """
     timed = ((_span_ms(cue.start_s, cue.end_s), cue) for cue in cues)
     lasting = sorted(
@@ -97,7 +97,7 @@ def write_cues(cues: Iterable[Cue]) -> bytes:
 
 
 def shift_cues(content: bytes, by_s: float) -> bytes:
-    """Return a file that was written here with all its cues so much later."""
+    """Return a file that was written here with all its cues shifted by `by_s`."""
 
     def moved(line: re.Match[str]) -> str:
         return _WRITTEN_CLOCK.sub(lambda clock: _clock(_ms_of(clock) + _ms(by_s)), line[0])
@@ -128,16 +128,16 @@ def board_vtt(
     tile_height_px: int,
     url: str,
 ) -> bytes:
-    """Return a WebVTT file that tells where in a sprite the tile of each stretch is.
+    """Return a WebVTT file that maps time ranges to the tiles of a sprite.
 
     Args:
-        starts_s: of the tiles, ascending, as they follow each other row by row.
+        starts_s: of the tiles, ascending, row by row.
         duration_s: of the video; where it is unknown, the last tile lasts as long as the one
             before.
-        columns: how many tiles stand in a row.
+        columns: how many tiles a row has.
         tile_width_px: of each.
         tile_height_px: of each.
-        url: of the sprite, as seen from the file.
+        url: of the sprite, relative to the file.
     """
     address = quote(url, safe=_IN_URLS)
     last_s = starts_s[-1] - starts_s[-2] if len(starts_s) > 1 else _DAY_S
@@ -159,22 +159,22 @@ def escape_cue_text(plain: str) -> str:
 def tidy(markup: str) -> str:
     """Return markup that is valid and looks the same; "" where nothing would be seen.
 
-    i, b, u, ruby, rt, v, lang and c with the classes of standard colours are kept; so is the
-    colour of an HTML font, if it has such a class. Spaces are drawn together, empty lines go.
-    Tidy markup stays as it is.
+    i, b, u, ruby, rt, v, lang and c with the classes of standard colors are kept; so is the color
+    of an HTML font, if it has such a class. Spaces are collapsed, empty lines dropped. Tidy markup
+    stays as it is.
     """
-    weaving = _Weaving()
+    writer = _MarkupWriter()
     at = 0
     for tag in _TAG.finditer(markup):
-        weaving.add_text(markup[at : tag.start()])
-        weaving.add_tag(tag[1])
+        writer.add_text(markup[at : tag.start()])
+        writer.add_tag(tag[1])
         at = tag.end()
-    weaving.add_text(markup[at:])
-    return weaving.finished()
+    writer.add_text(markup[at:])
+    return writer.finished()
 
 
 def tidy_settings(settings: str) -> str:
-    """Return those cue settings that are valid, each once, without those of regions."""
+    """Return the valid cue settings, each once, without those of regions."""
     kept: dict[str, str] = {}
     for setting in settings.split():
         name, _, value = setting.partition(":")
@@ -223,7 +223,7 @@ def _clock(instant_ms: int) -> str:
 
 
 def _ends_s(starts_s: Sequence[float], duration_s: float | None, last_s: float) -> Iterator[float]:
-    """Yield when each of ascending stretches ends; the last where it is not told after `last_s`."""
+    """Yield the ends of consecutive ranges; the last lasts `last_s` if the duration is unknown."""
     for _, end_s in pairwise(starts_s):
         yield end_s
     if starts_s:
@@ -247,18 +247,18 @@ class _Element:
         return f"</{name}>" if self.opening else ""
 
 
-class _Weaving:
-    """Markup as it grows. Tags are written only around text, so that none is empty."""
+class _MarkupWriter:
+    """Writes markup. Tags are written only around text, so that none is empty."""
 
     def __init__(self) -> None:
         self._written: list[str] = []
         self._open: list[_Element] = []  # as written
-        self._wanted: list[_Element] = []  # as read
+        self._nested: list[_Element] = []  # as read
         self._gap = ""
         self._is_seen = False
 
     def add_text(self, markup: str) -> None:
-        """Add what stands between two tags."""
+        """Add the text between two tags."""
         if not markup:
             return
         plain = _plain(markup)
@@ -271,7 +271,7 @@ class _Weaving:
         self._add_word(plain[at:])
 
     def add_tag(self, inner: str) -> None:
-        """Add a tag, given as what stands between its brackets."""
+        """Add a tag, given without its brackets."""
         match = _INNER.match(inner)
         if match is None:
             return
@@ -281,26 +281,26 @@ class _Weaving:
             self._gap = "\n"
         elif closes:
             self._close(name)
-        elif len(self._wanted) < _DEEPEST:
+        elif len(self._nested) < _DEEPEST:
             self._open_one(name, classes, annotation)
 
     def finished(self) -> str:
-        """Return all of it, closed; "" where there are but spaces of one kind or another."""
+        """Return all of it, closed; "" where there is nothing but spaces of any kind."""
         self._close_down_to(0)
         return "".join(self._written) if self._is_seen else ""
 
     def _open_one(self, name: str, classes: str, annotation: str) -> None:
-        names = [element.name for element in self._wanted]
+        names = [element.name for element in self._nested]
         match name:
             case "i" | "b" | "u":
                 opening = f"<{name}>"
             case "c":
-                known = dict.fromkeys(one for one in classes.split(".") if one in _CLASSES)
-                opening = f"<c.{'.'.join(known)}>" if known else ""
+                kept = dict.fromkeys(one for one in classes.split(".") if one in _CLASSES)
+                opening = f"<c.{'.'.join(kept)}>" if kept else ""
             case "font":
                 opening = _font(annotation)
             case "v":
-                self._close("v")  # people forget to, before the next one speaks
+                self._close("v")  # often missing before the next speaker
                 speaker = " ".join(_plain(annotation).split())[:_MOST_ANNOTATION].rstrip(" -")
                 opening = f"<v {escape_cue_text(speaker)}>" if speaker else ""
             case "lang":
@@ -312,29 +312,29 @@ class _Weaving:
                 opening = "<rt>"
             case _:
                 return
-        self._wanted.append(_Element(name, opening))
+        self._nested.append(_Element(name, opening))
 
     def _close(self, name: str) -> None:
-        """Close the innermost element of a name, if any; what is within goes on if it may."""
-        for at in range(len(self._wanted) - 1, -1, -1):
-            if self._wanted[at].name == name:
-                within = self._wanted[at + 1 :]
-                self._wanted[at:] = [one for one in within if one.name in _REOPENED]
+        """Close the innermost element of a name, if any; some of those within are reopened."""
+        for at in range(len(self._nested) - 1, -1, -1):
+            if self._nested[at].name == name:
+                within = self._nested[at + 1 :]
+                self._nested[at:] = [one for one in within if one.name in _REOPENED]
                 return
 
     def _add_word(self, word: str) -> None:
         if not word:
             return
         same = 0
-        for is_open, wanted in zip(self._open, self._wanted, strict=False):
-            if is_open is not wanted:
+        for is_open, element in zip(self._open, self._nested, strict=False):
+            if is_open is not element:
                 break
             same += 1
         self._close_down_to(same)
         if self._gap and self._written:
             self._written.append(self._gap)
         self._gap = ""
-        for element in self._wanted[same:]:
+        for element in self._nested[same:]:
             self._written.append(element.opening)
             self._open.append(element)
         self._written.append(escape_cue_text(word))
@@ -346,16 +346,16 @@ class _Weaving:
 
 
 def _plain(markup: str) -> str:
-    """Return text without tags as plain text; of control characters, ends of lines are kept."""
+    """Return text without tags as plain text, without control characters but line breaks."""
     if "&" in markup:
         markup = _REFERENCE.sub(lambda reference: html.unescape(reference[0]), markup)
     return _SURROGATES.sub("\ufffd", markup).translate(_PLAIN)
 
 
 def _font(attributes: str) -> str:
-    match = _COLOUR.search(attributes)
+    match = _COLOR.search(attributes)
     if match is None:
         return ""
-    colour = match[1].lower()
-    name = _COLOURS.get(colour, colour)
-    return f"<c.{name}>" if name in _COLOURS.values() else ""
+    color = match[1].lower()
+    name = _COLORS.get(color, color)
+    return f"<c.{name}>" if name in _COLORS.values() else ""

@@ -1,8 +1,8 @@
-"""Parcels: how a file to examine and what was found travel through a pipe.
+"""The wire format between reelshelf and its media workers: probe requests and their results.
 
-A parcel is a mark, two lengths, a header in JSON and raw bytes. Nothing here reads or writes: bytes
-come in and go out. The reader is as wary of an answer as of a file: a decoder that was taken over
-by what it decoded speaks here.
+A message is a magic number, two lengths, a header in JSON and raw bytes. Nothing here does I/O:
+bytes come in and go out. Answers are validated as strictly as files: they may come from a decoder
+that a malicious file has taken over.
 """
 
 import json
@@ -52,7 +52,7 @@ _PROBE: dict[str, type | UnionType] = {
     "recorded_offset_min": int | None,
     "start_s": float,
 }
-_DETAILS: dict[str, type | UnionType] = {
+_METADATA_TYPES: dict[str, type | UnionType] = {
     "title": str | None,
     "description": str | None,
     "is_markdown": bool,
@@ -66,18 +66,18 @@ _DETAILS: dict[str, type | UnionType] = {
     "is_other_cut": bool,
 }
 
-READY = _HEAD.pack(_MARK, 0, 0)  # what a worker says once, before its first answer
+READY = _HEAD.pack(_MARK, 0, 0)  # sent once by a worker, before its first answer
 
 
 class ProtocolError(Exception):
-    """The bytes are not what this program sends; nothing can be told of what follows them."""
+    """The bytes are not of this protocol; the rest of the stream cannot be read either."""
 
 
 @dataclass(frozen=True, slots=True)
 class SidecarRef:
-    """A companion to read: what it is, and where it is found, as the file of a request.
+    """A sidecar to read: its kind, and its path or URL, as the file of a request.
 
-    `name` is its own, "" where the file has it: a link has another than what it leads to.
+    `name` is its own, "" where `file` has it: a link has another name than its target.
     """
 
     kind: SidecarKind
@@ -87,11 +87,11 @@ class SidecarRef:
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
-    """Examine `file`, a path in the file system, which the library knows as `place`.
+    """Probe `file`, a path in the file system, which is at `place` in the library.
 
-    It may be an address instead (https, http), to be read by range without any other leave.
-    `companions` are read, too. `board` and `texts` ask for what takes longer instead: the
-    storyboard, and the subtitles inside.
+    It may be a URL instead (https, http), to be read by range without credentials. `companions`
+    are read, too. `board` and `texts` request slow work instead: the storyboard, and the embedded
+    subtitles.
     """
 
     place: Place
@@ -102,21 +102,21 @@ class ProbeRequest:
 
 
 def missing(start: bytes | bytearray) -> int:
-    """Return how many more bytes to read at the least until the parcel is whole; 0: it is.
+    """Return how many more bytes to read at least until the message is complete; 0: it is.
 
     Raises:
-        GarbledError: this is no parcel, or one beyond all measure.
+        ProtocolError: this is not a message, or one that is too large.
     """
     if len(start) < _HEAD.size:
         return _HEAD.size - len(start)
     mark, header_bytes, body_bytes = _HEAD.unpack_from(start)
     if mark != _MARK or header_bytes + body_bytes > _MOST_BYTES:
-        raise ProtocolError("not a parcel")
+        raise ProtocolError("not a message")
     return int(_HEAD.size + header_bytes + body_bytes - len(start))
 
 
 def pack_probe_request(request: ProbeRequest) -> bytes:
-    """Return the parcel that asks for one file."""
+    """Return the message of a request."""
     return _pack(
         {
             "place": asdict(request.place),
@@ -128,14 +128,14 @@ def pack_probe_request(request: ProbeRequest) -> bytes:
     )
 
 
-def unpack_probe_request(parcel: bytes | bytearray) -> ProbeRequest:
-    """Return what is asked for.
+def unpack_probe_request(message: bytes | bytearray) -> ProbeRequest:
+    """Return the request in a message.
 
     Raises:
-        GarbledError: the parcel is no request.
+        ProtocolError: it is not a request.
     """
-    header, _ = _unpack(parcel)
-    companions = [_beside(row) for row in _take(header, "companions", list)]
+    header, _ = _unpack(message)
+    companions = [_sidecar(row) for row in _take(header, "companions", list)]
     return ProbeRequest(
         _place(header),
         _take(header, "file", str),
@@ -149,15 +149,15 @@ Found = ProbeResult | EnrichmentResult | Rejected
 
 
 def pack_answer(answer: Found) -> bytes:
-    """Return the parcel that tells what was found."""
+    """Return the message of a result."""
     place = asdict(answer.place)
     if isinstance(answer, Rejected):
         return _pack({"place": place, "refused": answer.reason, "passing": answer.passing})
     rows = [
-        [one.language, one.label, one.forced, one.sdh, one.source, len(one.content)]
-        for one in answer.subtitles
+        [track.language, track.label, track.forced, track.sdh, track.source, len(track.content)]
+        for track in answer.subtitles
     ]
-    texts = b"".join(one.content for one in answer.subtitles)
+    texts = b"".join(track.content for track in answer.subtitles)
     header: dict[str, object] = {"place": place, "subtitles": rows}
     if isinstance(answer, EnrichmentResult):
         header["without_board"] = answer.board_problem
@@ -170,8 +170,8 @@ def pack_answer(answer: Found) -> bytes:
     header |= {
         "probe": asdict(answer.probe),
         "problem": answer.poster_problem,
-        "details": [[source, _told(details)] for source, details in answer.details],
-        "complaints": [list(one) for one in answer.complaints],
+        "details": [[source, _metadata_fields(metadata)] for source, metadata in answer.details],
+        "complaints": [list(track) for track in answer.complaints],
         "cut_short": answer.cut_short,
         "outdated": list(answer.outdated),
     }
@@ -185,19 +185,19 @@ def pack_answer(answer: Found) -> bytes:
     return _pack(header, texts + b"".join(still.content for still in stills.webp) + stills.jpeg)
 
 
-def _told(details: Metadata) -> dict[str, object]:
-    told = {name: getattr(details, name) for name in _DETAILS}
-    chapters = [[chapter.start_s, chapter.title] for chapter in details.chapters]
-    return {**told, "tags": list(details.tags), "chapters": chapters}
+def _metadata_fields(metadata: Metadata) -> dict[str, object]:
+    fields = {name: getattr(metadata, name) for name in _METADATA_TYPES}
+    chapters = [[chapter.start_s, chapter.title] for chapter in metadata.chapters]
+    return {**fields, "tags": list(metadata.tags), "chapters": chapters}
 
 
-def unpack_answer(parcel: bytes | bytearray) -> Found:
-    """Return what was found.
+def unpack_answer(message: bytes | bytearray) -> Found:
+    """Return the result in a message.
 
     Raises:
-        GarbledError: the parcel is no answer.
+        ProtocolError: it is not a result.
     """
-    header, body = _unpack(parcel)
+    header, body = _unpack(message)
     place = _place(header)
     if "refused" in header:
         reason, passing = _take(header, "refused", str), header.get("passing", False)
@@ -213,7 +213,7 @@ def unpack_answer(parcel: bytes | bytearray) -> Found:
         _probe(header),
         stills,
         _take(header, "problem", str),
-        tuple(_details(row) for row in _take(header, "details", list)),
+        tuple(_metadata(row) for row in _take(header, "details", list)),
         subtitles,
         tuple(_pair(row) for row in _take(header, "complaints", list)),
         _take(header, "cut_short", str),
@@ -226,43 +226,43 @@ def _pair(row: object) -> tuple[str, str]:
         case [str(one), str(other)]:
             return one, other
         case _:
-            raise ProtocolError("a pair of texts is none")
+            raise ProtocolError("invalid pair of texts")
 
 
-def _beside(row: object) -> SidecarRef:
+def _sidecar(row: object) -> SidecarRef:
     match row:
         case [str(kind), str(file), str(name)]:
             return SidecarRef(_kind(kind), file, name)
         case _:
-            raise ProtocolError("a companion is none")
+            raise ProtocolError("invalid sidecar")
 
 
 def _kind(name: str) -> SidecarKind:
     try:
         return SidecarKind(name)
     except ValueError as error:
-        raise ProtocolError("a companion is of no kind") from error
+        raise ProtocolError("unknown kind of sidecar") from error
 
 
 def _source(name: object) -> MetadataSource:
     try:
         return MetadataSource(str(name))
     except ValueError as error:
-        raise ProtocolError("a source is none") from error
+        raise ProtocolError("unknown metadata source") from error
 
 
-def _details(row: object) -> tuple[MetadataSource, Metadata]:
+def _metadata(row: object) -> tuple[MetadataSource, Metadata]:
     match row:
-        case [str(source), dict(said)]:
-            told = {name: _take(said, name, kind) for name, kind in _DETAILS.items()}
-            tags = [_line(one) for one in _take(said, "tags", list)]
-            chapters = [_chapter(one) for one in _take(said, "chapters", list)]
-            texts = (one for one in told.values() if isinstance(one, str))
+        case [str(source), dict(fields)]:
+            values = {name: _take(fields, name, kind) for name, kind in _METADATA_TYPES.items()}
+            tags = [_line(one) for one in _take(fields, "tags", list)]
+            chapters = [_chapter(one) for one in _take(fields, "chapters", list)]
+            texts = (one for one in values.values() if isinstance(one, str))
             for text in texts:
                 _line(text)
-            return _source(source), Metadata(**told, tags=tuple(tags), chapters=tuple(chapters))
+            return _source(source), Metadata(**values, tags=tuple(tags), chapters=tuple(chapters))
         case _:
-            raise ProtocolError("details are none")
+            raise ProtocolError("invalid metadata")
 
 
 def _chapter(row: object) -> Chapter:
@@ -270,18 +270,18 @@ def _chapter(row: object) -> Chapter:
         case [int() | float() as start_s, str(title)]:
             return Chapter(float(start_s), _line(title))
         case _:
-            raise ProtocolError("a chapter is none")
+            raise ProtocolError("invalid chapter")
 
 
 def _line(text: object) -> str:
-    """Return a text that can be written as UTF-8, which names of files may not be."""
+    """Return a text that can be encoded as UTF-8, unlike some file names."""
     if not isinstance(text, str) or _SURROGATES.search(text):
-        raise ProtocolError("a text is none")
+        raise ProtocolError("invalid text")
     return text
 
 
 def _subtitles(header: Mapping[str, Any], body: bytes) -> tuple[tuple[Subtitles, ...], int]:
-    found: list[Subtitles] = []
+    subtitles: list[Subtitles] = []
     at = 0
     for row in _take(header, "subtitles", list):
         match row:
@@ -291,12 +291,12 @@ def _subtitles(header: Mapping[str, Any], body: bytes) -> tuple[tuple[Subtitles,
                 content = body[at : at + size]
                 at += size
             case _:
-                raise ProtocolError("subtitles are none")
+                raise ProtocolError("invalid subtitles")
         if not content.startswith(b"WEBVTT\n"):
-            raise ProtocolError("subtitles are no WebVTT")
+            raise ProtocolError("subtitles are not WebVTT")
         texts = _line(language), _line(label)
-        found.append(Subtitles(*texts, forced, sdh, _source(source), content))
-    return tuple(found), at
+        subtitles.append(Subtitles(*texts, forced, sdh, _source(source), content))
+    return tuple(subtitles), at
 
 
 def _board(header: Mapping[str, Any], body: bytes) -> EncodedStoryboard:
@@ -310,9 +310,9 @@ def _board(header: Mapping[str, Any], body: bytes) -> EncodedStoryboard:
                 columns, width_px, height_px, tuple(map(float, starts_s)), body
             )
         case _:
-            raise ProtocolError("a storyboard is none")
+            raise ProtocolError("invalid storyboard")
     if not _is_webp(board.content):
-        raise ProtocolError("a storyboard is no WebP")
+        raise ProtocolError("a storyboard is not WebP")
     return board
 
 
@@ -321,26 +321,26 @@ def _pack(header: Mapping[str, object], body: bytes = b"") -> bytes:
     return _HEAD.pack(_MARK, len(text), len(body)) + text + body
 
 
-def _unpack(parcel: bytes | bytearray) -> tuple[dict[str, Any], bytes]:
-    if len(parcel) < _HEAD.size or missing(parcel) != 0:
-        raise ProtocolError("not one whole parcel")
-    _, header_bytes, _ = _HEAD.unpack_from(parcel)
+def _unpack(message: bytes | bytearray) -> tuple[dict[str, Any], bytes]:
+    if len(message) < _HEAD.size or missing(message) != 0:
+        raise ProtocolError("not one complete message")
+    _, header_bytes, _ = _HEAD.unpack_from(message)
     body_at = _HEAD.size + header_bytes
     try:
         header = json.loads(
-            parcel[_HEAD.size : body_at], parse_constant=_finite, parse_float=_finite
+            message[_HEAD.size : body_at], parse_constant=_finite, parse_float=_finite
         )
     except (ValueError, RecursionError) as error:
-        raise ProtocolError("the header is no JSON") from error
+        raise ProtocolError("the header is not JSON") from error
     if not isinstance(header, dict):
-        raise ProtocolError("the header is no object")
-    return header, bytes(parcel[body_at:])
+        raise ProtocolError("the header is not an object")
+    return header, bytes(message[body_at:])
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ProtocolError(f"{text} is no number")
+        raise ProtocolError(f"{text} is not a finite number")
     return number
 
 
@@ -350,8 +350,8 @@ def _place(header: Mapping[str, Any]) -> Place:
 
 
 def _probe(header: Mapping[str, Any]) -> Probe:
-    said = _take(header, "probe", dict)
-    return Probe(**{name: _take(said, name, kind) for name, kind in _PROBE.items()})
+    fields = _take(header, "probe", dict)
+    return Probe(**{name: _take(fields, name, kind) for name, kind in _PROBE.items()})
 
 
 def _stills(header: Mapping[str, Any], body: bytes) -> Stills:
@@ -363,11 +363,11 @@ def _stills(header: Mapping[str, Any], body: bytes) -> Stills:
         at += size
     stills = Stills(tuple(webp), body[at:], _take(header, "colour", str))
     if not webp or not all(_is_webp(still.content) for still in webp):
-        raise ProtocolError("a still is no WebP")
+        raise ProtocolError("a still is not WebP")
     if not stills.jpeg.startswith(b"\xff\xd8\xff"):
-        raise ProtocolError("the preview is no JPEG")
+        raise ProtocolError("the preview is not JPEG")
     if not _COLOUR.fullmatch(stills.colour):
-        raise ProtocolError("the colour is none")
+        raise ProtocolError("invalid color")
     return stills
 
 
@@ -383,8 +383,8 @@ def _is_webp(content: bytes) -> bool:
     return content[:4] == b"RIFF" and content[8:12] == b"WEBP"
 
 
-def _take(said: Mapping[str, Any], name: str, kind: type | UnionType) -> Any:  # noqa: ANN401
-    value = said.get(name)
+def _take(fields: Mapping[str, Any], name: str, kind: type | UnionType) -> Any:  # noqa: ANN401
+    value = fields.get(name)
     if not isinstance(value, kind):
-        raise ProtocolError(f"{name} is missing or of another kind")
+        raise ProtocolError(f"{name} is missing or of another type")
     return value

@@ -1,7 +1,7 @@
-"""Letters: what travels through a queue, and what is believed of it.
+"""Queue messages: encoding, and validation on receipt.
 
-A letter is an event as JSON, written by the API, or a notice of S3's that objects came or went. A
-queue may bring a letter twice, late, before those written earlier, or not in any sense at all.
+A message is an event as JSON, written by the API, or a notification of S3's that objects were
+created or removed. A queue may deliver a message twice, late, out of order, or garbled.
 """
 
 import json
@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 from generator.core.model import Event, EventKind, VideoId
 
 VERSION = 1
-_SLACK_US = 300_000_000  # so much may the clock of who wrote be ahead of ours
+_SLACK_US = 300_000_000  # how far the sender's clock may be ahead of ours
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _HIGHEST = (1 << 63) - 1
 _MOST_TAGS, _LONGEST_TAG, _LONGEST_NAME = 100, 200, 100
@@ -22,68 +22,68 @@ _FROM_S3 = "aws:s3"
 
 
 class MessageError(ValueError):
-    """A letter that cannot be believed; the message says why, to a person."""
+    """An invalid message; the error says why, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectNotification:
-    """That an object of a bucket came, or went: a hint, and no fact."""
+    """An object of a bucket was created or removed: a hint, not a fact."""
 
     bucket: str
     key: str
     is_gone: bool
 
 
-Letter = Event | tuple[ObjectNotification, ...]
+MessagePayload = Event | tuple[ObjectNotification, ...]
 
 
-def encode_message(happening: Event) -> str:
-    """Return an event as a letter. It has to say when it was told (`told_us`)."""
-    assert happening.told_us is not None, "what goes through a queue says when it was told"
-    told = {
+def encode_message(event: Event) -> str:
+    """Return an event as a message; it needs the time at which the API received it (`told_us`)."""
+    assert event.told_us is not None, "an event for a queue needs its time"
+    payload = {
         "v": VERSION,
-        "id": happening.id,
-        "kind": happening.kind,
-        "at": happening.at,
-        "told_us": happening.told_us,
-        "source": happening.source,
-        "video": happening.video,
-        "value": dict(happening.value),
+        "id": event.id,
+        "kind": event.kind,
+        "at": event.at,
+        "told_us": event.told_us,
+        "source": event.source,
+        "video": event.video,
+        "value": dict(event.value),
     }
-    return json.dumps(told, separators=(",", ":"))
+    return json.dumps(payload, separators=(",", ":"))
 
 
-def decode_message(text: str, now_us: int) -> Letter:
-    """Return what a letter says: an event, or notices of a bucket (none: it was S3's trial).
+def decode_message(text: str, now_us: int) -> MessagePayload:
+    """Return the event or the bucket notifications in a message; () for S3's test event.
 
     Args:
-        text: the letter.
-        now_us: the current instant in microseconds since 1970; nothing is told after it.
+        text: the message.
+        now_us: the current instant in microseconds since 1970; later times are clamped to it.
 
     Raises:
-        LetterError: it is none, or one that nobody should have sent.
+        MessageError: it is malformed, or not allowed.
     """
     try:
-        told = json.loads(text)
+        payload = json.loads(text)
     except ValueError as error:
-        raise MessageError("it is no JSON") from error
+        raise MessageError("it is not JSON") from error
     except RecursionError as error:
         raise MessageError("it is nested too deeply") from error
-    if not isinstance(told, dict):
-        raise MessageError("it is no JSON object")
-    if "Records" in told or told.get("Event") == "s3:TestEvent":
-        return _notices(told)
-    return _event(told, now_us)
+    if not isinstance(payload, dict):
+        raise MessageError("it is not a JSON object")
+    if "Records" in payload or payload.get("Event") == "s3:TestEvent":
+        return _notifications(payload)
+    return _event(payload, now_us)
 
 
-def _notices(told: Mapping[str, object]) -> tuple[ObjectNotification, ...]:
-    records = told.get("Records", [])
+def _notifications(payload: Mapping[str, object]) -> tuple[ObjectNotification, ...]:
+    records = payload.get("Records", [])
     if not isinstance(records, list):
-        raise MessageError("its Records are no list")
-    return tuple(_notice(one) for one in records)
+        raise MessageError("its Records are not a list")
+    return tuple(_notification(one) for one in records)
 
 
-def _notice(record: object) -> ObjectNotification:
+def _notification(record: object) -> ObjectNotification:
     try:
         assert isinstance(record, dict)
         name, there = record["eventName"], record["s3"]
@@ -93,35 +93,37 @@ def _notice(record: object) -> ObjectNotification:
         assert isinstance(bucket, str)
         assert isinstance(key, str)
     except (AssertionError, KeyError, TypeError) as error:
-        raise MessageError("one of its Records is no notice of S3's") from error
+        raise MessageError("one of its Records is not an S3 notification") from error
     is_gone = name.removeprefix("s3:").startswith(("ObjectRemoved", "LifecycleExpiration"))
     return ObjectNotification(bucket, unquote_plus(key, errors="surrogateescape"), is_gone)
 
 
-def _event(told: Mapping[str, object], now_us: int) -> Event:
-    if told.get("v") != VERSION:
-        raise MessageError(f"its version is {told.get('v')!r}, and {VERSION} is all that is known")
-    kind = told.get("kind")
+def _event(payload: Mapping[str, object], now_us: int) -> Event:
+    if payload.get("v") != VERSION:
+        raise MessageError(
+            f"unsupported message version {payload.get('v')!r}; this release reads {VERSION}"
+        )
+    kind = payload.get("kind")
     if not isinstance(kind, str) or (check := _VALUES.get(kind)) is None:
-        raise MessageError(f"{kind!r} is not what people do")
-    key, source, value = told.get("id"), told.get("source"), told.get("value")
+        raise MessageError(f"unknown kind of event {kind!r}")
+    key, source, value = payload.get("id"), payload.get("source"), payload.get("value")
     if not isinstance(key, str) or not _ID.fullmatch(key):
-        raise MessageError("its id is none")
+        raise MessageError("missing or malformed id")
     if not isinstance(source, str) or source not in _SOURCES:
-        raise MessageError(f"nobody is {source!r}")
+        raise MessageError(f"unknown source {source!r}")
     if not isinstance(value, dict) or not check(value):
-        raise MessageError(f"its value is none of {kind}")
-    at, told_us = _number(told, "at"), _number(told, "told_us")
-    video = None if kind == EventKind.REBUILD_ASKED else VideoId(_number(told, "video", least=1))
-    if now_us + _SLACK_US < told_us:  # a clock that is wrong must not win for ever
+        raise MessageError(f"its value is invalid for {kind}")
+    at, told_us = _number(payload, "at"), _number(payload, "told_us")
+    video = None if kind == EventKind.REBUILD_ASKED else VideoId(_number(payload, "video", least=1))
+    if now_us + _SLACK_US < told_us:  # a wrong clock must not win for ever
         told_us, at = now_us, min(at, now_us // 1_000_000)
     return Event(key, EventKind(kind), at, source, video, value, told_us)
 
 
-def _number(told: Mapping[str, object], name: str, least: int = 0) -> int:
-    value = told.get(name)
+def _number(payload: Mapping[str, object], name: str, least: int = 0) -> int:
+    value = payload.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _HIGHEST:
-        raise MessageError(f"its {name} is no number that there can be")
+        raise MessageError(f"its {name} is missing or out of range")
     return value
 
 
@@ -147,13 +149,13 @@ def _are_tags(value: Mapping[str, object]) -> bool:
 
 
 def _is_text(value: object, longest: int) -> bool:
-    """Tell whether a value is text of some length that can be kept: half a character cannot."""
+    """Return whether a value is text of 1 to `longest` characters, without lone surrogates."""
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         return False
     return not any("\ud800" <= char <= "\udfff" for char in value)
 
 
-def _is_wish(value: Mapping[str, object]) -> bool:
+def _is_rebuild(value: Mapping[str, object]) -> bool:
     return value.keys() == {"full"} and isinstance(value["full"], bool)
 
 
@@ -166,5 +168,5 @@ _VALUES: dict[str, Callable[[Mapping[str, object]], bool]] = {
     EventKind.TAGGED: _are_tags,
     EventKind.UNTAGGED: _are_tags,
     EventKind.RETAGGED: _are_tags,
-    EventKind.REBUILD_ASKED: _is_wish,
+    EventKind.REBUILD_ASKED: _is_rebuild,
 }

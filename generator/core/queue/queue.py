@@ -1,4 +1,4 @@
-"""What a queue is to those who send and those who work: SQS, a Redis stream, or one in a test."""
+"""The queue interface: SQS, a Redis stream, or in memory for tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from generator.core.errors import QueueError
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMessage:
-    """One letter as a queue brings it; `handle` lets go of it, `times` it was brought so far."""
+    """One delivered message; `handle` deletes it, `times` counts its deliveries so far."""
 
     id: str
     body: str
@@ -19,9 +19,9 @@ class ReceivedMessage:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """How many messages wait, are with a worker, and were put aside because they came too often.
+    """How many messages wait, are in flight, and are in the dead-letter queue.
 
-    `oldest_s` is how long the oldest waits; None where the queue does not tell.
+    `oldest_s` is the age of the oldest that waits; None where the queue does not report it.
     """
 
     waiting: int
@@ -31,35 +31,35 @@ class QueueDepth:
 
 
 class OwnerMarkUnsupportedError(QueueError):
-    """The queue keeps no mark of who works for it, or does not let us leave one."""
+    """The queue cannot store an owner mark, or denies us to write one."""
 
 
 class Queue(Protocol):
-    """A queue that brings each message at least once, in any order.
+    """A queue that delivers each message at least once, in any order.
 
     Every method raises QueueError where the queue cannot be reached or refuses.
     """
 
     def send(self, bodies: Sequence[str]) -> None:
-        """Put letters in; when this returns the queue keeps them."""
+        """Send messages; when this returns, the queue has them."""
 
     def receive(self, most: int, wait_s: float) -> list[ReceivedMessage]:
-        """Return up to `most` messages, after waiting so long for the first."""
+        """Return up to `most` messages, after waiting up to `wait_s` for the first."""
 
     def delete(self, messages: Sequence[ReceivedMessage]) -> None:
-        """Let go of messages for good."""
+        """Delete messages that were processed."""
 
     def extend(self, messages: Sequence[ReceivedMessage], seconds: int) -> None:
-        """Keep messages from others for so much longer; 0 gives them back at once."""
+        """Extend the visibility timeout of messages; 0 returns them to the queue at once."""
 
     def depth(self) -> QueueDepth:
-        """Return how full it is."""
+        """Return how many messages there are."""
 
     def dead(self, most: int) -> list[ReceivedMessage]:
-        """Return some of the messages that were put aside; they stay there."""
+        """Return up to `most` messages of the dead-letter queue; they stay there."""
 
     def put_back(self) -> int:
-        """Put what was put aside back into the queue; return how many that were."""
+        """Redrive the dead-letter queue; return how many messages that were."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""

@@ -1,7 +1,7 @@
-"""What each template is handed: docs/reference/templates.md is the contract.
+"""The contexts of the templates, documented in docs/reference/templates.md.
 
-Everything is ready to print. A context holds texts, truth values, None, `Markup` and tuples of
-such, and depends on nothing but the values given here: equal contexts mean equal pages.
+Everything is ready to print. A context has strings, booleans, None, `Html` and tuples of such, and
+depends on nothing but the arguments here: equal contexts mean equal pages.
 """
 
 import json
@@ -21,24 +21,24 @@ Context = Mapping[str, object]
 
 _MOST_STARS = 5
 _LIKELY = {playability.Playability.PLAYS, playability.Playability.UNKNOWN}
-_SITEMAP_LONGEST_S = 28_800  # the video extension's own limits
+_SITEMAP_LONGEST_S = 28_800  # limits of the video extension of sitemaps
 _SITEMAP_TAGS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Html:
-    """UTF-8 bytes that are HTML already and are printed as they are."""
+    """UTF-8 bytes of HTML that are not escaped again."""
 
     content: bytes
 
     def __html__(self) -> str:
-        """Return the text: the protocol by which Jinja knows HTML."""
+        """Return the text: Jinja's protocol for safe HTML."""
         return self.content.decode()
 
 
 @dataclass(slots=True, eq=False)
 class SharedContext:
-    """A part of a context that many pages have in common; `walked` is the renderer's own note."""
+    """A part of a context that many pages share; `walked` is a cache of the renderer."""
 
     value: object
     walked: tuple[list[str], Hashable] | None = None
@@ -57,27 +57,27 @@ class SiteContext:
     identity: str = "0" * 32
 
     def uid(self, thing: str = "") -> str:
-        """Return an id, as a URN, that a thing of the site keeps for ever ("": the site itself).
+        """Return the permanent id, as a URN, of a thing of the site ("": the site itself).
 
-        Source: RFC 4287, section 4.2.6: an id never changes, wherever what it is of moves.
+        Source: RFC 4287, section 4.2.6: an id never changes, wherever its entry moves.
         """
         return uuid5(UUID(hex=self.identity), thing).urn
 
     def link(self, path: str) -> str:
-        """Return the root-relative address of an output path."""
+        """Return the root-relative URL of an output path."""
         return f"{self.base}/{path}" if path != urls.HOME else f"{self.base}/"
 
     def absolute(self, address: str) -> str:
-        """Return a root-relative address as an absolute one."""
+        """Return a root-relative URL as an absolute one."""
         return self.origin + address
 
     def media(self, video: Video) -> str:
-        """Return the root-relative address of the file itself."""
+        """Return the root-relative URL of the file itself."""
         return self.base + urls.media_path(video.place)
 
 
 def page(site: SiteContext, path: OutPath, title: str, *, indexed: bool = True) -> Context:
-    """Return what every HTML page has."""
+    """Return the context that every HTML page has."""
     address = site.link(path)
     return {
         "title": title,
@@ -123,14 +123,14 @@ def _mean(video: Video) -> str | None:
 
 
 def _rating(video: Video) -> int:
-    """Return a number that sorts as `Key.RATING` does: tenths of a star, then the owner's stars."""
+    """Return a number that sorts as `SortKey.RATING`: tenths of a star, then the owner's stars."""
     stars = video.stars or 0
     tenths = video.score_tenths if video.votes else None
     return (10 * stars if tenths is None else tenths) * 10 + stars
 
 
 def mini(site: SiteContext, video: Video) -> Context:
-    """Return the context of a neighbour: only what rarely changes."""
+    """Return the context of a neighbor: only what rarely changes."""
     return {
         "url": site.link(urls.watch_path_of(video)),
         "title": video.title,
@@ -155,7 +155,7 @@ def _thumbs(site: SiteContext, video: Video) -> dict[str, object]:
         "thumb_2x": _still(site, video, poster, larger[0]) if larger else None,
         "width": str(poster.width_px),
         "height": str(poster.height_px),
-        "colour": colour_classes(poster.colour),
+        "colour": color_classes(poster.colour),
     }
 
 
@@ -163,8 +163,8 @@ def _still(site: SiteContext, video: Video, poster: Poster, width_px: int | None
     return site.link(urls.still_file(video.id, poster.digest, width_px))
 
 
-def colour_classes(colour: str) -> str:
-    """Return the three classes that `style.css` turns into (nearly) this colour."""
+def color_classes(colour: str) -> str:
+    """Return the three classes that `style.css` turns into (nearly) this color."""
     return f"r{colour[0]} g{colour[2]} b{colour[4]}"
 
 
@@ -184,7 +184,7 @@ def folder(site: SiteContext, name: str) -> Context:
 
 
 def heading(scope: Scope) -> str:
-    """Return what a scope is called on its pages."""
+    """Return the heading of a scope's pages."""
     match scope.kind:
         case ScopeKind.ALL:
             return "All videos"
@@ -199,7 +199,7 @@ def heading(scope: Scope) -> str:
 
 
 def crumbs(site: SiteContext, scope: Scope) -> tuple[Context, ...]:
-    """Return the way to a scope, itself left out: its folders, or the tags index."""
+    """Return the breadcrumbs of a scope, without itself: its folders, or the tags index."""
     if scope.kind is ScopeKind.TAG:
         return ({"label": "Tags", "url": site.link(urls.scope_path(Scope(ScopeKind.TAGS)))},)
     if scope.kind not in {ScopeKind.FOLDER, ScopeKind.SUBFOLDERS} or not scope.name:
@@ -209,7 +209,7 @@ def crumbs(site: SiteContext, scope: Scope) -> tuple[Context, ...]:
 
 @lru_cache(maxsize=1 << 14)
 def folder_crumbs(site: SiteContext, folder_name: str) -> tuple[Context, ...]:
-    """Return the way to a folder, itself included."""
+    """Return the breadcrumbs of a folder, itself included."""
     names = [folder_name]
     while names[0]:
         names.insert(0, parent_of(names[0]))
@@ -220,8 +220,8 @@ def folder_crumbs(site: SiteContext, folder_name: str) -> tuple[Context, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbours:
-    """What a watch page shows of the videos beside it; all empty at the ends of a folder."""
+class Neighbors:
+    """What a watch page shows of its neighbors; all empty at the ends of a folder."""
 
     before: Html | None = None
     after: Html | None = None
@@ -229,7 +229,7 @@ class Neighbours:
     next_url: str | None = None
 
 
-def watch_context(site: SiteContext, video: Video, neighbours: Neighbours) -> Context:
+def watch_context(site: SiteContext, video: Video, neighbors: Neighbors) -> Context:
     """Return the context of a watch page."""
     path = urls.watch_path_of(video)
     head = page(site, path, video.title)
@@ -273,7 +273,7 @@ def watch_context(site: SiteContext, video: Video, neighbours: Neighbours) -> Co
         "poster_url": poster,
         "width": str(video.probe.width_px or 640),
         "height": str(video.probe.height_px or 360),
-        "colour": colour_classes(video.poster.colour) if video.poster else "r0 g0 b0",
+        "colour": color_classes(video.poster.colour) if video.poster else "r0 g0 b0",
         "stars": str(video.stars) if video.stars else None,
         "star_marks": _STAR_MARKS[video.stars or 0],
         "score": _score(video),
@@ -291,10 +291,10 @@ def watch_context(site: SiteContext, video: Video, neighbours: Neighbours) -> Co
         "origin": origin,
         "tags": tuple([_tag_link(site, name) for name in video.tags]),
         "crumbs": _shared_folder_crumbs(site, folder_of(video.place)),
-        "before": neighbours.before,
-        "after": neighbours.after,
-        "previous_url": neighbours.previous_url,
-        "next_url": neighbours.next_url,
+        "before": neighbors.before,
+        "after": neighbors.after,
+        "previous_url": neighbors.previous_url,
+        "next_url": neighbors.next_url,
         "description": description,
         "json_ld": _json_ld(
             video,
@@ -317,7 +317,7 @@ def watch_context(site: SiteContext, video: Video, neighbours: Neighbours) -> Co
 def _sources(
     site: SiteContext, video: Video, rendition: Rendition, *, is_remux: bool
 ) -> tuple[str, str, tuple[Context, ...]]:
-    """Return the copy that plays in most browsers, its type, and all there is, in order."""
+    """Return the copy that plays in most browsers, its type, and all sources in order."""
     film, *playlists = (site.link(path) for path in urls.rendition_files(video.id, rendition))
     film_type = f"video/{rendition.container}"
     codecs = f'; codecs="{rendition.codecs}"' if rendition.codecs else ""
@@ -338,7 +338,7 @@ def _badge(probe: Probe, *, has_copy: bool, is_remux: bool) -> str | None:
     )
 
 
-@lru_cache(maxsize=1 << 12)  # most of a library says the same, and every page asks
+@lru_cache(maxsize=1 << 12)  # most of a library has the same, and every page needs it
 def _known_badge(
     streams: tuple[str, str | None, str | None, str, str | None],
     width_px: int | None,
@@ -360,18 +360,18 @@ def _known_badge(
 
 
 def _tracks(site: SiteContext, video: Video) -> tuple[Context, ...]:
-    """Return subtitles as HTML wants them: a language each, names of their own, one default."""
-    found: dict[tuple[str, str, str], Context] = {}
+    """Return subtitles as HTML needs them: a language each, unique labels, one default."""
+    tracks: dict[tuple[str, str, str], Context] = {}
     forced = next((track for track in video.tracks if track.forced), None)
     for track in video.tracks:
         kind = "captions" if track.sdh else "subtitles"
         language = track.language or "und"
         name = label = track.label or track.language or "Subtitles"
         number = 1
-        while (kind, language, label) in found:
+        while (kind, language, label) in tracks:
             number += 1
             label = f"{name} {number}"
-        found[kind, language, label] = {
+        tracks[kind, language, label] = {
             "kind": kind,
             "language": language,
             "label": label,
@@ -380,7 +380,7 @@ def _tracks(site: SiteContext, video: Video) -> tuple[Context, ...]:
             ),
             "default": track is forced,
         }
-    return tuple(found.values())
+    return tuple(tracks.values())
 
 
 def _origin(url: str) -> Context | None:
@@ -395,7 +395,7 @@ _STAR_MARKS = tuple(
 
 
 def _score(video: Video) -> str | None:
-    """Return what visitors think, "3.9 from 12 votes", or None where none has voted."""
+    """Return the visitors' mean, "3.9 from 12 votes", or None without votes."""
     mean = _mean(video)
     votes = "vote" if video.votes == 1 else "votes"
     return mean and f"{mean} from {formatting.rounded(video.votes)} {votes}"
@@ -444,7 +444,7 @@ def _whole_seconds(video: Video) -> str | None:
 
 
 def _json_ld(video: Video, about: Mapping[str, object]) -> Html:
-    """Return the description for machines; what is none in `about` is left out."""
+    """Return the JSON-LD of a video; None in `about` is left out."""
     thing = {
         "@context": "https://schema.org",
         "@type": "VideoObject",
@@ -458,7 +458,7 @@ def _json_ld(video: Video, about: Mapping[str, object]) -> Html:
         thing["hasPart"] = [
             _clip(chapter, str(about["url"]), video.clock_s) for chapter in video.chapters
         ]
-    text = _JSON.encode(thing)  # ASCII: U+2028 and friends are escaped
+    text = _JSON.encode(thing)  # ASCII: U+2028 and the like are escaped
     if "<" in text or ">" in text or "&" in text:
         for character in "<>&":
             text = text.replace(character, f"\\u{ord(character):04x}")
@@ -471,7 +471,7 @@ def _clip(chapter: Chapter, url: str, clock_s: float) -> Mapping[str, object]:
         "@type": "Clip",
         "name": chapter.title,
         "startOffset": chapter.start_s,
-        "url": f"{url}?t={start}",  # machines want a question; the script answers it
+        "url": f"{url}?t={start}",  # crawlers need a query; player.js reads it
     }
 
 
@@ -480,7 +480,7 @@ _JSON = json.JSONEncoder(separators=(",", ":"))
 
 @lru_cache(maxsize=1 << 13)
 def video_tabs(site: SiteContext, scope: Scope, current: str) -> SharedContext:
-    """Return the tabs by which the other orders of a scope are reached."""
+    """Return the tabs that link to the other orders of a scope."""
     return SharedContext(_tabs(site, scope, VIDEO_ORDERS, current))
 
 
@@ -504,13 +504,13 @@ def _tabs(
 
 @lru_cache(maxsize=1 << 13)
 def shared_crumbs(site: SiteContext, scope: Scope) -> SharedContext:
-    """Return the way to a scope, itself left out, for its pages to share."""
+    """Return the breadcrumbs of a scope, without itself, for its pages to share."""
     return SharedContext(crumbs(site, scope))
 
 
 @dataclass(frozen=True, slots=True)
 class _Played:
-    """The file of a video that plays in most places: a copy, or the video itself."""
+    """The file that plays in most places: a playable copy, or the video itself."""
 
     url: str
     type: str
@@ -525,7 +525,7 @@ def _played(site: SiteContext, video: Video) -> _Played:
         url = site.absolute(site.link(film))
         return _Played(url, f"video/{copy.container}", copy.size_bytes, is_likely=True)
     url, media_type = site.absolute(site.media(video)), formatting.media_type(video.place.path)
-    # Players of podcasts know MP4 above all, and of it more than some browser does (HEVC).
+    # Podcast players support MP4 above all, and more codecs in it than some browsers (HEVC).
     verdicts = set(playability.verdicts(video.probe).values())
     is_mp4 = "mp4" in video.probe.container.split(",")
     is_likely = verdicts <= _LIKELY or (is_mp4 and playability.Playability.PLAYS in verdicts)
@@ -533,7 +533,7 @@ def _played(site: SiteContext, video: Video) -> _Played:
 
 
 def feed_entry(site: SiteContext, video: Video) -> Context:
-    """Return one entry of a feed; `media_url` is None where there is nothing that plays."""
+    """Return one entry of a feed; `media_url` is None where nothing plays."""
     address = site.absolute(site.link(urls.watch_path_of(video)))
     played = _played(site, video)
     film = descriptions.SeekTarget(played.url, video.probe.duration_s)
@@ -559,7 +559,7 @@ def feed_entry(site: SiteContext, video: Video) -> Context:
 
 
 def sitemap_entry(site: SiteContext, video: Video) -> Context:
-    """Return one video of a sitemap: nothing that a rating or a view changes."""
+    """Return one video of a sitemap, without anything that a rating or a view changes."""
     seconds = _whole_seconds(video)
     poster = video.poster
     return {
@@ -575,7 +575,7 @@ def sitemap_entry(site: SiteContext, video: Video) -> Context:
 
 
 def feed(site: SiteContext, videos: Sequence[Video]) -> Context:
-    """Return the context of a feed of `videos`, newest first; its own address is left out."""
+    """Return the context of a feed of `videos`, newest first; without its own URL."""
     updated = max((video.added_at for video in videos), default=0)
     return {
         "title": site.title,

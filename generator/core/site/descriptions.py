@@ -1,8 +1,8 @@
-"""Prose: what people wrote about a video, as HTML that is safe on a page.
+"""Descriptions of videos as safe HTML.
 
-Nothing of what is written becomes markup but what is made here: paragraphs, links to http and
-https addresses, links to moments of the video ("1:23"), and what Markdown has, without its HTML
-and its pictures. Every link that leads away says that the site does not vouch for it.
+The only markup is what is made here: paragraphs, links to http and https URLs, links to times of
+the video ("1:23"), and that of Markdown, without its HTML and its images. Every external link is
+"nofollow noopener ugc".
 """
 
 import re
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-MOST_CHARACTERS = 20_000  # of a description; what is behind them is left out
+MOST_CHARACTERS = 20_000  # of a description; the rest is left out
 SUMMARY_CHARACTERS = 200
 
 _FIRST_HEADING, _LAST_HEADING = 3, 6  # below the page's own h1 and h2
@@ -28,11 +28,11 @@ _LEADS_AWAY = 'rel="nofollow noopener ugc"'
 _MOST_PORT = 65_535
 _MORE = "…"
 
-# What HTML or XML forbids, and what turns the text around it into another direction.
+# What HTML or XML forbids, and what changes the direction of the text around it.
 _NO_CHARACTERS = "".join(
     chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17)
 )
-_UNWANTED = re.compile(
+_FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\ufdd0-\ufdef\ufeff"
     f"{_NO_CHARACTERS}]"
 )
@@ -56,9 +56,9 @@ _CUT_APART = re.compile("&[#0-9A-Za-z]*$")
 
 @dataclass(frozen=True, slots=True)
 class SeekTarget:
-    """What times in a text lead into: the address of the film, and its length if it is known.
+    """The target of times in a text: the URL of the video, and its duration if it is known.
 
-    `clock_s` is what its clock shows when it begins.
+    `clock_s` is `currentTime` at its first frame.
     """
 
     url: str
@@ -66,7 +66,7 @@ class SeekTarget:
     clock_s: float = 0.0
 
     def moment(self, start_s: float) -> str:
-        """Return the address from which the film plays from an instant on, in seconds."""
+        """Return the URL that plays the video from an instant on, in seconds."""
         return f"{self.url}#t={seconds(start_s + self.clock_s)}"
 
 
@@ -76,9 +76,9 @@ def seconds(instant_s: float) -> str:
 
 
 def as_html(text: str, film: SeekTarget, *, is_markdown: bool = False) -> str:
-    """Return a description as blocks of HTML; "" where it says nothing.
+    """Return a description as blocks of HTML; "" where it is empty.
 
-    Its headings, if it has any, are h3 to h6. Links to moments have the class "t".
+    Its headings, if it has any, are h3 to h6. Links to times have the class "t".
     """
     shown = _clean(text[:MOST_CHARACTERS]).strip()
     if not shown:
@@ -89,7 +89,7 @@ def as_html(text: str, film: SeekTarget, *, is_markdown: bool = False) -> str:
 
 
 def summary(html: str) -> str:
-    """Return the first 200 characters of what `as_html` returned, as one line of text."""
+    """Return the first 200 characters of HTML from `as_html`, as one line of text."""
     start = _TAG.sub("", _PARTS_WORDS.sub(" ", html))[: 20 * SUMMARY_CHARACTERS]
     text = formatting.readable(unescape(_CUT_APART.sub("", start)))
     if len(text) <= SUMMARY_CHARACTERS:
@@ -100,7 +100,7 @@ def summary(html: str) -> str:
 
 
 def plain_text(html: str) -> str:
-    """Return what `as_html` returned as plain text: a line each, none of them empty."""
+    """Return HTML from `as_html` as plain text, one line for each of its own, none empty."""
     lines = unescape(_TAG.sub("", _PARTS_WORDS.sub("\n", html))).split("\n")
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
@@ -116,7 +116,7 @@ def chapter_list(chapters: Iterable[Chapter], film: SeekTarget) -> str:
 
 
 def address_of(url: str) -> str | None:
-    """Return an address as a page can link it; None where it is none, or hides where it leads."""
+    """Return a URL as a page can link it; None where it is invalid, or hides its target."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -135,7 +135,7 @@ def address_of(url: str) -> str | None:
 
 
 def host_of(url: str) -> str:
-    """Return the host of an address, for people: without "www."."""
+    """Return the host of a URL, for people: without "www."."""
     return (urlsplit(url).hostname or "").removeprefix("www.")
 
 
@@ -147,7 +147,7 @@ def _clean(text: str) -> str:
     if text.replace("\n", "").isprintable():  # as most texts are; many times faster
         return text
     text = _NO_TEXT.sub("\ufffd", _LINE_END.sub("\n", text))
-    return _UNWANTED.sub("", text)
+    return _FORBIDDEN.sub("", text)
 
 
 # -- plain text
@@ -162,27 +162,27 @@ def _plain(text: str, film: SeekTarget) -> str:
 
 
 def _linked(text: str, film: SeekTarget) -> str:
-    """Return text as HTML, with addresses and times in it as links: both have a colon."""
+    """Return text as HTML, with URLs and times in it as links: both have a colon."""
     return "".join(_pieces(text, film)) if ":" in text else escape(text)
 
 
 def _pieces(text: str, film: SeekTarget) -> Iterator[str]:
     end = 0
-    for found in _WORTH_A_LINK.finditer(text):
-        shown = found[0]
-        if found["time"]:
+    for match in _WORTH_A_LINK.finditer(text):
+        shown = match[0]
+        if match["time"]:
             start_s = _instant(shown)
             if film.length_s is None or start_s <= film.length_s:
-                yield escape(text[end : found.start()])
+                yield escape(text[end : match.start()])
                 yield f'<a class="t" href="{escape(film.moment(start_s))}">{shown}</a>'
-                end = found.end()
+                end = match.end()
             continue
         shown = _without_end(shown)
         address = address_of(shown)
         if address is not None:
-            yield escape(text[end : found.start()])
+            yield escape(text[end : match.start()])
             yield f'<a href="{escape(address)}" {_LEADS_AWAY}>{escape(shown)}</a>'
-            end = found.start() + len(shown)
+            end = match.start() + len(shown)
     yield escape(text[end:])
 
 
@@ -195,7 +195,7 @@ def _instant(time: str) -> int:
 
 
 def _without_end(url: str) -> str:
-    """Return an address without the marks behind it that belong to the sentence around it."""
+    """Return a URL without trailing punctuation that belongs to the sentence around it."""
     while url and url[-1] in _ENDS_NO_ADDRESS:
         opening = _PAIRS.get(url[-1])
         if opening and url.count(opening) >= url.count(url[-1]):
@@ -229,7 +229,7 @@ def _markdown(text: str, film: SeekTarget) -> str:
 
 
 def _harmless(tokens: Sequence["Token"], film: SeekTarget) -> Iterator["Token"]:
-    """Yield the tokens of a paragraph, with no links but such as may be, and no pictures."""
+    """Yield the tokens of a paragraph, with safe links only, and images as links."""
     links: list[bool] = []
     for token in tokens:
         match token.type:

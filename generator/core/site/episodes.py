@@ -1,11 +1,11 @@
-"""Numbering: what follows what in a folder, by the numbers of episodes and by names.
+"""The order of a folder's videos, by episode numbers and by names.
 
-Within a folder come together what one series calls itself in its names ("Show S01E02"), then season
-and episode, then the rest of the name. An episode is numbered by its sidecar, else by a mark in its
-name (S01E02, 1x02, s1.e2), else by its place in a playlist, else by the number its name begins
-with, so that a folder of which only some have a sidecar is in one order, too. Where nothing tells
-a season it is that of the folder ("Season 2"), or else the first; specials are season 0. What has
-no number stands by its name.
+A folder is sorted by the name of the series ("Show" in "Show S01E02"), then season and episode,
+then the rest of the name. The episode number is from the sidecar, else from a mark in the name
+(S01E02, 1x02, s1.e2), else the place in a playlist, else the number the name begins with, so that a
+folder in which only some have a sidecar is in one order, too. Without a season it is that of the
+folder ("Season 2"), or else the first; specials are season 0. Videos without a number are sorted
+by name.
 """
 
 import re
@@ -41,7 +41,7 @@ _BETWEEN = " ._-\u2013\u2014[]()"
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """Where a file stands in its folder: by series, season, episode, and the rest of its name.
+    """The sort key of a file in its folder: series, season, episode, and the rest of its name.
 
     `series` is "" where the name begins with the number. `season` and `episode` are None where it
     has no number; then `series` is the whole name.
@@ -54,7 +54,7 @@ class Numbered:
 
 
 def numbered(video: Video) -> Numbered:
-    """Return where a video stands in its folder, by what is known of it alone."""
+    """Return the sort key of a video in its folder; it depends on no other video."""
     path = video.place.path
     folder, _, name = path.rpartition("/")
     stem = name.rpartition(".")[0] or name
@@ -84,7 +84,7 @@ def numbered(video: Video) -> Numbered:
 
 @lru_cache(maxsize=1 << 12)
 def _season_of(folder: str) -> int:
-    found = _SEASON_FOLDER.fullmatch(folder)
-    if found is not None:
-        return int(found["season"])
+    match = _SEASON_FOLDER.fullmatch(folder)
+    if match is not None:
+        return int(match["season"])
     return 0 if _SPECIALS.fullmatch(folder) else 1

@@ -1,9 +1,8 @@
 """Sort keys and orders: how a video or a scope becomes bytes that SQLite sorts as people expect.
 
 A key is a byte string. Comparing two keys byte by byte gives the order of the listing, ties
-included (newest first where the order is read in its own direction, then by id), and its last
-four bytes are the id of the member, so that a key alone says whose it is. No key occurs twice in
-a listing.
+included (newest first where the order is read in its own direction, then by id), and its last four
+bytes are the id of the member. Keys are unique in a listing.
 """
 
 import re
@@ -20,7 +19,7 @@ from generator.core.site.episodes import numbered
 _SECONDS_BIAS = 1 << 39  # instants reach from 15,400 BC to AD 19,400 in five bytes
 _SECONDS_TOP = (1 << 40) - 1
 _FOLDER_BYTES, _PATH_BYTES, _NUMBER_BYTES = 60, 160, 6
-_TITLE_BYTES = 200  # two titles alike for longer stand newest first
+_TITLE_BYTES = 200  # titles that are equal for longer are sorted newest first
 _DIGITS = re.compile(r"[0-9]+")
 _SPACES = re.compile(r"[\s\x00]+")
 
@@ -28,7 +27,7 @@ _SPACES = re.compile(r"[\s\x00]+")
 class SortKey(StrEnum):
     """What a listing is sorted by, always stored ascending."""
 
-    __hash__ = str.__hash__  # Enum's own is slow, and keys are looked up by the hundred
+    __hash__ = str.__hash__  # Enum's own is slow, and keys are looked up often
 
     ADDED = "added"
     TITLE = "title"
@@ -45,7 +44,7 @@ class SortKey(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)  # there is but one of each
 class Order:
-    """A key read in one direction; `name` stands in addresses, `label` on pages."""
+    """A key read in one direction; `name` is for URLs, `label` for pages."""
 
     name: str
     key: SortKey
@@ -81,12 +80,12 @@ SUBFOLDERS = Order("folders", SortKey.NAME, descending=False, label="Folders")
 
 
 def member(key: bytes) -> int:
-    """Return the id whose key this is."""
+    """Return the id of the member with this key."""
     return int.from_bytes(key[-4:], "big")
 
 
 def video_key(video: Video, key: SortKey) -> bytes:
-    """Return where `video` stands in a listing sorted by `key`.
+    """Return the sort key of `video` in a listing by `key`.
 
     Raises:
         KeyError: `key` is one of scopes, not of videos.
@@ -123,14 +122,14 @@ def _place_front(video: Video, tail: bytes) -> bytes:
 
 @lru_cache(maxsize=1 << 12)
 def _folder_front(root: str, folder: str) -> bytes:
-    """Return where a folder stands; of a long one the end is left out, and a digest tells it."""
+    """Return the sort key of a folder; a long one is truncated, and a digest makes it unique."""
     parts = [collation(part)[:_FOLDER_BYTES] for part in (root, *folder.split("/"))]
     path = f"{root}/{folder}".encode("utf-8", "surrogatepass")
     return b"\x01".join(parts)[:_PATH_BYTES] + b"\0" + blake2b(path, digest_size=4).digest()
 
 
 def _rating(video: Video) -> bytes:
-    """Return the visitors' mean, or without votes the owner's rating; among equals, the owner's."""
+    """Return the visitors' mean, or without votes the owner's rating; ties by the owner's."""
     stars = video.stars or 0
     return bytes((video.score_tenths or stars * 10, stars))
 
@@ -151,7 +150,7 @@ _FRONTS: dict[SortKey, Callable[[Video, bytes], bytes]] = {
 
 
 def scope_key(name: str, members: int, scope_id: int, key: SortKey) -> bytes:
-    """Return where a scope stands in an index sorted by `key` (its name, or its size).
+    """Return the sort key of a scope in an index by `key` (its name, or its size).
 
     Raises:
         ValueError: `key` is one of videos, not of scopes.
@@ -165,7 +164,7 @@ def scope_key(name: str, members: int, scope_id: int, key: SortKey) -> bytes:
 
 
 def collation(text: str) -> bytes:
-    """Return bytes that sort as people read: case and accents aside, 2 before 10.
+    """Return bytes that sort naturally: case and accents ignored, 2 before 10.
 
     Without a zero byte, at most 200 bytes; equal for texts that differ only in case or accents.
     """

@@ -1,4 +1,4 @@
-"""Pages: what each file of the site shows. A page is a value; painting it is another matter."""
+"""Pages: what each file of the site shows. A page is a value; it is rendered elsewhere."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from generator.core.site.orders import RANDOM, SUBFOLDERS, TAG_ORDERS, VIDEO_ORD
 from generator.core.site.scopes import Scope, ScopeKind
 from generator.core.site.shelves import Alteration, Shelf
 
-MOST_ALTERED = 12  # cards on one page; from more on, painting it costs less
+MOST_ALTERED = 12  # cards on one page; with more, rendering it is cheaper than patching
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ShelfSubject:
 
 @dataclass(frozen=True, slots=True)
 class ScopeSubject:
-    """A scope that fits on one shelf, whole."""
+    """A whole scope that fits on one shelf."""
 
     scope: Scope
     shelf: Shelf
@@ -32,11 +32,11 @@ class ScopeSubject:
 
 @dataclass(frozen=True, slots=True)
 class AlteredSubject:
-    """A shelf or a scope on which some cards differ, and nothing else does.
+    """A shelf or a scope on which only some cards differ, to be patched.
 
-    `touched` stay where they are and look different, those in `left` go, and each in `came` stands
-    right beside another now: (video, beside, whether it follows it). `whole` returns what it is a
-    page of, for when there is no page at hand to put the cards into.
+    `touched` stay where they are and look different, those in `left` are removed, and each in
+    `came` is inserted beside another: (video, neighbor, whether it follows that). `whole` returns
+    the full subject, for when there is no former page to patch.
     """
 
     whole: "Callable[[], ShelfSubject | ScopeSubject]"
@@ -47,7 +47,7 @@ class AlteredSubject:
 
 @dataclass(frozen=True, slots=True)
 class VideoSubject:
-    """A watch page; `before` and `after` are the neighbours' ids, nearest first."""
+    """A watch page; `before` and `after` are the neighbors' ids, nearest first."""
 
     video: Video
     before: tuple[int, ...]
@@ -56,7 +56,7 @@ class VideoSubject:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Some cards under a heading that leads to the rest of them."""
+    """Some cards under a heading that links to all of them."""
 
     heading: str
     path: OutPath
@@ -79,14 +79,14 @@ class FeedSubject:
 
 @dataclass(frozen=True, slots=True)
 class SitemapSubject:
-    """The sitemap of videos whose ids stand side by side."""
+    """The sitemap of a range of video ids."""
 
     part: int
 
 
 @dataclass(frozen=True, slots=True)
 class StoryboardIndexSubject:
-    """The small file that tells of the storyboards of videos whose ids stand side by side."""
+    """The small file that lists the storyboards of a range of video ids."""
 
     part: int
 
@@ -101,28 +101,28 @@ class ChaptersSubject:
 
 @dataclass(frozen=True, slots=True)
 class ShelfCountSubject:
-    """The small file that tells how many shelves of random order there are."""
+    """The small file with the number of shelves in random order."""
 
     shelves: int
 
 
 @dataclass(frozen=True, slots=True)
 class RedirectSubject:
-    """A page that leads on."""
+    """A redirect page."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
 class HeadersSubject:
-    """With which headers a host is to send the site."""
+    """The headers for a static host."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedirectsSubject:
-    """Pages that lead on, and the addresses they lead to, for a host; the newest first."""
+    """The redirects for a static host: paths and their targets, the newest first."""
 
-    forwards: tuple[tuple[OutPath, str], ...]
+    redirects: tuple[tuple[OutPath, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +150,9 @@ Subject: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One file of the site: where, by which template, of what, and why it is rendered now.
+    """One file of the site: its path, template, subject, and why it is rendered now.
 
-    `template` is "" where none makes it. `cause` is the video whose change is the reason, None
-    where it is not a video's.
+    `template` is "" where it needs none. `cause` is the video whose change is the reason, if any.
     """
 
     path: OutPath
@@ -164,7 +163,7 @@ class Page:
 
 
 def orders_of(scope: Scope, key: SortKey) -> tuple[Order, ...]:
-    """Return the orders in which the listing of a scope by a key is read."""
+    """Return the orders of a scope's listing by a key."""
     if key is SortKey.SHUFFLE:
         return (RANDOM,)
     match scope.kind:
@@ -180,7 +179,7 @@ _VIDEO_ORDERS = {key: tuple(order for order in VIDEO_ORDERS if order.key is key)
 
 
 def is_head(shelf: Shelf, order: Order) -> bool:
-    """Tell whether an order begins with this shelf."""
+    """Return whether an order begins with this shelf."""
     return (shelf.above if order.descending else shelf.below) is None
 
 
@@ -212,9 +211,9 @@ def scope_page(scope: Scope, shelf: Shelf, reason: str, cause: int | None) -> Pa
 def pages_of_shelf(
     scope: Scope, key: SortKey, shelf: Shelf, reason: str, cause: int | None
 ) -> list[Page]:
-    """Return the pages that show a shelf: one for each order it is read in.
+    """Return the pages that show a shelf: one for each order.
 
-    The first shelf of a folder's subfolders has none of its own: it stands on the folder's page.
+    The first shelf of a folder's subfolders has none of its own: it is on the folder's page.
     """
     return [
         shelf_page(scope, order, shelf, reason, cause)
@@ -224,7 +223,7 @@ def pages_of_shelf(
 
 
 def around(shelf: Shelf, order: Order) -> tuple[tuple[bool, int] | None, tuple[bool, int] | None]:
-    """Return the shelves that come before and after in an order: (is an end, number) or None."""
+    """Return the previous and the next shelf in an order: (is an end, number) or None."""
     below = None if shelf.below is None else (shelf.below_lowest, shelf.below)
     above = None if shelf.above is None else (shelf.above_highest, shelf.above)
     if order.descending:
@@ -243,13 +242,15 @@ def fixed_pages(reason: str) -> tuple[Page, ...]:
     )
 
 
-def altered_page(page: Page, found: Alteration | None, touched: set[int]) -> Page:
-    """Return a page of a shelf as one on which cards differ, if that is all that does."""
-    if found is None or len(touched) > MOST_ALTERED:
+def altered_page(page: Page, alteration: Alteration | None, touched: set[int]) -> Page:
+    """Return a page of a shelf as a patch of cards, if nothing else differs; else as it is."""
+    if alteration is None or len(touched) > MOST_ALTERED:
         return page
     subject = page.subject
     assert isinstance(subject, ShelfSubject)
     descending = subject.order.descending
-    came = tuple((video, near, above != descending) for video, near, above in found.came)
+    came = tuple((video, near, above != descending) for video, near, above in alteration.came)
     stay = touched.difference(video for video, _, _ in came)
-    return replace(page, subject=AlteredSubject(lambda: subject, tuple(stay), found.left, came))
+    return replace(
+        page, subject=AlteredSubject(lambda: subject, tuple(stay), alteration.left, came)
+    )

@@ -1,4 +1,4 @@
-"""Scopes: which videos stand together, and what one video's change does to each of them."""
+"""Scopes: the sets of videos that are listed, and how a video's change affects them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from generator.core.site.shelves import NAME_LIMITS, VIDEO_LIMITS, ShelfLimits
 class ScopeKind(StrEnum):
     """The kinds of scope. The last two hold scopes (tags, folders) rather than videos."""
 
-    __hash__ = str.__hash__  # Enum's own is slow, and scopes are looked up by the hundred
+    __hash__ = str.__hash__  # Enum's own is slow, and scopes are looked up often
 
     ALL = "all"
     FAVORITES = "favorites"
@@ -63,7 +63,7 @@ def keys_of(scope: Scope, *, paged: bool) -> tuple[SortKey, ...]:
 
 
 def folder_of(place: Place) -> str:
-    """Return the folder a file lies in, its root's name in front."""
+    """Return the folder of a file, prefixed with its root's name."""
     below = place.path.rpartition("/")[0]
     return "/".join(part for part in (place.root, below) if part)
 
@@ -74,7 +74,7 @@ def parent_of(folder: str) -> str:
 
 
 def scopes_of(video: Video) -> tuple[Scope, ...]:
-    """Return every scope that `video` stands in."""
+    """Return every scope that `video` is in."""
     own = [ALL, Scope(ScopeKind.FOLDER, folder_of(video.place))]
     if video.favorite:
         own.append(FAVORITES)
@@ -84,14 +84,14 @@ def scopes_of(video: Video) -> tuple[Scope, ...]:
 
 @dataclass(frozen=True, slots=True)
 class VideoChange:
-    """One video before and after; None where it was not, or is no longer, shown."""
+    """One video before and after; None where it was not, or is not any more, shown."""
 
     before: Video | None
     after: Video | None
 
     @property
     def video(self) -> Video:
-        """Return it as it is, or last was."""
+        """Return the video as it is, or last was."""
         video = self.after or self.before
         assert video is not None
         return video
@@ -107,46 +107,46 @@ class MembershipChange:
 
     @property
     def growth(self) -> int:
-        """Return by how many the scope grows."""
+        """Return by how many members the scope grows."""
         return len(self.entered) - len(self.left)
 
 
-def passages(differences: Iterable[VideoChange]) -> dict[Scope, MembershipChange]:
-    """Return what the changes of videos do to every scope they touch."""
-    found: dict[Scope, MembershipChange] = {}
-    for difference in differences:
-        before = scopes_of(difference.before) if difference.before else ()
-        after = scopes_of(difference.after) if difference.after else ()
+def membership_changes(video_changes: Iterable[VideoChange]) -> dict[Scope, MembershipChange]:
+    """Return the membership changes of every scope that these videos are or were in."""
+    changes: dict[Scope, MembershipChange] = {}
+    for video_change in video_changes:
+        before = scopes_of(video_change.before) if video_change.before else ()
+        after = scopes_of(video_change.after) if video_change.after else ()
         for scope in after:
             if scope not in before:
-                assert difference.after is not None
-                _passage(found, scope).entered.append(difference.after)
+                assert video_change.after is not None
+                _change_of(changes, scope).entered.append(video_change.after)
         for scope in before:
-            passage = _passage(found, scope)
+            change = _change_of(changes, scope)
             if scope in after:
-                passage.stayed.append(difference)
+                change.stayed.append(video_change)
             else:
-                assert difference.before is not None
-                passage.left.append(difference.before)
-    return found
+                assert video_change.before is not None
+                change.left.append(video_change.before)
+    return changes
 
 
-def _passage(found: dict[Scope, MembershipChange], scope: Scope) -> MembershipChange:
-    passage = found.get(scope)
-    if passage is None:
-        passage = found[scope] = MembershipChange()
-    return passage
+def _change_of(changes: dict[Scope, MembershipChange], scope: Scope) -> MembershipChange:
+    change = changes.get(scope)
+    if change is None:
+        change = changes[scope] = MembershipChange()
+    return change
 
 
 def is_paged(scope: Scope, members: int, *, was: bool) -> bool:
-    """Tell whether a scope has a page per shelf and order; `was` keeps it so for longer."""
+    """Return whether a scope has a page per shelf and order; `was` adds hysteresis."""
     if scope.kind in _ALWAYS_PAGED:
         return True
     return members > (VIDEO_LIMITS.most // 2 if was else VIDEO_LIMITS.most)
 
 
 def limits_of(scope: Scope) -> ShelfLimits:
-    """Return how many members of a scope stand on one shelf."""
+    """Return how many members of a scope are on one shelf."""
     return NAME_LIMITS if scope.kind in INDEXES else VIDEO_LIMITS
 
 

@@ -1,10 +1,10 @@
-"""Shelves: a listing cut into pages that stay put when something is added in their midst.
+"""Shelves: stable pagination; an insertion in the middle of a listing changes few pages.
 
-The shelves of a listing are kept like the leaves of a B+ tree. Each has a number, its name for
-life, and a lower bound; the lowest shelf's bound is the empty string, so that every key has a
-shelf. `ListingEditor` takes the changes of one listing, splits what grew over full, merges or evens
-out what shrank under a third, and says which shelves look different afterwards. It reads shelves
-through a `ShelfView` as it needs them, so its cost does not grow with the listing.
+The shelves of a listing are like the leaves of a B+ tree. Each has a permanent number, and a lower
+bound; the lowest shelf's bound is the empty string, so that every key has a shelf. `ListingEditor`
+applies the changes of one listing, splits shelves that are too full, merges or evens out those
+under a third, and returns which shelves look different afterwards. It reads shelves through a
+`ShelfView` as it needs them, so its cost does not grow with the listing.
 """
 
 from bisect import bisect_left, bisect_right
@@ -25,7 +25,7 @@ class ShelfLimits:
 
     @property
     def least(self) -> int:
-        """Return the size below which a shelf seeks a neighbour."""
+        """Return the size below which a shelf is merged or evened out with a neighbor."""
         return self.most // 3
 
 
@@ -35,7 +35,7 @@ NAME_LIMITS = ShelfLimits(most=240, fill=208)
 
 @dataclass(frozen=True, slots=True)
 class ShelfRow:
-    """A shelf as the ledger has it; `highest` tells that none stands above."""
+    """A shelf as the ledger has it; `highest`: there is none above."""
 
     first: bytes
     number: int
@@ -58,7 +58,7 @@ class ShelfView(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What happens to one listing: keys that leave, that come, and that only look different."""
+    """Changes of one listing: keys that are removed, inserted, and that only look different."""
 
     removed: tuple[bytes, ...] = ()
     inserted: tuple[bytes, ...] = ()
@@ -70,10 +70,10 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A shelf as it stands after the changes; `below` and `above` are its neighbours' numbers.
+    """A shelf after the changes; `below` and `above` are its neighbors' numbers.
 
-    `below_lowest` and `above_highest` tell that the neighbour is an end of the listing, whose
-    page has the plain address in the order that begins there.
+    `below_lowest` and `above_highest`: the neighbor is an end of the listing, whose page has the
+    plain URL in the order that begins there.
     """
 
     number: int
@@ -87,7 +87,7 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Alteration:
-    """Who left a shelf, and who came: each stands right above (or else below) another now."""
+    """The members that left a shelf, and those that came: (id, neighbor, whether above it)."""
 
     left: tuple[int, ...]
     came: tuple[tuple[int, int, bool], ...]
@@ -95,7 +95,7 @@ class Alteration:
 
 @dataclass(frozen=True, slots=True)
 class MovedPage:
-    """A page of a shelf whose address ended: `number` went into `into` (or became an end)."""
+    """A page of a shelf whose URL is gone: `number` was merged into `into` (or became an end)."""
 
     number: int
     into: int
@@ -105,7 +105,7 @@ class MovedPage:
 
 @dataclass(slots=True, eq=False)
 class _Node:
-    """A shelf while the changes are worked in. Neighbours and keys are read when asked for."""
+    """A shelf while changes are applied. Neighbors and keys are read on demand."""
 
     number: int
     first: bytes
@@ -116,7 +116,7 @@ class _Node:
     above: "_Node | None" = None
     knows_below: bool = False
     knows_above: bool = False
-    # what its page showed of its neighbours before the changes; filled as they become known
+    # what its page showed of its neighbors before the changes; set as they become known
     was_below: tuple[int, bool] | None = None
     was_above: tuple[int, bool] | None = None
     touched: bool = False
@@ -127,7 +127,7 @@ class _Node:
 class ListingEditor:
     """One listing, before and after its changes.
 
-    Use: `apply` once, then ask. `next_number` is the number the next new shelf gets.
+    Use: `apply` once, then the other methods. `next_number` is that of the next new shelf.
     """
 
     view: ShelfView
@@ -140,7 +140,7 @@ class ListingEditor:
     _gone_rows: list[ShelfRow] = field(default_factory=list)
 
     def apply(self, changes: Changes) -> None:
-        """Work in the changes and bring every shelf back to between a third and full."""
+        """Apply the changes, and bring every shelf back to between a third and full."""
         touched = {self._at(key).number for key in changes.touched}
         for number in touched:
             self._nodes[number].touched = True
@@ -157,19 +157,19 @@ class ListingEditor:
                 self._lean(node)
 
     def dirty(self) -> Iterator[Shelf]:
-        """Yield the shelves whose page looks different now, in no order."""
+        """Yield the shelves whose page looks different now, in any order."""
         for node in list(self._nodes.values()):
             if node.alive and self._looks_different(node):
                 yield self._shelf(node)
 
     def alteration(self, number: int, most: int) -> "Alteration | None":
-        """Return how a known shelf differs if only its members do, by `most` at most; or None."""
+        """Return how a known shelf differs, if only in at most `most` members; else None."""
         node = self._nodes[number]
         if node.row is None or not node.before or not node.keys:
             return None
-        if node.knows_above and _name(node.above, highest=True, chain=self) != node.was_above:
+        if node.knows_above and _name(node.above, highest=True, listing=self) != node.was_above:
             return None
-        if node.knows_below and _name(node.below, highest=False, chain=self) != node.was_below:
+        if node.knows_below and _name(node.below, highest=False, listing=self) != node.was_below:
             return None
         former, keys = set(node.before), node.keys
         came = [at for at, key in enumerate(keys) if key not in former]
@@ -182,18 +182,18 @@ class ListingEditor:
         )
 
     def shelf_at(self, key: bytes) -> Shelf:
-        """Return the shelf that holds `key`, as it stands now."""
+        """Return the shelf that holds `key` now."""
         return self._shelf(self._at(key))
 
     def every(self) -> Iterator[Shelf]:
-        """Yield all shelves as they stand now, lowest first."""
+        """Yield all shelves after the changes, lowest first."""
         node: _Node | None = self._at(b"")
         while node is not None:
             yield self._shelf(node)
             node = self._above(node)
 
     def end(self, *, highest: bool) -> Shelf:
-        """Return the shelf at one end, as it stands now."""
+        """Return the shelf at one end, after the changes."""
         return self._shelf(self._highest() if highest else self._at(b""))
 
     def rows(self) -> tuple[list[tuple[bytes, int, list[bytes]]], list[bytes]]:
@@ -211,7 +211,7 @@ class ListingEditor:
         return written, [first for first in deleted if first not in bounds]
 
     def moved(self) -> Iterator[MovedPage]:
-        """Yield former shelves that have no page of their own any more, or a plain one now."""
+        """Yield former shelves that have no page of their own any more, or the plain one now."""
         for row in self._gone_rows:
             into = self.lives_in(row.number)
             yield MovedPage(row.number, into, row.first == b"", was_highest=row.highest)
@@ -222,55 +222,55 @@ class ListingEditor:
                 yield MovedPage(node.number, node.number, node.row.first == b"", was_highest=False)
 
     def lives_in(self, number: int) -> int:
-        """Return the shelf in which a merged one ended up."""
+        """Return the shelf that a merged one ended up in."""
         while number in self._merged:
             number = self._merged[number]
         return number
 
     def is_end(self, number: int, *, highest: bool) -> bool:
-        """Tell whether a known shelf is the highest, or the lowest."""
+        """Return whether a known shelf is the highest, or the lowest."""
         node = self._nodes[number]
         return self._above(node) is None if highest else node.first == b""
 
     def near(self, key: bytes, count: int, *, up: bool) -> list[bytes]:
-        """Return up to `count` keys next to `key` (itself left out), nearest first."""
+        """Return up to `count` keys next to `key` (without itself), nearest first."""
         node: _Node | None = self._at(key)
-        found: list[bytes] = []
-        while node is not None and len(found) < count:
+        nearest: list[bytes] = []
+        while node is not None and len(nearest) < count:
             keys = self._keys(node)
-            wanted = count - len(found)
+            missing = count - len(nearest)
             if up:
                 start = bisect_right(keys, key)
-                found += keys[start : start + wanted]
+                nearest += keys[start : start + missing]
             else:
                 end = bisect_left(keys, key)
-                found += reversed(keys[max(end - wanted, 0) : end])
+                nearest += reversed(keys[max(end - missing, 0) : end])
             node = self._above(node) if up else self._below(node)
-        return found
+        return nearest
 
     def window(self, count: int, *, highest: bool) -> list[bytes]:
         """Return up to `count` keys from one end of the listing, outermost first."""
         node: _Node | None = self._highest() if highest else self._at(b"")
-        found: list[bytes] = []
-        while node is not None and len(found) < count:
+        outermost: list[bytes] = []
+        while node is not None and len(outermost) < count:
             keys = self._keys(node)
-            found += reversed(keys) if highest else keys
+            outermost += reversed(keys) if highest else keys
             node = self._below(node) if highest else self._above(node)
-        return found[:count]
+        return outermost[:count]
 
     # -- shaping
 
     def _by_shelf(self, keys: Iterable[bytes]) -> dict[int, list[bytes]]:
         ascending = sorted(keys)
-        found: dict[int, list[bytes]] = {}
+        by_shelf: dict[int, list[bytes]] = {}
         start = 0
         while start < len(ascending):
             node = self._at(ascending[start])
             above = self._above(node)
             end = len(ascending) if above is None else bisect_left(ascending, above.first, start)
-            found[node.number] = ascending[start:end]
+            by_shelf[node.number] = ascending[start:end]
             start = end
-        return found
+        return by_shelf
 
     def _rework(self, node: _Node, removed: Sequence[bytes], inserted: Sequence[bytes]) -> None:
         keys = self._keys(node)
@@ -347,9 +347,9 @@ class ListingEditor:
     # -- reading
 
     def _at(self, key: bytes) -> _Node:
-        """Return the node that holds `key`, reading it when it is not known yet.
+        """Return the node that holds `key`, reading it if it is not known yet.
 
-        A known node is trusted only up to the next known one: between them may lie others.
+        A known node counts only if its upper neighbor is known: others may be in between.
         """
         position = bisect_right(self._firsts, key) - 1
         if position >= 0:
@@ -366,14 +366,14 @@ class ListingEditor:
             self.next_number += 1
             self._know(node)
             return node
-        node = self._known(row)
+        node = self._node_of(row)
         if not node.knows_below:
-            self._join(self._known(below) if below else None, node)
+            self._join(self._node_of(below) if below else None, node)
         if not node.knows_above:
-            self._join(node, self._known(above) if above else None)
+            self._join(node, self._node_of(above) if above else None)
         return node
 
-    def _known(self, row: ShelfRow) -> _Node:
+    def _node_of(self, row: ShelfRow) -> _Node:
         node = self._nodes.get(row.number)
         if node is None:
             node = _Node(row.number, row.first, row)
@@ -385,7 +385,7 @@ class ListingEditor:
         return node
 
     def _join(self, low: _Node | None, high: _Node | None) -> None:
-        """Note that two shelves are neighbours, now and before the changes."""
+        """Link two shelves that are neighbors, now and before the changes."""
         if low is not None:
             low.above, low.knows_above = high, True
             low.was_above = (high.number, bool(high.row and high.row.highest)) if high else None
@@ -412,7 +412,7 @@ class ListingEditor:
         return node.above
 
     def _read_row(self, node: _Node) -> None:
-        assert node.row is not None  # a new shelf knows its neighbours
+        assert node.row is not None  # a new shelf knows its neighbors
         self._read(node.row.first)
 
     def _highest(self) -> _Node:
@@ -433,9 +433,9 @@ class ListingEditor:
             return True
         if node.keys is not None and not _same_members(node.before, node.keys):
             return True
-        if node.knows_above and _name(node.above, highest=True, chain=self) != node.was_above:
+        if node.knows_above and _name(node.above, highest=True, listing=self) != node.was_above:
             return True
-        return node.knows_below and _name(node.below, highest=False, chain=self) != node.was_below
+        return node.knows_below and _name(node.below, highest=False, listing=self) != node.was_below
 
     def _shelf(self, node: _Node) -> Shelf:
         below, above = self._below(node), self._above(node)
@@ -450,10 +450,10 @@ class ListingEditor:
         )
 
 
-def _name(node: _Node | None, *, highest: bool, chain: ListingEditor) -> tuple[int, bool] | None:
+def _name(node: _Node | None, *, highest: bool, listing: ListingEditor) -> tuple[int, bool] | None:
     if node is None:
         return None
-    return node.number, chain.is_end(node.number, highest=highest)
+    return node.number, listing.is_end(node.number, highest=highest)
 
 
 def _same_members(before: tuple[bytes, ...], now: list[bytes]) -> bool:
@@ -463,5 +463,5 @@ def _same_members(before: tuple[bytes, ...], now: list[bytes]) -> bool:
 
 
 def members(keys: Iterable[bytes]) -> list[int]:
-    """Return whose keys these are."""
+    """Return the ids of the members with these keys."""
     return [int.from_bytes(key[-4:], "big") for key in keys]

@@ -1,7 +1,7 @@
-"""Addresses: which file of the output folder a thing has, and how its URL is spelled.
+"""Output paths and URLs of everything on the site.
 
-Output paths are ASCII and safe in a URL as they stand; two things never share one. Only media
-keeps its own names, percent-encoded byte for byte.
+Output paths are ASCII and safe in a URL as they are; no two things share one. Only media keep their
+own names, percent-encoded byte for byte.
 """
 
 from functools import lru_cache
@@ -35,21 +35,21 @@ REDIRECTS = OutPath("_redirects")
 
 
 def slug_of(title: str) -> str:
-    """Return ASCII words for an address, at most 60 bytes, never empty."""
+    """Return a slug of ASCII words, at most 60 bytes, never empty."""
     return str(slugify(title, max_length=_SLUG_LENGTH, word_boundary=True)) or "video"
 
 
 def watch_path(video_id: VideoId, slug: str) -> OutPath:
-    """Return the page of a video, the same for ever."""
+    """Return the permanent page of a video."""
     return OutPath(f"watch/{slug}-{video_id}.html")
 
 
 @lru_cache(maxsize=1 << 16)
 def scope_base(scope: Scope) -> str:
-    """Return what the addresses of a scope's pages begin with.
+    """Return the common prefix of the paths of a scope's pages.
 
-    A tag whose name is no slug already, and every folder below the library, has a digest of its
-    name behind a "~", which no slug contains.
+    A tag whose name is not a slug, and every folder below the library, has a digest of its name
+    after a "~", which no slug contains.
     """
     match scope.kind:
         case ScopeKind.ALL | ScopeKind.FAVORITES | ScopeKind.TAGS:
@@ -65,12 +65,12 @@ def scope_base(scope: Scope) -> str:
 
 
 def scope_path(scope: Scope) -> OutPath:
-    """Return the plain page of a scope: its head in its first order, or the whole of it."""
+    """Return the plain page of a scope: the first of its default order, or all of it."""
     return OutPath(scope_base(scope) + ".html")
 
 
 def shelf_path(scope: Scope, order: Order, number: int | None) -> OutPath:
-    """Return the page of a shelf in an order; `number` is None for the head of the order."""
+    """Return the page of a shelf in an order; `number` is None for the first one."""
     base = scope_base(scope)
     if order is RANDOM:
         return OutPath("random.html" if number is None else f"random-{number}.html")
@@ -109,9 +109,9 @@ def track_file(video_id: VideoId, digest: str) -> OutPath:
 
 
 def late_file(path: OutPath, start_s: float) -> OutPath:
-    """Return the file of a WebVTT for a clock that shows this when the film begins.
+    """Return the file of a WebVTT shifted by the start time of the video.
 
-    The digest in its name becomes a longer one, and servers take it for what it is.
+    The digest in its name becomes a longer one, so that servers treat it alike.
     """
     if not start_s:
         return path
@@ -119,12 +119,12 @@ def late_file(path: OutPath, start_s: float) -> OutPath:
 
 
 def chapters_path(video_id: VideoId) -> OutPath:
-    """Return the file of a video's chapters: a page, for it is made of what the catalogue has."""
+    """Return the file of a video's chapters: a page, for it is rendered from the catalogue."""
     return OutPath(f"text/{video_id // _VIDEOS_A_FOLDER}/{video_id}-chapters.vtt")
 
 
 def storyboard_index_path(part: int) -> OutPath:
-    """Return the page that tells which videos of a part (see `sitemap_part`) have storyboards."""
+    """Return the page that lists the storyboards of a part (see `sitemap_part`)."""
     return OutPath(f"board/{part}.json")
 
 
@@ -142,7 +142,7 @@ def rendition_files(video_id: VideoId, rendition: Rendition) -> tuple[OutPath, .
 
 
 def made_files(video: Video) -> tuple[OutPath, ...]:
-    """Return every file that was made for a video and is no page: stills, subtitles and so on."""
+    """Return every file made for a video that is not a page: stills, subtitles and so on."""
     return (
         *(still_files(video.id, video.poster) if video.poster else ()),
         *text_files(video),
@@ -152,7 +152,7 @@ def made_files(video: Video) -> tuple[OutPath, ...]:
 
 
 def text_files(video: Video) -> tuple[OutPath, ...]:
-    """Return the WebVTT of subtitles and of a storyboard, for each clock there is."""
+    """Return the WebVTT of subtitles and of a storyboard, for each start time."""
     tracks = [track_file(video.id, track.digest) for track in video.tracks]
     if video.storyboard is not None:
         tracks.append(board_files(video.id, video.storyboard)[1])
@@ -161,12 +161,12 @@ def text_files(video: Video) -> tuple[OutPath, ...]:
 
 
 def is_made(path: OutPath) -> bool:
-    """Tell whether a path is one that `made_files` could give; pages are made elsewhere."""
+    """Return whether a path is one that `made_files` could return; pages are elsewhere."""
     return path.startswith(("thumb/", "text/", "board/", "play/"))
 
 
 def media_path(place: Place) -> str:
-    """Return the root-relative address of a file, percent-encoded from its bytes."""
+    """Return the root-relative URL of a file, percent-encoded from its bytes."""
     raw = "/".join(part for part in (place.root, place.path) if part)
     return "/video/" + quote(raw.encode("utf-8", "surrogateescape"), safe="/")
 

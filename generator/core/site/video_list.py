@@ -1,7 +1,6 @@
-"""The list for scripts: what pages show of a video, and its exact figures, as JSON has it.
+"""The list of videos for scripts: what pages show, and the exact stats, as JSON has them.
 
-Nothing is here that no page tells: a file that is not shown is not in it, and of a description
-only what can be read on the page.
+It has nothing that pages do not show: no hidden files, and of a description only the visible text.
 """
 
 from generator.core import formatting
@@ -12,20 +11,20 @@ from generator.core.site import descriptions, urls
 
 
 def entry(
-    base: str, video: Video, figures: VideoStats, following: OutPath | None
+    base: str, video: Video, stats: VideoStats, following: OutPath | None
 ) -> dict[str, object]:
     """Return one video of the list.
 
     Args:
         base: where the site lives on its host, "" or "/sub/folder".
         video: as pages show it.
-        figures: as they are now.
-        following: the watch page that its own calls the next; None at the end.
+        stats: as they are now.
+        following: the watch page of the next video; None at the end.
     """
     path = video.place.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     rating = None
-    if figures.score_tenths is not None:
-        rating = {"mean": figures.score_tenths / 10, "votes": figures.votes}
+    if stats.score_tenths is not None:
+        rating = {"mean": stats.score_tenths / 10, "votes": stats.votes}
     return {
         "id": video.id,
         "root": video.place.root,
@@ -37,7 +36,7 @@ def entry(
         "duration_s": video.probe.duration_s,
         "size_bytes": video.size_bytes,
         "description": _description(video),
-        "tags": list(figures.tags),
+        "tags": list(stats.tags),
         "chapters": [
             {"start_s": one.start_s, "title": formatting.readable(one.title)}
             for one in video.chapters
@@ -49,10 +48,10 @@ def entry(
         "plays": plays(video),
         "watch": f"{base}/{urls.watch_path_of(video)}",
         "next": f"{base}/{following}" if following else None,
-        "stars": figures.stars,
-        "favorite": figures.favorite,
+        "stars": stats.stars,
+        "favorite": stats.favorite,
         "rating": rating,
-        "views": figures.views,
+        "views": stats.views,
     }
 
 
@@ -72,21 +71,21 @@ def plays(video: Video) -> list[str] | None:
     return [family for family in FAMILIES if verdicts[family] in good]
 
 
-def text_line(told: dict[str, object]) -> str:
+def text_line(video: dict[str, object]) -> str:
     """Return an entry as one line for people and for `grep`: number, day, length, file, title."""
-    tags = told["tags"]
+    tags = video["tags"]
     assert isinstance(tags, list)
-    duration_s = told["duration_s"]
+    duration_s = video["duration_s"]
     length = formatting.duration(duration_s if isinstance(duration_s, float) else None) or "-"
-    root = f"{told['root']}/" if told["root"] else ""
+    root = f"{video['root']}/" if video["root"] else ""
     return "  ".join(
         (
-            f"{told['id']:>7}",
-            str(told["recorded"])[:10],
+            f"{video['id']:>7}",
+            str(video["recorded"])[:10],
             f"{length:>8}",
-            formatting.readable(f"{root}{told['path']}"),
+            formatting.readable(f"{root}{video['path']}"),
             "-",
-            " ".join((str(told["title"]), *(f"#{tag}" for tag in tags))),
+            " ".join((str(video["title"]), *(f"#{tag}" for tag in tags))),
         )
     )
 

@@ -1,4 +1,4 @@
-"""Looks: where a change of a video can be seen, so that pages that show no other stay."""
+"""Where a change of a video is visible, so that no other pages are rendered."""
 
 from dataclasses import dataclass, replace
 
@@ -11,9 +11,9 @@ from generator.core.site.scopes import VideoChange
 
 @dataclass(frozen=True, slots=True)
 class VisibleChanges:
-    """What of a video looks different: on cards, on its watch page, beside others, in feeds.
+    """Where a video looks different: on cards, its watch page, as a neighbor, in feeds.
 
-    `feed` is of feeds and of sitemaps.
+    `feed` is for feeds and sitemaps.
     """
 
     card: bool
@@ -22,20 +22,20 @@ class VisibleChanges:
     feed: bool
 
     @classmethod
-    def of(cls, site: SiteContext, difference: VideoChange) -> "VisibleChanges":
-        """Return where a difference can be seen; rather in one place too many."""
-        before, after = difference.before, difference.after
+    def of(cls, site: SiteContext, change: VideoChange) -> "VisibleChanges":
+        """Return where a change is visible; in doubt, one place too many."""
+        before, after = change.before, change.after
         if before is None or after is None:
             return cls(card=True, watch=True, beside=True, feed=True)
         card = contexts.card(site, before) != contexts.card(site, after)
         if card and _is_opinion(before, after):
             return cls(card=True, watch=True, beside=False, feed=False)
-        nobody = contexts.Neighbours()
+        no_neighbors = contexts.Neighbors()
         moved = video_key(before, SortKey.PLACE) != video_key(after, SortKey.PLACE)
         return cls(
             card=card,
-            watch=contexts.watch_context(site, before, nobody)
-            != contexts.watch_context(site, after, nobody),
+            watch=contexts.watch_context(site, before, no_neighbors)
+            != contexts.watch_context(site, after, no_neighbors),
             beside=moved or contexts.mini(site, before) != contexts.mini(site, after),
             feed=contexts.feed_entry(site, before) != contexts.feed_entry(site, after)
             or contexts.sitemap_entry(site, before) != contexts.sitemap_entry(site, after),
@@ -43,7 +43,7 @@ class VisibleChanges:
 
 
 def _is_opinion(before: Video, after: Video) -> bool:
-    """Tell whether nothing differs but what people think of a video: stars, votes, views."""
+    """Return whether nothing differs but ratings, favorite and views."""
     return after == replace(
         before,
         stars=after.stars,
