@@ -437,7 +437,7 @@ class Engine:
             for name in TEMPLATES if selection.all else selection.stale:
                 self.ledger.remember(_PLAIN + name, "")
             self._remember(cursor, templates=True)
-            receipt_json = json.dumps(receipt.told())
+            receipt_json = json.dumps(receipt.as_dict())
             self.ledger.settle(receipt.number, receipt.at, cursor, cursor, receipt_json)
 
     def _try_templates(self, stale: set[str]) -> None:

@@ -361,4 +361,4 @@ def tell_published(receipt: object, *, as_json: bool) -> None:
         f"          published: {receipt.put} put ({formatting.file_size(receipt.bytes)}),"
         f" {receipt.deleted} deleted, {len(receipt.left)} left in {receipt.total_s:.2f} s"
     )
-    show(as_json, {"published": dict(receipt.told())}, text)
+    show(as_json, {"published": dict(receipt.as_dict())}, text)

@@ -43,7 +43,7 @@ class Draft:
         self.rows: dict[Scope, ScopeRow | None] = {}
         self.dropped: dict[Scope, dict[OutPath, Order | None]] = {}
         self.visible_changes = {d.video.id: VisibleChanges.of(site, d) for d in differences}
-        self.membership_changes: dict[Scope, MembershipChange] = passages(differences)
+        self.membership_changes: dict[Scope, MembershipChange] = membership_changes(differences)
         self._keys: dict[SortKey, dict[int, bytes]] = {key: {} for key in SortKey}
         for difference in differences:
             if difference.after is not None:

@@ -188,7 +188,7 @@ class InventoryTaker:
     def _add_videos(self, inventory: Inventory, videos: Mapping[VideoId, Video]) -> None:
         for video in videos.values():
             inventory.desired.update(
-                (item.key, item) for item in wanted_made(self._objects.prefix, video)
+                (item.key, item) for item in desired_made_files(self._objects.prefix, video)
             )
         if not self._settings.publish_media:
             return

@@ -371,7 +371,7 @@ class Publisher:
         journal = self._journal(receipt, 0, number)
 
         def restore(put: Put) -> UploadResult:
-            return uploader.restore(put, versions[put.wanted.key])
+            return uploader.restore(put, versions[put.desired.key])
 
         with receipt.phase("put back"):
             for step in upload_steps(puts):
@@ -422,7 +422,7 @@ class Publisher:
     def _begin(self, inventory: Inventory, plan: PublishPlan) -> int:
         """Record the inventory before anything is put; return the number of this publish."""
         record, ledger = self._record, self._ledger
-        waiting = {put.wanted.path for put in plan.puts} | inventory.unchanged
+        waiting = {put.desired.path for put in plan.puts} | inventory.unchanged
         settled = [path for path in inventory.paths if path not in waiting]
         number = int(self._state.get("round") or 0)
         if self._state.get("under_way") != "1":

@@ -83,7 +83,7 @@ class Uploader:
 
     def put(self, put: Put) -> UploadResult:
         """Put one object, unless it, a newer one, or a foreign one is there."""
-        desired = put.wanted
+        desired = put.desired
         try:
             return self._put(put)
         except (NotThereError, FileChangedError) as error:
@@ -95,7 +95,7 @@ class Uploader:
             return _left(desired, str(error), is_refused=True)
 
     def _put(self, put: Put) -> UploadResult:
-        desired, before = put.wanted, put.before
+        desired, before = put.desired, put.before
         if before is not None and desired.key in self.listed and self._is_newer(before.cursor):
             return self._superseded(desired, before)
         current = _recorded_state(before)
@@ -215,7 +215,7 @@ class Uploader:
 
     def restore(self, put: Put, version: str) -> UploadResult:
         """Put a former version of an object over the current one, unless that is foreign."""
-        desired, bucket = put.wanted, self._objects.bucket_of(put.wanted.key)
+        desired, bucket = put.desired, self._objects.bucket_of(put.desired.key)
         body, headers = bucket.former(desired.key, version)
         current = _recorded_state(put.before)
         is_conditional = self._conditions.on_puts

@@ -295,9 +295,9 @@ class PageRenderer:
             self._shelf_link(inner, SUBFOLDERS, following),
         )
 
-    def _neighbors(self, before: tuple[int, ...], after: tuple[int, ...]) -> Neighbours:
+    def _neighbors(self, before: tuple[int, ...], after: tuple[int, ...]) -> Neighbors:
         minis = self._fragments.minis
-        return Neighbours(
+        return Neighbors(
             minis.joined(reversed(before)) if before else None,
             minis.joined(after) if after else None,
             self._watch_link(before[0]) if before else None,

@@ -286,11 +286,11 @@ class LibraryScan:
             for root, state in walk.roots.items()
         }
         for change in changes.values():
-            if change.trouble and not change.known and change.path.startswith(SCHEME):
+            if change.trouble and not change.videos and change.path.startswith(SCHEME):
                 raise GuardError(
                     f"cannot read the library {change.path}: {change.trouble}", hint=_SEE
                 )
-            if change.trouble and not change.known:
+            if change.trouble and not change.videos:
                 raise SettingsError(
                     f"cannot read the library {change.path}: {change.trouble}",
                     hint="name an existing folder: --library DIR, or library in reelshelf.toml",
@@ -384,8 +384,8 @@ class LibraryScan:
         return {
             "root": place.root,
             "path": place.path,
-            "size_bytes": file.sighting.size_bytes,
-            "mtime_ns": file.sighting.mtime_ns,
+            "size_bytes": file.stat.size_bytes,
+            "mtime_ns": file.stat.mtime_ns,
             "fingerprint": file.fingerprint,
             "title": formatting.title_of(place.path.rpartition("/")[2]),
             "named": named(place),
@@ -407,7 +407,7 @@ class LibraryScan:
         """Return the files to probe, each once: those with new content before the rest."""
         catalogue = builder.catalogue
         tasks = [
-            ProbeTask(seen.place, seen, None, self._file_value(seen)) for seen in identities.found
+            ProbeTask(seen.place, seen, None, self._file_value(seen)) for seen in identities.new
         ]
         tasks += [
             ProbeTask(seen.place, seen, file, self._file_value(seen))
@@ -417,7 +417,7 @@ class LibraryScan:
         again = [file for file in beside if file.video not in merged]
         again += catalogue.without_poster()
         for file, seen in (*identities.touched, *identities.moved, *identities.returned):
-            if file.companions != signature(seen.place.path, sidecars.get(seen.place, ())):
+            if file.companions != sidecar_digest(seen.place.path, sidecars.get(seen.place, ())):
                 again.append(replace(file, place=seen.place))
         outdated: set[VideoId] = set()
         if self.scope is None:
@@ -469,8 +469,8 @@ def _sidecars(walk: Walk, buckets: Container[str]) -> dict[Place, tuple[Sidecar,
     return {
         Place(root, video): sidecars
         for root, files in walk.files.items()
-        for video, sidecars in belonging(
-            root, files, walk.companions.get(root, {}), is_told_below=root not in buckets
+        for video, sidecars in sidecars_of(
+            root, files, walk.companions.get(root, {}), has_subtitle_folders=root not in buckets
         ).items()
     }
 
@@ -480,7 +480,7 @@ def _sidecar_digests(
 ) -> dict[str, dict[str, str]]:
     digests: dict[str, dict[str, str]] = {}
     for place, files in sidecars.items():
-        digests.setdefault(place.root, {})[place.path] = signature(place.path, files)
+        digests.setdefault(place.root, {})[place.path] = sidecar_digest(place.path, files)
     return digests
 
 

@@ -203,7 +203,7 @@ class ProbeRun:
 
     def _video_event(self, probed: _Probed, now: int) -> Event | None:
         task, answer, known = probed.task, probed.answer, probed.task.known
-        digest = signature(task.place.path, self.sidecars.get(task.place, ()))
+        digest = sidecar_digest(task.place.path, self.sidecars.get(task.place, ()))
         if isinstance(answer, ProbeResult):
             answer = _with_dates(answer, task.place, titles=self.embedded_titles)
         if task.seen is None:
@@ -221,11 +221,11 @@ class ProbeRun:
         if isinstance(answer, Rejected):
             if known is None:
                 stage = SOUND if _is_sound(probed) else "probe"
-                return problem_event(task.seen.sighting, stage, answer.reason, now)
+                return problem_event(task.seen.stat, stage, answer.reason, now)
             value["other_content"] = True
             return event_of(EventKind.VIDEO_CHANGED, now, known.video, value)
         value |= {"companions": digest} | _probe_value(task, answer) | _metadata_value(answer)
-        value["recorded_at"] = file_at = task.seen.sighting.mtime_ns // 10**9
+        value["recorded_at"] = file_at = task.seen.stat.mtime_ns // 10**9
         value["recorded_offset_min"] = 0  # the time zone is unknown
         if known is not None:
             value["other_content"] = True
@@ -284,7 +284,7 @@ def _cut_short(probed: _Probed, now: int) -> Event:
     reason, seen, known = probed.answer.cut_short, probed.task.seen, probed.task.known
     if seen is not None:
         complaint = unfinished.complaint(reason, waits=_waits(probed, now))
-        return problem_event(seen.sighting, unfinished.STAGE, complaint, now)
+        return problem_event(seen.stat, unfinished.STAGE, complaint, now)
     assert known is not None
     file = FileStat(known.place, known.size_bytes, known.mtime_ns)
     return problem_event(file, unfinished.STAGE, unfinished.complaint(reason, waits=False), now)
@@ -381,7 +381,7 @@ def _count(receipt: Receipt, probed: _Probed) -> None:
 
 def _probe_value(task: ProbeTask, answer: ProbeResult) -> dict[str, object]:
     probe = answer.probe
-    file = task.seen.sighting if task.seen is not None else task.known
+    file = task.seen.stat if task.seen is not None else task.known
     assert file is not None
     return {
         "container": probe.container,

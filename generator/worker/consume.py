@@ -10,7 +10,12 @@ from dataclasses import dataclass
 
 from generator.adapters.catalogue import Catalogue
 from generator.core.model import Event, EventOutcome, EventVerdict, VideoId, VideoStats
-from generator.core.queue.messages import Letter, MessageError, ObjectNotification, decode_message
+from generator.core.queue.messages import (
+    MessageError,
+    MessagePayload,
+    ObjectNotification,
+    decode_message,
+)
 from generator.core.queue.queue import ReceivedMessage
 
 log = logging.getLogger(__name__)
@@ -93,7 +98,7 @@ def consume(
     )
 
 
-def _decode(message: ReceivedMessage, now_us: int) -> Letter | str:
+def _decode(message: ReceivedMessage, now_us: int) -> MessagePayload | str:
     """Return the payload of a message, or why it is unreadable."""
     try:
         return decode_message(message.body, now_us)
@@ -127,6 +132,4 @@ def _refusal(event: Event, outcome: EventOutcome) -> str:
 
 
 def _stats(outcomes: Sequence[EventOutcome]) -> dict[VideoId, VideoStats]:
-    return {
-        outcome.figures.id: outcome.figures for outcome in outcomes if outcome.figures is not None
-    }
+    return {outcome.stats.id: outcome.stats for outcome in outcomes if outcome.stats is not None}
