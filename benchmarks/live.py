@@ -108,7 +108,7 @@ def _stamp(page: Path) -> tuple[int, int]:
 
 def _settings(folder: Path) -> Settings:
     """Return settings with which nothing is missing though no file is there."""
-    return trial.settings(folder, missing_grace_s=10**9, loss_limit=1, compress="off")
+    return trial.settings(folder, missing_grace_s=10**9, max_loss_share=1, compress="off")
 
 
 @contextmanager

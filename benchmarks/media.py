@@ -48,7 +48,7 @@ def _hostile(folder: Path) -> Path:
 
 def _told(folder: Path, library: Path, name: str) -> dict[str, object]:
     settings = Settings(
-        library=(library,), out=folder / "out", state=folder / "state", quiet_s=0, compress="off"
+        library=(library,), out=folder / "out", state=folder / "state", settle_s=0, compress="off"
     )
     intake = compile_filter(())
     named = {

@@ -283,8 +283,8 @@ def _builder() -> LambdaBuilder:
     settings = load(None, {})
     state = Bucket(
         settings.state_bucket or settings.bucket,
-        endpoint=settings.endpoint,
-        region=settings.region,
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
     )
     return LambdaBuilder(settings, _shipped_templates(), open_queue(settings.queue), state)
 

@@ -31,7 +31,7 @@ def command(folder: Path, *arguments: str, environment: Mapping[str, str] | None
     printed, told = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
     before, code = Path.cwd(), 0
     kept = {k: v for k, v in os.environ.items() if not k.startswith("REELSHELF_")}
-    surroundings = {**kept, "HOME": str(folder), "REELSHELF_QUIET_S": "0", **(environment or {})}
+    surroundings = {**kept, "HOME": str(folder), "REELSHELF_SETTLE_S": "0", **(environment or {})}
     with (
         patch.dict(os.environ, surroundings, clear=True),
         patch.object(sys, "argv", ["reelshelf", *arguments]),

@@ -21,6 +21,7 @@ from generator import __version__
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.media_worker.sidecars import read_details
 from generator.adapters.settings import FILE, Settings, commented
+from generator.adapters.settings.layout import flattened, key_of, place_of
 from generator.cli import app
 from generator.core.library.file_filter import VIDEO_SUFFIXES
 from generator.core.model import EventKind, SidecarKind
@@ -135,15 +136,16 @@ def test_every_option_that_a_document_shows_with_a_command_exists() -> None:
 
 
 def test_every_setting_stands_in_the_reference_with_its_default_and_environment_name() -> None:
-    told = {
+    reference = {
         row[0]: (row[1], row[2]) for row in rows(sections_before(text_of("reference/settings.md")))
     }
     defaults = dict(re.findall(r"^# (\w+) = (.*)$", commented(), re.MULTILINE))
     defaults |= {"library": "[]", "templates": ""}
 
-    assert told == {
-        f"`{name}`": (
-            f"`{defaults[name]}`" if defaults[name] else "none",
+    assert reference.pop("setting", None) is None
+    assert reference == {
+        f"`{place_of(name)}`": (
+            f"`{defaults[key_of(name)]}`" if defaults[key_of(name)] else "none",
             f"`REELSHELF_{name.upper()}`",
         )
         for name in Settings.model_fields
@@ -334,9 +336,11 @@ def test_every_toml_example_is_a_settings_file() -> None:
     ]
 
     assert examples
-    unknown = {
-        (page, name) for page, one in examples for name in one.keys() - Settings.model_fields
-    }
+    unknown = set()
+    for page, example in examples:
+        values, advice, mistakes = flattened(example)
+        assert (advice, mistakes) == ([], []), page
+        unknown |= {(page, name) for name in values.keys() - Settings.model_fields}
     assert unknown == set()
 
 
@@ -408,7 +412,7 @@ class Shell:
             "HOME": str(folder / "home"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "LANG": "C.UTF-8",
-            "REELSHELF_QUIET_S": "0",
+            "REELSHELF_SETTLE_S": "0",
         }
 
     def run(self, commands: str) -> str:

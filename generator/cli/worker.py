@@ -164,7 +164,7 @@ def _owning(
     if name:
         from generator.adapters.s3.bucket import Bucket  # noqa: PLC0415 (loads boto3)
 
-        bucket = Bucket(name, endpoint=settings.endpoint, region=settings.region)
+        bucket = Bucket(name, endpoint=settings.s3_endpoint, region=settings.s3_region)
         marks.insert(0, OwnerMark(bucket))
     if not _has_mark(marks[-1]):
         marks.pop()

@@ -43,7 +43,7 @@ class PublishState:
         settings = self._settings
         return json.dumps(
             [
-                settings.endpoint,
+                settings.s3_endpoint,
                 self._objects.site.name,
                 self._objects.media.name,
                 self._objects.prefix,
@@ -57,7 +57,9 @@ class PublishState:
     def headers_key(self) -> str:
         """Return the key of the settings that all headers depend on."""
         settings = self._settings
-        return json.dumps([settings.fresh_s, settings.publish_encoding, settings.publish_media])
+        return json.dumps(
+            [settings.page_max_age_s, settings.publish_encoding, settings.publish_media]
+        )
 
     def spent(self, now: int) -> int:
         """Return how many paths were invalidated this month."""

@@ -562,12 +562,13 @@ def publisher_of(engine: Engine, clock: Callable[[], float] = time.time) -> Publ
         raise SettingsError(
             "no bucket is named", hint='--bucket NAME, or bucket = "NAME" in reelshelf.toml'
         )
-    where = {"endpoint": settings.endpoint, "region": settings.region}
+    where = {"endpoint": settings.s3_endpoint, "region": settings.s3_region}
     site = Bucket(settings.bucket, threads=THREADS, **where)
     media = None
     if settings.media_bucket not in {"", settings.bucket}:
         media = Bucket(settings.media_bucket, threads=THREADS, **where)
-    cdn = Distribution(settings.distribution) if settings.distribution else None
+    distribution = settings.cloudfront_distribution
+    cdn = Distribution(distribution) if distribution else None
     return Publisher(engine, site, media_bucket=media, cdn=cdn, clock=clock)
 
 

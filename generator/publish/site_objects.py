@@ -93,7 +93,7 @@ class SiteObjects:
         """Return the rules in the settings; `most` is how many objects one publish may delete."""
         settings = self._settings
         gzips = settings.publish_encoding == "gzip"
-        return PublishRules(settings.fresh_s, settings.delete_grace_s, gzips, most)
+        return PublishRules(settings.page_max_age_s, settings.delete_grace_s, gzips, most)
 
     def headers(self, desired: DesiredObject) -> ObjectHeaders:
         """Return the headers of an object."""

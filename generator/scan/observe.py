@@ -137,7 +137,7 @@ class LibraryScan:
 
     def _stable(self, files: Iterable[FileStat], receipt: Receipt) -> list[FileStat]:
         """Return the files that are not being written any more."""
-        quiet_s, now = self.settings.quiet_s, self.clock()
+        quiet_s, now = self.settings.settle_s, self.clock()
         settled: list[FileStat] = []
         fresh: list[FileStat] = []
         for file in files:
@@ -295,7 +295,7 @@ class LibraryScan:
                     f"cannot read the library {change.path}: {change.trouble}",
                     hint="name an existing folder: --library DIR, or library in reelshelf.toml",
                 )
-        reason = "" if self.accept_loss else objection(changes, self.settings.loss_limit)
+        reason = "" if self.accept_loss else objection(changes, self.settings.max_loss_share)
         if reason:
             raise GuardError(
                 f"the scan was rejected, and nothing was changed: {reason}",

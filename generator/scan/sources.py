@@ -50,7 +50,7 @@ class Sources:
         self._settings = settings
         self._folders, self._buckets = settings.roots, settings.buckets
         self._remotes = {
-            name: S3Reader(root.bucket, settings.endpoint, settings.region)
+            name: S3Reader(root.bucket, settings.s3_endpoint, settings.s3_region)
             for name, root in self._buckets.items()
         }
 

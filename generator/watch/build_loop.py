@@ -195,7 +195,7 @@ class BuildLoop:
     def _next(self) -> RefreshTask | None:
         """Wait, and return the refresh that is due; None if none is."""
         left_s = self._scanned + self.settings.scan_every_s - time.monotonic()
-        again_s = max(self.settings.quiet_s, _AGAIN_S)
+        again_s = max(self.settings.settle_s, _AGAIN_S)
         put_off_s = self._put_off_s - time.monotonic() if self._put_off else left_s
         hints = self._hints(min(left_s, put_off_s, again_s if self._unsettled else left_s))
         if self._stopped or self.outdated:

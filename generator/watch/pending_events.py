@@ -38,12 +38,12 @@ class PendingEvents:
         if not catalogue.only_views_since(cursor):
             return True
         self._views_s = self._views_s or now_s
-        return now_s >= self._views_s + self._settings.views_wait_s
+        return now_s >= self._views_s + self._settings.views_debounce_s
 
     def gather(self) -> None:
         """Wait for events that follow at once, but not for long."""
-        end_s = time.monotonic() + self._settings.batch_limit_ms / 1000
-        while time.monotonic() < end_s and self._notified.wait(self._settings.batch_ms / 1000):
+        end_s = time.monotonic() + self._settings.max_wait_ms / 1000
+        while time.monotonic() < end_s and self._notified.wait(self._settings.debounce_ms / 1000):
             self._notified.clear()
         self._views_s = None
 
@@ -81,7 +81,7 @@ class PendingEvents:
             return _LOOK_S if is_young else _LATER_LOOK_S
         if self._views_s is None:
             return longest_s
-        due_s = self._views_s + self._settings.views_wait_s - time.monotonic()
+        due_s = self._views_s + self._settings.views_debounce_s - time.monotonic()
         return min(max(due_s, 0.0), longest_s)
 
     def rest(self, seconds: float) -> None:

@@ -28,7 +28,7 @@ from generator.core.model import Poster
 from generator.core.site import urls
 
 NOW, GRACE_S = 1000, 100
-RULES = PublishRules(fresh_s=60, grace_s=GRACE_S, gzip=False, most=1000)
+RULES = PublishRules(page_max_age_s=60, grace_s=GRACE_S, gzip=False, most=1000)
 PATHS = (
     "assets/style-0123456789.css", "thumb/0/1-0123456789ab-320.webp", "play/0/1-0123456789ab.mp4",
     "video/a.mp4", "board/0.json", "board/0/1-0123456789ab.vtt", "text/0/1-chapters.vtt",
@@ -148,7 +148,7 @@ def test_what_is_wanted_is_never_deleted_and_what_is_gone_has_its_grace(scene: S
 
 @given(scenes(), st.integers(0, 5))
 def test_more_deletions_than_may_be_are_not_made_at_all(scene: Scenes, most: int) -> None:
-    rules = PublishRules(fresh_s=60, grace_s=0, gzip=False, most=most)
+    rules = PublishRules(page_max_age_s=60, grace_s=0, gzip=False, most=most)
     planned = plan(*scene, rules)
     deleted = sum(map(len, planned.deletions))
 

@@ -49,7 +49,7 @@ def count_of_views(catalogue: Catalogue) -> Counter[int]:
 
 
 def test_every_acknowledged_event_counts_once_while_pages_are_built(tmp_path: Path) -> None:
-    with running(tmp_path, VIDEOS, views_wait_s=0.5) as builder:
+    with running(tmp_path, VIDEOS, views_debounce_s=0.5) as builder:
         seen = count_of_views(builder.catalogue)
         file = builder.settings.state / "catalogue.db"
         writers = [

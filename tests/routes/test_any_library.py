@@ -22,7 +22,7 @@ NOW = 1_790_000_000
 
 def build(library: Path, folder: Path) -> tuple[Engine, Settings]:
     settings = Settings(
-        library=(library,), out=folder / "out", state=folder / "state", quiet_s=0, file_limit_s=20
+        library=(library,), out=folder / "out", state=folder / "state", settle_s=0, file_limit_s=20
     )
     engine = Engine(settings, TEMPLATES)
     with MediaWorkers(jobs=2, time_limit_s=20, memory_mb=1024) as workers:

@@ -505,7 +505,7 @@ def test_after_any_history_the_catalogue_has_what_the_bucket_has(
         store.remove(FILMS, one["Key"])
     with tempfile.TemporaryDirectory() as name:
         library = Library(Path(name), store, workers, clip)
-        library.settings = library.settings.model_copy(update={"loss_limit": 1.0})
+        library.settings = library.settings.model_copy(update={"max_loss_share": 1.0})
         library.put("always.mp4")
         with library.engine() as engine:
             library.build(engine)
@@ -596,7 +596,7 @@ def test_a_watch_looks_where_it_is_told_and_again_at_what_it_could_not_have(
 def test_the_command_builds_from_a_bucket(library: Library, tmp_path: Path) -> None:
     library.put("x/a.mp4")
     options = ["--library", "s3://films/video"]
-    place = {"REELSHELF_ENDPOINT": library.store.address, "REELSHELF_REGION": "eu-central-1"}
+    place = {"REELSHELF_S3_ENDPOINT": library.store.address, "REELSHELF_S3_REGION": "eu-central-1"}
     environment = {**os.environ, **place}
     done = completed(["build", *options], cwd=tmp_path, env=environment)
     assert "1 file seen; 1 found" in done.stdout, done.stderr

@@ -17,7 +17,7 @@ from generator.cli import app
 def reelshelf(
     folder: Path, *arguments: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    surroundings = {**os.environ, "REELSHELF_QUIET_S": "0", **environment}
+    surroundings = {**os.environ, "REELSHELF_SETTLE_S": "0", **environment}
     return completed(arguments, cwd=folder, env=surroundings)
 
 
@@ -136,7 +136,7 @@ def test_two_builders_of_one_site_do_not_run_at_once(site: Path) -> None:
 
 
 def test_watch_shows_what_is_added_renamed_and_removed(site: Path) -> None:
-    environment = {**os.environ, "REELSHELF_QUIET_S": "0.2", "REELSHELF_MISSING_GRACE_S": "0"}
+    environment = {**os.environ, "REELSHELF_SETTLE_S": "0.2", "REELSHELF_MISSING_GRACE_S": "0"}
     with Command(
         ["watch", "--json"],
         cwd=site,

@@ -139,7 +139,7 @@ def dev(
     with Command(
         ["dev", "--json", "--port", str(free_port())],
         cwd=folder,
-        env={**os.environ, "REELSHELF_QUIET_S": "0"},
+        env={**os.environ, "REELSHELF_SETTLE_S": "0"},
         stdout=subprocess.PIPE,
         text=True,
     ) as serving:
@@ -251,7 +251,7 @@ class Shelf:
 def built(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     settings = Settings(
-        library=(films,), out=folder / "out", state=folder / "state", quiet_s=0, title="Films"
+        library=(films,), out=folder / "out", state=folder / "state", settle_s=0, title="Films"
     )
     with Engine(settings, TEMPLATES) as engine, MediaWorkers(jobs=2) as workers:
         engine.refresh(NOW, LibraryScan(settings, workers, lambda: float(NOW)))

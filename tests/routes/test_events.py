@@ -31,7 +31,9 @@ class Running:
 
     def __init__(self, folder: Path, **more: object) -> None:
         self.folder = folder
-        usual = {"scan_every_s": 3600, "missing_grace_s": 10**9, "loss_limit": 1, "compress": "off"}
+        usual = {
+            "scan_every_s": 3600, "missing_grace_s": 10**9, "max_loss_share": 1, "compress": "off",
+        }  # fmt: skip
         self.settings = trial.settings(folder, **{**usual, **more})
         self.receipts: queue.Queue[Receipt | None] = queue.Queue()
         self.failures: queue.Queue[Failure] = queue.Queue()
@@ -43,7 +45,7 @@ class Running:
     def _run(self) -> None:
         with Engine(self.settings, TEMPLATES) as engine:
             self.watch = BuildLoop(engine, self.settings, DryRunWorkers())
-            self.watch.accept_loss = self.settings.loss_limit == 1
+            self.watch.accept_loss = self.settings.max_loss_share == 1
             self.watch.config = self.folder / "reelshelf.toml"
             self.watch.on_failure = self.failures.put
             for receipt in self.watch.receipts():
@@ -102,7 +104,7 @@ def test_an_event_of_another_process_is_on_its_pages_and_told_of(tmp_path: Path)
 
 
 def test_views_alone_wait_and_go_with_the_first_other_event(tmp_path: Path) -> None:
-    with running(tmp_path, views_wait_s=3600.0) as builder:
+    with running(tmp_path, views_debounce_s=3600.0) as builder:
         builder.tell(EventKind.VIEWED, 2, count=7)
         builder.tell(EventKind.RATED, 4, stars=5)
 
@@ -114,7 +116,7 @@ def test_views_alone_wait_and_go_with_the_first_other_event(tmp_path: Path) -> N
 
 
 def test_views_are_shown_once_they_have_waited(tmp_path: Path) -> None:
-    with running(tmp_path, views_wait_s=0.2) as builder:
+    with running(tmp_path, views_debounce_s=0.2) as builder:
         builder.tell(EventKind.VIEWED, 2, count=77)
 
         assert builder.next().events == 1
@@ -122,7 +124,7 @@ def test_views_are_shown_once_they_have_waited(tmp_path: Path) -> None:
 
 
 def test_events_that_come_together_are_one_refresh(tmp_path: Path) -> None:
-    with running(tmp_path, batch_ms=2000.0, batch_limit_ms=5000.0) as builder:
+    with running(tmp_path, debounce_ms=2000.0, max_wait_ms=5000.0) as builder:
         for video in (1, 2, 3, 4):
             builder.tell(EventKind.RATED, video, stars=3)
 
@@ -144,7 +146,7 @@ def test_a_disk_that_is_away_keeps_no_rating_from_its_pages(tmp_path: Path) -> N
     for number in range(3):
         (tmp_path / "library").mkdir(exist_ok=True)
         (tmp_path / "library" / f"film {number}.mp4").write_bytes(bytes([number]))
-    with running(tmp_path, 0, loss_limit=0.5, quiet_s=0) as builder:
+    with running(tmp_path, 0, max_loss_share=0.5, settle_s=0) as builder:
         (tmp_path / "library").rename(tmp_path / "elsewhere")
         (tmp_path / "library").mkdir()
         assert isinstance(builder.failures.get(timeout=LONG_S), GuardError)
@@ -264,7 +266,7 @@ def test_tags_of_folders_follow_their_setting_and_those_of_people_stay(tmp_path:
     file.write_bytes(b"x")
 
     def tags(number: int, *, folder_tags: bool) -> tuple[str, ...]:
-        settings = trial.settings(tmp_path, folder_tags=folder_tags, quiet_s=0)
+        settings = trial.settings(tmp_path, folder_tags=folder_tags, settle_s=0)
         with Engine(settings, TEMPLATES) as engine:
             engine.refresh(trial.NOW + number, LibraryScan(settings, DryRunWorkers(), lambda: 2e9))
             if not number:
@@ -366,7 +368,7 @@ def test_a_wish_that_comes_while_a_look_is_under_way_asks_for_the_next(tmp_path:
     with Catalogue(tmp_path / "state/catalogue.db") as catalogue:
         event = Event("refused", EventKind.FILE_REFUSED, trial.NOW, "test", None, refused(other))
         catalogue.append([event])
-    with running(tmp_path, quiet_s=0) as builder:
+    with running(tmp_path, settle_s=0) as builder:
         assert builder.watch is not None
         builder.watch.workers = slow = Slow()
         (tmp_path / "library" / "new.mp4").write_bytes(b"x")

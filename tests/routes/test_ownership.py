@@ -175,7 +175,7 @@ def doubt(home: Home) -> None:
 def reset(home: Home) -> None:
     chance = home.history.chance
     home.set(
-        fresh_s=chance.choice([0, 60]),
+        page_max_age_s=chance.choice([0, 60]),
         publish_encoding=chance.choice(["none", "gzip"]),
         publish_media=chance.choice([True, True, False]),
         site_url=chance.choice(["https://films.example.org", "https://example.org/films"]),

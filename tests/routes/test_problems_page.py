@@ -89,7 +89,7 @@ def dev(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Dev]:
     with Command(
         ["dev", "--json", "--port", str(free_port())],
         cwd=tmp_path,
-        env={**os.environ, "REELSHELF_QUIET_S": "0"},
+        env={**os.environ, "REELSHELF_SETTLE_S": "0"},
         stdout=subprocess.PIPE,
         text=True,
     ) as serving:

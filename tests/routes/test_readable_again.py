@@ -87,7 +87,7 @@ def home() -> Iterator[Home]:
         (folder / name).mkdir(exist_ok=True)
         (folder / name).chmod(0o777)
     settings = Settings(
-        library=(folder / "library",), out=folder / "out", state=folder / "state", quiet_s=0
+        library=(folder / "library",), out=folder / "out", state=folder / "state", settle_s=0
     )
     with Catalogue(Path(":memory:")) as catalogue, Ledger(folder / "state/ledger.db") as ledger:
         yield Home(folder / "library", settings, catalogue, Output(folder / "out"), ledger)

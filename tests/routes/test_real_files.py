@@ -40,7 +40,7 @@ class Library:
             library=(self.library,),
             out=folder / "out",
             state=folder / "state",
-            quiet_s=0,
+            settle_s=0,
             missing_grace_s=0,
         )
 

@@ -59,7 +59,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         library=(folder / "library",),
         out=folder / "out",
         state=folder / "state",
-        quiet_s=0,
+        settle_s=0,
         title="Films & more",
         api=False,  # as on a host that has none
     )

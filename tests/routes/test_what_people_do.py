@@ -44,8 +44,8 @@ class Home:
             self.put(root / "Other" / "unrelated too.mp4")
         self.settings = Settings(
             library=(self.films, self.more), out=folder / "out", state=folder / "state",
-            quiet_s=0, missing_grace_s=0, loss_limit=1, scan_every_s=3600, compress="off",
-            views_wait_s=0, storyboards=False,
+            settle_s=0, missing_grace_s=0, max_loss_share=1, scan_every_s=3600, compress="off",
+            views_debounce_s=0, storyboards=False,
         )  # fmt: skip
 
     def put(self, file: Path, content: bytes = b"") -> Path:

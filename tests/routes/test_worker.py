@@ -194,7 +194,7 @@ class Working:
 
 def trial_settings(folder: Path, videos: int = 5, **more: object) -> Settings:
     """Return settings of a trial library without a folder: what was recorded is all there is."""
-    usual = {"library": (), "views_wait_s": 0.05, "compress": "off"}
+    usual = {"library": (), "views_debounce_s": 0.05, "compress": "off"}
     settings = trial.settings(folder, **{**usual, **more})
     with Catalogue(settings.state / "catalogue.db") as catalogue:
         trial.fill(catalogue, videos)
@@ -225,7 +225,7 @@ def test_a_rating_that_was_sent_is_on_a_page_in_the_bucket_and_its_message_gone(
     library = tmp_path / "library"
     library.mkdir()
     make_clip(library / "sea.mp4")
-    settings = trial.settings(tmp_path, compress="off", quiet_s=0, bucket="site")
+    settings = trial.settings(tmp_path, compress="off", settle_s=0, bucket="site")
     queue, bucket = SqsQueue(made_queue()), made_bucket()
     with Working(settings, queue) as working:
         page = page_of(settings).relative_to(settings.out).as_posix()

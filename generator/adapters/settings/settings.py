@@ -1,6 +1,7 @@
 """Settings: `reelshelf.toml`, the environment and the command line become one frozen value."""
 
 import json
+import logging
 import os
 import pwd
 import re
@@ -22,10 +23,23 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from generator.adapters.settings.layout import (
+    FIRST,
+    RENAMED,
+    TABLES,
+    flattened,
+    key_of,
+    place_of,
+    renamed_in,
+    table_of,
+)
 from generator.core.errors import SettingsError
 from generator.core.library.bucket_roots import SCHEME, BucketRoot, bucket_of
 from generator.core.library.overlap import Folder, objections
 from generator.core.site.contexts import SiteContext
+
+log = logging.getLogger(__name__)
+_advised: set[str] = set()  # once for each process
 
 FILE = "reelshelf.toml"
 _PREFIX = "REELSHELF_"
@@ -98,7 +112,7 @@ class Settings(BaseSettings):
     ] = ()  # fmt: skip
     follow_links: Annotated[bool, Field(description="follow symbolic links in the library")] = False
     folder_tags: Annotated[bool, Field(description="make tags of the names of folders")] = True
-    quiet_s: Annotated[
+    settle_s: Annotated[
         float, Field(ge=0, le=3600, description="a file is taken when unchanged for so long")
     ] = 2.0
     missing_grace_s: Annotated[
@@ -113,7 +127,7 @@ class Settings(BaseSettings):
             ge=0, le=36_500, description="videos missing for so many days are forgotten; 0: never"
         ),
     ] = 0
-    loss_limit: Annotated[
+    max_loss_share: Annotated[
         float, Field(ge=0, le=1, description="the share of the library a scan may lose at once")
     ] = 0.5
     scan_every_s: Annotated[
@@ -172,7 +186,7 @@ class Settings(BaseSettings):
     durable: Annotated[
         bool, Field(description="the API answers when the disk has it, not the system alone")
     ] = True
-    views_wait_s: Annotated[
+    views_debounce_s: Annotated[
         float,
         Field(ge=0, le=_DAY_S, description="how long views alone wait before pages are rewritten"),
     ] = 5.0
@@ -183,14 +197,16 @@ class Settings(BaseSettings):
     publish_media: Annotated[
         bool, Field(description="whether the videos themselves are published, too")
     ] = True
-    endpoint: Annotated[
+    s3_endpoint: Annotated[
         str, Field(description="the address of a store that speaks S3; empty: AWS")
     ] = ""
-    region: Annotated[str, Field(description="the region of the buckets; empty: as AWS tells")] = ""
+    s3_region: Annotated[
+        str, Field(description="the region of the buckets; empty: that of the AWS configuration")
+    ] = ""
     publish_encoding: Annotated[
         Literal["none", "gzip"], Field(description="how text lies in the bucket; CDNs compress it")
     ] = "none"
-    fresh_s: Annotated[
+    page_max_age_s: Annotated[
         int,
         Field(
             ge=0, le=_YEAR_S, description="how many seconds a CDN may keep a page without asking"
@@ -210,7 +226,7 @@ class Settings(BaseSettings):
     delete_limit: Annotated[
         float, Field(ge=0, le=1, description="the share of the bucket one publish may delete")
     ] = 0.1
-    distribution: Annotated[
+    cloudfront_distribution: Annotated[
         str, Field(description="the CloudFront distribution in front of the bucket")
     ] = ""
     invalidations_per_month: Annotated[
@@ -225,11 +241,11 @@ class Settings(BaseSettings):
     state_bucket: Annotated[
         str, Field(description="the versioned bucket of the owner's mark, and of a Lambda's state")
     ] = ""
-    batch_ms: Annotated[
+    debounce_ms: Annotated[
         float,
         Field(ge=0, le=60_000, description="events that come so close together are one refresh"),
     ] = 3.0
-    batch_limit_ms: Annotated[
+    max_wait_ms: Annotated[
         float, Field(ge=0, le=60_000, description="but none waits for others longer than this")
     ] = 100.0
 
@@ -244,7 +260,13 @@ class Settings(BaseSettings):
         return line
 
     @field_validator(
-        "bucket", "media_bucket", "endpoint", "region", "distribution", "queue", "state_bucket"
+        "bucket",
+        "media_bucket",
+        "s3_endpoint",
+        "s3_region",
+        "cloudfront_distribution",
+        "queue",
+        "state_bucket",
     )
     @classmethod
     def _one_word(cls, value: str) -> str:
@@ -252,7 +274,7 @@ class Settings(BaseSettings):
             raise ValueError("may hold neither spaces nor control characters")
         return value
 
-    @field_validator("endpoint")
+    @field_validator("s3_endpoint")
     @classmethod
     def _reachable(cls, value: str) -> str:
         if value:
@@ -339,16 +361,21 @@ class Settings(BaseSettings):
 def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
     """Return the settings: `overrides` first, then the environment, then the file.
 
+    Old names are taken with a line of advice in the log.
+
     Args:
         file: the settings file; None for the one in the current folder, if there is one.
-        overrides: what the command line says, by the settings' names.
+        overrides: the options of the command line, by the settings' names.
 
     Raises:
-        SettingsError: with every mistake in it, not just the first.
+        SettingsError: with every mistake, not just the first.
     """
     _here()
-    found = file or (Path(FILE) if os.path.lexists(FILE) else None)
-    written = _read(found) if found is not None else {}
+    path = file or (Path(FILE) if os.path.lexists(FILE) else None)
+    written, advice, mistakes = flattened(_read(path)) if path is not None else ({}, [], [])
+    for old, new, value in renamed_in(os.environ, _PREFIX):
+        written[new.removeprefix(_PREFIX).lower()] = value
+        advice.append(f"{old} is {new} now")
 
     class Loaded(Settings):
         @classmethod
@@ -364,7 +391,7 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
             del dotenv_settings, file_secret_settings
             return init_settings, env_settings, InitSettingsSource(settings_cls, written)
 
-    lines = list(_strangers())
+    lines = [*mistakes, *_strangers()]
     hint = "docs/reference/settings.md lists every setting; nothing was changed"
     try:
         settings = Loaded(**overrides)
@@ -373,15 +400,24 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
             hint = f"library, output and state must lie apart: {_all_three(settings)}"
         lines += places
         if not lines:
+            _advise(advice)
             return settings
     except ValidationError as error:
-        lines += [f"  {_name(one['loc'])}: {_reason(one)}" for one in error.errors()]
-    where = f" ({found})" if found is not None else ""
+        lines += [f"  {_name(each['loc'])}: {_reason(each)}" for each in error.errors()]
+    where = f" ({path})" if path is not None else ""
     raise SettingsError(
         f"{len(lines)} mistake{'s' * (len(lines) > 1)} in the settings{where}:\n"
         + "\n".join(lines),
         hint=hint,
     )
+
+
+def _advise(advice: list[str]) -> None:
+    """Log each outdated name once."""
+    for line in advice:
+        if line not in _advised:
+            log.warning("%s; the old name works until the next release", line)
+            _advised.add(line)
 
 
 def _objections(settings: Settings) -> list[str]:
@@ -427,39 +463,47 @@ def _mounts() -> set[str]:
 
 def _strangers() -> Iterator[str]:
     """Yield what is wrong with variables of the environment that look like settings."""
-    for name in sorted(os.environ):
-        setting = name.removeprefix(_PREFIX).lower()
-        is_known = setting in Settings.model_fields or setting in _SECRETS
-        if name.startswith(_PREFIX) and not is_known:
-            yield f"  {name} (in the environment): " + _stranger(setting)
+    names = Settings.model_fields.keys() | RENAMED.keys() | _SECRETS
+    for variable in sorted(os.environ):
+        setting = variable.removeprefix(_PREFIX).lower()
+        if variable.startswith(_PREFIX) and setting not in names:
+            yield f"  {variable} (in the environment): " + _stranger(setting)
 
 
 def _stranger(name: str) -> str:
-    close = get_close_matches(name, Settings.model_fields, 1)
-    return "is no setting" + (f"; did you mean {close[0]}?" if close else "")
+    places = {
+        key: place_of(field) for field in Settings.model_fields for key in (field, key_of(field))
+    }
+    close = get_close_matches(name.rpartition(".")[2], places, 1)
+    return "is no setting" + (f"; did you mean {places[close[0]]}?" if close else "")
 
 
 def commented() -> str:
-    """Return a settings file that names every setting, each with what it is for."""
+    """Return a settings file with every setting, its purpose and its default."""
     lines = [
         "# Settings of reelshelf. What is commented out is as it would be without it.",
         "# Each can come from the environment too: REELSHELF_OUT, REELSHELF_LIBRARY (a:b), …",
         "",
     ]
-    for name, about in Settings.model_fields.items():
-        lines += [f"# {about.description}", _example(name, about.default), ""]
+    others = [name for name in Settings.model_fields if name not in FIRST and not table_of(name)]
+    for table, names in {"": (*FIRST, *others), **TABLES}.items():
+        lines += [f"[{table}]", ""] if table else []
+        for name in names:
+            about = Settings.model_fields[name]
+            lines += [f"# {about.description}", _example(name, about.default), ""]
     return "\n".join(lines)
 
 
 def _example(name: str, default: object) -> str:
+    key = key_of(name)
     if name == "library":
         return 'library = ["videos"]'
     if default is None:
-        return f'# {name} = "my-{name}"'
+        return f'# {key} = "my-{key}"'
     if isinstance(default, Path):
-        return f'# {name} = "{default}"'
+        return f'# {key} = "{default}"'
     text = "[]" if default == () else json.dumps(default)
-    return f"# {name} = {text}"
+    return f"# {key} = {text}"
 
 
 def _address(value: str) -> SplitResult:
@@ -568,7 +612,9 @@ def _lies_in(one: Path | BucketRoot, other: Path | BucketRoot) -> bool:
 
 
 def _name(location: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, location)) or "settings"
+    """Return where a setting stands in the file."""
+    first, *rest = location or ("settings",)
+    return ".".join([place_of(str(first)), *map(str, rest)])
 
 
 def _reason(error: Any) -> str:  # noqa: ANN401 (pydantic's own mapping)
