@@ -116,7 +116,7 @@ class Output:
         mark = read_mark(text)
         if mark is None:
             raise SettingsError(
-                f"{self._root}/{MARK} is no mark of reelshelf",
+                f"{self._root}/{MARK} is not a mark of reelshelf",
                 hint="name another output folder (--out), or move that file away",
             )
         return mark
@@ -153,7 +153,7 @@ class Output:
             first = b"a folder"
         if not is_manifest(first.decode("ascii", "replace")):
             raise SettingsError(
-                f"{self._root}/{MANIFEST} is no manifest of reelshelf",
+                f"{self._root}/{MANIFEST} is not a manifest of reelshelf",
                 hint="name another output folder (--out), or move that file away",
             )
         return True

@@ -99,7 +99,7 @@ class RedisState:
             )
         except (TypeError, ValueError) as error:
             raise SettingsError(
-                f"queue is no address of a Redis: {error}",
+                f"queue is not the address of a Redis: {error}",
                 hint="it is like redis://host:6379/0, or unix:///run/redis.sock",
             ) from error
         self._put: Any = self._redis.register_script(_PUT)
@@ -187,7 +187,8 @@ class RedisState:
             secret = bytes.fromhex(fields["secret"])
         except (ValueError, KeyError, TypeError) as error:
             raise QueueError(
-                "what Redis has of the owner makes no sense", hint="start `reelshelf worker` anew"
+                "the credentials of the owner in Redis are invalid",
+                hint="restart `reelshelf worker`",
             ) from error
         return OwnerKeys(tokens, secret, bool(fields.get("had_token")))
 

@@ -211,7 +211,7 @@ class Renderer:
             folders = " and ".join(map(str, self._folders))
             raise TemplateError(
                 f"there is no template {name} in {folders}",
-                hint="one that extends, includes or imports it names it wrongly, perhaps",
+                hint="is its name right where it is extended, included or imported?",
             ) from error
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
@@ -253,7 +253,7 @@ class Renderer:
                 if reference is None:
                     raise TemplateError(
                         f"cannot use the template {part}: it includes one by a computed name",
-                        hint="write the name out: a change of a computed one could not be seen",
+                        hint="write the name as a literal: a computed one cannot be tracked",
                     )
                 waiting.append(reference)
         return templates
@@ -310,7 +310,7 @@ def _generate(template: jinja2.Template, context: Mapping[str, Any]) -> str:
             parts.append(part)
             size += len(part)
             if size > _MOST_CHARACTERS:
-                raise _EndlessError(f"it makes a page of more than {_MOST_CHARACTERS >> 20} MB")
+                raise _EndlessError(f"its page is larger than {_MOST_CHARACTERS >> 20} MB")
     return "".join(parts)
 
 
@@ -322,7 +322,7 @@ def _time_limit(seconds: float) -> Iterator[None]:
         return
 
     def interrupt(*_: object) -> NoReturn:
-        raise _EndlessError(f"it works on one page for more than {seconds:.0f} s")
+        raise _EndlessError(f"it takes more than {seconds:.0f} s for one page")
 
     before = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -545,7 +545,7 @@ def _template_error(name: str, error: Exception) -> TemplateError:
     at = f", line {line}" if line else ""
     message = getattr(error, "message", None) or str(error) or type(error).__name__
     if isinstance(error, RecursionError):
-        message = "it includes or calls itself without an end"
+        message = "it includes or calls itself endlessly"
     return TemplateError(
         f"cannot render the template {name}{where}{at}: {message}",
         hint="docs/reference/templates.md lists what a template may use; the old pages are kept",

@@ -70,7 +70,7 @@ def damage_of(
             wrong = f"{column} != '' AND NOT json_valid({column})"
             query = f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1"  # noqa: S608 (likewise)
             if connection.execute(query).fetchone():
-                return f"not every {column} is the JSON that was written"
+                return f"not every {column} is valid JSON"
     except sqlite3.DatabaseError as error:
         return "" if is_environment_error(error) else str(error)
     return ""

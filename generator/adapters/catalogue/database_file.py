@@ -54,7 +54,7 @@ def refuse_if_lost(
         raise LostCatalogueError(
             f"the catalogue {file} {state}, but there was one: {evidence}",
             hint="put it back, or `reelshelf restore BACKUP`; `reelshelf build --new-catalogue`"
-            " begins without all ratings, tags, views and favorites (is this the state folder?)",
+            " starts without any ratings, tags, views and favorites (is this the state folder?)",
         )
 
 
@@ -138,7 +138,7 @@ def refuse_if_foreign(database: sqlite_utils.Database, file: object) -> bool:
             return True
     if names:
         raise SettingsError(
-            f"{file} is a database, but no catalogue of reelshelf",
+            f"{file} is a database, but not a catalogue of reelshelf",
             hint="name another state folder (state in reelshelf.toml); nothing was changed",
         )
     return False

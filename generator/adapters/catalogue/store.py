@@ -155,7 +155,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
     def _out_of_reach(self, error: Exception) -> SettingsError:
         return SettingsError(
             f"cannot open the catalogue {self._file}: {error}",
-            hint="it and its folder have to be readable and writable, on a disk with room",
+            hint="it and its folder have to be readable and writable, on a disk with free space",
         )
 
     def _open(self, file: Path, output_mark: Path | None, *, durable: bool, anew: bool) -> None:

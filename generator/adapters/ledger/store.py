@@ -132,7 +132,7 @@ class Ledger(CheckedFile):
 
     def _foreign(self) -> SettingsError:
         return SettingsError(
-            f"{self._file} is no ledger of reelshelf",
+            f"{self._file} is not a ledger of reelshelf",
             hint="move it away, or name another state folder (state in reelshelf.toml)",
         )
 

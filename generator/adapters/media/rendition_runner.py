@@ -135,7 +135,7 @@ class RenditionRunner:
         self._reserve_bytes = reserve_bytes
         self._bound_bytes = bound_bytes
         self._command = tuple(command)
-        self._process: _EncoderProcess | None = None
+        self._process: _RunningEncoder | None = None
         self._outcome: FinishedCopy | Rejected | None = None
         self._delivered: FinishedCopy | None = None
         self._restarts = 0
@@ -181,7 +181,7 @@ class RenditionRunner:
         limit_bytes = max_rendition_bytes(expected_bytes, source_bytes, self._bound_bytes)
         limits = {"folder": str(folder.absolute()), "most_bytes": limit_bytes, **self._limits}
         command = (*(self._command or _SHIPPED), json.dumps(limits))
-        self._process = _EncoderProcess(request, folder, command, self._stall_limit_s)
+        self._process = _RunningEncoder(request, folder, command, self._stall_limit_s)
         self._restarts = 0
 
     def poll(self, timeout_s: float) -> "Outcome | None":
@@ -204,7 +204,7 @@ class RenditionRunner:
             return None
         outcome = self._process.wait(timeout_s)
         if isinstance(outcome, RenditionProgress) and self._is_full():
-            reason = f"fewer than {file_size(self._reserve_bytes)} are left on the disk"
+            reason = f"less than {file_size(self._reserve_bytes)} is left on the disk"
             outcome = DiskFull(self._process.request.place, reason)
         if isinstance(outcome, _EncoderExit):
             return self._reap(self._process, outcome)
@@ -218,7 +218,7 @@ class RenditionRunner:
             self.discard(process.request.job)
         return outcome
 
-    def _reap(self, process: "_EncoderProcess", ended: "_EncoderExit") -> Rejected | None:
+    def _reap(self, process: "_RunningEncoder", ended: "_EncoderExit") -> Rejected | None:
         """Start it again if it was killed from outside; otherwise reject its file."""
         is_killed = -ended.status in _OUTSIDE_SIGNALS
         if is_killed and self._restarts < _MOST_RESTARTS:
@@ -268,8 +268,8 @@ class RenditionRunner:
             return None
         return DiskFull(
             request.place,
-            f"a copy needs some {file_size(needed_bytes)} for a while, and of the disk"
-            f" {file_size(free_bytes)} may be used: make room",
+            f"a copy temporarily needs some {file_size(needed_bytes)}, and"
+            f" {file_size(free_bytes)} of the disk may be used: make room",
         )
 
     def _is_full(self) -> bool:
@@ -296,7 +296,7 @@ class _EncoderExit:
         return f"the encoder stopped (exit code {self.status})"
 
 
-class _EncoderProcess:
+class _RunningEncoder:
     """One process that makes one copy.
 
     Raises:
@@ -351,9 +351,9 @@ class _EncoderProcess:
             if now_s >= until_s:
                 return None
 
-    def restart(self) -> "_EncoderProcess":
+    def restart(self) -> "_RunningEncoder":
         """Start another process for the same copy."""
-        return _EncoderProcess(self.request, self._folder, self._command, self._stall_limit_s)
+        return _RunningEncoder(self.request, self._folder, self._command, self._stall_limit_s)
 
     def end(self) -> int:
         """Kill its process group; return its exit status, negative if a signal ended it."""
@@ -392,7 +392,7 @@ class _EncoderProcess:
         try:
             return self._parse_lines()
         except ProtocolError as error:
-            return Rejected(self.request.place, f"the encoder answered nonsense: {error}")
+            return Rejected(self.request.place, f"the encoder sent an invalid answer: {error}")
 
     def _parse_lines(self) -> "Outcome | None":
         """Parse complete lines; return the final outcome if there is one, else progress."""
@@ -400,7 +400,7 @@ class _EncoderProcess:
         *lines, rest = bytes(self._received).split(b"\n")
         self._received = bytearray(rest)
         if len(rest) > _MOST_LINE_BYTES:
-            raise ProtocolError("too much is said")
+            raise ProtocolError("a line is too long")
         for line in lines:
             message = unpack_line(line)
             if isinstance(message, HeartbeatMessage):
@@ -422,10 +422,10 @@ class _EncoderProcess:
             with (self._folder / MADE).open("rb") as stream:
                 content = stream.read(_MOST_MADE_BYTES)
         except OSError as error:
-            raise ProtocolError("what it says it made is not there") from error
+            raise ProtocolError("its result is missing") from error
         finished = unpack_finished(content, is_hls=self.request.is_hls)
         if file.is_symlink() or _size_of(str(file)) != finished.size_bytes:
-            raise ProtocolError("what it says it made is not what is there")
+            raise ProtocolError("its result is not the file that is there")
         return FinishedCopy(
             self.request.place,
             self.request.job,
@@ -474,5 +474,5 @@ def _environment() -> dict[str, str]:
 def _not_started(command: Sequence[str]) -> RenditionError:
     return RenditionError(
         f"cannot start the program that makes playable copies: {command[0]}",
-        hint="what it wrote to the terminal says why; try it: " + shlex.join(command),
+        hint="its output in the terminal says why; try it: " + shlex.join(command),
     )

@@ -172,7 +172,7 @@ class MediaWorkers:
         except EOFError:
             reason = ""
         except ProtocolError as error:
-            reason = f"the decoder answered nonsense: {error}"
+            reason = f"the decoder sent an invalid answer: {error}"
         if worker.request is not None and worker.has_served:
             # An earlier file may be to blame: retry this one in a fresh worker.
             self._end(worker)
@@ -272,13 +272,13 @@ class _Worker:
         frame = self._read_frame()
         if not self.is_ready:
             if frame != READY:
-                raise ProtocolError("it should say that it is ready")
+                raise ProtocolError("it did not report that it is ready")
             self.is_ready = True
             self.deadline_s = time.monotonic() + time_limit_s
             return None
         answer = unpack_answer(frame)
         if self.request is None or answer.place != self.request.place:
-            raise ProtocolError("it speaks of another file")
+            raise ProtocolError("it is about another file")
         self.request, self.has_served = None, True
         return answer
 
@@ -297,7 +297,7 @@ class _Worker:
         end_s = time.monotonic() + _TRANSFER_TIMEOUT_S
         while length := missing(frame):
             if not _is_ready_for(self.fileno(), select.POLLIN, end_s - time.monotonic()):
-                raise ProtocolError("it broke off")
+                raise ProtocolError("it is incomplete")
             piece = os.read(self.fileno(), length)
             if not piece:
                 raise EOFError
@@ -334,6 +334,6 @@ def _environment() -> dict[str, str]:
 
 def _not_started(command: Sequence[str]) -> MediaError:
     return MediaError(
-        f"cannot start the program that looks into videos: {command[0]}",
-        hint="what it wrote to the terminal says why; try it: " + " ".join(command),
+        f"cannot start the program that probes videos: {command[0]}",
+        hint="its output in the terminal says why; try it: " + " ".join(command),
     )

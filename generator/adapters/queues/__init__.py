@@ -85,6 +85,6 @@ def _queue_at(address: str, visibility_s: int | None) -> MarkedQueue | None:
 
 def _no_queue(address: str, reason: str = "") -> SettingsError:
     return SettingsError(
-        f"no queue has the address {address!r}{reason}",
+        f"{address!r} is not the address of a queue{reason}",
         hint="queue is the URL of an SQS queue (https://…), or of a Redis (redis://host:6379/0)",
     )

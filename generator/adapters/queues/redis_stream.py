@@ -113,7 +113,7 @@ class _Mark:
     def put(self, key: str, body: bytes, headers: object, match: str) -> _StoredMark:
         del key, headers
         if not self.queue.set_mark(body, match):
-            raise PublishError("somebody else was quicker", hint="start it again")
+            raise PublishError("another process was quicker", hint="start it again")
         return _StoredMark(body.decode())
 
 
@@ -155,7 +155,7 @@ class RedisStreamQueue:
             )
         except (TypeError, ValueError) as error:
             raise QueueError(
-                f"{self._shown} is no address of a Redis: {error}",
+                f"{self._shown} is not the address of a Redis: {error}",
                 hint="it is like redis://host:6379/0, or unix:///run/redis.sock",
             ) from error
         self._check(client)
@@ -174,12 +174,12 @@ class RedisStreamQueue:
             raise
         if config.get("appendonly") == "no":
             log.warning(
-                "%s forgets what it was given when it ends: set `appendonly yes` in redis.conf",
+                "%s loses messages when it stops: set `appendonly yes` in redis.conf",
                 self._shown,
             )
         if config.get("maxmemory-policy") != "noeviction" and config.get("maxmemory") != "0":
             log.warning(
-                "%s throws messages away when it is full: set `maxmemory-policy noeviction`",
+                "%s evicts messages when it is full: set `maxmemory-policy noeviction`",
                 self._shown,
             )
 
@@ -246,7 +246,7 @@ class RedisStreamQueue:
         self._claim_cursor = answer[0].decode()
         for name in answer[2]:
             log.warning(
-                "the message %s came %d times in vain and was put aside: see `reelshelf queue`",
+                "the message %s failed %d times and is a dead letter now: see `reelshelf queue`",
                 name.decode(),
                 self._most_times,
             )
@@ -272,7 +272,7 @@ class RedisStreamQueue:
 
     def delete(self, messages: Sequence[ReceivedMessage]) -> None:
         """Delete messages."""
-        for batch in _handle_batches(messages):
+        for batch in _receipt_batches(messages):
             with self._translate_errors():
                 pipeline = self._redis.pipeline(transaction=True)
                 pipeline.xack(self.stream, _GROUP, *batch)
@@ -285,7 +285,7 @@ class RedisStreamQueue:
         0 gives them back at once. Messages that another consumer has claimed are left to it.
         """
         idle_ms = max(self._visibility_ms - seconds * 1000, 0)
-        for batch in _handle_batches(messages):
+        for batch in _receipt_batches(messages):
             with self._translate_errors():
                 self._with_group(
                     lambda batch=batch: self._redis.eval(
@@ -345,7 +345,7 @@ class RedisStreamQueue:
         try:
             self._redis.eval(_LEAVE, 1, self.stream, _GROUP, self._name)
         except redis.RedisError as error:
-            log.debug("the group was not left: %s", error)
+            log.debug("the consumer was not deleted: %s", error)
         self._redis.close()
 
     # -- Redis itself
@@ -375,7 +375,7 @@ class RedisStreamQueue:
             yield
         except redis.AuthenticationError as error:
             raise QueueError(
-                f"{self._shown} does not let us in: {error}",
+                f"{self._shown} refuses the credentials: {error}",
                 hint="redis://:PASSWORD@host:6379/0, or redis://NAME:PASSWORD@…",
             ) from error
         except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -383,13 +383,13 @@ class RedisStreamQueue:
         except redis.RedisError as error:
             raise QueueError(
                 f"{self._shown} refuses: {error}",
-                hint="it needs Redis 7 or newer, one that may be written to",
+                hint="it has to be Redis 7 or newer, and writable",
             ) from error
 
     def _unreachable(self, error: Exception) -> QueueError:
         return QueueError(
             f"{self._shown} cannot be reached: {error}",
-            hint="is it running, and the address right? what it holds stays in it",
+            hint="is it running, and the address right? its messages stay in it",
         )
 
 
@@ -407,6 +407,6 @@ def _flat(entries: Any) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:  # noqa: 
             yield entry
 
 
-def _handle_batches(messages: Sequence[ReceivedMessage]) -> Iterator[list[str]]:
+def _receipt_batches(messages: Sequence[ReceivedMessage]) -> Iterator[list[str]]:
     for start in range(0, len(messages), _AT_ONCE):
         yield [message.handle for message in messages[start : start + _AT_ONCE]]

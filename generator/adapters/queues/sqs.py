@@ -29,17 +29,17 @@ _OWNER_TAG = "reelshelf-owner"
 _CLOCK_HINT = "the clock of this machine is wrong: `timedatectl set-ntp true`; the keys are right"
 _DEAD_VISIBILITY_S = 60  # visibility timeout of dead letters while they are read
 _HINTS = {
-    "AccessDenied": "is it allowed to this key or role? the queue's policy counts, too",
-    "AccessDeniedException": "is it allowed to this key or role? the queue's policy counts, too",
-    "InvalidClientTokenId": "the access key is none of this account's",
-    "UnrecognizedClientException": "the access key is none of this account's",
+    "AccessDenied": "does the policy of this key or role, and of the queue, allow it?",
+    "AccessDeniedException": "does the policy of this key or role, and of the queue, allow it?",
+    "InvalidClientTokenId": "the access key does not exist in this account",
+    "UnrecognizedClientException": "the access key does not exist in this account",
     "SignatureDoesNotMatch": "the secret access key is wrong",
-    "ExpiredToken": "the credentials ran out: sign in again",
-    "ExpiredTokenException": "the credentials ran out: sign in again",
+    "ExpiredToken": "the credentials have expired: sign in again",
+    "ExpiredTokenException": "the credentials have expired: sign in again",
     "QueueDoesNotExist": "is `queue` its whole URL, and the region right?",
     "NonExistentQueue": "is `queue` its whole URL, and the region right?",
-    "RequestThrottled": "it is asked too often; it is tried again",
-    "OverLimit": "too many messages are under way; they come back by themselves",
+    "RequestThrottled": "there are too many requests; it is retried",
+    "OverLimit": "too many messages are in flight; they come back by themselves",
 }
 
 Entry = dict[str, object]
@@ -112,7 +112,7 @@ class SqsQueue:
         host = parts.hostname or ""
         of_aws = re.fullmatch(r"sqs\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?", host)
         is_overridden = "AWS_ENDPOINT_URL" in os.environ or "AWS_ENDPOINT_URL_SQS" in os.environ
-        with self._translate_errors("reached"):
+        with self._translate_errors("reach"):
             boto = session.session()
             return boto.client(
                 "sqs",
@@ -133,8 +133,8 @@ class SqsQueue:
         visibility_s = _number(self._attributes(self.url), "VisibilityTimeout")
         if visibility_s < _LEAST_VISIBILITY_S:
             log.warning(
-                "the queue %s gives a message to others after %d s already; it is asked for %s s"
-                " each time, but a queue for reelshelf needs %d: `aws sqs set-queue-attributes"
+                "the visibility timeout of the queue %s is only %d s; reelshelf requests %s s"
+                " each time, but the queue itself needs %d: `aws sqs set-queue-attributes"
                 " --queue-url %s --attributes VisibilityTimeout=60`",
                 self.url,
                 visibility_s,
@@ -152,14 +152,14 @@ class SqsQueue:
 
     def tags(self) -> dict[str, str]:
         """Return its tags; OwnerMarkUnsupportedError if it does not support them."""
-        with self._translate_errors("asked for its tags", OwnerMarkUnsupportedError):
+        with self._translate_errors("read the tags of", OwnerMarkUnsupportedError):
             answer = self._client.list_queue_tags(QueueUrl=self.url)
         tags: dict[str, str] = answer.get("Tags", {})
         return tags
 
     def set_tag(self, name: str, value: str) -> None:
         """Set a tag; OwnerMarkUnsupportedError if it does not support them."""
-        with self._translate_errors("tagged", OwnerMarkUnsupportedError):
+        with self._translate_errors("tag", OwnerMarkUnsupportedError):
             self._client.tag_queue(QueueUrl=self.url, Tags={name: value})
 
     # -- sending
@@ -174,13 +174,13 @@ class SqsQueue:
             entries: list[Entry] = [
                 {"Id": str(n), "MessageBody": body} for n, body in enumerate(batch)
             ]
-            with self._translate_errors("sent to"):
+            with self._translate_errors("send to"):
                 failed = self._send_batch(self._client.send_message_batch, self.url, entries)
             if failed:
                 raise QueueError(
-                    f"the queue {self.url} did not take {len(failed)} of {len(batch)} letters:"
+                    f"the queue {self.url} did not take {len(failed)} of {len(batch)} messages:"
                     f" {_failure_reason(failed[0])}",
-                    hint="send them again; what is sent twice is recorded once",
+                    hint="send them again; duplicates are recorded once",
                 )
 
     # -- receiving
@@ -205,7 +205,7 @@ class SqsQueue:
         self, url: str, most: int, wait_s: float, visible_s: int | None
     ) -> list[ReceivedMessage]:
         options = {} if visible_s is None else {"VisibilityTimeout": visible_s}
-        with self._translate_errors("asked for messages"):
+        with self._translate_errors("receive from"):
             answer = self._client.receive_message(
                 QueueUrl=url,
                 MaxNumberOfMessages=min(most, _BATCH),
@@ -232,11 +232,12 @@ class SqsQueue:
             entries: list[Entry] = [
                 {"Id": str(n), "ReceiptHandle": message.handle} for n, message in enumerate(batch)
             ]
-            with self._translate_errors("freed of messages"):
+            with self._translate_errors("delete messages from"):
                 failed = self._send_batch(self._client.delete_message_batch, url, entries)
             for failure in failed:
                 log.info(
-                    "a message could not be deleted, and comes again: %s", _failure_reason(failure)
+                    "a message could not be deleted, and will be delivered again: %s",
+                    _failure_reason(failure),
                 )
 
     def extend(self, messages: Sequence[ReceivedMessage], seconds: int) -> None:
@@ -252,12 +253,15 @@ class SqsQueue:
                 {"Id": str(n), "ReceiptHandle": message.handle, "VisibilityTimeout": seconds}
                 for n, message in enumerate(batch)
             ]
-            with self._translate_errors("asked to keep messages"):
+            with self._translate_errors("extend messages of"):
                 failed = self._send_batch(
                     self._client.change_message_visibility_batch, url, entries
                 )
             for failure in failed:
-                log.debug("a message could not be kept: %s", _failure_reason(failure))
+                log.debug(
+                    "the visibility timeout of a message could not be extended: %s",
+                    _failure_reason(failure),
+                )
 
     def _send_batch(
         self,
@@ -334,12 +338,12 @@ class SqsQueue:
         if not arn:
             return ""
         *_, account, name = arn.split(":")
-        with self._translate_errors("asked for its dead-letter queue"):
+        with self._translate_errors("find the dead-letter queue of"):
             answer = self._client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
         return str(answer["QueueUrl"])
 
     def _attributes(self, url: str) -> dict[str, str]:
-        with self._translate_errors("asked how full it is"):
+        with self._translate_errors("read the attributes of"):
             answer = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
         attributes: dict[str, str] = answer.get("Attributes", {})
         return attributes
@@ -358,27 +362,27 @@ class SqsQueue:
             yield
         except ClientError as error:
             code, message = _code_and_message(error.response.get("Error", {}))
-            hint = _HINTS.get(code, "what it holds stays in it; it is tried again")
+            hint = _HINTS.get(code, "its messages stay in it; it is retried")
             if is_about_time(code, message):
                 hint = _CLOCK_HINT
             raise kind(
-                f"the queue {self.url} cannot be {action}: {code}: {message}",
+                f"cannot {action} the queue {self.url}: {code}: {message}",
                 hint=hint,
             ) from error
         except BotoCoreError as error:
             name = type(error).__name__
             if "Credential" in name or "Profile" in name or "Token" in name:
                 reason, hint = (
-                    "there are no credentials for AWS, or they are not whole",
+                    "there are no credentials for AWS, or they are incomplete",
                     "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
                 )
             else:
                 reason, hint = (
                     str(error).rstrip("."),
-                    "what it holds stays in it; is the URL right?",
+                    "its messages stay in it; is the URL right?",
                 )
             raise QueueError(
-                f"the queue {self.url} cannot be {action}: {reason}", hint=hint
+                f"cannot {action} the queue {self.url}: {reason}", hint=hint
             ) from error
 
 

@@ -96,7 +96,7 @@ class OwnerMark:
         if current is None:
             raise PublishError(
                 f"the mark {self._key} in the bucket {self._bucket.name} is gone again",
-                hint="does somebody clean it? nothing was changed",
+                hint="does another program delete it? nothing was changed",
             )
         if not _is(current[0], who, site):
             raise self._error(current[0], who)
@@ -118,7 +118,7 @@ class OwnerMark:
             fields = json.loads(content)
             owner = SiteOwner(str(fields["who"]), str(fields["site"]), int(fields["since"]))
         except (ValueError, TypeError, KeyError):
-            owner = SiteOwner("somebody whose mark cannot be read", "", 0)
+            owner = SiteOwner("an owner whose mark cannot be read", "", 0)
         return owner, stored.etag
 
     def _error(self, owner: SiteOwner, who: str) -> OwnedByAnotherError:

@@ -202,7 +202,7 @@ def _reason(error: Exception) -> str:
     if code == "NoSuchBucket":
         return "there is no such bucket"
     if code in _BUSY_CODES or status >= _SERVER_ERROR:
-        return f"the store is busy or out of order ({code or status})"
+        return f"the store is busy or has an internal error ({code or status})"
     if code:
         return f"the store refuses ({code})"
     return _CLIENT_REASONS.get(type(error).__name__, f"it cannot be reached ({_one_line(error)})")
@@ -214,11 +214,11 @@ def _one_line(error: Exception) -> str:
 
 _CLIENT_REASONS = {
     "NoCredentialsError": "there are no credentials",
-    "PartialCredentialsError": "the credentials are not whole",
-    "ProfileNotFound": "the profile of AWS's settings is not there",
-    "NoRegionError": "no region is named",
+    "PartialCredentialsError": "the credentials are incomplete",
+    "ProfileNotFound": "the AWS profile does not exist",
+    "NoRegionError": "no region is set",
     "EndpointConnectionError": "the store cannot be reached",
     "ConnectTimeoutError": "the store cannot be reached in time",
     "ReadTimeoutError": "the store did not answer in time",
-    "ConnectionClosedError": "the store broke off",
+    "ConnectionClosedError": "the store closed the connection",
 }

@@ -96,10 +96,7 @@ class InotifyTree:
 
     def close(self) -> None:
         """Stop watching, and join all threads."""
-        for thread in (
-            self._inotify,
-            self._observer,
-        ):  # the source first, so that no events pile up
+        for thread in (self._inotify, self._observer):  # the source first: no events pile up
             thread.stop()
             thread.join()
 
@@ -169,18 +166,18 @@ class _Callback:
         try:
             self.callback.on_event(event)
         except KeyError as error:
-            self.listener.doubt(f"watchdog lost its books: {error!r}")
+            self.listener.doubt(f"watchdog lost track of a folder: {error!r}")
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         """Forward the end of a watch. watchdog may have lost a folder that was moved out."""
         try:
             self.callback.on_watch_deleted(wd)
         except KeyError as error:
-            self.listener.doubt(f"watchdog lost its books: {error!r}")
+            self.listener.doubt(f"watchdog lost track of a folder: {error!r}")
 
     def on_queue_overflow(self) -> None:
         """Report it, and keep watchdog from rebuilding: the watcher sets all watches again."""
-        self.listener.doubt("more happened at once than the system keeps in mind")
+        self.listener.doubt("the event queue of the system overflowed")
 
 
 class _EventHandler(FileSystemEventHandler):

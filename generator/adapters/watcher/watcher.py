@@ -65,7 +65,7 @@ Survey = Callable[[Path], RootFolder | None]
 def inotify(path: str, listener: WatchListener) -> FolderWatch:
     """Watch a tree by inotify; raise OSError on other systems than Linux."""
     if sys.platform != "linux":
-        raise OSError(errno.ENOSYS, "only Linux tells of changes in a way that is understood here")
+        raise OSError(errno.ENOSYS, "only inotify, the file events of Linux, is supported")
     from generator.adapters.watcher.inotify import InotifyTree  # noqa: PLC0415 - Linux only
 
     return InotifyTree(path, listener)
@@ -144,7 +144,7 @@ class Watcher:
             hints = self._batch.take()
         for root in self._roots:
             if root.doubtful:  # unreliable again already
-                self._doubt(root, root.turn, "it could not be watched in peace")
+                self._doubt(root, root.turn, "it changed while its watch was set")
         return hints
 
     def _wait_ready(self, end_s: float) -> bool:
@@ -218,14 +218,14 @@ class Watcher:
             return WatchMode(WatchMethod.ABSENT, f"{root.path} is not there"), None
         if remote := root.ground.remote:
             return self._polling(
-                f"{remote.point} is on another machine ({remote.kind}), and what is changed "
-                "there is not told here"
+                f"{remote.point} is on another machine ({remote.kind}), whose changes cause "
+                "no events here"
             ), None
         mode = WatchMode(WatchMethod.EVENTS)
         if doubtful := root.ground.doubtful:
             mode = self._polling(
-                f"{doubtful.point} is a file system ({doubtful.kind}) that does not tell of what "
-                "is changed beneath it",
+                f"{doubtful.point} is a file system ({doubtful.kind}) without events for changes "
+                "below it",
                 WatchMethod.BOTH,
             )
         try:
@@ -235,7 +235,7 @@ class Watcher:
         return mode, watch
 
     def _polling(self, reason: str, means: WatchMethod = WatchMethod.POLLING) -> WatchMode:
-        return WatchMode(means, f"{reason}; all is looked at every {self._pace.poll_s:g} s")
+        return WatchMode(means, f"{reason}; everything is scanned every {self._pace.poll_s:g} s")
 
     def _listener(self, root: "_Root", base: str) -> WatchListener:
         """Return the listener of one watch of a root; its `doubt` counts while the watch lasts."""
