@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from generator import __version__
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.media_worker.sidecars import read_details
+from generator.adapters.media_worker.sidecars import read_metadata
 from generator.adapters.settings import FILE, Settings, commented
 from generator.adapters.settings.layout import flattened, key_of, place_of
 from generator.cli import app
@@ -350,7 +350,7 @@ def test_the_examples_of_our_own_sidecars_are_read_as_they_say(language: str, su
 
     assert found
     for text in found:
-        told = read_details(SidecarKind.OWN, f"harbour.{suffix}", text.encode())
+        told = read_metadata(SidecarKind.OWN, f"harbour.{suffix}", text.encode())
         assert (told.title, told.creator) == ("The harbour in winter", "Ann")
         assert told.tags == ("harbour", "winter")
         assert [one.title for one in told.chapters] == ["The pier", "The boats"]

@@ -1,7 +1,7 @@
-"""Compressed copies: gzip and Brotli beside a page, for servers that send them as they are.
+"""Precompression: gzip and Brotli copies beside a page, for `gzip_static` and the like.
 
-Made after the pages and apart from them: compressing a site takes longer than building it. The
-copies come from bytes that were read, and are put in place only while the page still holds these.
+They are made after the pages and apart from them: compressing a site takes longer than building it.
+A copy is only put in place if its page still has the content that was compressed.
 """
 
 import gzip
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import brotli
 
-LEAST_BYTES = 700  # below, the headers weigh more than what is gained
+LEAST_BYTES = 700  # below, headers cost more than compression gains
 _GZIP_LEVEL = 6
-_BROTLI_QUALITY = 5  # beyond it, minutes for a per cent or two
+_BROTLI_QUALITY = 5  # above it, minutes for a percent or two
 _SUFFIXES = (".html", ".css", ".js", ".xml", ".svg", ".json", ".txt", ".vtt")
 
 
@@ -24,12 +24,12 @@ class CompressedCopies:
 
 
 def is_compressible(path: str) -> bool:
-    """Tell whether a file gains by compression."""
+    """Return whether a file is worth compressing."""
     return path.endswith(_SUFFIXES)
 
 
 def compress(content: bytes) -> CompressedCopies:
-    """Return both compressed forms; the same for the same content."""
+    """Return both compressed forms; the output is deterministic."""
     return CompressedCopies(
         gzip.compress(content, _GZIP_LEVEL, mtime=0),
         brotli.compress(content, quality=_BROTLI_QUALITY),

@@ -1,7 +1,7 @@
-"""The bell: rings when certain files are written, whoever writes them.
+"""Calls back when certain files are written, by whatever process.
 
-What rings is a hint and no more. Where the system cannot tell of changes nothing rings, and whoever
-waits for the bell looks by itself from time to time.
+A notification is only a hint. Where the system has none, there is no callback, so that callers also
+have to poll from time to time.
 """
 
 import logging
@@ -22,8 +22,8 @@ from watchdog.observers import Observer
 
 log = logging.getLogger(__name__)
 
-_WRITTEN: list[type[FileSystemEvent]] = [FileModifiedEvent]
-_WHOLE: list[type[FileSystemEvent]] = [
+_MODIFIED: list[type[FileSystemEvent]] = [FileModifiedEvent]
+_REPLACED: list[type[FileSystemEvent]] = [
     FileClosedEvent,
     FileCreatedEvent,
     FileMovedEvent,
@@ -32,30 +32,32 @@ _WHOLE: list[type[FileSystemEvent]] = [
 
 
 class FileNotifier:
-    """Calls back, in a thread of its own, whenever what it listens for happens; until `close`."""
+    """Calls back, in a thread of its own, at each change of watched files, until `close`."""
 
     def __init__(self) -> None:
         self._observer = Observer()
         self._observer.start()
 
-    def on_writing(self, file: Path, ring: Callable[[], None]) -> None:
-        """Ring at each write to a SQLite file: to itself, or to the log beside it."""
-        self._listen(file.parent, _Named({file.name, f"{file.name}-wal"}, ring), _WRITTEN)
+    def on_writing(self, file: Path, callback: Callable[[], None]) -> None:
+        """Call back at each write to an SQLite file or its WAL."""
+        self._schedule(
+            file.parent, _NameHandler({file.name, f"{file.name}-wal"}, callback), _MODIFIED
+        )
 
-    def on_change(self, file: Path, ring: Callable[[], None]) -> None:
-        """Ring when a file was written as a whole, put in another's place, or removed."""
-        self._listen(file.parent, _Named({file.name}, ring), _WHOLE)
+    def on_change(self, file: Path, callback: Callable[[], None]) -> None:
+        """Call back when a file was closed after writing, created, replaced or removed."""
+        self._schedule(file.parent, _NameHandler({file.name}, callback), _REPLACED)
 
-    def on_change_below(self, folder: Path, ring: Callable[[], None]) -> None:
-        """Ring when a file in a folder, or in one below it, came, went or was written."""
-        self._listen(folder, _Any(ring), _WHOLE, recursive=True)
+    def on_change_below(self, folder: Path, callback: Callable[[], None]) -> None:
+        """Call back when a file in a folder or its subfolders is created, removed or written."""
+        self._schedule(folder, _AnyHandler(callback), _REPLACED, recursive=True)
 
     def close(self) -> None:
-        """Stop listening; no thread is left."""
+        """Stop watching, and end the thread."""
         self._observer.stop()
         self._observer.join()
 
-    def _listen(
+    def _schedule(
         self,
         folder: Path,
         handler: FileSystemEventHandler,
@@ -66,27 +68,27 @@ class FileNotifier:
         try:
             self._observer.schedule(handler, str(folder), recursive=recursive, event_filter=events)
         except OSError as error:
-            log.warning("%s is looked at from time to time only: %s", folder, error)
+            log.warning("%s is only polled, not watched: %s", folder, error)
 
 
-class _Named(FileSystemEventHandler):
-    def __init__(self, names: Iterable[str], ring: Callable[[], None]) -> None:
+class _NameHandler(FileSystemEventHandler):
+    def __init__(self, names: Iterable[str], callback: Callable[[], None]) -> None:
         super().__init__()
-        self._names, self._ring = frozenset(names), ring
+        self._names, self._callback = frozenset(names), callback
 
     def dispatch(self, event: FileSystemEvent) -> None:  # type: ignore[explicit-override]  # 3.12
-        """Ring if it is about one of the names; both ends of a move count."""
+        """Call back if the event is about one of the names; both ends of a move count."""
         ends = (event.src_path, event.dest_path)
         if any(os.path.basename(os.fsdecode(end)) in self._names for end in ends if end):  # noqa: PTH119 (hot)
-            self._ring()
+            self._callback()
 
 
-class _Any(FileSystemEventHandler):
-    def __init__(self, ring: Callable[[], None]) -> None:
+class _AnyHandler(FileSystemEventHandler):
+    def __init__(self, callback: Callable[[], None]) -> None:
         super().__init__()
-        self._ring = ring
+        self._callback = callback
 
     def dispatch(self, event: FileSystemEvent) -> None:  # type: ignore[explicit-override]  # 3.12
-        """Ring, whatever it is about."""
+        """Call back at any event."""
         del event
-        self._ring()
+        self._callback()

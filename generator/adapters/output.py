@@ -1,7 +1,7 @@
-"""The output folder: files appear whole or not at all, and what is unchanged is not touched.
+"""The output folder: writes are atomic, and unchanged files are not touched.
 
-Nothing that reelshelf did not write is ever replaced: who writes says whether a file that may be
-there is ours (`owned`), and a file that appears nevertheless stays.
+A file that reelshelf did not write is never replaced: the caller passes whether an existing file is
+ours (`owned`), and any other file stays.
 """
 
 import ctypes
@@ -26,19 +26,19 @@ from generator.core.model import OutPath
 
 COPIES = (".gz", ".br")
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-_AT_ONCE = 1 << 16  # bytes; more than nearly every page has
-_MARK_BYTES = 4096  # more than any mark has
+_READ_BYTES = 1 << 16  # more than the size of nearly every page
+_MARK_BYTES = 4096  # more than the size of any mark
 _C = ctypes.CDLL(None, use_errno=True)
-_SYNCFS = getattr(_C, "syncfs", None)  # Linux; elsewhere all is synced
+_SYNCFS = getattr(_C, "syncfs", None)  # Linux; elsewhere os.sync
 _RENAMEAT2 = getattr(_C, "renameat2", None)  # likewise
 _AT_FDCWD, _NOREPLACE = -100, 1
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})  # by the file system
-_NOBODYS = frozenset({"lost+found"})  # of every new ext4
-_NAMED = 5  # files in a message
+_SYSTEM_NAMES = frozenset({"lost+found"})  # in every new ext4 file system
+_MOST_NAMED = 5  # names in a message
 
 
 def digest_of(content: bytes) -> bytes:
-    """Return 16 bytes that stand for a page's content: quick, and no proof against forgers."""
+    """Return a 16-byte digest of a page's content: fast, and not cryptographic."""
     return xxh3_128_digest(content)
 
 
@@ -48,8 +48,8 @@ class Output:
     def __init__(self, root: Path) -> None:
         self._root = str(root)
         self._folders: set[str] = set()
-        self._sign = ""  # in the names of unfinished files
-        self.touched: set[str] = set()  # folders in which files came or went, below the root
+        self._scratch_id = ""  # in the names of temporary files
+        self.touched: set[str] = set()  # folders with created or deleted files, below the root
 
     @property
     def root(self) -> Path:
@@ -57,14 +57,14 @@ class Output:
         return Path(self._root)
 
     def prepare(self, *, adopt: bool = False) -> None:
-        """Make the folder, and mark it as ours.
+        """Create the folder, and mark it as ours.
 
         Args:
             adopt: other files may be in it; they stay as they are.
 
         Raises:
             SettingsError: it holds files that reelshelf did not write; they are left alone.
-            OSError: the folder cannot be made or written to.
+            OSError: the folder cannot be created or written to.
         """
         os.makedirs(self._root, exist_ok=True)
         self.check(adopt=adopt)
@@ -72,14 +72,14 @@ class Output:
             self._create_mark(OutputMark(folder=uuid4().hex))
 
     def check(self, *, adopt: bool = False) -> None:
-        """Make sure that the folder is ours, or empty, or to be adopted; one that is not there is.
+        """Check that the folder is ours, empty, missing, or to be adopted.
 
         Raises:
             SettingsError: as `prepare`.
             OSError: the folder cannot be read.
         """
         try:
-            names = sorted(set(os.listdir(self._root)) - _NOBODYS)
+            names = sorted(set(os.listdir(self._root)) - _SYSTEM_NAMES)
         except FileNotFoundError:
             return
         except NotADirectoryError:
@@ -96,13 +96,13 @@ class Output:
                 " or build here with --adopt, which lists them first and leaves them as they are",
             )
 
-    # -- whose it is
+    # -- mark and manifest
 
     def mark(self) -> OutputMark | None:
-        """Return what the folder says of itself, None where it is not ours.
+        """Return the mark of the folder, None if it is not ours.
 
         Raises:
-            SettingsError: a file that is no mark has its name; it is left alone.
+            SettingsError: its file is not a mark; it is left alone.
         """
         try:
             with open(f"{self._root}/{MARK}", "rb") as file:
@@ -116,19 +116,19 @@ class Output:
         mark = read_mark(text)
         if mark is None:
             raise SettingsError(
-                f"{self._root}/{MARK} is no mark of reelshelf",
+                f"{self._root}/{MARK} is not a mark of reelshelf",
                 hint="name another output folder (--out), or move that file away",
             )
         return mark
 
     def set_mark(self, mark: OutputMark) -> None:
-        """Write whose output this is, and who wrote to it last."""
-        self._sign = mark.folder[:12]
+        """Write the mark: whose output this is, and what wrote to it last."""
+        self._scratch_id = mark.folder[:12]
         self.write(OutPath(MARK), mark.text().encode(), owned=True)
 
     def _create_mark(self, mark: OutputMark) -> None:
-        """Write the first mark: whole at once, so that no part of one stays behind."""
-        with suppress(OSError):  # not every file system can do this
+        """Write the first mark atomically, so that no partial file is left."""
+        with suppress(OSError):  # not every file system supports it
             descriptor = os.open(self._root, os.O_TMPFILE | os.O_WRONLY, 0o644)
             try:
                 os.write(descriptor, mark.text().encode())
@@ -139,10 +139,10 @@ class Output:
         self.write(OutPath(MARK), mark.text().encode())
 
     def has_manifest(self) -> bool:
-        """Tell whether the folder lists the files that reelshelf wrote into it.
+        """Return whether the folder has a manifest of the files that reelshelf wrote.
 
         Raises:
-            SettingsError: a file that is no manifest has its name; it is left alone.
+            SettingsError: its file is not a manifest; it is left alone.
         """
         try:
             with open(f"{self._root}/{MANIFEST}", "rb") as file:
@@ -153,13 +153,13 @@ class Output:
             first = b"a folder"
         if not is_manifest(first.decode("ascii", "replace")):
             raise SettingsError(
-                f"{self._root}/{MANIFEST} is no manifest of reelshelf",
+                f"{self._root}/{MANIFEST} is not a manifest of reelshelf",
                 hint="name another output folder (--out), or move that file away",
             )
         return True
 
     def manifest(self) -> set[OutPath]:
-        """Return the files that reelshelf wrote, compressed copies as the "….gz" of both."""
+        """Return the files that reelshelf wrote; "….gz" stands for both compressed copies."""
         try:
             text = Path(f"{self._root}/{MANIFEST}").read_bytes().decode("ascii", "replace")
         except (FileNotFoundError, NotADirectoryError):
@@ -167,10 +167,10 @@ class Output:
         return files_in(text)
 
     def note(self, created: Iterable[OutPath], deleted: Iterable[OutPath] = ()) -> None:
-        """Append to the manifest; what is created is noted on the disk before it is.
+        """Append to the manifest; new files are listed on the disk before they are created.
 
         Raises:
-            OSError: the disk is full, or the folder cannot be written.
+            OSError: the disk is full, or the folder is not writable.
         """
         created = list(created)
         text = lines_of(created, deleted)
@@ -178,7 +178,7 @@ class Output:
             return
         is_new = not self.has_manifest()
         if not is_new and os.stat(f"{self._root}/{MANIFEST}").st_nlink > 1:
-            self.replace_manifest(self.manifest())  # a snapshot of hard links keeps its own
+            self.replace_manifest(self.manifest())  # a hard-linked snapshot keeps its own
         descriptor = os.open(
             f"{self._root}/{MANIFEST}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
         )
@@ -194,12 +194,12 @@ class Output:
             self._sync_folder()
 
     def replace_manifest(self, files: Iterable[OutPath]) -> None:
-        """Write the manifest anew."""
+        """Replace the manifest."""
         content = (HEADER + lines_of(sorted(files))).encode("ascii")
         self.write(OutPath(MANIFEST), content, owned=True, durable=True)
 
     def manifest_bytes(self) -> int:
-        """Return how long the manifest is."""
+        """Return the size of the manifest, 0 if there is none."""
         try:
             return os.stat(f"{self._root}/{MANIFEST}").st_size
         except OSError:
@@ -215,8 +215,8 @@ class Output:
     # -- writing
 
     def clear_scratch(self, folders: Iterable[str]) -> None:
-        """Remove what an interrupted writer left in some folders (and in the root)."""
-        ours = re.compile(re.escape(f".{self._scratch_sign()}-") + r"[0-9]+-[0-9]+\.tmp")
+        """Remove temporary files of an interrupted writer from folders and from the root."""
+        ours = re.compile(re.escape(f".{self._scratch_name_id()}-") + r"[0-9]+-[0-9]+\.tmp")
         for folder in filter(self._is_ours_to_change, {"", *folders}):
             try:
                 names = os.listdir(f"{self._root}/{folder}")
@@ -226,12 +226,12 @@ class Output:
                 if ours.fullmatch(name):
                     _unlink(f"{self._root}/{folder}/{name}")
 
-    def _scratch_sign(self) -> str:
-        """Return what unfinished files are called by: nobody else's are."""
-        if not self._sign:
+    def _scratch_name_id(self) -> str:
+        """Return the id in the names of our temporary files."""
+        if not self._scratch_id:
             mark = self.mark()
-            self._sign = (mark.folder if mark is not None else "")[:12] or uuid4().hex[:12]
-        return self._sign
+            self._scratch_id = (mark.folder if mark is not None else "")[:12] or uuid4().hex[:12]
+        return self._scratch_id
 
     def write(
         self,
@@ -243,28 +243,30 @@ class Output:
         lane: int = 0,
         durable: bool = False,
     ) -> None:
-        """Put `content` at `path`, making folders as needed.
+        """Write `content` to `path`, creating folders as needed.
 
         Args:
-            path: where.
-            content: what.
-            packed: compressed copies of ours stand beside it: they go first, so that none is ever
+            path: of the file.
+            content: of the file.
+            packed: it has compressed copies of ours: they are removed first, so that none is ever
                 stale.
-            owned: a file that is there is ours, and is replaced. If not, one with the same bytes
-                is left as it is.
-            lane: tells writers that work at the same time apart.
+            owned: an existing file is ours, and is replaced. If not, one with the same bytes is
+                left as it is.
+            lane: distinguishes concurrent writers.
             durable: return when the disk has it.
 
         Raises:
             FileExistsError: there is a file that is not ours; it is as before.
-            OSError: the disk is full or the folder cannot be written; `path` is as before.
+            OSError: the disk is full or the folder is not writable; `path` is as before.
         """
         final = f"{self._root}/{path}"
         folder = self._folder_of(final)
         self.touched.add(path.rpartition("/")[0])
         if packed:
-            self._unpack(final)
-        scratch = f"{folder}/.{self._scratch_sign()}-{os.getpid()}-{lane}.tmp"  # far: slow on ext4
+            self._remove_copies(final)
+        scratch = (
+            f"{folder}/.{self._scratch_name_id()}-{os.getpid()}-{lane}.tmp"  # far: slow on ext4
+        )
         try:
             _fill(scratch, content, durable=durable)
             self._place(scratch, final, content, owned=owned)
@@ -278,7 +280,7 @@ class Output:
             raise
 
     def require(self, path: OutPath, content: bytes) -> None:
-        """Make sure that somebody's file is what ours would be, and has no compressed copies.
+        """Check that a file of another program equals ours, and has no compressed copies.
 
         Raises:
             FileExistsError: it is not.
@@ -291,7 +293,7 @@ class Output:
 
     def _place(self, scratch: str, final: str, content: bytes, *, owned: bool) -> None:
         if owned:
-            _look_newer(scratch, final, len(content))
+            _bump_mtime(scratch, final, len(content))
             os.replace(scratch, final)
             return
         try:
@@ -303,37 +305,37 @@ class Output:
             raise
 
     def _folder_of(self, final: str) -> str:
-        """Return the folder of a file, made if need be.
+        """Return the folder of a file, created if needed.
 
         Raises:
-            NotADirectoryError: the way there leads over a link, which is somebody else's.
+            NotADirectoryError: a part of its path is a link, which is not ours.
         """
         folder = final.rpartition("/")[0]
         if folder in self._folders:
             return folder
         os.makedirs(folder, exist_ok=True)
-        link = self._link_on_the_way(folder)
+        link = self._foreign_link(folder)
         if link:
             raise NotADirectoryError(errno.ENOTDIR, "is a link that is not ours", link)
         self._folders.add(folder)
         return folder
 
-    def _link_on_the_way(self, folder: str) -> str:
-        """Return what below the root leads to a folder and is none itself, "" where nothing is."""
-        way = self._root
+    def _foreign_link(self, folder: str) -> str:
+        """Return the part of the path to a folder that is a link, "" if there is none."""
+        path = self._root
         for part in folder[len(self._root) :].split("/"):
-            way = f"{way}/{part}" if part else way
-            if part and not stat.S_ISDIR(os.lstat(way).st_mode):
-                return way
+            path = f"{path}/{part}" if part else path
+            if part and not stat.S_ISDIR(os.lstat(path).st_mode):
+                return path
         return ""
 
     def _is_ours_to_change(self, folder: str) -> bool:
-        """Tell whether a folder is there, and no link leads to it: behind one all is another's."""
+        """Return whether a folder exists, and not behind a link, where nothing is ours."""
         folder = f"{self._root}/{folder}".rstrip("/")
         if folder in self._folders:
             return True
         try:
-            is_ours = not self._link_on_the_way(folder)
+            is_ours = not self._foreign_link(folder)
         except (FileNotFoundError, NotADirectoryError):
             return False
         if is_ours:
@@ -341,11 +343,11 @@ class Output:
         return is_ours
 
     def adopt(self, path: OutPath, file: Path, *, owned: bool = False) -> None:
-        """Move a finished file to `path`, from another file system too.
+        """Move a finished file to `path`, also from another file system.
 
         Raises:
             FileExistsError: there is a file that is not ours; it is as before.
-            OSError: the disk is full or the folder cannot be written; `file` is still there.
+            OSError: the disk is full or the folder is not writable; `file` is still there.
         """
         final = f"{self._root}/{path}"
         folder = self._folder_of(final)
@@ -356,7 +358,7 @@ class Output:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            scratch = f"{folder}/.{self._scratch_sign()}-{os.getpid()}-0.tmp"
+            scratch = f"{folder}/.{self._scratch_name_id()}-{os.getpid()}-0.tmp"
             try:
                 shutil.copyfile(file, scratch)
                 move(scratch, final)
@@ -377,38 +379,38 @@ class Output:
     # -- reading
 
     def read(self, path: OutPath) -> bytes | None:
-        """Return what is at `path`, None where there is no file."""
+        """Return the content of `path`, None if there is no file."""
         return _read(f"{self._root}/{path}")
 
     @staticmethod
     def digest_name(contents: Iterable[bytes]) -> str:
-        """Return what stands in the names of files that are cached for ever: 12 hex digits."""
+        """Return a digest for the names of files that are cached forever: 12 hex digits."""
         digest = sha256()
         for content in contents:
             digest.update(sha256(content).digest())
         return digest.hexdigest()[:12]
 
     def has(self, path: OutPath) -> bool:
-        """Tell whether a file is there."""
+        """Return whether a file exists."""
         return os.path.isfile(f"{self._root}/{path}")
 
     def is_taken(self, path: OutPath) -> bool:
-        """Tell whether anything is there: a file, a folder, or a link that leads nowhere."""
+        """Return whether anything exists: a file, a folder, or a dead link."""
         return os.path.lexists(f"{self._root}/{path}")
 
     def changed_at(self, folder: str) -> int:
-        """Return when files came into a folder or went from it last (ns), 0 where it is not."""
+        """Return the mtime of a folder (ns), 0 if it does not exist."""
         try:
             return os.stat(f"{self._root}/{folder}").st_mtime_ns
         except OSError:
             return 0
 
     def forget_folders(self) -> None:
-        """Look again whether folders are there before writing into them."""
+        """Check again whether folders exist before writing into them."""
         self._folders.clear()
 
     def names_in(self, folder: str) -> set[str]:
-        """Return what is in a folder, nothing where it is not."""
+        """Return the names in a folder, none if it does not exist."""
         try:
             return set(os.listdir(f"{self._root}/{folder}"))
         except OSError:
@@ -417,7 +419,7 @@ class Output:
     # -- deleting
 
     def delete(self, path: OutPath) -> None:
-        """Remove a file of ours; nothing where there is none. Its copies are removed apart."""
+        """Remove a file of ours, if it exists. Its compressed copies are removed separately."""
         folder = path.rpartition("/")[0]
         self.touched.add(folder)
         if self._is_ours_to_change(folder):
@@ -428,20 +430,20 @@ class Output:
         folder = path.rpartition("/")[0]
         self.touched.add(folder)
         if self._is_ours_to_change(folder):
-            self._unpack(f"{self._root}/{path}")
+            self._remove_copies(f"{self._root}/{path}")
 
-    def _unpack(self, final: str) -> None:
+    def _remove_copies(self, final: str) -> None:
         for ending in COPIES:
             _unlink(final + ending)
 
     def files(self) -> Iterator[OutPath]:
-        """Yield every file but compressed copies and hidden ones, in no order."""
+        """Yield all files but compressed copies and hidden ones, in no order."""
         for folder, entry in self._walk():
             if not entry.name.endswith(COPIES) and not entry.name.startswith("."):
                 yield OutPath(folder + entry.name)
 
     def others(self, owned: Container[str]) -> Iterator[str]:
-        """Yield what is there and not among `owned`; a hidden folder as a whole ("….git/")."""
+        """Yield what is not among `owned`; a hidden folder as a whole (".git/")."""
         ours = {MARK, MANIFEST}
         for folder, entry in self._walk():
             path = folder + entry.name
@@ -453,13 +455,13 @@ class Output:
             yield path + "/" * entry.is_dir(follow_symlinks=False)
 
     def _walk(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """Yield (folder, entry) of all but folders that are not hidden, into which it goes."""
+        """Yield (folder, entry) of files and hidden folders, recursively."""
         waiting = [""] if os.path.isdir(self._root) else []
         while waiting:
             folder = waiting.pop()
             try:
                 entries = os.scandir(f"{self._root}/{folder}")
-            except PermissionError:  # no folder of ours
+            except PermissionError:  # not a folder of ours
                 continue
             with entries:
                 for entry in entries:
@@ -469,24 +471,24 @@ class Output:
                         yield folder, entry
 
     def remove_empty_folders(self, folders: Iterable[str]) -> None:
-        """Remove those among `folders` that hold nothing any more, and their parents likewise."""
+        """Remove those among `folders` that are empty, and then their empty parents."""
         for folder in sorted(set(folders), key=len, reverse=True):
-            below = folder
-            while below and self._is_ours_to_change(below):
+            path = folder
+            while path and self._is_ours_to_change(path):
                 try:
-                    os.rmdir(f"{self._root}/{below}")
+                    os.rmdir(f"{self._root}/{path}")
                 except OSError:
                     break
-                self._folders.discard(f"{self._root}/{below}")
-                below = below.rpartition("/")[0]
+                self._folders.discard(f"{self._root}/{path}")
+                path = path.rpartition("/")[0]
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return some names for a message, and how many more there are."""
-    every = sorted(names)
-    shown = ", ".join(every[:_NAMED])
-    more = len(every) - _NAMED
-    return shown + (f" and {more} more" if more > 0 else "")
+    """Return the first names for a message, and how many more there are."""
+    ordered = sorted(names)
+    shown = ", ".join(ordered[:_MOST_NAMED])
+    hidden = len(ordered) - _MOST_NAMED
+    return shown + (f" and {hidden} more" if hidden > 0 else "")
 
 
 def _read(final: str, flags: int = 0) -> bytes | None:
@@ -495,11 +497,11 @@ def _read(final: str, flags: int = 0) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        content = os.read(descriptor, _AT_ONCE)
-        if len(content) < _AT_ONCE:
+        content = os.read(descriptor, _READ_BYTES)
+        if len(content) < _READ_BYTES:
             return content
         parts = [content]
-        while content := os.read(descriptor, _AT_ONCE):
+        while content := os.read(descriptor, _READ_BYTES):
             parts.append(content)
         return b"".join(parts)
     except IsADirectoryError:
@@ -509,23 +511,23 @@ def _read(final: str, flags: int = 0) -> bytes | None:
 
 
 def _is_same_file(final: str, content: bytes) -> bool:
-    """Tell whether a file, and no link to one, holds just these bytes."""
+    """Return whether a regular file, not a link, has exactly this content."""
     try:
-        found = os.lstat(final)
-        is_alike = stat.S_ISREG(found.st_mode) and found.st_size == len(content)
+        status = os.lstat(final)
+        is_alike = stat.S_ISREG(status.st_mode) and status.st_size == len(content)
         return is_alike and _read(final, os.O_NOFOLLOW) == content
     except OSError:
         return False
 
 
-def _rename_new(former: str, final: str) -> None:
-    """Rename a file, but over no other.
+def _rename_new(source: str, final: str) -> None:
+    """Rename a file without replacing another.
 
     Raises:
-        FileExistsError: something is there.
+        FileExistsError: `final` exists.
     """
     if _RENAMEAT2 is not None:
-        names = (os.fsencode(former), os.fsencode(final))
+        names = (os.fsencode(source), os.fsencode(final))
         if _RENAMEAT2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _NOREPLACE) == 0:
             return
         code = ctypes.get_errno()
@@ -533,17 +535,17 @@ def _rename_new(former: str, final: str) -> None:
             raise OSError(code, os.strerror(code), final)
     if os.path.lexists(final):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), final)
-    os.replace(former, final)
+    os.replace(source, final)
 
 
-def _look_newer(scratch: str, final: str, size: int) -> None:
-    """Give a file of the same size another second: nginx tells versions apart by these two."""
+def _bump_mtime(scratch: str, final: str, size: int) -> None:
+    """Give a file of the same size a later second: the ETag of nginx is made of the two."""
     try:
-        former = os.stat(final)
+        previous = os.stat(final)
     except OSError:
         return
-    second = int(former.st_mtime)
-    if former.st_size == size and second >= int(time.time()):
+    second = int(previous.st_mtime)
+    if previous.st_size == size and second >= int(time.time()):
         os.utime(scratch, (second + 1, second + 1))
 
 

@@ -1,7 +1,7 @@
-"""What several API processes share, in Redis: figures as they are now, keys, and rates.
+"""State that several API processes share, in Redis: current stats, owner keys and rate counters.
 
-Nothing here is precious: the worker puts it there from the catalogue, and without it an API knows
-less. Whoever can read this Redis can sign in as the owner, so it has to be a private one.
+All of it can be lost: the worker writes it from the catalogue, and without it an API knows less.
+Read access to this Redis is enough to sign in as the owner, so it has to be private.
 """
 
 import json
@@ -16,12 +16,12 @@ from generator.core.errors import QueueError, SettingsError
 from generator.core.model import VideoId, VideoStats
 
 _STREAM, _EVENTS = "reelshelf:events", ":events"
-_KEPT_S = 86400  # figures; what nobody touched for so long is in the pages
+_KEPT_S = 86400  # stats; the pages show those that have not changed for so long
 _CONNECT_S, _ANSWER_S = 1.0, 2.0
 _ERA_BYTES = 8
-_AT_ONCE = 500  # figures in one request
+_BATCH = 500  # stats in one request
 
-# Two threads may overtake each other: newer figures of the same era stay.
+# Writers may overtake each other: newer stats of the same era stay.
 _PUT = """
 local era = redis.call('GET', KEYS[1]) or ''
 for i = 2, #KEYS do
@@ -47,9 +47,9 @@ return {before, count, 1}
 
 @dataclass(frozen=True, slots=True)
 class OwnerKeys:
-    """What proves the owner: tokens as (id, SHA-256 in hex), and what cookies are signed with.
+    """Credentials of the owner: tokens as (id, SHA-256 in hex), and the secret that signs cookies.
 
-    `had_token` tells whether there are tokens, or ever were.
+    `had_token`: there are tokens, or there were.
     """
 
     tokens: tuple[tuple[str, str], ...]
@@ -58,179 +58,180 @@ class OwnerKeys:
 
 
 def is_redis(address: str) -> bool:
-    """Tell whether the address of a queue is one of a Redis, in which more can be shared."""
+    """Return whether the address of a queue is that of a Redis, which can share more state."""
     return urlsplit(address).scheme in {"redis", "rediss", "unix"}
 
 
 class RedisState:
-    """One Redis, for the worker who puts things there and for API processes that read them.
+    """One Redis, written by the worker and read by API processes. It is thread-safe.
 
-    Every method raises QueueError where Redis cannot be reached; any thread may call it.
+    Every method raises QueueError if Redis cannot be reached.
     """
 
     def __init__(self, address: str) -> None:
-        """Connect when first needed.
+        """Prepare a connection, which is opened on first use.
 
         Args:
             address: that of the queue, such as redis://host:6379/0, rediss://… or unix:///path?db=0;
-                `?stream=films:events` in it leads to what is called films:… here, too.
+                with `?stream=films:events` the keys here begin with films:, too.
 
         Raises:
-            SettingsError: it is no address of a Redis.
+            SettingsError: it is not the address of a Redis.
         """
         import redis  # noqa: PLC0415 (only where several machines work together)
         from redis.backoff import NoBackoff  # noqa: PLC0415 (likewise)
         from redis.retry import Retry  # noqa: PLC0415 (likewise)
 
-        self._refusals = (redis.RedisError, OSError)
+        self._redis_errors = (redis.RedisError, OSError)
         parts = urlsplit(address)
-        asked = dict(parse_qsl(parts.query))
-        name = asked.pop("stream", _STREAM).removesuffix(_EVENTS)
+        query = dict(parse_qsl(parts.query))
+        name = query.pop("stream", _STREAM).removesuffix(_EVENTS)
         self._keys, self._era = f"{name}:keys", f"{name}:era"
-        self._figures, self._rate = f"{name}:figures:", f"{name}:rate:"
+        self._stats, self._rate = f"{name}:figures:", f"{name}:rate:"
         self._ended = f"{name}:ended:"
         try:
             self._redis: Any = redis.Redis.from_url(
-                urlunsplit(parts._replace(query=urlencode(asked))),
+                urlunsplit(parts._replace(query=urlencode(query))),
                 decode_responses=True,
                 socket_connect_timeout=_CONNECT_S,
                 socket_timeout=_ANSWER_S,
-                retry=Retry(NoBackoff(), 1),  # a connection that ended with the server before
+                retry=Retry(NoBackoff(), 1),  # a connection that a server restart closed
             )
         except (TypeError, ValueError) as error:
             raise SettingsError(
-                f"queue is no address of a Redis: {error}",
+                f"queue is not the address of a Redis: {error}",
                 hint="it is like redis://host:6379/0, or unix:///run/redis.sock",
             ) from error
         self._put: Any = self._redis.register_script(_PUT)
         self._count: Any = self._redis.register_script(_COUNT)
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         self._redis.close()
 
     # -- the worker's side
 
     def begin_era(self) -> None:
-        """Forget all figures: they may be of another catalogue, or of before somebody wrote to it.
+        """Invalidate all stats: they may be from another catalogue, or outdated.
 
-        To be called by a worker that starts; from then on it puts the figures of every video that
-        changes, whoever changed it.
+        A worker calls this when it starts; from then on it puts the stats of every video that
+        changes, whatever changed it.
         """
-        with self._reached():
+        with self._translate_errors():
             self._redis.set(self._era, secrets.token_hex(_ERA_BYTES))
 
-    def put_figures(self, figures: Iterable[VideoStats]) -> None:
-        """Let APIs tell these figures, unless they have been told newer ones."""
-        everything = list(figures)
-        with self._reached():
-            for start in range(0, len(everything), _AT_ONCE):
-                some = everything[start : start + _AT_ONCE]
-                told = [
-                    (one.version, json.dumps(asdict(one), separators=(",", ":"))) for one in some
+    def put_figures(self, stats: Iterable[VideoStats]) -> None:
+        """Store stats, unless newer ones are there."""
+        rows = list(stats)
+        with self._translate_errors():
+            for start in range(0, len(rows), _BATCH):
+                batch = rows[start : start + _BATCH]
+                payloads = [
+                    (row.version, json.dumps(asdict(row), separators=(",", ":"))) for row in batch
                 ]
                 self._put(
-                    keys=[self._era, *(f"{self._figures}{one.id}" for one in some)],
-                    args=[_KEPT_S, *(part for pair in told for part in pair)],
+                    keys=[self._era, *(f"{self._stats}{row.id}" for row in batch)],
+                    args=[_KEPT_S, *(part for pair in payloads for part in pair)],
                 )
 
     def forget_figures(self, versions: Mapping[VideoId, int]) -> None:
-        """Tell nothing more of videos that have no pages any more.
+        """Remove the stats of videos that no longer have pages.
 
         Args:
             versions: the number of the last event about each.
         """
-        with self._reached():
+        with self._translate_errors():
             for video, version in versions.items():
-                self._put(keys=[self._era, f"{self._figures}{video}"], args=[_KEPT_S, version, ""])
+                self._put(keys=[self._era, f"{self._stats}{video}"], args=[_KEPT_S, version, ""])
 
     def put_keys(
         self, tokens: Iterable[tuple[str, str]], secret: bytes, *, had_token: bool = False
     ) -> None:
-        """Let APIs know the owner.
+        """Store the credentials of the owner.
 
         Args:
             tokens: (id, digest) of every valid token; those that are not among them are revoked.
-            secret: what cookies are signed with.
-            had_token: whether there are tokens, or ever were.
+            secret: signs cookies.
+            had_token: there are tokens, or there were.
         """
-        told = {
-            "tokens": [list(one) for one in tokens],
+        payload = {
+            "tokens": [list(token) for token in tokens],
             "secret": secret.hex(),
             "had_token": had_token,
         }
-        with self._reached():
-            self._redis.set(self._keys, json.dumps(told))
+        with self._translate_errors():
+            self._redis.set(self._keys, json.dumps(payload))
 
     # -- the API's side
 
     def figures(self, video: VideoId) -> VideoStats | None:
-        """Return what people made of a video; None where that is not known here."""
-        with self._reached(), self._redis.pipeline(transaction=False) as pipeline:
+        """Return the stats of a video, None if they are not here."""
+        with self._translate_errors(), self._redis.pipeline(transaction=False) as pipeline:
             pipeline.get(self._era)
-            pipeline.hmget(f"{self._figures}{video}", "era", "told")
-            era, (of_era, told) = pipeline.execute()
-        if not told or of_era != era:
+            pipeline.hmget(f"{self._stats}{video}", "era", "told")
+            era, (of_era, payload) = pipeline.execute()
+        if not payload or of_era != era:
             return None
-        found = json.loads(told)
-        return VideoStats(**{**found, "tags": tuple(found["tags"])})
+        fields = json.loads(payload)
+        return VideoStats(**{**fields, "tags": tuple(fields["tags"])})
 
     def keys(self) -> OwnerKeys | None:
-        """Return what proves the owner; None as long as no worker has put it there."""
-        with self._reached():
-            told = self._redis.get(self._keys)
-        if told is None:
+        """Return the credentials of the owner; None until a worker has stored them."""
+        with self._translate_errors():
+            payload = self._redis.get(self._keys)
+        if payload is None:
             return None
         try:
-            found = json.loads(told)
-            tokens = tuple((str(token), str(digest)) for token, digest in found["tokens"])
-            secret = bytes.fromhex(found["secret"])
+            fields = json.loads(payload)
+            tokens = tuple((str(token), str(digest)) for token, digest in fields["tokens"])
+            secret = bytes.fromhex(fields["secret"])
         except (ValueError, KeyError, TypeError) as error:
             raise QueueError(
-                "what Redis has of the owner makes no sense", hint="start `reelshelf worker` anew"
+                "the credentials of the owner in Redis are invalid",
+                hint="restart `reelshelf worker`",
             ) from error
-        return OwnerKeys(tokens, secret, bool(found.get("had_token")))
+        return OwnerKeys(tokens, secret, bool(fields.get("had_token")))
 
     def end_session(self, session: str, seconds: int) -> None:
-        """Let all processes know that a session is over, as long as its cookie would be good."""
-        with self._reached():
+        """Record that a session is over, for as long as its cookie would be valid."""
+        with self._translate_errors():
             self._redis.set(f"{self._ended}{session}", 1, ex=max(seconds, 1))
 
     def is_ended(self, session: str) -> bool:
-        """Tell whether a session was ended."""
-        with self._reached():
+        """Return whether a session was ended."""
+        with self._translate_errors():
             return bool(self._redis.exists(f"{self._ended}{session}"))
 
     def count(self, name: str, most: int, window: int, seconds: int, share: float) -> Sequence[int]:
-        """Count something, unless it is too much.
+        """Count a request against a sliding-window rate limit.
 
-        Returns how many there were in the window before, how many in this one, and 1 if it was
-        counted, 0 if not.
+        Returns the counts of the previous and of the current window, and 1 if it was counted, 0 if
+        it is over the limit.
 
         Args:
-            name: what is counted, and of whom.
-            most: how many are taken in any `seconds`.
-            window: the number of the current window of `seconds`.
-            seconds: its length.
-            share: the part of it that is over, 0 to 1.
+            name: the kind of request, and its sender.
+            most: the limit per `seconds`.
+            window: the number of the current window.
+            seconds: the length of a window.
+            share: the part of the window that is over, 0 to 1.
         """
-        with self._reached():
-            found: list[int] = self._count(
+        with self._translate_errors():
+            counts: list[int] = self._count(
                 keys=[f"{self._rate}{name}:{window - 1}", f"{self._rate}{name}:{window}"],
                 args=[most, repr(share), 2 * seconds],
             )
-        return found
+        return counts
 
     def ping(self) -> None:
         """Return if Redis answers."""
-        with self._reached():
+        with self._translate_errors():
             self._redis.ping()
 
     @contextmanager
-    def _reached(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
-        except self._refusals as error:
+        except self._redis_errors as error:
             raise QueueError(
                 f"Redis is out of reach: {error}", hint="it may be starting; try again"
             ) from error

@@ -1,10 +1,9 @@
-"""Templates to bytes: plain Jinja2, partially evaluated.
+"""Renders templates: plain Jinja2, partially evaluated.
 
-A template that only prints, loops and asks for none, true and false gives the same text around its
+A template that only prints, loops and tests for none, true and false has the same text around its
 values for every context of the same shape. So it is rendered once per shape, with a slot in place
-of every text; afterwards its slots are filled, without Jinja. A slot can be printed and nothing
-else: whatever else a template does with it raises, and that template is then rendered by Jinja
-every time. Both ways give the same bytes.
+of every text; afterwards the slots are filled, without Jinja. A slot can only be printed: any other
+use raises, and that template is then rendered by Jinja every time. Both ways give the same bytes.
 
 Source: docs/adr/0004-templates.md.
 """
@@ -36,14 +35,14 @@ from generator.core.site.contexts import Context, Html, SharedContext
 _MARK = re.compile("\x02sLoT([0-9]+)\x03")
 _MARK_ENDS = re.compile("[\x02\x03]")
 _HARMLESS_FILTERS = {"e", "escape", "length", "count", "first", "last"}
-_ENDINGS = (".html", ".xml", ".txt")
+_TEMPLATE_SUFFIXES = (".html", ".xml", ".txt")
 _MOST_SHAPES = 5000
 _MOST_S = 30.0  # of one page
 _MOST_CHARACTERS = 64 << 20  # of one page
-_MOST_TURNS = 1_000_000  # of a loop over numbers
-_ALIKE, _ASSETS_ALIKE = 0.6, 0.8  # names that may be meant for another
+_MOST_RANGE = 1_000_000  # of a `range`
+_TEMPLATE_SIMILARITY, _ASSET_SIMILARITY = 0.6, 0.8  # similarity of names that may be typos
 _HARMLESS_TESTS = {"none", "defined", "undefined", "true", "false", "boolean"}
-_UNSEEN_BY_SLOTS = (
+_SLOT_UNSAFE_NODES = (
     nodes.FilterBlock,
     nodes.AssignBlock,
     nodes.CallBlock,
@@ -51,12 +50,12 @@ _UNSEEN_BY_SLOTS = (
     nodes.EvalContextModifier,
 )
 
-# Pieces of text with room for a value between each two; the value that goes into each room.
+# Pieces of text with a gap between each two; the number of the value for each gap.
 Skeleton = tuple[list[bytes], list[int]]
 
 
 class Renderer:
-    """The templates of one site: ours, and those that the owner put in front of them.
+    """The templates of one site: ours, and the owner's, which override them.
 
     Raises:
         TemplateError: a template cannot be read or parsed.
@@ -78,7 +77,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
-            bytecode_cache=_Compiled(),
+            bytecode_cache=_BytecodeCache(),
         )
         self._own, self._shipped = own, shipped
         self._assets = _assets(folders)
@@ -93,28 +92,28 @@ class Renderer:
         self._recall = recall
         self.learned: dict[str, str] = {}  # skeletons made here, for `recall` another time
         self._templates: dict[str, jinja2.Template] = {}
-        self._facts: dict[str, _Facts] = {}
-        self._compiles: dict[str, bool] = {}
+        self._sources: dict[str, _Source] = {}
+        self._slot_safe: dict[str, bool] = {}
         self.plain: set[str] = set()  # templates that were rendered by Jinja, not filled
         self._skeletons: dict[tuple[Hashable, ...], Skeleton | None] = {}
 
     def render(self, name: str, context: Context) -> bytes:
-        """Return the page that a template makes of a context.
+        """Render a template with a context.
 
         Raises:
-            TemplateError: the template is missing, wrong, or asks for what is not there.
+            TemplateError: the template is missing, invalid, or uses an undefined name.
         """
         texts: list[str] = []
         raw: dict[int, bytes] = {}
         shape: list[Hashable] = [name]
-        _walk(context.values(), texts, raw, shape)
+        _flatten(context.values(), texts, raw, shape)
         key = tuple(shape)
         try:
             skeleton = self._skeletons[key]
         except KeyError:
             if len(self._skeletons) >= _MOST_SHAPES:
                 self._skeletons.clear()
-            skeleton = self._skeletons[key] = self._remembered(name, key, context)
+            skeleton = self._skeletons[key] = self._recall_or_make(name, key, context)
         if skeleton is None:
             self.plain.add(name)
             return self._render(name, context).encode()
@@ -127,73 +126,75 @@ class Renderer:
         return b"".join(filled)
 
     def inputs(self, name: str) -> str:
-        """Return a digest of all that a template's pages are made from beside their contexts.
+        """Return a digest of all inputs of a template's pages except their contexts.
 
         Raises:
-            TemplateError: the template is missing or wrong.
+            TemplateError: the template is missing or invalid.
         """
-        known = self._inputs.get(name)
-        if known is not None:
-            return known
-        digest = sha256(self._frame_digest)
+        cached = self._inputs.get(name)
+        if cached is not None:
+            return cached
+        hash_ = sha256(self._frame_digest)
         for part in sorted(self._closure(name)):
-            digest.update(part.encode() + b"\0" + self._facts_of(part).source.encode() + b"\0")
-        known = self._inputs[name] = digest.hexdigest()[:32]
-        return known
+            hash_.update(part.encode() + b"\0" + self._source_of(part).source.encode() + b"\0")
+        cached = self._inputs[name] = hash_.hexdigest()[:32]
+        return cached
 
     @property
     def signature(self) -> str:
-        """Return what is another text when a file of the templates, or we, may have changed."""
-        told = (sorted(self._signature), self._frame_digest, jinja2.__version__, __version__)
-        return sha256(repr(told).encode()).hexdigest()[:32]
+        """Return a digest that changes with the files of the templates and with our version."""
+        parts = (sorted(self._signature), self._frame_digest, jinja2.__version__, __version__)
+        return sha256(repr(parts).encode()).hexdigest()[:32]
 
     def adopt(self, inputs: Mapping[str, str]) -> None:
-        """Take the digests of `inputs` from one with the same signature."""
+        """Take the digests of `inputs` from a renderer with the same signature."""
         self._inputs.update(inputs)
 
     def is_outdated(self) -> bool:
-        """Tell whether a file of the templates changed since this was made."""
+        """Return whether a file of the templates changed since this was created."""
         return self.present() != self._signature
 
     def present(self) -> Hashable:
-        """Return what is another value when a file of the templates is another one."""
+        """Return a value that changes with the files of the templates."""
         return _signature(self._folders)
 
     def assets(self) -> dict[OutPath, bytes]:
-        """Return the files that stand beside the pages, a digest in each name."""
+        """Return the static files, with a digest in each name."""
         return dict(self._assets.values())
 
     def unused(self) -> list[str]:
-        """Tell of files among the owner's templates that nothing uses: misnamed ones, perhaps.
+        """Return messages about the owner's template files that nothing uses, perhaps misnamed.
 
-        A file counts as used where one of ours is called so, or one of theirs names it.
+        A file counts as used if one of ours has its name, or one of theirs mentions it.
         """
         if self._own is None:
             return []
-        own, told = self._own, []
-        texts = [_text_of(file) for file in _files(own) if file.suffix in _ENDINGS]
-        for folder, most_alike in (("", _ALIKE), ("assets", _ASSETS_ALIKE)):
+        owner_folder, complaints = self._own, []
+        texts = [
+            _text_of(file) for file in _files(owner_folder) if file.suffix in _TEMPLATE_SUFFIXES
+        ]
+        for folder, cutoff in (("", _TEMPLATE_SIMILARITY), ("assets", _ASSET_SIMILARITY)):
             ours = {file.name for file in _files(self._shipped / folder)}
-            for file in _files(own / folder):
-                is_template = folder == "assets" or file.suffix in _ENDINGS
+            for file in _files(owner_folder / folder):
+                is_template = folder == "assets" or file.suffix in _TEMPLATE_SUFFIXES
                 names = (f"assets.{file.stem}", file.name) if folder else (file.name,)
                 if not is_template or file.name in ours:
                     continue
                 if any(name in text for text in texts for name in names):
                     continue
-                close = get_close_matches(file.name, ours, 1, most_alike)
-                if close or (not folder and file.suffix != ".txt"):
-                    meant = f"; did you mean {close[0]}?" if close else ""
-                    told.append(f"nothing uses {file}{meant}")
-        return told
+                matches = get_close_matches(file.name, ours, 1, cutoff)
+                if matches or (not folder and file.suffix != ".txt"):
+                    meant = f"; did you mean {matches[0]}?" if matches else ""
+                    complaints.append(f"nothing uses {file}{meant}")
+        return complaints
 
-    # -- plain
+    # -- rendered by Jinja
 
     def _render(self, name: str, context: Mapping[str, Any]) -> str:
         try:
-            return _bounded(self._template(name), _plain(context))
-        except Exception as error:  # a template is a program of its author
-            raise _wrong(name, error) from error
+            return _generate(self._template(name), _plain(context))
+        except Exception as error:  # a template may raise anything
+            raise _template_error(name, error) from error
 
     def _template(self, name: str) -> jinja2.Template:
         template = self._templates.get(name)
@@ -210,7 +211,7 @@ class Renderer:
             folders = " and ".join(map(str, self._folders))
             raise TemplateError(
                 f"there is no template {name} in {folders}",
-                hint="one that extends, includes or imports it names it wrongly, perhaps",
+                hint="is its name right where it is extended, included or imported?",
             ) from error
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
@@ -219,109 +220,109 @@ class Renderer:
                 hint="have your editor save the file as UTF-8; the old pages are kept",
             ) from error
         except jinja2.TemplateError as error:
-            raise _wrong(name, error) from error
+            raise _template_error(name, error) from error
 
-    def _facts_of(self, name: str) -> "_Facts":
-        known = self._facts.get(name)
-        if known is None:
+    def _source_of(self, name: str) -> "_Source":
+        facts = self._sources.get(name)
+        if facts is None:
             source = self._source(name)
-            known = self._facts[name] = _FACTS.get(source) or self._told(name, source)
-        return known
+            facts = self._sources[name] = _SOURCES.get(source) or self._parse(name, source)
+        return facts
 
-    def _told(self, name: str, source: str) -> "_Facts":
+    def _parse(self, name: str, source: str) -> "_Source":
         try:
             tree = self._environment.parse(source, name)
         except jinja2.TemplateError as error:
-            raise _wrong(name, error) from error
-        if len(_FACTS) >= _MOST_TEMPLATES:
-            _FACTS.clear()
+            raise _template_error(name, error) from error
+        if len(_SOURCES) >= _MOST_TEMPLATES:
+            _SOURCES.clear()
         references = tuple(meta.find_referenced_templates(tree))
-        made = _FACTS[source] = _Facts(source, references, _only_prints(tree))
-        return made
+        parsed = _SOURCES[source] = _Source(source, references, _only_prints(tree))
+        return parsed
 
     def _closure(self, name: str) -> set[str]:
-        """Return a template and all that it extends, includes and imports."""
-        found: set[str] = set()
+        """Return a template and all that it extends, includes or imports."""
+        templates: set[str] = set()
         waiting = [name]
         while waiting:
             part = waiting.pop()
-            if part in found:
+            if part in templates:
                 continue
-            found.add(part)
-            for reference in self._facts_of(part).references:
+            templates.add(part)
+            for reference in self._source_of(part).references:
                 if reference is None:
                     raise TemplateError(
                         f"cannot use the template {part}: it includes one by a computed name",
-                        hint="write the name out: a change of a computed one could not be seen",
+                        hint="write the name as a literal: a computed one cannot be tracked",
                     )
                 waiting.append(reference)
-        return found
+        return templates
 
-    # -- filled
+    # -- filled slots
 
     def _skeleton(self, name: str, context: Context) -> Skeleton | None:
-        if not self._compilable(name):
+        if not self._is_slot_safe(name):
             return None
         try:
-            text = _bounded(self._template(name), _slotted(context, _Counter()))
-        except Exception:  # noqa: BLE001 (whatever it is, the plain way shows it, or works)
+            text = _generate(self._template(name), _slotted(context, _SlotCounter()))
+        except Exception:  # noqa: BLE001 (rendering by Jinja reports it, or works)
             return None
         pieces = _MARK.split(text)
         if any(_MARK_ENDS.search(literal) for literal in pieces[::2]):
-            return None  # something took a mark apart
-        return _spread(pieces[::2], [int(slot) for slot in pieces[1::2]])
+            return None  # a filter split a mark
+        return _interleave(pieces[::2], [int(slot) for slot in pieces[1::2]])
 
-    def _remembered(
+    def _recall_or_make(
         self, name: str, key: tuple[Hashable, ...], context: Context
     ) -> Skeleton | None:
-        """Return a skeleton, from memory if it is there: to parse and compile takes longer."""
-        told = f"{self.inputs(name)} {key!r}"
-        place = sha256(told.encode()).hexdigest()[:32]
-        known = self._recall(place)
-        if known:
-            pieces, slots = json.loads(known)
-            return _spread(pieces, slots) if slots is not None else None
+        """Return a skeleton, a stored one if there is one: parsing and compiling takes longer."""
+        text = f"{self.inputs(name)} {key!r}"
+        digest = sha256(text.encode()).hexdigest()[:32]
+        stored = self._recall(digest)
+        if stored:
+            pieces, slots = json.loads(stored)
+            return _interleave(pieces, slots) if slots is not None else None
         skeleton = self._skeleton(name, context)
-        self.learned[place] = json.dumps(
+        self.learned[digest] = json.dumps(
             ([], None)
             if skeleton is None
             else ([piece.decode() for piece in skeleton[0][::2]], skeleton[1])
         )
         return skeleton
 
-    def _compilable(self, name: str) -> bool:
-        known = self._compiles.get(name)
-        if known is None:
-            known = all(self._facts_of(part).only_prints for part in self._closure(name))
-            self._compiles[name] = known
-        return known
+    def _is_slot_safe(self, name: str) -> bool:
+        is_safe = self._slot_safe.get(name)
+        if is_safe is None:
+            is_safe = all(self._source_of(part).only_prints for part in self._closure(name))
+            self._slot_safe[name] = is_safe
+        return is_safe
 
 
 class _EndlessError(Exception):
-    """A template takes too long, or makes too much."""
+    """A template takes too long, or its page is too large."""
 
 
-def _bounded(template: jinja2.Template, context: Mapping[str, Any]) -> str:
-    """Return what a template makes, within bounds: it is a program, and may have no end."""
+def _generate(template: jinja2.Template, context: Mapping[str, Any]) -> str:
+    """Render a template within limits: it may loop forever."""
     parts, size = [], 0
-    with _within(_MOST_S):
+    with _time_limit(_MOST_S):
         for part in template.generate(context):
             parts.append(part)
             size += len(part)
             if size > _MOST_CHARACTERS:
-                raise _EndlessError(f"it makes a page of more than {_MOST_CHARACTERS >> 20} MB")
+                raise _EndlessError(f"its page is larger than {_MOST_CHARACTERS >> 20} MB")
     return "".join(parts)
 
 
 @contextmanager
-def _within(seconds: float) -> Iterator[None]:
-    """Interrupt the block after so many seconds, in the main thread: elsewhere it may go on."""
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Interrupt the block after `seconds`, in the main thread; elsewhere there is no limit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(*_: object) -> NoReturn:
-        raise _EndlessError(f"it works on one page for more than {seconds:.0f} s")
+        raise _EndlessError(f"it takes more than {seconds:.0f} s for one page")
 
     before = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -333,21 +334,21 @@ def _within(seconds: float) -> Iterator[None]:
 
 
 def _short_range(*bounds: int) -> range:
-    """Return a range that is not longer than any page can be."""
+    """Return a range of limited length."""
     numbers = range(*bounds)
-    if len(numbers) > _MOST_TURNS:
-        raise _EndlessError(f"a range of more than {_MOST_TURNS} numbers")
+    if len(numbers) > _MOST_RANGE:
+        raise _EndlessError(f"a range of more than {_MOST_RANGE} numbers")
     return numbers
 
 
-def _spread(literals: Sequence[str], slots: list[int]) -> Skeleton:
+def _interleave(literals: Sequence[str], slots: list[int]) -> Skeleton:
     spread: list[bytes] = [b""] * (2 * len(literals) - 1)
     spread[::2] = [literal.encode() for literal in literals]
     return spread, slots
 
 
 def _only_prints(tree: nodes.Template) -> bool:
-    if next(tree.find_all(_UNSEEN_BY_SLOTS), None) is not None:
+    if next(tree.find_all(_SLOT_UNSAFE_NODES), None) is not None:
         return False
     return all(node.name in _HARMLESS_FILTERS for node in tree.find_all(nodes.Filter)) and all(
         node.name in _HARMLESS_TESTS for node in tree.find_all(nodes.Test)
@@ -355,36 +356,36 @@ def _only_prints(tree: nodes.Template) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    """What is to be known of a template's text; whoever has the text has all of it."""
+class _Source:
+    """The source of a template, and what only depends on it."""
 
     source: str
     references: tuple[str | None, ...]
     only_prints: bool
 
 
-# For all sites of a process: after an edit what was not edited is still known.
-_FACTS: dict[str, _Facts] = {}
-_CODE: dict[str, bytes] = {}
+# For all sites of a process: after an edit, unedited templates are still cached.
+_SOURCES: dict[str, _Source] = {}
+_BYTECODE: dict[str, bytes] = {}
 _MOST_TEMPLATES = 500
 
 
-class _Compiled(jinja2.BytecodeCache):
-    """Compiled templates by their place; Jinja sees to it that they are of the same text."""
+class _BytecodeCache(jinja2.BytecodeCache):
+    """Compiled templates by key; Jinja checks that the source is the same."""
 
     @override
     def load_bytecode(self, bucket: "jinja2.bccache.Bucket") -> None:
-        """Give what was compiled before from the same text."""
-        known = _CODE.get(bucket.key)
-        if known is not None:
-            bucket.bytecode_from_string(known)
+        """Load cached bytecode."""
+        code = _BYTECODE.get(bucket.key)
+        if code is not None:
+            bucket.bytecode_from_string(code)
 
     @override
     def dump_bytecode(self, bucket: "jinja2.bccache.Bucket") -> None:
-        """Take what was compiled."""
-        if len(_CODE) >= _MOST_TEMPLATES:
-            _CODE.clear()
-        _CODE[bucket.key] = bucket.bytecode_to_string()
+        """Cache bytecode."""
+        if len(_BYTECODE) >= _MOST_TEMPLATES:
+            _BYTECODE.clear()
+        _BYTECODE[bucket.key] = bucket.bytecode_to_string()
 
 
 class _MisuseError(Exception):
@@ -392,7 +393,7 @@ class _MisuseError(Exception):
 
 
 class _Slot:
-    """Stands for a text while a template is rendered for its shape; can only be printed."""
+    """Replaces a text while a template is rendered for its shape; can only be printed."""
 
     __slots__ = ("_mark",)
 
@@ -411,7 +412,7 @@ class _Slot:
     __getattr__ = __call__ = _refuse
 
 
-class _Counter:
+class _SlotCounter:
     __slots__ = ("count",)
 
     def __init__(self) -> None:
@@ -422,17 +423,17 @@ class _Counter:
         return self.count
 
 
-def _walk(
+def _flatten(
     members: Iterable[object],
     texts: list[str],
     raw: dict[int, bytes],
     shape: list[Hashable],
 ) -> None:
-    """Put what a template prints into `texts`, in the order met, and all else into `shape`.
+    """Put what a template prints into `texts`, in order, and everything else into `shape`.
 
-    The shape is what a template could tell apart without reading a text: which values are none,
-    true or false, how long sequences are, and how all is nested. HTML goes into `raw`, by its
-    place among the texts.
+    The shape is what a template can distinguish without reading a text: which values are none, true
+    or false, the lengths of sequences, and the nesting. HTML goes into `raw`, by its index among
+    the texts.
     """
     for value in members:
         kind = type(value)
@@ -447,13 +448,13 @@ def _walk(
             shape.append("s")
         elif kind is tuple:
             shape.append(len(value))  # type: ignore[arg-type]  # it is a tuple
-            _walk(value, texts, raw, shape)  # type: ignore[arg-type]
+            _flatten(value, texts, raw, shape)  # type: ignore[arg-type]
         elif kind is dict:
             shape.append("{")
-            _walk(value.values(), texts, raw, shape)  # type: ignore[attr-defined]  # it is a dict
+            _flatten(value.values(), texts, raw, shape)  # type: ignore[attr-defined]  # it is a dict
         elif kind is SharedContext:
             if value.walked is None:  # type: ignore[attr-defined]  # it is Shared
-                value.walked = _walked(value.value)  # type: ignore[attr-defined]
+                value.walked = _flatten_shared(value.value)  # type: ignore[attr-defined]
             known_texts, known_shape = value.walked  # type: ignore[attr-defined]
             texts += known_texts
             shape.append(known_shape)
@@ -461,50 +462,50 @@ def _walk(
             raise TypeError(f"a context holds no {kind.__name__}")
 
 
-def _walked(value: object) -> tuple[list[str], Hashable]:
+def _flatten_shared(value: object) -> tuple[list[str], Hashable]:
     texts: list[str] = []
     shape: list[Hashable] = []
-    _walk((value,), texts, {}, shape)
+    _flatten((value,), texts, {}, shape)
     return texts, tuple(shape)
 
 
 def _escaped(texts: list[str]) -> list[bytes]:
-    """Return the texts as they are printed: all at once, which is many times faster."""
+    """Return the texts HTML-escaped: all at once, which is many times faster."""
     values = escape("\0".join(texts)).encode().split(b"\0")
     if len(values) == len(texts):
         return values
-    return [escape(text).encode() for text in texts]  # one holds a zero character
+    return [escape(text).encode() for text in texts]  # one has a NUL
 
 
 _NAMES = {None: "n", True: "t", False: "f"}
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 (what a template takes)
-    """Return `value` as Jinja takes it."""
+    """Return `value` as Jinja needs it."""
     if isinstance(value, SharedContext):
         return _plain(value.value)
     if isinstance(value, tuple):
-        return tuple(_plain(one) for one in value)
+        return tuple(_plain(member) for member in value)
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: _plain(member) for name, member in value.items()}
     return value
 
 
-def _slotted(value: object, counter: _Counter) -> Any:  # noqa: ANN401 (what a template takes)
-    """Return `value` with a slot for every text, numbered as `_walk` meets them."""
+def _slotted(value: object, counter: _SlotCounter) -> Any:  # noqa: ANN401 (what a template takes)
+    """Return `value` with a slot for every text, numbered in the order of `_flatten`."""
     if isinstance(value, SharedContext):
         return _slotted(value.value, counter)
     if isinstance(value, str | Html):
         return _Slot(counter.next())
     if isinstance(value, tuple):
-        return tuple(_slotted(one, counter) for one in value)
+        return tuple(_slotted(member, counter) for member in value)
     if isinstance(value, dict):
-        return {name: _slotted(one, counter) for name, one in value.items()}
+        return {name: _slotted(member, counter) for name, member in value.items()}
     return value
 
 
 def _assets(folders: list[Path]) -> dict[str, tuple[OutPath, bytes]]:
-    found: dict[str, tuple[OutPath, bytes]] = {}
+    assets: dict[str, tuple[OutPath, bytes]] = {}
     for folder in reversed(folders):
         if not (folder / "assets").is_dir():
             continue
@@ -513,13 +514,13 @@ def _assets(folders: list[Path]) -> dict[str, tuple[OutPath, bytes]]:
                 content = file.read_bytes()
                 digest = sha256(content).hexdigest()[:10]
                 path = OutPath(f"assets/{file.stem}-{digest}{file.suffix}")
-                found[file.name] = (path, content)
-    return found
+                assets[file.name] = (path, content)
+    return assets
 
 
 def _files(folder: Path) -> list[Path]:
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [file for file in found if file.is_file() and not file.name.startswith(".")]
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [file for file in entries if file.is_file() and not file.name.startswith(".")]
 
 
 def _text_of(file: Path) -> str:
@@ -527,34 +528,34 @@ def _text_of(file: Path) -> str:
 
 
 def _signature(folders: list[Path]) -> frozenset[tuple[str, int, int, int]]:
-    found = set()
+    stamps = set()
     for folder in (each for root in folders for each in (root, root / "assets") if each.is_dir()):
         with os.scandir(folder) as entries:
             for entry in entries:
-                with suppress(OSError):  # gone again, or the link that Emacs locks a file with
+                with suppress(OSError):  # deleted meanwhile, or the dead link of an Emacs lock
                     stat = entry.stat()
-                    found.add((entry.path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size))
-    return frozenset(found)
+                    stamps.add((entry.path, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size))
+    return frozenset(stamps)
 
 
-def _wrong(name: str, error: Exception) -> TemplateError:
-    """Return what to tell of an error, with the place in the template where it happened."""
-    part, line = _place(error)
+def _template_error(name: str, error: Exception) -> TemplateError:
+    """Return a TemplateError with the template and line where an error happened."""
+    part, line = _location(error)
     where = f" ({part})" if part and part != name else ""
     at = f", line {line}" if line else ""
     message = getattr(error, "message", None) or str(error) or type(error).__name__
     if isinstance(error, RecursionError):
-        message = "it includes or calls itself without an end"
+        message = "it includes or calls itself endlessly"
     return TemplateError(
         f"cannot render the template {name}{where}{at}: {message}",
         hint="docs/reference/templates.md lists what a template may use; the old pages are kept",
     )
 
 
-def _place(error: Exception) -> tuple[str | None, int | None]:
+def _location(error: Exception) -> tuple[str | None, int | None]:
     if isinstance(error, jinja2.TemplateSyntaxError):
         return error.name, error.lineno
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename.endswith(_ENDINGS):  # Jinja puts templates into its tracebacks
+        if frame.filename.endswith(_TEMPLATE_SUFFIXES):  # Jinja puts templates into its tracebacks
             return Path(frame.filename).name, frame.lineno
     return None, None

@@ -1,6 +1,6 @@
-"""Damage: whether an SQLite file of ours holds what it should, asked once something is amiss.
+"""Checks an SQLite file of ours for damage, once an error suggests it.
 
-It reads all of the file, and changes nothing.
+It reads the whole file, and changes nothing.
 """
 
 import os
@@ -13,8 +13,8 @@ from typing import ClassVar, Self
 
 from generator.core.errors import DamagedError
 
-# What an operation meets that reads or folds what a damaged file holds: SQLite notices what it can
-# see of its own structure, and the rest is a text that is no JSON, or a row that lacks something.
+# Errors of operations that read a damaged file: SQLite only notices damage to its own structure;
+# the rest shows as invalid JSON, or as missing rows and values.
 SYMPTOMS = (
     sqlite3.DatabaseError,
     ValueError,
@@ -27,7 +27,7 @@ SYMPTOMS = (
 _PAGE_BYTES = 4096
 _LOG_SHARE = 64  # of the disk
 _LEAST_PAGES = 32
-_SURROUNDINGS = frozenset(
+_ENVIRONMENT_CODES = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_CANTOPEN,
@@ -41,23 +41,23 @@ _SURROUNDINGS = frozenset(
 )
 
 
-def is_of_the_surroundings(error: BaseException) -> bool:
-    """Tell whether SQLite could not work for what is around the file: the disk, rights, others."""
+def is_environment_error(error: BaseException) -> bool:
+    """Return whether an SQLite error comes from the disk, permissions or locks, not the file."""
     return (
         isinstance(error, sqlite3.OperationalError)
-        and getattr(error, "sqlite_errorcode", 0) & 0xFF in _SURROUNDINGS
+        and getattr(error, "sqlite_errorcode", 0) & 0xFF in _ENVIRONMENT_CODES
     )
 
 
 def damage_of(
     connection: sqlite3.Connection, tables: Iterable[str], json: Iterable[tuple[str, str]] = ()
 ) -> str:
-    """Return what is wrong with a database, "" where nothing is found.
+    """Return what is wrong with a database, "" if nothing is.
 
     Args:
-        connection: to the database; it may be within a transaction.
-        tables: what it has to have.
-        json: (table or subquery, column) of what has to be JSON where it is neither null nor empty.
+        connection: to the database; a transaction may be open.
+        tables: those it has to have.
+        json: (table or subquery, column) that has to be JSON unless it is null or empty.
     """
     try:
         (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
@@ -70,17 +70,17 @@ def damage_of(
             wrong = f"{column} != '' AND NOT json_valid({column})"
             query = f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1"  # noqa: S608 (likewise)
             if connection.execute(query).fetchone():
-                return f"not every {column} is the JSON that was written"
+                return f"not every {column} is valid JSON"
     except sqlite3.DatabaseError as error:
-        return "" if is_of_the_surroundings(error) else str(error)
+        return "" if is_environment_error(error) else str(error)
     return ""
 
 
 class CheckedFile:
-    """An SQLite file that is open within a block; what goes wrong there for damage to it says so.
+    """An SQLite file that is open within a `with` block; errors there are checked for damage.
 
-    Whoever derives from it names the file, opens it as `_connection`, and tells what it is, which
-    tables it has to have, which columns hold JSON, and what helps.
+    A subclass sets the file, opens it as `_connection`, and defines what it is, its tables, the
+    columns that hold JSON, and the remedy.
     """
 
     _KIND: ClassVar[str]
@@ -105,11 +105,11 @@ class CheckedFile:
             raise damage from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def _bound_log(self, most_pages: int) -> None:
-        """Have the log beside the file carried home before a small disk is full of it."""
+        """Limit the write-ahead log, so that it does not fill a small disk."""
         if self._file.parent.is_dir():
             disk = os.statvfs(self._file.parent)
             share = disk.f_blocks * disk.f_frsize // _LOG_SHARE // _PAGE_BYTES
@@ -117,19 +117,19 @@ class CheckedFile:
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {most_pages}")
         self._connection.execute(f"PRAGMA journal_size_limit = {most_pages * _PAGE_BYTES}")
 
-    def _carry_home(self) -> None:
-        """Empty the log, where that can be done: on a full disk it makes room."""
+    def _truncate_log(self) -> None:
+        """Truncate the write-ahead log if possible: on a full disk that makes room."""
         with suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def damage(self, error: BaseException | None) -> DamagedError | None:
-        """Return what to tell instead of an error, if that is a symptom of damage to the file."""
-        if not isinstance(error, SYMPTOMS) or is_of_the_surroundings(error):
+        """Return the error to raise instead, if `error` is a symptom of damage to the file."""
+        if not isinstance(error, SYMPTOMS) or is_environment_error(error):
             return None
         return self.damage_found()
 
     def damage_found(self) -> DamagedError | None:
-        """Return what to tell of damage to the file, None where none is found."""
+        """Return an error that describes the damage to the file, None if there is none."""
         complaint = damage_of(self._connection, self._NAMES, self._JSON)
         return self._damaged(complaint) if complaint else None
 

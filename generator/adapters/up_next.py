@@ -1,6 +1,6 @@
-"""What follows a video on its watch page, read from the ledger beside whoever builds.
+"""The next video of a watch page, read from the ledger while another process may be building.
 
-It opens the file to read only, and makes none: a list of videos is no reason to begin a ledger.
+It opens the file read-only and creates none: listing videos is no reason to create a ledger.
 """
 
 import sqlite3
@@ -19,14 +19,14 @@ from generator.core.video_json import decode_video
 
 WATCH_KEY = (
     SortKey.PLACE
-)  # by which watch pages of a folder follow each other (planning/watching.py)
-_MANY = 64  # from so many videos of a folder on, reading every shelf's bound is cheaper
+)  # by which watch pages of a folder follow each other (plan/watch_pages.py)
+_MANY = 64  # from that many videos of a folder on, reading the bounds of all shelves is cheaper
 
 
 def following_pages(file: Path, videos: Sequence[VideoId]) -> dict[VideoId, OutPath]:
-    """Return where "Next" leads on the watch pages of videos; those without it are left out.
+    """Return the target of "Next" on the watch pages of videos; those without one are left out.
 
-    It only reads, as of one moment, and needs no ledger to be there.
+    It only reads, in one snapshot; the ledger may be missing.
     """
     if not file.is_file():
         return {}
@@ -34,7 +34,7 @@ def following_pages(file: Path, videos: Sequence[VideoId]) -> dict[VideoId, OutP
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
             ledger.execute("BEGIN")
             return _following(ledger, videos)
-    except sqlite3.DatabaseError:  # it is being begun, or begun anew
+    except sqlite3.DatabaseError:  # it is being created
         return {}
 
 
@@ -52,15 +52,15 @@ def _following(ledger: sqlite3.Connection, videos: Sequence[VideoId]) -> dict[Vi
         if row is None:
             continue
         view = ListView(ledger, row[0], whole=len(members) > _MANY)
-        chain = ListingEditor(view, limits_of(scope), row[1])
+        editor = ListingEditor(view, limits_of(scope), row[1])
         for video in members:
-            for key in chain.near(video_key(video, WATCH_KEY), 1, up=True):
+            for key in editor.near(video_key(video, WATCH_KEY), 1, up=True):
                 following[video.id] = VideoId(member(key))
     pages = _shown(ledger, sorted(set(following.values())))
     return {
-        video: urls.watch_path_of(pages[after])
-        for video, after in following.items()
-        if after in pages
+        video: urls.watch_path_of(pages[next_video])
+        for video, next_video in following.items()
+        if next_video in pages
     }
 
 

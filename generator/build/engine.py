@@ -27,7 +27,7 @@ from generator.adapters.ledger import Ledger
 from generator.adapters.output import Output
 from generator.adapters.renderer import Renderer
 from generator.adapters.settings import Settings
-from generator.adapters.sqlite_check import SYMPTOMS, is_of_the_surroundings
+from generator.adapters.sqlite_check import SYMPTOMS, is_environment_error
 from generator.build.recovery import EVERYTHING, Recovery, folders_of
 from generator.core.delivery.folder_marks import MARK
 from generator.core.errors import BusyError, DamagedError, SettingsError
@@ -148,7 +148,7 @@ class Engine:
                 error.filename = str(self._full_disk_folder())
             raise
         except SYMPTOMS as error:
-            if is_of_the_surroundings(error):
+            if is_environment_error(error):
                 full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
                 code = errno.ENOSPC if full else errno.EIO
                 raise OSError(code, str(error), str(self.settings.state)) from error

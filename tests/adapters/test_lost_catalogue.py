@@ -111,7 +111,7 @@ def test_somebodys_database_gets_no_tables_of_ours(tmp_path: Path) -> None:
         other.commit()
     before = file.read_bytes()
 
-    with pytest.raises(SettingsError, match="no catalogue of reelshelf"):
+    with pytest.raises(SettingsError, match="not a catalogue of reelshelf"):
         Catalogue(file)
 
     assert file.read_bytes() == before

@@ -79,8 +79,8 @@ def told(workers: MediaWorkers, *commands: str) -> dict[str, str]:
     [
         ("crash", "the decoder crashed (signal 11)"),
         ("leave", "the decoder stopped (exit code 3)"),
-        ("babble", "the decoder answered nonsense: not a message"),
-        ("confuse", "the decoder answered nonsense: it speaks of another file"),
+        ("babble", "the decoder sent an invalid answer: not a message"),
+        ("confuse", "the decoder sent an invalid answer: it is about another file"),
         ("break off", "the decoder stopped (exit code 0)"),
     ],
 )

@@ -291,7 +291,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_noticed(
     file.seek(1 << 19)
     assert file.read(10) == b""
     with pytest.raises(ObjectChangedError):
-        file.settle()
+        file.raise_failure()
     file.close()
 
 
@@ -305,7 +305,7 @@ def test_a_store_that_ignores_what_was_asked_for_is_not_believed(
     store.put(FILMS, "r/c", bytes(1 << 18))  # shorter, and no If-Match tells
     assert file.read(10) == b""
     with pytest.raises(ObjectChangedError):
-        file.settle()
+        file.raise_failure()
     file.close()
 
 

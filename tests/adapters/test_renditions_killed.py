@@ -250,7 +250,7 @@ def test_a_full_disk_is_told_before_anything_is_written(make: Maker, tmp_path: P
 
     assert isinstance(found, DiskFull)
     assert re.fullmatch(
-        r"a copy needs some [\d.,]+ TB for a while, and of the disk .* may be used: make room",
+        r"a copy temporarily needs some [\d.,]+ TB, and .* of the disk may be used: make room",
         found.reason,
     )
 
@@ -348,9 +348,9 @@ def rogue(deed: str) -> tuple[str, ...]:
     [
         ("os.kill(os.getpid(), signal.SIGSEGV)", "the encoder crashed (signal 11)"),
         ("os._exit(3)", "the encoder stopped (exit code 3)"),
-        ("os.write(1, b'Traceback\\n')", "the encoder answered nonsense: not JSON"),
-        ("os.write(1, b'x' * 20000)", "the encoder answered nonsense: too much is said"),
-        ("say(Ended('made'))", "the encoder answered nonsense: what it says it made is not there"),
+        ("os.write(1, b'Traceback\\n')", "the encoder sent an invalid answer: not JSON"),
+        ("os.write(1, b'x' * 20000)", "the encoder sent an invalid answer: a line is too long"),
+        ("say(Ended('made'))", "the encoder sent an invalid answer: its result is missing"),
         ("say(Ended('refused', 'too dark'))", "too dark"),
         (
             "os.kill(os.getpid(), signal.SIGKILL)",
@@ -377,7 +377,7 @@ def test_a_lie_about_what_was_made_is_seen_through(make: Maker, tmp_path: Path) 
 
     told = reason(make(source, command=rogue(lie)))
 
-    assert told == "the encoder answered nonsense: what it says it made is not what is there"
+    assert told == "the encoder sent an invalid answer: its result is not the file that is there"
 
 
 def test_a_full_disk_that_the_program_meets_is_no_fault_of_the_file(

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from generator.adapters.media_worker.sidecars import (
-    embedded_details,
+    embedded_metadata,
     max_sidecar_bytes,
-    read_details,
+    read_metadata,
 )
 from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.model import Chapter, Metadata, SidecarKind
@@ -21,7 +21,7 @@ CHAPTERS = (Chapter(0.0, "Intro"), Chapter(83.0, "Song"))
 
 
 def own(text: str, name: str = "film.md") -> Metadata:
-    return read_details(SidecarKind.OWN, name, text.encode())
+    return read_metadata(SidecarKind.OWN, name, text.encode())
 
 
 def toml(text: str) -> Metadata:
@@ -29,7 +29,7 @@ def toml(text: str) -> Metadata:
 
 
 def nfo(text: str) -> Metadata:
-    return read_details(SidecarKind.NFO, "film.nfo", text.encode())
+    return read_metadata(SidecarKind.NFO, "film.nfo", text.encode())
 
 
 def movie(fields: str) -> Metadata:
@@ -37,11 +37,11 @@ def movie(fields: str) -> Metadata:
 
 
 def ytdlp(**said: object) -> Metadata:
-    return read_details(SidecarKind.YTDLP, "film.info.json", json.dumps(said).encode())
+    return read_metadata(SidecarKind.YTDLP, "film.info.json", json.dumps(said).encode())
 
 
 def tagfile(said: object, name: str = "film.mp4.json") -> Metadata:
-    return read_details(SidecarKind.JSON, name, json.dumps(said).encode())
+    return read_metadata(SidecarKind.JSON, name, json.dumps(said).encode())
 
 
 def utc(*parts: int) -> int:
@@ -54,7 +54,7 @@ def utc(*parts: int) -> int:
 def test_what_ytdlp_wrote_is_read(shared: Path) -> None:
     file = shared / "media/text/kieraneglin/example.info.json"
 
-    told = read_details(SidecarKind.YTDLP, file.name, file.read_bytes())
+    told = read_metadata(SidecarKind.YTDLP, file.name, file.read_bytes())
 
     assert told.title == "Pinchflat Example Video"
     assert told.description == "Test metadata for Pinchflat"
@@ -69,7 +69,7 @@ def test_every_real_description_by_ytdlp_is_read(shared: Path) -> None:
     files = sorted((shared / "media/text/meeb").glob("*.json"))
 
     told = {
-        file.stem: read_details(SidecarKind.YTDLP, file.name, file.read_bytes()) for file in files
+        file.stem: read_metadata(SidecarKind.YTDLP, file.name, file.read_bytes()) for file in files
     }
 
     assert len(told["metadata_low_formats"].chapters) == 27
@@ -123,7 +123,7 @@ def test_wrong_types_are_left_out_and_the_rest_is_taken() -> None:
 def test_what_kodi_wrote_is_read(shared: Path) -> None:
     file = shared / "media/text/jellyfin/The Bone Orchard.nfo"
 
-    told = read_details(SidecarKind.NFO, file.name, file.read_bytes())
+    told = read_metadata(SidecarKind.NFO, file.name, file.read_bytes())
 
     assert told.title == "The Bone Orchard"
     assert (told.description or "").startswith("When Shadow Moon is released from prison")
@@ -136,7 +136,7 @@ def test_every_real_nfo_is_read_or_is_about_something_else(shared: Path) -> None
     titles, addresses, refused = {}, {}, {}
     for file in sorted((shared / "media/text/jellyfin").glob("*.nfo")):
         try:
-            told = read_details(SidecarKind.NFO, file.name, file.read_bytes())
+            told = read_metadata(SidecarKind.NFO, file.name, file.read_bytes())
         except UnusableFileError as error:
             refused[file.stem] = str(error)
         else:
@@ -163,7 +163,7 @@ def test_an_address_behind_xml_is_taken_and_one_in_the_middle_is_not() -> None:
 def test_art_made_of_letters_says_nothing() -> None:
     art = bytes(range(176, 224)) + b"\r\n   R E L E A S E D  by  n o b o d y\r\niMDB....: tt123\r\n"
 
-    assert read_details(SidecarKind.NFO, "film.nfo", art) == NOTHING
+    assert read_metadata(SidecarKind.NFO, "film.nfo", art) == NOTHING
 
 
 def test_only_what_stands_right_below_the_root_counts() -> None:
@@ -244,13 +244,13 @@ def test_an_nfo_is_read_in_whatever_it_was_written(encoding: str, declared: str)
     head = f'<?xml version="1.0" encoding="{declared}"?>' if declared else ""
     content = f"{head}<movie><title>Caf\xe9 \xfc</title></movie>".encode(encoding)
 
-    assert read_details(SidecarKind.NFO, "film.nfo", content).title == "Caf\xe9 \xfc"
+    assert read_metadata(SidecarKind.NFO, "film.nfo", content).title == "Caf\xe9 \xfc"
 
 
 def test_cyrillic_is_read_where_it_is_declared() -> None:
     text = '<?xml version="1.0" encoding="windows-1251"?><movie><title>Видео</title></movie>'
 
-    assert read_details(SidecarKind.NFO, "a.nfo", text.encode("cp1251")).title == "Видео"
+    assert read_metadata(SidecarKind.NFO, "a.nfo", text.encode("cp1251")).title == "Видео"
 
 
 @pytest.mark.parametrize(
@@ -533,7 +533,7 @@ def test_tags_that_the_old_server_kept_are_read(shared: Path) -> None:
     told, refused = {}, []
     for file in sorted((shared / "media/legacy/variants/sidecar_tags").glob("*.json")):
         try:
-            told[file.name] = read_details(SidecarKind.JSON, file.name, file.read_bytes())
+            told[file.name] = read_metadata(SidecarKind.JSON, file.name, file.read_bytes())
         except UnusableFileError as error:
             refused.append((file.name, str(error)))
 
@@ -573,7 +573,7 @@ def test_json_of_another_shape_is_told_of(said: object) -> None:
     with pytest.raises(UnusableFileError, match="neither a list of tags nor an object"):
         tagfile(said)
     with pytest.raises(UnusableFileError, match="is not what yt-dlp writes"):
-        read_details(SidecarKind.YTDLP, "a.info.json", json.dumps(said).encode())
+        read_metadata(SidecarKind.YTDLP, "a.info.json", json.dumps(said).encode())
 
 
 def test_what_takeout_wrote_is_read() -> None:
@@ -616,7 +616,7 @@ def test_a_title_that_is_the_name_of_the_file_says_nothing(title: str, kept: boo
 def test_one_wrong_byte_does_not_spoil_the_letters_of_a_whole_text() -> None:
     content = "Лодки и гавань".encode() + b"\xff\n"
 
-    told = read_details(SidecarKind.OWN, "film.md", content)
+    told = read_metadata(SidecarKind.OWN, "film.md", content)
 
     assert told.description == "Лодки и гавань\ufffd"
 
@@ -638,7 +638,7 @@ def test_long_texts_are_cut_and_controls_left_out() -> None:
 def test_a_kind_that_holds_no_description_is_refused() -> None:
     for kind in (SidecarKind.SUBTITLES, SidecarKind.PICTURE):
         with pytest.raises(UnusableFileError, match="is no description"):
-            read_details(kind, "film.srt", b"x")
+            read_metadata(kind, "film.srt", b"x")
 
 
 def test_only_what_ytdlp_writes_may_be_large() -> None:
@@ -652,7 +652,7 @@ def test_only_what_ytdlp_writes_may_be_large() -> None:
 
 
 def test_what_a_container_holds_is_read() -> None:
-    told = embedded_details(
+    told = embedded_metadata(
         {
             "TITLE": " The Harbour ",
             "DESCRIPTION": "Short",
@@ -676,13 +676,13 @@ def test_what_a_container_holds_is_read() -> None:
 
 
 def test_a_comment_that_is_an_address_is_where_it_came_from() -> None:
-    assert embedded_details({"comment": "https://a.example/1"}, ()) == Metadata(
+    assert embedded_metadata({"comment": "https://a.example/1"}, ()) == Metadata(
         url="https://a.example/1"
     )
 
 
 def test_what_phones_and_cameras_write_says_nothing_but_when() -> None:
-    told = embedded_details(
+    told = embedded_metadata(
         {
             "major_brand": "qt  ",
             "creation_time": "2020-09-12T10:00:00.000000Z",
@@ -709,4 +709,4 @@ def test_what_phones_and_cameras_write_says_nothing_but_when() -> None:
 def test_a_plain_date_is_better_than_when_the_file_was_encoded(
     tags: dict[str, str], recorded_at: int | None
 ) -> None:
-    assert embedded_details(tags, ()).recorded_at == recorded_at
+    assert embedded_metadata(tags, ()).recorded_at == recorded_at

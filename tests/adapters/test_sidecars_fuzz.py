@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.adapters.media_worker.sidecars import (
-    embedded_details,
+    embedded_metadata,
     max_sidecar_bytes,
-    read_details,
+    read_metadata,
 )
 from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.formatting import normalize_tag, readable
@@ -131,7 +131,7 @@ def read(kind: SidecarKind, name: str, content: bytes) -> Metadata | None:
     """Read a sidecar; None where it is refused, in one line that a person can read."""
     began, complaint, details = process_time(), "", None
     try:
-        details = read_details(kind, name, content)
+        details = read_metadata(kind, name, content)
     except UnusableFileError as error:
         complaint = str(error)
     assert process_time() - began < MOST_SECONDS
@@ -177,7 +177,7 @@ def samples(shared: Path) -> list[tuple[SidecarKind, str, bytes]]:
 )
 def test_json_is_read_however_it_was_written(content: bytes) -> None:
     for kind in (SidecarKind.YTDLP, SidecarKind.JSON):
-        assert read_details(kind, "film.mp4.json", content) == Metadata(title="Caf\xe9")
+        assert read_metadata(kind, "film.mp4.json", content) == Metadata(title="Caf\xe9")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_json_is_read_however_it_was_written(content: bytes) -> None:
 def test_json_that_cannot_be_read_is_told_of(content: bytes, reason: str) -> None:
     for kind in (SidecarKind.YTDLP, SidecarKind.JSON):
         with pytest.raises(UnusableFileError, match=reason):
-            read_details(kind, "film.mp4.json", content)
+            read_metadata(kind, "film.mp4.json", content)
 
 
 @settings(max_examples=150)
@@ -325,7 +325,7 @@ def test_xml_of_any_shape(
 def test_containers_that_hold_anything(
     tags: dict[str, str], chapters: list[tuple[float, float, str]]
 ) -> None:
-    assert sound(embedded_details(tags, chapters))
+    assert sound(embedded_metadata(tags, chapters))
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_a_text_that_changes_its_length_keeps_the_limits(text: str) -> None:
 
     for kind in (SidecarKind.YTDLP, SidecarKind.JSON):
         read(kind, NAMES[kind], json.dumps(said).encode())
-    assert sound(embedded_details({"title": text, "comment": text, "genre": text}, ()))
+    assert sound(embedded_metadata({"title": text, "comment": text, "genre": text}, ()))
 
 
 @pytest.mark.parametrize("depth", [20, 200, 999, 1000, 5000, 100_000])
@@ -405,13 +405,13 @@ def test_what_needs_more_memory_than_allowed_is_told_of() -> None:
     code = """
 import resource
 from generator.adapters.media_worker.video_file import UnusableFileError
-from generator.adapters.media_worker.sidecars import read_details
+from generator.adapters.media_worker.sidecars import read_metadata
 from generator.core.model import SidecarKind
 content = b"[" + b"[]," * 5_000_000 + b"0]"
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + (100 << 20),) * 2)
 try:
-    read_details(SidecarKind.YTDLP, "a.info.json", content)
+    read_metadata(SidecarKind.YTDLP, "a.info.json", content)
 except UnusableFileError as error:
     print(error)
 """

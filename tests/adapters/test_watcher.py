@@ -14,7 +14,7 @@ import pytest
 from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, WatchDescriptor
 
 from generator.adapters.watcher import Watcher, WatchMethod, WatchTiming
-from generator.adapters.watcher.inotify import _Relay
+from generator.adapters.watcher.inotify import _Callback
 from generator.adapters.watcher.protocol import FolderWatch, WatchListener
 from generator.adapters.watcher.root_state import RootFolder, ground
 from generator.adapters.watcher.watcher import inotify
@@ -234,12 +234,12 @@ class Confused:
 
 def test_where_watchdog_loses_its_books_its_thread_lives_on_in_doubt() -> None:
     doubts: list[str] = []
-    relay = _Relay(Confused(), replace(nobody(), doubt=doubts.append), set())
+    relay = _Callback(Confused(), replace(nobody(), doubt=doubts.append), set())
 
     relay.on_watch_deleted(WatchDescriptor(1))
     relay.on_event(InotifyEvent(WatchDescriptor(1), InotifyConstants.IN_MOVED_TO, 0, b"a"))
 
-    assert doubts == ["watchdog lost its books: KeyError(1)"] * 2
+    assert doubts == ["watchdog lost track of a folder: KeyError(1)"] * 2
 
 
 def test_folders_that_are_passed_over_cost_no_watch(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ def test_an_overflow_hints_at_everything_and_watching_goes_on(tmp_path: Path) ->
         (tmp_path / "lost").mkdir()
         go_on.set()
 
-        hinted(watcher, everything("more happened at once"))
+        hinted(watcher, everything("queue of the system overflowed"))
         (tmp_path / "lost/film.mp4").touch()
         hinted(watcher, folders("lost"))
 

@@ -163,7 +163,7 @@ def test_without_redis_each_process_counts_for_itself_and_says_so_once(
 
 
 def test_what_is_no_address_of_a_redis_is_told() -> None:
-    with pytest.raises(SettingsError, match="no address"):
+    with pytest.raises(SettingsError, match="not the address"):
         RedisState("redis://127.0.0.1:port/0")
 
 

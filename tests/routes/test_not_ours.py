@@ -452,7 +452,7 @@ def test_a_file_with_the_name_of_our_mark_is_somebodys(tmp_path: Path, text: str
     (tmp_path / "out").mkdir()
     (tmp_path / "out/.reelshelf").write_text(text, encoding="utf-8")
 
-    with pytest.raises(ReelshelfError, match="no mark of reelshelf"), a_site(tmp_path, adopt=True):
+    with pytest.raises(ReelshelfError, match="not a mark of"), a_site(tmp_path, adopt=True):
         pass
 
     assert (tmp_path / "out/.reelshelf").read_text(encoding="utf-8") == text
@@ -465,7 +465,7 @@ def test_files_with_our_names_in_a_new_state_folder_are_somebodys(
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / name).write_bytes(b"somebody's")
 
-    with pytest.raises(SettingsError, match=r"is no(t a)? l"):
+    with pytest.raises(SettingsError, match=r"is (no|not a) l"):
         Engine(trial.settings(tmp_path), TEMPLATES, new_catalogue=True)
 
     assert (tmp_path / "state" / name).read_bytes() == b"somebody's"

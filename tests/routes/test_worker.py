@@ -843,5 +843,5 @@ def test_once_ends_where_the_queue_gives_messages_again_too_soon_and_warns(tmp_p
     code, _, err = answer(tmp_path, "worker", "--once")
 
     assert code == 0, err
-    assert "a queue for reelshelf needs 30" in err
+    assert "the queue itself needs 30" in err
     queue.close()

@@ -1,8 +1,8 @@
-"""Restore: a backup of the catalogue is put in its place, while others have that open.
+"""Restore: replace the content of the catalogue by a backup's, while others have it open.
 
-All is one transaction of the catalogue itself. Nobody writes between the copy of what is there and
-the change, so that all that was recorded is in the one or in the other; and whoever has it open
-goes on with the new content.
+All is one transaction of the catalogue itself. Nothing is written between the copy of the current
+content and its replacement, so that every event is in one of the two; and every process that has
+the catalogue open goes on with the new content.
 """
 
 import sqlite3
@@ -26,14 +26,14 @@ from generator.adapters.catalogue.schema import written_by_newer
 from generator.core.errors import SettingsError
 
 _BUSY_S = 10.0
-_KEYS = ("token", "fact")  # tables of what proves the owner
+_SECRET_TABLES = ("token", "fact")  # tables with tokens and ended sessions
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What a restore did: what is in the catalogue now, and where the former one is kept.
+    """What a restore did: what the catalogue holds now, and where the previous one is kept.
 
-    `tokens` are the names of those that prove the owner from now on.
+    `tokens` are the names of the tokens that are valid from now on.
     """
 
     videos: int
@@ -43,27 +43,27 @@ class RestoreResult:
 
 
 def restore_backup(backup: Path, file: Path, now: float) -> RestoreResult:
-    """Put a backup in the place of a catalogue; who has that open goes on with the new content.
+    """Replace a catalogue by a backup; processes that have it open go on with the new content.
 
-    Tokens that were made or revoked, and sessions that were ended, since the backup stay so, unless
-    the catalogue that is there cannot be read.
+    Tokens that were created or revoked, and sessions that were ended, since the backup stay so,
+    unless the catalogue that is there cannot be read.
 
     Args:
         backup: a copy of a catalogue, of this version or an older one.
         file: the catalogue; it may be gone, empty or damaged.
-        now: names the copy of what was there.
+        now: the current instant; it names the copy of the previous catalogue.
 
     Raises:
-        SettingsError: the backup is none; nothing was changed.
-        OSError: the disk is full, or the folder cannot be written; the catalogue is as before.
+        SettingsError: the backup is missing, damaged or no catalogue; nothing was changed.
+        OSError: the disk is full, or the folder is not writable; the catalogue is as before.
     """
     if file.exists() and backup.exists() and backup.samefile(file):
         raise SettingsError(f"{backup} is the catalogue itself", hint="name a backup of it")
     clock = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    with _opened_backup(backup) as source:
+    with _open_backup(backup) as source:
         file.parent.mkdir(parents=True, exist_ok=True)
         if _is_sound(file):
-            kept: Path | None = _free(file, f"before-restore-{clock}")
+            kept: Path | None = _unused_file(file, f"before-restore-{clock}")
             assert kept is not None
             try:
                 _replace_content(source, file, kept)
@@ -71,32 +71,32 @@ def restore_backup(backup: Path, file: Path, now: float) -> RestoreResult:
                 kept.unlink()
                 raise
         else:
-            kept = _put_aside(file, _free(file, f"damaged-{clock}"))
-            fresh = _free(file, f"restored-{clock}")
+            kept = _move_away(file, _unused_file(file, f"damaged-{clock}"))
+            fresh = _unused_file(file, f"restored-{clock}")
             with closing(_connected(fresh)) as target:
                 source.backup(target)
                 target.execute("PRAGMA journal_mode = DELETE")  # one file, all of it on the disk
             fresh.replace(file)
-    with closing(_connected(file)) as there:
+    with closing(_connected(file)) as restored:
         counts = [
-            int(there.execute(query).fetchone()[0])
+            int(restored.execute(query).fetchone()[0])
             for query in (
                 "SELECT count(*) FROM video WHERE dropped = 0",
                 "SELECT count(*) FROM event",
             )
         ]
-        (identity,) = there.execute("SELECT value FROM fact WHERE name = 'identity'").fetchone()
+        (identity,) = restored.execute("SELECT value FROM fact WHERE name = 'identity'").fetchone()
         query = "SELECT name FROM token WHERE revoked_at IS NULL ORDER BY name"
-        has_tokens = _columns(there, "token")  # the first catalogues had none
-        tokens = tuple(str(name) for (name,) in there.execute(query)) if has_tokens else ()
+        has_tokens = _columns(restored, "token")  # the first catalogues had none
+        tokens = tuple(str(name) for (name,) in restored.execute(query)) if has_tokens else ()
     file.with_name(MARK).unlink(missing_ok=True)
     write_mark(file, str(identity))
     return RestoreResult(counts[0], counts[1], kept, tokens)
 
 
 @contextmanager
-def _opened_backup(backup: Path) -> Iterator[sqlite3.Connection]:
-    """Lend a backup to read, checked whole.
+def _open_backup(backup: Path) -> Iterator[sqlite3.Connection]:
+    """Yield a backup, read-only and after an integrity check.
 
     Raises:
         SettingsError: it is not there, damaged, or no catalogue.
@@ -105,7 +105,7 @@ def _opened_backup(backup: Path) -> Iterator[sqlite3.Connection]:
     if not backup.is_file():
         raise SettingsError(f"there is no backup {backup}", hint=hint)
     try:
-        # without a log of its own, SQLite is kept from making one beside it
+        # if it has no WAL, SQLite must not create one beside it
         how = "mode=ro" if log_of(backup) else "mode=ro&immutable=1"
         with closing(
             sqlite3.connect(f"{backup.absolute().as_uri()}?{how}", uri=True, timeout=_BUSY_S)
@@ -127,16 +127,16 @@ def _opened_backup(backup: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _replace_content(source: sqlite3.Connection, file: Path, kept: Path) -> None:
-    """Copy a catalogue, and give it the content of a backup before anybody else writes."""
+    """Copy a catalogue and replace its content, under one write lock."""
     with closing(_connected(file)) as target:
         target.execute("BEGIN IMMEDIATE")
         try:
             with closing(_connected(file)) as reader, closing(_connected(kept)) as copy:
                 reader.backup(copy)
-            keys = _Keys(target)
+            secrets = _OwnerSecrets(target)
             _clear(target)
             _fill(target, source)
-            keys.keep()
+            secrets.store()
             target.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):
@@ -158,13 +158,13 @@ def _fill(target: sqlite3.Connection, source: sqlite3.Connection) -> None:
         "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
         " ORDER BY type != 'table', rowid"
     )
-    made = source.execute(query).fetchall()
-    tables = [name for name, sql in made if sql.upper().startswith("CREATE TABLE")]
-    for name, sql in made:
+    objects = source.execute(query).fetchall()
+    tables = [name for name, sql in objects if sql.upper().startswith("CREATE TABLE")]
+    for name, sql in objects:
         if name in tables:
             target.execute(sql)
     if any(source.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")):
-        tables.append("sqlite_sequence")  # last: numbers that rows bring are noted there
+        tables.append("sqlite_sequence")  # last: inserting rows writes to it
     for name in tables:
         if name == "sqlite_sequence":
             target.execute("DELETE FROM sqlite_sequence")
@@ -174,21 +174,21 @@ def _fill(target: sqlite3.Connection, source: sqlite3.Connection) -> None:
             f"INSERT INTO {_quoted(name)} ({names}) VALUES ({', '.join('?' * len(columns))})",  # noqa: S608 (names are quoted)
             source.execute(f"SELECT {names} FROM {_quoted(name)}"),  # noqa: S608 (likewise)
         )
-    for name, sql in made:
+    for name, sql in objects:
         if name not in tables:
             target.execute(sql)
     (version,) = source.execute("PRAGMA user_version").fetchone()
     target.execute(f"PRAGMA user_version = {version}")
 
 
-class _Keys:
-    """What proves the owner in a catalogue: to be kept whatever else becomes of that."""
+class _OwnerSecrets:
+    """Tokens and ended sessions of a catalogue, which outlive its content."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._rows = {
             table: (columns, self._read(table, columns))
-            for table in _KEYS
+            for table in _SECRET_TABLES
             if (columns := _columns(connection, table))
         }
 
@@ -198,15 +198,15 @@ class _Keys:
             query += " WHERE name >= 'ended/' AND name < 'ended0'"
         return self._connection.execute(query).fetchall()
 
-    def keep(self) -> None:
-        """Put it into the catalogue that is there now."""
+    def store(self) -> None:
+        """Write them to the catalogue, after its content was replaced."""
         for table, (columns, rows) in self._rows.items():
-            there = _columns(self._connection, table)
-            places = [place for place, name in enumerate(columns) if name in there]
-            names = ", ".join(_quoted(columns[place]) for place in places)
+            target_columns = _columns(self._connection, table)
+            kept = [at for at, name in enumerate(columns) if name in target_columns]
+            names = ", ".join(_quoted(columns[at]) for at in kept)
             self._connection.executemany(
-                f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({', '.join('?' * len(places))})",  # noqa: S608 (ours)
-                [[row[place] for place in places] for row in rows] if there else [],
+                f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({', '.join('?' * len(kept))})",  # noqa: S608 (ours)
+                [[row[at] for at in kept] for row in rows] if target_columns else [],
             )
 
 
@@ -223,21 +223,21 @@ def _connected(file: Path) -> sqlite3.Connection:
 
 
 def _is_sound(file: Path) -> bool:
-    """Tell whether a file is a catalogue that can be read, and so be given another content."""
+    """Return whether a file is a readable catalogue, so that its content can be replaced."""
     if not file.is_file() or not file.stat().st_size:
         return False
     try:
-        with closing(_connected(file)) as there:
-            is_whole = there.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+        with closing(_connected(file)) as connection:
+            is_whole = connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
             return is_whole and bool(
-                refuse_if_foreign(sqlite_utils.Database(there, execute_plugins=False), file)
+                refuse_if_foreign(sqlite_utils.Database(connection, execute_plugins=False), file)
             )
     except sqlite3.DatabaseError:
         return False
 
 
-def _free(file: Path, kind: str) -> Path:
-    """Return an empty file beside a catalogue, made for this, under a name that nothing had."""
+def _unused_file(file: Path, kind: str) -> Path:
+    """Create an empty file beside a catalogue, under an unused name, and return it."""
     for number in count(1):
         path = file.with_name(f"catalogue-{kind}{f'-{number}' if number > 1 else ''}.db")
         with suppress(FileExistsError):
@@ -246,8 +246,8 @@ def _free(file: Path, kind: str) -> Path:
     raise AssertionError
 
 
-def _put_aside(file: Path, into: Path) -> Path | None:
-    """Move a damaged catalogue away with its logs; return where it is, None if there was none."""
+def _move_away(file: Path, into: Path) -> Path | None:
+    """Move a damaged catalogue and its WAL; return the new path, None if there was nothing."""
     for ending in ("", *ENDINGS):
         with suppress(FileNotFoundError):
             Path(f"{file}{ending}").rename(f"{into}{ending}")

@@ -1,6 +1,6 @@
-"""Safekeeping: a catalogue that is lost is noticed, and never begun anew.
+"""The file of the catalogue: a lost one is noticed, and never silently created again.
 
-A mark beside the file says that there was a catalogue; so do its write-ahead log, the ledger, and
+A mark beside the file shows that there was a catalogue; so do its write-ahead log, the ledger, and
 the mark of the output folder.
 """
 
@@ -18,7 +18,7 @@ from generator.core.errors import SettingsError
 
 MARK = "catalogue.id"  # beside the catalogue: its identity
 ENDINGS = ("-wal", "-shm")
-_OTHERS = 0o007  # the rights of everybody else
+_OTHERS = 0o007  # permissions of others
 
 
 class LostCatalogueError(SettingsError):
@@ -28,12 +28,12 @@ class LostCatalogueError(SettingsError):
 def refuse_if_lost(
     file: Path, output_mark: Path | None = None, *, has_no_tables: bool = False
 ) -> None:
-    """Do nothing where there is a catalogue, or never was one.
+    """Return if there is a catalogue, or never was one.
 
     Args:
         file: where the catalogue is, or would be.
         output_mark: the mark of the output folder.
-        has_no_tables: it was opened, and there is nothing in it.
+        has_no_tables: it was opened, and is empty.
 
     Raises:
         LostCatalogueError: there was one.
@@ -43,7 +43,7 @@ def refuse_if_lost(
     except FileNotFoundError:
         is_empty = True
     except OSError:
-        return  # whoever opens it tells why that is impossible
+        return  # opening it will report why that fails
     evidence = ""
     if is_empty and not has_no_tables:
         evidence = log_of(file)
@@ -54,7 +54,7 @@ def refuse_if_lost(
         raise LostCatalogueError(
             f"the catalogue {file} {state}, but there was one: {evidence}",
             hint="put it back, or `reelshelf restore BACKUP`; `reelshelf build --new-catalogue`"
-            " begins without all ratings, tags, views and favorites (is this the state folder?)",
+            " starts without any ratings, tags, views and favorites (is this the state folder?)",
         )
 
 
@@ -72,7 +72,7 @@ def _evidence(file: Path, output_mark: Path | None) -> str:
 
 
 def log_of(file: Path) -> str:
-    """Return what to tell of the log of a database, "" where there is none."""
+    """Return a message that names the log of a database, "" if there is none."""
     for ending in ("-wal", "-journal"):
         log = Path(f"{file}{ending}")
         if log.is_file() and log.stat().st_size:
@@ -81,22 +81,22 @@ def log_of(file: Path) -> str:
 
 
 def create_private(file: Path) -> None:
-    """Create the file of a catalogue, if it is not there, for its owner alone.
+    """Create the file of a catalogue, if it does not exist, readable by its owner only.
 
-    It holds the salt of the day, by which visitors could be told apart.
+    It holds the salt of the day, with which visitors could be identified.
     """
     if file.exists():
-        return  # and is not opened: see `is_database`
+        return  # do not open it: see `is_database`
     with suppress(FileExistsError):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def is_database(file: Path) -> bool:
-    """Tell whether a file begins as one of SQLite's does, or is empty; its log is not touched.
+    """Return whether a file has an SQLite header, or is empty; its log is not touched.
 
-    SQLite is asked, which closes the file with care. Whoever opens and closes it by hand takes away
-    all locks that connections of this process hold on it (POSIX has it so), and the next process
-    that closes the catalogue then deletes the log that is written here.
+    SQLite reads it, as it closes files with care. Opening and closing it by hand drops all POSIX
+    locks that connections of this process hold on it, and the next process that closes the
+    catalogue then deletes the log that is written here.
     """
     try:
         with closing(
@@ -109,27 +109,27 @@ def is_database(file: Path) -> bool:
 
 
 def make_private(file: Path) -> None:
-    """Take the rights of everybody else from the files of a catalogue; those of a group stay."""
+    """Remove the permissions of others from the files of a catalogue; the group's stay."""
     for path in (file, *(Path(f"{file}{ending}") for ending in ENDINGS)):
-        with suppress(OSError):  # somebody else's, or not there
+        with suppress(OSError):  # owned by another user, or missing
             mode = stat.S_IMODE(path.stat().st_mode)
             if mode & _OTHERS:
                 path.chmod(mode & ~_OTHERS)
 
 
 def write_mark(file: Path, identity: str) -> None:
-    """Note beside a catalogue that there is one."""
+    """Write the mark beside a catalogue."""
     mark = file.with_name(MARK)
-    with suppress(OSError):  # a folder that can only be read, or a full disk: the next time
+    with suppress(OSError):  # a read-only folder, or a full disk: next time
         if not mark.is_file():
             mark.write_text(identity + "\n", encoding="ascii")
 
 
 def refuse_if_foreign(database: sqlite_utils.Database, file: object) -> bool:
-    """Tell whether a database is a catalogue already; one without tables becomes one.
+    """Return whether a database is a catalogue already; one without tables may become one.
 
     Raises:
-        SettingsError: it is somebody else's; it is as before.
+        SettingsError: it belongs to another program; it is as before.
     """
     names = set(database.table_names())
     if "_sqlite_migrations" in names:
@@ -138,7 +138,7 @@ def refuse_if_foreign(database: sqlite_utils.Database, file: object) -> bool:
             return True
     if names:
         raise SettingsError(
-            f"{file} is a database, but no catalogue of reelshelf",
+            f"{file} is a database, but not a catalogue of reelshelf",
             hint="name another state folder (state in reelshelf.toml); nothing was changed",
         )
     return False

@@ -1,4 +1,4 @@
-"""What the catalogue knows of files: where each video's is, which are new, which are no videos."""
+"""Files in the catalogue: where each video's file is, which are new, which are not videos."""
 
 import os
 import sqlite3
@@ -6,21 +6,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from generator.adapters.catalogue.rows import from_sql, portions, stamp, to_sql
+from generator.adapters.catalogue.rows import batches, from_sql, stamp, to_sql
 from generator.core.library import unfinished
 from generator.core.library.identity import KnownFile
 from generator.core.model import SOUND, FileProblem, FileStat, Place, VideoId
 
-_KNOWN_COLUMNS = (
+_FILE_COLUMNS = (
     "id, root, path, size_bytes, mtime_ns, fingerprint, missing_at IS NOT NULL, companions"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ScanComparison:
-    """What a walk and the catalogue say of the same places.
+    """How a scan and the catalogue differ.
 
-    `beside` are videos whose file is as it was while something beside it is not.
+    `beside` are videos whose own file is unchanged while a file beside it is not.
     """
 
     unchanged: int
@@ -31,7 +31,7 @@ class ScanComparison:
 
 
 class FolderScan(Protocol):
-    """What the scanner reports, as far as the catalogue needs it."""
+    """The part of a scan that the catalogue needs."""
 
     @property
     def files(self) -> Mapping[str, Mapping[str, tuple[int, int]]]:
@@ -39,26 +39,26 @@ class FolderScan(Protocol):
 
     @property
     def roots(self) -> Mapping[str, object]:
-        """Return the roots of the library; what lay in others is gone."""
+        """Return the roots of the library; files in other roots are gone."""
 
     @property
     def folders(self) -> frozenset[Place]:
-        """Return the folders that were read without what is below them."""
+        """Return the folders that were read without their subfolders."""
 
     @property
     def trees(self) -> frozenset[Place]:
-        """Return the folders that were read with what is below them."""
+        """Return the folders that were read with all their subfolders."""
 
     @property
     def gone(self) -> frozenset[Place]:
-        """Return folders that are no more."""
+        """Return the folders that no longer exist."""
 
     def covers(self, place: Place) -> bool:
-        """Tell whether a file at `place` would have been seen."""
+        """Return whether the scan would have seen a file at `place`."""
 
 
 class CatalogueFiles:
-    """One open catalogue, asked about files."""
+    """Queries about files, over one open catalogue."""
 
     _connection: sqlite3.Connection
 
@@ -69,16 +69,16 @@ class CatalogueFiles:
         companions: Mapping[str, Mapping[str, str]] | None = None,
         now_s: float = 0.0,
     ) -> ScanComparison:
-        """Tell what differs between a look at the library and the catalogue.
+        """Return what differs between a scan of the library and the catalogue.
 
         Args:
-            walk: what was seen.
-            within: the same, where only some folders were looked at; None: everything was.
-            companions: by root, path of a video -> what tells that something beside it changed;
-                None: nobody looked.
-            now_s: the current instant: files that were cut short do not wait for ever.
+            walk: the files that were seen.
+            within: the same, if only some folders were scanned; None: all were.
+            companions: by root, path of a video -> digest of the files beside it; None: they were
+                not read.
+            now_s: the current instant: truncated files do not wait forever.
         """
-        files = {root: dict(found) for root, found in walk.files.items()}
+        files = {root: dict(by_path) for root, by_path in walk.files.items()}
         changed: list[tuple[int, FileStat]] = []
         gone: list[int] = []
         beside: list[int] = []
@@ -86,38 +86,38 @@ class CatalogueFiles:
         nothing: dict[str, tuple[int, int]] = {}
         none: dict[str, str] = {}
         for root, path, size_bytes, mtime_ns, video, before in self._files(within):
-            found = files.get(root, nothing).pop(path, None)
-            if found is None:
+            size_mtime = files.get(root, nothing).pop(path, None)
+            if size_mtime is None:
                 if root not in walk.roots or walk.covers(Place(root, path)):
                     gone.append(video)
-            elif found == (size_bytes, mtime_ns) or (
-                (found[0], stamp(found[1])) == (size_bytes, mtime_ns)
+            elif size_mtime == (size_bytes, mtime_ns) or (
+                (size_mtime[0], stamp(size_mtime[1])) == (size_bytes, mtime_ns)
             ):
                 unchanged += 1
                 if companions is not None and before != companions.get(root, none).get(path, ""):
                     beside.append(video)
             else:
-                sighting = FileStat(Place(root, path), found[0], stamp(found[1]))
-                changed.append((video, sighting))
-        wanted = [*gone, *beside, *(video for video, _ in changed)]
-        known = {one.video: one for one in self.known(wanted)}
+                file_stat = FileStat(Place(root, path), size_mtime[0], stamp(size_mtime[1]))
+                changed.append((video, file_stat))
+        differing = [*gone, *beside, *(video for video, _ in changed)]
+        by_video = {file.video: file for file in self.known(differing)}
         return ScanComparison(
             unchanged,
-            tuple((known[VideoId(video)], sighting) for video, sighting in changed),
-            tuple(known[VideoId(video)] for video in gone),
+            tuple((by_video[VideoId(video)], file_stat) for video, file_stat in changed),
+            tuple(by_video[VideoId(video)] for video in gone),
             tuple(self._new(files, now_s)),
-            tuple(known[VideoId(video)] for video in beside),
+            tuple(by_video[VideoId(video)] for video in beside),
         )
 
     def _new(
         self, files: Mapping[str, dict[str, tuple[int, int]]], now_s: float
     ) -> Iterator[FileStat]:
         quarantined = self._quarantined(now_s) if any(files.values()) else {}
-        for root, found in files.items():
-            for path, (size_bytes, mtime_ns) in found.items():
-                sighting = FileStat(Place(root, path), size_bytes, stamp(mtime_ns))
-                if quarantined.get(sighting.place) != (size_bytes, sighting.mtime_ns):
-                    yield sighting
+        for root, by_path in files.items():
+            for path, (size_bytes, mtime_ns) in by_path.items():
+                file_stat = FileStat(Place(root, path), size_bytes, stamp(mtime_ns))
+                if quarantined.get(file_stat.place) != (size_bytes, file_stat.mtime_ns):
+                    yield file_stat
 
     def _files(self, within: FolderScan | None) -> Iterator[tuple[str, str, int, int, int, str]]:
         query = (
@@ -140,7 +140,7 @@ class CatalogueFiles:
                         yield root, name, *rest
 
     def _quarantined(self, now_s: float) -> dict[Place, tuple[int, int]]:
-        """Return the files that are not looked at again as long as they stay as they are."""
+        """Return the files that are not probed again as long as they do not change."""
         rows = self._connection.execute(
             "SELECT root, path, size_bytes, mtime_ns, stage FROM problem"
             " WHERE stage IN ('scan', 'probe', ?, ?)",
@@ -153,19 +153,19 @@ class CatalogueFiles:
         }
 
     def known(self, videos: Iterable[int]) -> list[KnownFile]:
-        """Return what is known of the files of videos."""
-        found: list[KnownFile] = []
-        for some in portions(sorted(videos)):
-            marks = ",".join("?" * len(some))
-            found += self._all_known(f"id IN ({marks})", some)
-        return found
+        """Return the files of videos."""
+        files: list[KnownFile] = []
+        for batch in batches(sorted(videos)):
+            marks = ",".join("?" * len(batch))
+            files += self._select_files(f"id IN ({marks})", batch)
+        return files
 
     def present(self) -> list[KnownFile]:
-        """Return what is known of every file that is there."""
-        return self._all_known("missing_at IS NULL", ())
+        """Return every file that is there."""
+        return self._select_files("missing_at IS NULL", ())
 
     def present_by_root(self) -> dict[str, int]:
-        """Return how many videos have a file, by root."""
+        """Return the number of videos with a file, by root."""
         return dict(
             self._connection.execute(
                 "SELECT root, count(*) FROM video WHERE missing_at IS NULL GROUP BY root"
@@ -173,39 +173,39 @@ class CatalogueFiles:
         )
 
     def present_with(self, fingerprints: Iterable[str]) -> list[KnownFile]:
-        """Return the videos with a file that holds one of these contents."""
+        """Return the videos whose file has one of these fingerprints."""
         return self._alike("missing_at IS NULL", fingerprints)
 
     def present_beside(self, places: Iterable[Place]) -> list[KnownFile]:
-        """Return the videos with a file that is named like one of these but for its suffix."""
+        """Return the videos whose file has the name of one of these, except for its suffix."""
         return self._beside("missing_at IS NULL", places)
 
     def _beside(self, condition: str, places: Iterable[Place]) -> list[KnownFile]:
-        found: list[KnownFile] = []
+        files: list[KnownFile] = []
         for place in places:
             stem = place.path.rpartition(".")[0]
-            found += self._all_known(
+            files += self._select_files(
                 f"{condition} AND root = ? AND path >= ? AND path < ?",
                 (place.root, to_sql(f"{stem}."), to_sql(f"{stem}/")),  # "/" follows "."
             )
-        return found
+        return files
 
     def missing_like(self, seen: Sequence[tuple[Place, str]]) -> list[KnownFile]:
-        """Return missing videos of which a file has the content, or the name but for its suffix."""
-        found = self._alike("missing_at IS NOT NULL", (fingerprint for _, fingerprint in seen))
-        found += self._beside("missing_at IS NOT NULL", (place for place, _ in seen))
-        return list({known.video: known for known in found}.values())
+        """Return missing videos with the content or the name, suffix aside, of one of these."""
+        files = self._alike("missing_at IS NOT NULL", (fingerprint for _, fingerprint in seen))
+        files += self._beside("missing_at IS NOT NULL", (place for place, _ in seen))
+        return list({file.video: file for file in files}.values())
 
     def _alike(self, condition: str, fingerprints: Iterable[str]) -> list[KnownFile]:
-        found: list[KnownFile] = []
-        for some in portions(sorted(set(fingerprints))):
-            marks = ",".join("?" * len(some))
-            found += self._all_known(f"{condition} AND fingerprint IN ({marks})", some)
-        return found
+        files: list[KnownFile] = []
+        for batch in batches(sorted(set(fingerprints))):
+            marks = ",".join("?" * len(batch))
+            files += self._select_files(f"{condition} AND fingerprint IN ({marks})", batch)
+        return files
 
-    def _all_known(self, condition: str, values: Sequence[object]) -> list[KnownFile]:
+    def _select_files(self, condition: str, values: Sequence[object]) -> list[KnownFile]:
         rows = self._connection.execute(
-            f"SELECT {_KNOWN_COLUMNS} FROM video WHERE {condition}",  # noqa: S608 (literals above)
+            f"SELECT {_FILE_COLUMNS} FROM video WHERE {condition}",  # noqa: S608 (literals above)
             values,
         )
         return [
@@ -216,35 +216,35 @@ class CatalogueFiles:
         ]
 
     def without_poster(self) -> list[KnownFile]:
-        """Return the videos whose poster was never tried, or is to be tried again."""
-        return self._all_known(
+        """Return the videos whose poster has not been tried, or is to be tried again."""
+        return self._select_files(
             "poster IS NULL AND missing_at IS NULL AND NOT EXISTS (SELECT 1 FROM problem"
             " WHERE problem.root = video.root AND problem.path = video.path AND stage = 'poster')",
             (),
         )
 
     def missing_since(self, instant: int) -> list[KnownFile]:
-        """Return the videos that were missing at `instant` already, if they are not forgotten."""
-        return self._all_known("missing_at <= ? AND path != ''", (instant,))
+        """Return the videos missing since `instant` or longer that are not forgotten."""
+        return self._select_files("missing_at <= ? AND path != ''", (instant,))
 
     def twice(self) -> list[KnownFile]:
-        """Return the videos with a file whose content another one has, too; equal ones together."""
-        found = self._all_known(
+        """Return the videos that share their content with another; equal ones side by side."""
+        files = self._select_files(
             "missing_at IS NULL AND fingerprint IN (SELECT fingerprint FROM video"
             " WHERE missing_at IS NULL GROUP BY fingerprint HAVING count(*) > 1)",
             (),
         )
-        return sorted(found, key=lambda one: (one.fingerprint, one.video))
+        return sorted(files, key=lambda file: (file.fingerprint, file.video))
 
     def missing_until(self, instant: int) -> list[VideoId]:
-        """Return the videos that still have pages and were missing at `instant` already."""
+        """Return the videos missing since `instant` or longer that still have pages."""
         rows = self._connection.execute(
             "SELECT id FROM video WHERE missing_at <= ? AND dropped = 0", (instant,)
         )
         return [VideoId(row[0]) for row in rows]
 
     def problems(self, *, of_sounds: bool = False) -> list[FileProblem]:
-        """Return every problem, by place; and files that proved to be sound alone, if asked for."""
+        """Return every problem, by place; with `of_sounds` also files that are audio only."""
         rows = self._connection.execute(
             "SELECT root, path, size_bytes, mtime_ns, stage, reason, at FROM problem"
             " WHERE ? OR stage != ? ORDER BY root, path",
@@ -257,7 +257,7 @@ class CatalogueFiles:
 
 
 def _ranges(folder: str) -> tuple[tuple[str | bytes, str | bytes], ...]:
-    """Return the spans, for text and for bytes, in which the paths below a folder lie."""
+    """Return the ranges, for text and for bytes, of the paths below a folder."""
     prefix = os.fsencode(folder + "/") if folder else b""
     after = prefix[:-1] + b"0" if prefix else b"\xff" * 8  # "0" follows "/"
     low, high = to_sql(folder + "/") if folder else "", to_sql(folder + "0") if folder else None

@@ -23,11 +23,11 @@ _PROBE = (
     "recorded_at", "codecs", "pixel_format", "fast_start", "text_streams", "start_s", "probed",
     "need", "companions",
 )  # fmt: skip
-_FOUND = ("slug", "title", "added_at", *_FILE, *_PROBE)
+_INSERTED = ("slug", "title", "added_at", *_FILE, *_PROBE)
 
 
-def _found(connection: sqlite3.Connection, event: Event) -> VideoId:
-    columns, values = _columns(event.value, _FOUND)
+def _insert_video(connection: sqlite3.Connection, event: Event) -> VideoId:
+    columns, values = _columns(event.value, _INSERTED)
     marks = ", ".join("?" * len(columns))
     cursor = connection.execute(
         f"INSERT INTO video (id, {', '.join(columns)})"  # noqa: S608 (names are constants above)
@@ -88,7 +88,7 @@ def _moved(connection: sqlite3.Connection, event: Event) -> VideoId:
 
 
 def _described(connection: sqlite3.Connection, event: Event) -> VideoId:
-    """Take over what is said of a video, and what the probe says if it was asked once more."""
+    """Store a video's metadata, and the result of the probe if it ran again."""
     video = _subject(event)
     if event.value.get("text_streams"):
         connection.execute(
@@ -101,26 +101,26 @@ def _described(connection: sqlite3.Connection, event: Event) -> VideoId:
 
 
 def _described_by(connection: sqlite3.Connection, video: VideoId, event: Event) -> None:
-    """Take over what sources say, and settle which of it is shown.
+    """Store the metadata of each source, and update the fields that are shown.
 
-    `details` of the event has every source that was read, and what it says; those that
-    `read` names without saying anything have nothing to say any more.
+    `details` of the event maps each source that was read to its metadata; a source that is only
+    named in `read` has none any more.
     """
-    details = event.value.get("details")
-    if details is not None:
-        assert isinstance(details, Mapping)
+    sources = event.value.get("details")
+    if sources is not None:
+        assert isinstance(sources, Mapping)
         names = event.value["read"]
         assert isinstance(names, list | tuple)
         for source in map(MetadataSource, names):
-            said = details.get(source, {})
-            field_sources.put(connection, video, source, said, field_sources.OF_SOURCE[source])
+            metadata = sources.get(source, {})
+            field_sources.put(connection, video, source, metadata, field_sources.OF_SOURCE[source])
             if source is not MetadataSource.BESIDE:
-                _tag_from(connection, video, source, said.get("tags", ()))
+                _tag_from(connection, video, source, metadata.get("tags", ()))
     field_sources.show_strongest(connection, video)
 
 
 def _to_enrich(connection: sqlite3.Connection, video: VideoId) -> None:
-    """Note what is still to be got from a file: a storyboard (1), and subtitles (2) if any."""
+    """Note what is still to be extracted: a storyboard (1), and subtitles (2) if there are any."""
     connection.execute(
         "UPDATE video SET enriched = CASE WHEN text_streams > 0 THEN 0 ELSE 2 END WHERE id = ?",
         (video,),
@@ -128,7 +128,7 @@ def _to_enrich(connection: sqlite3.Connection, video: VideoId) -> None:
 
 
 def _enriched(connection: sqlite3.Connection, event: Event) -> VideoId:
-    """Note a storyboard, or that none can be had; and inner subtitles, if they were asked for."""
+    """Note a storyboard, or that there can be none; and embedded subtitles, if requested."""
     video = _subject(event)
     if "storyboard" in event.value:
         connection.execute(
@@ -149,7 +149,7 @@ def _not_enriched(connection: sqlite3.Connection, event: Event) -> VideoId:
 
 
 def _board_dropped(connection: sqlite3.Connection, event: Event) -> VideoId:
-    """Let storyboard and inner subtitles be got once more: their files were lost."""
+    """Have storyboard and embedded subtitles extracted again: their files were lost."""
     video = _subject(event)
     connection.execute("UPDATE video SET storyboard = NULL WHERE id = ?", (video,))
     field_sources.put(connection, video, MetadataSource.EMBEDDED, {}, ("tracks",))
@@ -211,7 +211,7 @@ def _dropped(connection: sqlite3.Connection, event: Event) -> VideoId:
 
 
 def _merged(connection: sqlite3.Connection, event: Event) -> VideoId:
-    """Let a copy become part of the video that `into` names: what people made of it goes there."""
+    """Merge a copy into the video that `into` names: its ratings, views and tags go there."""
     video, into = _subject(event), event.value["into"]
     assert isinstance(into, int)
     votes = connection.execute(
@@ -234,7 +234,7 @@ def _merged(connection: sqlite3.Connection, event: Event) -> VideoId:
         " ON CONFLICT (video, day) DO UPDATE SET count = count + excluded.count",
         (into, video),
     )
-    _forget_opinions(connection, video)  # before its votes count for the other: none counts twice
+    _forget_opinions(connection, video)  # before its votes move: none counts twice
     for visitor, stars, at in votes:
         _take_vote(connection, VideoId(into), visitor, stars, at)
     _forget_file(connection, video, event.at)
@@ -247,7 +247,7 @@ def _merged(connection: sqlite3.Connection, event: Event) -> VideoId:
 def _take_vote(
     connection: sqlite3.Connection, video: VideoId, visitor: str, stars: int, at: int
 ) -> None:
-    """Let a visitor's vote for a copy count, unless there is a later one of the same visitor."""
+    """Count a visitor's vote for a copy, unless the same visitor voted later."""
     before = connection.execute(
         "SELECT stars, at FROM vote WHERE video = ? AND visitor = ?", (video, visitor)
     ).fetchone()
@@ -260,8 +260,8 @@ def _take_vote(
 
 
 _LATER = "DO UPDATE SET stars = excluded.stars, at = excluded.at WHERE excluded.at > rating.at"
-# What people made of a video, but for what is counted; tags of theirs, not of other sources.
-# Where two say something else, the later rating counts, the first favorite, the video's own tag.
+# Ratings, favorites and users' tags of a video; what is only counted is merged apart.
+# On conflict the later rating, the first favorite and the video's own tag win.
 _OPINIONS = (
     ("rating", "stars, at", "TRUE", "(video) " + _LATER),
     ("favorite", "at", "TRUE", "DO NOTHING"),
@@ -271,7 +271,7 @@ _OPINIONS = (
 
 
 def _forgotten(connection: sqlite3.Connection, event: Event) -> VideoId:
-    """Forget a video that is missing for too long; its number stays taken."""
+    """Forget a video that is missing for too long; its id is never used again."""
     video = _subject(event)
     _forget_opinions(connection, video)
     _forget_file(connection, video, event.at)
@@ -290,7 +290,7 @@ def _forget_opinions(connection: sqlite3.Connection, video: VideoId) -> None:
 
 
 def _forget_file(connection: sqlite3.Connection, video: VideoId, at: int) -> None:
-    """Let no file be taken for this video's again, and its pages go."""
+    """Match no file to this video again, and drop its pages."""
     connection.execute(
         "UPDATE video SET path = '', fingerprint = '', dropped = 1, companions = '',"
         " missing_at = coalesce(missing_at, ?), poster = NULL, storyboard = NULL,"
@@ -314,7 +314,7 @@ def _poster_failed(connection: sqlite3.Connection, event: Event) -> VideoId:
 
 
 def _complain(connection: sqlite3.Connection, video: VideoId, event: Event, stage: str) -> VideoId:
-    """Note a problem of a video's file; one that is noted already is the graver."""
+    """Note a problem of a video's file; one that is already noted is graver and stays."""
     connection.execute(
         "INSERT OR IGNORE INTO problem SELECT root, path, size_bytes, mtime_ns, ?, ?, ?"
         " FROM video WHERE id = ?",
@@ -347,16 +347,16 @@ def _clear(connection: sqlite3.Connection, event: Event) -> None:
 
 
 def _cleared(connection: sqlite3.Connection, event: Event) -> None:
-    """Forget a problem, and let what failed of its file be tried again.
+    """Delete a problem, and have what failed for its file tried again.
 
-    Of a file beside a video it is not known whose it is: all that have some there are read again.
+    A sidecar does not name its video: all videos with sidecars in its folder are read again.
     """
     key = (event.value["root"], _sql_path(event.value))
     stage = connection.execute(
         "SELECT stage FROM problem WHERE root = ? AND path = ?", key
     ).fetchone()
     _clear(connection, event)
-    if stage == (unfinished.STAGE,):  # of a video that was taken cut short: it is told again
+    if stage == (unfinished.STAGE,):  # a truncated video was taken: report it again
         connection.execute(
             "UPDATE video SET companions = '?' WHERE root = ? AND path = ? AND missing_at IS NULL",
             key,
@@ -415,10 +415,10 @@ def _vote(connection: sqlite3.Connection, video: VideoId, visitor: object) -> in
 
 
 def _count_votes(connection: sqlite3.Connection, video: VideoId, *, votes: int, stars: int) -> None:
-    """Add so many votes and stars, and draw the video's mean anew.
+    """Add votes and stars, and recompute the video's mean, weighted towards the library's.
 
-    Towards the library's mean of this moment: the means of other videos stay as they were, or a
-    vote would change them all.
+    The means of other videos stay as they are, although the library's changed: else each vote
+    would change them all.
     """
     connection.execute("UPDATE all_votes SET votes = votes + ?, total = total + ?", (votes, stars))
     all_votes, all_stars = connection.execute("SELECT votes, total FROM all_votes").fetchone()
@@ -475,17 +475,17 @@ def _untagged(connection: sqlite3.Connection, event: Event) -> VideoId:
     video, names = _subject(event), _names(event)
     spellings = {normalize_tag(str(name)) for name in names}
     rows = connection.execute("SELECT DISTINCT name FROM tag WHERE video = ?", (video,))
-    # what is there may be spelled as a former version spelled tags
+    # stored tags may have the spelling of an older version
     same = {name for (name,) in rows if name in names or normalize_tag(name) in spellings}
     return _mark(connection, video, sorted(same | spellings - {""}), removed=1)
 
 
 def _retagged(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
-    wanted = _names(event)
+    names = _names(event)
     shown = connection.execute("SELECT name FROM shown_tag WHERE video = ?", (video,)).fetchall()
-    _mark(connection, video, [name for (name,) in shown if name not in wanted], removed=1)
-    return _mark(connection, video, wanted, removed=0)
+    _mark(connection, video, [name for (name,) in shown if name not in names], removed=1)
+    return _mark(connection, video, names, removed=0)
 
 
 def _names(event: Event) -> Sequence[object]:
@@ -497,7 +497,7 @@ def _names(event: Event) -> Sequence[object]:
 def _mark(
     connection: sqlite3.Connection, video: VideoId, names: Iterable[object], *, removed: int
 ) -> VideoId:
-    """Note what the user says of tags; a removal outlives what every other source gives."""
+    """Note tags that the user set or removed; a removal beats every other source."""
     connection.executemany(
         "INSERT OR REPLACE INTO tag VALUES (?, ?, 'user', ?)",
         [(video, name, removed) for name in names],
@@ -506,7 +506,7 @@ def _mark(
 
 
 def _rebuild_asked(connection: sqlite3.Connection, event: Event) -> None:
-    """Change nothing: that it stands in the log is all the builder needs."""
+    """Change nothing: the builder only needs to find the event in the log."""
     del connection, event
 
 
@@ -552,7 +552,7 @@ def _subject(event: Event) -> VideoId:
 
 
 FOLDS: dict[EventKind, Fold] = {
-    EventKind.VIDEO_FOUND: _found,
+    EventKind.VIDEO_FOUND: _insert_video,
     EventKind.VIDEO_CHANGED: _changed,
     EventKind.VIDEO_MOVED: _moved,
     EventKind.VIDEO_MISSING: _missing,

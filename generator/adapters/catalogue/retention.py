@@ -1,24 +1,24 @@
-"""Thinning the log: views that are old enough become counts by day.
+"""Compacts the log: views that are old enough become counts by day.
 
-An event's id is needed as long as somebody may tell it again. After that a view is worth no row of
-its own: what it added to stands in the tables. All other events stay.
+An event's id is needed as long as the event may be sent again. After that a view needs no row of
+its own: the tables have its count. All other events stay.
 """
 
 import sqlite3
 from collections import Counter
 
-KEPT_S = 45 * 86400  # so long may a queue, and whoever mends one, hold an event back
+KEPT_S = 45 * 86400  # longest delay of an event, dead-letter queue included
 _DAY_S = 86400
-_PLACE = "thinned"  # the fact that names the last event looked at
+_CURSOR_FACT = "thinned"  # the fact with the last event processed
 
 
 def thin(connection: sqlite3.Connection, now: int, cursor: int, most: int) -> int:
-    """Look at up to `most` events that are old enough; return at how many. Within a transaction.
+    """Process up to `most` events that are old enough; return how many. Within a transaction.
 
-    Only at those before `cursor`, which pages show: by the event of that number itself the ledger
-    knows the catalogue again.
+    Only those before `cursor`, which pages show: the ledger recognizes the catalogue by the event
+    with that number.
     """
-    row = connection.execute("SELECT value FROM fact WHERE name = ?", (_PLACE,)).fetchone()
+    row = connection.execute("SELECT value FROM fact WHERE name = ?", (_CURSOR_FACT,)).fetchone()
     events = connection.execute(
         "SELECT seq, kind, video, value ->> 'count', at FROM event"
         " WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?",
@@ -36,12 +36,12 @@ def thin(connection: sqlite3.Connection, now: int, cursor: int, most: int) -> in
     for _, _, video, count, at in views:
         counts[video, at // _DAY_S] += 1 if count is None else int(count)
     connection.executemany(
-        # of a copy that became part of another video, for that; of a forgotten one, for none
+        # views of a merged copy go to the other video, those of a forgotten one nowhere
         "INSERT INTO viewed SELECT coalesce(merged_into, id), date(? * 86400, 'unixepoch'), ?"
         " FROM video WHERE id = ? AND (path != '' OR merged_into IS NOT NULL)"
         " ON CONFLICT (video, day) DO UPDATE SET count = count + excluded.count",
         [(day, count, video) for (video, day), count in counts.items()],
     )
     connection.executemany("DELETE FROM event WHERE seq = ?", [(event[0],) for event in views])
-    connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (_PLACE, str(old[-1][0])))
+    connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (_CURSOR_FACT, str(old[-1][0])))
     return len(old)

@@ -1,4 +1,4 @@
-"""Rows of the catalogue as the nouns of the core, and back."""
+"""Rows of the catalogue as objects of the core, and back."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _Value = TypeVar("_Value", int, str)
 
 
 def stamp(mtime_ns: int) -> int:
-    """Return a file's time as SQLite can hold it: file systems know years far beyond 2262."""
+    """Return a file's time clamped to 64 bits: file systems allow years far beyond 2262."""
     return max(min(mtime_ns, _HIGHEST_STAMP), -_HIGHEST_STAMP)
 
 
@@ -38,7 +38,7 @@ def to_sql(path: str) -> str | bytes:
 
 
 def from_sql(path: str | bytes) -> str:
-    """Return a path as it came in."""
+    """Return a path of the catalogue as text."""
     return path if isinstance(path, str) else os.fsdecode(path)
 
 
@@ -89,20 +89,20 @@ def video_from_row(row: tuple[Any, ...]) -> Video:
 
 
 def chapters_of(text: str) -> tuple[Chapter, ...]:
-    """Return the chapters that a row tells of."""
+    """Return the chapters in a column."""
     return tuple(Chapter(start_s, title) for start_s, title in json.loads(text))
 
 
 def tracks_of(text: str) -> tuple[Track, ...]:
-    """Return the subtitles that a row tells of."""
+    """Return the subtitles in a column."""
     return tuple(
         Track(language, label, bool(forced), bool(sdh), digest)
         for language, label, forced, sdh, digest in json.loads(text)
     )
 
 
-def figures_of(row: tuple[Any, ...]) -> VideoStats:
-    """Return the figures that `store._FIGURE_COLUMNS` selects."""
+def stats_from_row(row: tuple[Any, ...]) -> VideoStats:
+    """Return the stats that `store._STATS_COLUMNS` selects."""
     number, version, stars, votes, score_tenths, views, favorite_at, tags = row
     return VideoStats(
         id=number,
@@ -117,12 +117,12 @@ def figures_of(row: tuple[Any, ...]) -> VideoStats:
 
 
 def poster_of(text: str) -> Poster:
-    """Return the poster that a video's row tells of."""
+    """Return the poster in a column."""
     fields = json.loads(text)
     return Poster(**{**fields, "widths_px": tuple(fields["widths_px"])})
 
 
-def portions(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
-    """Yield the values in portions that fit into one `IN (…)`."""
+def batches(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
+    """Yield the values in batches that fit into one `IN (…)`."""
     for start in range(0, len(values), _AT_ONCE):
         yield values[start : start + _AT_ONCE]

@@ -1,4 +1,4 @@
-"""The tables of the catalogue, brought about by migrations that are never edited, only added to."""
+"""The tables of the catalogue, created by migrations that are never edited, only added to."""
 
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
@@ -24,14 +24,14 @@ def create_catalogue_tables(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def other_peoples_votes(db: sqlite_utils.Database) -> None:
-    """Create what version 0.2 added: what visitors do, and the tokens of the owner."""
+    """Create the tables of version 0.2: what visitors do, and the tokens of the owner."""
     for statement in _TABLES_FOR_VISITORS:
         db.execute(statement)
 
 
 @migrations()
 def views_by_day(db: sqlite_utils.Database) -> None:
-    """Create the table of old views: what the log need not hold one by one."""
+    """Create the table of old views, counted by day instead of logged one by one."""
     db.execute(
         """CREATE TABLE viewed (
             video INTEGER NOT NULL, day TEXT NOT NULL, count INTEGER NOT NULL,
@@ -42,14 +42,14 @@ def views_by_day(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def what_sources_say(db: sqlite_utils.Database) -> None:
-    """Create what version 0.3 added: fields by their sources, and what was made of videos."""
+    """Create what version 0.3 added: fields by source, storyboards and renditions."""
     for statement in _TABLES_FOR_SOURCES:
         db.execute(statement)
 
 
 @migrations()
 def order_of_opinions(db: sqlite_utils.Database) -> None:
-    """Note when events were told that waited in a queue, and find what was told after one."""
+    """Add when queued events were sent, and an index to find the opinions given after one."""
     db.execute("ALTER TABLE event ADD COLUMN told_us INTEGER")
     db.execute(
         "CREATE INDEX event_order ON event (video, coalesce(told_us, at * 1000000 + 999999))"
@@ -60,13 +60,13 @@ def order_of_opinions(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def clocks_that_begin_late(db: sqlite_utils.Database) -> None:
-    """Note what the clocks of films show when they begin."""
+    """Add the timestamp at which a video begins."""
     db.execute("ALTER TABLE video ADD COLUMN start_s REAL NOT NULL DEFAULT 0")
 
 
 @migrations()
 def days_and_numbers(db: sqlite_utils.Database) -> None:
-    """Note where on earth a date is meant, what is dated at all, and the numbers of episodes."""
+    """Add UTC offsets of dates, whether a video has a date, and episode numbers."""
     for statement in _COLUMNS_FOR_DAYS:
         db.execute(statement)
 
@@ -97,7 +97,7 @@ _TABLES = (
         missing_at INTEGER, -- since when its file is gone
         dropped INTEGER NOT NULL DEFAULT 0 -- 1: its pages are gone too
     ) STRICT""",
-    "CREATE INDEX video_place ON video (root, path)",  # two swap names one after the other
+    "CREATE INDEX video_place ON video (root, path)",  # not unique: two files may swap names
     "CREATE INDEX video_fingerprint ON video (fingerprint)",
     "CREATE INDEX video_without_poster ON video (id) WHERE poster IS NULL",
     "CREATE INDEX video_missing ON video (missing_at) WHERE missing_at IS NOT NULL",
@@ -162,27 +162,27 @@ _TABLES_FOR_SOURCES = (
     ) STRICT, WITHOUT ROWID""",
     "INSERT INTO field SELECT id, 'title', 'file', title FROM video",
     "INSERT INTO field SELECT id, 'recorded_at', 'file', recorded_at FROM video",
-    # of the fields above, what is shown
+    # the shown value of each field above
     "ALTER TABLE video ADD COLUMN description TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE video ADD COLUMN is_markdown INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE video ADD COLUMN creator TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE video ADD COLUMN url TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE video ADD COLUMN chapters TEXT",  # JSON: [start_s, title] each
     "ALTER TABLE video ADD COLUMN tracks TEXT",  # JSON: language, label, forced, sdh, digest each
-    # more of the probe, and which version of it (`stills.PROBE_VERSION`) told
+    # more of the probe, and its version (`stills.PROBE_VERSION`)
     "ALTER TABLE video ADD COLUMN codecs TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE video ADD COLUMN pixel_format TEXT",
     "ALTER TABLE video ADD COLUMN fast_start INTEGER",
     "ALTER TABLE video ADD COLUMN text_streams INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE video ADD COLUMN probed INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE video ADD COLUMN need TEXT NOT NULL DEFAULT ''",  # playability.need
-    # what was made of it
+    # what was generated from it
     "ALTER TABLE video ADD COLUMN storyboard TEXT",  # JSON, as model.Storyboard
     "ALTER TABLE video ADD COLUMN rendition TEXT",  # JSON, as model.Rendition
     "ALTER TABLE video ADD COLUMN enriched INTEGER NOT NULL DEFAULT 2",  # 1: board, 2: subtitles
-    "ALTER TABLE video ADD COLUMN rendered INTEGER NOT NULL DEFAULT 0",  # 1: a copy was tried
-    "ALTER TABLE video ADD COLUMN companions TEXT NOT NULL DEFAULT ''",  # beside it, at last look
-    "ALTER TABLE video ADD COLUMN merged_into INTEGER",  # the video that a copy became part of
+    "ALTER TABLE video ADD COLUMN rendered INTEGER NOT NULL DEFAULT 0",  # 1: a rendition was tried
+    "ALTER TABLE video ADD COLUMN companions TEXT NOT NULL DEFAULT ''",  # digest of its sidecars
+    "ALTER TABLE video ADD COLUMN merged_into INTEGER",  # the video that this copy was merged into
     "CREATE INDEX video_companions ON video (root) WHERE companions != ''",
     """CREATE INDEX video_enriched ON video (enriched, added_at)
         WHERE enriched != 3 AND missing_at IS NULL""",
@@ -194,15 +194,15 @@ _TABLES_FOR_SOURCES = (
 
 
 def written_by_newer(database: sqlite_utils.Database) -> bool:
-    """Tell whether the catalogue has had a migration that this code does not know."""
+    """Return whether the catalogue has a migration that this release does not know."""
     if "_sqlite_migrations" not in database.table_names():
         return False
-    known = {migration.name for migration in migrations.pending(database)}
+    pending = {migration.name for migration in migrations.pending(database)}
     applied = {migration.name for migration in migrations.applied(database)}
-    return bool(applied - known - _KNOWN)
+    return bool(applied - pending - _MIGRATION_NAMES)
 
 
-_KNOWN = {
+_MIGRATION_NAMES = {
     create_catalogue_tables.__name__,
     other_peoples_votes.__name__,
     views_by_day.__name__,

@@ -1,7 +1,7 @@
 """The catalogue: the precious SQLite file with the event log and what it folds to.
 
-Nothing else writes to it. An event and what it changes stand in one transaction; an id that is
-already in the log changes nothing. Two processes may write: each waits for the other.
+Nothing else writes to it. An event and what it changes are written in one transaction; an id that
+is already in the log changes nothing. Two processes may write: each waits for the other.
 """
 
 import json
@@ -28,15 +28,15 @@ from generator.adapters.catalogue.database_file import (
 from generator.adapters.catalogue.files import CatalogueFiles
 from generator.adapters.catalogue.folds import FOLDS
 from generator.adapters.catalogue.rows import (
-    figures_of,
-    portions,
+    batches,
+    stats_from_row,
     to_sql,
     video_from_row,
 )
 from generator.adapters.catalogue.schema import JSON, TABLES, migrations, written_by_newer
 from generator.adapters.catalogue.todo import Todo
 from generator.adapters.catalogue.tokens import TokenStore
-from generator.adapters.sqlite_check import CheckedFile, is_of_the_surroundings
+from generator.adapters.sqlite_check import CheckedFile, is_environment_error
 from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
 from generator.core.model import (
     OPINIONS,
@@ -53,8 +53,8 @@ from generator.core.model import (
 )
 
 _BUSY_S = 10.0
-_WAL_PAGES = 4000  # 16 MB: pages that many events touch are carried home once, not each time
-_THROWS = 100  # for a random video; where all miss, few are wanted, and they are listed
+_WAL_PAGES = 4000  # 16 MB: pages that many events touch are checkpointed once, not each time
+_RANDOM_TRIES = 100  # for a random video; if all miss, few videos match, and those are listed
 
 _TAGS = """
     (SELECT group_concat(name, char(10)) FROM
@@ -74,16 +74,16 @@ _VIDEO_COLUMNS = f"""
     recorded_offset_min, is_dated, season, episode, playlist_index, {_TAGS}
 """
 _VERSION = "(SELECT max(seq) FROM event WHERE event.video = video.id)"
-_FIGURE_COLUMNS = f"video.id, {_VERSION}, stars, votes, tenths, count, favorite.at, {_TAGS}"
+_STATS_COLUMNS = f"video.id, {_VERSION}, stars, votes, tenths, count, favorite.at, {_TAGS}"
 
 _BEFORE = """
     SELECT seq, kind, event.video, value, at, (SELECT dropped FROM video WHERE id = ?2)
     FROM (SELECT 1) LEFT JOIN event ON event.id = ?1
 """
-# What was told of a video, or of one that became part of it, after an event that came late. Who
-# wrote to the catalogue directly was heard at once: of one second, after those who were queued.
+# Opinions on a video, or on one that was merged into it, given after an event that arrived late.
+# Those written to the catalogue directly have no `told_us`: they come last in their second.
 _ORDER = "coalesce(told_us, at * 1000000 + 999999)"
-_TOLD_AFTER = f"""
+_OPINIONS_AFTER = f"""
     SELECT id, kind, value, at, source FROM event
     WHERE video IN (SELECT ?1 UNION ALL SELECT id FROM video WHERE merged_into = ?1)
     AND kind IN ('Rated', 'Unrated', 'Favorited', 'Unfavorited', 'Tagged', 'Untagged', 'Retagged')
@@ -98,16 +98,16 @@ class Catalogue(CheckedFile, CatalogueFiles):
     """One open catalogue, for one thread; with `any_thread`, for any that only reads.
 
     Args:
-        file: where it is; one that never was is created.
-        durable: a transaction is over when the disk has it, not the system alone.
-        any_thread: others than this thread read, too.
-        output_mark: the mark of the output folder, which may say that there was a catalogue.
-        anew: one that is lost or empty is begun anew, without all that was recorded.
+        file: the database file; it is created if there never was one.
+        durable: a commit waits until the data is on the disk (PRAGMA synchronous = FULL).
+        any_thread: other threads than this one read, too.
+        output_mark: the mark of the output folder, which may show that there was a catalogue.
+        anew: one that is lost or empty is created again, without all that was recorded.
 
     Raises:
         LostCatalogueError: there was one, and it is gone or empty; nothing was created.
         SettingsError: the file cannot be opened, or was written by a newer reelshelf.
-        DamagedError: it is damaged, or no catalogue at all.
+        DamagedError: it is damaged, or not a catalogue at all.
     """
 
     _KIND = "catalogue"
@@ -131,7 +131,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
             if not anew:
                 refuse_if_lost(file, output_mark)
             file.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(OSError):  # sqlite3 tells why, in its own words
+            with suppress(OSError):  # sqlite3 reports why
                 create_private(file)
                 if not is_database(file):  # SQLite would remove the log beside it
                     raise self._damaged("it is not a database")
@@ -145,7 +145,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
             self._open(file, output_mark, durable=durable, anew=anew)
         except sqlite3.DatabaseError as error:
             self._connection.close()
-            if is_of_the_surroundings(error):
+            if is_environment_error(error):
                 raise self._out_of_reach(error) from error
             raise self._damaged(str(error)) from error
         except ReelshelfError:
@@ -155,7 +155,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
     def _out_of_reach(self, error: Exception) -> SettingsError:
         return SettingsError(
             f"cannot open the catalogue {self._file}: {error}",
-            hint="it and its folder have to be readable and writable, on a disk with room",
+            hint="it and its folder have to be readable and writable, on a disk with free space",
         )
 
     def _open(self, file: Path, output_mark: Path | None, *, durable: bool, anew: bool) -> None:
@@ -183,11 +183,11 @@ class Catalogue(CheckedFile, CatalogueFiles):
             self._file_id = _id_of(file)
 
     def is_replaced(self) -> bool:
-        """Tell whether another file, or none, lies where this one was opened."""
+        """Return whether the file was replaced or removed since it was opened."""
         return self._is_on_disk and self._file_id != _id_of(self._file)
 
     def require_current(self) -> None:
-        """Make sure that what was recorded lies where people look for it.
+        """Require that the open file is still the one at its path.
 
         Raises:
             ReplacedError: the file was replaced, moved or deleted.
@@ -195,75 +195,74 @@ class Catalogue(CheckedFile, CatalogueFiles):
         if self.is_replaced():
             raise ReplacedError(
                 f"the catalogue {self._file} was replaced or removed while it was open",
-                hint="start again: what is there now is opened, and what is not recorded yet comes"
-                " again",
+                hint="start again: the new file is opened, and what it lacks is read again",
             )
 
     def copy(self) -> "Catalogue":
-        """Return a catalogue in memory that begins as this one is."""
+        """Return a copy of this catalogue, in memory."""
         twin = Catalogue(Path(":memory:"))
         self._connection.backup(twin._connection)
         return twin
 
     def image(self) -> bytes:
-        """Return the whole file as it is now, as one that could be opened."""
+        """Return the content of the database file as it is now."""
         return self._connection.serialize()
 
     # -- the log
 
-    def append(self, happenings: Iterable[Event]) -> tuple[RecordedEvent, ...]:
-        """Put events into the log and fold them, in one transaction; all or none.
+    def append(self, events: Iterable[Event]) -> tuple[RecordedEvent, ...]:
+        """Append events to the log and fold them, in one transaction; all or none.
 
         Returns:
-            One receipt each, in order; `new` is false for an id that was in the log already.
+            One result each, in order; `new` is false for an id that was already in the log.
         """
         with self._transaction():
-            return tuple(self._append(one) for one in happenings)
+            return tuple(self._append(event) for event in events)
 
-    def record(self, happenings: Sequence[Event]) -> list[EventOutcome]:
-        """Put into the log what can be, in one transaction; what cannot be refuses only itself.
+    def record(self, events: Sequence[Event]) -> list[EventOutcome]:
+        """Append the events that can be, in one transaction; the others are rejected one by one.
 
         Returns:
-            One outcome each, in order, with the figures as they are after all of them; without
-            any where the video has no pages.
+            One outcome each, in order, with the video's stats after all of them; without stats
+            where the video has no pages.
 
         Raises:
             sqlite3.OperationalError: nothing could be written; nothing was.
         """
         with self._transaction():
-            verdicts = [self._record(one) for one in happenings]
-            figures = {one.id: one for one in self.figures({v for *_, v in verdicts if v})}
+            verdicts = [self._record(event) for event in events]
+            stats = {row.id: row for row in self.figures({v for *_, v in verdicts if v})}
         return [
-            EventOutcome(happening.id, verdict, seq, at, figures.get(video) if video else None)
-            for happening, (verdict, seq, at, video) in zip(happenings, verdicts, strict=True)
+            EventOutcome(event.id, verdict, seq, at, stats.get(video) if video else None)
+            for event, (verdict, seq, at, video) in zip(events, verdicts, strict=True)
         ]
 
-    def _record(self, happening: Event) -> tuple[EventVerdict, int, int, VideoId | None]:
+    def _record(self, event: Event) -> tuple[EventVerdict, int, int, VideoId | None]:
         seq, kind, video, value, at, dropped = self._connection.execute(
-            _BEFORE, (happening.id, happening.video)
+            _BEFORE, (event.id, event.video)
         ).fetchone()
-        into = self._whole_of(happening.video) if dropped and happening.video else happening.video
-        if seq is not None:  # told before, of the same video or of a copy that is part of it now
-            same = kind == happening.kind and (video and self._whole_of(video)) == into
-            if same and json.loads(value) == happening.value:
+        into = self._whole_of(event.video) if dropped and event.video else event.video
+        if seq is not None:  # a repeat, for the same video or for a copy that was merged into it
+            same = kind == event.kind and (video and self._whole_of(video)) == into
+            if same and json.loads(value) == event.value:
                 return EventVerdict.REPEATED, seq, at, into
             return EventVerdict.ID_IN_USE, 0, 0, None
-        if into != happening.video:
-            return self._record(replace(happening, video=into))
-        if happening.video is not None and dropped != 0 and not self._waited(happening):
+        if into != event.video:
+            return self._record(replace(event, video=into))
+        if event.video is not None and dropped != 0 and not self._waited(event):
             return EventVerdict.UNKNOWN_VIDEO, 0, 0, None
-        recorded = self._insert(happening)
-        return EventVerdict.RECORDED, recorded.seq, happening.at, recorded.video
+        recorded = self._insert(event)
+        return EventVerdict.RECORDED, recorded.seq, event.at, recorded.video
 
-    def _waited(self, happening: Event) -> bool:
-        """Tell whether an event may be about a video that had pages when it was told."""
+    def _waited(self, event: Event) -> bool:
+        """Return whether an event may be about a video that had pages when it was sent."""
         row = self._connection.execute(
-            "SELECT path != '' FROM video WHERE id = ?", (happening.video,)
+            "SELECT path != '' FROM video WHERE id = ?", (event.video,)
         ).fetchone()
-        return happening.told_us is not None and row is not None and bool(row[0])
+        return event.told_us is not None and row is not None and bool(row[0])
 
     def _whole_of(self, video: VideoId) -> VideoId:
-        """Return the video that this one became part of at last, or itself."""
+        """Return the video that this one was finally merged into, or itself."""
         while True:
             row = self._connection.execute(
                 "SELECT merged_into FROM video WHERE id = ?", (video,)
@@ -282,58 +281,58 @@ class Catalogue(CheckedFile, CatalogueFiles):
             if self._connection.in_transaction:  # a full disk may have ended it
                 self._connection.execute("ROLLBACK")
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-                self._carry_home()
+                self._truncate_log()
             raise
 
-    def _append(self, happening: Event) -> RecordedEvent:
-        known = self._connection.execute(
-            "SELECT seq, video FROM event WHERE id = ?", (happening.id,)
+    def _append(self, event: Event) -> RecordedEvent:
+        row = self._connection.execute(
+            "SELECT seq, video FROM event WHERE id = ?", (event.id,)
         ).fetchone()
-        if known is not None:
-            return RecordedEvent(known[0], known[1], new=False)
-        return self._insert(happening)
+        if row is not None:
+            return RecordedEvent(row[0], row[1], new=False)
+        return self._insert(event)
 
-    def _insert(self, happening: Event) -> RecordedEvent:
-        video = FOLDS[happening.kind](self._connection, happening)
-        if happening.told_us is not None and happening.kind in OPINIONS:
-            self._fold_again(happening)
+    def _insert(self, event: Event) -> RecordedEvent:
+        video = FOLDS[event.kind](self._connection, event)
+        if event.told_us is not None and event.kind in OPINIONS:
+            self._fold_again(event)
         cursor = self._connection.execute(
             "INSERT INTO event (id, kind, video, value, at, source, told_us)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                happening.id,
-                happening.kind,
+                event.id,
+                event.kind,
                 video,
-                _json(happening.value),
-                happening.at,
-                happening.source,
-                happening.told_us,
+                _json(event.value),
+                event.at,
+                event.source,
+                event.told_us,
             ),
         )
         assert cursor.lastrowid is not None
         return RecordedEvent(cursor.lastrowid, video, new=True)
 
     def _fold_again(self, late: Event) -> None:
-        """Let what was told after an event that came late count as if that had come in time."""
-        after = self._connection.execute(_TOLD_AFTER, (late.video, late.told_us, late.id))
+        """Fold again the opinions given after one that arrived late: the last one given counts."""
+        after = self._connection.execute(_OPINIONS_AFTER, (late.video, late.told_us, late.id))
         for key, kind, value, at, source in after.fetchall():
-            happening = Event(key, EventKind(kind), at, source, late.video, json.loads(value))
-            FOLDS[happening.kind](self._connection, happening)
+            event = Event(key, EventKind(kind), at, source, late.video, json.loads(value))
+            FOLDS[event.kind](self._connection, event)
 
     def last_event(self) -> int:
-        """Return the number of the newest event, 0 for none."""
+        """Return the number of the newest event, 0 if there is none."""
         row = self._connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
         return int(row[0])
 
     def event_id(self, event: int) -> str:
-        """Return the id of the event with that number, "" for none."""
+        """Return the id of the event with that number, "" if there is none."""
         row = self._connection.execute("SELECT id FROM event WHERE seq = ?", (event,)).fetchone()
         return str(row[0]) if row else ""
 
     def is_before(self, event: int, key: str) -> bool:
-        """Tell whether this is a state from before an event, or of a course that it is not in.
+        """Return whether this catalogue is older than an event, or has another history.
 
-        Old views leave the log; that does not make it an earlier one.
+        Old views are removed from the log; that does not make it an older one.
         """
         row = self._connection.execute("SELECT id FROM event WHERE seq = ?", (event,)).fetchone()
         if row is not None or not event:
@@ -354,29 +353,29 @@ class Catalogue(CheckedFile, CatalogueFiles):
         return seq, Event(key, EventKind(kind), at, source, video, json.loads(value))
 
     def foreign_version(self) -> int:
-        """Return a number that is another one whenever other connections wrote to the file."""
+        """Return a number that changes whenever another connection wrote to the file."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def schema_version(self) -> int:
-        """Return the number that SQLite counts changes of the tables with."""
+        """Return SQLite's counter of schema changes."""
         return int(self._connection.execute("PRAGMA schema_version").fetchone()[0])
 
     def asked_since(self, event: int) -> tuple[bool, bool]:
-        """Tell whether later events ask for a look at the library, and for all pages anew."""
+        """Return whether later events request a scan of the library, and a full rebuild."""
         rows = self._connection.execute(
             "SELECT value FROM event WHERE seq > ? AND kind = ?", (event, EventKind.REBUILD_ASKED)
         ).fetchall()
         return bool(rows), any(json.loads(value).get("full") for (value,) in rows)
 
     def only_views_since(self, event: int) -> bool:
-        """Tell whether no later event is anything but a view."""
+        """Return whether all later events are views."""
         row = self._connection.execute(
             "SELECT 1 FROM event WHERE seq > ? AND kind != ? LIMIT 1", (event, EventKind.VIEWED)
         ).fetchone()
         return row is None
 
     def identity(self) -> str:
-        """Return what tells this catalogue from every other."""
+        """Return the unique id of this catalogue."""
         row = self._connection.execute("SELECT value FROM fact WHERE name = 'identity'").fetchone()
         return str(row[0])
 
@@ -399,42 +398,42 @@ class Catalogue(CheckedFile, CatalogueFiles):
         return list(rows)
 
     def thin(self, now: int, cursor: int, most: int = 5000) -> int:
-        """Let old views before `cursor` become counts by day; return how many events it passed."""
+        """Replace old views before `cursor` by counts per day; return how many events it passed."""
         with self._transaction():
             return retention.thin(self._connection, now, cursor, most)
 
     def viewed(self, video: VideoId) -> list[tuple[str, int]]:
-        """Return how often a video was seen on each day that the log has no views of any more."""
+        """Return (day, views) of the days whose views are no longer in the log."""
         rows = self._connection.execute(
             "SELECT day, count FROM viewed WHERE video = ? ORDER BY day", (video,)
         )
         return list(rows)
 
-    # -- figures
+    # -- stats, tokens and notes
 
     @property
     def longer(self) -> Todo:
-        """Return what is still to be done that takes longer."""
+        """Return the background work that is still to be done."""
         return Todo(self._connection)
 
     @property
     def keys(self) -> TokenStore:
-        """Return what proves the owner and hides the visitors."""
+        """Return the tokens, ended sessions and salts."""
         return TokenStore(self._connection)
 
     def figures(self, ids: Iterable[VideoId]) -> list[VideoStats]:
-        """Return what people made of the videos among `ids` that have pages, ascending."""
-        found: list[VideoStats] = []
-        for some in portions(sorted(ids)):
-            marks = ",".join("?" * len(some))
+        """Return the stats of the videos among `ids` that have pages, ascending."""
+        stats: list[VideoStats] = []
+        for batch in batches(sorted(ids)):
+            marks = ",".join("?" * len(batch))
             query = (
-                f"SELECT {_FIGURE_COLUMNS} WHERE dropped = 0 AND video.id IN ({marks}) ORDER BY 1"
+                f"SELECT {_STATS_COLUMNS} WHERE dropped = 0 AND video.id IN ({marks}) ORDER BY 1"
             )
-            found += map(figures_of, self._connection.execute(query, some))
-        return found
+            stats += map(stats_from_row, self._connection.execute(query, batch))
+        return stats
 
     def mark_of(self, video: VideoId, visitor: str) -> tuple[int | None, bool]:
-        """Return a visitor's own stars, and whether the video is a favorite of theirs."""
+        """Return the stars a visitor gave, and whether the video is a favorite of theirs."""
         row = self._connection.execute(
             "SELECT (SELECT stars FROM vote WHERE video = ?1 AND visitor = ?2),"
             " EXISTS (SELECT 1 FROM visitor_favorite WHERE video = ?1 AND visitor = ?2)",
@@ -452,12 +451,12 @@ class Catalogue(CheckedFile, CatalogueFiles):
     def random(
         self, *, tag: str | None = None, favorite: bool = False, stars: int = 0
     ) -> VideoId | None:
-        """Return a video that has pages, each as likely as any; None where none is such.
+        """Return a random video that has pages, all equally likely; None if none matches.
 
         Args:
-            tag: one that it shows.
-            favorite: whether it has to be the owner's favorite.
-            stars: how many the owner gave at least.
+            tag: a tag that it has to show.
+            favorite: it has to be a favorite of the owner.
+            stars: the least number of stars the owner gave; 0: any.
         """
         hit, among = "dropped = 0", "SELECT id FROM video"
         if stars:
@@ -475,12 +474,12 @@ class Catalogue(CheckedFile, CatalogueFiles):
         return self._drawn(hit, among, {"tag": tag, "stars": stars})
 
     def _drawn(self, hit: str, among: str, values: dict[str, object]) -> VideoId | None:
-        """Return one of those `among` which are a `hit`: by throws first, for most are cheap."""
+        """Return a random `hit` of those `among`; random ids are tried first, as most are hits."""
         highest = self._connection.execute("SELECT max(id) FROM video").fetchone()[0]
-        throw = f"SELECT id FROM video WHERE id = :id AND {hit}"  # noqa: S608 (literals above)
-        for _ in range(_THROWS if highest else 0):
-            throws = {**values, "id": randbelow(highest) + 1}
-            row = self._connection.execute(throw, throws).fetchone()
+        query = f"SELECT id FROM video WHERE id = :id AND {hit}"  # noqa: S608 (literals above)
+        for _ in range(_RANDOM_TRIES if highest else 0):
+            parameters = {**values, "id": randbelow(highest) + 1}
+            row = self._connection.execute(query, parameters).fetchone()
             if row is not None:
                 return VideoId(row[0])
         row = self._connection.execute(
@@ -491,26 +490,26 @@ class Catalogue(CheckedFile, CatalogueFiles):
         return VideoId(row[0]) if row else None
 
     def noted(self, name: str) -> str:
-        """Return a fact that somebody who records noted, "" for none."""
+        """Return the value stored under a name, "" if there is none."""
         row = self._connection.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else ""
 
     def note(self, name: str, value: str) -> None:
-        """Keep a fact."""
+        """Store a value under a name."""
         with self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
     def try_lock(self) -> None:
-        """Return if somebody could write now; nothing is written.
+        """Check that the file is writable now; nothing is written.
 
         Raises:
-            sqlite3.OperationalError: another writer keeps it to itself, or it is read only.
+            sqlite3.OperationalError: another process holds the lock, or it is read-only.
         """
         with self._transaction():
             pass
 
     def try_room(self) -> None:
-        """Return if there is room for some events: as much is written, and taken away again.
+        """Check that there is room for some events: that much is written and deleted again.
 
         Raises:
             sqlite3.OperationalError: nothing can be written.
@@ -527,15 +526,15 @@ class Catalogue(CheckedFile, CatalogueFiles):
             query = f"SELECT {_VIDEO_COLUMNS} WHERE dropped = 0 ORDER BY video.id"
             yield from map(video_from_row, self._connection.execute(query))
             return
-        for some in portions(sorted(ids)):
-            marks = ",".join("?" * len(some))
+        for batch in batches(sorted(ids)):
+            marks = ",".join("?" * len(batch))
             query = (
                 f"SELECT {_VIDEO_COLUMNS} WHERE dropped = 0 AND video.id IN ({marks}) ORDER BY 1"
             )
-            yield from map(video_from_row, self._connection.execute(query, some))
+            yield from map(video_from_row, self._connection.execute(query, batch))
 
     def shown_after(self, video: int, limit: int) -> list[VideoId]:
-        """Return the ids of up to `limit` videos that have pages, ascending, behind `video`."""
+        """Return the ids of up to `limit` videos that have pages, ascending, after `video`."""
         rows = self._connection.execute(
             "SELECT id FROM video WHERE id > ? AND dropped = 0 ORDER BY id LIMIT ?", (video, limit)
         )
@@ -555,7 +554,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
         }
 
     def find(self, place: Place) -> VideoId | None:
-        """Return the video whose file is, or last was, at a place."""
+        """Return the video whose file is, or was last, at a place."""
         row = self._connection.execute(
             "SELECT id FROM video WHERE root = ? AND path = ?"
             " ORDER BY missing_at IS NOT NULL, id DESC",
@@ -564,21 +563,21 @@ class Catalogue(CheckedFile, CatalogueFiles):
         return VideoId(row[0]) if row else None
 
     def forget_problems(self, problems: Iterable[FileProblem], now: int) -> None:
-        """Record that someone wants these files tried again."""
+        """Record a request to try these files again."""
         self.append(
             Event(
                 uuid4().hex,
                 EventKind.FILE_CLEARED,
                 now,
                 "retry",
-                value={"root": one.place.root, "path": one.place.path},
+                value={"root": problem.place.root, "path": problem.place.path},
             )
-            for one in problems
+            for problem in problems
         )
 
 
 def _id_of(file: Path) -> tuple[int, int] | None:
-    """Return what tells a file from every other, None where there is none."""
+    """Return the (device, inode) of a file, None if there is none."""
     try:
         stat = file.stat()
     except OSError:

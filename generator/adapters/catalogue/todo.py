@@ -1,7 +1,7 @@
-"""What takes longer than a refresh, and is still to be done: storyboards, subtitles, copies.
+"""Background work that is still to be done: storyboards, embedded subtitles, renditions.
 
-What is to be done is told by the videos' own rows, newest first, so that it is known after any
-stop, and one look costs no more in a large library than in a small one.
+It is derived from the videos' own rows, newest first, so that it survives any stop, and a query
+costs no more in a large library than in a small one.
 """
 
 import sqlite3
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from generator.core.model import VideoId
 
-_BOARD, _TEXTS = 1, 2  # bits of `enriched`: what was got, or cannot be
+_BOARD, _SUBTITLES = 1, 2  # bits of `enriched`: what was extracted, or cannot be
 
 
 @dataclass(frozen=True, slots=True)
 class ToEnrich:
-    """A video of which a storyboard, the subtitles inside, or both are still to be got."""
+    """A video that still needs a storyboard, its embedded subtitles, or both."""
 
     video: VideoId
     board: bool
@@ -24,9 +24,9 @@ class ToEnrich:
 
 @dataclass(frozen=True, slots=True)
 class RenditionScope:
-    """Of which videos a playable copy is wanted.
+    """Which videos get a playable copy.
 
-    Those with one of the `needs`; and those that play, from `long_s` seconds or `large_bytes` on
+    Those with one of the `needs`; and those that play, from `long_s` seconds or `large_bytes` up
     (0: none).
     """
 
@@ -36,9 +36,9 @@ class RenditionScope:
 
 
 class Todo:
-    """What is to be done for the videos of one open catalogue that have a file.
+    """Pending work for the videos of one open catalogue that have a file.
 
-    Of `roots`, where they are given, and of none else: what is in a bucket is not read as a whole.
+    `roots` limits it to those: videos in a bucket are not read as a whole.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -47,23 +47,23 @@ class Todo:
     def to_enrich(
         self, most: int, *, boards: bool, roots: Sequence[str] | None = None
     ) -> list[ToEnrich]:
-        """Return the newest videos that want it; `boards` tells whether storyboards are made."""
-        found = []
+        """Return the newest videos to enrich; `boards`: storyboards are made, too."""
+        tasks = []
         within, names = _within(roots)
-        for state in range(_BOARD | _TEXTS):
-            board, texts = boards and not state & _BOARD, not state & _TEXTS
+        for state in range(_BOARD | _SUBTITLES):
+            board, texts = boards and not state & _BOARD, not state & _SUBTITLES
             if board or texts:
                 rows = self._connection.execute(
                     "SELECT added_at, id FROM video WHERE enriched = ? AND missing_at IS NULL"  # noqa: S608 (marks only)
                     f" AND enriched != 3{within} ORDER BY added_at DESC LIMIT ?",
                     (state, *names, most),
                 )
-                found += [(at, ToEnrich(VideoId(video), board, texts)) for at, video in rows]
-        newest = sorted(found, key=lambda one: (-one[0], -one[1].video))
-        return [one for _, one in newest[:most]]
+                tasks += [(at, ToEnrich(VideoId(video), board, texts)) for at, video in rows]
+        newest = sorted(tasks, key=lambda task: (-task[0], -task[1].video))
+        return [task for _, task in newest[:most]]
 
     def count_to_enrich(self, *, boards: bool, roots: Sequence[str] | None = None) -> int:
-        """Return how many videos want it."""
+        """Return how many videos are to be enriched."""
         states = (0, 1, 2) if boards else (0, 1)
         marks = ",".join("?" * len(states))
         within, names = _within(roots)
@@ -75,28 +75,28 @@ class Todo:
         return int(row[0])
 
     def to_render(
-        self, wish: RenditionScope, most: int, roots: Sequence[str] | None = None
+        self, scope: RenditionScope, most: int, roots: Sequence[str] | None = None
     ) -> list[VideoId]:
-        """Return the newest videos of which a playable copy is wanted, and not tried yet."""
-        found: list[tuple[int, int]] = []
+        """Return the newest videos that need a playable copy and were not tried yet."""
+        rows: list[tuple[int, int]] = []
         within, names = _within(roots)
-        for need in wish.needs:
-            found += self._wanting(need, f"TRUE{within}", names, most)
-        if wish.needs and (wish.long_s or wish.large_bytes):
+        for need in scope.needs:
+            rows += self._select_to_render(need, f"TRUE{within}", names, most)
+        if scope.needs and (scope.long_s or scope.large_bytes):
             size = "(? > 0 AND duration_s >= ?) OR (? > 0 AND size_bytes >= ?)"
-            limits = (wish.long_s, wish.long_s, wish.large_bytes, wish.large_bytes)
-            found += self._wanting("plays", f"({size}){within}", (*limits, *names), most)
-        return [VideoId(video) for _, video in sorted(found, reverse=True)[:most]]
+            limits = (scope.long_s, scope.long_s, scope.large_bytes, scope.large_bytes)
+            rows += self._select_to_render("plays", f"({size}){within}", (*limits, *names), most)
+        return [VideoId(video) for _, video in sorted(rows, reverse=True)[:most]]
 
     def count_unplayable(self) -> int:
-        """Return how many videos some browser does not play, and no copy of which is made."""
+        """Return how many videos some browser cannot play and that have no playable copy."""
         row = self._connection.execute(
             "SELECT count(*) FROM video WHERE need IN ('remux', 'either', 'transcode')"
             " AND need != '' AND rendered = 0 AND missing_at IS NULL AND dropped = 0"
         ).fetchone()
         return int(row[0])
 
-    def _wanting(
+    def _select_to_render(
         self, need: str, condition: str, values: tuple[float | str, ...], most: int
     ) -> list[tuple[int, int]]:
         query = (
@@ -107,14 +107,14 @@ class Todo:
         return self._connection.execute(query, (need, *values, most)).fetchall()
 
     def with_old_probe(self, version: int) -> list[VideoId]:
-        """Return the videos of whose file an older version of the probe told."""
+        """Return the videos that were probed by an older version."""
         rows = self._connection.execute(
             "SELECT id FROM video WHERE probed < ? AND missing_at IS NULL ORDER BY id", (version,)
         )
         return [VideoId(video) for (video,) in rows]
 
     def copies(self) -> Iterator[tuple[VideoId, str, int]]:
-        """Yield (video, need, bytes) of all playable copies there are."""
+        """Yield (video, need, bytes) of all playable copies."""
         rows = self._connection.execute(
             "SELECT id, need, rendition ->> 'size_bytes' FROM video WHERE rendition IS NOT NULL"
             " ORDER BY id"
@@ -123,24 +123,24 @@ class Todo:
             yield VideoId(video), need, int(size_bytes)
 
     def merged(self) -> list[tuple[tuple[VideoId, str], tuple[VideoId, str]]]:
-        """Return the videos that became part of others, and of which at last: id and slug each."""
+        """Return (merged video, video it ended up in), each as (id, slug)."""
         rows = self._connection.execute(
             "SELECT id, slug, merged_into FROM video WHERE merged_into IS NOT NULL"
             " OR id IN (SELECT merged_into FROM video)"
         ).fetchall()
         slugs = {video: slug for video, slug, _ in rows}
         into = {video: other for video, _, other in rows if other is not None}
-        found = []
+        pairs = []
         for video in into:
-            last = video
-            while last in into:  # always of a lower number: there is no circle
-                last = into[last]
-            found.append(((VideoId(video), slugs[video]), (VideoId(last), slugs[last])))
-        return found
+            final = video
+            while final in into:  # always a lower id: there is no cycle
+                final = into[final]
+            pairs.append(((VideoId(video), slugs[video]), (VideoId(final), slugs[final])))
+        return pairs
 
 
 def _within(roots: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
-    """Return the condition that a video is in one of some roots, and its values."""
+    """Return the SQL condition that a video is in one of `roots`, and its values."""
     if roots is None:
         return "", ()
     return f" AND root IN ({','.join('?' * len(roots))})", tuple(roots)

@@ -1,6 +1,6 @@
-"""What proves the owner and hides the visitors: tokens, and a salt a day.
+"""API tokens of the owner, ended sessions, and the daily salt that hides who the visitors are.
 
-Both stand beside the log: neither is something that happened to the library.
+They are kept outside the event log: none of them is something that happened to the library.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ class TokenStore:
         self._connection = connection
 
     def tokens(self) -> list[Token]:
-        """Return every token that ever was, oldest first."""
+        """Return every token, revoked ones too, oldest first."""
         rows = self._connection.execute(
             "SELECT id, name, digest, created_at, revoked_at FROM token ORDER BY created_at, id"
         )
@@ -32,26 +32,26 @@ class TokenStore:
         ).fetchall()
 
     def add(self, token: Token) -> None:
-        """Keep a token."""
+        """Store a token."""
         self._connection.execute(
             "INSERT INTO token VALUES (?, ?, ?, ?, ?)",
             (token.id, token.name, token.digest, token.created_at, token.revoked_at),
         )
 
     def revoke(self, token: str, now: int) -> bool:
-        """End a token, and with it every session it began; tell whether it was valid."""
+        """Revoke a token, and with it every session it began; return whether it was valid."""
         cursor = self._connection.execute(
             "UPDATE token SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (now, token)
         )
         return cursor.rowcount == 1
 
     def had_any(self) -> bool:
-        """Tell whether there is a token, or ever was one."""
+        """Return whether there is a token, or ever was one."""
         row = self._connection.execute("SELECT EXISTS (SELECT 1 FROM token)").fetchone()
         return bool(row[0])
 
     def end(self, session: str, until: int, now: int) -> None:
-        """Keep that a session is over, for as long as its cookie would have been good."""
+        """Record that a session is over, for as long as its cookie would have been valid."""
         self._connection.execute("BEGIN IMMEDIATE")
         with self._connection:  # which commits
             self._connection.execute(
@@ -64,17 +64,17 @@ class TokenStore:
             )
 
     def is_ended(self, session: str) -> bool:
-        """Tell whether a session was ended."""
+        """Return whether a session was ended."""
         row = self._connection.execute(
             "SELECT 1 FROM fact WHERE name = ?", (f"ended/{session}",)
         ).fetchone()
         return row is not None
 
     def salt(self, day: str) -> bytes:
-        """Return the secret of a day that is named so that names sort as days do.
+        """Return the salt of a day; names of days have to sort as the days do.
 
-        That of the last day before it is kept: a clock that was ahead and is set back finds its
-        own again. Those before that one are forgotten.
+        The salt of the last day before it is kept, so that a clock that was ahead and is set back
+        finds its own again. Older ones are deleted.
         """
         name = f"salt/{day}"
         with self._leaving_no_traces():
@@ -92,7 +92,7 @@ class TokenStore:
 
     @contextmanager
     def _leaving_no_traces(self) -> Iterator[None]:
-        """Overwrite what is deleted: SQLite would leave it in the file until it needs the room."""
+        """Overwrite what is deleted: SQLite would leave it in the file until it reuses the page."""
         self._connection.execute("PRAGMA secure_delete = ON")
         try:
             yield

@@ -1,4 +1,4 @@
-"""Listings as the ledger has them: shelves by their bounds, and the keys that stand on each."""
+"""Listings as the ledger has them: shelves by their bounds, and the keys on each."""
 
 import sqlite3
 from bisect import bisect_right
@@ -54,10 +54,10 @@ class ListView:
 
     def keys(self, row: ShelfRow) -> list[bytes]:
         """Return the keys on a shelf, ascending."""
-        found = self._cursor.execute(
+        fetched = self._cursor.execute(
             "SELECT keys FROM shelf WHERE list = ? AND first = ?", (self._number, row.first)
         ).fetchone()
-        return _unpacked(found[0])
+        return _unpacked(fetched[0])
 
     def shelves(self) -> list[ShelfRow]:
         """Return every shelf, lowest first."""
@@ -74,7 +74,7 @@ class ListView:
 
 
 def packed(keys: Sequence[bytes]) -> bytes:
-    """Return keys as a shelf keeps them: two bytes of length and a key, and so on."""
+    """Encode keys as a shelf stores them: two bytes of length and a key, and so on."""
     return b"".join([part for key in keys for part in (len(key).to_bytes(2, "big"), key)])
 
 
@@ -82,7 +82,7 @@ def _unpacked(packed: bytes) -> list[bytes]:
     step = 2 + (packed[0] << 8 | packed[1]) if packed else 1
     count, rest = divmod(len(packed), step)
     if not rest and packed[::step] + packed[1::step] == packed[:1] * count + packed[1:2] * count:
-        return [packed[at : at + step - 2] for at in range(2, len(packed), step)]  # all as long
+        return [packed[at : at + step - 2] for at in range(2, len(packed), step)]  # of one length
     keys, at = [], 0
     while at < len(packed):
         start = at + 2

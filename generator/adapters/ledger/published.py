@@ -1,7 +1,7 @@
-"""What was published: tables of the ledger that are the base of every plan to publish.
+"""What was published: the tables of the ledger that every publish plan is based on.
 
-They tell what the bucket has, what was changed since, what waits for its deletion, and what the
-last publishes replaced, so that it can be put back.
+They hold what the bucket has, what changed since, what waits for deletion, and what the last
+publishes replaced, so that it can be restored.
 """
 
 import sqlite3
@@ -21,9 +21,9 @@ _KEPT_ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class PreviousVersion:
-    """What was there before a publish; `digest` is None where nothing was.
+    """An object as it was before a publish; `digest` is None if there was none.
 
-    `version` is the bucket's name for it, "" where that is not known.
+    `version` is its version id in the bucket, "" if that is unknown.
     """
 
     key: str
@@ -39,7 +39,7 @@ class PreviousVersion:
 
 @dataclass(frozen=True, slots=True)
 class RejectedObject:
-    """An object that was not put, or not deleted ("" as `digest`), and why; tried again then."""
+    """An object that was not put, or not deleted (`digest` is ""): why, and when to retry."""
 
     key: str
     path: str
@@ -51,9 +51,9 @@ class RejectedObject:
 
 
 class PublishedRecord:
-    """The tables, over the ledger's own connection. Threads may call it beside each other.
+    """The tables, over the ledger's own connection. It is thread-safe.
 
-    `connected` returns that connection: a ledger that is begun anew has another one.
+    `connected` returns that connection: a ledger that is created again has another one.
     """
 
     def __init__(self, connected: Callable[[], sqlite3.Connection]) -> None:
@@ -66,7 +66,7 @@ class PublishedRecord:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make everything in the block stand, or nothing of it."""
+        """Run the block as one transaction: all of it, or nothing."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -77,27 +77,27 @@ class PublishedRecord:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    # -- what is there
+    # -- what the bucket has
 
     def all(self) -> dict[str, PublishedObject]:
-        """Return everything that is in the bucket, by key."""
-        return {one.key: one for one in self._published("1", ())}
+        """Return all objects in the bucket, by key."""
+        return {published.key: published for published in self._published("1", ())}
 
     def of(self, keys: Sequence[str]) -> dict[str, PublishedObject]:
-        """Return those of some keys that are there."""
-        return {one.key: one for one in self._those("key", keys)}
+        """Return the objects that exist among `keys`."""
+        return {published.key: published for published in self._select_in("key", keys)}
 
     def of_videos(self, videos: Sequence[int]) -> dict[str, PublishedObject]:
-        """Return what belongs to videos."""
-        return {one.key: one for one in self._those("video", videos)}
+        """Return the objects of videos."""
+        return {published.key: published for published in self._select_in("video", videos)}
 
     def gone_until(self, instant: int) -> dict[str, PublishedObject]:
-        """Return what is not wanted any more since `instant`, or for longer."""
-        found = self._published("gone_at IS NOT NULL AND gone_at <= ?", (instant,))
-        return {one.key: one for one in found}
+        """Return what has been waiting for deletion since `instant` or longer."""
+        gone = self._published("gone_at IS NOT NULL AND gone_at <= ?", (instant,))
+        return {published.key: published for published in gone}
 
     def is_any_gone_until(self, instant: int) -> bool:
-        """Tell whether something is not wanted any more since `instant`, or for longer."""
+        """Return whether anything has been waiting for deletion since `instant` or longer."""
         return bool(
             self._rows(
                 "SELECT 1 FROM published WHERE gone_at IS NOT NULL AND gone_at <= ?"
@@ -107,54 +107,54 @@ class PublishedRecord:
         )
 
     def count(self) -> int:
-        """Return how many objects are there."""
+        """Return how many objects there are."""
         return int(self._rows("SELECT count(*) FROM published")[0][0])
 
     def count_waiting(self) -> int:
-        """Return how many of them wait for their deletion."""
-        found = self._rows("SELECT count(*) FROM published WHERE gone_at IS NOT NULL")
-        return int(found[0][0])
+        """Return how many of them wait for deletion."""
+        rows = self._rows("SELECT count(*) FROM published WHERE gone_at IS NOT NULL")
+        return int(rows[0][0])
 
     def count_below(self, prefix: str) -> int:
-        """Return how many keys begin so."""
-        found = self._rows(
+        """Return how many keys have a prefix."""
+        rows = self._rows(
             "SELECT count(*) FROM published WHERE key >= ? AND key < ?",
             (prefix, prefix + "\U0010ffff"),
         )
-        return int(found[0][0])
+        return int(rows[0][0])
 
     def put(self, published: Iterable[PublishedObject]) -> None:
-        """Keep what is there now."""
+        """Record objects as they are now."""
         with self._lock:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO published VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
-                        one.key, one.path, one.kind, one.digest, one.etag, one.size_bytes,
-                        one.look, one.video, one.cursor, one.version, one.gone_at,
+                        row.key, row.path, row.kind, row.digest, row.etag, row.size_bytes,
+                        row.look, row.video, row.cursor, row.version, row.gone_at,
                     )
-                    for one in published
+                    for row in published
                 ],
             )  # fmt: skip
 
     def drop(self, keys: Iterable[str]) -> None:
-        """Note that objects are not there."""
+        """Record that objects do not exist."""
         self._many("DELETE FROM published WHERE key = ?", ((key,) for key in keys))
 
     def doubt(self, keys: Iterable[str]) -> None:
-        """Note that nobody knows what is there."""
+        """Record that the state of objects is unknown."""
         self._many("UPDATE published SET etag = '' WHERE key = ?", ((key,) for key in keys))
 
     def set_gone(self, keys: Iterable[str], at: int | None) -> None:
-        """Note since when objects are not wanted; None: they are."""
+        """Record since when objects wait for deletion; None: they do not."""
         self._many("UPDATE published SET gone_at = ? WHERE key = ?", ((at, key) for key in keys))
 
     def forget_media(self) -> None:
-        """Forget all videos themselves: they are somebody else's from now on."""
+        """Forget all media files: they are managed elsewhere from now on."""
         self._many("DELETE FROM published WHERE kind = ?", [(ObjectKind.MEDIA,)])
 
     def clear(self) -> None:
-        """Forget everything: the bucket is another one."""
+        """Forget everything: it is a different bucket."""
         with self.transaction():
             for table in ("published", "former", "upload", "uninvalidated", "refused"):
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
@@ -167,12 +167,12 @@ class PublishedRecord:
             yield OutPath(path), digest.lower(), size
 
     def pages_at(self, paths: Sequence[str]) -> Iterator[tuple[OutPath, str, int]]:
-        """Yield those among `paths` that are pages, likewise."""
-        for some in _portions(paths):
-            marks = ",".join("?" * len(some))
+        """Yield the pages among `paths` as (path, digest, size)."""
+        for batch in _batches(paths):
+            marks = ",".join("?" * len(batch))
             for path, digest, size in self._rows(
                 f"SELECT path, hex(digest), size FROM page WHERE path IN ({marks})",  # noqa: S608
-                some,
+                batch,
             ):
                 yield OutPath(path), digest.lower(), size
 
@@ -181,7 +181,7 @@ class PublishedRecord:
         return [OutPath(row[0]) for row in self._rows("SELECT path FROM unpublished")]
 
     def is_any_unpublished(self) -> bool:
-        """Tell whether there are such pages, or videos, beside pages that failed."""
+        """Return whether any page, failed ones aside, or video is to be published."""
         query = (
             "SELECT 1 FROM unpublished WHERE path NOT IN (SELECT path FROM failed)"
             " UNION ALL SELECT 1 FROM unsent LIMIT 1"
@@ -189,19 +189,19 @@ class PublishedRecord:
         return bool(self._rows(query))
 
     def to_publish(self, paths: Iterable[str]) -> None:
-        """Have pages looked at by the next publish."""
+        """Queue pages for the next publish."""
         self._many("INSERT OR IGNORE INTO unpublished VALUES (?)", ((path,) for path in paths))
 
     def is_published(self, paths: Iterable[str]) -> None:
-        """Note that pages need not be looked at any more."""
+        """Take pages out of the queue for the next publish."""
         self._many("DELETE FROM unpublished WHERE path = ?", ((path,) for path in paths))
 
     def unsent(self) -> list[VideoId]:
-        """Return the videos of which something could not be put."""
+        """Return the videos with files that could not be uploaded."""
         return [VideoId(row[0]) for row in self._rows("SELECT video FROM unsent")]
 
     def set_unsent(self, videos: Iterable[int]) -> None:
-        """Note the videos of which something could not be put; these are all."""
+        """Replace the list of videos with files that could not be uploaded."""
         with self._lock:
             self._connection.execute("DELETE FROM unsent")
         self._many("INSERT OR IGNORE INTO unsent VALUES (?)", ((video,) for video in videos))
@@ -209,64 +209,72 @@ class PublishedRecord:
     # -- what the store refused
 
     def refused(self) -> list[RejectedObject]:
-        """Return what the store refused, and does not have, or still has."""
+        """Return the puts and deletions that the store refused."""
         rows = self._rows("SELECT key, path, digest, video, reason, tries, retry_at FROM refused")
         return [RejectedObject(*row) for row in rows]
 
     def is_any_refused_until(self, instant: int) -> bool:
-        """Tell whether something that was refused is to be tried again at `instant`."""
+        """Return whether something that was refused is due for a retry at `instant`."""
         return bool(self._rows("SELECT 1 FROM refused WHERE retry_at <= ? LIMIT 1", (instant,)))
 
     def refuse(self, refused: Iterable[RejectedObject]) -> None:
-        """Note what was refused."""
+        """Record what was refused."""
         self._many(
             "INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                (one.key, one.path, one.digest, one.video, one.reason, one.tries, one.retry_at)
-                for one in refused
+                (
+                    r.key,
+                    r.path,
+                    r.digest,
+                    r.video,
+                    r.reason,
+                    r.tries,
+                    r.retry_at,
+                )
+                for r in refused
             ),
         )
 
     def is_not_refused(self, keys: Iterable[str]) -> None:
-        """Note that objects were taken, or are not wanted any more."""
+        """Record that objects were accepted, or are no longer needed."""
         self._many("DELETE FROM refused WHERE key = ?", ((key,) for key in keys))
 
     # -- what is to be invalidated
 
     def uninvalidated(self) -> list[str]:
-        """Return the keys that caches are to forget."""
+        """Return the keys whose invalidation is pending."""
         return [row[0] for row in self._rows("SELECT key FROM uninvalidated")]
 
     def to_invalidate(self, keys: Iterable[str]) -> None:
-        """Have caches forget keys, at the next opportunity."""
+        """Queue keys for the next invalidation."""
         self._many("INSERT OR IGNORE INTO uninvalidated VALUES (?)", ((key,) for key in keys))
 
     def is_invalidated(self, keys: Iterable[str]) -> None:
-        """Note that they did, or need not."""
+        """Take keys out of the queue for the next invalidation."""
         self._many("DELETE FROM uninvalidated WHERE key = ?", ((key,) for key in keys))
 
     # -- what was there before
 
     def note_former(self, number: int, former: Iterable[PreviousVersion]) -> None:
-        """Keep what a publish replaced: the first time it does so."""
+        """Record what a publish replaced; of a key, only the first version counts."""
         self._many(
             "INSERT OR IGNORE INTO former VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
-                    number, one.key, one.path, one.kind, one.digest, one.size_bytes, one.look,
-                    one.video, one.cursor, one.version,
+                    number, v.key, v.path, v.kind, v.digest, v.size_bytes, v.look,
+                    v.video, v.cursor, v.version,
                 )
-                for one in former
+                for v in former
             ),
         )  # fmt: skip
         self._many("DELETE FROM former WHERE round <= ?", [(number - _KEPT_ROUNDS,)])
 
     def last_round(self) -> int:
-        """Return the number of the last publish that replaced anything, 0 for none."""
+        """Return the number of the last publish that replaced anything, 0 if none did."""
         return int(self._rows("SELECT coalesce(max(round), 0) FROM former")[0][0])
 
     def former(self, number: int) -> list[PreviousVersion]:
-        """Return what was there before a publish."""
+        """Return the objects as they were before a publish."""
         rows = self._rows(
             "SELECT key, path, kind, digest, size, look, video, cursor, version"
             " FROM former WHERE round = ?",
@@ -275,7 +283,7 @@ class PublishedRecord:
         return [PreviousVersion(row[0], row[1], ObjectKind(row[2]), *row[3:]) for row in rows]
 
     def drop_former(self, number: int, keys: Iterable[str]) -> None:
-        """Forget what was there before a publish, of some keys: it is there again."""
+        """Forget the previous versions of some keys: they were restored."""
         self._many(
             "DELETE FROM former WHERE round = ? AND key = ?", ((number, key) for key in keys)
         )
@@ -283,16 +291,16 @@ class PublishedRecord:
     # -- uploads that are under way
 
     def uploads(self) -> dict[str, str]:
-        """Return what was noted of all uploads, by key."""
+        """Return the ids of all uploads, by key."""
         return dict(self._rows("SELECT key, id FROM upload"))
 
     def upload(self, key: str) -> str | None:
-        """Return what was noted of the upload of a key."""
+        """Return the upload id of a key."""
         rows = self._rows("SELECT id FROM upload WHERE key = ?", (key,))
         return str(rows[0][0]) if rows else None
 
     def set_upload(self, key: str, upload_id: str) -> None:
-        """Note the upload of a key."""
+        """Record the upload of a key."""
         self._many("INSERT OR REPLACE INTO upload VALUES (?, ?)", [(key, upload_id)])
 
     def drop_upload(self, key: str) -> None:
@@ -306,9 +314,9 @@ class PublishedRecord:
         for row in self._rows(query, values):
             yield PublishedObject(row[0], row[1], ObjectKind(row[2]), *row[3:])
 
-    def _those(self, column: str, values: Sequence[object]) -> Iterator[PublishedObject]:
-        for some in _portions(values):
-            yield from self._published(f"{column} IN ({','.join('?' * len(some))})", some)
+    def _select_in(self, column: str, values: Sequence[object]) -> Iterator[PublishedObject]:
+        for batch in _batches(values):
+            yield from self._published(f"{column} IN ({','.join('?' * len(batch))})", batch)
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
         with self._lock:
@@ -320,17 +328,17 @@ class PublishedRecord:
 
 
 class Uploads:
-    """Uploads that are under way, as the bucket wants them remembered."""
+    """Multipart uploads that are under way: the store that the bucket adapter needs."""
 
     def __init__(self, record: PublishedRecord) -> None:
         self._record = record
 
     def get(self, key: str) -> str | None:
-        """Return what was noted for a key."""
+        """Return the upload id of a key."""
         return self._record.upload(key)
 
     def set(self, key: str, upload_id: str) -> None:
-        """Note the upload of a key."""
+        """Record the upload of a key."""
         self._record.set_upload(key, upload_id)
 
     def drop(self, key: str) -> None:
@@ -338,6 +346,6 @@ class Uploads:
         self._record.drop_upload(key)
 
 
-def _portions(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def _batches(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(values), _AT_ONCE):
         yield values[start : start + _AT_ONCE]

@@ -1,4 +1,4 @@
-"""The tables of the ledger, brought about by migrations; it may begin anew at any of them."""
+"""The tables of the ledger, created by migrations; each may empty it and have it refilled."""
 
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
@@ -15,7 +15,7 @@ def create_ledger_tables(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def version_2(db: sqlite_utils.Database) -> None:
-    """Note pages that fail; begin anew: ratings are sorted, and digests made, in another way."""
+    """Add failed pages; start over: the order of ratings and the digests have changed."""
     db.execute(
         "CREATE TABLE failed (path TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT, WITHOUT ROWID"
     )
@@ -25,14 +25,14 @@ def version_2(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def version_3(db: sqlite_utils.Database) -> None:
-    """Note what was published; note pages that change, once anything was."""
+    """Add what was published, and track changed pages once anything was."""
     for statement in _PUBLISHED:
         db.execute(statement)
 
 
 @migrations()
 def refused_objects(db: sqlite_utils.Database) -> None:
-    """Note which objects the store refused, and when each is tried again."""
+    """Add which objects the store refused, and when each is retried."""
     db.execute(
         """CREATE TABLE refused (
             key TEXT PRIMARY KEY, path TEXT NOT NULL, digest TEXT NOT NULL, video INTEGER,
@@ -43,9 +43,9 @@ def refused_objects(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def ownership(db: sqlite_utils.Database) -> None:
-    """Note which files are ours, which may not be what is noted of them, and when folders changed.
+    """Add which files are ours, which may differ from their records, and when folders changed.
 
-    What was written so far is ours, whatever becomes of the other tables.
+    What was written so far is ours, even if the other tables are emptied.
     """
     for statement in _OWNERSHIP:
         db.execute(statement)
@@ -53,9 +53,9 @@ def ownership(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def listings_by_name(db: sqlite_utils.Database) -> None:
-    """Begin anew: videos are listed by number and name, too.
+    """Start over: videos are listed by number and name, too.
 
-    What was published is remembered, and whose output folder it was.
+    What was published is kept, and which output folder it was.
     """
     db.execute("DELETE FROM fact WHERE name NOT LIKE 'publish%' AND name != 'output'")
     for table in ("scope", "list", "shelf", "forward", "shown", "page", "packed", "failed"):
@@ -64,7 +64,7 @@ def listings_by_name(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def resting_forwards(db: sqlite_utils.Database) -> None:
-    """Keep pages that lead on apart while what they lead to is away."""
+    """Add redirects that are suspended while their target is gone."""
     db.execute(
         """CREATE TABLE resting (
             path TEXT PRIMARY KEY, target TEXT NOT NULL, until INTEGER NOT NULL

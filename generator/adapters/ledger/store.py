@@ -1,8 +1,8 @@
 """The ledger: the builder's own SQLite file, rebuildable from the catalogue at any time.
 
-It holds the listings, the shelves they are cut into, what was rendered and why, and the cursor:
+It holds the listings, the shelves they are divided into, what was rendered and why, and the cursor:
 the number of the last event that the pages show. It is written by one builder at a time, in one
-transaction a refresh, after the pages are on the disk.
+transaction per refresh, after the pages are on the disk.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ import sqlite_utils
 
 from generator.adapters.ledger.listings import ListView, packed
 from generator.adapters.ledger.schema import migrations
-from generator.adapters.sqlite_check import CheckedFile, is_of_the_surroundings
+from generator.adapters.sqlite_check import CheckedFile, is_environment_error
 from generator.core.errors import SettingsError
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site.orders import SortKey
@@ -25,13 +25,13 @@ from generator.core.video_json import decode_video, encode_video
 
 _AT_ONCE = 500  # parameters in one IN (…)
 _KEYS = {key.value: key for key in SortKey}
-_WAL_PAGES = 1000  # SQLite's own bound
-_ALL_AT_ONCE = 64  # from so many look-ups on, reading every shelf's bound is cheaper
+_WAL_PAGES = 1000  # SQLite's default
+_ALL_AT_ONCE = 64  # from that many look-ups on, reading the bounds of all shelves is cheaper
 
 
 @dataclass(frozen=True, slots=True)
 class ScopeRow:
-    """A scope as it stands; `paged` tells that it has a page per shelf and order."""
+    """A scope as it is now; `paged`: it has a page per shelf and order."""
 
     id: int
     members: int
@@ -40,7 +40,7 @@ class ScopeRow:
 
 @dataclass(frozen=True, slots=True)
 class ListRow:
-    """A listing as it stands."""
+    """A listing as it is now."""
 
     id: int
     next_number: int
@@ -60,16 +60,16 @@ class PageRow:
 
 
 class Ledger(CheckedFile):
-    """One open ledger, for one thread. A file that is damaged or too new is begun anew.
+    """One open ledger, for one thread. A file that is damaged or too new is created again.
 
     Args:
-        file: where it is.
-        reads_only: no file is made; where none is, the ledger is an empty one.
-        is_ours: what lies there is a ledger, or was one; if not, one that is damaged is left alone.
+        file: the database file.
+        reads_only: no file is created; if there is none, the ledger is empty.
+        is_ours: the file is, or was, a ledger; if not, a damaged one is left alone.
 
     Raises:
-        DamagedError: it is damaged, and only read.
-        SettingsError: somebody else's file is there; it is as before.
+        DamagedError: it is damaged, and opened with `reads_only`.
+        SettingsError: the file belongs to another program; it is as before.
     """
 
     _KIND = "ledger"
@@ -89,9 +89,9 @@ class Ledger(CheckedFile):
         self._file, self._reads_only, self._is_ours = file, reads_only, is_ours
         if not reads_only:
             file.parent.mkdir(parents=True, exist_ok=True)
-        self._take_up()
+        self._connect()
 
-    def _take_up(self) -> None:
+    def _connect(self) -> None:
         self._connection = self._open()
         self._bound_log(_WAL_PAGES)
         self._cursor = self._connection.cursor()
@@ -101,7 +101,7 @@ class Ledger(CheckedFile):
             is_missing = self._reads_only and not self._file.is_file()
             return self._opened(":memory:" if is_missing else self._file)
         except sqlite3.DatabaseError as error:
-            if is_of_the_surroundings(error):
+            if is_environment_error(error):
                 raise
             if self._reads_only:
                 raise self._damaged(str(error)) from error
@@ -132,7 +132,7 @@ class Ledger(CheckedFile):
 
     def _foreign(self) -> SettingsError:
         return SettingsError(
-            f"{self._file} is no ledger of reelshelf",
+            f"{self._file} is not a ledger of reelshelf",
             hint="move it away, or name another state folder (state in reelshelf.toml)",
         )
 
@@ -141,23 +141,23 @@ class Ledger(CheckedFile):
             name.unlink(missing_ok=True)
 
     def begin_anew(self) -> None:
-        """Empty it: the next refresh fills it from the catalogue."""
+        """Delete and create it: the next refresh fills it from the catalogue."""
         self.close()
         self._remove()
-        self._take_up()
+        self._connect()
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """Return what the tables of what was published are read and written with."""
+        """Return the connection, for `PublishedRecord`."""
         return self._connection
 
     def image(self) -> bytes:
-        """Return the whole file as it is now, as one that could be opened."""
+        """Return the content of the database file as it is now."""
         return self._connection.serialize()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make everything in the block stand, or nothing of it."""
+        """Run the block as one transaction: all of it, or nothing."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -170,12 +170,12 @@ class Ledger(CheckedFile):
     # -- facts
 
     def fact(self, name: str) -> str:
-        """Return a remembered fact, "" for none."""
-        row = self._one("SELECT value FROM fact WHERE name = ?", (name,))
+        """Return a stored fact, "" if there is none."""
+        row = self._fetch_one("SELECT value FROM fact WHERE name = ?", (name,))
         return str(row[0]) if row else ""
 
     def facts(self, prefix: str) -> dict[str, str]:
-        """Return the facts whose names begin so, the prefix left out."""
+        """Return the facts whose names have a prefix, by the rest of the name."""
         rows = self._cursor.execute(
             "SELECT name, value FROM fact WHERE name >= ? AND name < ?",
             (prefix, prefix + "\U0010ffff"),
@@ -183,11 +183,11 @@ class Ledger(CheckedFile):
         return {name[len(prefix) :]: value for name, value in rows}
 
     def remember(self, name: str, value: str) -> None:
-        """Keep a fact."""
+        """Store a fact."""
         self._cursor.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
     def forget(self, prefix: str) -> None:
-        """Let facts go whose names begin so."""
+        """Delete the facts whose names have a prefix."""
         self._cursor.execute(
             "DELETE FROM fact WHERE name >= ? AND name < ?", (prefix, prefix + "\U0010ffff")
         )
@@ -195,15 +195,15 @@ class Ledger(CheckedFile):
     # -- scopes and lists
 
     def scope(self, scope: Scope) -> ScopeRow | None:
-        """Return a scope, None when nothing stands in it."""
-        row = self._one(
+        """Return a scope, None if it has no members."""
+        row = self._fetch_one(
             "SELECT id, members, paged FROM scope WHERE kind = ? AND name = ?",
             (scope.kind, _sql_name(scope.name)),
         )
         return ScopeRow(row[0], row[1], bool(row[2])) if row else None
 
     def scopes(self) -> list[tuple[Scope, ScopeRow]]:
-        """Return every scope, in the order in which they came."""
+        """Return every scope, in the order of their creation."""
         rows = self._connection.execute(
             "SELECT kind, name, id, members, paged FROM scope ORDER BY id"
         )
@@ -213,12 +213,12 @@ class Ledger(CheckedFile):
         ]
 
     def next_scope_id(self) -> int:
-        """Return an id that no scope has had as long as the ledger lives."""
-        row = self._one("SELECT value FROM fact WHERE name = 'next_scope'", ())
+        """Return an id that no scope of this ledger has had."""
+        row = self._fetch_one("SELECT value FROM fact WHERE name = 'next_scope'", ())
         return int(row[0]) if row else 1
 
     def put_scope(self, scope: Scope, row: ScopeRow) -> None:
-        """Keep a scope."""
+        """Store a scope."""
         self._cursor.execute(
             "INSERT INTO scope (id, kind, name, members, paged) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET members = excluded.members, paged = excluded.paged",
@@ -226,11 +226,11 @@ class Ledger(CheckedFile):
         )
 
     def put_scope_card(self, number: int, card: bytes) -> None:
-        """Keep the card of a scope."""
+        """Store the card of a scope."""
         self._cursor.execute("UPDATE scope SET card = ? WHERE id = ?", (card, number))
 
     def drop_scope(self, number: int) -> None:
-        """Forget a scope; its lists are dropped on their own."""
+        """Delete a scope; its lists are dropped separately."""
         self._cursor.execute("DELETE FROM scope WHERE id = ?", (number,))
 
     def lists(self, scope: int) -> dict[SortKey, ListRow]:
@@ -241,12 +241,12 @@ class Ledger(CheckedFile):
         return {_KEYS[key]: ListRow(number, following) for key, number, following in rows}
 
     def next_list_id(self) -> int:
-        """Return an id that no list has had as long as the ledger lives."""
-        row = self._one("SELECT value FROM fact WHERE name = 'next_list'", ())
+        """Return an id that no list of this ledger has had."""
+        row = self._fetch_one("SELECT value FROM fact WHERE name = 'next_list'", ())
         return int(row[0]) if row else 1
 
     def put_list(self, scope: int, key: SortKey, row: ListRow) -> None:
-        """Keep a list."""
+        """Store a list."""
         self._cursor.execute(
             "INSERT INTO list VALUES (?, ?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET next_number = excluded.next_number",
@@ -254,7 +254,7 @@ class Ledger(CheckedFile):
         )
 
     def drop_list(self, number: int) -> None:
-        """Forget a list and its shelves."""
+        """Delete a list and its shelves."""
         self._cursor.execute("DELETE FROM shelf WHERE list = ?", (number,))
         self._cursor.execute("DELETE FROM list WHERE id = ?", (number,))
 
@@ -276,7 +276,7 @@ class Ledger(CheckedFile):
         )
 
     def view(self, number: int, expected: int = 0) -> "ListView":
-        """Return a listing to read; `expected` look-ups, many of which read all bounds at once."""
+        """Return a listing to read; for many `expected` look-ups, all bounds are read at once."""
         return ListView(self._connection, number, whole=expected > _ALL_AT_ONCE)
 
     # -- what is shown
@@ -311,49 +311,49 @@ class Ledger(CheckedFile):
         return dict(self._in("SELECT id, card FROM scope WHERE id IN", sorted(ids)))
 
     def put_shown(self, videos: Iterable[tuple[Video, bytes, bytes]]) -> None:
-        """Keep videos with their cards."""
+        """Store videos with their cards."""
         self._cursor.executemany(
             "INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)",
             ((video.id, encode_video(video), card, mini) for video, card, mini in videos),
         )
 
     def drop_shown(self, ids: Iterable[VideoId]) -> None:
-        """Forget videos."""
+        """Delete videos."""
         self._cursor.executemany("DELETE FROM shown WHERE video = ?", [(i,) for i in ids])
 
     # -- pages
 
     def digests(self, paths: Sequence[OutPath] | None = None) -> dict[OutPath, bytes]:
-        """Return the digests of pages: of all, or of those that are among `paths`."""
+        """Return the digests of all pages, or of those among `paths`."""
         if paths is None:
             return dict(self._connection.execute("SELECT path, digest FROM page"))
         return dict(self._in("SELECT path, digest FROM page WHERE path IN", paths))
 
     def page(self, path: str) -> PageRow | None:
-        """Return what is known of a page."""
-        row = self._one("SELECT * FROM page WHERE path = ?", (path,))
+        """Return the record of a page, None if there is none."""
+        row = self._fetch_one("SELECT * FROM page WHERE path = ?", (path,))
         return PageRow(*row) if row else None
 
     def pages_caused_by(self, video: VideoId) -> list[PageRow]:
-        """Return the pages that a video's last change rewrote."""
+        """Return the pages whose last write was caused by a video."""
         rows = self._connection.execute(
             "SELECT * FROM page WHERE cause = ? ORDER BY refresh DESC, path", (video,)
         )
         return [PageRow(*row) for row in rows]
 
     def pages_of_refresh(self, number: int) -> list[OutPath]:
-        """Return the pages that a refresh was the last to write."""
+        """Return the pages that were last written by a refresh."""
         rows = self._connection.execute("SELECT path FROM page WHERE refresh = ?", (number,))
         return [row[0] for row in rows]
 
     def page_count(self) -> tuple[int, int]:
         """Return how many pages there are and how many bytes they hold."""
-        row = self._one("SELECT count(*), coalesce(sum(size), 0) FROM page", ())
+        row = self._fetch_one("SELECT count(*), coalesce(sum(size), 0) FROM page", ())
         assert row is not None
         return row[0], row[1]
 
     def put_pages(self, pages: Iterable[PageRow]) -> None:
-        """Keep pages as rendered."""
+        """Store pages as rendered."""
         self._cursor.executemany(
             "INSERT OR REPLACE INTO page VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
@@ -363,11 +363,11 @@ class Ledger(CheckedFile):
         )
 
     def drop_pages(self, paths: Iterable[OutPath]) -> None:
-        """Forget pages."""
+        """Delete pages."""
         self._cursor.executemany("DELETE FROM page WHERE path = ?", [(path,) for path in paths])
 
     def paths_like(self, prefix: str) -> list[OutPath]:
-        """Return the pages whose paths begin so, ascending."""
+        """Return the pages whose paths have a prefix, ascending."""
         rows = self._connection.execute(
             "SELECT path FROM page WHERE path >= ? AND path < ? ORDER BY path",
             (prefix, prefix + "\x7f"),
@@ -375,16 +375,16 @@ class Ledger(CheckedFile):
         return [row[0] for row in rows]
 
     def failed(self) -> dict[OutPath, str]:
-        """Return the pages that are not what they should be, and why."""
+        """Return the pages that failed, and why."""
         return dict(self._connection.execute("SELECT path, reason FROM failed"))
 
     def put_failed(self, failed: Mapping[OutPath, str]) -> None:
-        """Note pages that could not be rendered or written."""
+        """Record pages that could not be rendered or written."""
         self._cursor.executemany("INSERT OR REPLACE INTO failed VALUES (?, ?)", failed.items())
 
     def drop_failed(self, paths: Iterable[OutPath]) -> None:
-        """Note that pages are what they should be, or gone."""
-        if self._one("SELECT 1 FROM failed LIMIT 1", ()):
+        """Record that pages no longer fail, or are gone."""
+        if self._fetch_one("SELECT 1 FROM failed LIMIT 1", ()):
             self._cursor.executemany("DELETE FROM failed WHERE path = ?", [(p,) for p in paths])
 
     # -- files of the output folder
@@ -394,7 +394,7 @@ class Ledger(CheckedFile):
 
         Args:
             paths: files of the output folder.
-            pages: what we rendered counts; not in another folder than that it was rendered into.
+            pages: rendered pages count, too; not if the output folder is a different one.
         """
         tables = ("page", "owned") if pages else ("owned",)
         ours: set[OutPath] = set()
@@ -404,17 +404,17 @@ class Ledger(CheckedFile):
         return ours
 
     def all_owned(self) -> set[OutPath]:
-        """Return every file that we wrote, the "….gz" of compressed copies for both."""
+        """Return every file that we wrote; "….gz" stands for both compressed copies."""
         query = "SELECT path FROM page UNION SELECT path FROM owned"
         return {row[0] for row in self._connection.execute(query)}
 
     def own(self, paths: Iterable[OutPath]) -> None:
-        """Note files as ours."""
+        """Record files as ours."""
         rows = [(path,) for path in paths]
         self._cursor.executemany("INSERT OR IGNORE INTO owned VALUES (?)", rows)
 
     def disown(self, paths: Iterable[OutPath] | None = None) -> None:
-        """Forget files (None: all) that are no pages."""
+        """Forget that files (None: all) other than pages are ours."""
         if paths is None:
             self._cursor.execute("DELETE FROM owned")
         else:
@@ -422,46 +422,46 @@ class Ledger(CheckedFile):
             self._cursor.executemany("DELETE FROM owned WHERE path = ?", rows)
 
     def copied(self, paths: Sequence[OutPath] | None = None) -> set[OutPath]:
-        """Return those among `paths` (None: all) beside which there may be copies of ours."""
+        """Return those among `paths` (None: all) that may have compressed copies of ours."""
         if paths is None:
             query = "SELECT path FROM owned WHERE path LIKE '%.gz'"
             return {OutPath(row[0][:-3]) for row in self._connection.execute(query)}
         copies = [OutPath(f"{path}.gz") for path in paths]
-        found = self._in("SELECT path FROM owned WHERE path IN", copies)
-        return {OutPath(row[0][:-3]) for row in found}
+        rows = self._in("SELECT path FROM owned WHERE path IN", copies)
+        return {OutPath(row[0][:-3]) for row in rows}
 
     def suspects(self) -> set[str]:
-        """Return the files that may not be what is noted of them; "*" stands for all."""
+        """Return the files that may differ from their records; "*" stands for all."""
         return {row[0] for row in self._connection.execute("SELECT path FROM suspect")}
 
     def suspect(self, paths: Iterable[str]) -> None:
-        """Note that files may not be what is noted of them from now on."""
+        """Record that files may differ from their records from now on."""
         rows = [(path,) for path in paths]
         self._cursor.executemany("INSERT OR IGNORE INTO suspect VALUES (?)", rows)
 
     def trust(self, paths: Iterable[str]) -> None:
-        """Note that files are what is noted of them."""
+        """Record that files equal their records."""
         rows = [(path,) for path in paths]
         self._cursor.executemany("DELETE FROM suspect WHERE path = ?", rows)
 
     def forget_folder(self) -> None:
-        """Forget what is known of the output folder and of compressed copies: it is another one."""
+        """Forget the output folder and its compressed copies: it is a different folder."""
         for table in ("packed", "folder"):
             self._cursor.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
 
     def folders(self) -> dict[str, int]:
-        """Return the folders of the output, each with when something came or went (ns)."""
+        """Return the folders of the output, each with its change time (ns)."""
         return dict(self._connection.execute("SELECT path, changed_ns FROM folder"))
 
     def put_folders(self, folders: Mapping[str, int]) -> None:
-        """Note when folders changed; 0 forgets one."""
+        """Store when folders changed; 0 deletes one."""
         gone = [(path,) for path, changed_ns in folders.items() if not changed_ns]
         self._cursor.executemany("DELETE FROM folder WHERE path = ?", gone)
         rows = [(path, changed_ns) for path, changed_ns in folders.items() if changed_ns]
         self._cursor.executemany("INSERT OR REPLACE INTO folder VALUES (?, ?)", rows)
 
     def files_in(self, folder: str) -> list[OutPath]:
-        """Return the files of ours that are right in a folder ("" for the outermost)."""
+        """Return our files directly in a folder ("" for the top one)."""
         low, high = (f"{folder}/", f"{folder}0") if folder else ("", "\x7f")
         inside = "path >= :low AND path < :high AND instr(substr(path, :from), '/') = 0"
         rows = self._connection.execute(
@@ -470,67 +470,67 @@ class Ledger(CheckedFile):
         )
         return [row[0] for row in rows]
 
-    # -- forwards
+    # -- redirects
 
     def forwards(self) -> dict[OutPath, str]:
-        """Return every page that leads on, with where to."""
+        """Return every redirect, with its target."""
         return dict(self._connection.execute("SELECT path, target FROM forward"))
 
     def newest_forwards(self) -> Iterator[tuple[int, OutPath, str]]:
-        """Yield pages that lead on as (until, path, target), those that do so longest first."""
+        """Yield redirects as (until, path, target), those that expire last first."""
         yield from self._connection.execute(
             "SELECT until, path, target FROM forward ORDER BY until DESC, path DESC"
         )
 
     def leads_on(self, paths: Sequence[OutPath]) -> bool:
-        """Tell whether any of these pages leads on."""
+        """Return whether any of these pages is a redirect."""
         return next(self._in("SELECT path FROM forward WHERE path IN", paths), None) is not None
 
     def forwards_until(self, instant: int) -> list[OutPath]:
-        """Return the forwards whose time is over."""
+        """Return the redirects that have expired."""
         rows = self._cursor.execute("SELECT path FROM forward WHERE until <= ?", (instant,))
         return [row[0] for row in rows]
 
     def forwards_to(self, targets: Sequence[str]) -> list[OutPath]:
-        """Return the pages that lead to these addresses."""
+        """Return the redirects to these URLs."""
         return [row[0] for row in self._in("SELECT path FROM forward WHERE target IN", targets)]
 
     def is_any_resting(self) -> bool:
-        """Tell whether there is a forward whose target is away."""
-        return self._one("SELECT 1 FROM resting LIMIT 1", ()) is not None
+        """Return whether any redirect is suspended as its target is gone."""
+        return self._fetch_one("SELECT 1 FROM resting LIMIT 1", ()) is not None
 
     def resting_to(self, targets: Sequence[str]) -> list[tuple[OutPath, str, int]]:
-        """Return (path, target, until) of the forwards that waited for these addresses."""
+        """Return (path, target, until) of the suspended redirects to these URLs."""
         query = "SELECT path, target, until FROM resting WHERE target IN"
         return list(self._in(query, targets))
 
     def rest_forwards(self, paths: Iterable[OutPath]) -> None:
-        """Keep forwards that are about to be dropped until their target is there again."""
+        """Suspend redirects that are about to be dropped until their target is back."""
         self._cursor.executemany(
             "INSERT OR REPLACE INTO resting SELECT * FROM forward WHERE path = ?",
             [(path,) for path in paths],
         )
 
     def drop_resting(self, paths: Iterable[OutPath], until: int) -> None:
-        """Forget those that waited, of which a page is there again, or whose time is over."""
+        """Delete suspended redirects that a page has replaced, or that have expired."""
         self._cursor.executemany("DELETE FROM resting WHERE path = ?", [(p,) for p in paths])
         self._cursor.execute("DELETE FROM resting WHERE until <= ?", (until,))
 
     def put_forwards(self, forwards: Mapping[OutPath, str], until: int) -> None:
-        """Keep pages that lead on."""
+        """Store redirects."""
         self._cursor.executemany(
             "INSERT OR REPLACE INTO forward VALUES (?, ?, ?)",
             [(path, target, until) for path, target in forwards.items()],
         )
 
     def drop_forwards(self, paths: Iterable[OutPath]) -> None:
-        """Forget forwards."""
+        """Delete redirects."""
         self._cursor.executemany("DELETE FROM forward WHERE path = ?", [(p,) for p in paths])
 
     # -- receipts
 
     def settle(self, number: int, at: int, since: int, cursor: int, receipt: str) -> None:
-        """Note a refresh, in its parts' last state; the last 1,000 are kept."""
+        """Record a refresh, or its latest state; the last 1,000 are kept."""
         self._cursor.execute(
             "INSERT INTO refresh VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
             " SET cursor = excluded.cursor, receipt = excluded.receipt",
@@ -539,22 +539,22 @@ class Ledger(CheckedFile):
         self._cursor.execute("DELETE FROM refresh WHERE id <= ?", (number - 1000,))
 
     def next_refresh(self) -> int:
-        """Return the number that the next refresh will have."""
-        row = self._one("SELECT coalesce(max(id), 0) + 1 FROM refresh", ())
+        """Return the number of the next refresh."""
+        row = self._fetch_one("SELECT coalesce(max(id), 0) + 1 FROM refresh", ())
         assert row is not None
         return int(row[0])
 
     def refresh(self, number: int | None = None) -> tuple[int, int, int, int, str] | None:
         """Return (number, instant, since, cursor, receipt) of a refresh, or of the last one."""
         if number is None:
-            row = self._one("SELECT * FROM refresh ORDER BY id DESC LIMIT 1", ())
+            row = self._fetch_one("SELECT * FROM refresh ORDER BY id DESC LIMIT 1", ())
         else:
-            row = self._one("SELECT * FROM refresh WHERE id = ?", (number,))
+            row = self._fetch_one("SELECT * FROM refresh WHERE id = ?", (number,))
         return (row[0], row[1], row[2], row[3], row[4]) if row else None
 
     def refresh_of(self, event: int) -> tuple[int, int] | None:
-        """Return (number, instant) of the refresh that showed an event, if it is remembered."""
-        row = self._one(
+        """Return (number, instant) of the refresh that showed an event, if it is still recorded."""
+        row = self._fetch_one(
             "SELECT id, at FROM refresh WHERE since < ? AND cursor >= ? ORDER BY id LIMIT 1",
             (event, event),
         )
@@ -580,24 +580,24 @@ class Ledger(CheckedFile):
         return {row[0] for row in self._connection.execute("SELECT path FROM packed")}
 
     def put_packed(self, packed: Iterable[tuple[OutPath, bytes]]) -> None:
-        """Note compressed copies, each with the digest of what was compressed."""
+        """Record compressed copies, each with the digest of its page."""
         self._cursor.executemany("INSERT OR REPLACE INTO packed VALUES (?, ?)", packed)
 
     def drop_packed(self, paths: Iterable[OutPath]) -> None:
-        """Forget compressed copies."""
+        """Delete records of compressed copies."""
         self._cursor.executemany("DELETE FROM packed WHERE path = ?", [(p,) for p in paths])
 
     # -- reading
 
-    def _one(self, query: str, values: Sequence[object]) -> tuple[Any, ...] | None:
+    def _fetch_one(self, query: str, values: Sequence[object]) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._cursor.execute(query, values).fetchone()
         return row
 
     def _in(self, query: str, values: Sequence[object]) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(values), _AT_ONCE):
-            some = values[start : start + _AT_ONCE]
-            marks = ",".join("?" * len(some))
-            yield from self._cursor.execute(f"{query} ({marks})", some).fetchall()
+            batch = values[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(batch))
+            yield from self._cursor.execute(f"{query} ({marks})", batch).fetchall()
 
 
 def _sql_name(name: str) -> str | bytes:
@@ -613,14 +613,14 @@ def _name(name: str | bytes) -> str:
 
 
 def receipts_since(file: Path, events: Iterable[int]) -> tuple[int, dict[int, str]]:
-    """Return the last event that a refresh has shown, and the receipts of those that showed some.
+    """Return the last event that a refresh has shown, and by event the receipt that showed it.
 
-    Of each event among `events` that was shown there is the receipt of the first refresh that did.
-    It only reads, and needs no ledger to be there.
+    Each event among `events` that was shown has the receipt of the first refresh that did so.
+    It only reads; the ledger may be missing.
     """
     if not file.is_file():
         return 0, {}
-    found: dict[int, str] = {}
+    receipts: dict[int, str] = {}
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
             (shown,) = ledger.execute("SELECT coalesce(max(cursor), 0) FROM refresh").fetchone()
@@ -633,7 +633,7 @@ def receipts_since(file: Path, events: Iterable[int]) -> tuple[int, dict[int, st
                     ).fetchone()
                 )
                 if row:
-                    found[event] = str(row[0])
-    except sqlite3.DatabaseError:  # it is being begun, or begun anew
+                    receipts[event] = str(row[0])
+    except sqlite3.DatabaseError:  # it is being created
         return 0, {}
-    return shown, found
+    return shown, receipts

@@ -1,8 +1,8 @@
-"""Renditions: a program makes playable copies, one at a time; this starts and watches it.
+"""Renditions: a child process makes playable copies, one at a time; this starts and watches it.
 
-Nothing here waits longer than it is told to, and no thread watches: whoever polls does. A file that
-crashes the program, hangs it or makes it babble costs itself alone. What was finished of a copy
-stays in its folder, so that it goes on from there when it is asked for again, in whatever process.
+No call waits longer than its timeout, and there is no watching thread: the caller polls. If a file
+crashes the process, hangs it or makes its output invalid, only that file fails. The finished part
+of a copy stays in its folder, and is resumed when the copy is requested again, by any process.
 """
 
 import json
@@ -52,33 +52,33 @@ __all__ = [
     "RenditionRunner",
 ]
 
-# -P: a library that holds a folder named "generator" is not the place to import it from.
+# -P: never import from the current folder; a library may have a folder named "generator".
 _SHIPPED = (sys.executable, "-P", "-m", "generator.adapters.rendition_worker")
-_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM}  # the system, short of memory, or a person
-_MOST_REVIVALS = 2
-_MOST_DELAYS = 9  # of the verdict on one that hardly gets to work
-_BURIAL_S = 5.0  # a killed process that waits for a dead disk is not waited for
+_OUTSIDE_SIGNALS = {signal.SIGKILL, signal.SIGTERM}  # the OOM killer, or a person
+_MOST_RESTARTS = 2
+_MOST_EXTENSIONS = 9  # of the time limit, for a process that hardly gets the CPU
+_KILL_TIMEOUT_S = 5.0  # a killed process may hang on a dead disk
 _MOST_LINE_BYTES = 8192
 _MOST_MADE_BYTES = 8 << 20
-_AT_ONCE = 1 << 16
-# A decoder that a file took over finds no secrets in its environment, only what it needs to run.
+_READ_BYTES = 1 << 16
+# An exploited decoder finds no secrets in its environment, only what it needs to run.
 _ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONUTF8")
 
-Found: TypeAlias = "RenditionProgress | FinishedCopy | Rejected"
+Outcome: TypeAlias = "RenditionProgress | FinishedCopy | Rejected"
 
 
 class RenditionError(ReelshelfError):
-    """The program that makes copies cannot be started; no file is to blame."""
+    """The encoder process cannot be started; no file is to blame."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedCopy:
-    """A finished copy: `file` lies in the folder of its job until somebody takes it away.
+    """A finished copy: `file` is in the folder of its job until the caller moves it away.
 
-    `made_by` is "remux" only where every stream is as it was. `codecs` are as `Probe` has them.
-    `playlist` is the text of an HLS playlist to lie beside the file, in which it is called by the
-    name it has now; "" where there is none. `digest` is as `Output.digest_name` tells of the
-    file. `complaint` says what of the source is missing in it, "" for nothing.
+    `made_by` is "remux" only if every stream was copied unchanged. `codecs` are as in `Probe`.
+    `playlist` is the text of an HLS playlist to put beside the file, with its current name in it;
+    "" if there is none. `digest` is as in the name that `Output.digest_name` makes.
+    `complaint` says what of the source is missing in it, "" for nothing.
     """
 
     place: Place
@@ -93,28 +93,28 @@ class FinishedCopy:
 
     @property
     def is_hls(self) -> bool:
-        """Tell whether it has a playlist."""
+        """Return whether it has a playlist."""
         return bool(self.playlist)
 
 
 class RenditionRunner:
-    """Makes playable copies, one at a time; to be used by one thread.
+    """Makes playable copies, one at a time; for use by one thread.
 
     Args:
-        scratch: a folder of ours alone; it is made when it is needed.
-        nice: how far the program stands back behind others, 0 to 19.
-        memory_mb: how much memory one file may need.
-        threads: on how many cores it decodes and encodes.
-        stall_limit_s: how long it may go without doing anything: about so many seconds of its
-            own, or ten times as many of the clock, for it stands back behind others.
-        reserve_bytes: how much of the disk it leaves free.
-        bound_bytes: how large a copy may become at the most.
-        chunk_s: how much of a video is encoded in one piece, which is lost when it is broken off.
-        command: a program to start instead of the one that is shipped; what it is held to is
-            added as its last argument.
+        scratch: a folder of our own; it is created when needed.
+        nice: niceness of the process, 0 to 19.
+        memory_mb: memory limit per file.
+        threads: number of threads for decoding and encoding.
+        stall_limit_s: how long it may make no progress: about so many seconds of CPU time, or ten
+            times as many by the clock, since it runs at low priority.
+        reserve_bytes: disk space to leave free.
+        bound_bytes: largest size of a copy.
+        chunk_s: length of video that is encoded in one piece, and lost when it is interrupted.
+        command: a program to start instead of the built-in one; its limits are added as the last
+            argument.
     """
 
-    def __init__(  # noqa: PLR0913 - what a machine may want to be spared
+    def __init__(  # noqa: PLR0913 - limits
         self,
         scratch: Path,
         *,
@@ -135,10 +135,10 @@ class RenditionRunner:
         self._reserve_bytes = reserve_bytes
         self._bound_bytes = bound_bytes
         self._command = tuple(command)
-        self._work: _Work | None = None
-        self._found: FinishedCopy | Rejected | None = None
-        self._told: FinishedCopy | None = None
-        self._revivals = 0
+        self._process: _RunningEncoder | None = None
+        self._outcome: FinishedCopy | Rejected | None = None
+        self._delivered: FinishedCopy | None = None
+        self._restarts = 0
 
     def __enter__(self) -> Self:
         return self
@@ -153,20 +153,20 @@ class RenditionRunner:
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether there is something to poll for."""
-        return self._work is not None or self._found is not None
+        """Return whether there is something to poll for."""
+        return self._process is not None or self._outcome is not None
 
     def start(self, request: RenditionRequest, expected_bytes: int = 0) -> None:
-        """Begin with a copy, or go on with it; what comes of it is told by `poll`.
+        """Start making a copy, or resume it; `poll` returns its outcome.
 
         Args:
             request: what to make.
-            expected_bytes: as `core.renditions.estimate_bytes` has it; 0: as large as the source.
+            expected_bytes: from `core.media.renditions.estimate_bytes`; 0: the size of the source.
 
         Raises:
-            RuntimeError: another is still being made, or what came of it was not polled for.
-            RenditionError: the program cannot be started.
-            OSError: the folder of the job cannot be made.
+            RuntimeError: another is still being made, or its outcome was not polled for.
+            RenditionError: the process cannot be started.
+            OSError: the folder of the job cannot be created.
         """
         if self.is_busy:
             raise RuntimeError("one copy is made at a time")
@@ -175,67 +175,67 @@ class RenditionRunner:
         folder.mkdir(parents=True, exist_ok=True)
         source_bytes = _size_of(request.file)
         expected_bytes = expected_bytes or source_bytes
-        self._found = self._no_room(request, folder, expected_bytes)
-        if self._found is not None:
+        self._outcome = self._disk_full(request, folder, expected_bytes)
+        if self._outcome is not None:
             return
         limit_bytes = max_rendition_bytes(expected_bytes, source_bytes, self._bound_bytes)
         limits = {"folder": str(folder.absolute()), "most_bytes": limit_bytes, **self._limits}
         command = (*(self._command or _SHIPPED), json.dumps(limits))
-        self._work = _Work(request, folder, command, self._stall_limit_s)
-        self._revivals = 0
+        self._process = _RunningEncoder(request, folder, command, self._stall_limit_s)
+        self._restarts = 0
 
-    def poll(self, timeout_s: float) -> "Found | None":
-        """Return what became of the copy, or how far it is, or None if there is nothing new.
+    def poll(self, timeout_s: float) -> "Outcome | None":
+        """Return the outcome of the copy, its progress, or None if there is nothing new.
 
         Returns:
-            `DiskFull`, a `Rejected`, where the disk and not the file is to blame. What was done of
-            a copy that is refused is removed.
+            `DiskFull`, a `Rejected`, if the disk and not the file is to blame. The files of a
+            rejected copy are removed.
 
         Args:
-            timeout_s: how long to wait for something new, 0 for not at all.
+            timeout_s: how long to wait for something new; 0: do not wait.
 
         Raises:
-            RenditionError: the program does not run at all; no file is to blame.
+            RenditionError: the process does not run at all; no file is to blame.
         """
-        if self._found is not None:
-            ended, self._found = self._found, None
-            return ended
-        if self._work is None:
+        if self._outcome is not None:
+            delivered, self._outcome = self._outcome, None
+            return delivered
+        if self._process is None:
             return None
-        found = self._work.listen(timeout_s)
-        if isinstance(found, RenditionProgress) and self._is_full():
-            reason = f"fewer than {file_size(self._reserve_bytes)} are left on the disk"
-            found = DiskFull(self._work.request.place, reason)
-        if isinstance(found, _Death):
-            return self._bury(self._work, found)
-        if found is None or isinstance(found, RenditionProgress):
-            return found
-        work, self._work = self._work, None
-        work.end()
-        if isinstance(found, FinishedCopy):
-            self._told = found
+        outcome = self._process.wait(timeout_s)
+        if isinstance(outcome, RenditionProgress) and self._is_full():
+            reason = f"less than {file_size(self._reserve_bytes)} is left on the disk"
+            outcome = DiskFull(self._process.request.place, reason)
+        if isinstance(outcome, _EncoderExit):
+            return self._reap(self._process, outcome)
+        if outcome is None or isinstance(outcome, RenditionProgress):
+            return outcome
+        process, self._process = self._process, None
+        process.end()
+        if isinstance(outcome, FinishedCopy):
+            self._delivered = outcome
         else:
-            self.discard(work.request.job)
-        return found
+            self.discard(process.request.job)
+        return outcome
 
-    def _bury(self, work: "_Work", death: "_Death") -> Rejected | None:
-        """Start it again if somebody killed it; otherwise its file is to blame."""
-        is_killed = -death.status in _FROM_OUTSIDE
-        if is_killed and self._revivals < _MOST_REVIVALS:
-            self._revivals += 1
-            self._work = work.again()
+    def _reap(self, process: "_RunningEncoder", ended: "_EncoderExit") -> Rejected | None:
+        """Start it again if it was killed from outside; otherwise reject its file."""
+        is_killed = -ended.status in _OUTSIDE_SIGNALS
+        if is_killed and self._restarts < _MOST_RESTARTS:
+            self._restarts += 1
+            self._process = process.restart()
             return None
-        self._work = None
+        self._process = None
         if not is_killed:
-            self.discard(work.request.job)
-        return Rejected(work.request.place, death.epitaph())
+            self.discard(process.request.job)
+        return Rejected(process.request.place, ended.reason())
 
     def cancel(self) -> None:
-        """Break off what is being made; what is finished of it stays, to go on with."""
-        self._found = None
-        if self._work is not None:
-            self._work.end()
-            self._work = None
+        """Stop the current job; its finished part stays, to be resumed."""
+        self._outcome = None
+        if self._process is not None:
+            self._process.end()
+            self._process = None
         self._tidy()
 
     def close(self) -> None:
@@ -243,7 +243,7 @@ class RenditionRunner:
         self.cancel()
 
     def discard(self, job: str) -> None:
-        """Remove the folder of a job that is not being made, but what somebody else put there."""
+        """Remove the files of a job that is not running, and its folder if it is empty then."""
         folder = self._scratch / job
         with suppress(OSError):
             if folder.is_symlink():
@@ -254,50 +254,50 @@ class RenditionRunner:
             folder.rmdir()
 
     def jobs(self) -> list[str]:
-        """Return the names of all jobs that something lies there of, sorted."""
+        """Return the names of all jobs with a folder, sorted."""
         if not self._scratch.is_dir():
             return []
         return sorted(entry.name for entry in os.scandir(self._scratch) if entry.is_dir())
 
-    def _no_room(
+    def _disk_full(
         self, request: RenditionRequest, folder: Path, expected_bytes: int
     ) -> DiskFull | None:
         free_bytes = max(0, shutil.disk_usage(folder).free - self._reserve_bytes)
-        needed_bytes = scratch_bytes(expected_bytes, request.made_by) - _bytes_in(folder)
+        needed_bytes = scratch_bytes(expected_bytes, request.made_by) - _job_bytes(folder)
         if needed_bytes <= free_bytes:
             return None
         return DiskFull(
             request.place,
-            f"a copy needs some {file_size(needed_bytes)} for a while, and of the disk"
-            f" {file_size(free_bytes)} may be used: make room",
+            f"a copy temporarily needs some {file_size(needed_bytes)}, and"
+            f" {file_size(free_bytes)} of the disk may be used: make room",
         )
 
     def _is_full(self) -> bool:
         return shutil.disk_usage(self._scratch).free < self._reserve_bytes
 
     def _tidy(self) -> None:
-        """Remove what is left of a job whose copy was taken away."""
-        told, self._told = self._told, None
-        if told is not None and not told.file.exists():
-            self.discard(told.job)
+        """Remove the leftovers of a job whose copy was moved away."""
+        delivered, self._delivered = self._delivered, None
+        if delivered is not None and not delivered.file.exists():
+            self.discard(delivered.job)
 
 
 @dataclass(frozen=True, slots=True)
-class _Death:
-    """The end of a program that did not say its last word."""
+class _EncoderExit:
+    """The exit of a process that sent no final message."""
 
     status: int
 
-    def epitaph(self) -> str:
-        if -self.status in _FROM_OUTSIDE:
+    def reason(self) -> str:
+        if -self.status in _OUTSIDE_SIGNALS:
             return f"the encoder was killed again and again (signal {-self.status})"
         if self.status < 0:
             return f"the encoder crashed (signal {-self.status})"
         return f"the encoder stopped (exit code {self.status})"
 
 
-class _Work:
-    """One program at work on one copy.
+class _RunningEncoder:
+    """One process that makes one copy.
 
     Raises:
         RenditionError: it cannot be started.
@@ -327,105 +327,105 @@ class _Work:
             raise _not_started(command) from error
         assert self._child.stdin is not None
         assert self._child.stdout is not None
-        self._asking, self._telling = self._child.stdin, self._child.stdout
+        self._stdin, self._stdout = self._child.stdin, self._child.stdout
         self._command = command
-        self._heard = bytearray()
-        self._effort = -1  # until it has said a word
-        self._deadline_s = self._worked_s = 0.0
-        self._delays = 0
-        self._note_work()
-        with suppress(BrokenPipeError):  # how it ended is told in a moment
-            self._asking.write(pack_rendition_request(request))  # stays open: it is wanted
+        self._received = bytearray()
+        self._last_effort = -1  # until its first message
+        self._deadline_s = self._cpu_at_reset_s = 0.0
+        self._extensions = 0
+        self._reset_stall()
+        with suppress(BrokenPipeError):  # `wait` will report how it exited
+            self._stdin.write(pack_rendition_request(request))  # stays open: EOF would stop it
 
-    def listen(self, timeout_s: float) -> "Found | _Death | None":
-        """Return the latest that it tells, after waiting at most so long for it."""
+    def wait(self, timeout_s: float) -> "Outcome | _EncoderExit | None":
+        """Return its latest message, after waiting for it up to `timeout_s`."""
         until_s = time.monotonic() + timeout_s
         while True:
-            found = self._next(min(until_s, self._deadline_s) - time.monotonic())
-            if found is not None:
-                return found
+            outcome = self._read(min(until_s, self._deadline_s) - time.monotonic())
+            if outcome is not None:
+                return outcome
             now_s = time.monotonic()
-            if now_s >= self._deadline_s and not self._speaks(0) and self._is_stalled():
+            if now_s >= self._deadline_s and not self._has_output(0) and self._is_stalled():
                 reason = f"did nothing for {self._stall_limit_s:g} s"
                 return Rejected(self.request.place, reason)
             if now_s >= until_s:
                 return None
 
-    def again(self) -> "_Work":
-        """Start another program with the same work."""
-        return _Work(self.request, self._folder, self._command, self._stall_limit_s)
+    def restart(self) -> "_RunningEncoder":
+        """Start another process for the same copy."""
+        return _RunningEncoder(self.request, self._folder, self._command, self._stall_limit_s)
 
     def end(self) -> int:
-        """Kill it and all it started; return its exit status, negative where a signal ended it."""
+        """Kill its process group; return its exit status, negative if a signal ended it."""
         with suppress(ProcessLookupError, PermissionError):  # the latter: macOS, of zombies
-            os.killpg(self._child.pid, signal.SIGKILL)  # changes nothing for one that ended itself
-        self._asking.close()
-        self._telling.close()
+            os.killpg(self._child.pid, signal.SIGKILL)  # harmless if it has exited already
+        self._stdin.close()
+        self._stdout.close()
         with suppress(subprocess.TimeoutExpired):
-            return self._child.wait(_BURIAL_S)
+            return self._child.wait(_KILL_TIMEOUT_S)
         return -signal.SIGKILL
 
-    def _note_work(self) -> None:
+    def _reset_stall(self) -> None:
         self._deadline_s = time.monotonic() + self._stall_limit_s
-        self._worked_s = _processor_s(self._child.pid)
-        self._delays = 0
+        self._cpu_at_reset_s = _cpu_s(self._child.pid)
+        self._extensions = 0
 
     def _is_stalled(self) -> bool:
-        """Tell whether its time is up; it gets more of it where it hardly had the processor."""
-        used_s = _processor_s(self._child.pid) - self._worked_s
-        if used_s >= self._stall_limit_s / 2 or self._delays >= _MOST_DELAYS:
+        """Return whether its time is up; extend it if the process hardly had the CPU."""
+        used_s = _cpu_s(self._child.pid) - self._cpu_at_reset_s
+        if used_s >= self._stall_limit_s / 2 or self._extensions >= _MOST_EXTENSIONS:
             return True
-        self._delays += 1
+        self._extensions += 1
         self._deadline_s = time.monotonic() + self._stall_limit_s
         return False
 
-    def _next(self, wait_s: float) -> "Found | _Death | None":
-        if not self._speaks(wait_s):
+    def _read(self, wait_s: float) -> "Outcome | _EncoderExit | None":
+        if not self._has_output(wait_s):
             return None
-        piece = os.read(self._telling.fileno(), _AT_ONCE)
+        piece = os.read(self._stdout.fileno(), _READ_BYTES)
         if not piece:
             status = self.end()
-            if self._effort < 0:
+            if self._last_effort < 0:
                 raise _not_started(self._command)
-            return _Death(status)
-        self._heard += piece
+            return _EncoderExit(status)
+        self._received += piece
         try:
-            return self._understood()
+            return self._parse_lines()
         except ProtocolError as error:
-            return Rejected(self.request.place, f"the encoder answered nonsense: {error}")
+            return Rejected(self.request.place, f"the encoder sent an invalid answer: {error}")
 
-    def _understood(self) -> "Found | None":
-        """Return the last of what whole lines tell, the end of it all before anything else."""
-        found: RenditionProgress | None = None
-        *lines, rest = bytes(self._heard).split(b"\n")
-        self._heard = bytearray(rest)
+    def _parse_lines(self) -> "Outcome | None":
+        """Parse complete lines; return the final outcome if there is one, else progress."""
+        progress: RenditionProgress | None = None
+        *lines, rest = bytes(self._received).split(b"\n")
+        self._received = bytearray(rest)
         if len(rest) > _MOST_LINE_BYTES:
-            raise ProtocolError("too much is said")
+            raise ProtocolError("a line is too long")
         for line in lines:
-            told = unpack_line(line)
-            if isinstance(told, HeartbeatMessage):
-                if told.effort > self._effort:
-                    self._effort = told.effort
-                    self._note_work()
-                found = told.progress
-            elif told.verdict == "made":
-                return self._made()
-            elif told.verdict == "full":
-                return DiskFull(self.request.place, told.reason)
+            message = unpack_line(line)
+            if isinstance(message, HeartbeatMessage):
+                if message.effort > self._last_effort:
+                    self._last_effort = message.effort
+                    self._reset_stall()
+                progress = message.progress
+            elif message.verdict == "made":
+                return self._finished_copy()
+            elif message.verdict == "full":
+                return DiskFull(self.request.place, message.reason)
             else:
-                return Rejected(self.request.place, told.reason)
-        return found
+                return Rejected(self.request.place, message.reason)
+        return progress
 
-    def _made(self) -> FinishedCopy:
+    def _finished_copy(self) -> FinishedCopy:
         file = self._folder / result_file(self.request.container)
         try:
-            with (self._folder / MADE).open("rb") as told:
-                content = told.read(_MOST_MADE_BYTES)
+            with (self._folder / MADE).open("rb") as stream:
+                content = stream.read(_MOST_MADE_BYTES)
         except OSError as error:
-            raise ProtocolError("what it says it made is not there") from error
+            raise ProtocolError("its result is missing") from error
         finished = unpack_finished(content, is_hls=self.request.is_hls)
         if file.is_symlink() or _size_of(str(file)) != finished.size_bytes:
-            raise ProtocolError("what it says it made is not what is there")
+            raise ProtocolError("its result is not the file that is there")
         return FinishedCopy(
             self.request.place,
             self.request.job,
@@ -438,24 +438,24 @@ class _Work:
             finished.complaint,
         )
 
-    def _speaks(self, wait_s: float) -> bool:
+    def _has_output(self, wait_s: float) -> bool:
         poll = select.poll()
-        poll.register(self._telling.fileno(), select.POLLIN)
+        poll.register(self._stdout.fileno(), select.POLLIN)
         return bool(poll.poll(max(0.0, wait_s) * 1000))
 
 
-def _processor_s(pid: int) -> float:
-    """Return how long a process has worked, 0 where the system does not tell."""
+def _cpu_s(pid: int) -> float:
+    """Return the CPU time of a process in seconds, 0 where the system has no /proc."""
     try:
-        said = Path(f"/proc/{pid}/stat").read_bytes()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return 0.0
-    used = said.rpartition(b")")[2].split()[11:13]
+    used = stat.rpartition(b")")[2].split()[11:13]
     return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
 
 
-def _bytes_in(folder: Path) -> int:
-    """Return how much of a job lies there already."""
+def _job_bytes(folder: Path) -> int:
+    """Return how many bytes of a job there are already."""
     return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.name != LOCK)
 
 
@@ -463,7 +463,7 @@ def _size_of(file: str) -> int:
     try:
         return os.lstat(file).st_size
     except (OSError, ValueError):
-        return 0  # why, the program tells
+        return 0  # the process will report why
 
 
 def _environment() -> dict[str, str]:
@@ -474,5 +474,5 @@ def _environment() -> dict[str, str]:
 def _not_started(command: Sequence[str]) -> RenditionError:
     return RenditionError(
         f"cannot start the program that makes playable copies: {command[0]}",
-        hint="what it wrote to the terminal says why; try it: " + shlex.join(command),
+        hint="its output in the terminal says why; try it: " + shlex.join(command),
     )

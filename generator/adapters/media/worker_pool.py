@@ -1,8 +1,8 @@
-"""Media: a few long-lived worker processes look into video files, one file at a time each.
+"""Media: a pool of long-lived worker processes that probe video files, each one file at a time.
 
-A file that crashes its worker, hangs it or makes it unintelligible costs that file alone: the
-worker is put down with all it started, and another takes its place. Nothing is started per file,
-and no thread watches: whoever iterates over the results does.
+If a file crashes its worker, hangs it or makes its output invalid, only that file fails: the worker
+is killed with its process group, and another takes its place. No process is started per file, and
+there is no watching thread: iterating over the results does the work.
 """
 
 import os
@@ -29,28 +29,28 @@ from generator.core.media.worker_protocol import (
 )
 from generator.core.model import EnrichmentResult, Place, ProbeResult, Rejected
 
-_DELIVERY_S = 5.0  # for a request to be taken, or for an answer that has begun to be complete
-_BURIAL_S = 5.0  # a killed process that waits for a dead disk is not waited for
-# A decoder that a file took over finds no secrets in its environment, only what it needs to run.
+_TRANSFER_TIMEOUT_S = 5.0  # to send a request, or to receive the rest of an answer
+_KILL_TIMEOUT_S = 5.0  # a killed process may hang on a dead disk
+# An exploited decoder finds no secrets in its environment, only what it needs to run.
 _ENVIRONMENT = (
     *("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONUTF8"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR"),  # whom to believe that it is the store
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),  # certificates to trust for the store
 )
 
 
 class MediaError(ReelshelfError):
-    """No worker can be started; no file is to blame, and none was refused for it."""
+    """No worker can be started; no file is to blame, and none was rejected."""
 
 
 class MediaWorkers:
     """Up to `jobs` workers, started when first needed and ended by `close`.
 
     Args:
-        jobs: how many files are looked into at once, at least 1.
-        time_limit_s: how long one file may take.
-        memory_mb: how much memory one file may need.
-        nice: how much the workers stand back behind other programs, 0 to 19.
-        command: a worker to start instead of the one that is shipped.
+        jobs: number of workers, at least 1.
+        time_limit_s: time limit per file.
+        memory_mb: memory limit per file.
+        nice: niceness of the workers, 0 to 19.
+        command: a worker to start instead of the built-in one.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class MediaWorkers:
         self._time_limit_s = time_limit_s
         self._command = tuple(command) or _shipped_worker(memory_mb, time_limit_s, nice)
         self._workers: list[_Worker] = []
-        self._bell, self._ringer = os.pipe()
-        self._ringing = Lock()
+        self._wakeup_read, self._wakeup_write = os.pipe()
+        self._wakeup_lock = Lock()
         self._stopped = False
 
     def __enter__(self) -> Self:
@@ -82,50 +82,54 @@ class MediaWorkers:
         self.close()
 
     def close(self) -> None:
-        """End all workers, busy or not."""
+        """Kill all workers, busy or not."""
         for worker in self._workers:
             worker.end()
         self._workers.clear()
-        with self._ringing:
-            ends, self._bell, self._ringer = {self._bell, self._ringer} - {-1}, -1, -1
+        with self._wakeup_lock:
+            ends, self._wakeup_read, self._wakeup_write = (
+                {self._wakeup_read, self._wakeup_write} - {-1},
+                -1,
+                -1,
+            )
         for descriptor in ends:
             os.close(descriptor)
 
     def stop(self) -> None:
-        """Let `answer` end at once, here or in another thread; nothing is answered any more."""
+        """End `answer` at once, in any thread; no further request is answered."""
         self._stopped = True
-        with self._ringing:  # or the number might be another file's by now
-            if self._ringer != -1:
-                os.write(self._ringer, b"!")
+        with self._wakeup_lock:  # or the descriptor might be another file's by now
+            if self._wakeup_write != -1:
+                os.write(self._wakeup_write, b"!")
 
     def examine(self, paths: Iterable[tuple[Place, str]]) -> Iterator[ProbeResult | Rejected]:
-        """Yield what is found in each file, as it is found.
+        """Yield the probe result of each file, in the order of completion.
 
         Args:
-            paths: where the library has each file, and its absolute path in the file system; read
-                as workers become free. A second call takes the workers from the first.
+            paths: place in the library and absolute path of each file; consumed as workers become
+                free. A second call takes the workers from the first.
 
         Raises:
-            MediaError: no worker can be started; what was not yielded was not examined.
+            MediaError: no worker can be started; files that were not yielded were not probed.
         """
-        for found in self.answer(ProbeRequest(place, file) for place, file in paths):
-            assert not isinstance(found, EnrichmentResult), "nobody asked for that"
-            yield found
+        for answer in self.answer(ProbeRequest(place, file) for place, file in paths):
+            assert not isinstance(answer, EnrichmentResult), "nobody asked for that"
+            yield answer
 
     def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[Found]:
-        """Yield an answer to each request, as it is found; else as `examine`."""
+        """Yield an answer to each request, in the order of completion; else as `examine`."""
         requests = iter(requests)
         self._end_busy()
         try:
-            self._hand_out(requests)
+            self._assign(requests)
             while any(worker.request for worker in self._workers) and not self._stopped:
-                found = self._watch()
-                self._hand_out(requests)  # first, that they work while the caller looks at these
-                yield from found
+                answers = self._wait()
+                self._assign(requests)  # first, so that they work while the caller handles these
+                yield from answers
         finally:
             self._end_busy()
 
-    def _hand_out(self, requests: Iterator[ProbeRequest]) -> None:
+    def _assign(self, requests: Iterator[ProbeRequest]) -> None:
         while (
             sum(worker.request is not None for worker in self._workers) < self._jobs
             and not self._stopped
@@ -133,67 +137,67 @@ class MediaWorkers:
             request = next(requests, None)
             if request is None:
                 return
-            self._give(request)
+            self._send(request)
 
-    def _give(self, request: ProbeRequest) -> None:
+    def _send(self, request: ProbeRequest) -> None:
         for worker in [worker for worker in self._workers if worker.request is None]:
-            if worker.is_quiet() and worker.ask(request, self._time_limit_s):
+            if worker.is_quiet() and worker.send(request, self._time_limit_s):
                 return
             self._end(worker)  # died between two files
-        self._give_to_new(request)
+        self._send_to_new(request)
 
-    def _give_to_new(self, request: ProbeRequest) -> None:
+    def _send_to_new(self, request: ProbeRequest) -> None:
         worker = _Worker(self._command)
         self._workers.append(worker)
-        if not worker.ask(request, self._time_limit_s):
+        if not worker.send(request, self._time_limit_s):
             raise _not_started(self._command)
 
-    def _watch(self) -> list[Found]:
-        """Wait until something happens, and return what was found, or nothing."""
+    def _wait(self) -> list[Found]:
+        """Wait for a worker, a timeout or `stop`; return the answers, perhaps none."""
         busy = [worker for worker in self._workers if worker.request is not None]
         wait_s = min(worker.deadline_s for worker in busy) - time.monotonic()
-        speaking = _speaking(busy, wait_s, self._bell)
+        readable = _readable(busy, wait_s, self._wakeup_read)
         now_s = time.monotonic()
-        found: list[Found | None] = []
+        answers: list[Found | None] = []
         for worker in busy:
-            if worker in speaking:  # before its time is judged: the caller may have been away
-                found.append(self._hear(worker))
+            if worker in readable:  # before its deadline is checked: the caller may have been slow
+                answers.append(self._receive(worker))
             elif worker.deadline_s <= now_s:
-                found.append(self._give_up(worker, self._too_long))
-        return [one for one in found if one is not None]
+                answers.append(self._fail(worker, self._timeout_reason))
+        return [answer for answer in answers if answer is not None]
 
-    def _hear(self, worker: "_Worker") -> Found | None:
+    def _receive(self, worker: "_Worker") -> Found | None:
         try:
-            return worker.hear(self._time_limit_s)
+            return worker.receive(self._time_limit_s)
         except EOFError:
             reason = ""
         except ProtocolError as error:
-            reason = f"the decoder answered nonsense: {error}"
+            reason = f"the decoder sent an invalid answer: {error}"
         if worker.request is not None and worker.has_served:
-            # An earlier file may have done the harm: this one is judged by a fresh worker.
+            # An earlier file may be to blame: retry this one in a fresh worker.
             self._end(worker)
-            self._give_to_new(worker.request)
+            self._send_to_new(worker.request)
             return None
-        return self._give_up(worker, reason)
+        return self._fail(worker, reason)
 
-    def _give_up(self, worker: "_Worker", reason: str) -> Rejected:
-        """End a worker; its file is refused for `reason`, or for how the worker ended."""
+    def _fail(self, worker: "_Worker", reason: str) -> Rejected:
+        """Kill a worker and reject its file, for `reason` or for how the worker exited."""
         request, was_ready = worker.request, worker.is_ready
-        assert request is not None  # only the busy are heard
+        assert request is not None  # only busy workers are read
         status = self._end(worker)
         if not was_ready:
             raise _not_started(self._command)
-        return Rejected(request.place, reason or self._epitaph(status))
+        return Rejected(request.place, reason or self._exit_reason(status))
 
-    def _epitaph(self, status: int) -> str:
+    def _exit_reason(self, status: int) -> str:
         if status == -signal.SIGALRM:
-            return self._too_long
+            return self._timeout_reason
         if status < 0:
             return f"the decoder crashed (signal {-status})"
         return f"the decoder stopped (exit code {status})"
 
     @property
-    def _too_long(self) -> str:
+    def _timeout_reason(self) -> str:
         return f"took longer than {self._time_limit_s:g} s"
 
     def _end(self, worker: "_Worker") -> int:
@@ -206,7 +210,7 @@ class MediaWorkers:
 
 
 class _Worker:
-    """One worker process and what it is at. `request` is None while it is free.
+    """One worker process and its current request, None while it is idle.
 
     Raises:
         MediaError: it cannot be started.
@@ -234,20 +238,22 @@ class _Worker:
         self.deadline_s = 0.0
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable when the worker speaks or is gone."""
+        """Return the descriptor that becomes readable when the worker answers or exits."""
         return self._answers.fileno()
 
     def is_quiet(self) -> bool:
-        """Tell whether it is alive and waits; one that speaks unasked is neither."""
-        return not _happens(self.fileno(), select.POLLIN, 0)
+        """Return whether it is alive and idle: it sends nothing without a request."""
+        return not _is_ready_for(self.fileno(), select.POLLIN, 0)
 
-    def ask(self, request: ProbeRequest, time_limit_s: float) -> bool:
-        """Send a request, and tell whether it was taken."""
+    def send(self, request: ProbeRequest, time_limit_s: float) -> bool:
+        """Send a request, and return whether it was accepted."""
         rest = memoryview(pack_probe_request(request))
-        end_s = time.monotonic() + _DELIVERY_S
+        end_s = time.monotonic() + _TRANSFER_TIMEOUT_S
         try:
             while rest:
-                if not _happens(self._requests.fileno(), select.POLLOUT, end_s - time.monotonic()):
+                if not _is_ready_for(
+                    self._requests.fileno(), select.POLLOUT, end_s - time.monotonic()
+                ):
                     return False
                 rest = rest[os.write(self._requests.fileno(), rest) :]
         except BrokenPipeError:
@@ -256,67 +262,67 @@ class _Worker:
         self.deadline_s = time.monotonic() + time_limit_s
         return True
 
-    def hear(self, time_limit_s: float) -> Found | None:
-        """Return its answer; None where it only says that it is ready.
+    def receive(self, time_limit_s: float) -> Found | None:
+        """Return its answer; None if it only reports that it is ready.
 
         Raises:
-            EOFError: it is gone.
-            GarbledError: it says what it was not asked, or breaks off.
+            EOFError: it has exited.
+            ProtocolError: the answer is unexpected, invalid or incomplete.
         """
-        parcel = self._parcel()
+        frame = self._read_frame()
         if not self.is_ready:
-            if parcel != READY:
-                raise ProtocolError("it should say that it is ready")
+            if frame != READY:
+                raise ProtocolError("it did not report that it is ready")
             self.is_ready = True
             self.deadline_s = time.monotonic() + time_limit_s
             return None
-        answer = unpack_answer(parcel)
+        answer = unpack_answer(frame)
         if self.request is None or answer.place != self.request.place:
-            raise ProtocolError("it speaks of another file")
+            raise ProtocolError("it is about another file")
         self.request, self.has_served = None, True
         return answer
 
     def end(self) -> int:
-        """Kill it and all it started; return its exit status, negative where a signal ended it."""
+        """Kill its process group; return its exit status, negative if a signal ended it."""
         with suppress(ProcessLookupError, PermissionError):  # the latter: macOS, of zombies
-            os.killpg(self._child.pid, signal.SIGKILL)  # changes nothing for one that ended itself
+            os.killpg(self._child.pid, signal.SIGKILL)  # harmless if it has exited already
         self._requests.close()
         self._answers.close()
         with suppress(subprocess.TimeoutExpired):
-            return self._child.wait(_BURIAL_S)
+            return self._child.wait(_KILL_TIMEOUT_S)
         return -signal.SIGKILL
 
-    def _parcel(self) -> bytes:
-        parcel = bytearray()
-        end_s = time.monotonic() + _DELIVERY_S
-        while wanted := missing(parcel):
-            if not _happens(self.fileno(), select.POLLIN, end_s - time.monotonic()):
-                raise ProtocolError("it broke off")
-            piece = os.read(self.fileno(), wanted)
+    def _read_frame(self) -> bytes:
+        frame = bytearray()
+        end_s = time.monotonic() + _TRANSFER_TIMEOUT_S
+        while length := missing(frame):
+            if not _is_ready_for(self.fileno(), select.POLLIN, end_s - time.monotonic()):
+                raise ProtocolError("it is incomplete")
+            piece = os.read(self.fileno(), length)
             if not piece:
                 raise EOFError
-            parcel += piece
-        return bytes(parcel)
+            frame += piece
+        return bytes(frame)
 
 
-def _speaking(workers: Iterable[_Worker], wait_s: float, bell: int) -> list[_Worker]:
-    """Return the workers with something to read, after waiting for one, or `bell`, so long."""
+def _readable(workers: Iterable[_Worker], wait_s: float, wakeup: int) -> list[_Worker]:
+    """Wait for workers or `wakeup` to be readable; return the readable workers."""
     poll = select.poll()
     by_fileno = {worker.fileno(): worker for worker in workers}
-    for fileno in (*by_fileno, bell):
+    for fileno in (*by_fileno, wakeup):
         poll.register(fileno, select.POLLIN)
     ready = [fileno for fileno, _ in poll.poll(max(0.0, wait_s) * 1000)]
-    return [by_fileno[fileno] for fileno in ready if fileno != bell]
+    return [by_fileno[fileno] for fileno in ready if fileno != wakeup]
 
 
-def _happens(fileno: int, event: int, wait_s: float) -> bool:
+def _is_ready_for(fileno: int, event: int, wait_s: float) -> bool:
     poll = select.poll()
     poll.register(fileno, event)
     return bool(poll.poll(max(0.0, wait_s) * 1000))
 
 
 def _shipped_worker(memory_mb: int, time_limit_s: float, nice: int) -> tuple[str, ...]:
-    # -P: a library that holds a folder named "generator" is not the place to import it from.
+    # -P: never import from the current folder; a library may have a folder named "generator".
     module = "generator.adapters.media_worker"
     return (sys.executable, "-P", "-m", module, str(memory_mb), str(time_limit_s), str(nice))
 
@@ -328,6 +334,6 @@ def _environment() -> dict[str, str]:
 
 def _not_started(command: Sequence[str]) -> MediaError:
     return MediaError(
-        f"cannot start the program that looks into videos: {command[0]}",
-        hint="what it wrote to the terminal says why; try it: " + " ".join(command),
+        f"cannot start the program that probes videos: {command[0]}",
+        hint="its output in the terminal says why; try it: " + " ".join(command),
     )

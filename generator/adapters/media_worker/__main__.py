@@ -1,9 +1,9 @@
-"""The program that looks into video files: one at a time, asked and answering through pipes.
+"""The worker process that probes video files: one at a time, with requests through a pipe.
 
 `python -m generator.adapters.media_worker MEMORY_MB TIME_LIMIT_S NICE`: requests on standard input,
-answers on standard output, until the input ends. It is what stands between the site and files that
-crash, hang or bloat a decoder, so it may be killed at any moment: it writes no file, starts
-nothing, and keeps nothing between two files.
+answers on standard output, until the input ends. It isolates the site from files that crash, hang
+or bloat a decoder, so it may be killed at any moment: it writes no file, starts no process, and
+keeps no state between two files.
 """
 
 import os
@@ -14,30 +14,30 @@ from pathlib import Path
 
 import av
 
-from generator.adapters.media_worker.answer import look_at
+from generator.adapters.media_worker.answer import answer_request
 from generator.core.media.worker_protocol import READY, missing, pack_answer, unpack_probe_request
 
-_OUTLIVES = 2.0  # of the time limit: by then the parent has killed us, or is dead itself
+_ALARM_FACTOR = 2.0  # times the limit: by then the parent has killed us, or is dead itself
 _SILENT = -8  # AV_LOG_QUIET
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until the input ends."""
     memory_mb, time_limit_s, nice = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
     os.nice(nice)
     requests, answers = _take_pipes()
     _restrict(memory_mb)
     _send(answers, READY)
-    while parcel := _next_parcel(requests):
-        request = unpack_probe_request(parcel)
-        signal.setitimer(signal.ITIMER_REAL, time_limit_s * _OUTLIVES)  # SIGALRM ends us
-        answer = look_at(request, memory_mb)
+    while frame := _next_frame(requests):
+        request = unpack_probe_request(frame)
+        signal.setitimer(signal.ITIMER_REAL, time_limit_s * _ALARM_FACTOR)  # SIGALRM ends us
+        answer = answer_request(request, memory_mb)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _send(answers, pack_answer(answer))
 
 
 def _take_pipes() -> tuple[int, int]:
-    """Return descriptors of the two pipes, moved to where no library reads or prints by itself."""
+    """Return the two pipes under new descriptors, which no library reads or prints to."""
     requests, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
@@ -47,7 +47,7 @@ def _take_pipes() -> tuple[int, int]:
 
 
 def _restrict(memory_mb: int) -> None:
-    """Bound what a file can make us do; the memory that the libraries take up is not counted."""
+    """Limit what a file can make us do; the memory of the libraries is not counted."""
     av.logging.set_libav_level(_SILENT)
     sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -61,19 +61,19 @@ def _address_space_bytes() -> int:
     return int(pages.split()[0]) * resource.getpagesize()
 
 
-def _next_parcel(requests: int) -> bytes:
-    """Return the next whole parcel, b"" when there will be none."""
-    parcel = bytearray()
-    while wanted := missing(parcel):
-        piece = os.read(requests, wanted)
+def _next_frame(requests: int) -> bytes:
+    """Return the next complete frame, b"" at the end of the input."""
+    frame = bytearray()
+    while length := missing(frame):
+        piece = os.read(requests, length)
         if not piece:
             return b""
-        parcel += piece
-    return bytes(parcel)
+        frame += piece
+    return bytes(frame)
 
 
-def _send(answers: int, parcel: bytes) -> None:
-    rest = memoryview(parcel)
+def _send(answers: int, frame: bytes) -> None:
+    rest = memoryview(frame)
     while rest:
         rest = rest[os.write(answers, rest) :]
 
@@ -82,4 +82,4 @@ if __name__ == "__main__":
     try:
         main()
     except (BrokenPipeError, KeyboardInterrupt):
-        sys.exit(1)  # whoever asked is gone
+        sys.exit(1)  # the parent is gone

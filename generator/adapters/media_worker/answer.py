@@ -1,4 +1,4 @@
-"""Looking at one file and what lies beside it: a request becomes an answer."""
+"""Answers one request: probes a file and reads its sidecars."""
 
 import os
 import stat
@@ -38,15 +38,15 @@ _SOURCES = {
 }
 
 
-def look_at(request: ProbeRequest, memory_mb: int) -> Found:
-    """Return what was asked for; a file that needs too much memory is refused."""
+def answer_request(request: ProbeRequest, memory_mb: int) -> Found:
+    """Return the answer to a request; a file that needs too much memory is rejected."""
     too_much = f"needed more than {memory_mb} MB"
-    look = _enriched if request.board or request.texts else _examined
+    answer = _enrich if request.board or request.texts else _probe
     try:
-        with VideoFile(request.file) as film:
-            found = look(request, film, too_much)
-            film.settle()
-            return found
+        with VideoFile(request.file) as video:
+            result = answer(request, video, too_much)
+            video.raise_failure()
+            return result
     except UnusableFileError as error:
         return Rejected(request.place, str(error))
     except ForbiddenError as error:
@@ -57,114 +57,114 @@ def look_at(request: ProbeRequest, memory_mb: int) -> Found:
         return Rejected(request.place, too_much)
 
 
-def _enriched(request: ProbeRequest, film: VideoFile, too_much: str) -> EnrichmentResult:
+def _enrich(request: ProbeRequest, video: VideoFile, too_much: str) -> EnrichmentResult:
     board, problem = None, ""
     if request.board:
         try:
-            board = storyboard.board(film)
+            board = storyboard.board(video)
         except UnusableFileError as error:
             problem = str(error)
         except MemoryError:
             problem = too_much
-    texts = subtitles.embedded_subtitles(film) if request.texts else ()
+    texts = subtitles.embedded_subtitles(video) if request.texts else ()
     return EnrichmentResult(request.place, board, problem, texts)
 
 
-def _examined(request: ProbeRequest, film: VideoFile, too_much: str) -> ProbeResult:
-    reading = _Reading(request.place.path, film, too_much)
+def _probe(request: ProbeRequest, video: VideoFile, too_much: str) -> ProbeResult:
+    reader = _SidecarReader(request.place.path, video, too_much)
     for companion in request.companions:
-        reading.read(companion)
-    stills, problem = reading.stills, ""
+        reader.read(companion)
+    stills, problem = reader.stills, ""
     try:
-        stills = stills or cover_art.from_cover(film) or poster(film)
+        stills = stills or cover_art.from_cover(video) or poster(video)
     except UnusableFileError as error:
         problem = str(error)
     except MemoryError:
         problem = too_much
-    probe = film.probe()
-    told = sidecars.embedded_details(film.tags, film.chapters, film.duration_s)
+    probe = video.probe()
+    embedded = sidecars.embedded_metadata(video.tags, video.chapters, video.duration_s)
     return ProbeResult(
         request.place,
         probe,
         stills,
         problem,
-        (*reading.details.items(), (MetadataSource.EMBEDDED, told)),
-        tuple(reading.subtitles),
-        tuple(reading.complaints),
-        film.cut_short,
-        film.outdated,
+        (*reader.details.items(), (MetadataSource.EMBEDDED, embedded)),
+        tuple(reader.subtitles),
+        tuple(reader.complaints),
+        video.cut_short,
+        video.outdated,
     )
 
 
-class _Reading:
-    """Companions, read one after another; of a kind that tells the same, the first is believed."""
+class _SidecarReader:
+    """Reads sidecars one after another; of several with the same source, the first counts."""
 
-    def __init__(self, video: str, film: VideoFile, too_much: str) -> None:
-        self._video, self._film, self._too_much = video, film, too_much
+    def __init__(self, path: str, video: VideoFile, too_much: str) -> None:
+        self._path, self._video, self._too_much = path, video, too_much
         self.details: dict[MetadataSource, Metadata] = {}
         self.subtitles: list[Subtitles] = []
         self.complaints: list[tuple[str, str]] = []
         self.stills: Stills | None = None
 
-    def read(self, companion: SidecarRef) -> None:
-        """Read one; what is wrong with it is a complaint and no more."""
+    def read(self, sidecar: SidecarRef) -> None:
+        """Read one; if it is invalid, it only adds a complaint."""
         try:
-            self._read(companion)
+            self._read(sidecar)
         except sidecars.OtherVideoError:
-            pass  # whose it is, it says itself
+            pass  # its content names another video
         except UnusableFileError as error:
-            self.complaints.append((companion.file, str(error)))
+            self.complaints.append((sidecar.file, str(error)))
         except MemoryError:
-            self.complaints.append((companion.file, self._too_much))
+            self.complaints.append((sidecar.file, self._too_much))
 
-    def _read(self, companion: SidecarRef) -> None:
-        kind, name = companion.kind, companion.name or file_name(companion.file)
+    def _read(self, sidecar: SidecarRef) -> None:
+        kind, name = sidecar.kind, sidecar.name or file_name(sidecar.file)
         if kind is SidecarKind.SUBTITLES:
-            content = _content(companion.file, subtitles.MOST_BYTES)
-            told = suffix_of(between(self._video, name)) or SubtitleSuffix(
+            content = _content(sidecar.file, subtitles.MOST_BYTES)
+            suffix = suffix_of(between(self._path, name)) or SubtitleSuffix(
                 "", forced=False, sdh=False, label="Subtitles"
             )
             self.subtitles.append(
                 Subtitles(
-                    told.language,
-                    told.label,
-                    told.forced,
-                    told.sdh,
+                    suffix.language,
+                    suffix.label,
+                    suffix.forced,
+                    suffix.sdh,
                     MetadataSource.BESIDE,
                     subtitles.to_webvtt(name, content),
                 )
             )
         elif kind is SidecarKind.PICTURE:
             if self.stills is None:
-                content = _content(companion.file, cover_art.MOST_BYTES)
+                content = _content(sidecar.file, cover_art.MOST_BYTES)
                 self.stills = cover_art.from_picture(content)
         elif _SOURCES[kind] not in self.details:
-            content = _content(companion.file, sidecars.max_sidecar_bytes(kind))
-            details = sidecars.read_details(
+            content = _content(sidecar.file, sidecars.max_sidecar_bytes(kind))
+            metadata = sidecars.read_metadata(
                 kind,
                 name,
                 content,
-                video=self._video.rpartition("/")[2],
-                duration_s=self._film.duration_s,
+                video=self._path.rpartition("/")[2],
+                duration_s=self._video.duration_s,
             )
-            self.details[_SOURCES[kind]] = self._fitting(details)
+            self.details[_SOURCES[kind]] = self._own_chapters(metadata)
 
-    def _fitting(self, details: Metadata) -> Metadata:
-        """Return details without the chapters of another cut, but for those that may be right.
+    def _own_chapters(self, metadata: Metadata) -> Metadata:
+        """Return metadata without the chapters of another cut, unless they may fit.
 
-        The chapters of the film itself are of this cut.
+        Embedded chapters are of this cut, and win.
         """
-        if not details.is_other_cut:
-            return details
-        is_fitting = all_within(details.chapters, self._film.duration_s)
-        if is_fitting and not self._film.chapters:
-            return details
-        return replace(details, chapters=())
+        if not metadata.is_other_cut:
+            return metadata
+        is_fitting = all_within(metadata.chapters, self._video.duration_s)
+        if is_fitting and not self._video.chapters:
+            return metadata
+        return replace(metadata, chapters=())
 
 
 def _content(file: str, most_bytes: int) -> bytes:
     if is_address(file):
-        return _fetched(file, most_bytes)
+        return _fetch(file, most_bytes)
     try:
         descriptor = os.open(file, READ_ONLY)
     except OSError as error:
@@ -185,11 +185,11 @@ def _content(file: str, most_bytes: int) -> bytes:
         os.close(descriptor)
 
 
-def _fetched(address: str, most_bytes: int) -> bytes:
+def _fetch(url: str, most_bytes: int) -> bytes:
     from generator.adapters.media_worker.http_range import HttpRangeFile  # noqa: PLC0415 (TLS)
 
     try:
-        file = HttpRangeFile(address)
+        file = HttpRangeFile(url)
     except ForbiddenError as error:
         if error.strerror == EMPTY:
             return b""
@@ -198,7 +198,7 @@ def _fetched(address: str, most_bytes: int) -> bytes:
         if file.size_bytes > most_bytes:
             raise UnusableFileError(f"is larger than {most_bytes >> 20} MB, and is not read")
         content = file.read()
-        file.settle()
+        file.raise_failure()
     except ForbiddenError as error:
         raise UnusableFileError(f"cannot be read: {error.strerror}") from error
     else:

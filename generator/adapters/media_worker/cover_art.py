@@ -1,7 +1,7 @@
-"""Posters: pictures that somebody chose for a video become the stills that a frame would give.
+"""Makes stills of cover art: image files and attached pictures that replace a video frame.
 
-A picture comes from as far as a video does. Its header is looked at before it is decoded, by the
-decoders of five formats and no other; and it is made small while it is decoded, where it can be.
+A picture is as untrusted as a video. Its header is checked before it is decoded, only by the
+decoders of five formats; and it is shrunk while it is decoded, if the format allows that.
 """
 
 import struct
@@ -18,22 +18,22 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from generator.adapters.media_worker.stills import scaled, shot_of, stills_of
+from generator.adapters.media_worker.stills import preview_of, scaled, stills_of
 from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
 from generator.core.media.stills import PREVIEW_BOX, Size, fit, plausible_size
 from generator.core.model import Stills
 
 MOST_BYTES = 20 << 20
-_MOST_PX = 50_000_000  # the largest that telephones take
-_SCAN = b"\xff\xda"  # begins each of the layers that a progressive JPEG is made of, some ten
-_MOST_SCANNED_PX = 1_000_000_000
-_NOTE = b"\xff\xe1"  # EXIF begins with it in a JPEG
-_MOST_NOTES = 2_000  # Pillow puts one behind the other, and copies all of them each time
-# Imported above, so that Pillow needs not load all it has to find them.
+_MOST_PX = 50_000_000  # the largest photos of phones
+_SCAN_MARKER = b"\xff\xda"  # begins each scan of a progressive JPEG, which has some ten
+_MOST_SCAN_PX = 1_000_000_000
+_APP1_MARKER = b"\xff\xe1"  # EXIF and XMP segments of a JPEG
+_MOST_APP1 = 2_000  # Pillow concatenates them, and copies all of them each time
+# Imported above, so that Pillow does not load all its plugins to find them.
 _PLUGINS = (JpegImageFile, PngImageFile, WebPImageFile, GifImageFile, AvifImageFile)
 _FORMATS = tuple(str(plugin.format) for plugin in _PLUGINS)
-_GROUND = (128, 128, 128)  # behind what is transparent: black and white both show on it
-_UPRIGHT = {  # EXIF's orientation
+_BACKGROUND = (128, 128, 128)  # behind transparency: black and white both show on it
+_TRANSPOSES = {  # EXIF's orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -42,26 +42,26 @@ _UPRIGHT = {  # EXIF's orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_LYING = 5  # from this orientation on, width and height change places
-_DEEP = ("I", "I;16", "I;16B")  # grey of 16 bits; Pillow would cut it off at 255
+_FIRST_ROTATED = 5  # from this orientation on, width and height are swapped
+_DEEP_MODES = ("I", "I;16", "I;16B")  # gray of 16 bits; Pillow would clip it at 255
 _TOO_LARGE = f"has more than {_MOST_PX // 1_000_000} million pixels"
 
 
 def from_picture(content: bytes) -> Stills:
-    """Return the stills of a picture: JPEG, PNG, WebP, GIF or AVIF, whatever it is called.
+    """Return the stills of a picture: JPEG, PNG, WebP, GIF or AVIF, whatever its name.
 
     Of an animation it is the first frame.
 
     Raises:
-        UnfitError: it cannot be shown; nothing else leaves here.
+        UnusableFileError: it cannot be shown; no other error is raised.
     """
     if len(content) > MOST_BYTES:
         raise UnusableFileError(f"is larger than {MOST_BYTES >> 20} MB")
-    if content.count(_NOTE) > _MOST_NOTES:
+    if content.count(_APP1_MARKER) > _MOST_APP1:
         raise UnusableFileError("holds too many notes")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what Pillow puts right by itself
+            warnings.simplefilter("ignore")  # of what Pillow repairs itself
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return _stills(content)
     except UnusableFileError:
@@ -72,14 +72,14 @@ def from_picture(content: bytes) -> Stills:
         raise UnusableFileError(_TOO_LARGE) from error
     except MemoryError as error:
         raise UnusableFileError("needs too much memory") from error
-    except Exception as error:  # a damaged file meets code of Pillow's that did not expect it
+    except Exception as error:  # Pillow may raise anything for a damaged file
         raise UnusableFileError("is damaged, or cut short") from error
 
 
-def from_cover(film: VideoFile) -> Stills | None:
-    """Return the stills of the picture attached to a video; None without one that can be shown."""
+def from_cover(video: VideoFile) -> Stills | None:
+    """Return the stills of the picture attached to a video; None without a usable one."""
     try:
-        content = film.cover()
+        content = video.cover()
         return None if content is None else from_picture(content)
     except UnusableFileError:
         return None
@@ -88,16 +88,16 @@ def from_cover(film: VideoFile) -> Stills | None:
 def _stills(content: bytes) -> Stills:
     with Image.open(BytesIO(content), formats=_FORMATS) as picture:
         stored = _size(picture, content)
-        # A JPEG is decoded at a half, a quarter or an eighth, if that is large enough lying or not.
+        # A JPEG is decoded at 1/2, 1/4 or 1/8, if that is large enough, rotated or not.
         picture.draft(None, (PREVIEW_BOX.width_px, PREVIEW_BOX.width_px))
         picture.load()
         orientation = _orientation(picture)
-        lying = orientation >= _LYING
-        displayed = stored.turned() if lying else stored
+        is_rotated = orientation >= _FIRST_ROTATED
+        displayed = stored.turned() if is_rotated else stored
         upright = fit(displayed, PREVIEW_BOX)
-        small = _small(_plain(picture), upright.turned() if lying else upright)
-    if orientation in _UPRIGHT:
-        small = small.transpose(_UPRIGHT[orientation])
+        small = _shrink(_to_rgb(picture), upright.turned() if is_rotated else upright)
+    if orientation in _TRANSPOSES:
+        small = small.transpose(_TRANSPOSES[orientation])
     frame = scaled(
         _frame(small),
         upright,
@@ -105,14 +105,14 @@ def _stills(content: bytes) -> Stills:
         dst_colorspace=Colorspace.ITU601,
         dst_color_range=ColorRange.MPEG,
     )
-    return stills_of(shot_of(frame, Colorspace.ITU601, displayed))
+    return stills_of(preview_of(frame, Colorspace.ITU601, displayed))
 
 
 def _size(picture: Image.Image, content: bytes) -> Size:
-    """Return the size that the header tells, if it is worth decoding.
+    """Return the size in the header, if it is reasonable to decode.
 
     Raises:
-        UnfitError: it is so large, or so made, that decoding would take too long.
+        UnusableFileError: it is so large, or so encoded, that decoding would take too long.
     """
     size = plausible_size(*picture.size)
     if size is None:
@@ -120,30 +120,30 @@ def _size(picture: Image.Image, content: bytes) -> Size:
     pixels = size.width_px * size.height_px
     if pixels > _MOST_PX:
         raise UnusableFileError(_TOO_LARGE)
-    scans = content.count(_SCAN) if isinstance(picture, JpegImageFile) else 1
-    if scans * pixels > _MOST_SCANNED_PX:
+    scans = content.count(_SCAN_MARKER) if isinstance(picture, JpegImageFile) else 1
+    if scans * pixels > _MOST_SCAN_PX:
         raise UnusableFileError("is put together of too many layers")
     return size
 
 
 def _orientation(picture: Image.Image) -> int:
-    """Return EXIF's orientation, 1 to 8; 1 where EXIF is damaged or says nothing."""
+    """Return the EXIF orientation, 1 to 8; 1 if it is damaged or missing."""
     try:
         orientation = picture.getexif().get(Base.Orientation)
     except (SyntaxError, struct.error):
         return 1
-    return orientation if orientation in _UPRIGHT else 1
+    return orientation if orientation in _TRANSPOSES else 1
 
 
-def _plain(picture: Image.Image) -> Image.Image:
-    """Return a picture as RGB, or as RGBA if anything shines through."""
-    if picture.mode in _DEEP:
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """Return a picture as RGB, or as RGBA if it has transparency."""
+    if picture.mode in _DEEP_MODES:
         return picture.convert("I").point(lambda grey: grey * (1 / 256)).convert("RGB")
     return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 
-def _small(picture: Image.Image, size: Size) -> Image.Image:
-    """Return a picture as RGB and of this size, first made about twice as large by averages."""
+def _shrink(picture: Image.Image, size: Size) -> Image.Image:
+    """Return a picture as RGB of this size, first reduced to about twice of it by averaging."""
     shrink = (
         max(1, picture.width // (2 * size.width_px)),
         max(1, picture.height // (2 * size.height_px)),
@@ -151,9 +151,9 @@ def _small(picture: Image.Image, size: Size) -> Image.Image:
     small = picture.reduce(shrink).resize((size.width_px, size.height_px))
     if small.mode != "RGBA":
         return small
-    ground = Image.new("RGB", small.size, _GROUND)
-    ground.paste(small, mask=small.getchannel("A"))
-    return ground
+    background = Image.new("RGB", small.size, _BACKGROUND)
+    background.paste(small, mask=small.getchannel("A"))
+    return background
 
 
 def _frame(picture: Image.Image) -> VideoFrame:

@@ -1,4 +1,4 @@
-"""Probing: what a file's boxes and PyAV say of streams, in the words of the core."""
+"""Probes streams, by the boxes of a file and PyAV, and returns the types of the core."""
 
 import os
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from generator.core.media.codecs import Coding, codecs_of
 from generator.core.media.stills import plausible_fps
 from generator.core.media.truncation import Outline, outline
 
-_BRANDED = {"mp4", "mov"}  # formats whose tags are sample entries; elsewhere they are other names
-_TEXT = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
-_LOCKED = Coding("", tag="encv")
+_SAMPLE_ENTRY_FORMATS = {"mp4", "mov"}  # formats whose codec tags are sample entries
+_TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
+_ENCRYPTED = Coding("", tag="encv")
 
 
 class OpenFile:
-    """An open descriptor, read without moving it; what cannot be read is as if it were not there.
+    """An open descriptor, read without moving its offset; an unreadable range reads as missing.
 
-    The descriptor stays the caller's.
+    The caller closes the descriptor.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -30,7 +30,7 @@ class OpenFile:
         self.size_bytes = os.fstat(descriptor).st_size
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Return bytes from an offset on; fewer than asked for where there are no more."""
+        """Return bytes from an offset on; fewer than `size` at the end."""
         try:
             return os.pread(self._descriptor, size, offset)
         except (OSError, OverflowError):
@@ -38,22 +38,22 @@ class OpenFile:
 
 
 def outline_of(descriptor: int) -> Outline:
-    """Return what the boxes of an open file tell."""
+    """Return the outline of the boxes of an open file."""
     return outline(OpenFile(descriptor))
 
 
-def container_name(container: InputContainer, told: Outline) -> str:
-    """Return FFmpeg's name of the container, but tell WebM from other Matroska."""
-    return told.kind if told.kind in {"webm", "matroska"} else container.format.name
+def container_name(container: InputContainer, boxes: Outline) -> str:
+    """Return FFmpeg's name of the container, but distinguish WebM from other Matroska."""
+    return boxes.kind if boxes.kind in {"webm", "matroska"} else container.format.name
 
 
 def codecs(
-    container: InputContainer, picture: VideoStream, sounds: Sequence[AudioStream], told: Outline
+    container: InputContainer, picture: VideoStream, sounds: Sequence[AudioStream], boxes: Outline
 ) -> str:
-    """Return how RFC 6381 names this picture and these sounds, "" where it cannot."""
-    if told.is_locked:
-        return codecs_of(_LOCKED)
-    tagged = bool(_BRANDED.intersection(container.format.name.split(",")))
+    """Return the RFC 6381 codecs parameter of the streams, "" if there is none."""
+    if boxes.is_locked:
+        return codecs_of(_ENCRYPTED)
+    tagged = bool(_SAMPLE_ENTRY_FORMATS.intersection(container.format.name.split(",")))
     return codecs_of(
         _picture(picture, tagged=tagged),
         *(_coding(sound.codec_context, tagged=tagged) for sound in sounds),
@@ -61,13 +61,13 @@ def codecs(
 
 
 def text_streams(container: InputContainer) -> int:
-    """Return how many subtitles are text."""
+    """Return the number of text subtitle streams."""
     return sum(_is_text(stream) for stream in container.streams.subtitles)
 
 
 def _is_text(stream: SubtitleStream) -> bool:
     context: CodecContext | None = stream.codec_context
-    return context is not None and context.codec.canonical_name in _TEXT
+    return context is not None and context.codec.canonical_name in _TEXT_CODECS
 
 
 def _picture(stream: VideoStream, *, tagged: bool) -> Coding | None:
@@ -89,7 +89,7 @@ def _picture(stream: VideoStream, *, tagged: bool) -> Coding | None:
 
 
 def _coding(context: CodecContext | None, *, tagged: bool) -> Coding | None:
-    """Return what is told of a stream; None without a decoder, which PyAV's stubs do not tell."""
+    """Return the coding of a stream; None without a decoder, which PyAV's stubs do not declare."""
     if context is None:
         return None
     return Coding(
@@ -101,7 +101,7 @@ def _coding(context: CodecContext | None, *, tagged: bool) -> Coding | None:
 
 
 def sample_entry(stream: VideoStream) -> str:
-    """Return the sample entry of a picture, "" where there is none."""
+    """Return the sample entry of a video stream, "" if there is none."""
     context: VideoCodecContext | None = stream.codec_context
     return "" if context is None else _tag(context)
 
@@ -109,5 +109,5 @@ def sample_entry(stream: VideoStream) -> str:
 def _tag(context: CodecContext) -> str:
     try:
         return context.codec_tag
-    except UnicodeDecodeError:  # anything may stand there
+    except UnicodeDecodeError:  # it may have any bytes
         return ""

@@ -1,7 +1,7 @@
-"""Pictures: a frame becomes the stills of a poster, in YUV all the way and small from the first.
+"""Makes the stills of a poster from a frame, in YUV throughout.
 
-A full-size RGB picture is never made: swscale shrinks the decoder's planes into the preview box,
-and whatever else is needed is made from that.
+There is never a full-size RGB picture: swscale shrinks the decoder's planes into the preview box,
+and everything else is made from that.
 """
 
 from collections.abc import Iterator
@@ -32,11 +32,11 @@ from generator.core.media.stills import (
 from generator.core.media.tonemap import RGB, ColorSpace, to_srgb
 from generator.core.model import Still, Stills
 
-_DARK_THROUGHOUT = 3  # key frames that show nothing: what lies between does not either
-_EVERY = 12  # frames; half a second apart where a fade is sought through
+_MOST_DARK_KEYS = 3  # dark key frames; the frames between are dark, too
+_FRAME_STEP = 12  # frames; half a second apart, to get through a fade
 _TINY = Size(32, 18)  # enough to judge a frame by
-_HD_HEIGHT_PX = 720  # from here on, what says nothing of its colours means BT.709
-_MATRICES = {  # AVColorSpace of a frame: how its YUV was made of RGB
+_HD_HEIGHT_PX = 720  # from this height on, unspecified means BT.709
+_MATRICES = {  # by AVColorSpace of a frame
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
     5: Colorspace.ITU601,
@@ -44,13 +44,13 @@ _MATRICES = {  # AVColorSpace of a frame: how its YUV was made of RGB
     7: Colorspace.SMPTE240M,
     9: Colorspace.BT2020,
 }
-# Chosen by PSNR, size and CPU over real frames. At equal PSNR method 1 is 6 % smaller than 0 for a
+# Chosen by PSNR, size and CPU on real frames. At equal PSNR method 1 is 6 % smaller than 0 for a
 # third more time, 2 another 8 % for as much again: spent on the card, which every visitor loads.
-# A JPEG quantised by 3 (of 31) is as good as libjpeg's at quality 80, and smaller.
-_CARD = {"quality": "75", "compression_level": "1"}
-_DENSE = {"quality": "75", "compression_level": "0"}
+# A JPEG with quantizer 3 (of 31) is as good as libjpeg's at quality 80, and smaller.
+_CARD_WEBP = {"quality": "75", "compression_level": "1"}
+_DENSE_WEBP = {"quality": "75", "compression_level": "0"}
 _JPEG = {"qmin": "3", "qmax": "3", "huffman": "default"}
-_UPRIGHT = Orientation()
+_IDENTITY = Orientation()
 _MIRROR: tuple[tuple[str, str | None], ...] = (("hflip", None),)
 _TURNS: dict[int, tuple[tuple[str, str | None], ...]] = {
     90: (("transpose", "clock"),),
@@ -61,7 +61,7 @@ _TURNS: dict[int, tuple[tuple[str, str | None], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class PreviewFrame:
-    """A frame shrunk to the preview's size, still lying and in its own colours; how it looks."""
+    """A frame shrunk to preview size, not yet rotated or converted, with its color statistics."""
 
     small: VideoFrame
     matrix: Colorspace
@@ -70,68 +70,68 @@ class PreviewFrame:
     look: ColorStats
 
 
-def poster(film: VideoFile) -> Stills:
+def poster(video: VideoFile) -> Stills:
     """Return the stills of the first candidate that shows something, else of the lightest.
 
     Raises:
-        UnfitError: no picture can be had.
+        UnusableFileError: no frame can be decoded.
         MemoryError: it would need more than allowed.
     """
     try:
-        shot = _choice(_shots(film))
-        if shot is None:
+        preview = _choose(_candidates(video))
+        if preview is None:
             raise UnusableFileError("no picture can be decoded")
-        return stills_of(shot)
+        return stills_of(preview)
     except MemoryError:
         raise
     except av.FFmpegError as error:
         raise UnusableFileError(f"no picture can be made: {error.strerror}") from error
 
 
-def _choice(shots: Iterator[PreviewFrame]) -> PreviewFrame | None:
+def _choose(candidates: Iterator[PreviewFrame]) -> PreviewFrame | None:
     best: PreviewFrame | None = None
-    for shot in shots:
-        if shows_something(shot.look):
-            return shot
-        if best is None or shot.look.light > best.look.light:
-            best = shot
+    for preview in candidates:
+        if shows_something(preview.look):
+            return preview
+        if best is None or preview.look.light > best.look.light:
+            best = preview
     return best
 
 
-def _shots(film: VideoFile) -> Iterator[PreviewFrame]:
+def _candidates(video: VideoFile) -> Iterator[PreviewFrame]:
     seen: set[int | None] = set()
-    for instant_s in poster_times(film.duration_s):
-        frame = film.key_frame(instant_s)
+    for instant_s in poster_times(video.duration_s):
+        frame = video.key_frame(instant_s)
         if frame is not None and frame.pts not in seen:
             seen.add(frame.pts)
-            yield _shot(film, frame)
-    if len(seen) >= _DARK_THROUGHOUT:
+            yield _preview(video, frame)
+    if len(seen) >= _MOST_DARK_KEYS:
         return
-    for frame in islice(film.frames(), 0, None, _EVERY):
-        yield _shot(film, frame)
+    for frame in islice(video.frames(), 0, None, _FRAME_STEP):
+        yield _preview(video, frame)
 
 
-def _shot(film: VideoFile, frame: VideoFrame) -> PreviewFrame:
-    displayed = film.displayed or Size(frame.width, frame.height)
-    small, matrix = shrunk(film, frame, fit(displayed, PREVIEW_BOX))
-    return shot_of(small, matrix, displayed, film.orientation)
+def _preview(video: VideoFile, frame: VideoFrame) -> PreviewFrame:
+    displayed = video.displayed or Size(frame.width, frame.height)
+    small, matrix = shrink(video, frame, fit(displayed, PREVIEW_BOX))
+    return preview_of(small, matrix, displayed, video.orientation)
 
 
-def shrunk(film: VideoFile, frame: VideoFrame, upright: Size) -> tuple[VideoFrame, Colorspace]:
-    """Return a frame of a film, of the size that makes `upright` once turned; and its matrix.
+def shrink(video: VideoFile, frame: VideoFrame, upright: Size) -> tuple[VideoFrame, Colorspace]:
+    """Return a frame shrunk to the size that is `upright` after rotation, and its color matrix.
 
-    Colours are its own where a plain screen shows them, and else made such.
+    Wide colors are mapped to those of an sRGB screen; others stay.
     """
-    lying = upright.turned() if film.orientation.is_lying else upright
-    colours = film.colours(frame)
-    if colours.is_wide:
-        return _mapped(frame, lying, colours), Colorspace.ITU601
-    matrix = _MATRICES.get(frame.colorspace, _unsaid_matrix(frame))
-    # Shrunk first, converted later: swscale does both at once through RGB, at thrice the cost.
-    halves = frame.width >= 2 * lying.width_px and frame.height >= 2 * lying.height_px
+    stored_size = upright.turned() if video.orientation.is_lying else upright
+    colors = video.colors(frame)
+    if colors.is_wide:
+        return _tone_map(frame, stored_size, colors), Colorspace.ITU601
+    matrix = _MATRICES.get(frame.colorspace, _default_matrix(frame))
+    # Shrink first, convert later: swscale does both at once through RGB, at three times the cost.
+    halves = frame.width >= 2 * stored_size.width_px and frame.height >= 2 * stored_size.height_px
     small = scaled(
         frame,
-        lying,
+        stored_size,
         "yuv420p",
         interpolation=Interpolation.AREA if halves else Interpolation.BICUBIC,
         src_colorspace=matrix,
@@ -140,33 +140,33 @@ def shrunk(film: VideoFile, frame: VideoFrame, upright: Size) -> tuple[VideoFram
     return small, matrix
 
 
-def _mapped(frame: VideoFrame, size: Size, colours: ColorSpace) -> VideoFrame:
-    """Return a frame in this size, in colours of a plain screen, by BT.601's matrix."""
-    graph = _mapping(
+def _tone_map(frame: VideoFrame, size: Size, colors: ColorSpace) -> VideoFrame:
+    """Return a frame of this size, in sRGB colors, with the matrix of BT.601."""
+    graph = _tone_map_graph(
         frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range,
-        size, colours,
+        size, colors,
     )  # fmt: skip
     try:
         graph.vpush(frame)
         return graph.vpull()
     except BaseException:
-        _mapping.cache_clear()  # who knows what it still holds
+        _tone_map_graph.cache_clear()  # it may still hold frames
         raise
 
 
-@lru_cache(maxsize=4)  # a poster and a storyboard of what the same telephone took
-def _mapping(  # noqa: PLR0913, PLR0917 - each is a part of the key
+@lru_cache(maxsize=4)  # for poster and storyboard of videos from one phone
+def _tone_map_graph(  # noqa: PLR0913, PLR0917 - each is a part of the key
     layout: str,
     width_px: int,
     height_px: int,
     matrix: int,
     range_: int,
     size: Size,
-    colours: ColorSpace,
+    colors: ColorSpace,
 ) -> Graph:
-    """Return the graph that maps frames like this one; its tables take a tenth of a second."""
+    """Return the filter graph for such frames; building its tables takes a tenth of a second."""
     halves = width_px >= 2 * size.width_px and height_px >= 2 * size.height_px
-    matrix = RGB if colours.matrix == RGB else matrix
+    matrix = RGB if colors.matrix == RGB else matrix
     source = (
         f"video_size={width_px}x{height_px}:pix_fmt={layout}:time_base=1/1:pixel_aspect=1/1"
         f":colorspace={matrix}:range={range_}"
@@ -175,7 +175,7 @@ def _mapping(  # noqa: PLR0913, PLR0917 - each is a part of the key
     graph.threads = 1
     steps = (
         ("buffer", source),
-        *to_srgb(colours, size, "area" if halves else "bicubic"),
+        *to_srgb(colors, size, "area" if halves else "bicubic"),
         ("scale", "out_color_matrix=smpte170m:out_range=limited"),
         ("format", "yuv420p"),
         ("buffersink", None),
@@ -184,23 +184,23 @@ def _mapping(  # noqa: PLR0913, PLR0917 - each is a part of the key
     return graph
 
 
-def shot_of(
+def preview_of(
     small: VideoFrame,
     matrix: Colorspace,
     displayed: Size,
-    orientation: Orientation = _UPRIGHT,
+    orientation: Orientation = _IDENTITY,
 ) -> PreviewFrame:
-    """Return the shot that a frame of the preview's size makes."""
+    """Return the preview frame of a frame of that size."""
     tiny = scaled(small, _TINY, "rgb24", interpolation=Interpolation.AREA, src_colorspace=matrix)
     return PreviewFrame(small, matrix, orientation, displayed, color_stats(bytes(tiny.planes[0])))
 
 
-def _unsaid_matrix(frame: VideoFrame) -> Colorspace:
+def _default_matrix(frame: VideoFrame) -> Colorspace:
     return Colorspace.ITU709 if frame.height >= _HD_HEIGHT_PX else Colorspace.ITU601
 
 
 def turned(frame: VideoFrame, orientation: Orientation) -> VideoFrame:
-    """Return a frame upright: as a mirror shows it, if so, and turned clockwise."""
+    """Return a frame upright: mirrored if needed, and rotated clockwise."""
     steps = _MIRROR * orientation.is_mirrored + _TURNS.get(orientation.turn_deg, ())
     if not steps:
         return frame
@@ -214,27 +214,27 @@ def turned(frame: VideoFrame, orientation: Orientation) -> VideoFrame:
     return graph.vpull()
 
 
-def stills_of(shot: PreviewFrame) -> Stills:
-    """Return the stills that a shot makes."""
-    small = shot.small
+def stills_of(chosen: PreviewFrame) -> Stills:
+    """Encode the stills of a preview frame."""
+    small = chosen.small
     preview = scaled(
         small,
         Size(small.width, small.height),
         "yuvj420p",
-        interpolation=Interpolation.BILINEAR,  # of chroma alone, for the size stays
-        src_colorspace=shot.matrix,
+        interpolation=Interpolation.BILINEAR,  # of chroma only: the size stays
+        src_colorspace=chosen.matrix,
         dst_colorspace=Colorspace.ITU601,
         dst_color_range=ColorRange.JPEG,
     )
-    frame = preview = turned(preview, shot.orientation)
+    frame = preview = turned(preview, chosen.orientation)
     webp: list[Still] = []
-    sizes = still_sizes(shot.displayed)
+    sizes = still_sizes(chosen.displayed)
     for size in reversed(sizes):
         frame = scaled(frame, size, "yuv420p", dst_color_range=ColorRange.MPEG)
-        content = encoded(frame, "libwebp", _CARD if size == sizes[0] else _DENSE)
+        content = encoded(frame, "libwebp", _CARD_WEBP if size == sizes[0] else _DENSE_WEBP)
         webp.append(Still(size.width_px, size.height_px, content))
     jpeg = encoded(preview, "mjpeg", _JPEG)
-    return Stills(tuple(reversed(webp)), jpeg, colour_of(shot.look))
+    return Stills(tuple(reversed(webp)), jpeg, colour_of(chosen.look))
 
 
 def scaled(
@@ -243,16 +243,16 @@ def scaled(
     layout: str,
     *,
     interpolation: Interpolation = Interpolation.BICUBIC,
-    **colours: int,
+    **color_options: int,
 ) -> VideoFrame:
-    """Return a frame in another size and layout; `colours` as `VideoFrame.reformat` has them."""
+    """Return a frame in another size and pixel format; colors as of `VideoFrame.reformat`."""
     return frame.reformat(
         size.width_px,
         size.height_px,
         layout,
         interpolation=interpolation,
-        threads=1,  # its own threads cost more than they bring, and memory
-        **colours,
+        threads=1,  # more threads cost more than they gain, and memory
+        **color_options,
     )
 
 

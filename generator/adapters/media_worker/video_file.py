@@ -1,7 +1,7 @@
-"""Film: one video file, opened once, that tells about itself and gives frames.
+"""One video file, opened once: its properties, frames and packets.
 
-FFmpeg gets an open descriptor and no name, is held to real containers, and may open nothing else:
-a playlist that calls itself .mp4 leads nowhere, and no name can be taken for an address.
+FFmpeg gets an open descriptor and no name, only accepts real containers, and may open nothing else:
+a playlist with the name .mp4 is rejected, and no file name can be taken for a URL.
 """
 
 import os
@@ -46,14 +46,14 @@ from generator.core.model import NO_VIDEO, Probe
 if TYPE_CHECKING:
     from generator.adapters.media_worker.http_range import HttpRangeFile
 
-# Demuxers for what intake.VIDEO_SUFFIXES names; none of them opens a second file.
+# Demuxers for file_filter.VIDEO_SUFFIXES; none of them opens a second file.
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,asf,mpegts,mpeg,mpegvideo,ogg,rm,mxf,wtv,dv"
 )
-_SAFE = {"protocol_whitelist": "fd", "format_whitelist": _CONTAINERS}
-_NO_PROTOCOL = {"protocol_whitelist": "none"}  # what is read through us needs not even that one
-# Finding out what streams there are decodes a few frames that nobody sees: as roughly as can be.
-_ROUGH = {"skip_frame": "nokey", "skip_loop_filter": "all", "skip_idct": "all"}
+_OPEN_OPTIONS = {"protocol_whitelist": "fd", "format_whitelist": _CONTAINERS}
+_NO_PROTOCOLS = {"protocol_whitelist": "none"}  # a Python file object needs none
+# Probing streams decodes a few frames that nobody sees: as cheaply as possible.
+_FAST_PROBE_OPTIONS = {"skip_frame": "nokey", "skip_loop_filter": "all", "skip_idct": "all"}
 READ_ONLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
@@ -63,32 +63,38 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_COUNTED = {"mov", "mp4", "matroska", "webm", "ogg"}  # what browsers play, by its own clock
-_LEAST_LATE_S, _MOST_LATE_S = 0.1, 31 * 86_400.0
-_SWITCHED = {"mp4", "mov"}  # in these a track is on or off
-_Heard = TypeVar("_Heard", VideoStream, AudioStream)
-_MATRIX = struct.Struct("=9i")  # of displays, in a container: rows of three
-_FULL = 2  # AVCOL_RANGE_JPEG
+_BROWSER_FORMATS = {
+    "mov",
+    "mp4",
+    "matroska",
+    "webm",
+    "ogg",
+}  # browsers play these, with their own timestamps
+_LEAST_START_S, _MOST_START_S = 0.1, 31 * 86_400.0
+_ENABLED_FLAG_FORMATS = {"mp4", "mov"}  # formats whose tracks have an "enabled" flag
+_AvStream = TypeVar("_AvStream", VideoStream, AudioStream)
+_DISPLAY_MATRIX = struct.Struct("=9i")  # of a container: rows of three
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _DOLBY_VISION = {"dvh1", "dvhe", "dav1"}
 _MICROSECONDS = 1_000_000  # av.time_base
 _KEY_WITHIN_BYTES = 1 << 26
-_KEY_WITHIN = 1_000  # packets; a key frame comes every 10 s at most where seeking shall work
-_START_WITHIN = 50  # packets of picture and sound
-_COVER_WITHIN = 100  # packets of all kinds; attached pictures come first
+_KEY_WITHIN = 1_000  # packets; seekable files have a key frame at least every 10 s
+_START_WITHIN = 50  # video and audio packets
+_COVER_WITHIN = 100  # packets of all streams; attached pictures come first
 _DECODE_PACKETS = 3_000
-_DECODE_PX = 60_000_000  # 1 s of 1080p and more, where key frames show nothing; some 0.2 s of work
+_DECODE_PX = 60_000_000  # 1 s of 1080p, if key frames show nothing; takes some 0.2 s
 
 
 class UnusableFileError(Exception):
-    """The file, or its poster, cannot be had; the message says why, to a person."""
+    """The file or its poster is unusable; the message says why, and is shown to the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPacket:
-    """A packet that a key frame is in, still encoded.
+    """A packet with a key frame, still encoded.
 
-    `start_s` counts from where the video starts, in whole milliseconds; None where the file does
-    not say, or what it says cannot be.
+    `start_s` counts from the start of the video, in whole milliseconds; None if the file has no
+    timestamp, or an implausible one.
     """
 
     start_s: float | None
@@ -96,33 +102,33 @@ class KeyPacket:
 
 
 class VideoFile:
-    """A video file, open until the `with` block ends; behind an address, it is read by range.
+    """A video file, open until the `with` block ends; a URL is read by HTTP ranges.
 
-    What frames say of their size and rotation is believed over what the header says. `read_bytes`
-    counts what was read of the pictures, decoded or not.
+    Size and rotation of decoded frames win over those of the header. `read_bytes` counts the bytes
+    of video packets that were read, decoded or not.
 
     Raises:
-        UnfitError: it is no file, or no video.
+        UnusableFileError: it is not a file, or not a video.
         MemoryError: opening it needs more than allowed.
-        OSError: it is behind an address, and cannot be fetched; see `settle`.
+        OSError: it is at a URL, and cannot be fetched; see `raise_failure`.
     """
 
     def __init__(self, file: str) -> None:
         self._source: HttpRangeFile | None = None
         if is_address(file):
-            self._outline, self._container = self._opened_by_range(file)
+            self._outline, self._container = self._open_by_range(file)
         else:
-            self._outline, self._container = _opened(file)
+            self._outline, self._container = _open(file)
         try:
             self._stream = video_stream(self._container)
         except UnusableFileError:
             self.close()
-            self.settle()
+            self.raise_failure()
             raise
         self._codec = _codec(self._stream)
-        self._coded = self._claimed_size()
+        self._coded_size = self._claimed_size()
         self._orientation, self._is_wide = Orientation(), False
-        self._colours = colours_of(self._codec) if self._codec else None
+        self._colors = colors_of(self._codec) if self._codec else None
         self._is_matroska = "matroska" in self._container.format.name
         self._origin_s = max(self._first_start_s(), 0.0)
         self.read_bytes = 0
@@ -139,29 +145,29 @@ class VideoFile:
         self.close()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file."""
         self._container.close()
         if self._source is not None:
             self._source.close()
 
-    def settle(self) -> None:
-        """Tell of what FFmpeg may have taken for the end, or for damage: that it was not fetched.
+    def raise_failure(self) -> None:
+        """Raise the error of a failed fetch, which FFmpeg takes for the end or for damage.
 
         Raises:
-            AwayError: the store could not be reached.
-            ShiftedError: the file was replaced or removed meanwhile.
-            BarredError: it may not be read.
+            StoreUnavailableError: the store could not be reached.
+            ObjectChangedError: the file was replaced or removed meanwhile.
+            ForbiddenError: it may not be read.
         """
         if self._source is not None:
-            self._source.settle()
+            self._source.raise_failure()
 
     @property
     def duration_s(self) -> float | None:
-        """Return how long it says it is."""
+        """Return the duration in the container, None if it is missing or implausible."""
         if self._container.duration is not None:
             length_s = self._container.duration / _MICROSECONDS
             if self._is_matroska and length_s > self.start_s:
-                length_s -= self.start_s  # it counts from 0 to the end, others from the start
+                length_s -= self.start_s  # Matroska counts from 0, others from the start
             return plausible_duration(length_s)
         if self._stream.duration is None or self._stream.time_base is None:
             return None
@@ -169,68 +175,68 @@ class VideoFile:
 
     @property
     def start_s(self) -> float:
-        """Return what the clock of browsers shows when it begins: they do not set it to 0.
+        """Return the `currentTime` of browsers at its start, which is not always 0.
 
-        0 where they do not play the container, or it begins almost at once.
+        0 if they do not play the container, or it starts almost at 0.
         """
-        if _COUNTED.isdisjoint(self._container.format.name.split(",")):
+        if _BROWSER_FORMATS.isdisjoint(self._container.format.name.split(",")):
             return 0.0
         start_s = round(self._origin_s, 3)
-        return start_s if _LEAST_LATE_S <= start_s <= _MOST_LATE_S else 0.0
+        return start_s if _LEAST_START_S <= start_s <= _MOST_START_S else 0.0
 
     @property
     def tags(self) -> dict[str, str]:
-        """Return what it says of itself in words; the container's word before the picture's."""
+        """Return its metadata tags; those of the container win over the video stream's."""
         return {**self._stream.metadata, **self._container.metadata}
 
     @property
     def chapters(self) -> tuple[tuple[float, float, str], ...]:
-        """Return (start_s, end_s, title) of its chapters, as they are told."""
-        found = []
+        """Return (start_s, end_s, title) of its chapters, unchecked."""
+        chapters = []
         for chapter in self._container.chapters():
             base = chapter["time_base"]
             if base is not None:
                 start_s, end_s = float(chapter["start"] * base), float(chapter["end"] * base)
                 start_s, end_s = start_s - self._origin_s, end_s - self._origin_s
-                found.append((start_s, end_s, chapter["metadata"].get("title", "")))
-        return tuple(found)
+                chapters.append((start_s, end_s, chapter["metadata"].get("title", "")))
+        return tuple(chapters)
 
     @property
     def cut_short(self) -> str:
-        """Return what of the file is missing, "" for nothing."""
+        """Return what of the file is missing, "" if nothing is."""
         return self._outline.cut_short
 
     @property
     def orientation(self) -> Orientation:
-        """Return how its frames come to stand upright; known once one was decoded."""
+        """Return the orientation of its frames; known once one was decoded."""
         return self._orientation
 
     @property
     def outdated(self) -> tuple[str, ...]:
-        """Return what was made wrongly of such a film before `PROBE_VERSION` 2."""
+        """Return what was made wrongly of such a video before `PROBE_VERSION` 2."""
         sounds = self._container.streams.audio
-        marked = sorted(sounds, key=lambda one: not one.disposition & Disposition.default)
-        is_seen_anew = self._orientation.is_mirrored or self._is_wide
-        is_heard_anew = marked[:1] != played_first(self._container, sounds)[:1]
+        by_default = sorted(sounds, key=lambda stream: not stream.disposition & Disposition.default)
+        looks_changed = self._orientation.is_mirrored or self._is_wide
+        sounds_changed = by_default[:1] != played_first(self._container, sounds)[:1]
         has_texts = probe.text_streams(self._container) > 0
-        board = ("board",) if is_seen_anew or self.start_s or has_texts else ()
-        return (*board, "copy") if is_seen_anew or is_heard_anew else board
+        board = ("board",) if looks_changed or self.start_s or has_texts else ()
+        return (*board, "copy") if looks_changed or sounds_changed else board
 
-    def colours(self, frame: VideoFrame) -> ColorSpace:
-        """Return what the colours of a frame mean."""
-        return frame_colours(frame, self._colours, self._stream)
+    def colors(self, frame: VideoFrame) -> ColorSpace:
+        """Return the color space of a frame."""
+        return frame_colors(frame, self._colors, self._stream)
 
     @property
     def displayed(self) -> Size | None:
-        """Return how large it is on a screen."""
-        if self._coded is None:
+        """Return its display size."""
+        if self._coded_size is None:
             return None
         return displayed_size(
-            self._coded, self._stream.sample_aspect_ratio, self._orientation.turn_deg
+            self._coded_size, self._stream.sample_aspect_ratio, self._orientation.turn_deg
         )
 
     def probe(self) -> Probe:
-        """Return what it says of itself."""
+        """Return its properties."""
         displayed = self.displayed
         sounds = played_first(self._container, self._container.streams.audio)
         moment = moment_of_tags(self.tags)
@@ -252,11 +258,11 @@ class VideoFile:
         )
 
     def cover(self) -> bytes | None:
-        """Return the first picture that is attached to it, encoded as it is; None without one."""
+        """Return the first attached picture, still encoded; None without one."""
         attached = [
-            one.index
-            for one in self._container.streams.video
-            if one.disposition & Disposition.attached_pic
+            stream.index
+            for stream in self._container.streams.video
+            if stream.disposition & Disposition.attached_pic
         ]
         if not attached:
             return None
@@ -272,20 +278,20 @@ class VideoFile:
         return None
 
     def key_frame(self, instant_s: float) -> VideoFrame | None:
-        """Return the key frame before an instant; None where none is near."""
+        """Return the key frame before an instant, None if none is near."""
         return next(filter(None, map(self.picture, self.keys(instant_s))), None)
 
     def keys(
         self, instant_s: float, within: int = _KEY_WITHIN, within_bytes: int = _KEY_WITHIN_BYTES
     ) -> Iterator[KeyPacket]:
-        """Yield the keys among so many packets and bytes, from the one before an instant on.
+        """Yield key packets, from the one before an instant on, up to a limit of packets and bytes.
 
-        Other streams are passed over, by some containers without being read. That cannot be had
-        for what lies between two keys (Discard.nonkey): MP4's timestamps go wrong by it.
+        Other streams are skipped, by some demuxers without reading them. That is impossible for
+        packets between two keys: Discard.nonkey breaks the timestamps of MP4.
         """
         self._decoder().skip_frame = "NONKEY"
         self._seek(instant_s)
-        others = [one for one in self._container.streams if one is not self._stream]
+        others = [other for other in self._container.streams if other is not self._stream]
         try:
             for stream in others:
                 stream.discard = Discard.all
@@ -300,19 +306,19 @@ class VideoFile:
                 stream.discard = Discard.default
 
     def picture(self, key: KeyPacket) -> VideoFrame | None:
-        """Return the key's frame, or None where it is damaged."""
+        """Return the frame of a key packet, None if it is damaged."""
         self._decoder().flush_buffers()
-        frames = self._decode(key.packet) or self._decode(None)  # None: give what you hold back
-        return self._noted(frames[0]) if frames else None
+        frames = self._decode(key.packet) or self._decode(None)  # None: flush
+        return self._remember(frames[0]) if frames else None
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Yield frames from the start on, not without end."""
-        self._decoder().skip_frame = "NONREF"  # as good to look at, at half the cost
+        """Yield frames from the start on, up to a limit."""
+        self._decoder().skip_frame = "NONREF"  # looks as good, at half the cost
         self._seek(0)
         left_px = _DECODE_PX
         for packet in islice(self._packets(), _DECODE_PACKETS):
             for frame in self._decode(packet):
-                yield self._noted(frame)
+                yield self._remember(frame)
                 left_px -= frame.width * frame.height
             if left_px <= 0:
                 return
@@ -320,20 +326,20 @@ class VideoFile:
     def text_packets(
         self, codecs: Collection[str]
     ) -> Iterator[tuple[float, "Packet[SubtitleStream]"]]:
-        """Yield the packets of subtitles in these codecs, with their starts in seconds, in a pass.
+        """Yield (start in seconds, packet) of subtitles in these codecs, in one pass.
 
-        Whatever else the file holds is passed over, by some containers without being read.
+        Other streams are skipped, by some demuxers without reading them.
         """
         streams = self._container.streams
-        wanted = tuple(one for one in streams.subtitles if _codec_name(one) in codecs)
-        others = [one for one in streams if one not in wanted] if wanted else []
+        chosen = tuple(text for text in streams.subtitles if _codec_name(text) in codecs)
+        others = [other for other in streams if other not in chosen] if chosen else []
         origin_s = self._origin_s
-        with suppress(UnusableFileError):  # of pictures that cannot be decoded
+        with suppress(UnusableFileError):  # of a video stream without a decoder
             self._seek(0)
         try:
             for stream in others:
                 stream.discard = Discard.all
-            for packet in self._container.demux(wanted) if wanted else ():
+            for packet in self._container.demux(chosen) if chosen else ():
                 ticks = packet.dts if packet.pts is None else packet.pts
                 if packet.size and ticks is not None and packet.time_base:
                     yield float(ticks * packet.time_base) - origin_s, packet
@@ -345,34 +351,34 @@ class VideoFile:
             for stream in others:
                 stream.discard = Discard.default
 
-    def _opened_by_range(self, address: str) -> tuple[Outline, InputContainer]:
+    def _open_by_range(self, url: str) -> tuple[Outline, InputContainer]:
         from generator.adapters.media_worker.http_range import HttpRangeFile  # noqa: PLC0415 (TLS)
 
-        self._source = HttpRangeFile(address)
-        told = outline(self._source)
+        self._source = HttpRangeFile(url)
+        boxes = outline(self._source)
         try:
-            return told, open_container(self._source)
+            return boxes, open_container(self._source)
         except UnusableFileError as error:
             self._source.close()
-            self.settle()
-            raise UnusableFileError(_with_missing(str(error), told.cut_short)) from error
+            self.raise_failure()
+            raise UnusableFileError(_with_missing(str(error), boxes.cut_short)) from error
 
     def _first_start_s(self) -> float:
-        """Return when the first of picture and sounds begins; `open_container` looks too roughly.
+        """Return when the first of video and audio begins.
 
-        It leaves those of Matroska to guesses: the first packets tell.
+        For Matroska, the fast probe of `open_container` only guesses it: read the first packets.
         """
         sounds = self._container.streams.audio
         if not self._is_matroska:
             return first_start(self._stream, sounds)
         starts_s: dict[int, float] = {}
-        counted = {self._stream.index, *(sound.index for sound in sounds[:1])}
+        expected = {self._stream.index, *(sound.index for sound in sounds[:1])}
         with suppress(av.FFmpegError):
             for packet in islice(self._container.demux(self._stream, *sounds[:1]), _START_WITHIN):
                 if packet.pts is not None:
                     start_s = float(packet.pts * packet.time_base)
                     starts_s.setdefault(packet.stream_index, start_s)
-                if counted <= starts_s.keys():
+                if expected <= starts_s.keys():
                     break
         with suppress(av.FFmpegError):
             self._container.seek(0)
@@ -397,14 +403,14 @@ class VideoFile:
 
     def _seek(self, instant_s: float) -> None:
         start = self._container.start_time or 0
-        # Winding to where a transport stream starts lands behind its first key frame.
+        # Seeking to the start of a transport stream lands after its first key frame.
         offset = start + int(instant_s * _MICROSECONDS) if instant_s else min(start, 0)
         try:
             self._container.seek(offset)
         except MemoryError:
             raise
         except (av.FFmpegError, OverflowError):
-            self._decoder().flush_buffers()  # a stream that cannot be wound goes on where it is
+            self._decoder().flush_buffers()  # an unseekable stream goes on where it is
 
     def _packets(self) -> Iterator["Packet[VideoStream]"]:
         try:
@@ -424,30 +430,30 @@ class VideoFile:
         except av.FFmpegError:
             return []
 
-    def _noted(self, frame: VideoFrame) -> VideoFrame:
-        self._coded = plausible_size(frame.width, frame.height)
+    def _remember(self, frame: VideoFrame) -> VideoFrame:
+        self._coded_size = plausible_size(frame.width, frame.height)
         self._orientation = frame_orientation(frame)
-        self._is_wide = self.colours(frame).is_wide
+        self._is_wide = self.colors(frame).is_wide
         return frame
 
 
-def _opened(file: str) -> tuple[Outline, InputContainer]:
+def _open(file: str) -> tuple[Outline, InputContainer]:
     descriptor = open_regular(file)
-    told = Outline()
+    boxes = Outline()
     try:
-        told = probe.outline_of(descriptor)
-        return told, open_container(descriptor)
+        boxes = probe.outline_of(descriptor)
+        return boxes, open_container(descriptor)
     except UnusableFileError as error:
-        raise UnusableFileError(_with_missing(str(error), told.cut_short)) from error
+        raise UnusableFileError(_with_missing(str(error), boxes.cut_short)) from error
     finally:
         os.close(descriptor)  # FFmpeg has a copy
 
 
 def open_regular(file: str) -> int:
-    """Return a descriptor of a regular file; nothing else is so much as opened.
+    """Return a descriptor of a regular file; other kinds are not even opened.
 
     Raises:
-        UnfitError: it is something else, is empty, or cannot be opened.
+        UnusableFileError: it is not a regular file, is empty, or cannot be opened.
     """
     try:
         mode = os.lstat(file).st_mode
@@ -476,63 +482,63 @@ def open_container(source: "int | HttpRangeFile", *, is_rough: bool = True) -> I
     """Return the container behind a descriptor, of which FFmpeg keeps a copy.
 
     Args:
-        source: the descriptor; or what is read in its place, and stays the caller's. It stands
-            where the container begins.
-        is_rough: streams are looked into as cheaply as can be; it leaves the order of frames to
-            guesses, which is no harm as long as nothing is copied.
+        source: the descriptor, or a file object that the caller closes; at the start of the
+            container.
+        is_rough: probe streams as cheaply as possible; the order of frames is then guessed, which
+            is fine unless packets are copied.
 
     Raises:
-        UnfitError: it is damaged, or of a kind that is not taken as video.
+        UnusableFileError: it is damaged, or its format is not accepted as video.
     """
-    options = {**_SAFE, **(_ROUGH if is_rough else {})}
+    options = {**_OPEN_OPTIONS, **(_FAST_PROBE_OPTIONS if is_rough else {})}
     try:
         if not isinstance(source, int):
-            options |= _NO_PROTOCOL
+            options |= _NO_PROTOCOLS
             return av.open(source, "r", options=options, metadata_errors="replace")
         options["fd"] = str(source)
         return av.open("fd:", options=options, metadata_errors="replace")
     except MemoryError:
         raise
-    except av.ArgumentError as error:  # what FFmpeg says of a kind that is not on our list
+    except av.ArgumentError as error:  # the format is not on our whitelist
         raise UnusableFileError("is of a kind that is not taken as video") from error
     except av.FFmpegError as error:
         raise UnusableFileError(f"is damaged, or not a video: {error.strerror}") from error
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """Return the picture that players show: no cover, and one that can be decoded, if any can.
+    """Return the video stream that players show: no cover, and decodable if any is.
 
     Raises:
-        UnfitError: there is none.
+        UnusableFileError: there is none.
     """
     pictures = container.streams.video
     videos = [
-        one
-        for one in played_first(container, pictures)
-        if not one.disposition & Disposition.attached_pic
+        video
+        for video in played_first(container, pictures)
+        if not video.disposition & Disposition.attached_pic
     ]
     if not videos:
         raise UnusableFileError(NO_VIDEO[bool(pictures)])
-    return next((one for one in videos if _context(one) is not None), videos[0])
+    return next((video for video in videos if _context(video) is not None), videos[0])
 
 
-def played_first(container: InputContainer, streams: Iterable[_Heard]) -> list[_Heard]:
-    """Return streams of one kind with that in front which plays unless somebody chooses another.
+def played_first(container: InputContainer, streams: Iterable[_AvStream]) -> list[_AvStream]:
+    """Return streams of one kind, the one that plays by default first.
 
-    Measured of Chromium: in an MP4 or MOV it is the first that is enabled, in all else the first,
+    Measured in Chromium: in MP4 and MOV it is the first that is enabled, elsewhere the first,
     whatever is marked as default.
     """
-    if _SWITCHED.isdisjoint(container.format.name.split(",")):
+    if _ENABLED_FLAG_FORMATS.isdisjoint(container.format.name.split(",")):
         return list(streams)
-    return sorted(streams, key=lambda one: not one.disposition & Disposition.default)
+    return sorted(streams, key=lambda stream: not stream.disposition & Disposition.default)
 
 
 def _codec(stream: VideoStream) -> VideoCodecContext | None:
-    """Return the decoder, set up for single frames that are scaled down, on one core."""
+    """Return the decoder, set up for single frames that are scaled down, in one thread."""
     codec = _context(stream)
     if codec is None:
         return None
-    codec.thread_count = 1  # threads cost more than they bring where few frames are wanted
+    codec.thread_count = 1  # threads cost more than they gain for few frames
     codec.thread_type = ThreadType.NONE
     if codec.width > PREVIEW_BOX.width_px or codec.height > PREVIEW_BOX.height_px:
         codec.options = {"skip_loop_filter": "all"}  # scaling down smooths blocks as well
@@ -540,7 +546,7 @@ def _codec(stream: VideoStream) -> VideoCodecContext | None:
 
 
 def first_start(picture: VideoStream, sounds: Iterable[AudioStream]) -> float:
-    """Return when the first of picture and sounds begins, by the clock of the file, in seconds."""
+    """Return the least start time of video and audio, in timestamps of the file, in seconds."""
     starts = [
         float(stream.start_time * stream.time_base)
         for stream in (picture, *sounds)
@@ -550,38 +556,40 @@ def first_start(picture: VideoStream, sounds: Iterable[AudioStream]) -> float:
 
 
 def frame_orientation(frame: VideoFrame) -> Orientation:
-    """Return how a frame comes to stand upright."""
-    found = frame.side_data.get("DISPLAYMATRIX")
-    matrix = bytes(found) if isinstance(found, SideData) else b""
-    if len(matrix) < _MATRIX.size:
+    """Return the orientation of a frame, from its display matrix."""
+    side_data = frame.side_data.get("DISPLAYMATRIX")
+    matrix = bytes(side_data) if isinstance(side_data, SideData) else b""
+    if len(matrix) < _DISPLAY_MATRIX.size:
         return Orientation()
-    right_x, right_y, _, down_x, down_y, *_ = _MATRIX.unpack_from(matrix)
+    right_x, right_y, _, down_x, down_y, *_ = _DISPLAY_MATRIX.unpack_from(matrix)
     return orientation_of((right_x, right_y), (down_x, down_y))
 
 
-def colours_of(codec: VideoCodecContext) -> ColorSpace:
-    """Return what a container says of colours; to be asked before anything is decoded."""
+def colors_of(codec: VideoCodecContext) -> ColorSpace:
+    """Return the color space in a container; call it before anything is decoded."""
     return ColorSpace(codec.color_primaries, codec.color_trc, codec.colorspace)
 
 
-def frame_colours(frame: VideoFrame, told: ColorSpace | None, stream: VideoStream) -> ColorSpace:
-    """Return what the colours of a frame mean, in the light of what its container says."""
-    inner = ColorSpace(
+def frame_colors(
+    frame: VideoFrame, of_container: ColorSpace | None, stream: VideoStream
+) -> ColorSpace:
+    """Return the color space of a frame, completed by that of its container."""
+    of_frame = ColorSpace(
         frame.color_primaries,
         frame.color_trc,
         RGB if frame.format.is_rgb else frame.colorspace,
         is_full=frame.format.is_rgb
-        or frame.color_range == _FULL
+        or frame.color_range == _FULL_RANGE
         or frame.format.name.startswith("yuvj"),
     )
-    colours = completed(inner, told) if told else inner
-    says_nothing = colours.curve == colours.matrix == UNSPECIFIED
-    is_dolby = says_nothing and probe.sample_entry(stream) in _DOLBY_VISION
-    return unmapped(colours) if is_dolby else colours
+    colors = completed(of_frame, of_container) if of_container else of_frame
+    is_unspecified = colors.curve == colors.matrix == UNSPECIFIED
+    is_dolby = is_unspecified and probe.sample_entry(stream) in _DOLBY_VISION
+    return unmapped(colors) if is_dolby else colors
 
 
 def _context(stream: VideoStream) -> VideoCodecContext | None:
-    return stream.codec_context  # None without a decoder, which PyAV's stubs do not tell
+    return stream.codec_context  # None without a decoder, which PyAV's stubs do not declare
 
 
 def _codec_name(stream: VideoStream | AudioStream | SubtitleStream) -> str | None:

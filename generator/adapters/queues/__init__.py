@@ -1,4 +1,4 @@
-"""The queue that an address names: SQS by its URL, or a stream of a Redis."""
+"""The queue at an address: SQS by its URL, or a Redis stream."""
 
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -12,52 +12,51 @@ _REDIS = frozenset({"redis", "rediss", "unix"})
 
 
 class QueueMark(Protocol):
-    """A mark as a queue has it."""
+    """A stored mark."""
 
     @property
     def etag(self) -> str:
-        """Return what tells it from others."""
+        """Return the version of the mark."""
 
 
 class MarkStore(Protocol):
-    """Where the mark of who works for a queue is kept: see `s3.owner_mark`."""
+    """Where the owner mark of a queue is stored: see `s3.owner_mark`."""
 
     @property
     def name(self) -> str:
         """Return the queue's name."""
 
     def get(self, key: str) -> tuple[bytes, QueueMark] | None:
-        """Return the mark, None if there is none; NoMarkError where the queue keeps none."""
+        """Return the mark or None; OwnerMarkUnsupportedError if the queue cannot store one."""
 
     def put(self, key: str, body: bytes, headers: object, match: str) -> QueueMark:
-        """Leave the mark in place of another ("*": of none)."""
+        """Replace the mark whose version is `match` ("*": none)."""
 
 
 class MarkedQueue(Queue, Protocol):
-    """A queue that can be told who works for it."""
+    """A queue that can store an owner mark."""
 
     @property
     def mark(self) -> MarkStore:
-        """Return where its mark is kept."""
+        """Return the store of its owner mark."""
 
     def check(self) -> None:
-        """Warn of settings of the queue with which messages come twice, or go."""
+        """Warn of queue settings that duplicate or lose messages."""
 
 
 def open_queue(address: str, *, visibility_s: int | None = None) -> MarkedQueue:
-    """Return the queue at an address; nothing is asked of it before it is used.
+    """Return the queue at an address; it is connected on first use.
 
     Args:
         address: the URL of an SQS standard queue (http or https), or of a Redis (redis, rediss or
             unix), where `?stream=NAME` names another stream than "reelshelf:events".
-        visibility_s: how long a message is kept from others after it came; None: as the queue has
-            it.
+        visibility_s: visibility timeout of received messages; None: the default of the queue.
 
     Raises:
         SettingsError: it is neither.
     """
     try:
-        queue = _named(address, visibility_s)
+        queue = _queue_at(address, visibility_s)
     except ValueError as error:
         raise _no_queue(address, f": {error}") from error
     if queue is None:
@@ -65,7 +64,7 @@ def open_queue(address: str, *, visibility_s: int | None = None) -> MarkedQueue:
     return queue
 
 
-def _named(address: str, visibility_s: int | None) -> MarkedQueue | None:
+def _queue_at(address: str, visibility_s: int | None) -> MarkedQueue | None:
     parts = urlsplit(address)
     if parts.port == 0:
         raise ValueError("its port is 0")
@@ -86,6 +85,6 @@ def _named(address: str, visibility_s: int | None) -> MarkedQueue | None:
 
 def _no_queue(address: str, reason: str = "") -> SettingsError:
     return SettingsError(
-        f"no queue has the address {address!r}{reason}",
+        f"{address!r} is not the address of a queue{reason}",
         hint="queue is the URL of an SQS queue (https://…), or of a Redis (redis://host:6379/0)",
     )

@@ -1,8 +1,8 @@
-"""A Redis stream with a consumer group, for those who run their own machines.
+"""A Redis stream with a consumer group, for self-hosted machines.
 
-What Redis has to be: one that keeps what it was given (`appendonly yes`) and throws nothing away
-(`maxmemory-policy noeviction`). A message stays in the stream until it is deleted; who has it is
-noted in the group. All that must not fall apart is done in one script, by Redis itself.
+Redis has to be persistent (`appendonly yes`) and must not evict (`maxmemory-policy noeviction`). A
+message stays in the stream until it is deleted; the group records which consumer has it. Steps that
+must be atomic are Lua scripts.
 """
 
 import logging
@@ -25,12 +25,13 @@ log = logging.getLogger(__name__)
 STREAM = "reelshelf:events"
 _GROUP = "builders"
 _BODY = b"body"
-_SLICE_S = 1.0  # so often somebody who waits looks for what others left
-_VISIBILITY_S, _MOST_TIMES = 60.0, 5
-_MANY = 10_000  # that are counted one by one
+_CLAIM_INTERVAL_S = 1.0  # how often a waiting consumer tries to claim messages of others
+_VISIBILITY_S, _MOST_DELIVERIES = 60.0, 5
+_MOST_COUNTED = 10_000  # pending messages that are counted one by one
 _AT_ONCE = 100
 
-# What a dead consumer left, or gave back, is ours now; what came too often is put aside instead.
+# Claims messages that other consumers left or gave back; after too many deliveries a message goes
+# to the dead-letter stream instead.
 _CLAIM = """
 local answer = redis.call('XAUTOCLAIM', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4],
                           'COUNT', ARGV[5])
@@ -49,7 +50,7 @@ for _, entry in ipairs(answer[2]) do
 end
 return {answer[1], ours, aside}
 """
-# Only what is still ours is kept longer, or given back; to be looked after counts as no delivery.
+# Extends or gives back only messages that are still ours; it does not count as a delivery.
 _KEEP = """
 local count = 0
 for i = 4, #ARGV do
@@ -68,7 +69,7 @@ for _, entry in ipairs(some) do
 end
 return #some
 """
-# A consumer that is taken out of the group takes what it has with it: only an empty-handed one is.
+# Deleting a consumer drops its pending messages: it is only deleted if it has none.
 _LEAVE = """
 if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) == 0 then
     redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
@@ -76,7 +77,7 @@ end
 """
 
 
-# Whoever comes second, or finds another mark than it looked at, leaves none.
+# Compare and set: fails if the mark is no longer the one that was read.
 _MARK = """
 local there = redis.call('GET', KEYS[1])
 if (ARGV[1] == '*' and there) or (ARGV[1] ~= '*' and there ~= ARGV[1]) then
@@ -88,15 +89,15 @@ return 1
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """A mark; it is its own ETag."""
+class _StoredMark:
+    """A mark; its text is its ETag."""
 
     etag: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """Where the mark of who works for a stream is kept: beside it."""
+    """The owner mark of a stream, under a key of its own."""
 
     queue: "RedisStreamQueue"
 
@@ -104,25 +105,25 @@ class _Mark:
     def name(self) -> str:
         return self.queue.shown
 
-    def get(self, key: str) -> tuple[bytes, _Kept] | None:
+    def get(self, key: str) -> tuple[bytes, _StoredMark] | None:
         del key
-        there = self.queue.marked()
-        return None if there is None else (there, _Kept(there.decode("utf-8", "replace")))
+        mark = self.queue.marked()
+        return None if mark is None else (mark, _StoredMark(mark.decode("utf-8", "replace")))
 
-    def put(self, key: str, body: bytes, headers: object, match: str) -> _Kept:
+    def put(self, key: str, body: bytes, headers: object, match: str) -> _StoredMark:
         del key, headers
         if not self.queue.set_mark(body, match):
-            raise PublishError("somebody else was quicker", hint="start it again")
-        return _Kept(body.decode())
+            raise PublishError("another process was quicker", hint="start it again")
+        return _StoredMark(body.decode())
 
 
 class RedisStreamQueue:
-    """One stream, its group, and ourselves as a consumer of it. May be used by several threads.
+    """One stream, its group, and this process as a consumer. It is thread-safe.
 
     Args:
-        address: redis://, rediss:// or unix://, maybe with `stream=NAME` in its query.
-        visibility_s: what a consumer did not touch for so long is given to another.
-        most_times: what was brought so often in vain is put aside.
+        address: redis://, rediss:// or unix://, optionally with `stream=NAME` in its query.
+        visibility_s: after this idle time a message may be claimed by another consumer.
+        most_times: after so many deliveries a message goes to the dead-letter stream.
     """
 
     def __init__(
@@ -130,19 +131,19 @@ class RedisStreamQueue:
         address: str,
         *,
         visibility_s: float = _VISIBILITY_S,
-        most_times: int = _MOST_TIMES,
+        most_times: int = _MOST_DELIVERIES,
     ) -> None:
         parts = urlsplit(address)
-        asked = dict(parse_qsl(parts.query))
-        self.stream = asked.pop("stream", STREAM)
-        self._address = urlunsplit(parts._replace(query=urlencode(asked)))
+        query = dict(parse_qsl(parts.query))
+        self.stream = query.pop("stream", STREAM)
+        self._address = urlunsplit(parts._replace(query=urlencode(query)))
         self._shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         self.aside = self.stream.removesuffix(":events") + ":dead"
         self._mark_key = self.stream.removesuffix(":events") + ":owner"
         self._visibility_ms = round(visibility_s * 1000)
         self._most_times = most_times
         self._name = f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}"
-        self._place = "0-0"  # where the look for what others left goes on
+        self._claim_cursor = "0-0"  # of XAUTOCLAIM
 
     @cached_property
     def _redis(self) -> Any:  # noqa: ANN401 (answers of commands are typed for sync and async)
@@ -154,44 +155,44 @@ class RedisStreamQueue:
             )
         except (TypeError, ValueError) as error:
             raise QueueError(
-                f"{self._shown} is no address of a Redis: {error}",
+                f"{self._shown} is not the address of a Redis: {error}",
                 hint="it is like redis://host:6379/0, or unix:///run/redis.sock",
             ) from error
         self._check(client)
         return client
 
     def _check(self, client: Any) -> None:  # noqa: ANN401 (likewise)
-        """Warn of a Redis that may lose what it was given."""
+        """Warn of a Redis that may lose messages."""
         import redis  # noqa: PLC0415 (as above)
 
         try:
-            with self._told():
-                told = client.config_get("appendonly", "maxmemory-policy", "maxmemory")
+            with self._translate_errors():
+                config = client.config_get("appendonly", "maxmemory-policy", "maxmemory")
         except QueueError as error:
             if isinstance(error.__cause__, redis.ResponseError):
-                return  # who lends it does not let it be asked
+                return  # hosted Redis may forbid CONFIG GET
             raise
-        if told.get("appendonly") == "no":
+        if config.get("appendonly") == "no":
             log.warning(
-                "%s forgets what it was given when it ends: set `appendonly yes` in redis.conf",
+                "%s loses messages when it stops: set `appendonly yes` in redis.conf",
                 self._shown,
             )
-        if told.get("maxmemory-policy") != "noeviction" and told.get("maxmemory") != "0":
+        if config.get("maxmemory-policy") != "noeviction" and config.get("maxmemory") != "0":
             log.warning(
-                "%s throws messages away when it is full: set `maxmemory-policy noeviction`",
+                "%s evicts messages when it is full: set `maxmemory-policy noeviction`",
                 self._shown,
             )
 
     def check(self) -> None:
-        """Warn of a Redis that may lose what it was given: it is warned of when it is opened."""
-        with self._told():
+        """Connect, which warns of a Redis that may lose messages."""
+        with self._translate_errors():
             self._redis.ping()
 
-    # -- who works for it
+    # -- owner mark
 
     @property
     def mark(self) -> _Mark:
-        """Return where the mark of who works for it is kept."""
+        """Return the store of its owner mark."""
         return _Mark(self)
 
     @property
@@ -200,50 +201,52 @@ class RedisStreamQueue:
         return self._shown
 
     def marked(self) -> bytes | None:
-        """Return the mark, None for none."""
-        with self._told():
-            there: bytes | None = self._redis.get(self._mark_key)
-        return there
+        """Return the owner mark, None if there is none."""
+        with self._translate_errors():
+            mark: bytes | None = self._redis.get(self._mark_key)
+        return mark
 
     def set_mark(self, mark: bytes, match: str) -> bool:
-        """Leave a mark in place of another ("*": of none); tell whether that was the one there."""
-        with self._told():
+        """Replace the mark `match` ("*": none); return whether that was the current one."""
+        with self._translate_errors():
             return bool(self._redis.eval(_MARK, 1, self._mark_key, match, mark))
 
     # -- sending
 
     def send(self, bodies: Sequence[str]) -> None:
-        """Put letters in; when this returns the stream has them all."""
-        with self._told():
-            together = self._redis.pipeline(transaction=True)
+        """Send messages; when this returns, the stream has them all."""
+        with self._translate_errors():
+            pipeline = self._redis.pipeline(transaction=True)
             for body in bodies:
-                together.xadd(self.stream, {_BODY: body})
-            together.execute()
+                pipeline.xadd(self.stream, {_BODY: body})
+            pipeline.execute()
 
     # -- receiving
 
     def receive(self, most: int, wait_s: float) -> list[ReceivedMessage]:
-        """Return up to `most` messages, after waiting so long for the first."""
+        """Return up to `most` messages; wait up to `wait_s` for the first."""
         end_s = time.monotonic() + wait_s
         while True:
             left_s = max(end_s - time.monotonic(), 0.0)
-            with self._told():
-                found = self._left_by_others(most)
-                found += self._new(most - len(found), 0.0 if found else min(left_s, _SLICE_S))
-            if found or time.monotonic() >= end_s:
-                return found
+            with self._translate_errors():
+                messages = self._claim(most)
+                messages += self._new(
+                    most - len(messages), 0.0 if messages else min(left_s, _CLAIM_INTERVAL_S)
+                )
+            if messages or time.monotonic() >= end_s:
+                return messages
 
-    def _left_by_others(self, most: int) -> list[ReceivedMessage]:
-        answer = self._of_group(
+    def _claim(self, most: int) -> list[ReceivedMessage]:
+        answer = self._with_group(
             lambda: self._redis.eval(
                 *(_CLAIM, 2, self.stream, self.aside, _GROUP, self._name),
-                *(self._visibility_ms, self._place, most, self._most_times),
+                *(self._visibility_ms, self._claim_cursor, most, self._most_times),
             )
         )
-        self._place = answer[0].decode()
+        self._claim_cursor = answer[0].decode()
         for name in answer[2]:
             log.warning(
-                "the message %s came %d times in vain and was put aside: see `reelshelf queue`",
+                "the message %s failed %d times and is a dead letter now: see `reelshelf queue`",
                 name.decode(),
                 self._most_times,
             )
@@ -252,52 +255,54 @@ class RedisStreamQueue:
     def _new(self, most: int, wait_s: float) -> list[ReceivedMessage]:
         if most <= 0:
             return []
-        block_ms = max(round(wait_s * 1000), 1)  # 0 would wait for ever
-        answer = self._of_group(
+        block_ms = max(round(wait_s * 1000), 1)  # 0 would block forever
+        answer = self._with_group(
             lambda: self._redis.xreadgroup(
                 _GROUP, self._name, {self.stream: ">"}, count=most, block=block_ms
             )
         )
-        entries = answer.values() if isinstance(answer, dict) else [one for _, one in answer or ()]
+        entries = (
+            answer.values() if isinstance(answer, dict) else [stream for _, stream in answer or ()]
+        )
         return [
             _message(name, fields.get(_BODY, b""), 1)
-            for some in entries
-            for name, fields in _flat(some)
+            for stream in entries
+            for name, fields in _flat(stream)
         ]
 
     def delete(self, messages: Sequence[ReceivedMessage]) -> None:
-        """Let go of messages for good."""
-        for some in _portions(messages):
-            with self._told():
-                together = self._redis.pipeline(transaction=True)
-                together.xack(self.stream, _GROUP, *some)
-                together.xdel(self.stream, *some)
-                together.execute()
+        """Delete messages."""
+        for batch in _receipt_batches(messages):
+            with self._translate_errors():
+                pipeline = self._redis.pipeline(transaction=True)
+                pipeline.xack(self.stream, _GROUP, *batch)
+                pipeline.xdel(self.stream, *batch)
+                pipeline.execute()
 
     def extend(self, messages: Sequence[ReceivedMessage], seconds: int) -> None:
-        """Keep messages from others for so much longer, but no longer than `visibility_s` a time.
+        """Extend the visibility timeout of messages, by `visibility_s` at most.
 
-        0 gives them back at once. What another has by now is left to it.
+        0 gives them back at once. Messages that another consumer has claimed are left to it.
         """
         idle_ms = max(self._visibility_ms - seconds * 1000, 0)
-        for some in _portions(messages):
-            with self._told():
-                self._of_group(
-                    lambda some=some: self._redis.eval(
-                        _KEEP, 1, self.stream, _GROUP, self._name, idle_ms, *some
+        for batch in _receipt_batches(messages):
+            with self._translate_errors():
+                self._with_group(
+                    lambda batch=batch: self._redis.eval(
+                        _KEEP, 1, self.stream, _GROUP, self._name, idle_ms, *batch
                     )
                 )
 
-    # -- what was put aside
+    # -- depth and dead letters
 
     def depth(self) -> QueueDepth:
-        """Return how full it is; what was given back counts as waiting."""
-        with self._told():
+        """Return the depth of the queue; messages that were given back count as waiting."""
+        with self._translate_errors():
             total = int(self._redis.xlen(self.stream))
-            pending = self._of_group(lambda: self._redis.xpending(self.stream, _GROUP))
-            idle = self._of_group(
+            pending = self._with_group(lambda: self._redis.xpending(self.stream, _GROUP))
+            idle = self._with_group(
                 lambda: self._redis.xpending_range(
-                    self.stream, _GROUP, "-", "+", _MANY, idle=self._visibility_ms
+                    self.stream, _GROUP, "-", "+", _MOST_COUNTED, idle=self._visibility_ms
                 )
             )
             oldest = self._redis.xrange(self.stream, count=1)
@@ -306,13 +311,13 @@ class RedisStreamQueue:
         under_way = int(pending["pending"]) - len(idle)
         oldest_s = None
         if oldest:
-            told_ms = int(oldest[0][0].partition(b"-")[0])
-            oldest_s = max(now_s + micros / 1e6 - told_ms / 1000, 0.0)
+            sent_ms = int(oldest[0][0].partition(b"-")[0])
+            oldest_s = max(now_s + micros / 1e6 - sent_ms / 1000, 0.0)
         return QueueDepth(max(total - under_way, 0), under_way, dead, oldest_s)
 
     def dead(self, most: int) -> list[ReceivedMessage]:
-        """Return some of the messages that were put aside; they stay there."""
-        with self._told():
+        """Return up to `most` dead letters; they stay there."""
+        with self._translate_errors():
             entries = self._redis.xrange(self.aside, count=most)
         return [
             _message(name, fields.get(_BODY, b""), int(fields.get(b"times", 1)))
@@ -320,19 +325,19 @@ class RedisStreamQueue:
         ]
 
     def put_back(self) -> int:
-        """Put what was put aside back into the stream; return how many that were."""
+        """Move the dead letters back into the stream; return how many."""
         count = 0
-        with self._told():
-            last = self._redis.xrevrange(self.aside, count=1)  # what comes there later stays there
-            while last and (moved := self._moved_until(last[0][0])):
+        with self._translate_errors():
+            last = self._redis.xrevrange(self.aside, count=1)  # later ones stay
+            while last and (moved := self._redrive_until(last[0][0])):
                 count += moved
         return count
 
-    def _moved_until(self, last: bytes) -> int:
+    def _redrive_until(self, last: bytes) -> int:
         return int(self._redis.eval(_BACK, 2, self.stream, self.aside, last, _AT_ONCE))
 
     def close(self) -> None:
-        """Let go of connections. What we still have stays ours until others claim it."""
+        """Close connections. Messages in flight stay ours until others claim them."""
         if "_redis" not in self.__dict__:
             return
         import redis  # noqa: PLC0415 (as above)
@@ -340,37 +345,37 @@ class RedisStreamQueue:
         try:
             self._redis.eval(_LEAVE, 1, self.stream, _GROUP, self._name)
         except redis.RedisError as error:
-            log.debug("the group was not left: %s", error)
+            log.debug("the consumer was not deleted: %s", error)
         self._redis.close()
 
     # -- Redis itself
 
-    def _of_group(self, ask: Any) -> Any:  # noqa: ANN401 (as above)
-        """Ask something of the group, and make it again where it is gone (or never was)."""
+    def _with_group(self, command: Any) -> Any:  # noqa: ANN401 (as above)
+        """Run a command on the group; create the group if it does not exist."""
         import redis  # noqa: PLC0415 (as above)
 
         try:
-            return ask()
+            return command()
         except redis.ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise
-        try:  # from its beginning: what still stands in the stream was not done yet
+        try:  # from the start: messages that are still in the stream are not done
             self._redis.xgroup_create(self.stream, _GROUP, id="0", mkstream=True)
         except redis.ResponseError as error:
-            if "BUSYGROUP" not in str(error):  # somebody else was quicker
+            if "BUSYGROUP" not in str(error):  # another process was quicker
                 raise
-        return ask()
+        return command()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell of what Redis answers in words that help."""
+    def _translate_errors(self) -> Iterator[None]:
+        """Raise errors of Redis as QueueError, with a hint."""
         import redis  # noqa: PLC0415 (as above)
 
         try:
             yield
         except redis.AuthenticationError as error:
             raise QueueError(
-                f"{self._shown} does not let us in: {error}",
+                f"{self._shown} refuses the credentials: {error}",
                 hint="redis://:PASSWORD@host:6379/0, or redis://NAME:PASSWORD@…",
             ) from error
         except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -378,30 +383,30 @@ class RedisStreamQueue:
         except redis.RedisError as error:
             raise QueueError(
                 f"{self._shown} refuses: {error}",
-                hint="it needs Redis 7 or newer, one that may be written to",
+                hint="it has to be Redis 7 or newer, and writable",
             ) from error
 
     def _unreachable(self, error: Exception) -> QueueError:
         return QueueError(
             f"{self._shown} cannot be reached: {error}",
-            hint="is it running, and the address right? what it holds stays in it",
+            hint="is it running, and the address right? its messages stay in it",
         )
 
 
 def _message(name: bytes, body: bytes, times: int) -> ReceivedMessage:
-    told = name.decode()
-    return ReceivedMessage(told, body.decode("utf-8", "replace"), told, times)
+    text = name.decode()
+    return ReceivedMessage(text, body.decode("utf-8", "replace"), text, times)
 
 
 def _flat(entries: Any) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN401 (as above)
-    """Yield entries, which newer protocols put into one more list."""
-    for one in entries:
-        if isinstance(one, list):
-            yield from _flat(one)
-        elif one[1] is not None:
-            yield one
+    """Yield entries, which RESP3 nests in one more list."""
+    for entry in entries:
+        if isinstance(entry, list):
+            yield from _flat(entry)
+        elif entry[1] is not None:
+            yield entry
 
 
-def _portions(messages: Sequence[ReceivedMessage]) -> Iterator[list[str]]:
+def _receipt_batches(messages: Sequence[ReceivedMessage]) -> Iterator[list[str]]:
     for start in range(0, len(messages), _AT_ONCE):
-        yield [one.handle for one in messages[start : start + _AT_ONCE]]
+        yield [message.handle for message in messages[start : start + _AT_ONCE]]

@@ -1,4 +1,4 @@
-"""Amazon SQS, or what speaks like it: a standard queue and its dead-letter queue."""
+"""Amazon SQS, or a compatible service: a standard queue and its dead-letter queue."""
 
 import json
 import logging
@@ -20,44 +20,44 @@ from generator.core.queue.queue import OwnerMarkUnsupportedError, QueueDepth, Re
 
 log = logging.getLogger(__name__)
 
-_BATCH = 10  # messages that SQS takes, or brings, at once
-_BATCH_BYTES = 240_000  # of bodies; SQS takes 262,144 with all that belongs to them
+_BATCH = 10  # messages in one request to SQS
+_BATCH_BYTES = 240_000  # of bodies; the limit of SQS is 262,144 with attributes
 _LONGEST_POLL_S = 20
-_TRIES, _PAUSE_S = 5, 0.05  # for the part of a batch that failed; the pause doubles
+_TRIES, _PAUSE_S = 5, 0.05  # for failed entries of a batch; the pause doubles
 _LEAST_VISIBILITY_S = 30
-_TAG = "reelshelf-owner"
-_CLOCK = "the clock of this machine is wrong: `timedatectl set-ntp true`; the keys are right"
-_LOOK_S = 60  # so long dead letters are kept apart while they are read
-_PROBLEMS = {
-    "AccessDenied": "is it allowed to this key or role? the queue's policy counts, too",
-    "AccessDeniedException": "is it allowed to this key or role? the queue's policy counts, too",
-    "InvalidClientTokenId": "the access key is none of this account's",
-    "UnrecognizedClientException": "the access key is none of this account's",
+_OWNER_TAG = "reelshelf-owner"
+_CLOCK_HINT = "the clock of this machine is wrong: `timedatectl set-ntp true`; the keys are right"
+_DEAD_VISIBILITY_S = 60  # visibility timeout of dead letters while they are read
+_HINTS = {
+    "AccessDenied": "does the policy of this key or role, and of the queue, allow it?",
+    "AccessDeniedException": "does the policy of this key or role, and of the queue, allow it?",
+    "InvalidClientTokenId": "the access key does not exist in this account",
+    "UnrecognizedClientException": "the access key does not exist in this account",
     "SignatureDoesNotMatch": "the secret access key is wrong",
-    "ExpiredToken": "the credentials ran out: sign in again",
-    "ExpiredTokenException": "the credentials ran out: sign in again",
+    "ExpiredToken": "the credentials have expired: sign in again",
+    "ExpiredTokenException": "the credentials have expired: sign in again",
     "QueueDoesNotExist": "is `queue` its whole URL, and the region right?",
     "NonExistentQueue": "is `queue` its whole URL, and the region right?",
-    "RequestThrottled": "it is asked too often; it is tried again",
-    "OverLimit": "too many messages are under way; they come back by themselves",
+    "RequestThrottled": "there are too many requests; it is retried",
+    "OverLimit": "too many messages are in flight; they come back by themselves",
 }
 
 Entry = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """A mark; it is its own ETag."""
+class _StoredMark:
+    """A mark; its text is its ETag."""
 
     etag: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """Where the mark of who works for a queue is kept: in a tag of it.
+    """The owner mark of a queue, in one of its tags.
 
-    A tag takes letters, digits and few other signs, and knows no conditions: of two that leave one
-    at once, the last one's stays, and the other one sees that when it looks again.
+    A tag takes letters, digits and few other characters, and has no conditional writes: of two
+    concurrent ones the last wins, and the other process notices when it reads the tag again.
     """
 
     queue: "SqsQueue"
@@ -66,31 +66,30 @@ class _Mark:
     def name(self) -> str:
         return self.queue.url
 
-    def get(self, key: str) -> tuple[bytes, _Kept] | None:
+    def get(self, key: str) -> tuple[bytes, _StoredMark] | None:
         del key
-        told = self.queue.tags().get(_TAG)
-        if told is None:
+        tag = self.queue.tags().get(_OWNER_TAG)
+        if tag is None:
             return None
-        who, _, rest = told.partition(":")
+        who, _, rest = tag.partition(":")
         site, _, since = rest.rpartition(":")
         body = json.dumps({"who": who, "site": site, "since": since})
-        return body.encode(), _Kept(told)
+        return body.encode(), _StoredMark(tag)
 
-    def put(self, key: str, body: bytes, headers: object, match: str) -> _Kept:
+    def put(self, key: str, body: bytes, headers: object, match: str) -> _StoredMark:
         del key, headers, match
         owner = json.loads(body)
-        told = f"{owner['who']}:{owner['site']}:{owner['since']}"
-        self.queue.set_tag(_TAG, told)
-        return _Kept(told)
+        tag = f"{owner['who']}:{owner['site']}:{owner['since']}"
+        self.queue.set_tag(_OWNER_TAG, tag)
+        return _StoredMark(tag)
 
 
 class SqsQueue:
-    """One standard queue. May be used by several threads.
+    """One standard queue. It is thread-safe.
 
     Args:
-        url: the queue's URL. Its host is asked unless AWS_ENDPOINT_URL says otherwise.
-        visibility_s: how long a message is kept from others after it came; None: as the queue has
-            it.
+        url: the queue's URL. Its host is the endpoint unless AWS_ENDPOINT_URL is set.
+        visibility_s: visibility timeout of received messages; None: the default of the queue.
     """
 
     def __init__(self, url: str, *, visibility_s: int | None = None) -> None:
@@ -98,12 +97,12 @@ class SqsQueue:
         self._visibility_s = visibility_s
 
     def prepare(self) -> None:
-        """Make now what the first call would make, which takes about a second.
+        """Create the client now, which takes about a second, instead of at the first call.
 
         Raises:
-            QueueError: it cannot be made.
+            QueueError: it cannot be created.
         """
-        self._client  # noqa: B018 (it is made by being asked for)
+        self._client  # noqa: B018 (a cached property)
 
     @cached_property
     def _client(self) -> Any:  # noqa: ANN401 (boto3 has no types)
@@ -112,13 +111,15 @@ class SqsQueue:
         parts = urlsplit(self.url)
         host = parts.hostname or ""
         of_aws = re.fullmatch(r"sqs\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?", host)
-        is_led = "AWS_ENDPOINT_URL" in os.environ or "AWS_ENDPOINT_URL_SQS" in os.environ
-        with self._told("reached"):
+        is_overridden = "AWS_ENDPOINT_URL" in os.environ or "AWS_ENDPOINT_URL_SQS" in os.environ
+        with self._translate_errors("reach"):
             boto = session.session()
             return boto.client(
                 "sqs",
                 region_name=of_aws[1] if of_aws else boto.region_name or "us-east-1",
-                endpoint_url=None if of_aws or is_led else f"{parts.scheme}://{parts.netloc}",
+                endpoint_url=None
+                if of_aws or is_overridden
+                else f"{parts.scheme}://{parts.netloc}",
                 config=Config(
                     retries={"mode": "standard", "max_attempts": 5},
                     connect_timeout=5,
@@ -128,12 +129,12 @@ class SqsQueue:
             )
 
     def check(self) -> None:
-        """Warn of a queue that gives messages to others before they can be dealt with."""
+        """Warn of a visibility timeout that is too short to process a message."""
         visibility_s = _number(self._attributes(self.url), "VisibilityTimeout")
         if visibility_s < _LEAST_VISIBILITY_S:
             log.warning(
-                "the queue %s gives a message to others after %d s already; it is asked for %s s"
-                " each time, but a queue for reelshelf needs %d: `aws sqs set-queue-attributes"
+                "the visibility timeout of the queue %s is only %d s; reelshelf requests %s s"
+                " each time, but the queue itself needs %d: `aws sqs set-queue-attributes"
                 " --queue-url %s --attributes VisibilityTimeout=60`",
                 self.url,
                 visibility_s,
@@ -142,266 +143,277 @@ class SqsQueue:
                 self.url,
             )
 
-    # -- who works for it
+    # -- owner mark
 
     @property
     def mark(self) -> _Mark:
-        """Return where the mark of who works for it is kept."""
+        """Return the store of its owner mark."""
         return _Mark(self)
 
     def tags(self) -> dict[str, str]:
-        """Return its tags; NoMarkError where it has none to tell."""
-        with self._told("asked for its tags", OwnerMarkUnsupportedError):
+        """Return its tags; OwnerMarkUnsupportedError if it does not support them."""
+        with self._translate_errors("read the tags of", OwnerMarkUnsupportedError):
             answer = self._client.list_queue_tags(QueueUrl=self.url)
         tags: dict[str, str] = answer.get("Tags", {})
         return tags
 
     def set_tag(self, name: str, value: str) -> None:
-        """Set a tag; NoMarkError where it takes none."""
-        with self._told("tagged", OwnerMarkUnsupportedError):
+        """Set a tag; OwnerMarkUnsupportedError if it does not support them."""
+        with self._translate_errors("tag", OwnerMarkUnsupportedError):
             self._client.tag_queue(QueueUrl=self.url, Tags={name: value})
 
     # -- sending
 
     def send(self, bodies: Sequence[str]) -> None:
-        """Put letters in; when this returns the queue keeps them.
+        """Send messages; when this returns, the queue has them all.
 
         Raises:
-            QueueError: it may keep some of them, and not the rest.
+            QueueError: some of them may have been sent, and the rest not.
         """
-        for some in _batches(bodies):
+        for batch in _batches(bodies):
             entries: list[Entry] = [
-                {"Id": str(n), "MessageBody": body} for n, body in enumerate(some)
+                {"Id": str(n), "MessageBody": body} for n, body in enumerate(batch)
             ]
-            with self._told("sent to"):
-                failed = self._all_of(self._client.send_message_batch, self.url, entries)
+            with self._translate_errors("send to"):
+                failed = self._send_batch(self._client.send_message_batch, self.url, entries)
             if failed:
                 raise QueueError(
-                    f"the queue {self.url} did not take {len(failed)} of {len(some)} letters:"
-                    f" {_why(failed[0])}",
-                    hint="send them again; what is sent twice is recorded once",
+                    f"the queue {self.url} did not take {len(failed)} of {len(batch)} messages:"
+                    f" {_failure_reason(failed[0])}",
+                    hint="send them again; duplicates are recorded once",
                 )
 
     # -- receiving
 
     def receive(self, most: int, wait_s: float) -> list[ReceivedMessage]:
-        """Return up to `most` messages, after waiting so long for the first.
+        """Return up to `most` messages; wait up to `wait_s` for the first.
 
-        A wait of 0 asks some of SQS's servers only: that nothing comes then proves nothing.
+        A wait of 0 is short polling, which asks only some of the servers of SQS: an empty answer
+        then proves nothing.
         """
         end_s = time.monotonic() + wait_s
-        found: list[ReceivedMessage] = []
-        while len(found) < most:
-            left_s = 0.0 if found else max(end_s - time.monotonic(), 0.0)
-            some = self._some(self.url, most - len(found), left_s, self._visibility_s)
-            found += some
-            if not some and (found or time.monotonic() >= end_s):
+        messages: list[ReceivedMessage] = []
+        while len(messages) < most:
+            left_s = 0.0 if messages else max(end_s - time.monotonic(), 0.0)
+            batch = self._receive_batch(self.url, most - len(messages), left_s, self._visibility_s)
+            messages += batch
+            if not batch and (messages or time.monotonic() >= end_s):
                 break
-        return found
+        return messages
 
-    def _some(
+    def _receive_batch(
         self, url: str, most: int, wait_s: float, visible_s: int | None
     ) -> list[ReceivedMessage]:
-        more = {} if visible_s is None else {"VisibilityTimeout": visible_s}
-        with self._told("asked for messages"):
+        options = {} if visible_s is None else {"VisibilityTimeout": visible_s}
+        with self._translate_errors("receive from"):
             answer = self._client.receive_message(
                 QueueUrl=url,
                 MaxNumberOfMessages=min(most, _BATCH),
                 WaitTimeSeconds=min(math.ceil(wait_s), _LONGEST_POLL_S),
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
-                **more,
+                **options,
             )
         return [
             ReceivedMessage(
-                one["MessageId"],
-                one["Body"],
-                one["ReceiptHandle"],
-                int(one.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+                message["MessageId"],
+                message["Body"],
+                message["ReceiptHandle"],
+                int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
             )
-            for one in answer.get("Messages", [])
+            for message in answer.get("Messages", [])
         ]
 
     def delete(self, messages: Sequence[ReceivedMessage]) -> None:
-        """Let go of messages for good. One that cannot be is told, and comes again."""
-        self._let_go(self.url, messages)
+        """Delete messages. One that cannot be deleted is logged, and delivered again."""
+        self._delete(self.url, messages)
 
-    def _let_go(self, url: str, messages: Sequence[ReceivedMessage]) -> None:
-        for some in _tens(messages):
+    def _delete(self, url: str, messages: Sequence[ReceivedMessage]) -> None:
+        for batch in _message_batches(messages):
             entries: list[Entry] = [
-                {"Id": str(n), "ReceiptHandle": one.handle} for n, one in enumerate(some)
+                {"Id": str(n), "ReceiptHandle": message.handle} for n, message in enumerate(batch)
             ]
-            with self._told("freed of messages"):
-                failed = self._all_of(self._client.delete_message_batch, url, entries)
-            for one in failed:
-                log.info("a message could not be deleted, and comes again: %s", _why(one))
+            with self._translate_errors("delete messages from"):
+                failed = self._send_batch(self._client.delete_message_batch, url, entries)
+            for failure in failed:
+                log.info(
+                    "a message could not be deleted, and will be delivered again: %s",
+                    _failure_reason(failure),
+                )
 
     def extend(self, messages: Sequence[ReceivedMessage], seconds: int) -> None:
-        """Keep messages from others for so much longer; 0 gives them back at once.
+        """Extend the visibility timeout of messages; 0 gives them back at once.
 
-        One that is not with us any more is left as it is.
+        A message that is no longer ours is left as it is.
         """
-        self._keep(self.url, messages, seconds)
+        self._extend(self.url, messages, seconds)
 
-    def _keep(self, url: str, messages: Sequence[ReceivedMessage], seconds: int) -> None:
-        for some in _tens(messages):
+    def _extend(self, url: str, messages: Sequence[ReceivedMessage], seconds: int) -> None:
+        for batch in _message_batches(messages):
             entries: list[Entry] = [
-                {"Id": str(n), "ReceiptHandle": one.handle, "VisibilityTimeout": seconds}
-                for n, one in enumerate(some)
+                {"Id": str(n), "ReceiptHandle": message.handle, "VisibilityTimeout": seconds}
+                for n, message in enumerate(batch)
             ]
-            with self._told("asked to keep messages"):
-                failed = self._all_of(self._client.change_message_visibility_batch, url, entries)
-            for one in failed:
-                log.debug("a message could not be kept: %s", _why(one))
+            with self._translate_errors("extend messages of"):
+                failed = self._send_batch(
+                    self._client.change_message_visibility_batch, url, entries
+                )
+            for failure in failed:
+                log.debug(
+                    "the visibility timeout of a message could not be extended: %s",
+                    _failure_reason(failure),
+                )
 
-    def _all_of(
+    def _send_batch(
         self,
-        ask: Callable[..., dict[str, Any]],
+        call: Callable[..., dict[str, Any]],
         url: str,
         entries: list[Entry],
     ) -> list[dict[str, Any]]:
-        """Ask until all entries are done or refused; return what SQS says of those that are not."""
+        """Call until all entries are done or refused; return the failures that remain."""
         failed: list[dict[str, Any]] = []
         refused: list[dict[str, Any]] = []
         for number in range(_TRIES):
             if number:
                 time.sleep(_PAUSE_S * 2**number)
-            answer = ask(QueueUrl=url, Entries=entries).get("Failed", [])
-            refused += [one for one in answer if one.get("SenderFault")]
-            failed = [one for one in answer if not one.get("SenderFault")]
-            again = {one["Id"] for one in failed}
-            entries = [one for one in entries if one["Id"] in again]
+            failures = call(QueueUrl=url, Entries=entries).get("Failed", [])
+            refused += [item for item in failures if item.get("SenderFault")]
+            failed = [item for item in failures if not item.get("SenderFault")]
+            retried = {item["Id"] for item in failed}
+            entries = [item for item in entries if item["Id"] in retried]
             if not entries:
                 break
         return [*refused, *failed]
 
-    # -- what was put aside
+    # -- depth and dead letters
 
     def depth(self) -> QueueDepth:
-        """Return how full it is; SQS itself does not know it exactly, nor how old the oldest is."""
-        told = self._attributes(self.url)
-        dead_url = self._dead_url(told)
+        """Return the depth of the queue: SQS only has approximate counts, and no oldest age."""
+        attributes = self._attributes(self.url)
+        dead_url = self._dead_url(attributes)
         dead = _number(self._attributes(dead_url), "ApproximateNumberOfMessages") if dead_url else 0
         return QueueDepth(
-            waiting=_number(told, "ApproximateNumberOfMessages")
-            + _number(told, "ApproximateNumberOfMessagesDelayed"),
-            under_way=_number(told, "ApproximateNumberOfMessagesNotVisible"),
+            waiting=_number(attributes, "ApproximateNumberOfMessages")
+            + _number(attributes, "ApproximateNumberOfMessagesDelayed"),
+            under_way=_number(attributes, "ApproximateNumberOfMessagesNotVisible"),
             dead=dead,
         )
 
     def dead(self, most: int) -> list[ReceivedMessage]:
-        """Return some of the messages that were put aside; they stay there."""
+        """Return up to `most` dead letters; they stay there."""
         url = self._dead_url()
-        found: list[ReceivedMessage] = []
-        while url and len(found) < most:
-            some = self._some(url, most - len(found), 0 if found else 1, _LOOK_S)
-            if not some:
+        messages: list[ReceivedMessage] = []
+        while url and len(messages) < most:
+            batch = self._receive_batch(
+                url, most - len(messages), 0 if messages else 1, _DEAD_VISIBILITY_S
+            )
+            if not batch:
                 break
-            found += some
+            messages += batch
         if url:
-            self._keep(url, found, 0)
-        return found
+            self._extend(url, messages, 0)
+        return messages
 
     def put_back(self) -> int:
-        """Put what was put aside back into the queue; return how many that were.
+        """Redrive the dead letters to the queue; return how many.
 
-        Killed in between, a message may be in both: what comes twice is recorded once.
+        If it is killed, a message may be in both: a duplicate is recorded once.
         """
         url, seen, count = self._dead_url(), set[str](), 0
         while url:
-            some = self._some(url, _BATCH, 1, _LOOK_S)
-            fresh = [one for one in some if one.body not in seen]
-            self._keep(url, [one for one in some if one.body in seen], 0)
-            if not fresh:  # nothing, or only what a worker put aside again already
+            batch = self._receive_batch(url, _BATCH, 1, _DEAD_VISIBILITY_S)
+            fresh = [message for message in batch if message.body not in seen]
+            self._extend(url, [message for message in batch if message.body in seen], 0)
+            if not fresh:  # none, or only those that failed again already
                 break
-            self.send([one.body for one in fresh])
-            self._let_go(url, fresh)
-            seen.update(one.body for one in fresh)
+            self.send([message.body for message in fresh])
+            self._delete(url, fresh)
+            seen.update(message.body for message in fresh)
             count += len(fresh)
         return count
 
-    def _dead_url(self, told: dict[str, str] | None = None) -> str:
-        """Return the URL of the dead-letter queue, "" for none."""
-        policy = (told or self._attributes(self.url)).get("RedrivePolicy")
+    def _dead_url(self, attributes: dict[str, str] | None = None) -> str:
+        """Return the URL of the dead-letter queue, "" if there is none."""
+        policy = (attributes or self._attributes(self.url)).get("RedrivePolicy")
         arn = json.loads(policy).get("deadLetterTargetArn", "") if policy else ""
         if not arn:
             return ""
         *_, account, name = arn.split(":")
-        with self._told("asked for its dead-letter queue"):
+        with self._translate_errors("find the dead-letter queue of"):
             answer = self._client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
         return str(answer["QueueUrl"])
 
     def _attributes(self, url: str) -> dict[str, str]:
-        with self._told("asked how full it is"):
+        with self._translate_errors("read the attributes of"):
             answer = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
         attributes: dict[str, str] = answer.get("Attributes", {})
         return attributes
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         if "_client" in self.__dict__:
             self._client.close()
 
     @contextmanager
-    def _told(self, deed: str, kind: type[QueueError] = QueueError) -> Iterator[None]:
-        """Tell of what boto3 raises in words that help; `kind` is for what SQS itself refuses."""
+    def _translate_errors(self, action: str, kind: type[QueueError] = QueueError) -> Iterator[None]:
+        """Raise errors of boto3 as QueueError, with a hint; those of SQS itself as `kind`."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 (as boto3)
 
         try:
             yield
         except ClientError as error:
-            code, told = _code_of(error.response.get("Error", {}))
-            hint = _PROBLEMS.get(code, "what it holds stays in it; it is tried again")
-            if is_about_time(code, told):
-                hint = _CLOCK
+            code, message = _code_and_message(error.response.get("Error", {}))
+            hint = _HINTS.get(code, "its messages stay in it; it is retried")
+            if is_about_time(code, message):
+                hint = _CLOCK_HINT
             raise kind(
-                f"the queue {self.url} cannot be {deed}: {code}: {told}",
+                f"cannot {action} the queue {self.url}: {code}: {message}",
                 hint=hint,
             ) from error
         except BotoCoreError as error:
             name = type(error).__name__
             if "Credential" in name or "Profile" in name or "Token" in name:
                 reason, hint = (
-                    "there are no credentials for AWS, or they are not whole",
+                    "there are no credentials for AWS, or they are incomplete",
                     "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
                 )
             else:
                 reason, hint = (
                     str(error).rstrip("."),
-                    "what it holds stays in it; is the URL right?",
+                    "its messages stay in it; is the URL right?",
                 )
             raise QueueError(
-                f"the queue {self.url} cannot be {deed}: {reason}", hint=hint
+                f"cannot {action} the queue {self.url}: {reason}", hint=hint
             ) from error
 
 
 def _batches(bodies: Sequence[str]) -> Iterator[list[str]]:
-    """Yield bodies in batches that SQS takes."""
-    some: list[str] = []
+    """Yield bodies in batches within the limits of SQS."""
+    batch: list[str] = []
     size = 0
     for body in bodies:
         length = len(body.encode())
-        if some and (len(some) == _BATCH or size + length > _BATCH_BYTES):
-            yield some
-            some, size = [], 0
-        some.append(body)
+        if batch and (len(batch) == _BATCH or size + length > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(body)
         size += length
-    if some:
-        yield some
+    if batch:
+        yield batch
 
 
-def _tens(messages: Sequence[ReceivedMessage]) -> Iterator[Sequence[ReceivedMessage]]:
+def _message_batches(messages: Sequence[ReceivedMessage]) -> Iterator[Sequence[ReceivedMessage]]:
     for start in range(0, len(messages), _BATCH):
         yield messages[start : start + _BATCH]
 
 
-def _why(failed: dict[str, Any]) -> str:
-    return str(failed.get("ReceivedMessage") or failed.get("Code") or "no reason given")
+def _failure_reason(failed: dict[str, Any]) -> str:
+    return str(failed.get("Message") or failed.get("Code") or "no reason given")
 
 
-def _code_of(told: dict[str, Any]) -> tuple[str, str]:
-    """Return SQS's short name of an error, without what older ones stand behind, and its words."""
-    code = str(told.get("Code", "")).rpartition(".")[2].rpartition("#")[2]
-    return code, str(told.get("ReceivedMessage", "")).strip().rstrip(".")
+def _code_and_message(failure: dict[str, Any]) -> tuple[str, str]:
+    """Return the code of an SQS error, without its namespace, and its message."""
+    code = str(failure.get("Code", "")).rpartition(".")[2].rpartition("#")[2]
+    return code, str(failure.get("Message", "")).strip().rstrip(".")
 
 
 def _number(attributes: dict[str, str], name: str) -> int:

@@ -1,9 +1,9 @@
-"""The program that makes playable copies: one, and then it ends.
+"""The encoder process: makes one playable copy, and ends.
 
 `python -P -m generator.adapters.rendition_worker SETTINGS`: SETTINGS are `JobLimits` in JSON; the
-request is a line on standard input, which stays open for as long as the work is wanted; what is
-told goes to standard output. It writes in the folder of its job and nowhere else, and may be killed
-at any moment: the next one goes on with what it finished.
+request is a line on standard input, which stays open as long as the copy is wanted; messages go to
+standard output. It only writes to the folder of its job, and may be killed at any moment: the next
+process resumes from what it finished.
 """
 
 import ctypes
@@ -29,12 +29,12 @@ _SILENT = -8  # AV_LOG_QUIET
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _MOST_REQUEST_BYTES = 1 << 20
 _SET_IO_PRIORITY = {"x86_64": 251, "aarch64": 30}  # system calls
-_THIS, _LAST = 1, 2 << 13 | 7  # not idle: then a busy disk would let us starve
+_THIS_PROCESS, _LOWEST_PRIORITY = 1, 2 << 13 | 7  # not idle: on a busy disk that would starve us
 
 
 @dataclass(frozen=True, slots=True)
 class JobLimits:
-    """What the worker is held to; `folder` is that of the job."""
+    """The limits of the process; `folder` is that of the job."""
 
     folder: str
     memory_mb: int
@@ -45,29 +45,29 @@ class JobLimits:
 
 
 def main() -> None:
-    """Make one copy, and tell how it went."""
+    """Make one copy, and report the outcome."""
     limits = JobLimits(**json.loads(sys.argv[-1]))
     requests, answers = _take_pipes()
     request = unpack_rendition_request(_line(requests))
     os.chdir(limits.folder)
-    pulse = Heartbeat(answers)
-    pulse.begin()
+    heartbeat = Heartbeat(answers)
+    heartbeat.begin()
     with Path(LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one that was left over ends as soon as it beats
+        fcntl.flock(lock, fcntl.LOCK_EX)  # an orphaned process ends at its next heartbeat
         try:
             descriptor = open_regular(request.file)
             _restrict(limits)
-            make(request, descriptor, pulse, JobResources(limits.threads, limits.chunk_s))
-            ended = FinalMessage("made")
+            make(request, descriptor, heartbeat, JobResources(limits.threads, limits.chunk_s))
+            outcome = FinalMessage("made")
         except UnusableFileError as error:
-            ended = FinalMessage("refused", str(error))
+            outcome = FinalMessage("refused", str(error))
         except MemoryError:
-            ended = FinalMessage("refused", f"needed more than {limits.memory_mb} MB")
+            outcome = FinalMessage("refused", f"needed more than {limits.memory_mb} MB")
         except BrokenPipeError:
             raise
         except (av.FFmpegError, OSError) as error:
-            ended = _failure(error, limits)
-    pulse.end(ended)
+            outcome = _failure(error, limits)
+    heartbeat.end(outcome)
 
 
 def _failure(error: av.FFmpegError | OSError, limits: JobLimits) -> FinalMessage:
@@ -81,7 +81,7 @@ def _failure(error: av.FFmpegError | OSError, limits: JobLimits) -> FinalMessage
 
 
 def _take_pipes() -> tuple[int, int]:
-    """Return descriptors of the two pipes, moved to where no library reads or prints by itself."""
+    """Return the two pipes under new descriptors, which no library reads or prints to."""
     requests, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
@@ -97,14 +97,14 @@ def _line(requests: int) -> bytes:
         if not piece:
             break
         line += piece
-    # From now on the system ends us (by SIGIO) when whoever asked closes the other end, or dies.
+    # From now on SIGIO ends us when the parent closes the other end, or dies.
     fcntl.fcntl(requests, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(requests, fcntl.F_SETFL, fcntl.fcntl(requests, fcntl.F_GETFL) | os.O_ASYNC)
     return bytes(line)
 
 
 def _restrict(limits: JobLimits) -> None:
-    """Bound what a file can make us do; the memory that the libraries take up is not counted."""
+    """Limit what a file can make us do; the memory of the libraries is not counted."""
     av.logging.set_libav_level(_SILENT)
     sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -112,7 +112,7 @@ def _restrict(limits: JobLimits) -> None:
     limit_bytes = _address_space_bytes() + (limits.memory_mb << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
     os.nice(limits.nice)
-    _wait_for_other_readers()
+    _lower_io_priority()
 
 
 def _address_space_bytes() -> int:
@@ -120,16 +120,16 @@ def _address_space_bytes() -> int:
     return int(pages.split()[0]) * resource.getpagesize()
 
 
-def _wait_for_other_readers() -> None:
-    """Let everybody else go first at the disk, where the system knows such a thing."""
+def _lower_io_priority() -> None:
+    """Set the lowest best-effort I/O priority, on Linux."""
     number = _SET_IO_PRIORITY.get(platform.machine())
     if sys.platform == "linux" and number is not None:
         with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).syscall(number, _THIS, 0, _LAST)
+            ctypes.CDLL(None).syscall(number, _THIS_PROCESS, 0, _LOWEST_PRIORITY)
 
 
 if __name__ == "__main__":
     try:
         main()
     except (BrokenPipeError, KeyboardInterrupt):
-        sys.exit(1)  # whoever asked is gone
+        sys.exit(1)  # the parent is gone

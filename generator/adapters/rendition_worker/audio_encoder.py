@@ -1,4 +1,4 @@
-"""Sound: made in one piece in one reading of the source, which is surveyed on the way."""
+"""Makes the audio of a copy in one pass over the source, and surveys it on the way."""
 
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -29,12 +29,12 @@ _MOST_COPIED_CHANNELS = 2
 
 @dataclass(frozen=True, slots=True)
 class AudioSurvey:
-    """What a reading of the whole source told.
+    """The result of a pass over the whole source.
 
-    `end_s` is when its last picture ends. `first_packets` are, for each chunk, the number of the
-    picture's packet from which to decode. `breaks`: how often its clock was mended.
-    `is_copyable`: every packet of the picture says when it is shown. `sound` is "copied",
-    "encoded", "unreadable" or "" where there is none.
+    `end_s` is when its last video frame ends. `first_packets` are, for each chunk, the number of
+    the video packet from which to decode. `breaks`: how often timestamps were fixed.
+    `is_copyable`: every video packet has a pts. `sound` is "copied", "encoded", "unreadable" or ""
+    if there is none.
     """
 
     end_s: float
@@ -44,25 +44,25 @@ class AudioSurvey:
     sound: str
 
 
-def survey_audio(source: SourceFile, pulse: Heartbeat, chunk_s: float) -> AudioSurvey:
-    """Read a source, make its sound, and return what was seen; what was made before is believed."""
-    said = job_folder.read_note(SURVEY)
-    if said is not None:
-        return AudioSurvey(**{**said, "first_packets": tuple(said["first_packets"])})
-    seen = _read(source, pulse, chunk_s)
-    job_folder.write_note(SURVEY, asdict(seen))
-    return seen
+def survey_audio(source: SourceFile, heartbeat: Heartbeat, chunk_s: float) -> AudioSurvey:
+    """Read a source, make its audio, and return the survey; a stored one is reused."""
+    stored = job_folder.read_note(SURVEY)
+    if stored is not None:
+        return AudioSurvey(**{**stored, "first_packets": tuple(stored["first_packets"])})
+    survey = _read(source, heartbeat, chunk_s)
+    job_folder.write_note(SURVEY, asdict(survey))
+    return survey
 
 
-def _read(source: SourceFile, pulse: Heartbeat, chunk_s: float) -> AudioSurvey:
-    pulse.total_s = source.duration_s
-    sound = _sound_of(source)
+def _read(source: SourceFile, heartbeat: Heartbeat, chunk_s: float) -> AudioSurvey:
+    heartbeat.total_s = source.duration_s
+    writer = _writer_for(source)
     keys: list[tuple[float, int]] = []
     end_s, count, is_copyable = 0.0, 0, True
-    for packet in source.packets(*source.heard):
+    for packet in source.packets(*source.main_streams):
         if packet.stream_index != source.picture.index:
-            assert sound is not None
-            sound.add(packet)
+            assert writer is not None
+            writer.add(packet)
             continue
         is_copyable = is_copyable and packet.pts is not None
         shown = packet.pts if packet.pts is not None else packet.dts
@@ -72,43 +72,43 @@ def _read(source: SourceFile, pulse: Heartbeat, chunk_s: float) -> AudioSurvey:
             if packet.is_keyframe:
                 keys.append((float(shown * packet.time_base), count))
         count += 1
-    made = ""
-    if sound is not None:
-        made = sound.kind if sound.close() else "unreadable"
+    kind = ""
+    if writer is not None:
+        kind = writer.kind if writer.close() else "unreadable"
     if end_s and plausible_duration(end_s) is None:
         raise UnusableFileError("would last longer than a month")
     chunks = 1 if source.lacks_times else chunks_of(end_s, chunk_s)
     firsts = first_packets(keys, chunk_s, chunks)
-    return AudioSurvey(end_s, firsts, source.breaks, is_copyable, made)
+    return AudioSurvey(end_s, firsts, source.breaks, is_copyable, kind)
 
 
-def _sound_of(source: SourceFile) -> "_Copied | _Encoded | None":
+def _writer_for(source: SourceFile) -> "_CopiedAudio | _EncodedAudio | None":
     if not source.sounds:
         return None
     stream = source.sounds[0]
     context = stream.codec_context
     is_plain = codec_name(stream) == "aac" and context.profile == "LC" and context.extradata
     if is_plain and 0 < context.channels <= _MOST_COPIED_CHANNELS:
-        return _Copied(stream)
-    return _Encoded(stream)
+        return _CopiedAudio(stream)
+    return _EncodedAudio(stream)
 
 
-class _Copied:
-    """Sound that is as it should be already."""
+class _CopiedAudio:
+    """Audio that can be copied."""
 
     kind = "copied"
 
     def __init__(self, template: AudioStream) -> None:
         self._container = av.open(job_folder.unfinished(SOUND), "w", format="mp4")
         self._stream = self._container.add_stream_from_template(template, opaque=True)
-        self._ladder = MonotonicTimestamps()
+        self._timestamps = MonotonicTimestamps()
         self._count = 0
 
     def add(self, packet: Piece) -> None:
         shown = packet.pts if packet.pts is not None else packet.dts
         if shown is None:
             return
-        packet.pts, packet.dts = self._ladder.step(shown, shown)
+        packet.pts, packet.dts = self._timestamps.step(shown, shown)
         packet.stream = self._stream
         self._container.mux_one(packet)
         self._count += 1
@@ -120,8 +120,8 @@ class _Copied:
         return self._count > 0
 
 
-class _Encoded:
-    """Sound that is decoded, brought to two channels without gaps, and encoded as AAC."""
+class _EncodedAudio:
+    """Audio that is decoded, resampled to stereo without gaps, and encoded as AAC."""
 
     kind = "encoded"
 
@@ -135,8 +135,8 @@ class _Encoded:
         self._stream.codec_context.layout = "stereo"
         self._graph: Graph | None = None
         self._shape: tuple[object, ...] = ()
-        self._next = 0  # sample to be encoded
-        self._heard_until = Fraction(0)
+        self._next_sample = 0  # to be encoded
+        self._end = Fraction(0)
 
     def add(self, packet: "Piece | None") -> None:
         try:
@@ -144,25 +144,25 @@ class _Encoded:
         except MemoryError:
             raise
         except av.FFmpegError:
-            return  # silence takes its place
+            return  # replaced by silence
         for frame in frames:
-            self._hear(frame)
+            self._resample(frame)
 
     def close(self) -> bool:
         self.add(None)
         self._drain()
-        if self._next:
+        if self._next_sample:
             self._container.mux(self._stream.encode(None))
         self._container.close()
-        if self._next:
+        if self._next_sample:
             job_folder.keep(SOUND)
-        return self._next > 0
+        return self._next_sample > 0
 
-    def _hear(self, frame: AudioFrame) -> None:
+    def _resample(self, frame: AudioFrame) -> None:
         base = self._source.time_base or Fraction(1, frame.sample_rate)
         if frame.pts is None:
-            frame.pts = round(self._heard_until / base)
-        self._heard_until = frame.pts * base + Fraction(frame.samples, frame.sample_rate)
+            frame.pts = round(self._end / base)
+        self._end = frame.pts * base + Fraction(frame.samples, frame.sample_rate)
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._graph is None or shape != self._shape:
             self._drain()
@@ -178,12 +178,12 @@ class _Encoded:
             layout=frame.layout,
             time_base=base,
         )
-        evened = graph.add(
-            "aresample", f"{SOUND_HZ}:async=1:first_pts={self._next}:ochl=stereo:osf=fltp"
+        resampler = graph.add(
+            "aresample", f"{SOUND_HZ}:async=1:first_pts={self._next_sample}:ochl=stereo:osf=fltp"
         )
         graph.link_nodes(
             source,
-            evened,
+            resampler,
             graph.add("asetnsamples", f"n={_FRAME_SAMPLES}:p=0"),
             graph.add("abuffersink"),
         ).configure()
@@ -202,6 +202,6 @@ class _Encoded:
             except (BlockingIOError, EOFError):
                 return
             assert isinstance(frame, AudioFrame)
-            frame.pts, frame.time_base = self._next, Fraction(1, SOUND_HZ)
-            self._next += frame.samples
+            frame.pts, frame.time_base = self._next_sample, Fraction(1, SOUND_HZ)
+            self._next_sample += frame.samples
             self._container.mux(self._stream.encode(frame))

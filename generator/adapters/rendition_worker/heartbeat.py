@@ -1,4 +1,4 @@
-"""Pulse: tells whoever asked how far the work is, and thereby that it goes on."""
+"""Sends progress to the parent process, which also shows that the work goes on."""
 
 import os
 import time
@@ -14,10 +14,10 @@ _EVERY_S = 0.5
 
 
 class Heartbeat:
-    """Counts what is done and tells it now and then.
+    """Counts work and reports it now and then.
 
-    Every beat stands for something that there is only so much of in a file, so that work which
-    never ends cannot beat for ever.
+    Every beat stands for something that is limited in a file, so that endless work cannot beat
+    forever.
 
     Args:
         answers: a descriptor to write lines to.
@@ -32,14 +32,14 @@ class Heartbeat:
         self.size_bytes = 0
 
     def begin(self) -> None:
-        """Tell that the program runs."""
+        """Report that the process runs."""
         os.write(self._answers, pack_line(HeartbeatMessage(0, RenditionProgress(0.0, None, 0))))
 
     def beat(self) -> None:
-        """Note a piece of work.
+        """Count a piece of work.
 
         Raises:
-            BrokenPipeError: whoever asked is gone.
+            BrokenPipeError: the parent is gone.
         """
         self._effort += 1
         now_s = time.monotonic()
@@ -49,16 +49,14 @@ class Heartbeat:
         progress = RenditionProgress(max(0.0, self.done_s), self.total_s, self.size_bytes)
         os.set_blocking(self._answers, False)
         try:
-            os.write(
-                self._answers, pack_line(HeartbeatMessage(self._effort, progress))
-            )  # whole, or not at all
+            os.write(self._answers, pack_line(HeartbeatMessage(self._effort, progress)))  # atomic
         except BlockingIOError:
-            pass  # nobody listens at the moment
+            pass  # the parent is not reading
         finally:
             os.set_blocking(self._answers, True)
 
-    def end(self, ended: FinalMessage) -> None:
-        """Say the last word."""
-        rest = memoryview(pack_line(ended))
+    def end(self, outcome: FinalMessage) -> None:
+        """Send the final message."""
+        rest = memoryview(pack_line(outcome))
         while rest:
             rest = rest[os.write(self._answers, rest) :]

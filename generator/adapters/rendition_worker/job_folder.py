@@ -1,7 +1,7 @@
-"""Scratch: the files of one job, in the folder that the worker is in; each is whole or not there.
+"""The files of one job, in the working folder of the process; each is complete or missing.
 
-What is finished is on the disk before its name is, so that a power cut leaves nothing that only
-looks finished.
+A finished file is synced to disk before it gets its name, so that a power cut leaves no truncated
+one.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from generator.core.media.renditions import LOCK, PLAN, UNFINISHED, is_job_file
 
-_MOST_BYTES = 64 << 20  # of a note; a minute's is some 30 kB
+_MOST_BYTES = 64 << 20  # of a JSON file; that of a minute is some 30 kB
 
 
 def unfinished(name: str) -> str:
@@ -20,7 +20,7 @@ def unfinished(name: str) -> str:
 
 
 def keep(name: str) -> int:
-    """Give a file that was written under its unfinished name its own; return its size in bytes."""
+    """Sync a file and rename it from its unfinished name; return its size in bytes."""
     descriptor = os.open(unfinished(name), os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -32,28 +32,28 @@ def keep(name: str) -> int:
 
 
 def write(name: str, content: bytes) -> None:
-    """Write a whole file in the place of what was there."""
+    """Write a file atomically."""
     Path(unfinished(name)).write_bytes(content)
     keep(name)
 
 
-def write_note(name: str, said: dict[str, Any]) -> None:
-    """Write a file in JSON."""
-    write(name, json.dumps(said, separators=(",", ":")).encode("ascii"))
+def write_note(name: str, content: dict[str, Any]) -> None:
+    """Write a JSON file atomically."""
+    write(name, json.dumps(content, separators=(",", ":")).encode("ascii"))
 
 
 def read_note(name: str) -> dict[str, Any] | None:
-    """Return what a file in JSON says, None where there is none or it is damaged."""
+    """Return the object in a JSON file, None if it is missing or damaged."""
     try:
         with Path(name).open("rb") as file:
-            said = json.loads(file.read(_MOST_BYTES))
+            content = json.loads(file.read(_MOST_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 def size_of(name: str) -> int:
-    """Return how large a file is, -1 where there is none."""
+    """Return the size of a file, -1 if it is missing."""
     try:
         return Path(name).stat().st_size
     except OSError:
@@ -61,12 +61,12 @@ def size_of(name: str) -> int:
 
 
 def total_bytes() -> int:
-    """Return how much all files take up."""
+    """Return the size of all files."""
     return sum(max(0, size_of(entry.name)) for entry in os.scandir("."))
 
 
 def keep_or_clear(plan: dict[str, Any]) -> None:
-    """Keep what lies there if it came of the same plan; otherwise begin with nothing."""
+    """Keep the finished files if they are from the same plan; otherwise start over."""
     if read_note(PLAN) == plan:
         clear_unfinished()
         return
@@ -75,21 +75,21 @@ def keep_or_clear(plan: dict[str, Any]) -> None:
 
 
 def clear_unfinished() -> None:
-    """Remove what was being written when the work was broken off."""
+    """Remove files that were being written when the job was interrupted."""
     for name in _ours():
         if name.startswith(UNFINISHED):
             Path(name).unlink()
 
 
 def keep_only(*names: str) -> None:
-    """Remove every file of ours but these and the lock."""
+    """Remove all our files except these and the lock."""
     for name in _ours():
         if name not in {*names, LOCK}:
             Path(name).unlink()
 
 
 def _ours() -> list[str]:
-    """Return the files that lie there and are ours; what somebody else put there is let be."""
+    """Return our files; others in the folder are left alone."""
     with os.scandir(".") as entries:
         return [
             entry.name

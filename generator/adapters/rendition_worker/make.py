@@ -1,4 +1,4 @@
-"""Making: a copy from its source, by copying what can be copied and encoding the rest."""
+"""Makes a copy from its source: copies the streams that can be copied, and encodes the rest."""
 
 import heapq
 import os
@@ -21,7 +21,7 @@ from generator.adapters.rendition_worker.source import Piece, SourceFile, Stream
 from generator.adapters.rendition_worker.video_encoder import (
     StartedLateError,
     VideoEncoder,
-    kept_look,
+    stored_format,
 )
 from generator.core.media.renditions import (
     CRF,
@@ -43,114 +43,120 @@ from generator.core.media.renditions import (
 from generator.core.media.stills import Size
 
 _PROGRESSIVE = {0, 1}  # AV_FIELD_UNKNOWN, AV_FIELD_PROGRESSIVE
-_MOST_WAITING = 200  # packets, until one tells when it is decoded
-_UNREADABLE_SOUND = "its sound could not be read"
+_MOST_PENDING = 200  # packets, until one has a decode time
+_UNREADABLE_AUDIO = "its sound could not be read"
 
 
 @dataclass(frozen=True, slots=True)
 class JobResources:
-    """What a job may use: threads, and how much of a video is lost when it is broken off."""
+    """The threads of a job, and the length of a chunk, which is lost at an interruption."""
 
     threads: int
     chunk_s: float
 
 
-def make(request: RenditionRequest, descriptor: int, pulse: Heartbeat, means: JobResources) -> None:
-    """Make the copy that is asked for in the folder that we are in, or go on with it.
+def make(
+    request: RenditionRequest, descriptor: int, heartbeat: Heartbeat, resources: JobResources
+) -> None:
+    """Make a copy in the working folder, or resume it.
 
     Args:
-        request: what is asked for.
+        request: the copy to make.
         descriptor: of the source.
-        pulse: told of every piece of work.
-        means: what may be used.
+        heartbeat: counts every piece of work.
+        resources: what may be used.
 
     Raises:
-        UnfitError: no such copy can be made of this file.
-        OSError: nothing more can be written.
+        UnusableFileError: no such copy can be made of this file.
+        OSError: the disk is full, or the copy is too large.
     """
-    job_folder.keep_or_clear(_plan(request, descriptor, means))
-    said = job_folder.read_note(MADE)
+    job_folder.keep_or_clear(_plan(request, descriptor, resources))
+    finished = job_folder.read_note(MADE)
     if (
-        said is not None
-        and job_folder.size_of(result_file(request.container)) == said["size_bytes"]
+        finished is not None
+        and job_folder.size_of(result_file(request.container)) == finished["size_bytes"]
     ):
         return
     if request.made_by == REMUX:
-        _remux(request, descriptor, pulse)
+        _remux(request, descriptor, heartbeat)
     else:
-        _transcode(request, descriptor, pulse, means)
+        _transcode(request, descriptor, heartbeat, resources)
 
 
-def _plan(request: RenditionRequest, descriptor: int, means: JobResources) -> dict[str, object]:
-    """Return all that what lies in the folder hangs on."""
+def _plan(request: RenditionRequest, descriptor: int, resources: JobResources) -> dict[str, object]:
+    """Return everything that the files in the folder depend on."""
     status = os.fstat(descriptor)
     return {
         "source": [status.st_size, status.st_mtime_ns],
         "made_by": request.made_by,
         "container": request.container,
         "is_hls": request.is_hls,
-        "chunk_s": means.chunk_s,
+        "chunk_s": resources.chunk_s,
         "encoder": [PRESET, CRF, av.__version__],
     }
 
 
-def _remux(request: RenditionRequest, descriptor: int, pulse: Heartbeat) -> None:
+def _remux(request: RenditionRequest, descriptor: int, heartbeat: Heartbeat) -> None:
     with ExitStack() as stack:
-        source = _opened(stack, descriptor, pulse)
-        pulse.total_s = source.duration_s
+        source = _open_source(stack, descriptor, heartbeat)
+        heartbeat.total_s = source.duration_s
         if not holds_picture(request.container, codec_name(source.picture)):
-            raise UnusableFileError(_not_copied("picture", codec_name(source.picture), request))
+            raise UnusableFileError(_cannot_copy("picture", codec_name(source.picture), request))
         if source.sounds and not holds_sound(request.container, codec_name(source.sounds[0])):
-            raise UnusableFileError(_not_copied("sound", codec_name(source.sounds[0]), request))
-        sounds = [one for one in source.sounds if holds_sound(request.container, codec_name(one))]
-        result = Muxer(request, pulse)
-        stack.callback(result.abandon)
+            raise UnusableFileError(_cannot_copy("sound", codec_name(source.sounds[0]), request))
+        sounds = [
+            stream for stream in source.sounds if holds_sound(request.container, codec_name(stream))
+        ]
+        muxer = Muxer(request, heartbeat)
+        stack.callback(muxer.abandon)
         streams: Streams = (source.picture, *sounds)
-        numbers = {one.index: result.add(one) for one in streams}
-        for packet in _copied(source, sounds):
-            result.mux(numbers[packet.stream_index], packet)
-            pulse.done_s = result.end_s
-        _complete(result, REMUX)
+        numbers = {stream.index: muxer.add(stream) for stream in streams}
+        for packet in _packets_to_copy(source, sounds):
+            muxer.mux(numbers[packet.stream_index], packet)
+            heartbeat.done_s = muxer.end_s
+        _complete(muxer, REMUX)
 
 
 def _transcode(
-    request: RenditionRequest, descriptor: int, pulse: Heartbeat, means: JobResources
+    request: RenditionRequest, descriptor: int, heartbeat: Heartbeat, resources: JobResources
 ) -> None:
     with ExitStack() as stack:
-        source = _opened(stack, descriptor, pulse)
-        seen = survey_audio(source, pulse, means.chunk_s)
-        pulse.total_s = seen.end_s or None
-        is_kept = seen.is_copyable and _keeps(source)
+        source = _open_source(stack, descriptor, heartbeat)
+        survey = survey_audio(source, heartbeat, resources.chunk_s)
+        heartbeat.total_s = survey.end_s or None
+        is_kept = survey.is_copyable and _is_video_kept(source)
     if is_kept:
-        _join_copied(request, descriptor, pulse, seen)
+        _join_copied(request, descriptor, heartbeat, survey)
         return
-    first = _first_missing(seen)
+    first = _first_missing(survey)
     if first is not None:
-        packet = seen.first_packets[first]
+        packet = survey.first_packets[first]
         try:
-            _encode(descriptor, pulse, means, seen, first, packet)
+            _encode(descriptor, heartbeat, resources, survey, first, packet)
         except StartedLateError:
-            _encode(descriptor, pulse, means, seen, first, 0)
-    _join_chunks(request, pulse, seen)
+            _encode(descriptor, heartbeat, resources, survey, first, 0)
+    _join_chunks(request, heartbeat, survey)
 
 
 def _encode(
     descriptor: int,
-    pulse: Heartbeat,
-    means: JobResources,
-    seen: AudioSurvey,
+    heartbeat: Heartbeat,
+    resources: JobResources,
+    survey: AudioSurvey,
     first: int,
     packet: int,
 ) -> None:
     with ExitStack() as stack:
-        source = _opened(stack, descriptor, pulse)
-        pictures = VideoEncoder(source, seen, pulse, chunk_s=means.chunk_s, threads=means.threads)
-        pictures.encode(first, packet)
+        source = _open_source(stack, descriptor, heartbeat)
+        encoder = VideoEncoder(
+            source, survey, heartbeat, chunk_s=resources.chunk_s, threads=resources.threads
+        )
+        encoder.encode(first, packet)
 
 
-def _first_missing(seen: AudioSurvey) -> int | None:
-    """Return the number of the first chunk that is not finished, None if all are."""
-    for number in range(len(seen.first_packets)):
+def _first_missing(survey: AudioSurvey) -> int | None:
+    """Return the number of the first unfinished chunk, None if all are finished."""
+    for number in range(len(survey.first_packets)):
         note = job_folder.read_note(chunk_note(number))
         if note is None:
             return number
@@ -160,27 +166,29 @@ def _first_missing(seen: AudioSurvey) -> int | None:
 
 
 def _join_copied(
-    request: RenditionRequest, descriptor: int, pulse: Heartbeat, seen: AudioSurvey
+    request: RenditionRequest, descriptor: int, heartbeat: Heartbeat, survey: AudioSurvey
 ) -> None:
-    """Put a picture as it is beside a sound of ours."""
+    """Join the copied video stream with our audio."""
     with ExitStack() as stack:
-        source = _opened(stack, descriptor, pulse)
-        # What was mended hangs on the sound between the pictures.
-        beside = source.sounds[:1] if seen.breaks else []
-        result = Muxer(request, pulse)
-        stack.callback(result.abandon)
-        result.add(source.picture)
+        source = _open_source(stack, descriptor, heartbeat)
+        # Fixed timestamps depend on the audio packets between.
+        sounds = source.sounds[:1] if survey.breaks else []
+        muxer = Muxer(request, heartbeat)
+        stack.callback(muxer.abandon)
+        muxer.add(source.picture)
         packets = (
             packet
-            for packet in _copied(source, beside)
+            for packet in _packets_to_copy(source, sounds)
             if packet.stream_index == source.picture.index
         )
-        _join(result, packets, seen, pulse, is_kept=True)
+        _join(muxer, packets, survey, heartbeat, is_kept=True)
 
 
-def _join_chunks(request: RenditionRequest, pulse: Heartbeat, seen: AudioSurvey) -> None:
-    """Put the chunks of a picture one behind the other, and the sound beside them."""
-    notes = [job_folder.read_note(chunk_note(number)) for number in range(len(seen.first_packets))]
+def _join_chunks(request: RenditionRequest, heartbeat: Heartbeat, survey: AudioSurvey) -> None:
+    """Concatenate the video chunks, and join them with the audio."""
+    notes = [
+        job_folder.read_note(chunk_note(number)) for number in range(len(survey.first_packets))
+    ]
     numbers = [number for number, note in enumerate(notes) if note and note["times"]]
     if not numbers:
         raise UnusableFileError("nothing of its picture can be decoded")
@@ -188,94 +196,101 @@ def _join_chunks(request: RenditionRequest, pulse: Heartbeat, seen: AudioSurvey)
     with ExitStack() as stack:
         first = stack.enter_context(av.open(chunk_file(numbers[0])))
         template = first.streams.video[0]
-        look = kept_look()
-        assert look is not None  # written before the first chunk
-        base = Fraction(look.base)
-        result = Muxer(request, pulse)
-        stack.callback(result.abandon)
-        result.add(template, base)
-        packets = _chunked(numbers, times, base, template)
-        _join(result, packets, seen, pulse, is_kept=False)
+        frame_format = stored_format()
+        assert frame_format is not None  # written before the first chunk
+        base = Fraction(frame_format.base)
+        muxer = Muxer(request, heartbeat)
+        stack.callback(muxer.abandon)
+        muxer.add(template, base)
+        packets = _packets_of_chunks(numbers, times, base, template)
+        _join(muxer, packets, survey, heartbeat, is_kept=False)
 
 
-def _chunked(
-    numbers: list[int], times: list[int], base: Fraction, like: VideoStream
+def _packets_of_chunks(
+    numbers: list[int], times: list[int], base: Fraction, template: VideoStream
 ) -> Iterator[Piece]:
     decoded = iter(zip(times, decode_times(times), strict=True))
     for number in numbers:
         with av.open(chunk_file(number)) as chunk:
             stream = chunk.streams.video[0]
-            if stream.codec_context.extradata != like.codec_context.extradata:
+            if stream.codec_context.extradata != template.codec_context.extradata:
                 raise UnusableFileError("its parts do not fit together")
             for packet in chunk.demux(stream):
                 if not packet.size:
                     continue
-                lasts = round((packet.duration or 0) * packet.time_base / base)
+                duration = round((packet.duration or 0) * packet.time_base / base)
                 packet.time_base = base
                 packet.pts, packet.dts = next(decoded)
-                packet.duration = lasts
+                packet.duration = duration
                 yield packet
 
 
 def _join(
-    result: Muxer, packets: Iterator[Piece], seen: AudioSurvey, pulse: Heartbeat, *, is_kept: bool
+    muxer: Muxer,
+    packets: Iterator[Piece],
+    survey: AudioSurvey,
+    heartbeat: Heartbeat,
+    *,
+    is_kept: bool,
 ) -> None:
-    """Put the sound beside the packets of the picture, and complete the copy."""
-    pieces = [((_decoded_s(packet), 0, packet) for packet in packets)]
+    """Interleave audio with the packets of video, and complete the copy."""
+    pieces = [((_decode_time_s(packet), 0, packet) for packet in packets)]
     with ExitStack() as stack:
-        if seen.sound in {"copied", "encoded"}:
+        if survey.sound in {"copied", "encoded"}:
             file = stack.enter_context(av.open(SOUND))
-            heard = file.streams.audio[0]
-            number = result.add(heard)
+            sound = file.streams.audio[0]
+            number = muxer.add(sound)
             pieces.append(
-                (_decoded_s(packet), number, packet) for packet in file.demux(heard) if packet.size
+                (_decode_time_s(packet), number, packet)
+                for packet in file.demux(sound)
+                if packet.size
             )
         for _, number, packet in heapq.merge(*pieces, key=lambda piece: piece[:2]):
-            result.mux(number, packet)
-            pulse.done_s = max(pulse.done_s, result.end_s)
-    made_by = REMUX if is_kept and seen.sound in {"copied", ""} else TRANSCODE
-    _complete(result, made_by, _UNREADABLE_SOUND if seen.sound == "unreadable" else "")
+            muxer.mux(number, packet)
+            heartbeat.done_s = max(heartbeat.done_s, muxer.end_s)
+    made_by = REMUX if is_kept and survey.sound in {"copied", ""} else TRANSCODE
+    _complete(muxer, made_by, _UNREADABLE_AUDIO if survey.sound == "unreadable" else "")
 
 
-def _complete(result: Muxer, made_by: str, complaint: str = "") -> None:
-    if not result.pictures:
+def _complete(muxer: Muxer, made_by: str, complaint: str = "") -> None:
+    if not muxer.pictures:
         raise UnusableFileError("holds no picture")
-    result.finish(made_by, complaint)
+    muxer.finish(made_by, complaint)
 
 
-def _copied(source: SourceFile, sounds: list[AudioStream]) -> Iterator[Piece]:
-    """Yield packets to copy, the picture from its first key frame on; all tell when they are shown.
+def _packets_to_copy(source: SourceFile, sounds: list[AudioStream]) -> Iterator[Piece]:
+    """Yield packets to copy, video from its first key frame on; all have a pts.
 
-    The first of a picture may not tell when they are decoded: in Matroska, nobody does.
+    The first ones of video may lack a dts: in Matroska, all do.
     """
-    waiting: list[Piece] = []
+    pending: list[Piece] = []
     is_begun = False
     for packet in source.packets(source.picture, *sounds):
         if packet.stream_index == source.picture.index:
             is_begun = is_begun or packet.is_keyframe
             if not is_begun:
-                continue  # leans on what is not there
+                continue  # depends on missing frames
             if packet.pts is None:
                 raise UnusableFileError(
                     "does not say when its pictures are shown: it needs a transcode"
                 )
         elif packet.pts is None:
             continue
-        waiting.append(packet)
-        is_told = packet.stream_index == source.picture.index and packet.dts is not None
-        if is_told or len(waiting) > _MOST_WAITING:
-            yield from _in_decode_order(waiting, source.picture.index)
-            waiting.clear()
-    yield from _in_decode_order(waiting, source.picture.index)
+        pending.append(packet)
+        is_timed = packet.stream_index == source.picture.index and packet.dts is not None
+        if is_timed or len(pending) > _MOST_PENDING:
+            yield from _in_decode_order(pending, source.picture.index)
+            pending.clear()
+    yield from _in_decode_order(pending, source.picture.index)
 
 
 def _in_decode_order(packets: list[Piece], picture: int) -> list[Piece]:
-    """Return packets that now tell when they are decoded, as the last of the picture does."""
+    """Set missing decode times, from that of the last video packet; return the packets."""
     pictures = [packet for packet in packets if packet.stream_index == picture]
     if pictures and pictures[-1].dts is not None:
-        lasts = [packet.duration or 0 for packet in pictures[:-1]]
+        durations = [packet.duration or 0 for packet in pictures[:-1]]
         for packet, decoded in zip(
-            pictures[:-1], times_before(pictures[-1].dts, lasts), strict=True
+            pictures[:-1], times_before(pictures[-1].dts, durations), strict=True
         ):
             packet.dts = decoded
     for packet in packets:
@@ -284,13 +299,13 @@ def _in_decode_order(packets: list[Piece], picture: int) -> list[Piece]:
     return packets
 
 
-def _opened(stack: ExitStack, descriptor: int, pulse: Heartbeat) -> SourceFile:
-    source = SourceFile(descriptor, pulse)
+def _open_source(stack: ExitStack, descriptor: int, heartbeat: Heartbeat) -> SourceFile:
+    source = SourceFile(descriptor, heartbeat)
     stack.callback(source.close)
     return source
 
 
-def _keeps(source: SourceFile) -> bool:
+def _is_video_kept(source: SourceFile) -> bool:
     context: VideoCodecContext | None = source.picture.codec_context
     return (
         context is not None
@@ -301,12 +316,12 @@ def _keeps(source: SourceFile) -> bool:
     )
 
 
-def _not_copied(what: str, codec: str, request: RenditionRequest) -> str:
-    named = codec or "an unknown codec"
+def _cannot_copy(what: str, codec: str, request: RenditionRequest) -> str:
+    name = codec or "an unknown codec"
     target = request.container.upper().replace("WEBM", "WebM")
-    return f"its {what} ({named}) cannot be copied into {target}: it needs a transcode"
+    return f"its {what} ({name}) cannot be copied into {target}: it needs a transcode"
 
 
-def _decoded_s(packet: Piece) -> float:
+def _decode_time_s(packet: Piece) -> float:
     assert packet.dts is not None
     return float(packet.dts * packet.time_base)

@@ -1,6 +1,6 @@
-"""Boxes: where the fragments of an MP4 lie and when each begins, and how long it all lasts.
+"""MP4 boxes: offsets and start times of fragments, and the duration.
 
-Reads what our own muxer wrote a moment ago; it need not be wary.
+It only reads files that our own muxer just wrote, so that it needs no checks.
 """
 
 import struct
@@ -10,15 +10,15 @@ from io import BufferedIOBase
 
 from generator.core.media.renditions import Mp4Fragment
 
-_HEAD = struct.Struct(">I4s")
-_LARGE = struct.Struct(">Q")
-_MOVIE_SCALE_AT = 12  # of the body of an mvhd of version 0
-_LENGTH_BOX_BYTES = 20  # an mehd of version 1
+_HEADER = struct.Struct(">I4s")
+_LARGE_SIZE = struct.Struct(">Q")
+_TIMESCALE_OFFSET = 12  # of the body of an mvhd of version 0
+_MEHD_BYTES = 20  # an mehd of version 1
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box of a file or of another box: where it starts, where what is in it does, its end."""
+    """A box of a file or of another box: offsets of its start, its body and its end."""
 
     kind: bytes
     start: int
@@ -27,14 +27,14 @@ class Box:
 
 
 def boxes(file: BufferedIOBase, start: int, end: int) -> Iterator[Box]:
-    """Yield the boxes between two places of a file."""
-    while start + _HEAD.size <= end:
+    """Yield the boxes between two offsets of a file."""
+    while start + _HEADER.size <= end:
         file.seek(start)
-        size, kind = _HEAD.unpack(file.read(_HEAD.size))
-        body = start + _HEAD.size
+        size, kind = _HEADER.unpack(file.read(_HEADER.size))
+        body = start + _HEADER.size
         if size == 1:
-            (size,) = _LARGE.unpack(file.read(_LARGE.size))
-            body += _LARGE.size
+            (size,) = _LARGE_SIZE.unpack(file.read(_LARGE_SIZE.size))
+            body += _LARGE_SIZE.size
         yield Box(kind, start, body, start + size)
         start += size
 
@@ -42,11 +42,11 @@ def boxes(file: BufferedIOBase, start: int, end: int) -> Iterator[Box]:
 def fragments_of(
     file: BufferedIOBase, size_bytes: int, end_s: float
 ) -> tuple[int, list[Mp4Fragment]]:
-    """Return how long the head of a fragmented MP4 is, and its fragments.
+    """Return the size of the header of a fragmented MP4, and its fragments.
 
     Args:
-        file: stands anywhere.
-        size_bytes: how large it is.
+        file: at any offset.
+        size_bytes: its size.
         end_s: when the last fragment ends.
     """
     head, scales = 0, dict[int, int]()
@@ -63,36 +63,43 @@ def fragments_of(
     ]
 
 
-def tell_length(file: BufferedIOBase, size_bytes: int, end_s: float) -> None:
-    """Write into a fragmented MP4 how long it lasts, which its muxer could not know at the start.
+def write_duration(file: BufferedIOBase, size_bytes: int, end_s: float) -> None:
+    """Write the duration into a fragmented MP4, which its muxer did not know at the start.
 
-    What tells which program wrote it gives way, so that nothing moves.
+    It takes the place of the encoder tag, so that no other box moves.
 
     Args:
         file: open for reading and writing.
-        size_bytes: how large it is.
-        end_s: when its last picture or sound ends.
+        size_bytes: its size.
+        end_s: when its last video or audio frame ends.
     """
     movie = next(box for box in boxes(file, 0, size_bytes) if box.kind == b"moov")
     parts = {box.kind: box for box in boxes(file, movie.body, movie.end)}
-    extends, told = parts.get(b"mvex"), parts.get(b"udta")
-    if extends is None or told is None or told.start != extends.end or told.end != movie.end:
+    extends, user_data = parts.get(b"mvex"), parts.get(b"udta")
+    if (
+        extends is None
+        or user_data is None
+        or user_data.start != extends.end
+        or user_data.end != movie.end
+    ):
         return
-    left = told.end - told.start - _LENGTH_BOX_BYTES
-    if left < _HEAD.size:
+    free_bytes = user_data.end - user_data.start - _MEHD_BYTES
+    if free_bytes < _HEADER.size:
         return
-    file.seek(parts[b"mvhd"].body + _MOVIE_SCALE_AT)
+    file.seek(parts[b"mvhd"].body + _TIMESCALE_OFFSET)
     (scale,) = struct.unpack(">I", file.read(4))
     file.seek(extends.body)
     rest = file.read(extends.end - extends.body)
-    length = struct.pack(">I4sIQ", _LENGTH_BOX_BYTES, b"mehd", 1 << 24, round(end_s * scale))
-    grown = _HEAD.pack(len(rest) + _HEAD.size + _LENGTH_BOX_BYTES, b"mvex") + length + rest
+    duration_box = struct.pack(">I4sIQ", _MEHD_BYTES, b"mehd", 1 << 24, round(end_s * scale))
+    new_extends = (
+        _HEADER.pack(len(rest) + _HEADER.size + _MEHD_BYTES, b"mvex") + duration_box + rest
+    )
     file.seek(extends.start)
-    file.write(grown + _HEAD.pack(left, b"free") + bytes(left - _HEAD.size))
+    file.write(new_extends + _HEADER.pack(free_bytes, b"free") + bytes(free_bytes - _HEADER.size))
 
 
 def _scales(file: BufferedIOBase, movie: Box) -> dict[int, int]:
-    """Return how many ticks a second each track has."""
+    """Return the timescale of each track."""
     scales = dict[int, int]()
     for track in boxes(file, movie.body, movie.end):
         if track.kind != b"trak":
@@ -100,12 +107,12 @@ def _scales(file: BufferedIOBase, movie: Box) -> dict[int, int]:
         parts = {box.kind: box for box in boxes(file, track.body, track.end)}
         media = parts[b"mdia"]
         inner = {box.kind: box for box in boxes(file, media.body, media.end)}
-        number = _figure_after_dates(file, parts[b"tkhd"])
-        scales[number] = _figure_after_dates(file, inner[b"mdhd"])
+        number = _field_after_dates(file, parts[b"tkhd"])
+        scales[number] = _field_after_dates(file, inner[b"mdhd"])
     return scales
 
 
-def _figure_after_dates(file: BufferedIOBase, box: Box) -> int:
+def _field_after_dates(file: BufferedIOBase, box: Box) -> int:
     file.seek(box.body)
     version = file.read(4)[0]
     file.seek(8 if version == 0 else 16, 1)
@@ -113,7 +120,7 @@ def _figure_after_dates(file: BufferedIOBase, box: Box) -> int:
 
 
 def _start_s(file: BufferedIOBase, fragment: Box, scales: dict[int, int]) -> float:
-    """Return when a fragment begins: with its first track, the picture where it has one."""
+    """Return the start of a fragment: that of its first track, which is video if there is any."""
     for track in boxes(file, fragment.body, fragment.end):
         if track.kind != b"traf":
             continue

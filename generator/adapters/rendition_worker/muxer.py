@@ -1,4 +1,4 @@
-"""Result: the file that is played: packets go in, in order, and a finished copy comes out."""
+"""Muxes packets, in order, into the file of a finished copy."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -29,43 +29,43 @@ from generator.core.media.renditions import (
     result_file,
 )
 
-_EARLY_S = 0.5  # by which a key frame may come before a fragment is as long as wished
-_WHOLE = {"movflags": "+faststart", "write_tmcd": "0"}
-_FRAGMENTED = {
+_EARLY_KEY_S = 0.5  # by how much a fragment may be shorter, to end at a key frame
+_MP4_OPTIONS = {"movflags": "+faststart", "write_tmcd": "0"}
+_FRAGMENTED_OPTIONS = {
     "movflags": "+frag_keyframe+delay_moov+default_base_moof+global_sidx+skip_trailer",
-    "min_frag_duration": str(round((FRAGMENT_S - _EARLY_S) * 1_000_000)),
+    "min_frag_duration": str(round((FRAGMENT_S - _EARLY_KEY_S) * 1_000_000)),
     "frag_duration": str(FRAGMENT_MOST_S * 1_000_000),
     "write_tmcd": "0",
 }
-_WEBM = {"cues_to_front": "1"}
-_AT_ONCE = 1 << 20
+_WEBM_OPTIONS = {"cues_to_front": "1"}
+_READ_BYTES = 1 << 20
 
 
 class Muxer:
-    """The copy while it is written; `finish` makes it whole.
+    """The copy while it is written; `finish` completes it.
 
-    Nothing that the source says in words comes along: where a phone was is nobody's business.
+    Metadata of the source is not copied: it may have private data such as GPS positions.
     """
 
-    def __init__(self, request: RenditionRequest, pulse: Heartbeat) -> None:
+    def __init__(self, request: RenditionRequest, heartbeat: Heartbeat) -> None:
         self._request = request
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._name = result_file(request.container)
-        options = _WHOLE if request.container == MP4 else _WEBM
+        options = _MP4_OPTIONS if request.container == MP4 else _WEBM_OPTIONS
         if request.is_hls:
-            options = _FRAGMENTED
+            options = _FRAGMENTED_OPTIONS
         self._container = av.open(
             job_folder.unfinished(self._name), "w", format=request.container, options=options
         )
-        self._streams: list[Any] = []  # of PyAV, whose stubs know but one kind
-        self._ladders: list[MonotonicTimestamps] = []
+        self._streams: list[Any] = []  # of PyAV, whose stubs only declare one kind
+        self._timestamps: list[MonotonicTimestamps] = []
         self._codings: list[Coding] = []
         self._is_open = True
         self.end_s = 0.0
         self.pictures = 0
 
     def add(self, template: VideoStream | AudioStream, time_base: Fraction | None = None) -> int:
-        """Return the number of a new stream that is coded like another.
+        """Add a stream with the coding of another; return its number.
 
         Args:
             template: of a source that may be closed afterwards.
@@ -79,45 +79,45 @@ class Muxer:
             ) from error
         codec = template.codec_context.codec.canonical_name
         if codec == "hevc":
-            stream.codec_context.codec_tag = "hvc1"  # the only one that all browsers take
+            stream.codec_context.codec_tag = "hvc1"  # the only tag that all browsers accept
         if time_base is not None:
             stream.time_base = time_base
         if language := template.metadata.get("language"):
             stream.metadata["language"] = language
         self._streams.append(stream)
-        self._ladders.append(MonotonicTimestamps())
+        self._timestamps.append(MonotonicTimestamps())
         self._codings.append(_coding(template))
-        return len(self._ladders) - 1
+        return len(self._timestamps) - 1
 
     def mux(self, number: int, packet: Piece) -> None:
-        """Write a packet, which must tell when it is shown and decoded."""
+        """Write a packet, which must have pts and dts."""
         assert packet.pts is not None
         assert packet.dts is not None
-        packet.pts, packet.dts = self._ladders[number].step(packet.pts, packet.dts)
+        packet.pts, packet.dts = self._timestamps[number].step(packet.pts, packet.dts)
         end = packet.pts + (packet.duration or 0)
         self.end_s = max(self.end_s, float(end * packet.time_base))
         self.pictures += number == 0
-        self._pulse.size_bytes += packet.size
+        self._heartbeat.size_bytes += packet.size
         packet.stream = self._streams[number]
         self._container.mux_one(packet)
-        self._pulse.beat()
+        self._heartbeat.beat()
 
     def abandon(self) -> None:
-        """Close what is not to be finished."""
+        """Close an unfinished file."""
         if self._is_open:
             self._is_open = False
-            with suppress(av.FFmpegError, OSError):  # it is not wanted any more
+            with suppress(av.FFmpegError, OSError):  # it is discarded anyway
                 self._container.close()
 
     def finish(self, made_by: str, complaint: str = "") -> None:
-        """Complete the copy, and the file that tells of it."""
+        """Complete the copy, and write the file that describes it."""
         self._is_open = False
         self._container.close()
         size_bytes = max(0, job_folder.size_of(job_folder.unfinished(self._name)))
         head_bytes, fragments = 0, list[Mp4Fragment]()
         if self._request.is_hls:
             with Path(job_folder.unfinished(self._name)).open("r+b") as file:
-                mp4_boxes.tell_length(file, size_bytes, self.end_s)
+                mp4_boxes.write_duration(file, size_bytes, self.end_s)
                 head_bytes, fragments = mp4_boxes.fragments_of(file, size_bytes, self.end_s)
         digest = self._digest()
         job_folder.keep(self._name)
@@ -134,16 +134,16 @@ class Muxer:
         job_folder.keep_only(self._name, MADE, PLAN)
 
     def _digest(self) -> str:
-        whole = sha256()
+        digest = sha256()
         with Path(job_folder.unfinished(self._name)).open("rb") as file:
-            while part := file.read(_AT_ONCE):
-                whole.update(part)
-                self._pulse.beat()
-        return sha256(whole.digest()).hexdigest()[:12]
+            while part := file.read(_READ_BYTES):
+                digest.update(part)
+                self._heartbeat.beat()
+        return sha256(digest.digest()).hexdigest()[:12]
 
 
 def _coding(stream: VideoStream | AudioStream) -> Coding:
-    """Return what names a stream in an MP4 or WebM of ours."""
+    """Return the coding of a stream in our MP4 or WebM."""
     context = stream.codec_context
     picture = stream if isinstance(stream, VideoStream) else None
     return Coding(

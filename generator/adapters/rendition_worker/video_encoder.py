@@ -1,4 +1,4 @@
-"""Picture: decoded, made upright, even and 8-bit, encoded in chunks that are kept one by one."""
+"""Encodes video: upright, of even size and 8-bit, in chunks that are stored one by one."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,8 +15,8 @@ from av.video.stream import VideoStream
 
 from generator.adapters.media_worker.video_file import (
     UnusableFileError,
-    colours_of,
-    frame_colours,
+    colors_of,
+    frame_colors,
     frame_orientation,
 )
 from generator.adapters.rendition_worker import job_folder
@@ -39,26 +39,26 @@ from generator.core.media.renditions import (
 from generator.core.media.stills import Size, displayed_size, plausible_fps
 from generator.core.media.tonemap import ColorSpace, to_srgb
 
-_MOST_TICKS_A_S = 1_000_000
-_USUAL_BASE = Fraction(1, 90_000)
-_USUAL_FPS = 25
+_MOST_TICKS_PER_S = 1_000_000
+_DEFAULT_BASE = Fraction(1, 90_000)
+_DEFAULT_FPS = 25
 _MOST_FPS = 240.0
-_KEY_AT_MOST_FRAMES, _KEY_AT_LEAST_FRAMES = 1000, 25
+_MOST_KEY_FRAMES_APART, _LEAST_KEY_FRAMES_APART = 1000, 25
 
 # As ITU-T H.273 numbers them.
 _BT709, _UNSPECIFIED = 1, 2
 _WIDE_MATRICES = {9, 10}
 _PLAIN_MATRICES = {1, 4, 5, 6, 7}
 _LIMITED = 1
-_LEANING = {PictureType.P, PictureType.B, PictureType.S, PictureType.SP}  # on other frames
+_DEPENDENT = {PictureType.P, PictureType.B, PictureType.S, PictureType.SP}  # on other frames
 
 
 @dataclass(frozen=True, slots=True)
 class FrameFormat:
-    """What all frames of a copy have in common.
+    """The format of all frames of a copy.
 
     `primaries`, `curve` and `matrix` are numbers of H.273. `fps` is what its encoder expects;
-    `base` is the length of a tick of its clock in seconds, a fraction.
+    `base` is its time base in seconds, a fraction.
     """
 
     width_px: int
@@ -71,44 +71,44 @@ class FrameFormat:
 
     @property
     def size(self) -> Size:
-        """Return how large it is."""
+        """Return the frame size."""
         return Size(self.width_px, self.height_px)
 
 
 class StartedLateError(Exception):
-    """What was called a key frame was none: nothing whole came before what was wanted."""
+    """A packet marked as a key frame is none: the chunk's first frame cannot be decoded."""
 
 
 class VideoEncoder:
-    """Encodes what is missing of a picture, chunk by chunk.
+    """Encodes the missing chunks of video.
 
     Args:
-        source: a fresh reading.
-        seen: what an earlier reading told.
-        pulse: told of every frame.
-        chunk_s: how much of the video a chunk holds.
-        threads: for the decoder and the encoder each.
+        source: at its start.
+        survey: of an earlier pass.
+        heartbeat: counts every frame.
+        chunk_s: length of a chunk.
+        threads: of the decoder and the encoder each.
     """
 
     def __init__(
         self,
         source: SourceFile,
-        seen: AudioSurvey,
-        pulse: Heartbeat,
+        survey: AudioSurvey,
+        heartbeat: Heartbeat,
         *,
         chunk_s: float,
         threads: int,
     ) -> None:
         self._source = source
-        self._seen = seen
-        self._pulse = pulse
+        self._survey = survey
+        self._heartbeat = heartbeat
         self._chunk_s = chunk_s
         self._threads = threads
         base = source.picture.time_base
-        self._base = base if base and base.denominator <= _MOST_TICKS_A_S else _USUAL_BASE
-        self._look = kept_look()
+        self._base = base if base and base.denominator <= _MOST_TICKS_PER_S else _DEFAULT_BASE
+        self._format = stored_format()
         picture: VideoCodecContext | None = source.picture.codec_context
-        self._told = colours_of(picture) if picture else None
+        self._container_colors = colors_of(picture) if picture else None
         self._chunk: _Chunk | None = None
         self._next = 0
 
@@ -117,21 +117,21 @@ class VideoEncoder:
 
         Args:
             first: the number of a chunk; all before it are finished.
-            packet: the number of the picture's packet to decode from, at a key frame.
+            packet: the number of the video packet to decode from, at a key frame.
 
         Raises:
-            StartedLateError: what the chunk begins with cannot be decoded from there: begin with
-                an earlier packet. Nothing was written.
-            UnfitError: there is no decoder.
+            StartedLateError: the start of the chunk cannot be decoded from there: begin with an
+                earlier packet. Nothing was written.
+            UnusableFileError: there is no decoder.
         """
-        chunks = len(self._seen.first_packets)
+        chunks = len(self._survey.first_packets)
         self._next, is_sure = first, packet == 0
         written = job_folder.total_bytes()
-        self._pulse.done_s, self._pulse.size_bytes = first * self._chunk_s, written
+        self._heartbeat.done_s, self._heartbeat.size_bytes = first * self._chunk_s, written
         try:
             for ticks, frame in self._frames(packet):
                 at_s = float(ticks * self._base)
-                if not is_sure and (at_s > first * self._chunk_s or frame.pict_type in _LEANING):
+                if not is_sure and (at_s > first * self._chunk_s or frame.pict_type in _DEPENDENT):
                     raise StartedLateError
                 is_sure = True
                 number = chunk_of(at_s, self._chunk_s, chunks)
@@ -141,9 +141,9 @@ class VideoEncoder:
                     written += self._finish_before(number)
                     self._chunk = self._begin(number, frame)
                 self._chunk.add(ticks, frame)
-                self._pulse.done_s = max(self._pulse.done_s, at_s)
-                self._pulse.size_bytes = written + self._chunk.size_bytes
-                self._pulse.beat()
+                self._heartbeat.done_s = max(self._heartbeat.done_s, at_s)
+                self._heartbeat.size_bytes = written + self._chunk.size_bytes
+                self._heartbeat.beat()
             if not is_sure:
                 raise StartedLateError
             self._finish_before(chunks)
@@ -152,12 +152,12 @@ class VideoEncoder:
                 self._chunk.abandon()
 
     def _begin(self, number: int, frame: VideoFrame) -> "_Chunk":
-        assert self._look is not None
-        assert frame.width == self._look.width_px
-        return _Chunk(number, self._look, self._threads)
+        assert self._format is not None
+        assert frame.width == self._format.width_px
+        return _Chunk(number, self._format, self._threads)
 
     def _finish_before(self, number: int) -> int:
-        """Finish the chunk that is being written, and those without a frame; return its bytes."""
+        """Finish the current chunk, and empty ones up to `number`; return its size."""
         size_bytes = 0
         if self._chunk is not None:
             size_bytes, self._next = self._chunk.finish(), self._chunk.number + 1
@@ -168,31 +168,31 @@ class VideoEncoder:
         return size_bytes
 
     def _frames(self, packet: int) -> Iterator[tuple[int, VideoFrame]]:
-        """Yield frames as they are to be encoded, and when each is shown, ascending."""
+        """Yield (ticks, frame) to encode, in display order."""
         base = self._source.picture.time_base or self._base
         fps = self._fps()
         clock = FrameClock(max(1, round(1 / (fps * base))))
-        strainer: _Strainer | None = None
+        filter_graph: _FilterGraph | None = None
         last: int | None = None
-        for frame in self._decoded(packet):
-            told = frame.pts if frame.pts is not None else frame.dts
-            time = clock.time_of(told, frame.duration)
+        for frame in self._decode_from(packet):
+            timestamp = frame.pts if frame.pts is not None else frame.dts
+            time = clock.time_of(timestamp, frame.duration)
             if time is None:
                 continue
             frame.pts, frame.time_base = time, base
-            if strainer is None:
-                strainer = self._strainer(frame, fps)
-            for strained in strainer.strain(frame):
-                last, is_later = self._ticks(strained, last)
+            if filter_graph is None:
+                filter_graph = self._filter_graph(frame, fps)
+            for filtered in filter_graph.filter(frame):
+                last, is_later = self._ticks(filtered, last)
                 if is_later:
-                    yield last, strained
-        for strained in strainer.drain() if strainer else ():
-            last, is_later = self._ticks(strained, last)
+                    yield last, filtered
+        for filtered in filter_graph.drain() if filter_graph else ():
+            last, is_later = self._ticks(filtered, last)
             if is_later:
-                yield last, strained
+                yield last, filtered
 
     def _ticks(self, frame: VideoFrame, last: int | None) -> tuple[int, bool]:
-        """Return when a frame is shown, and whether that is later than the one before."""
+        """Return the time of a frame, and whether it is later than the previous one."""
         assert frame.pts is not None
         assert frame.time_base is not None
         ticks = round(frame.pts * frame.time_base / self._base)
@@ -200,25 +200,29 @@ class VideoEncoder:
             return last, False
         return ticks, True
 
-    def _strainer(self, frame: VideoFrame, fps: float) -> "_Strainer":
-        if self._look is None:
+    def _filter_graph(self, frame: VideoFrame, fps: float) -> "_FilterGraph":
+        if self._format is None:
             aspect = self._source.picture.sample_aspect_ratio
-            colours = frame_colours(frame, self._told, self._source.picture)
-            self._look = _look_of(frame, colours, aspect, fps, self._base)
-            job_folder.write_note(LOOK, asdict(self._look))
-        return _Strainer(self._look, self._source.picture, self._told, self._threads)
+            colors = frame_colors(frame, self._container_colors, self._source.picture)
+            self._format = _format_of(frame, colors, aspect, fps, self._base)
+            job_folder.write_note(LOOK, asdict(self._format))
+        return _FilterGraph(
+            self._format, self._source.picture, self._container_colors, self._threads
+        )
 
     def _fps(self) -> float:
         picture = self._source.picture
         fps = plausible_fps(picture.average_rate, picture.guessed_rate)
-        return min(fps or _USUAL_FPS, _MOST_FPS)
+        return min(fps or _DEFAULT_FPS, _MOST_FPS)
 
-    def _decoded(self, first: int) -> Iterator[VideoFrame]:
+    def _decode_from(self, first: int) -> Iterator[VideoFrame]:
         decoder = self._decoder()
-        # Where the clock was mended, what was mended hangs on the sound between the pictures.
-        wanted = self._source.heard if self._seen.breaks else self._source.heard[:1]
+        # Fixed timestamps depend on the audio packets between.
+        streams = (
+            self._source.main_streams if self._survey.breaks else self._source.main_streams[:1]
+        )
         number = -1
-        for packet in self._source.packets(*wanted):
+        for packet in self._source.packets(*streams):
             if packet.stream_index != self._source.picture.index:
                 continue
             number += 1
@@ -235,22 +239,26 @@ class VideoEncoder:
         return decoder
 
 
-class _Strainer:
-    """Lets frames through that are upright, of one size, limited in colour and not interlaced."""
+class _FilterGraph:
+    """Makes frames upright, of one size, of limited range and progressive."""
 
     def __init__(
-        self, look: FrameFormat, picture: VideoStream, told: ColorSpace | None, threads: int
+        self,
+        frame_format: FrameFormat,
+        picture: VideoStream,
+        container_colors: ColorSpace | None,
+        threads: int,
     ) -> None:
-        self._look = look
-        self._picture, self._told = picture, told
+        self._format = frame_format
+        self._picture, self._container_colors = picture, container_colors
         self._aspect = picture.sample_aspect_ratio
         self._threads = threads
         self._graph: Graph | None = None
         self._shape: tuple[object, ...] = ()
         self._is_interlaced = False
 
-    def strain(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        """Yield the frames that come out for one that goes in, now or later."""
+    def filter(self, frame: VideoFrame) -> Iterator[VideoFrame]:
+        """Filter a frame; yield the frames that come out, now or later."""
         self._is_interlaced = self._is_interlaced or frame.interlaced_frame
         shape = (
             frame.format.name, frame.width, frame.height, frame_orientation(frame),
@@ -261,32 +269,32 @@ class _Strainer:
             yield from self.drain()
             self._graph, self._shape = self._graph_for(frame), shape
         self._graph.push(frame)
-        yield from _pulled(self._graph)
+        yield from _pull(self._graph)
 
     def drain(self) -> Iterator[VideoFrame]:
-        """Yield what was held back."""
+        """Yield buffered frames."""
         if self._graph is not None:
             self._graph.push(None)
-            yield from _pulled(self._graph)
+            yield from _pull(self._graph)
             self._graph = None
 
     def _graph_for(self, frame: VideoFrame) -> Graph:
         orientation = frame_orientation(frame)
         size = filled(
             displayed_size(Size(frame.width, frame.height), self._aspect, orientation.turn_deg),
-            self._look.size,
+            self._format.size,
         )
-        lying = size.turned() if orientation.is_lying else size
+        stored_size = size.turned() if orientation.is_lying else size
         graph = Graph()
         graph.threads = self._threads
         steps = [("buffer", _buffer(frame))]
         if self._is_interlaced:
             steps.append(("bwdif", "mode=send_frame:deint=interlaced"))
-        colours = frame_colours(frame, self._told, self._picture)
-        steps += _scale(colours, lying, self._look)
+        colors = frame_colors(frame, self._container_colors, self._picture)
+        steps += _scale_steps(colors, stored_size, self._format)
         steps += [("hflip", "")] * orientation.is_mirrored + _TURNS[orientation.turn_deg]
-        if size != self._look.size:
-            width, height = self._look.width_px, self._look.height_px
+        if size != self._format.size:
+            width, height = self._format.width_px, self._format.height_px
             steps.append(("pad", f"{width}:{height}:(ow-iw)/2:(oh-ih)/2"))
         steps += [("format", "yuv420p"), ("buffersink", "")]
         graph.link_nodes(*(graph.add(name, args or None) for name, args in steps)).configure()
@@ -294,20 +302,20 @@ class _Strainer:
 
 
 class _Chunk:
-    """A film of about a minute while it is written; its times begin at 0."""
+    """A video file of about a minute while it is written; its timestamps begin at 0."""
 
-    def __init__(self, number: int, look: FrameFormat, threads: int) -> None:
+    def __init__(self, number: int, frame_format: FrameFormat, threads: int) -> None:
         self.number = number
         self.size_bytes = 0
-        self._base = Fraction(look.base)
+        self._base = Fraction(frame_format.base)
         self._times: list[int] = []
         self._first: int | None = None
         self._key_due = Fraction(0)
         self._container = av.open(job_folder.unfinished(chunk_file(number)), "w", format="mp4")
-        peak = peak_bps(look.size, look.fps)
+        peak = peak_bps(frame_format.size, frame_format.fps)
         self._stream = self._container.add_stream(
             "libx264",
-            rate=Fraction(look.fps).limit_denominator(1001),
+            rate=Fraction(frame_format.fps).limit_denominator(1001),
             options={
                 "preset": PRESET,
                 "crf": str(CRF),
@@ -315,17 +323,21 @@ class _Chunk:
                 "maxrate": str(peak),
                 "bufsize": str(2 * peak),
                 "forced-idr": "1",
-                "g": str(_KEY_AT_MOST_FRAMES),
-                "keyint_min": str(_KEY_AT_LEAST_FRAMES),
+                "g": str(_MOST_KEY_FRAMES_APART),
+                "keyint_min": str(_LEAST_KEY_FRAMES_APART),
             },
         )
         encoder = self._stream.codec_context
-        encoder.width, encoder.height, encoder.pix_fmt = look.width_px, look.height_px, "yuv420p"
+        encoder.width, encoder.height, encoder.pix_fmt = (
+            frame_format.width_px,
+            frame_format.height_px,
+            "yuv420p",
+        )
         encoder.time_base = self._base
         encoder.thread_count = threads
         encoder.color_range = _LIMITED
-        encoder.color_primaries, encoder.color_trc = look.primaries, look.curve
-        encoder.colorspace = look.matrix
+        encoder.color_primaries, encoder.color_trc = frame_format.primaries, frame_format.curve
+        encoder.colorspace = frame_format.matrix
 
     def add(self, ticks: int, frame: VideoFrame) -> None:
         """Encode a frame."""
@@ -334,14 +346,14 @@ class _Chunk:
         frame.pts, frame.time_base = ticks - self._first, self._base
         frame.duration = 0
         is_key = frame.pts * self._base >= self._key_due
-        # What a frame was in the source would be taken for a wish.
+        # The encoder would take the source's frame type for a request.
         frame.pict_type = PictureType.I if is_key else PictureType.NONE
         if is_key:
             self._key_due = frame.pts * self._base + KEY_EVERY_S
         self._keep(self._stream.encode(frame))
 
     def finish(self) -> int:
-        """Complete it; return how large it is."""
+        """Complete it; return its size."""
         self._keep(self._stream.encode(None))
         self._container.close()
         size_bytes = job_folder.keep(chunk_file(self.number))
@@ -350,8 +362,8 @@ class _Chunk:
         return size_bytes
 
     def abandon(self) -> None:
-        """Close what is not to be finished."""
-        with suppress(av.FFmpegError, OSError):  # it is not wanted any more
+        """Close an unfinished file."""
+        with suppress(av.FFmpegError, OSError):  # it is discarded anyway
             self._container.close()
 
     def _keep(self, packets: "list[Packet[VideoStream]]") -> None:
@@ -371,18 +383,18 @@ _TURNS = {
 }
 
 
-def kept_look() -> FrameFormat | None:
-    """Return what was settled on before the first chunk, None if nothing was."""
-    said = job_folder.read_note(LOOK)
-    return None if said is None else FrameFormat(**said)
+def stored_format() -> FrameFormat | None:
+    """Return the stored frame format, None before the first chunk."""
+    fields = job_folder.read_note(LOOK)
+    return None if fields is None else FrameFormat(**fields)
 
 
-def _look_of(
-    frame: VideoFrame, colours: ColorSpace, aspect: Fraction | None, fps: float, base: Fraction
+def _format_of(
+    frame: VideoFrame, colors: ColorSpace, aspect: Fraction | None, fps: float, base: Fraction
 ) -> FrameFormat:
     turn_deg = frame_orientation(frame).turn_deg
     size = picture_size(displayed_size(Size(frame.width, frame.height), aspect, turn_deg))
-    if _is_mapped(colours) or frame.format.is_rgb:
+    if _is_tone_mapped(colors) or frame.format.is_rgb:
         return FrameFormat(size.width_px, size.height_px, _BT709, _BT709, _BT709, fps, str(base))
     matrix = frame.colorspace if frame.colorspace in _PLAIN_MATRICES else _UNSPECIFIED
     return FrameFormat(
@@ -396,34 +408,36 @@ def _look_of(
     )
 
 
-def _is_mapped(colours: ColorSpace) -> bool:
-    """Tell whether frames get other colours: wide ones, and what few players know."""
-    return colours.is_wide or colours.matrix in _WIDE_MATRICES
+def _is_tone_mapped(colors: ColorSpace) -> bool:
+    """Return whether colors are mapped: wide ones, and matrices that few players support."""
+    return colors.is_wide or colors.matrix in _WIDE_MATRICES
 
 
 def _buffer(frame: VideoFrame) -> str:
-    base = frame.time_base or _USUAL_BASE
-    colours = "" if frame.format.is_rgb else f":colorspace={frame.colorspace}"
+    base = frame.time_base or _DEFAULT_BASE
+    color_args = "" if frame.format.is_rgb else f":colorspace={frame.colorspace}"
     return (
         f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}"
         f":time_base={base.numerator}/{base.denominator}:pixel_aspect=1/1"
-        f"{colours}:range={frame.color_range}"
+        f"{color_args}:range={frame.color_range}"
     )
 
 
-def _scale(colours: ColorSpace, size: Size, look: FrameFormat) -> list[tuple[str, str]]:
-    wanted = "out_range=limited"
-    if look.matrix != _UNSPECIFIED:
-        wanted += f":out_color_matrix={_MATRIX_NAMES[look.matrix]}"
-    if _is_mapped(colours):
-        return [*to_srgb(colours, size, "bicubic"), ("scale", wanted)]
-    return [("scale", f"{size.width_px}:{size.height_px}:flags=bicubic:{wanted}")]
+def _scale_steps(
+    colors: ColorSpace, size: Size, frame_format: FrameFormat
+) -> list[tuple[str, str]]:
+    output = "out_range=limited"
+    if frame_format.matrix != _UNSPECIFIED:
+        output += f":out_color_matrix={_MATRIX_NAMES[frame_format.matrix]}"
+    if _is_tone_mapped(colors):
+        return [*to_srgb(colors, size, "bicubic"), ("scale", output)]
+    return [("scale", f"{size.width_px}:{size.height_px}:flags=bicubic:{output}")]
 
 
 _MATRIX_NAMES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m"}
 
 
-def _pulled(graph: Graph) -> Iterator[VideoFrame]:
+def _pull(graph: Graph) -> Iterator[VideoFrame]:
     while True:
         try:
             frame = graph.vpull()
@@ -438,4 +452,4 @@ def _decode(decoder: VideoCodecContext, packet: "Piece | None") -> list[VideoFra
     except MemoryError:
         raise
     except av.FFmpegError:
-        return []  # damaged; the frame before is shown for longer
+        return []  # damaged; the previous frame is shown for longer

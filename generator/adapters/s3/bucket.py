@@ -1,8 +1,8 @@
-"""The bucket: S3, or a store that speaks it, through boto3.
+"""The bucket: S3, or a compatible store, through boto3.
 
-Writes and deletions may have a condition, so that one who comes late overwrites nothing that is
-newer. Large files go up in parts, and an upload that was cut off goes on where it was. ETags here
-have no quotes, whatever the store writes around them; they tell versions apart and are no digest.
+Writes and deletions may be conditional, so that a late one does not overwrite anything newer. Large
+files are sent as multipart uploads, which are resumed after an interruption. ETags here have no
+quotes, whatever the store sends; they identify versions and are not digests.
 """
 
 import hashlib
@@ -27,8 +27,8 @@ from generator.core.delivery.publish_plan import ObjectHeaders
 from generator.core.errors import PublishError
 from generator.core.formatting import readable
 
-ANY: Final = ""  # as `match`: whatever is there
-ABSENT: Final = "*"  # as `match`: nothing is there
+ANY: Final = ""  # as `match`: no condition
+ABSENT: Final = "*"  # as `match`: the object must not exist
 IN_PARTS_FROM = 16 << 20  # bytes
 _PART = 8 << 20  # bytes
 _MOST_PARTS = 10_000
@@ -37,19 +37,19 @@ _LONGEST_KEY = 1024  # bytes
 _DIGEST, _CURSOR, _KEY = "reelshelf-digest", "reelshelf-cursor", "reelshelf-key"
 _PROBE = "_reelshelf/probe-"
 _CHANGED_STATUS = frozenset({409, 412})
-_CLOCKS_APART_S = 900  # S3 refuses what was signed so long ago, or so much too early
-_NOT_THERE = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
-_NOT_ABLE = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
+_MOST_CLOCK_SKEW_S = 900  # S3 refuses requests whose clock differs by more
+_ABSENT_CODES = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
+_UNSUPPORTED_CODES = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as the bucket has it.
+    """An object as it is in the bucket.
 
-    `digest` and `cursor` are what was noted on it; a listing tells neither, and a copy of it within
-    the store, which takes all that is noted along, has none. `version` is "" where
-    the bucket keeps none.
+    `digest` and `cursor` are from its metadata: a listing has neither, and those of a copy within
+    the store, which has the metadata of the original, are ignored. `version` is "" if the bucket is
+    not versioned.
     """
 
     key: str
@@ -61,15 +61,15 @@ class StoredObject:
 
 
 class PreconditionFailedError(PublishError):
-    """Something else is there than was expected; the bucket is as it was."""
+    """The object is not what the condition expects; the bucket is as it was."""
 
 
 class InvalidKeyError(PublishError):
-    """No object can be called so; the bucket is as it was, and all others can be put."""
+    """No object can have this key; the bucket is as it was, and others can be put."""
 
 
 class ObjectRefusedError(PublishError):
-    """The store does not take, or does not delete, this object; it may well do so with others."""
+    """The store refuses to put or delete this object; it may accept others."""
 
 
 class FileChangedError(PublishError):
@@ -77,13 +77,13 @@ class FileChangedError(PublishError):
 
 
 class MultipartUploads(Protocol):
-    """Remembers uploads that are under way, so that they can be resumed after a restart."""
+    """Stores the ids of uploads in progress, so that they can be resumed after a restart."""
 
     def get(self, key: str) -> str | None:
-        """Return what was noted for a key."""
+        """Return the stored id of a key's upload."""
 
     def set(self, key: str, upload_id: str) -> None:
-        """Note the upload of a key."""
+        """Store the id of a key's upload."""
 
     def drop(self, key: str) -> None:
         """Forget the upload of a key."""
@@ -92,13 +92,13 @@ class MultipartUploads(Protocol):
 class Bucket:
     """One bucket, for any number of threads; opening it sends nothing.
 
-    Every method raises PublishError where the store refuses or cannot be reached: what it was
-    asked to do is then not done, or, if no answer came, perhaps done.
+    Every method raises PublishError if the store refuses or cannot be reached: the request is then
+    not done, or, if there was no answer, perhaps done.
 
     Args:
         name: its name.
-        endpoint: the address of a store that speaks S3; "" for what the environment says, or AWS.
-        region: where it is; "" for what the environment says.
+        endpoint: the URL of an S3-compatible store; "": from the environment, or AWS.
+        region: of the bucket; "": from the environment.
         threads: how many threads use it at once.
     """
 
@@ -108,11 +108,11 @@ class Bucket:
         self.name = name
         self.requests: Counter[str] = Counter()
         self._counting = Lock()
-        with self._telling("open"):
+        with self._translate_errors("open"):
             self._client = _client(endpoint, region, threads)
         self._client.meta.events.register("before-send.s3", self._count)
         host = urlsplit(str(self._client.meta.endpoint_url)).hostname or ""
-        # Not every store knows checksums; every one knows Content-MD5.
+        # Not every store supports checksums; all support Content-MD5.
         self._sums = {"ChecksumAlgorithm": "CRC32"} if host.endswith(_AWS_HOSTS) else {}
 
     # -- one object
@@ -121,30 +121,29 @@ class Bucket:
         """Put an object, and return it as it is now.
 
         Raises:
-            ChangedError: `match` does not hold. After an answer that was lost this may be our own.
-            UnfitKeyError: no object can be called so.
+            PreconditionFailedError: `match` does not hold; if an answer was lost, by our own write.
+            InvalidKeyError: no object can have this key.
         """
         check_key(key)
-        with self._telling("put", key, conditional=bool(match)):
+        with self._translate_errors("put", key, conditional=bool(match)):
             answer = self._client.put_object(
                 Bucket=self.name, Key=key, Body=body, ContentMD5=_md5(body),
-                **_told(key, headers), **_condition(match), **self._sums,
+                **_put_arguments(key, headers), **_condition(match), **self._sums,
             )  # fmt: skip
         return _stored(key, answer, len(body), headers)
 
     def put_file(
         self, key: str, file: Path, headers: ObjectHeaders, match: str, parts: MultipartUploads
     ) -> StoredObject:
-        """Put a file, in parts if it is large: what an earlier try has sent is not sent again.
+        """Put a file, by multipart upload if it is large; parts sent by an earlier try are skipped.
 
-        An upload that fails stays under way, noted in `parts`.
-        Where the store encrypts by keys of KMS, its ETags do not tell what it has, and all is sent
-        again.
+        A failed upload stays in progress, with its id in `parts`. If the store encrypts with KMS,
+        ETags of parts are not their MD5, and all parts are sent again.
 
         Raises:
-            ChangedError: `match` does not hold.
-            UnfitKeyError: no object can be called so.
-            PublishError: also, where the file changes meanwhile.
+            PreconditionFailedError: `match` does not hold.
+            InvalidKeyError: no object can have this key.
+            PublishError: also if the file changes meanwhile.
             OSError: the file cannot be read.
         """
         check_key(key)
@@ -153,7 +152,7 @@ class Bucket:
             return self.put(key, file.read_bytes(), headers, match)
         if match:
             self._expect(key, match)  # before gigabytes are sent for nothing
-        upload = self._begun(key, headers, parts)
+        upload = self._begin_upload(key, headers, parts)
         with file.open("rb") as content:
             sent = self._send(key, upload, content, before.st_size)
         now = file.stat()
@@ -165,73 +164,73 @@ class Bucket:
         return self._complete(key, upload, sent, headers, match, parts, before.st_size)
 
     def delete(self, key: str, match: str = ANY) -> None:
-        """Delete an object; one that is not there is no error.
+        """Delete an object; it is no error if there is none.
 
         Raises:
-            ChangedError: `match` does not hold.
+            PreconditionFailedError: `match` does not hold.
         """
         try:
-            with self._telling("delete", key, conditional=bool(match)):
+            with self._translate_errors("delete", key, conditional=bool(match)):
                 self._client.delete_object(Bucket=self.name, Key=key, **_condition(match))
         except PreconditionFailedError:
             if self.head(key) is not None:
                 raise
 
     def head(self, key: str) -> StoredObject | None:
-        """Return what is known of an object, None if there is none."""
-        with self._telling("look for", key), _absent():
+        """Return an object without its content, None if there is none."""
+        with self._translate_errors("look for", key), _absent():
             answer = self._client.head_object(Bucket=self.name, Key=key)
             return _stored(key, answer, int(answer["ContentLength"]))
         return None
 
     def get(self, key: str) -> tuple[bytes, StoredObject] | None:
-        """Return an object with its bytes as they lie there, None if there is none."""
-        with self._telling("get", key), _absent():
+        """Return (content, object), without decoding; None if there is none."""
+        with self._translate_errors("get", key), _absent():
             answer = self._client.get_object(Bucket=self.name, Key=key)
             content: bytes = answer["Body"].read()
             return content, _stored(key, answer, len(content))
         return None
 
     def former(self, key: str, version: str) -> tuple[bytes, ObjectHeaders]:
-        """Return a former version of an object, and with which headers it was put."""
-        with self._telling("get a former version of", key):
+        """Return (content, headers) of a previous version of an object."""
+        with self._translate_errors("get a former version of", key):
             answer = self._client.get_object(Bucket=self.name, Key=key, VersionId=version)
             content: bytes = answer["Body"].read()
-        noted = _noted(key, answer)
+        metadata = _metadata(key, answer)
         return content, ObjectHeaders(
             content_type=answer.get("ContentType", ""),
             cache_control=answer.get("CacheControl", ""),
             encoding=_encoding(answer.get("ContentEncoding", "")),
-            digest=noted.get(_DIGEST, ""),
-            cursor=noted.get(_CURSOR, ""),
+            digest=metadata.get(_DIGEST, ""),
+            cursor=metadata.get(_CURSOR, ""),
         )
 
     # -- the bucket
 
     def listed(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Yield every object whose key begins so, in the order of the keys' bytes."""
-        asked = {"Bucket": self.name, "Prefix": prefix}
+        """Yield every object with a key prefix, in the byte order of the keys."""
+        parameters = {"Bucket": self.name, "Prefix": prefix}
         while True:
-            with self._telling("list"):
-                answer = self._client.list_objects_v2(**asked)
-            for one in answer.get("Contents", ()):
-                yield StoredObject(one["Key"], _bare(one.get("ETag", "")), int(one["Size"]))
+            with self._translate_errors("list"):
+                answer = self._client.list_objects_v2(**parameters)
+            for item in answer.get("Contents", ()):
+                yield StoredObject(item["Key"], _bare(item.get("ETag", "")), int(item["Size"]))
             if not answer.get("IsTruncated"):
                 return
-            asked["ContinuationToken"] = answer["NextContinuationToken"]
+            parameters["ContinuationToken"] = answer["NextContinuationToken"]
 
     def has_conditions(self) -> bool:
-        """Tell whether the store minds conditions on writes, by writing a small object."""
+        """Return whether the store supports conditional writes, by writing a small object."""
         key = f"{_PROBE}{uuid4().hex}"
         headers = ObjectHeaders("text/plain", "no-store")
         try:
-            return self._refuses(key, headers)
+            return self._checks_conditions(key, headers)
         finally:
             with suppress(PublishError):
                 self.delete(key)
 
     def has_conditional_deletes(self) -> bool:
-        """Tell whether the store minds conditions on deletions, by a small object likewise."""
+        """Return whether the store supports conditional deletions, by deleting a small object."""
         key = f"{_PROBE}{uuid4().hex}"
         self.put(key, b"1", ObjectHeaders("text/plain", "no-store"))
         try:
@@ -239,7 +238,7 @@ class Bucket:
         except PreconditionFailedError:
             return True
         except PublishError as error:
-            if _code(error.__cause__) not in _NOT_ABLE:
+            if _code(error.__cause__) not in _UNSUPPORTED_CODES:
                 raise
         finally:
             with suppress(PublishError):
@@ -247,7 +246,7 @@ class Bucket:
         return False
 
     def probe(self, *, deletes: bool = False) -> None:
-        """See whether the store takes any object of ours, or deletes any."""
+        """Check that the store accepts any put of ours, or any deletion."""
         key = f"{_PROBE}{uuid4().hex}"
         if deletes:
             self.delete(key)
@@ -256,11 +255,14 @@ class Bucket:
         with suppress(PublishError):
             self.delete(key)
 
-    def _refuses(self, key: str, headers: ObjectHeaders) -> bool:
+    def _checks_conditions(self, key: str, headers: ObjectHeaders) -> bool:
         try:
             first = self.put(key, b"1", headers, ABSENT)
         except PublishError as error:
-            if isinstance(error.__cause__, Exception) and _code(error.__cause__) in _NOT_ABLE:
+            if (
+                isinstance(error.__cause__, Exception)
+                and _code(error.__cause__) in _UNSUPPORTED_CODES
+            ):
                 return False
             raise
         for match in (ABSENT, "0" * 32):
@@ -273,12 +275,12 @@ class Bucket:
         return True
 
     def is_versioned(self) -> bool:
-        """Tell whether the bucket keeps former versions of objects."""
-        with self._telling("ask for versions of"):
+        """Return whether the bucket is versioned."""
+        with self._translate_errors("ask for versions of"):
             try:
                 answer = self._client.get_bucket_versioning(Bucket=self.name)
             except Exception as error:
-                if _code(error) in _NOT_ABLE:
+                if _code(error) in _UNSUPPORTED_CODES:
                     return False
                 raise
         return bool(answer.get("Status") == "Enabled")
@@ -286,90 +288,95 @@ class Bucket:
     def abort_uploads(
         self, older_than_s: float, prefix: str = "", ours: Mapping[str, str] | None = None
     ) -> int:
-        """Give up uploads in parts that began so long ago; return how many: they cost money.
+        """Abort old multipart uploads, which cost money; return how many.
 
         Args:
-            older_than_s: how long ago they began, in seconds, at least.
-            prefix: what their keys begin with.
-            ours: what `MultipartUploads` has noted by keys: no other is touched. None: all are.
+            older_than_s: least age in seconds.
+            prefix: of their keys.
+            ours: the ids that `MultipartUploads` has stored, by key: no others are aborted. None:
+                all are.
         """
         before = time.time() - older_than_s
-        asked = {"Bucket": self.name, "Prefix": prefix}
+        parameters = {"Bucket": self.name, "Prefix": prefix}
         count = 0
         while True:
-            with self._telling("list uploads to"):
-                answer = self._client.list_multipart_uploads(**asked)
-            for one in answer.get("Uploads", ()):
-                noted = ours is None or _id_of(ours.get(one["Key"], "")) == one["UploadId"]
-                if noted and one["Initiated"].timestamp() <= before:
-                    self._abort(one["Key"], one["UploadId"])
+            with self._translate_errors("list uploads to"):
+                answer = self._client.list_multipart_uploads(**parameters)
+            for upload in answer.get("Uploads", ()):
+                is_ours = ours is None or _id_of(ours.get(upload["Key"], "")) == upload["UploadId"]
+                if is_ours and upload["Initiated"].timestamp() <= before:
+                    self._abort(upload["Key"], upload["UploadId"])
                     count += 1
             if not answer.get("IsTruncated"):
                 return count
-            asked["KeyMarker"] = answer["NextKeyMarker"]
-            asked["UploadIdMarker"] = answer["NextUploadIdMarker"]
+            parameters["KeyMarker"] = answer["NextKeyMarker"]
+            parameters["UploadIdMarker"] = answer["NextUploadIdMarker"]
 
-    # -- uploads in parts
+    # -- multipart uploads
 
     def _expect(self, key: str, match: str) -> None:
-        there = self.head(key)
-        if (there is None) if match != ABSENT else (there is not None):
+        current = self.head(key)
+        if (current is None) if match != ABSENT else (current is not None):
             raise _changed(key)
-        if there is not None and there.etag != match:
+        if current is not None and current.etag != match:
             raise _changed(key)
 
-    def _begun(self, key: str, headers: ObjectHeaders, parts: MultipartUploads) -> "_Upload":
-        """Return the upload of a key that is under way with the same headers, or begin one."""
+    def _begin_upload(
+        self, key: str, headers: ObjectHeaders, parts: MultipartUploads
+    ) -> "_MultipartUpload":
+        """Return the upload of a key in progress with the same headers, or start one."""
         kind = hashlib.blake2b(
             repr((headers.content_type, headers.cache_control, headers.encoding, headers.digest))
             .encode(),
             digest_size=8,
         ).hexdigest()  # fmt: skip
-        noted = parts.get(key) or ""
-        former, upload_id = noted.partition(".")[0], _id_of(noted)
-        if former == kind:
-            there = self._parts_of(key, upload_id)
-            if there is not None:
-                return _Upload(upload_id, there)
+        stored = parts.get(key) or ""
+        previous_kind, upload_id = stored.partition(".")[0], _id_of(stored)
+        if previous_kind == kind:
+            parts_sent = self._parts_of(key, upload_id)
+            if parts_sent is not None:
+                return _MultipartUpload(upload_id, parts_sent)
         elif upload_id:
             self._abort(key, upload_id)
-        with self._telling("put", key):
+        with self._translate_errors("put", key):
             answer = self._client.create_multipart_upload(
-                Bucket=self.name, Key=key, **_told(key, headers)
+                Bucket=self.name, Key=key, **_put_arguments(key, headers)
             )
         upload_id = answer["UploadId"]
         parts.set(key, f"{kind}.{upload_id}")
-        return _Upload(upload_id, {})
+        return _MultipartUpload(upload_id, {})
 
     def _parts_of(self, key: str, upload_id: str) -> dict[int, tuple[int, str]] | None:
-        """Return size and ETag of the parts that are there, None if there is no such upload."""
-        there: dict[int, tuple[int, str]] = {}
-        asked: dict[str, object] = {"Bucket": self.name, "Key": key, "UploadId": upload_id}
+        """Return (size, ETag) of the parts that were sent, None if there is no such upload."""
+        parts: dict[int, tuple[int, str]] = {}
+        parameters: dict[str, object] = {"Bucket": self.name, "Key": key, "UploadId": upload_id}
         while True:
-            with self._telling("resume", key):
+            with self._translate_errors("resume", key):
                 try:
-                    answer = self._client.list_parts(**asked)
+                    answer = self._client.list_parts(**parameters)
                 except Exception as error:
                     if _code(error) in {"NoSuchUpload", "404"}:
                         return None
                     raise
-            for one in answer.get("MultipartUploads", ()):
-                there[int(one["PartNumber"])] = int(one["Size"]), _bare(one["ETag"])
+            for part in answer.get("Parts", ()):
+                parts[int(part["PartNumber"])] = int(part["Size"]), _bare(part["ETag"])
             if not answer.get("IsTruncated"):
-                return there
-            asked["PartNumberMarker"] = int(answer["NextPartNumberMarker"])
+                return parts
+            parameters["PartNumberMarker"] = int(answer["NextPartNumberMarker"])
 
-    def _send(self, key: str, upload: "_Upload", content: BinaryIO, size: int) -> list[str]:
-        """Send the parts that are not there yet; return the ETags of all."""
+    def _send(
+        self, key: str, upload: "_MultipartUpload", content: BinaryIO, size: int
+    ) -> list[str]:
+        """Send the missing parts; return the ETags of all parts."""
         etags: list[str] = []
         length = part_bytes(size)
         for number in range(1, -(-size // length) + 1):
             part = content.read(length)
             sum_ = hashlib.md5(part, usedforsecurity=False)
-            if upload.there.get(number) == (len(part), sum_.hexdigest()):
+            if upload.sent.get(number) == (len(part), sum_.hexdigest()):
                 etags.append(sum_.hexdigest())
                 continue
-            with self._telling("put a part of", key):
+            with self._translate_errors("put a part of", key):
                 answer = self._client.upload_part(
                     Bucket=self.name, Key=key, UploadId=upload.id, PartNumber=number, Body=part,
                     ContentMD5=b64encode(sum_.digest()).decode("ascii"),
@@ -380,7 +387,7 @@ class Bucket:
     def _complete(  # noqa: PLR0913, PLR0917 (what one request needs)
         self,
         key: str,
-        upload: "_Upload",
+        upload: "_MultipartUpload",
         etags: list[str],
         headers: ObjectHeaders,
         match: str,
@@ -391,10 +398,10 @@ class Bucket:
             {"PartNumber": number, "ETag": _quoted(etag)} for number, etag in enumerate(etags, 1)
         ]
         try:
-            with self._telling("put", key, conditional=bool(match)):
+            with self._translate_errors("put", key, conditional=bool(match)):
                 answer = self._client.complete_multipart_upload(
                     Bucket=self.name, Key=key, UploadId=upload.id,
-                    MultipartUpload={"MultipartUploads": numbered}, **_condition(match),
+                    MultipartUpload={"Parts": numbered}, **_condition(match),
                 )  # fmt: skip
         except PreconditionFailedError:
             parts.drop(key)
@@ -404,33 +411,35 @@ class Bucket:
             if _code(error.__cause__) != "NoSuchUpload":
                 raise
             parts.drop(key)
-            there = self.head(key)  # a first answer may have been lost
-            if there is None or there.digest != headers.digest or there.size_bytes != size:
+            current = self.head(key)  # a first answer may have been lost
+            if current is None or current.digest != headers.digest or current.size_bytes != size:
                 raise
-            return there
+            return current
         parts.drop(key)
         return _stored(key, answer, size, headers)
 
     def _abort(self, key: str, upload_id: str) -> None:
-        with suppress(PublishError), self._telling("give up an upload of", key):
+        with suppress(PublishError), self._translate_errors("give up an upload of", key):
             self._client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
 
-    # -- telling
+    # -- counting and errors
 
     def _count(self, event_name: str, **_rest: object) -> None:
         with self._counting:
             self.requests[event_name.rpartition(".")[2]] += 1
 
-    def _telling(self, doing: str, key: str = "", *, conditional: bool = False) -> "_Telling":
-        return _Telling(self.name, doing, key, conditional=conditional)
+    def _translate_errors(
+        self, doing: str, key: str = "", *, conditional: bool = False
+    ) -> "_ErrorTranslator":
+        return _ErrorTranslator(self.name, doing, key, conditional=conditional)
 
 
 def check_key(key: str) -> None:
-    """Accept a key that an object can have.
+    """Check that an object can have this key.
 
     Raises:
-        UnfitKeyError: it is empty, longer than 1,024 bytes, or, coming from a file name that is no
-            UTF-8, no text.
+        InvalidKeyError: it is empty, longer than 1,024 bytes, or from a file name that is not
+            UTF-8.
     """
     try:
         size = len(key.encode())
@@ -447,24 +456,24 @@ def check_key(key: str) -> None:
 
 
 def part_bytes(size: int) -> int:
-    """Return how long the parts of a file of `size` bytes are: all but the last one."""
+    """Return the length of all parts but the last one, for a file of `size` bytes."""
     least = -(-size // _MOST_PARTS)
     return max(_PART, -(-least // _MIB) * _MIB)
 
 
-def _id_of(noted: str) -> str:
-    """Return the id of an upload from what `MultipartUploads` has noted of it."""
-    return noted.partition(".")[2]
+def _id_of(stored: str) -> str:
+    """Return the id of an upload from the text in `MultipartUploads`."""
+    return stored.partition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)
-class _Upload:
+class _MultipartUpload:
     id: str
-    there: Mapping[int, tuple[int, str]]  # size and ETag by number
+    sent: Mapping[int, tuple[int, str]]  # size and ETag by number
 
 
-class _Telling:
-    """Turns what boto3 raises in a block into what people are told."""
+class _ErrorTranslator:
+    """Raises errors of boto3 in a block as PublishError, with a hint."""
 
     def __init__(self, bucket: str, doing: str, key: str, *, conditional: bool) -> None:
         self._bucket, self._doing, self._key = bucket, doing, key
@@ -476,14 +485,14 @@ class _Telling:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None or not isinstance(error, Exception) or isinstance(error, PublishError):
             return
-        if not _is_botos(error):
+        if not _is_boto_error(error):
             return
         code, status = _code(error), _status(error)
-        if self._conditional and (status in _CHANGED_STATUS or code in _NOT_THERE):
+        if self._conditional and (status in _CHANGED_STATUS or code in _ABSENT_CODES):
             raise _changed(self._key) from error
         response = getattr(error, "response", {})
         if status == HTTPStatus.FORBIDDEN and _is_clock_off(response):
-            code = "RequestTimeTooSkewed"  # not every refusal says so: one of HEAD says nothing
+            code = "RequestTimeTooSkewed"  # not every refusal says so: one of HEAD has no body
         why, hint = explain_refusal(code, status, str(response.get("Error", {}).get("Message", "")))
         what = f"{_shown(self._key)} in the bucket" if self._key else "the bucket"
         kind = ObjectRefusedError if self._key and is_of_one_object(code, status) else PublishError
@@ -491,13 +500,13 @@ class _Telling:
 
 
 class _absent:  # noqa: N801 (reads as a word of the language, as `suppress` does)
-    """Leaves a block where the object is not there."""
+    """Suppresses the error that the object does not exist."""
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        return _code(error) in _NOT_THERE
+        return _code(error) in _ABSENT_CODES
 
 
 def _client(endpoint: str, region: str, threads: int) -> Any:  # noqa: ANN401 (boto3 has no types)
@@ -520,27 +529,27 @@ def _client(endpoint: str, region: str, threads: int) -> Any:  # noqa: ANN401 (b
     )
 
 
-def _told(key: str, headers: ObjectHeaders) -> dict[str, object]:
-    told: dict[str, object] = {
+def _put_arguments(key: str, headers: ObjectHeaders) -> dict[str, object]:
+    arguments: dict[str, object] = {
         "ContentType": headers.content_type,
         "CacheControl": headers.cache_control,
     }
     if headers.encoding:
-        told["ContentEncoding"] = headers.encoding
-    key_sign = _sign(key) if headers.cursor else ""
-    noted = {_DIGEST: headers.digest, _CURSOR: headers.cursor, _KEY: key_sign}
-    told["Metadata"] = {name: value for name, value in noted.items() if value}
-    return told
+        arguments["ContentEncoding"] = headers.encoding
+    key_digest = _key_digest(key) if headers.cursor else ""
+    metadata = {_DIGEST: headers.digest, _CURSOR: headers.cursor, _KEY: key_digest}
+    arguments["Metadata"] = {name: value for name, value in metadata.items() if value}
+    return arguments
 
 
-def _noted(key: str, answer: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return what was noted on an object when it was put; nothing where it is a copy of another."""
-    noted: Mapping[str, str] = answer.get("Metadata", {})
-    return noted if not noted.get(_CURSOR) or noted.get(_KEY) == _sign(key) else {}
+def _metadata(key: str, answer: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the metadata of an object; none if it was copied from another key."""
+    metadata: Mapping[str, str] = answer.get("Metadata", {})
+    return metadata if not metadata.get(_CURSOR) or metadata.get(_KEY) == _key_digest(key) else {}
 
 
-def _sign(key: str) -> str:
-    """Return what tells a key from others, in letters that a header may have."""
+def _key_digest(key: str) -> str:
+    """Return a digest of a key, in characters that a header may have."""
     return hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
@@ -553,19 +562,21 @@ def _condition(match: str) -> dict[str, str]:
 def _stored(
     key: str, answer: Mapping[str, Any], size: int, headers: ObjectHeaders | None = None
 ) -> StoredObject:
-    noted = _noted(key, answer)
+    metadata = _metadata(key, answer)
     return StoredObject(
         key,
         _bare(answer.get("ETag", "")),
         size,
-        headers.digest if headers else noted.get(_DIGEST, ""),
-        headers.cursor if headers else noted.get(_CURSOR, ""),
+        headers.digest if headers else metadata.get(_DIGEST, ""),
+        headers.cursor if headers else metadata.get(_CURSOR, ""),
         "" if answer.get("VersionId") == "null" else answer.get("VersionId", ""),
     )
 
 
-def _encoding(told: str) -> str:
-    return ",".join(one for one in told.replace(" ", "").split(",") if one != "aws-chunked")
+def _encoding(header: str) -> str:
+    return ",".join(
+        encoding for encoding in header.replace(" ", "").split(",") if encoding != "aws-chunked"
+    )
 
 
 def _bare(etag: str) -> str:
@@ -581,7 +592,7 @@ def _md5(body: bytes) -> str:
 
 
 def _shown(key: str) -> str:
-    return readable(key)  # what a name may hold does not belong on a screen
+    return readable(key)  # names may have control characters
 
 
 def _changed(key: str) -> PreconditionFailedError:
@@ -590,21 +601,21 @@ def _changed(key: str) -> PreconditionFailedError:
     )
 
 
-def _is_botos(error: Exception) -> bool:
-    # boto3 follows a server that leads everything elsewhere until it has no stack left.
+def _is_boto_error(error: Exception) -> bool:
+    # boto3 follows a redirect loop until the stack overflows.
     return isinstance(error, ValueError | RecursionError) or type(error).__module__.startswith(
         ("botocore", "boto3", "s3transfer")
     )
 
 
 def _is_clock_off(response: Mapping[str, Any]) -> bool:
-    """Tell whether the store's clock, by the date of its answer, is another one than ours."""
-    told = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    """Return whether our clock differs from the Date header of the store's answer."""
+    date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
-        theirs_s = parsedate_to_datetime(told).timestamp()
+        theirs_s = parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError):
         return False
-    return abs(theirs_s - time.time()) > _CLOCKS_APART_S
+    return abs(theirs_s - time.time()) > _MOST_CLOCK_SKEW_S
 
 
 def _code(error: object) -> str:

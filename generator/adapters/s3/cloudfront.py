@@ -1,4 +1,4 @@
-"""The CDN: CloudFront, through boto3, is told which paths it must not answer from its caches."""
+"""The CDN: sends invalidations to CloudFront, through boto3."""
 
 import time
 from collections import Counter
@@ -11,8 +11,8 @@ from generator.adapters.s3 import session
 from generator.core.delivery.aws_errors import explain_refusal
 from generator.core.errors import PublishError
 
-MOST_PATHS = 3_000  # in one request, and under way at once
-MOST_WILDCARDS = 15  # under way at once
+MOST_PATHS = 3_000  # in one request, and in progress at once
+MOST_WILDCARDS = 15  # in progress at once
 _FULL = "TooManyInvalidationsInProgress"
 _WAITS_S = (5, 10, 20, 40, 60, 60, 60, 60)  # invalidations take a minute or a few
 
@@ -22,9 +22,8 @@ class Distribution:
 
     Args:
         distribution: its id.
-        endpoint: the address of something that speaks CloudFront; "" for what the environment
-            says, or AWS.
-        wait: waits for so many seconds.
+        endpoint: the URL of a compatible service; "": from the environment, or AWS.
+        wait: sleeps for a number of seconds.
     """
 
     def __init__(
@@ -37,22 +36,21 @@ class Distribution:
         try:
             self._client = _client(endpoint)
         except Exception as error:
-            raise self._told(error) from error
+            raise self._translate(error) from error
         self._client.meta.events.register("before-send.cloudfront", self._count)
 
     def invalidate(self, paths: Sequence[str]) -> str:
-        """Have paths fetched anew, and return by which reference CloudFront knows it, "" for none.
+        """Invalidate paths, and return the prefix of the caller references, "" without paths.
 
-        Where too many are under way it waits for them, for minutes.
+        If too many are in progress it waits for them, for minutes.
 
         Args:
-            paths: percent-encoded, from the root of the host; a "*" at the end is for whatever
-                follows.
+            paths: percent-encoded, from the root of the host; a "*" at the end matches the rest.
 
         Raises:
             PublishError: CloudFront refuses, or cannot be reached; some batches may have been
-                taken. What lies in its caches goes by its time.
-            ValueError: a path is none, or is everything.
+                accepted. The rest of its caches expires by max-age.
+            ValueError: a path does not begin with "/", or is "/*".
         """
         for path in paths:
             if not path.startswith("/") or path == "/*":
@@ -65,25 +63,25 @@ class Distribution:
         return reference
 
     def _send(self, reference: str, batch: Sequence[str]) -> None:
-        told = {
+        invalidation = {
             "Paths": {"Quantity": len(batch), "Items": list(batch)},
-            "CallerReference": reference,  # so that one which is sent twice counts once
+            "CallerReference": reference,  # so that a retry is not counted twice
         }
         waits = iter(_WAITS_S)
         while True:
             try:
                 self._client.create_invalidation(
-                    DistributionId=self.distribution, InvalidationBatch=told
+                    DistributionId=self.distribution, InvalidationBatch=invalidation
                 )
             except Exception as error:
                 wait_s = next(waits, None) if _code(error) == _FULL else None
                 if wait_s is None:
-                    raise self._told(error) from error
+                    raise self._translate(error) from error
                 self._wait(wait_s)
             else:
                 return
 
-    def _told(self, error: Exception) -> Exception:
+    def _translate(self, error: Exception) -> Exception:
         module = type(error).__module__
         if not module.startswith(("botocore", "boto3")) and not isinstance(error, ValueError):
             return error
@@ -101,12 +99,12 @@ class Distribution:
 
 
 def _batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield what one request takes each; wildcards on their own, for they have their own limit."""
+    """Yield the paths of each request; wildcards apart, as they have their own limit."""
     exact = [path for path in paths if not path.endswith("*")]
     wildcards = [path for path in paths if path.endswith("*")]
-    for some, most in ((exact, MOST_PATHS), (wildcards, MOST_WILDCARDS)):
-        for start in range(0, len(some), most):
-            yield some[start : start + most]
+    for group, limit in ((exact, MOST_PATHS), (wildcards, MOST_WILDCARDS)):
+        for start in range(0, len(group), limit):
+            yield group[start : start + limit]
 
 
 def _client(endpoint: str) -> Any:  # noqa: ANN401 (boto3 has no types)
@@ -115,7 +113,7 @@ def _client(endpoint: str) -> Any:  # noqa: ANN401 (boto3 has no types)
     config = Config(
         retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=60
     )
-    # CloudFront is everywhere, and signed for in this region.
+    # CloudFront is global; its requests are signed for this region.
     return session.session().client(
         "cloudfront", region_name="us-east-1", endpoint_url=endpoint or None, config=config
     )

@@ -1,7 +1,7 @@
-"""The owner's mark: it says which worker builds and publishes a site, in the bucket or the queue.
+"""The owner mark: an object or tag that names the worker that builds and publishes a site.
 
-Two builders with a catalogue each would both take messages from the queue, and each would lack
-what the other has. The mark keeps the second one from starting.
+Two builders with separate catalogues would both consume the queue, and each would lack the events
+of the other. The mark keeps the second one from starting.
 """
 
 import json
@@ -30,15 +30,15 @@ class SiteOwner:
 
 
 class StoredMark(Protocol):
-    """An object as a bucket has it."""
+    """A stored mark."""
 
     @property
     def etag(self) -> str:
-        """Return what tells its versions apart."""
+        """Return the version of the mark."""
 
 
 class MarkBucket(Protocol):
-    """The bucket, as far as the mark needs it."""
+    """The part of a bucket that the mark needs."""
 
     @property
     def name(self) -> str:
@@ -52,7 +52,7 @@ class MarkBucket(Protocol):
 
 
 class OwnerMark:
-    """The mark in one bucket. Its methods raise PublishError where that cannot be reached."""
+    """The mark in one bucket. Methods raise PublishError if the bucket cannot be reached."""
 
     def __init__(
         self,
@@ -63,68 +63,68 @@ class OwnerMark:
         self._bucket, self._key, self._what = bucket, key, what
 
     def read(self) -> SiteOwner | None:
-        """Return who owns the site; None for nobody."""
-        found = self._found()
-        return found[0] if found else None
+        """Return the owner of the site, None if there is none."""
+        current = self._read()
+        return current[0] if current else None
 
     def check(self, who: str, site: str) -> None:
-        """Return if the site is ours, or nobody's; nothing is written.
+        """Check that the site is ours, or has no owner; nothing is written.
 
         Raises:
-            OwnerError: another one owns it.
+            OwnedByAnotherError: another worker owns it.
         """
-        found = self._found()
-        if found is not None and not _is(found[0], who, site):
-            raise self._error(found[0], who)
+        current = self._read()
+        if current is not None and not _is(current[0], who, site):
+            raise self._error(current[0], who)
 
     def claim(self, who: str, site: str, now: int, *, take_over: bool = False) -> SiteOwner:
-        """Own the site from now on, or still; return the mark as it is.
+        """Become the owner of the site, or stay it; return the mark as it is now.
 
         Args:
             who: "home" or "lambda".
             site: the identity of the catalogue.
             now: the current instant.
-            take_over: even if another one owns it.
+            take_over: also if another worker owns it.
 
         Raises:
-            OwnerError: another one does; the mark is as it was.
+            OwnedByAnotherError: another worker does; the mark is as it was.
         """
-        found = self._found()
-        if found is None or (take_over and not _is(found[0], who, site)):
-            self._put(SiteOwner(who, site, now), found[1] if found else _ABSENT)
-            found = self._found()  # not every store minds conditions: who wrote last is seen here
-        if found is None:
+        current = self._read()
+        if current is None or (take_over and not _is(current[0], who, site)):
+            self._put(SiteOwner(who, site, now), current[1] if current else _ABSENT)
+            current = self._read()  # not every store supports conditions: check who wrote last
+        if current is None:
             raise PublishError(
                 f"the mark {self._key} in the bucket {self._bucket.name} is gone again",
-                hint="does somebody clean it? nothing was changed",
+                hint="does another program delete it? nothing was changed",
             )
-        if not _is(found[0], who, site):
-            raise self._error(found[0], who)
-        return found[0]
+        if not _is(current[0], who, site):
+            raise self._error(current[0], who)
+        return current[0]
 
     def _put(self, owner: SiteOwner, match: str) -> None:
         try:
             self._bucket.put(self._key, json.dumps(asdict(owner)).encode(), _HEADERS, match)
         except PublishError:
-            if self._found() is None:  # else somebody was quicker, and that is told
+            if self._read() is None:  # else another worker was quicker: `claim` reports that
                 raise
 
-    def _found(self) -> tuple[SiteOwner, str] | None:
-        got = self._bucket.get(self._key)
-        if got is None:
+    def _read(self) -> tuple[SiteOwner, str] | None:
+        fetched = self._bucket.get(self._key)
+        if fetched is None:
             return None
-        content, stored = got
+        content, stored = fetched
         try:
-            told = json.loads(content)
-            owner = SiteOwner(str(told["who"]), str(told["site"]), int(told["since"]))
+            fields = json.loads(content)
+            owner = SiteOwner(str(fields["who"]), str(fields["site"]), int(fields["since"]))
         except (ValueError, TypeError, KeyError):
-            owner = SiteOwner("somebody whose mark cannot be read", "", 0)
+            owner = SiteOwner("an owner whose mark cannot be read", "", 0)
         return owner, stored.etag
 
     def _error(self, owner: SiteOwner, who: str) -> OwnedByAnotherError:
         same = " with another catalogue" if owner.who == who else ""
         return OwnedByAnotherError(
-            f"{self._what.format(self._bucket.name)} {_named(owner.who)}{same},"
+            f"{self._what.format(self._bucket.name)} {_display_name(owner.who)}{same},"
             f" since {rfc3339(owner.since)}",
             hint="stop that one, then start this one with --take-over",
         )
@@ -134,5 +134,5 @@ def _is(owner: SiteOwner, who: str, site: str) -> bool:
     return (owner.who, owner.site) == (who, site)
 
 
-def _named(who: str) -> str:
+def _display_name(who: str) -> str:
     return {"home": "a worker at home", "lambda": "the Lambda"}.get(who, who)

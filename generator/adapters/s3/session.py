@@ -1,21 +1,21 @@
-"""Sessions of boto3, for whichever adapter asks AWS, or what speaks like it."""
+"""boto3 sessions, for adapters of AWS and compatible services."""
 
 from functools import lru_cache
 from typing import Any
 
 
 def session() -> Any:  # noqa: ANN401 (boto3 has no types)
-    """Return a session of its own: it finds credentials and the region as they are now.
+    """Return a new session, with the current credentials and region.
 
-    What boto3 reads of its descriptions of services, a tenth of a second for each client, is read
-    once in a process. To import it takes a quarter of a second, so it is imported here.
+    The service descriptions of boto3, a tenth of a second for each client, are loaded once per
+    process. Importing boto3 takes a quarter of a second, so it is imported here.
     """
     import boto3.session  # noqa: PLC0415 (see above)
     import botocore.session  # noqa: PLC0415 (likewise)
 
-    made = botocore.session.Session()
-    made.register_component("data_loader", _loader())
-    return boto3.session.Session(botocore_session=made)
+    core_session = botocore.session.Session()
+    core_session.register_component("data_loader", _loader())
+    return boto3.session.Session(botocore_session=core_session)
 
 
 @lru_cache(maxsize=1)

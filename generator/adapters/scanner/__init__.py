@@ -1,4 +1,4 @@
-"""The scanner: what lies in the library; it says where it could not look, and changes nothing."""
+"""The scanner: lists the files of the library; it reports what it could not read."""
 
 from generator.adapters.scanner.buckets import look_buckets, merge_walks, walk_buckets
 from generator.adapters.scanner.devices import devices

@@ -1,7 +1,7 @@
-"""Listing buckets: the same report as of folders, by one request for each 1,000 objects.
+"""Scans buckets: the same report as of folders, with one request for each 1,000 objects.
 
-A folder here is what keys have in common; it is gone with its last object. A listing that fails,
-even at its end, tells nothing: the root counts as one that cannot be read.
+A folder here is a common prefix of keys; it is gone with its last object. If a listing fails, even
+at its end, its result is dropped: the root counts as unreadable.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,17 +14,17 @@ from generator.core.library.sidecar_files import is_sidecar
 from generator.core.model import Place, SkippedFile
 
 _NO_PATH = 'cannot have an address: a part of its key is empty, "." or ".."'
-_UNASKED = 1  # entries of a root that nobody looked into: it is not said to be empty
+_UNKNOWN_ENTRIES = 1  # entries of a root that was not listed: not 0, which means empty
 
 
 def walk_buckets(
     roots: Mapping[str, BucketRoot], listers: Mapping[str, BucketLister], intake: FileFilter
 ) -> Walk:
-    """List every root from begin to end; `listers` has what lists each."""
-    reading = _Listing(roots, listers, intake)
+    """List every root completely; `listers` has the bucket of each."""
+    listing = _Listing(roots, listers, intake)
     for root in roots:
-        reading.tree(Place(root, ""))
-    return reading.report()
+        listing.tree(Place(root, ""))
+    return listing.report()
 
 
 def look_buckets(
@@ -35,24 +35,24 @@ def look_buckets(
     folders: Iterable[Place] = (),
     trees: Iterable[Place] = (),
 ) -> Walk:
-    """List the named folders only: `folders` one level of each, `trees` with what is below them.
+    """List the named folders only: `folders` one level of each, `trees` with all subfolders.
 
-    One that is empty costs one request more: whether the whole root is. As `look`, it passes over
-    what the intake refuses, and what is of no root.
+    An empty one costs another request: whether the whole root is empty. As `look`, it skips what
+    the file filter rejects, and places in other roots.
     """
-    reading = _Listing(roots, listers, intake)
+    listing = _Listing(roots, listers, intake)
     hints = dict.fromkeys(folders, False) | dict.fromkeys(trees, True)
-    for place in sorted(hints, key=lambda one: (one.root, one.path)):  # what is above comes first
-        if place.root in roots and reading.wants(place):
+    for place in sorted(hints, key=lambda place: (place.root, place.path)):  # parents first
+        if place.root in roots and listing.wants(place):
             if hints[place]:
-                reading.tree(place)
+                listing.tree(place)
             else:
-                reading.folder(place)
-    return reading.report()
+                listing.folder(place)
+    return listing.report()
 
 
 def merge_walks(first: Walk, second: Walk) -> Walk:
-    """Return the report of two that have no root in common."""
+    """Merge two reports that have no root in common."""
     return Walk(
         files={**first.files, **second.files},
         unwanted=first.unwanted + second.unwanted,
@@ -66,7 +66,7 @@ def merge_walks(first: Walk, second: Walk) -> Walk:
 
 
 class _Listing:
-    """A walk or a look under way."""
+    """A running walk or look."""
 
     def __init__(
         self,
@@ -75,17 +75,19 @@ class _Listing:
         intake: FileFilter,
     ) -> None:
         self._roots, self._listers, self._intake = roots, listers, intake
-        self._states = {name: RootState(str(one), None, _UNASKED) for name, one in roots.items()}
+        self._states = {
+            name: RootState(str(bucket), None, _UNKNOWN_ENTRIES) for name, bucket in roots.items()
+        }
         self._files: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
         self._companions: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
         self._unwanted: list[SkippedFile] = []
         self._folders: set[Place] = set()
         self._trees: set[Place] = set()
         self._gone: set[Place] = set()
-        self._takes: dict[str, bool] = {}  # of folders, by their paths
+        self._taken_folders: dict[str, bool] = {}  # whether a folder is taken, by path
 
     def wants(self, place: Place) -> bool:
-        """Tell whether a hinted folder is to be listed, and is not part of one that was."""
+        """Return whether a hinted folder is to be listed, and was not listed with a parent."""
         folders = above(place)
         is_new = self._trees.isdisjoint(folders) and self._gone.isdisjoint(folders)
         is_sound = not place.path or is_path(place.path)
@@ -97,18 +99,20 @@ class _Listing:
             self._folders.add(place)
 
     def tree(self, place: Place) -> None:
-        """List all there is below a folder."""
+        """List a folder with all subfolders."""
         if self._list(place, deep=True):
             self._trees.add(place)
 
     def report(self) -> Walk:
-        """Return what was listed; of a root of which not all could be, nothing is known."""
+        """Return what was listed; the files of a root that failed are dropped."""
         troubled = {root for root, state in self._states.items() if state.trouble}
         for root in troubled:
             self._files[root], self._companions[root] = {}, {}
         return Walk(
             files=self._files,
-            unwanted=tuple(one for one in self._unwanted if one.place.root not in troubled),
+            unwanted=tuple(
+                skipped for skipped in self._unwanted if skipped.place.root not in troubled
+            ),
             roots=self._states,
             folders=frozenset(self._folders),
             trees=frozenset(self._trees),
@@ -118,43 +122,43 @@ class _Listing:
         )
 
     def _list(self, place: Place, *, deep: bool) -> bool:
-        """List a folder; tell whether it is there, and note what became of it if it is not."""
+        """List a folder; return whether it exists, and record it as gone if not."""
         root = self._roots[place.root]
         front = root.key(place.path + "/") if place.path else root.front
         if self._states[place.root].trouble:
             return False
-        found = 0
+        count = 0
         try:
             for part in self._listers[place.root].listed(front, deep=deep):
-                found += len(part.prefixes)
-                found += self._objects(place.root, root.front, part.objects)
-            if not found and place.path:
+                count += len(part.prefixes)
+                count += self._objects(place.root, root.front, part.objects)
+            if not count and place.path:
                 self._gone.add(place)
-                self._note(place.root, self._any(place.root, root.front))
+                self._set_entries(place.root, self._count_first(place.root, root.front))
                 return False
         except OSError as error:
             trouble = f"cannot be read: {error.strerror}"
             self._states[place.root] = RootState(str(root), None, 0, trouble)
             return False
-        self._note(place.root, found)
+        self._set_entries(place.root, count)
         return True
 
-    def _note(self, root: str, entries: int) -> None:
+    def _set_entries(self, root: str, entries: int) -> None:
         self._states[root] = RootState(str(self._roots[root]), None, entries)
 
-    def _any(self, root: str, front: str) -> int:
-        """Return how many of a root's first two objects count: 0 for an empty one."""
+    def _count_first(self, root: str, front: str) -> int:
+        """Return how many of the first two objects of a root count: 0 if it is empty."""
         parts = self._listers[root].listed(front, most=2)
         return sum(key != front for part in parts for key, _, _ in part.objects)
 
     def _objects(self, root: str, front: str, objects: Iterable[tuple[str, int, int]]) -> int:
-        """Sort out objects; return how many there are. Many thousands pass here: keep it lean."""
+        """Sort objects; return how many there are. It runs for many thousands: keep it fast."""
         files, start, count = self._files[root], len(front), 0
         takes = self._intake.takes_file
         for key, size_bytes, mtime_ns in objects:
             path = key[start:]
             name = path.rpartition("/")[2]
-            if not name:  # what consoles make to show a folder
+            if not name:  # a placeholder that consoles create for a folder
                 count += path != ""
                 continue
             count += 1
@@ -173,9 +177,9 @@ class _Listing:
         return count
 
     def _is_taken(self, path: str) -> bool:
-        """Tell whether neither a pattern of the user's nor a folder keeps a file out."""
+        """Return whether no ignore pattern excludes a file or its folder."""
         folder = path.rpartition("/")[0]
-        taken = self._takes.get(folder)
+        taken = self._taken_folders.get(folder)
         if taken is None:
-            taken = self._takes[folder] = self._intake.takes_folder_at(folder)
+            taken = self._taken_folders[folder] = self._intake.takes_folder_at(folder)
         return taken and not (self._intake.by_path and self._intake.bars_file_at(path))

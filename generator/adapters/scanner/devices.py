@@ -1,4 +1,4 @@
-"""Devices: what tells the file system that a root is on from others, now and after a restart."""
+"""Devices: identify the file system of a root, now and after a restart."""
 
 import os
 from pathlib import Path
@@ -20,12 +20,12 @@ def devices(walk: Walk) -> dict[str, Device]:
 
 
 def _file_system(path: str, number: int) -> int:
-    """Return what the file system calls itself; XFS and FAT have no more than the number."""
+    """Return the id of a file system, 0 if it is only the device number (XFS, FAT)."""
     try:
-        told = os.statvfs(path).f_fsid
+        fsid = os.statvfs(path).f_fsid
     except OSError:
         return 0
-    return 0 if told == number else told
+    return 0 if fsid == number else fsid
 
 
 def _boot() -> str:

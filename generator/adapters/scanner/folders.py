@@ -1,7 +1,7 @@
-"""Reading folders: one stat a file, and none is opened.
+"""Scans folders: one stat per file, and none is opened.
 
-`walk` reads whole roots, `look` only the folders named by hints. What a file is, and whether it is
-quiet yet, is for others.
+`walk` reads whole roots, `look` only the folders of hints. Other modules decide what a file is, and
+whether it is still being written.
 """
 
 import errno
@@ -16,12 +16,12 @@ from generator.core.library.file_filter import FileFilter
 from generator.core.library.sidecar_files import is_sidecar, is_text_folder
 from generator.core.model import FileStat, Place, SkippedFile
 
-# Linux takes paths of 4,095 bytes (PATH_MAX). A folder within one name of that is not read: some
-# of its files could be seen but never opened.
+# The limit of Linux is 4,095 bytes (PATH_MAX). A folder within one name of it is not read: some of
+# its files could be listed but never opened.
 LONGEST_FOLDER_BYTES = 4095 - 256
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_KIND_BITS = 0o170000  # what S_IFMT keeps of st_mode
+_KIND_BITS = 0o170000  # the mask of S_IFMT
 _NO_LINK = "is a symbolic link, and links are not followed; set follow_links"
 _KINDS = {
     stat.S_IFDIR: "is a folder",
@@ -35,14 +35,14 @@ _KINDS = {
 def walk(roots: Mapping[str, Path], intake: FileFilter, *, follow_links: bool) -> Walk:
     """Read every folder of every root.
 
-    Links to folders are followed after all that is really in the library was read, and only to
-    folders not read before: each folder is read once, loops end, and the real path wins.
+    Links to folders are followed after all real folders were read, and only to folders that were
+    not read yet: each folder is read once, loops end, and the real path wins.
     """
-    reading = _Reading(roots, intake, follow_links=follow_links)
+    scan = _Scan(roots, intake, follow_links=follow_links)
     for root in roots:
-        reading.tree(Place(root, ""))
-    reading.links()
-    return reading.report()
+        scan.tree(Place(root, ""))
+    scan.links()
+    return scan.report()
 
 
 def look(
@@ -53,25 +53,25 @@ def look(
     trees: Iterable[Place] = (),
     follow_links: bool,
 ) -> Walk:
-    """Read the named folders only: `folders` without, `trees` with what is below them.
+    """Read the named folders only: `folders` without, `trees` with their subfolders.
 
     Links to folders are left to `walk`, which alone knows whether their target was read already:
-    where they are followed, what is behind them is in `unread`. Folders the intake refuses, those
-    of roots not given, and those in a tree that is read or gone anyway are passed over.
+    if they are followed, they are in `unread`. Folders that the file filter rejects, those in other
+    roots, and those in a tree that is read or gone anyway are skipped.
     """
-    reading = _Reading(roots, intake, follow_links=follow_links, links_wait=True)
+    scan = _Scan(roots, intake, follow_links=follow_links, links_wait=True)
     hints = dict.fromkeys(folders, False) | dict.fromkeys(trees, True)
-    for place in sorted(hints, key=_order):  # what is above comes first
-        if place.root in roots and intake.takes_folder_at(place.path) and reading.finds(place):
+    for place in sorted(hints, key=_order):  # parents first
+        if place.root in roots and intake.takes_folder_at(place.path) and scan.finds(place):
             if hints[place]:
-                reading.tree(place)
+                scan.tree(place)
             else:
-                reading.folder(place)
-    return reading.report()
+                scan.folder(place)
+    return scan.report()
 
 
 def stat_one(root: Path, place: Place, *, follow_links: bool = False) -> FileStat | None:
-    """Look at one file now; None where no regular file can be seen."""
+    """Return the stat of one file, None if there is no regular file."""
     try:
         status = (root / place.path).stat(follow_symlinks=follow_links)
     except OSError:
@@ -82,13 +82,13 @@ def stat_one(root: Path, place: Place, *, follow_links: bool = False) -> FileSta
 
 
 def has_beside(root: Path, place: Place, ends: Iterable[str]) -> bool:
-    """Tell whether something has the name of a file with one of these at its end."""
+    """Return whether the name of a file with one of these suffixes added exists."""
     file = f"{root}/{place.path}"
-    return any(os.path.lexists(file + end) for end in ends)  # asked of every new file: no Path
+    return any(os.path.lexists(file + end) for end in ends)  # runs for every new file: no Path
 
 
 def is_gone(root: Path, place: Place) -> bool:
-    """Tell whether a file is certainly not there: not so where it cannot be told."""
+    """Return whether a file is certainly gone: False if that is unknown."""
     try:
         (root / place.path).lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -100,15 +100,15 @@ def is_gone(root: Path, place: Place) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder being read; the paths of the folders in it gather in `below`."""
+    """A folder being read; `below` collects the paths of its subfolders."""
 
     root: str
     prefix: str
     below: list[str]
 
 
-class _Reading:
-    """A walk or a look under way; in a look the links to folders wait for the next walk."""
+class _Scan:
+    """A running walk or look; in a look, links to folders wait for the next walk."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class _Reading:
         self._read_as: dict[tuple[int, int], Place] = {}  # by device and inode
 
     def finds(self, place: Place) -> bool:
-        """Tell whether a hinted folder is there to be read; if not, note what became of it."""
+        """Return whether a hinted folder can be read; if not, record it as gone or unread."""
         folders = above(place)
         seen = not (self._trees.isdisjoint(folders) and self._gone.isdisjoint(folders))
         if seen or self._states[place.root].trouble:
@@ -156,28 +156,28 @@ class _Reading:
         return is_folder and not by_link
 
     def folder(self, place: Place) -> None:
-        """Read one folder, without what is below it, but for the subtitles of its films."""
+        """Read one folder without its subfolders, except those with subtitles of its videos."""
         self._folders.add(place)
         for path in self._read(place, top=place.path == ""):
-            if is_text_folder(path):  # belongs to the films here
+            if is_text_folder(path):  # subtitles of the videos here
                 self.tree(Place(place.root, path))
 
     def tree(self, place: Place, *, by_link: bool = False) -> None:
-        """Read a folder and all below it, however deep."""
+        """Read a folder with all subfolders."""
         self._trees.add(place)
         waiting = self._read(place, top=by_link or place.path == "", by_link=by_link)
         while waiting:
             waiting += self._read(Place(place.root, waiting.pop()), by_link=by_link)
 
     def links(self) -> None:
-        """Follow the links to folders met so far, and those met on the way, in order of path."""
+        """Follow the links to folders seen so far, and those behind them, in order of path."""
         while self._links:
             links, self._links = sorted(self._links, key=_order), []
             for place in links:
                 self.tree(place, by_link=True)
 
     def report(self) -> Walk:
-        """Return what was read; of a root that was exchanged meanwhile, nothing is known."""
+        """Return what was read; a root that was replaced meanwhile counts as unreadable."""
         for root, state in self._states.items():
             if not state.trouble and _identity(self._bases[root]) != self._identities[root]:
                 self._states[root] = replace(state, trouble="went away while it was read")
@@ -202,7 +202,7 @@ class _Reading:
         self._unwanted.append(SkippedFile(place, reason))
 
     def _read(self, place: Place, *, top: bool = False, by_link: bool = False) -> list[str]:
-        """Read one folder and return the paths of those in it; a `top` may itself be a link."""
+        """Read one folder and return the paths of its subfolders; a `top` may itself be a link."""
         folder = _Folder(place.root, f"{place.path}/" if place.path else "", [])
         at = self._at(place)
         if self._states[place.root].trouble:
@@ -228,16 +228,16 @@ class _Reading:
 
     def _is_new(self, place: Place, descriptor: int, *, by_link: bool) -> bool:
         status = os.fstat(descriptor)
-        known = self._read_as.setdefault((status.st_dev, status.st_ino), place)
-        if known == place or not by_link:
+        earlier = self._read_as.setdefault((status.st_dev, status.st_ino), place)
+        if earlier == place or not by_link:
             return True
-        name = repr(known.path) if known.path else "the root"
-        of = "" if known.root == place.root else f" of {known.root}"
+        name = repr(earlier.path) if earlier.path else "the root"
+        of = "" if earlier.root == place.root else f" of {earlier.root}"
         self._unwanted.append(SkippedFile(place, f"leads to the same folder as {name}{of}"))
         return False
 
     def _entries(self, entries: Iterator[os.DirEntry[str]], folder: _Folder) -> None:
-        """Sort out what is in a folder. 100,000 names pass here: keep it lean."""
+        """Sort the entries of a folder. It runs for 100,000 names: keep it fast."""
         files, prefix = self._files[folder.root], folder.prefix
         takes = self._intake.takes_file
         bars = self._intake.bars_file_at if self._intake.by_path else None
@@ -249,7 +249,7 @@ class _Reading:
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
-                continue  # gone since its name was read
+                continue  # deleted since it was listed
             except OSError as error:
                 self._leave(Place(folder.root, prefix + name), _cannot(error))
                 continue
@@ -259,7 +259,7 @@ class _Reading:
                 self._odd(entry, stat.S_IFMT(status.st_mode), folder)
 
     def _other(self, entry: os.DirEntry[str], folder: _Folder) -> None:
-        """Deal with a name that is no video's: a folder, a companion, or a link to a folder."""
+        """Handle a name that is not a video's: a folder, a sidecar, or a link to a folder."""
         if entry.is_dir(follow_symlinks=False):
             self._below(entry.name, folder)
         elif entry.is_symlink():
@@ -274,12 +274,12 @@ class _Reading:
         try:
             status = entry.stat(follow_symlinks=False)
         except OSError:
-            return  # one that cannot even be looked at says nothing
+            return  # an unreadable sidecar is ignored
         if stat.S_ISREG(status.st_mode):
             self._companions[folder.root][path] = (status.st_size, status.st_mtime_ns)
 
     def _odd(self, entry: os.DirEntry[str], kind: int, folder: _Folder) -> None:
-        """Deal with what has a video's name and is no regular file."""
+        """Handle an entry with a video's name that is not a regular file."""
         if kind == stat.S_IFDIR:
             self._below(entry.name, folder)
         elif kind == stat.S_IFLNK:
@@ -294,7 +294,7 @@ class _Reading:
             folder.below.append(path)
 
     def _link(self, entry: os.DirEntry[str], folder: _Folder, *, named: bool) -> None:
-        """Deal with a symbolic link, `named` like a video or not; a dead one may be a lost disk."""
+        """Handle a symbolic link, `named` like a video or not; a dead one may be a lost disk."""
         place = Place(folder.root, folder.prefix + entry.name)
         if not self._intake.takes_folder(entry.name) or self._intake.bars_folder_at(place.path):
             return
@@ -337,7 +337,7 @@ def _cannot(error: OSError, *, link: bool = False) -> str:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Return device and inode of a root; None where there is none."""
+    """Return (device, inode) of a root, None if it does not exist."""
     try:
         status = Path(path).stat()
     except OSError:

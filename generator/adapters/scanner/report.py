@@ -1,4 +1,4 @@
-"""What the scanner reports: what was seen, and how far the eye reached."""
+"""What the scanner reports: the files it saw, and what it covered."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from generator.core.model import Place, SkippedFile
 
 @dataclass(frozen=True, slots=True)
 class RootState:
-    """A root as it was met: `trouble` is "" or why it cannot be read.
+    """The state of a root: `trouble` is "" or why it cannot be read.
 
     `device` is its st_dev and `entries` counts the names directly in it, of any kind; they are
-    None and 0 where it cannot be read.
+    None and 0 if it cannot be read.
     """
 
     path: str
@@ -22,13 +22,13 @@ class RootState:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What was seen, and how far the eye reached.
+    """The result of a scan: the files it saw, and what it covered.
 
-    `files` has, by root, path -> (size_bytes, mtime_ns); every root asked for is a key.
-    `companions` likewise has what is named like something that belongs to a video.
-    `folders` were read without what is below them, `trees` with it ("" is a whole root); `gone`
-    are folders to look at that are no more. In a look, none of these lies in one of `trees` or
-    `gone`. Of the places in `unread`, and all below them, nothing is known; `unwanted` says why.
+    `files` has, by root, path -> (size_bytes, mtime_ns); every requested root is a key.
+    `companions` likewise has files with the names of sidecars.
+    `folders` were read without their subfolders, `trees` with them ("" is a whole root); `gone` are
+    requested folders that no longer exist. In a look, none of these is in one of `trees` or `gone`.
+    The places in `unread`, and all below them, are unknown; `unwanted` has the reasons.
     """
 
     files: Mapping[str, Mapping[str, tuple[int, int]]]
@@ -41,7 +41,7 @@ class Walk:
     companions: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
 
     def covers(self, place: Place) -> bool:
-        """Tell whether a file at `place` would be in `files` if it were in the library."""
+        """Return whether a file at `place` would be in `files` if it were in the library."""
         folders = above(place)
         if place in self.unread or not self.unread.isdisjoint(folders):
             return False
@@ -53,7 +53,7 @@ class Walk:
 
 
 def above(place: Place) -> list[Place]:
-    """Return the folder a place is in and all above it, the root ("") last."""
+    """Return the folder of a place and its parents, the root ("") last."""
     path, folders = place.path, []
     while path:
         path = path.rpartition("/")[0]

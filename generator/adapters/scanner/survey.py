@@ -1,4 +1,4 @@
-"""What lies in a folder of the library where a scan found no video: counted, for a hint."""
+"""Counts the files of a folder of the library without videos, for a hint."""
 
 import os
 from collections import Counter
@@ -7,17 +7,17 @@ from pathlib import Path
 
 from generator.core.library.file_filter import VIDEO_SUFFIXES, FileFilter, compile_filter
 
-_MOST = 20_000  # files to count; a folder with as many others is told of as well
+_MOST = 20_000  # files to count; that is enough for the hint
 _PLAIN = compile_filter()
 
 
 @dataclass(slots=True)
 class FolderSurvey:
-    """How many files there are that are no videos to a scan, and why not.
+    """How many files a scan does not take as videos, and why.
 
-    `others` are those that are not called like a video, by suffix. Of those that are, `ignored`
-    match a pattern of the user's, `passed_over` are hidden, unfinished or of a system, and `links`
-    are links that are not followed. `is_whole`: nothing was left uncounted.
+    `others` do not have the name of a video, by suffix. Of those that have, `ignored` match an
+    ignore pattern, `passed_over` are hidden, unfinished or system files, and `links` are links that
+    are not followed. `is_whole`: all files were counted.
     """
 
     others: Counter[str] = field(default_factory=Counter)
@@ -33,29 +33,29 @@ class FolderSurvey:
 
 
 def survey_folder(root: Path, intake: FileFilter, *, follow_links: bool) -> FolderSurvey:
-    """Count the files below a root that a scan does not take; what cannot be read has none."""
-    counted = FolderSurvey()
+    """Count the files below a root that a scan does not take; unreadable folders are skipped."""
+    survey = FolderSurvey()
     for at, folders, names in os.walk(root):
         if not follow_links:
-            counted.links += sum(os.path.islink(f"{at}/{name}") for name in folders)  # noqa: PTH114 (hot)
+            survey.links += sum(os.path.islink(f"{at}/{name}") for name in folders)  # noqa: PTH114 (hot)
         for name in names:
-            if counted.files >= _MOST:
-                counted.is_whole = False
-                return counted
-            _count(counted, intake, os.path.relpath(f"{at}/{name}", root), Path(at, name))
-    return counted
+            if survey.files >= _MOST:
+                survey.is_whole = False
+                return survey
+            _count(survey, intake, os.path.relpath(f"{at}/{name}", root), Path(at, name))
+    return survey
 
 
-def _count(counted: FolderSurvey, intake: FileFilter, path: str, file: Path) -> None:
+def _count(survey: FolderSurvey, intake: FileFilter, path: str, file: Path) -> None:
     suffix = path.rpartition("/")[2].rpartition(".")[2].lower()
     if suffix not in VIDEO_SUFFIXES:
         has_suffix = "." in path.rpartition("/")[2].lstrip(".")
-        counted.others[f".{suffix}" if has_suffix else "without an ending"] += 1
+        survey.others[f".{suffix}" if has_suffix else "without an ending"] += 1
     elif not _PLAIN.takes_file_at(path):
-        counted.passed_over += 1
+        survey.passed_over += 1
     elif not intake.takes_file_at(path):
-        counted.ignored += 1
+        survey.ignored += 1
     elif file.is_symlink():
-        counted.links += 1
+        survey.links += 1
     else:
-        counted.others["that cannot be read"] += 1
+        survey.others["that cannot be read"] += 1

@@ -1,4 +1,4 @@
-"""Settings: `reelshelf.toml`, the environment and the command line become one frozen value."""
+"""Settings: merges `reelshelf.toml`, the environment and the command line."""
 
 import json
 import logging
@@ -43,38 +43,43 @@ _advised: set[str] = set()  # once for each process
 
 FILE = "reelshelf.toml"
 _PREFIX = "REELSHELF_"
-_PEOPLE = 1000  # from this user id on they are people
-_SECRETS = frozenset({"owner_digests", "secret", "secrets", "origin_secrets"})  # the API's own
+_FIRST_USER_ID = 1000  # accounts from this id on belong to people
+_SECRETS = frozenset({"owner_digests", "secret", "secrets", "origin_secrets"})  # of the API
 _MOST_BYTES = 1 << 20  # of a settings file
-_MOST_SHOWN = 200  # characters of a value that is wrong
+_MOST_SHOWN = 200  # of an invalid value
 _DAY_S, _YEAR_S = 86_400, 31_536_000
-_TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # of the direction of text
-_NO_XML = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # nor a character to show
+_BIDI_CONTROLS = re.compile(
+    "[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)  # change the direction of text
+_CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
+)  # invalid in XML, or controls
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
-_BETWEEN = re.compile(re.escape(os.pathsep) + "(?!//)")  # two paths, and not "s3" and its slashes
+_PATH_SEPARATOR = re.compile(re.escape(os.pathsep) + "(?!//)")  # but not in "s3://"
 _PATHS = ("library", "out", "state", "templates")
 
 
-def _listed(value: object) -> object:
-    """Read what the environment gives as "a:b" (paths) as a list."""
+def _split_list(value: object) -> object:
+    """Split a list from the environment ("a:b")."""
     return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
 
 
-def _rooted(value: object) -> object:
-    """Read the roots of a library: folders, and what is in a bucket ("s3://bucket/prefix")."""
+def _split_roots(value: object) -> object:
+    """Parse the roots of a library: folders, and buckets ("s3://bucket/prefix")."""
     if isinstance(value, str):
-        value = [part for part in _BETWEEN.split(value) if part]
+        value = [part for part in _PATH_SEPARATOR.split(value) if part]
     if not isinstance(value, list | tuple):
         return value
     return tuple(
-        bucket_of(one) if isinstance(one, str) and one.startswith(SCHEME) else one for one in value
+        bucket_of(root) if isinstance(root, str) and root.startswith(SCHEME) else root
+        for root in value
     )
 
 
 class Settings(BaseSettings):
-    """Everything that can be set.
+    """All settings.
 
-    Paths are absolute once read; a relative one is meant from the folder of the settings file.
+    Paths are absolute once loaded; a relative one starts at the folder of the settings file.
     """
 
     model_config = SettingsConfigDict(
@@ -86,7 +91,7 @@ class Settings(BaseSettings):
     )
 
     library: Annotated[
-        tuple[Path | BucketRoot, ...], NoDecode, BeforeValidator(_rooted),
+        tuple[Path | BucketRoot, ...], NoDecode, BeforeValidator(_split_roots),
         Field(description="folders of videos, or s3://bucket/prefix; told apart by their names"),
     ] = ()  # fmt: skip
     out: Annotated[Path, Field(description="where the site is written")] = Path("site_out")
@@ -107,7 +112,7 @@ class Settings(BaseSettings):
         str, Field(description="the absolute address of the site, for feeds and sitemaps")
     ] = "http://127.0.0.1:8000"
     ignore: Annotated[
-        tuple[str, ...], NoDecode, BeforeValidator(_listed),
+        tuple[str, ...], NoDecode, BeforeValidator(_split_list),
         Field(description="patterns of files and folders that are no part of the library"),
     ] = ()  # fmt: skip
     follow_links: Annotated[bool, Field(description="follow symbolic links in the library")] = False
@@ -177,7 +182,7 @@ class Settings(BaseSettings):
     ] = "background"
     api: Annotated[bool, Field(description="whether pages call the API")] = True
     visitors_may: Annotated[
-        tuple[Literal["view", "rate", "favorite"], ...], NoDecode, BeforeValidator(_listed),
+        tuple[Literal["view", "rate", "favorite"], ...], NoDecode, BeforeValidator(_split_list),
         Field(description="what the API takes from who is not the owner: view, rate, favorite"),
     ] = ("view",)  # fmt: skip
     visitor_writes_per_minute: Annotated[
@@ -251,9 +256,9 @@ class Settings(BaseSettings):
 
     @field_validator("title", "description")
     @classmethod
-    def _readable(cls, value: str) -> str:
+    def _check_text(cls, value: str) -> str:
         line = " ".join(value.split())
-        if _NO_XML.search(line) or _TURNS.search(line):
+        if _CONTROLS.search(line) or _BIDI_CONTROLS.search(line):
             raise ValueError("may hold no control characters, nor such as turn the direction")
         if value and not line:
             raise ValueError("must show something")
@@ -269,22 +274,22 @@ class Settings(BaseSettings):
         "state_bucket",
     )
     @classmethod
-    def _one_word(cls, value: str) -> str:
-        if value.split() not in ([], [value]) or _NO_XML.search(value):
+    def _check_word(cls, value: str) -> str:
+        if value.split() not in ([], [value]) or _CONTROLS.search(value):
             raise ValueError("may hold neither spaces nor control characters")
         return value
 
     @field_validator("s3_endpoint")
     @classmethod
-    def _reachable(cls, value: str) -> str:
+    def _check_endpoint(cls, value: str) -> str:
         if value:
-            _address(value)
+            _parse_url(value)
         return value
 
     @field_validator("site_url")
     @classmethod
-    def _absolute(cls, value: str) -> str:
-        parts = _address(value)
+    def _check_site_url(cls, value: str) -> str:
+        parts = _parse_url(value)
         if parts.query or parts.fragment or value.endswith(("?", "#")):
             raise ValueError('must be like "https://videos.example.org" or "https://host/folder"')
         if not re.fullmatch(r"[A-Za-z0-9/._~-]*", parts.path):
@@ -296,50 +301,50 @@ class Settings(BaseSettings):
 
     @field_validator(*_PATHS, mode="before")
     @classmethod
-    def _named(cls, value: object) -> object:
-        for one in value if isinstance(value, list | tuple) else (value,):
-            if isinstance(one, str | Path) and (not str(one) or "\0" in str(one)):
-                raise ValueError("a path is empty" if not str(one) else "a path holds a NUL")
+    def _check_paths(cls, value: object) -> object:
+        for path in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(path, str | Path) and (not str(path) or "\0" in str(path)):
+                raise ValueError("a path is empty" if not str(path) else "a path holds a NUL")
         return value
 
     @field_validator(*_PATHS)
     @classmethod
-    def _whole(cls, value: Any) -> Any:  # noqa: ANN401 (paths, one or many)
-        return _resolved(_here(), value)
+    def _resolve_paths(cls, value: Any) -> Any:  # noqa: ANN401 (paths, one or many)
+        return _resolve(_current_folder(), value)
 
     @field_validator("templates")
     @classmethod
-    def _there(cls, value: Path | None) -> Path | None:
+    def _check_templates(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_dir():
             raise ValueError("is no folder")
         return value
 
     @field_validator("out", "state")
     @classmethod
-    def _possible(cls, value: Path) -> Path:
+    def _check_folder(cls, value: Path) -> Path:
         if os.path.lexists(value) and not value.is_dir():
             raise ValueError("is no folder, nor does it lead to one")
         return value
 
     @field_validator("library")
     @classmethod
-    def _apart(cls, value: tuple[Path | BucketRoot, ...]) -> tuple[Path | BucketRoot, ...]:
+    def _check_roots(cls, value: tuple[Path | BucketRoot, ...]) -> tuple[Path | BucketRoot, ...]:
         names = [root.name for root in value]
         if len(set(names)) < len(names):
             raise ValueError("two of its folders have the same name; addresses need them apart")
-        for one in value:
-            if any(one != other and _lies_in(one, other) for other in value):
-                raise ValueError(f"{one} lies within another folder of the library")
+        for root in value:
+            if any(root != other and _lies_in(root, other) for other in value):
+                raise ValueError(f"{root} lies within another folder of the library")
         return value
 
     @property
     def roots(self) -> dict[str, Path]:
-        """Return the folders of the library by name; a root that is the only one is called ""."""
+        """Return the folders of the library by name; a single root has the name ""."""
         return {name: root for name, root in self._roots if isinstance(root, Path)}
 
     @property
     def buckets(self) -> dict[str, BucketRoot]:
-        """Return the roots of the library that are in buckets, named likewise."""
+        """Return the buckets of the library by name; a single root has the name ""."""
         return {name: root for name, root in self._roots if isinstance(root, BucketRoot)}
 
     @property
@@ -348,18 +353,18 @@ class Settings(BaseSettings):
 
     @property
     def workers(self) -> int:
-        """Return how many workers make posters."""
+        """Return the number of media workers."""
         return self.jobs or len(os.sched_getaffinity(0))
 
     @property
     def site(self) -> SiteContext:
-        """Return where the site lives."""
+        """Return the origin, base path and title of the site."""
         parts = urlsplit(self.site_url)
         return SiteContext(f"{parts.scheme}://{parts.netloc}", parts.path, self.title)
 
 
 def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
-    """Return the settings: `overrides` first, then the environment, then the file.
+    """Load the settings: `overrides` win over the environment, and that over the file.
 
     Old names are taken with a line of advice in the log.
 
@@ -370,7 +375,7 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
     Raises:
         SettingsError: with every mistake, not just the first.
     """
-    _here()
+    _current_folder()
     path = file or (Path(FILE) if os.path.lexists(FILE) else None)
     written, advice, mistakes = flattened(_read(path)) if path is not None else ({}, [], [])
     for old, new, value in renamed_in(os.environ, _PREFIX):
@@ -391,19 +396,19 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
             del dotenv_settings, file_secret_settings
             return init_settings, env_settings, InitSettingsSource(settings_cls, written)
 
-    lines = [*mistakes, *_strangers()]
+    lines = [*mistakes, *_unknown_variables()]
     hint = "docs/reference/settings.md lists every setting; nothing was changed"
     try:
         settings = Loaded(**overrides)
-        places = [f"  {objection}" for objection in _objections(settings)]
-        if places:
-            hint = f"library, output and state must lie apart: {_all_three(settings)}"
-        lines += places
+        overlaps = [f"  {objection}" for objection in _overlaps(settings)]
+        if overlaps:
+            hint = f"library, output and state must lie apart: {_describe_folders(settings)}"
+        lines += overlaps
         if not lines:
             _advise(advice)
             return settings
     except ValidationError as error:
-        lines += [f"  {_name(each['loc'])}: {_reason(each)}" for each in error.errors()]
+        lines += [f"  {_setting_name(each['loc'])}: {_reason(each)}" for each in error.errors()]
     where = f" ({path})" if path is not None else ""
     raise SettingsError(
         f"{len(lines)} mistake{'s' * (len(lines) > 1)} in the settings{where}:\n"
@@ -420,14 +425,14 @@ def _advise(advice: list[str]) -> None:
             _advised.add(line)
 
 
-def _objections(settings: Settings) -> list[str]:
+def _overlaps(settings: Settings) -> list[str]:
     """Return why the output or the state may not be where it is."""
     roots = [_folder("library", path) for path in settings.roots.values()]
     out, state = _folder("out", settings.out), _folder("state", settings.state)
     return list(dict.fromkeys(objections(out, state, roots, _homes(), _mounts())))
 
 
-def _all_three(settings: Settings) -> str:
+def _describe_folders(settings: Settings) -> str:
     library = ", ".join(map(str, settings.library)) or "none"
     return f"library {library}; out {settings.out}; state {settings.state}"
 
@@ -437,21 +442,21 @@ def _folder(name: str, path: Path) -> Folder:
     ids = []
     for folder in (Path(real), *Path(real).parents):
         with suppress(OSError, ValueError):
-            found = folder.stat()
-            ids.append((found.st_dev, found.st_ino))
+            status = folder.stat()
+            ids.append((status.st_dev, status.st_ino))
     return Folder(name, real, tuple(ids), Path(real).is_dir())
 
 
 def _homes() -> set[str]:
-    """Return the home folders of people here: whose output was there once lost them."""
-    people = [user for user in pwd.getpwall() if user.pw_uid == 0 or user.pw_uid >= _PEOPLE]
+    """Return the home folders of this machine, which an output folder must not replace."""
+    people = [user for user in pwd.getpwall() if user.pw_uid == 0 or user.pw_uid >= _FIRST_USER_ID]
     homes = {os.path.expanduser("~"), *(user.pw_dir for user in people)}  # noqa: PTH111 (no error)
     real = {os.path.realpath(home) for home in homes if home.startswith("/")}
     return {home for home in real if home != "/" and Path(home).is_dir()}
 
 
 def _mounts() -> set[str]:
-    """Return the roots of file systems, where all of one is mounted."""
+    """Return the mount points of whole file systems."""
     try:
         lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:  # not Linux
@@ -461,16 +466,16 @@ def _mounts() -> set[str]:
     return {re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), root) for root in roots}
 
 
-def _strangers() -> Iterator[str]:
+def _unknown_variables() -> Iterator[str]:
     """Yield what is wrong with variables of the environment that look like settings."""
     names = Settings.model_fields.keys() | RENAMED.keys() | _SECRETS
     for variable in sorted(os.environ):
         setting = variable.removeprefix(_PREFIX).lower()
         if variable.startswith(_PREFIX) and setting not in names:
-            yield f"  {variable} (in the environment): " + _stranger(setting)
+            yield f"  {variable} (in the environment): " + _unknown_setting(setting)
 
 
-def _stranger(name: str) -> str:
+def _unknown_setting(name: str) -> str:
     places = {
         key: place_of(field) for field in Settings.model_fields for key in (field, key_of(field))
     }
@@ -506,18 +511,18 @@ def _example(name: str, default: object) -> str:
     return f"# {key} = {text}"
 
 
-def _address(value: str) -> SplitResult:
-    """Take an address of the web apart.
+def _parse_url(value: str) -> SplitResult:
+    """Parse an http or https URL.
 
     Raises:
-        ValueError: it is none, or says more than where something is.
+        ValueError: it is invalid, or has credentials.
     """
-    like = 'must be like "https://videos.example.org" or "https://host/folder"'
-    if value.split() != [value] or _NO_XML.search(value):
-        raise ValueError(f"{like}, without spaces and control characters")
+    expected = 'must be like "https://videos.example.org" or "https://host/folder"'
+    if value.split() != [value] or _CONTROLS.search(value):
+        raise ValueError(f"{expected}, without spaces and control characters")
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(like)
+        raise ValueError(expected)
     if "@" in parts.netloc:
         raise ValueError("may name no user and no password: every page would tell them")
     try:
@@ -527,20 +532,20 @@ def _address(value: str) -> SplitResult:
     if not is_possible or parts.netloc.endswith(":"):
         raise ValueError("its port has to be 1 to 65535")
     if not parts.hostname.isascii():
-        raise ValueError(f"its host has to be in ASCII{_in_ascii(parts.hostname)}")
+        raise ValueError(f"its host has to be in ASCII{_idna_hint(parts.hostname)}")
     if not parts.netloc.startswith("[") and not _HOST.fullmatch(parts.hostname):
-        raise ValueError(f"{like}: {parts.hostname} is no name of a host")
+        raise ValueError(f"{expected}: {parts.hostname} is no name of a host")
     return parts
 
 
-def _in_ascii(host: str) -> str:
+def _idna_hint(host: str) -> str:
     try:
         return ", as " + host.encode("idna").decode("ascii")
     except UnicodeError:
         return ""
 
 
-def _here() -> Path:
+def _current_folder() -> Path:
     try:
         return Path.cwd()
     except OSError as error:
@@ -552,8 +557,8 @@ def _here() -> Path:
 def _text_of(file: Path) -> str:
     if not file.is_file():
         raise OSError("it is no file" if file.exists() else "there is no such file")
-    with file.open("rb") as opened:
-        content = opened.read(_MOST_BYTES + 1)
+    with file.open("rb") as stream:
+        content = stream.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise OSError(f"it is larger than {_MOST_BYTES >> 20} MB")
     return content.decode("utf-8-sig")
@@ -561,7 +566,7 @@ def _text_of(file: Path) -> str:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        written = tomllib.loads(_text_of(file))
+        values = tomllib.loads(_text_of(file))
     except UnicodeDecodeError as error:
         raise SettingsError(
             f"cannot read the settings {file}: they are not UTF-8 (byte {error.start + 1})",
@@ -574,28 +579,28 @@ def _read(file: Path) -> dict[str, Any]:
         ) from error
     base = file.resolve().parent
     for name in ("out", "state"):
-        written.setdefault(name, str(Settings.model_fields[name].default))
+        values.setdefault(name, str(Settings.model_fields[name].default))
     for name in _PATHS:
-        value = written.get(name)
+        value = values.get(name)
         if isinstance(value, str):
-            meant = _meant(base, value)
-            written[name] = [meant] if name == "library" else meant
-        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
-            written[name] = [_meant(base, one) for one in value]
-    return written
+            resolved = _resolve_if_valid(base, value)
+            values[name] = [resolved] if name == "library" else resolved
+        elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+            values[name] = [_resolve_if_valid(base, item) for item in value]
+    return values
 
 
-def _meant(base: Path, value: str) -> object:
-    """Return the path that a settings file means; what is none as it is, to be told with others."""
+def _resolve_if_valid(base: Path, value: str) -> object:
+    """Return the absolute path; an invalid one unchanged, to be reported by validation."""
     try:
-        return _resolved(base, value) if value else value
+        return _resolve(base, value) if value else value
     except ValueError:
         return value
 
 
-def _resolved(base: Path, value: Any) -> Any:  # noqa: ANN401 (a path, several, or none)
+def _resolve(base: Path, value: Any) -> Any:  # noqa: ANN401 (a path, several, or none)
     if isinstance(value, tuple):
-        return tuple(_resolved(base, one) for one in value)
+        return tuple(_resolve(base, item) for item in value)
     if value is None or isinstance(value, BucketRoot) or str(value).startswith(SCHEME):
         return value
     try:
@@ -605,13 +610,13 @@ def _resolved(base: Path, value: Any) -> Any:  # noqa: ANN401 (a path, several, 
     return Path(os.path.normpath(base / path))
 
 
-def _lies_in(one: Path | BucketRoot, other: Path | BucketRoot) -> bool:
-    if isinstance(one, BucketRoot):
-        return isinstance(other, BucketRoot) and one.lies_in(other)
-    return isinstance(other, Path) and one.is_relative_to(other)
+def _lies_in(inner: Path | BucketRoot, outer: Path | BucketRoot) -> bool:
+    if isinstance(inner, BucketRoot):
+        return isinstance(outer, BucketRoot) and inner.lies_in(outer)
+    return isinstance(outer, Path) and inner.is_relative_to(outer)
 
 
-def _name(location: tuple[int | str, ...]) -> str:
+def _setting_name(location: tuple[int | str, ...]) -> str:
     """Return where a setting stands in the file."""
     first, *rest = location or ("settings",)
     return ".".join([place_of(str(first)), *map(str, rest)])
@@ -619,9 +624,9 @@ def _name(location: tuple[int | str, ...]) -> str:
 
 def _reason(error: Any) -> str:  # noqa: ANN401 (pydantic's own mapping)
     if error["type"] == "extra_forbidden":
-        return _stranger(str(error["loc"][-1]))
-    given = error["input"]
-    shown = ", ".join(map(str, given)) if isinstance(given, list | tuple) else f"{given!s}"
+        return _unknown_setting(str(error["loc"][-1]))
+    value = error["input"]
+    shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else f"{value!s}"
     if len(shown) > _MOST_SHOWN:
         shown = f"{shown[:_MOST_SHOWN]}…"
     return str(error["msg"]).removeprefix("Value error, ") + f" (it is {shown})"

@@ -1,4 +1,4 @@
-"""The watcher: what inotify tells, through watchdog, as hints where to look again."""
+"""The watcher: turns inotify events, through watchdog, into hints where to scan again."""
 
 from generator.adapters.watcher.watcher import (
     USUAL_PACE,

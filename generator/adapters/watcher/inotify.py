@@ -1,9 +1,9 @@
-"""A folder tree under watchdog's inotify observer, with an ear for what watchdog keeps to itself.
+"""A folder tree under watchdog's inotify observer, with the errors that watchdog hides.
 
-watchdog 7.1 passes over folders it may not watch because the system's limit is reached, rebuilds
-its watches after an overflow in a way that overflows again beyond 16,384 folders, loses its books
-over folders that were moved out, and takes no notice of an unmounting. A gate between its emitter
-and its reader of inotify sees all four.
+watchdog 7.1 silently skips folders when the limit of watches is reached, rebuilds its watches after
+an overflow in a way that overflows again beyond 16,384 folders, loses track of folders that were
+moved out, and ignores unmounts. A proxy between its emitter and its inotify reader detects all
+four.
 """
 
 import errno
@@ -49,14 +49,14 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
     DirDeletedEvent,
 ]
-# Happenings to one file alone; a move has two ends that watchdog brings together.
+# Events of a single file; watchdog has to pair the two ends of a move.
 _FILE_EVENTS = (
     InotifyConstants.IN_CREATE | InotifyConstants.IN_CLOSE_WRITE | InotifyConstants.IN_DELETE
 )
 
 
 class InotifyTree:
-    """Watches a folder and all below it, from its making until `close`.
+    """Watches a folder with all subfolders, from its construction until `close`.
 
     Raises:
         OSError: the folder cannot be watched, or a limit is reached somewhere below it; then no
@@ -64,71 +64,71 @@ class InotifyTree:
     """
 
     def __init__(self, path: str, listener: WatchListener) -> None:
-        # A folder met twice, as by `mkdir -p` or moved out and back, is booked under its new path,
-        # which is right; watchdog's warning is put down to its caller, so no other is hidden.
+        # A folder seen twice, as by `mkdir -p` or moved out and back, is registered under its new
+        # path, which is right; the warning is attributed to this module, so no other is hidden.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, re.escape(__name__))
         self._inotify = InotifyFD()
-        self._told: set[WatchDescriptor] = set()
-        gate = _Gate(self._inotify, listener, self._told)
-        # The full emitter tells a folder moved out from one deleted.
-        self._observer = BaseObserver(InotifyFullEmitter, inotify_fd=gate)
+        self._reported: set[WatchDescriptor] = set()
+        proxy = _InotifyProxy(self._inotify, listener, self._reported)
+        # The full emitter distinguishes a folder that was moved out from a deleted one.
+        self._observer = BaseObserver(InotifyFullEmitter, inotify_fd=proxy)
         self._inotify.start()
         self._observer.start()
         try:
             self._observer.schedule(
-                _Ears(path, listener), path, recursive=True, event_filter=_EVENTS
+                _EventHandler(path, listener), path, recursive=True, event_filter=_EVENTS
             )
-            if gate.exhausted:
-                raise gate.exhausted
+            if proxy.exhausted:
+                raise proxy.exhausted
         except OSError:
             self.close()
             raise
 
     @property
     def alive(self) -> bool:
-        """Tell whether all its threads run: an error in one ends it silently."""
+        """Return whether all its threads run: an error in one ends it silently."""
         threads = [self._inotify, self._observer, *self._observer.emitters]
         return all(thread.is_alive() for thread in threads)
 
     def listen(self) -> None:
-        """Tell of every folder again, also of those told of since the last call."""
-        self._told.clear()
+        """Report every folder again, also those reported since the last call."""
+        self._reported.clear()
 
     def close(self) -> None:
-        """Stop watching, and wait until every thread has ended."""
-        for thread in (self._inotify, self._observer):  # the source first: nothing piles up
+        """Stop watching, and join all threads."""
+        for thread in (self._inotify, self._observer):  # the source first: no events pile up
             thread.stop()
             thread.join()
 
 
-class _Gate:
-    """The part of InotifyFD that emitters use, which says no and tells why others did."""
+class _InotifyProxy:
+    """The part of InotifyFD that emitters use; it filters folders and keeps errors."""
 
     def __init__(
-        self, inotify: InotifyFD, listener: WatchListener, told: set[WatchDescriptor]
+        self, inotify: InotifyFD, listener: WatchListener, reported: set[WatchDescriptor]
     ) -> None:
         self._inotify = inotify
         self._listener = listener
-        self._told = told
-        self._relay: _Relay | None = None
+        self._reported = reported
+        self._callback: _Callback | None = None
         self.exhausted: OSError | None = None
 
     def add_callback(
         self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId
     ) -> WatchDescriptor:
-        """Watch one folder. An OSError makes watchdog pass over it, unless it is the first."""
+        """Watch one folder. An OSError makes watchdog skip it, unless it is the first."""
         if self.exhausted:
             raise self.exhausted
         if not self._listener.wants(os.fsdecode(path)):
             raise FileNotFoundError(errno.ENOENT, "is not wanted", path)
         if not os.access(path, os.R_OK, effective_ids=True):
-            Path(os.fsdecode(path)).stat()  # or it is no more
-            # watchdog would book it under the descriptor -1
+            Path(os.fsdecode(path)).stat()  # raises if it is gone
+            # watchdog would register it under the descriptor -1
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-        if self._relay is None:
-            self._relay = _Relay(callback, self._listener, self._told)
+        if self._callback is None:
+            self._callback = _Callback(callback, self._listener, self._reported)
         try:
-            return self._inotify.add_callback(path, mask, self._relay, id_)
+            return self._inotify.add_callback(path, mask, self._callback, id_)
         except OSError as error:
             if error.errno in LIMITS:
                 self.exhausted = error
@@ -141,60 +141,60 @@ class _Gate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Relay:
-    """Passes on what happens in folders, and tells what shakes the trust in what is passed on.
+class _Callback:
+    """Forwards events of folders, and reports when they are no longer reliable.
 
-    What happens to files of a folder in `told` is not passed on: the hint that is on its way, or
-    waits to be taken, says the same. It makes bursts cheap enough for the queue not to overflow.
+    Events of files in a folder in `reported` are dropped: its hint is already on the way. It makes
+    bursts cheap enough for the queue not to overflow.
     """
 
     callback: WatchCallback
     listener: WatchListener
-    told: set[WatchDescriptor]
+    reported: set[WatchDescriptor]
 
     def on_event(self, event: InotifyEvent) -> None:
-        """Pass on an event, if it says anything new."""
+        """Forward an event, if it is new."""
         if event.mask & _FILE_EVENTS and not event.mask & InotifyConstants.IN_ISDIR:
             if self.listener.ignores(os.fsdecode(event.name)):
                 return
-            if event.wd in self.told:
+            if event.wd in self.reported:
                 self.listener.busy()
                 return
-            self.told.add(event.wd)
+            self.reported.add(event.wd)
         elif event.mask & InotifyConstants.IN_UNMOUNT:
             self.listener.doubt("a disk was unmounted")
         try:
             self.callback.on_event(event)
         except KeyError as error:
-            self.listener.doubt(f"watchdog lost its books: {error!r}")
+            self.listener.doubt(f"watchdog lost track of a folder: {error!r}")
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
-        """Pass on that a watch ended. Of a folder moved out it may know nothing any more."""
+        """Forward the end of a watch. watchdog may have lost a folder that was moved out."""
         try:
             self.callback.on_watch_deleted(wd)
         except KeyError as error:
-            self.listener.doubt(f"watchdog lost its books: {error!r}")
+            self.listener.doubt(f"watchdog lost track of a folder: {error!r}")
 
     def on_queue_overflow(self) -> None:
-        """Tell of it, and keep watchdog from rebuilding: all is watched anew, from outside."""
-        self.listener.doubt("more happened at once than the system keeps in mind")
+        """Report it, and keep watchdog from rebuilding: the watcher sets all watches again."""
+        self.listener.doubt("the event queue of the system overflowed")
 
 
-class _Ears(FileSystemEventHandler):
+class _EventHandler(FileSystemEventHandler):
     def __init__(self, path: str, listener: WatchListener) -> None:
         super().__init__()
         self._path = path
         self._listener = listener
 
     def dispatch(self, event: FileSystemEvent) -> None:  # type: ignore[explicit-override]  # 3.12
-        """Tell where something happened; both ends of a move count."""
-        tell = self._listener.tree if event.is_directory else self._listener.file
+        """Report the paths of an event; both ends of a move count."""
+        report = self._listener.tree if event.is_directory else self._listener.file
         ends = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
         if isinstance(event, DirDeletedEvent) and ends == [self._path]:
             self._listener.doubt("the library's own folder was deleted")
             return
         for path in ends:
-            tell(path)
-        out = isinstance(event, DirMovedEvent) and not event.dest_path
-        if out and self._listener.wants(ends[0]):
+            report(path)
+        is_moved_out = isinstance(event, DirMovedEvent) and not event.dest_path
+        if is_moved_out and self._listener.wants(ends[0]):
             self._listener.doubt("a folder was moved out of the library")

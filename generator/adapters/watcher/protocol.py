@@ -1,21 +1,21 @@
-"""What passes between the watcher and whatever observes a tree for it."""
+"""The interface between the watcher and the implementation that observes a tree."""
 
 import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-# How inotify says that the system gives no more: watches, instances, memory for them.
+# Errors of inotify at a limit of the system: watches, instances, memory.
 LIMITS = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
 class WatchListener:
-    """Who is told, in threads of the observer, with absolute paths.
+    """Callbacks, run in threads of the observer, with absolute paths.
 
-    `wants` tells whether to watch a folder, `ignores` whether a file's name does not matter.
-    `file` and `tree` hear where a file or a folder came, went or changed; `busy` that more of what
-    was told goes on; `doubt` why watching has to begin anew.
+    `wants` returns whether to watch a folder, `ignores` whether to ignore a file by its name.
+    `file` and `tree` are called when a file or a folder is created, removed or changed; `busy` when
+    events that were already reported continue; `doubt` with the reason to set the watch again.
     """
 
     wants: Callable[[str], bool]
@@ -27,18 +27,18 @@ class WatchListener:
 
 
 class FolderWatch(Protocol):
-    """A tree under observation, from its making until `close`."""
+    """A watched tree, from its construction until `close`."""
 
     @property
     def alive(self) -> bool:
-        """Tell whether it still tells what happens."""
+        """Return whether it still reports events."""
 
     def listen(self) -> None:
-        """Tell of every folder again; until the next call it may tell of each but once."""
+        """Report every folder again; until the next call each may be reported only once."""
 
     def close(self) -> None:
-        """Stop, and leave no thread."""
+        """Stop, and end all threads."""
 
 
 Observe = Callable[[str, WatchListener], FolderWatch]
-"""Watch the tree at an absolute path without links; raise OSError where that cannot be done."""
+"""Watch the tree at an absolute path without links; raise OSError if that is impossible."""

@@ -1,7 +1,7 @@
-"""What a root stands on: which folder, on which mounts, under which limits of the system.
+"""The state of a root: its folder, its mounts, and the inotify limits of the system.
 
-A watch holds on to what it was set on. When that is another folder than the one now found under
-the root's path, it has to be set anew; the two are told apart here.
+A watch stays on the folder that it was set on. If the path of the root is another folder now, the
+watch has to be set again; this module detects that.
 """
 
 import errno
@@ -14,7 +14,7 @@ from generator.core.library.mounts import Mount, mounts_of, parse_mounts
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _SYSCTLS = Path("/proc/sys/fs/inotify")
-_LIMITS = {  # which limit an error speaks of, and the least that is advised
+_LIMITS = {  # the limit that an error is about, and the least recommended value
     errno.ENOSPC: ("max_user_watches", 524_288),
     errno.EMFILE: ("max_user_instances", 1_024),
 }
@@ -22,7 +22,7 @@ _LIMITS = {  # which limit an error speaks of, and the least that is advised
 
 @dataclass(frozen=True, slots=True)
 class RootFolder:
-    """A root's folder, by its path without links, and what decides how it can be watched."""
+    """A root's folder, by its path without links, and what determines how to watch it."""
 
     path: str
     device: int
@@ -32,21 +32,21 @@ class RootFolder:
 
     @property
     def remote(self) -> Mount | None:
-        """Return the first mount in it that others change unseen, or None."""
+        """Return the first network mount in it, where remote changes are not reported, or None."""
         return next((mount for mount in self.mounts if mount.is_remote), None)
 
     @property
     def doubtful(self) -> Mount | None:
-        """Return the first mount in it that may change without a word, or None."""
+        """Return the first mount in it that may change without events, or None."""
         return next((mount for mount in self.mounts if not mount.is_local), None)
 
 
 def ground(root: Path) -> RootFolder | None:
-    """Return what a root stands on now, or None where no folder is there."""
+    """Return the current state of a root, None if there is no folder."""
     try:
         path = os.fspath(root.resolve(strict=True))
         status = Path(path).stat()
-    except (OSError, RuntimeError):  # RuntimeError: links in a circle, until Python 3.13
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links, until Python 3.13
         return None
     if not stat.S_ISDIR(status.st_mode):
         return None
@@ -56,7 +56,7 @@ def ground(root: Path) -> RootFolder | None:
 
 
 def advice(root: Path, error: OSError) -> str:
-    """Return why a root cannot be watched and, where a limit is the reason, how to raise it."""
+    """Return why a root cannot be watched and, if a limit is the reason, how to raise it."""
     if error.errno not in _LIMITS:
         return f"{root} cannot be watched: {error.strerror}"
     name, least = _LIMITS[error.errno]
@@ -74,7 +74,7 @@ def _limit(name: str) -> int:
 
 
 def _read(path: Path) -> bytes:
-    """Return what the system says, or nothing on a system that has no such file."""
+    """Return the content of a system file, b"" if there is none."""
     try:
         return path.read_bytes()
     except OSError:

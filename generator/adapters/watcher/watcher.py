@@ -1,8 +1,8 @@
-"""The watcher proper: gathers hints, and watches anew whatever it came to doubt.
+"""The watcher itself: collects hints, and sets watches again that are no longer reliable.
 
-A hint proves nothing, and no file is opened. Links are not followed: what changes behind one is
-left to the periodic walk. Where inotify sees nothing or is not to be had, "everything" is hinted
-from time to time instead.
+A hint proves nothing, and no file is opened. Links are not followed: changes behind one are left to
+the periodic walk. Where inotify has no events or is unavailable, "everything" is hinted from time
+to time instead.
 """
 
 import errno
@@ -26,7 +26,7 @@ from generator.core.model import Place
 
 
 class WatchMethod(StrEnum):
-    """How a root is kept in view."""
+    """How a root is watched."""
 
     EVENTS = "events"
     POLLING = "polling"
@@ -36,7 +36,7 @@ class WatchMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WatchMode:
-    """How a root is kept in view and, where it is not by events, why."""
+    """How a root is watched and, if not by events, why."""
 
     means: WatchMethod
     reason: str = ""
@@ -44,11 +44,11 @@ class WatchMode:
 
 @dataclass(frozen=True, slots=True)
 class WatchTiming:
-    """How patient the watcher is.
+    """The delays and intervals of the watcher.
 
     A batch of hints is ready `quiet_s` after the last one and `limit_s` after the first. Roots
-    without events are hinted at every `poll_s`; whether a root was mounted, unmounted or replaced
-    is looked up every `check_s`.
+    without events are polled every `poll_s`; every `check_s` it checks whether a root was mounted,
+    unmounted or replaced.
     """
 
     quiet_s: float = 1.0
@@ -59,23 +59,23 @@ class WatchTiming:
 
 USUAL_PACE = WatchTiming()
 Survey = Callable[[Path], RootFolder | None]
-"""Tell what a root stands on now, or that no folder is there."""
+"""Return the current state of a root, None if there is no folder."""
 
 
 def inotify(path: str, listener: WatchListener) -> FolderWatch:
-    """Watch a tree by inotify; on other systems than Linux that cannot be done."""
+    """Watch a tree by inotify; raise OSError on other systems than Linux."""
     if sys.platform != "linux":
-        raise OSError(errno.ENOSYS, "only Linux tells of changes in a way that is understood here")
+        raise OSError(errno.ENOSYS, "only inotify, the file events of Linux, is supported")
     from generator.adapters.watcher.inotify import InotifyTree  # noqa: PLC0415 - Linux only
 
     return InotifyTree(path, listener)
 
 
 class Watcher:
-    """Watches library roots while it is entered; one thread asks it for hints.
+    """Watches library roots while it is entered; one thread takes its hints.
 
-    Enter it before the first walk, so that nothing happens between the two unseen. Links are not
-    followed: what changes behind one is left to the walk.
+    Enter it before the first walk, so that no change between the two is missed. Links are not
+    followed: changes behind one are left to the walk.
     """
 
     def __init__(
@@ -112,46 +112,46 @@ class Watcher:
         self.close()
 
     def close(self) -> None:
-        """Stop watching; no thread is left. Not while another thread waits for hints."""
+        """Stop watching, and end all threads. Not while another thread waits for hints."""
         for root in self._roots:
             self._close(root)
 
     def wake(self) -> None:
-        """Let `next_hints` return at once, this time or the next; from any thread."""
+        """Make the current or next `next_hints` return at once; from any thread."""
         with self._changed:
             self._woken = True
             self._changed.notify_all()
 
     @property
     def modes(self) -> dict[str, WatchMode]:
-        """Return how each root is kept in view now."""
+        """Return how each root is watched now."""
         return {root.name: root.mode for root in self._roots}
 
     def next_hints(self, timeout_s: float) -> Hints:
         """Wait for a batch of hints, and return it, or none after `timeout_s` or a `wake`.
 
-        What comes in before the next call waits in the next batch. Where watching began anew,
-        `everything` is hinted after it did.
+        Hints that arrive before the next call go into the next batch. After a watch was set again,
+        `everything` is hinted.
         """
-        if not self._ready(time.monotonic() + timeout_s):
+        if not self._wait_ready(time.monotonic() + timeout_s):
             return Hints()
         for root in self._roots:
             if root.doubtful:
                 self._open(root)
             elif root.watch:
-                root.watch.listen()  # before taking: what it keeps back is in this batch
+                root.watch.listen()  # before taking: events it dropped are in this batch
         with self._changed:
             hints = self._batch.take()
         for root in self._roots:
-            if root.doubtful:  # in doubt again already
-                self._doubt(root, root.turn, "it could not be watched in peace")
+            if root.doubtful:  # unreliable again already
+                self._doubt(root, root.turn, "it changed while its watch was set")
         return hints
 
-    def _ready(self, end_s: float) -> bool:
+    def _wait_ready(self, end_s: float) -> bool:
         """Wait until a batch is ready; False when woken, or at `end_s`."""
         while True:
             now_s = time.monotonic()
-            self._keep(now_s)
+            self._check_roots(now_s)
             with self._changed:
                 if self._woken:
                     self._woken = False
@@ -161,13 +161,13 @@ class Watcher:
                     return True
                 if now_s >= end_s:
                     return False
-                self._changed.wait(self._until(end_s, due_s) - now_s)
+                self._changed.wait(self._next_wakeup_s(end_s, due_s) - now_s)
 
-    def _until(self, end_s: float, due_s: float | None) -> float:
+    def _next_wakeup_s(self, end_s: float, due_s: float | None) -> float:
         return min(end_s, self._check_s, self._poll_s, math.inf if due_s is None else due_s)
 
-    def _keep(self, now_s: float) -> None:
-        """Do what is due by the clock: look after the roots, hint at those without events."""
+    def _check_roots(self, now_s: float) -> None:
+        """Run the periodic tasks: check the roots, and poll those without events."""
         if now_s >= self._check_s:
             self._check_s = now_s + self._pace.check_s
             for root in self._roots:
@@ -177,10 +177,10 @@ class Watcher:
             self._poll_s = now_s + self._pace.poll_s
             for root in self._roots:
                 if root.mode.means in {WatchMethod.POLLING, WatchMethod.BOTH}:
-                    self._note(partial(self._batch.everything, root.mode.reason))
+                    self._add_hint(partial(self._batch.everything, root.mode.reason))
 
-    def _note(self, hint: Callable[[float], None]) -> None:
-        """Put a hint into the batch; the first one of a batch wakes who waits."""
+    def _add_hint(self, hint: Callable[[float], None]) -> None:
+        """Add a hint to the batch; the first one of a batch wakes the waiting thread."""
         with self._changed:
             first = self._batch.due_s() is None
             hint(time.monotonic())
@@ -196,14 +196,14 @@ class Watcher:
             if turn != root.turn:
                 return  # a watch that is being closed
             root.doubtful = True
-        self._note(partial(self._batch.everything, f"{root.path}: {why}"))
+        self._add_hint(partial(self._batch.everything, f"{root.path}: {why}"))
 
     def _open(self, root: "_Root") -> None:
-        """Watch a root, anew if it was watched."""
+        """Set the watch of a root, replacing an old one."""
         self._close(root)
         root.doubtful = False
-        root.ground = self._survey(root.path)  # first: what changes meanwhile is seen to differ
-        root.mode, root.watch = self._watched(root)
+        root.ground = self._survey(root.path)  # first: a change meanwhile is then noticed
+        root.mode, root.watch = self._start_watch(root)
         if root.watch is None:
             root.doubtful = False
 
@@ -213,19 +213,19 @@ class Watcher:
             root.watch.close()
             root.watch = None
 
-    def _watched(self, root: "_Root") -> tuple[WatchMode, FolderWatch | None]:
+    def _start_watch(self, root: "_Root") -> tuple[WatchMode, FolderWatch | None]:
         if root.ground is None:
             return WatchMode(WatchMethod.ABSENT, f"{root.path} is not there"), None
         if remote := root.ground.remote:
             return self._polling(
-                f"{remote.point} is on another machine ({remote.kind}), and what is changed "
-                "there is not told here"
+                f"{remote.point} is on another machine ({remote.kind}), whose changes cause "
+                "no events here"
             ), None
         mode = WatchMode(WatchMethod.EVENTS)
         if doubtful := root.ground.doubtful:
             mode = self._polling(
-                f"{doubtful.point} is a file system ({doubtful.kind}) that does not tell of what "
-                "is changed beneath it",
+                f"{doubtful.point} is a file system ({doubtful.kind}) without events for changes "
+                "below it",
                 WatchMethod.BOTH,
             )
         try:
@@ -235,21 +235,21 @@ class Watcher:
         return mode, watch
 
     def _polling(self, reason: str, means: WatchMethod = WatchMethod.POLLING) -> WatchMode:
-        return WatchMode(means, f"{reason}; all is looked at every {self._pace.poll_s:g} s")
+        return WatchMode(means, f"{reason}; everything is scanned every {self._pace.poll_s:g} s")
 
     def _listener(self, root: "_Root", base: str) -> WatchListener:
-        """Return what listens to one watch of a root, and doubts only as long as it lasts."""
+        """Return the listener of one watch of a root; its `doubt` counts while the watch lasts."""
         start = len(base.rstrip("/")) + 1
         takes = self._intake.takes_folder_at
 
         def file(path: str) -> None:
             folder, _, name = path[start:].rpartition("/")
             if not self._intake.passes_over(name) and takes(folder):
-                self._note(partial(self._batch.folder, Place(root.name, folder)))
+                self._add_hint(partial(self._batch.folder, Place(root.name, folder)))
 
         def tree(path: str) -> None:
             if takes(path[start:]):
-                self._note(partial(self._batch.tree, Place(root.name, path[start:])))
+                self._add_hint(partial(self._batch.tree, Place(root.name, path[start:])))
 
         return WatchListener(
             wants=lambda path: takes(path[start:]),
@@ -273,13 +273,13 @@ class _Root:
     turn: int = 0
     doubtful: bool = False
 
-    def change(self, now: RootFolder | None) -> str:
-        """Return why it has to be watched anew, or "" if it need not."""
-        if now is None and self.ground is not None:
+    def change(self, current: RootFolder | None) -> str:
+        """Return why its watch has to be set again, "" if it need not."""
+        if current is None and self.ground is not None:
             return "it is not there any more"
-        if now is not None and self.ground is None:
+        if current is not None and self.ground is None:
             return "it is there again"
-        if now != self.ground:
+        if current != self.ground:
             return "another folder, disk or limit is there"
         if self.watch and not self.watch.alive:
             return "the watch ended"

@@ -1,29 +1,29 @@
-"""Sidecars: what files beside a video, and its container, say of it.
+"""Sidecars: metadata from files beside a video, and from its container.
 
-Bytes go in and plausible values come out. Whatever the bytes are, only `UnusableFileError` (and
-`OtherVideoError`, which is nobody's fault) leaves here; its message is for the person whose file it
-is. A field that is not sound is as if it were not there; a file that cannot be read is told of
-as a whole, and never half believed. What only some sidecars need is imported for them alone.
+Bytes go in and plausible values come out. Whatever the bytes, only `UnusableFileError` (and
+`OtherVideoError`, which is not a problem) is raised; its message is for the owner of the file. An
+invalid field is ignored; an unreadable file is reported, and none of it is used. Parsers that only
+some sidecars need are imported on demand.
 """
 
 from generator.adapters.media_worker.sidecars import tagfile, ytdlp
-from generator.adapters.media_worker.sidecars.embedded import embedded_details
+from generator.adapters.media_worker.sidecars.embedded import embedded_metadata
 from generator.adapters.media_worker.sidecars.tagfile import OtherVideoError
 from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.model import Metadata, SidecarKind
 
-__all__ = ["OtherVideoError", "embedded_details", "max_sidecar_bytes", "read_details"]
+__all__ = ["OtherVideoError", "embedded_metadata", "max_sidecar_bytes", "read_metadata"]
 
 _MIB = 1 << 20
 _YTDLP_MIB = 32  # with comments and every format; a few hundred KB without
 
 
 def max_sidecar_bytes(kind: SidecarKind) -> int:
-    """Return how large a sidecar of this kind is at most; a larger one is not read."""
+    """Return the largest size of a sidecar of this kind; a larger one is not read."""
     return _YTDLP_MIB * _MIB if kind is SidecarKind.YTDLP else _MIB
 
 
-def read_details(
+def read_metadata(
     kind: SidecarKind,
     name: str,
     content: bytes,
@@ -31,19 +31,19 @@ def read_details(
     video: str | None = None,
     duration_s: float | None = None,
 ) -> Metadata:
-    """Return what a sidecar says of its video; empty where it says nothing of interest.
+    """Return the metadata in a sidecar, empty if there is none.
 
     Args:
-        kind: what it is taken for.
+        kind: of the sidecar.
         name: of the file, without its folder.
-        content: at most `most_bytes(kind)`.
-        video: the name of the video's file, where the sidecar's name does not begin with it.
-        duration_s: of the video, where it is known.
+        content: at most `max_sidecar_bytes(kind)`.
+        video: the name of the video's file, if the sidecar's name does not begin with it.
+        duration_s: of the video, if it is known.
 
     Raises:
-        UnfitError: it cannot be read, or is about something else.
-        OtherVideoError: it is about another video, as its name could not tell; where `video` is
-            given alone. Nothing else is raised.
+        UnusableFileError: it cannot be read, or is about something else.
+        OtherVideoError: its content is about another video; only if `video` is given. No other
+            error is raised.
     """
     try:
         match kind:

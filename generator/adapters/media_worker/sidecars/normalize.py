@@ -1,6 +1,6 @@
-"""Claims: what sidecars and containers say, of whatever type, made plausible or None.
+"""Normalizes untrusted metadata of any type to plausible values or None.
 
-Everything returned is JSON and valid UTF-8 when written out, within the limits below.
+All results can be written as JSON and valid UTF-8, within the limits below.
 """
 
 import re
@@ -23,26 +23,26 @@ MOST_TAG = 100
 MOST_TAGS = 200
 
 _Value = TypeVar("_Value")
-_LOOKED_AT = 10_000  # members of a list
+_MOST_MEMBERS = 10_000  # members of a list
 _MOST_NAMES = 10
 _MOST_NUMBER = 10**18
 _MOST_TIME = 64  # characters
-_MOST_PLACE = 99_999  # of an episode, a season, an entry of a list
-_JOINERS = "\u200c\u200d"
+_MOST_INDEX = 99_999  # of an episode, a season, an entry of a list
+_ZERO_WIDTH_JOINERS = "\u200c\u200d"
 _BREAKS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 _BLANK_LINES = re.compile(r"\A(?: *\n)+")
-_NO_ADDRESS = re.compile(r"[\s\\<>\"`{}|^]")
-_WHOLE = re.compile(r"\d{1,9}", re.ASCII)
+_NOT_IN_URL = re.compile(r"[\s\\<>\"`{}|^]")
+_INTEGER = re.compile(r"\d{1,9}", re.ASCII)
 _TAG_SEPARATORS = re.compile(r"[,;\n]|\s(?=#)")
 
 
 def first(read: Callable[[object], _Value | None], *values: object) -> _Value | None:
-    """Return what is read from the first value from which something can be read."""
-    return next((one for one in map(read, values) if one is not None), None)
+    """Return the first result of `read` that is not None."""
+    return next((result for result in map(read, values) if result is not None), None)
 
 
 def one_line(value: object) -> str | None:
-    """Return one line of at most `MOST_LINE` characters: of text, or of a whole number."""
+    """Return one line of at most `MOST_LINE` characters, from text or an integer."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MOST_NUMBER:
         return str(value)
     if not isinstance(value, str):
@@ -58,36 +58,36 @@ def title(value: object) -> str | None:
 
 
 def names(value: object) -> str | None:
-    """Return one line that names whoever is listed."""
+    """Return one line with all names of a list."""
     if not isinstance(value, list):
         return one_line(value)
-    lines = filter(None, map(one_line, value[:_LOOKED_AT]))
+    lines = filter(None, map(one_line, value[:_MOST_MEMBERS]))
     return one_line(", ".join(islice(dict.fromkeys(lines), _MOST_NAMES)))
 
 
 def prose(value: object) -> str | None:
-    """Return text of at most `MOST_PROSE` characters: its lines, and no other control."""
+    """Return text of at most `MOST_PROSE` characters, without controls other than line feeds."""
     if not isinstance(value, str):
         return None
     text = _BREAKS.sub("\n", value[: 4 * MOST_PROSE]).replace("\t", "    ")
-    shown = "".join(filter(None, map(_shown, text)))[:MOST_PROSE]
-    text = unicodedata.normalize("NFC", shown)[:MOST_PROSE]  # it can lengthen, too
+    shown = "".join(filter(None, map(_clean_character, text)))[:MOST_PROSE]
+    text = unicodedata.normalize("NFC", shown)[:MOST_PROSE]  # NFC can make it longer
     return _BLANK_LINES.sub("", text.rstrip()) or None
 
 
-def _shown(character: str) -> str:
+def _clean_character(character: str) -> str:
     category = unicodedata.category(character)
     if category == "Cs":
-        return "\ufffd"  # half a character
-    return "" if category[0] == "C" and character not in "\n" + _JOINERS else character
+        return "\ufffd"  # a lone surrogate
+    return "" if category[0] == "C" and character not in "\n" + _ZERO_WIDTH_JOINERS else character
 
 
 def address(value: object) -> str | None:
-    """Return an http or https address that a browser can follow and that holds no password."""
+    """Return an http or https URL that browsers accept and that has no credentials."""
     if not isinstance(value, str) or not 0 < len(value) <= MOST_ADDRESS * 2:
         return None
     text = value.strip()
-    if len(text) > MOST_ADDRESS or _NO_ADDRESS.search(text) or readable(text) != text:
+    if len(text) > MOST_ADDRESS or _NOT_IN_URL.search(text) or readable(text) != text:
         return None
     try:
         parts = urlsplit(text)
@@ -98,24 +98,24 @@ def address(value: object) -> str | None:
 
 
 def number(value: object) -> int | None:
-    """Return a number from 0 on that counts episodes and the like."""
-    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+    """Return a number from 0 on, such as that of an episode."""
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         return None
-    return value if 0 <= value <= _MOST_PLACE else None
+    return value if 0 <= value <= _MOST_INDEX else None
 
 
 def clean_tags(*values: object) -> tuple[str, ...]:
-    """Return tags: of lists, and of texts where they stand between commas or semicolons."""
-    found: dict[str, None] = {}
+    """Return tags of lists, and of texts with separators such as commas."""
+    tags: dict[str, None] = {}
     for value in values:
-        for tag in map(_tag, islice(_members(value), _LOOKED_AT)):
-            if tag and len(found) < MOST_TAGS:
-                found[tag] = None
-    return tuple(found)
+        for tag in map(_tag, islice(_members(value), _MOST_MEMBERS)):
+            if tag and len(tags) < MOST_TAGS:
+                tags[tag] = None
+    return tuple(tags)
 
 
 def _members(value: object) -> Iterable[object]:
@@ -130,17 +130,17 @@ def _tag(value: object) -> str:
 
 
 def chapters(value: object) -> tuple[Chapter, ...]:
-    """Return chapters, tidy: of tables, of lines ("1:23 Title"), or of titles by their times."""
+    """Return tidy chapters of tables, of lines ("1:23 Title"), or of titles by time."""
     if isinstance(value, str):
         value = value[:MOST_PROSE].splitlines()
     if isinstance(value, Mapping):
         value = [
-            {"start": start, "title": name} for start, name in islice(value.items(), _LOOKED_AT)
+            {"start": start, "title": name} for start, name in islice(value.items(), _MOST_MEMBERS)
         ]
     if not isinstance(value, list):
         return ()
-    found = map(_chapter, value[:_LOOKED_AT])
-    return tidy_chapters(chapter for chapter in found if chapter is not None)
+    parsed = map(_chapter, value[:_MOST_MEMBERS])
+    return tidy_chapters(chapter for chapter in parsed if chapter is not None)
 
 
 def _chapter(value: object) -> Chapter | None:
@@ -158,10 +158,10 @@ def _chapter(value: object) -> Chapter | None:
 
 
 def _seconds(value: object) -> float | None:
-    if isinstance(value, time):  # TOML takes 00:01:23 for a time of day
+    if isinstance(value, time):  # TOML parses 00:01:23 as a time of day
         value = value.isoformat()
     if isinstance(value, str):
         return seconds_in(value[:_MOST_TIME])
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST_NUMBER:
-        return float(value)  # and NaN is not less than anything
+        return float(value)  # NaN compares False above
     return None

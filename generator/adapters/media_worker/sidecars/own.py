@@ -1,4 +1,4 @@
-"""Our own sidecars: a .toml, or a .md whose text is the description, with or without a head."""
+"""Our own sidecars: a .toml, or a .md with the description, with or without front matter."""
 
 import re
 import tomllib
@@ -12,44 +12,44 @@ from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.media.dates import at_of, moment_of, offset_of
 from generator.core.model import Metadata
 
-_MOST_FRONT = 64 * 1024  # characters; YAML is read at some 200 KB a second
+_MOST_FRONT = 64 * 1024  # characters; YAML is parsed at some 200 KB a second
 _FENCES = {
     "---": re.compile(r"^(?:---|\.\.\.)[ \t]*$", re.MULTILINE),
     "+++": re.compile(r"^\+\+\+[ \t]*$", re.MULTILINE),
 }
-_NULLS = ("~", "null", "Null", "NULL")
+_YAML_NULLS = ("~", "null", "Null", "NULL")
 _PLAIN_KEYS = frozenset({"title", "date", "creator", "author", "tags", "keywords", "url"})
 _PLAIN_LINE = re.compile(r"([A-Za-z]{1,20})[ \t]*:[ \t]+(.*)")
-_TOML_PLACE = re.compile(r"line \d+, column \d+")
+_TOML_POSITION = re.compile(r"line \d+, column \d+")
 _TOML_TEXT = re.compile(
     r'"""(?:[^"\\]|\\.|"(?!""))*+(?:"""|\Z)|' + r"'''(?:[^']|'(?!''))*+(?:'''|\Z)"
     r'|"(?:[^"\\\n]|\\.)*+"?|' + r"'[^'\n]*+'?|#[^\n]*+",
     re.DOTALL,
 )
-_TOML_JOINTS = re.compile(r"[=,{}\[\]\n]")
-_MOST_DOTS = 16  # in one key of TOML: each costs tomllib as much as all before it
+_TOML_SEPARATORS = re.compile(r"[=,{}\[\]\n]")
+_MOST_DOTS = 16  # in one key of TOML: the cost in tomllib is quadratic
 _LONG_NUMBER = re.compile(r"\d[\d_]{999,}", re.ASCII)
 
 
 def read_own(name: str, content: bytes) -> Metadata:
-    """Return what a .toml or .md says of its video.
+    """Return the metadata in a .toml or .md.
 
     Raises:
-        UnfitError: it is no text, or its TOML or YAML is not sound.
+        UnusableFileError: it is not text, or its TOML or YAML is invalid.
     """
     text = decode_text(content)
     if name.lower().endswith(".toml"):
-        return _details(_toml(text, "is not sound TOML"))
-    fields, body = _parted(text)
+        return _metadata(_toml(text, "is not sound TOML"))
+    fields, body = _split_front_matter(text)
     title = normalize.one_line(fields.get("title"))
     heading, below = _heading(body)
     if heading and title in (None, heading):
         title, body = heading, below
     description = normalize.prose(body) or normalize.prose(fields.get("description"))
-    return _details({**fields, "title": title, "description": description}, is_markdown=True)
+    return _metadata({**fields, "title": title, "description": description}, is_markdown=True)
 
 
-def _details(fields: Mapping[str, object], *, is_markdown: bool = False) -> Metadata:
+def _metadata(fields: Mapping[str, object], *, is_markdown: bool = False) -> Metadata:
     description = normalize.prose(fields.get("description"))
     moment, episode = moment_of(fields.get("date")), normalize.number(fields.get("episode"))
     return Metadata(
@@ -67,16 +67,16 @@ def _details(fields: Mapping[str, object], *, is_markdown: bool = False) -> Meta
     )
 
 
-def _parted(text: str) -> tuple[dict[str, object], str]:
-    """Return the fields that a Markdown file has in front, and its body."""
+def _split_front_matter(text: str) -> tuple[dict[str, object], str]:
+    """Return the front matter of a Markdown file, and its body."""
     opening, _, rest = text.partition("\n")
     opening = opening.rstrip()
     if opening not in _FENCES:
         return _plain_lines(text)
     closing = _FENCES[opening].search(rest)
     if closing is None:
-        return {}, text  # a rule between paragraphs, then
-    front, body = "\n" + rest[: closing.start()], rest[closing.end() :]  # keeps lines countable
+        return {}, text  # a thematic break, then
+    front, body = "\n" + rest[: closing.start()], rest[closing.end() :]  # keeps line numbers
     if len(front) > _MOST_FRONT:
         raise UnusableFileError(
             f"has more than {_MOST_FRONT >> 10} KB between its first {opening} and the next"
@@ -88,20 +88,20 @@ def _parted(text: str) -> tuple[dict[str, object], str]:
 
 
 def _plain_lines(text: str) -> tuple[dict[str, object], str]:
-    """Return fields of lines like "Title: Harbour", which end where a line is another."""
+    """Return fields of lines like "Title: Harbor" at the start of the text, and the rest."""
     fields: dict[str, object] = {}
     at = 0
-    while found := _PLAIN_LINE.match(text, at):
-        key = found[1].lower()
+    while match := _PLAIN_LINE.match(text, at):
+        key = match[1].lower()
         if not fields and key not in _PLAIN_KEYS:
             break
-        fields.setdefault(key, found[2])
-        at = found.end() + 1
+        fields.setdefault(key, match[2])
+        at = match.end() + 1
     return fields, text[at:]
 
 
 def _heading(body: str) -> tuple[str | None, str]:
-    """Return the heading with which a text begins, and what is below it."""
+    """Return the heading at the start of a text, and the rest."""
     text = body.lstrip("\n")
     first, _, below = text.partition("\n")
     second, _, further = below.partition("\n")
@@ -115,13 +115,13 @@ def _heading(body: str) -> tuple[str | None, str]:
 
 
 def _toml(text: str, complaint: str) -> dict[str, object]:
-    keys_and_values = _TOML_JOINTS.split(_TOML_TEXT.sub("", text))
-    if any(one.count(".") > _MOST_DOTS for one in keys_and_values):
+    keys_and_values = _TOML_SEPARATORS.split(_TOML_TEXT.sub("", text))
+    if any(token.count(".") > _MOST_DOTS for token in keys_and_values):
         raise UnusableFileError(f"{complaint}: it names tables within tables without end")
     try:
         return _lower(_toml_value(text))
     except ValueError as error:
-        place = _TOML_PLACE.search(str(error))
+        place = _TOML_POSITION.search(str(error))
         raise UnusableFileError(f"{complaint} ({place[0] if place else 'at its end'})") from error
 
 
@@ -130,15 +130,15 @@ def _toml_value(text: str) -> dict[str, object]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         raise
-    except ValueError:  # a whole number of thousands of digits, which is nothing that we read
+    except ValueError:  # an integer of thousands of digits, which no field of ours has
         return tomllib.loads(_LONG_NUMBER.sub("0", text))
 
 
 def _yaml(text: str) -> dict[str, object] | None:
-    """Return the fields of YAML, every value as it is written; None where it has no fields.
+    """Return the fields of YAML, all values as text; None if it is not a mapping.
 
-    The base loader knows neither types nor merging, so that nothing is made, nothing grows, and
-    a title of "1:30" or "no" stays what it is.
+    The base loader supports neither types nor merging, so that nothing is constructed or expanded,
+    and a title of "1:30" or "no" stays text.
     """
     try:
         value: object = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - safer than the safe
@@ -149,7 +149,9 @@ def _yaml(text: str) -> dict[str, object] | None:
         raise UnusableFileError("has YAML in front that is not sound") from error
     if not isinstance(value, dict):
         return None if value else {}
-    fields = {str(key): said for key, said in value.items() if said not in _NULLS}
+    fields = {
+        str(key): text_value for key, text_value in value.items() if text_value not in _YAML_NULLS
+    }
     return _lower(fields)
 
 

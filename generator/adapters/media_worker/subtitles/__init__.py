@@ -1,6 +1,6 @@
-"""Subtitles: files beside a video and streams inside it, as WebVTT.
+"""Converts subtitle files and embedded streams to WebVTT.
 
-Whatever the bytes are, nothing but `UnfitError` leaves here, and what is made is valid.
+Whatever the input, only `UnusableFileError` is raised, and the output is valid.
 """
 
 from generator.adapters.media_worker.subtitles.convert import MOST_BYTES, to_webvtt

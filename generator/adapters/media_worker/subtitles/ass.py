@@ -1,6 +1,6 @@
-"""SubStation Alpha (.ass, .ssa): what of its lines is text to be read.
+"""SubStation Alpha (.ass, .ssa): the readable text of its lines.
 
-Places, colours, effects and drawings stay behind; italics, bold, underlines and the upper edge are
+Positions, colors, effects and drawings are dropped; italics, bold, underlines and the top edge are
 kept. A sign that was typeset frame by frame, or in layers, becomes one cue again.
 """
 
@@ -22,17 +22,17 @@ _OLD_STYLE_FIELDS = (
 _EVENT_FIELDS = "layer,start,end,style,name,marginl,marginr,marginv,effect,text"
 _PACKET_FIELDS = "readorder,layer,style,name,marginl,marginr,marginv,effect,text"
 _SPECIAL = re.compile(r"\\([{}Nnh])|\{([^{}]*)\}")
-_SWITCH = re.compile(r"\\(?:([biu])(\d{0,4})(?![\da-z(])|p(\d{1,4})|r([^\\]*)|an(\d))", re.ASCII)
+_OVERRIDE = re.compile(r"\\(?:([biu])(\d{0,4})(?![\da-z(])|p(\d{1,4})|r([^\\]*)|an(\d))", re.ASCII)
 _ESCAPED = {"N": "\n", "n": "\n", "h": "\xa0", "{": "{", "}": "}"}
-_UPPER = {"7", "8", "9"}  # of the number pad
-_OLD_UPPER = {"5", "6", "7"}
+_TOP_ALIGNMENTS = {"7", "8", "9"}  # on the number pad
+_OLD_TOP_ALIGNMENTS = {"5", "6", "7"}
 _BOLD_FROM = 600  # a weight
 _APART_S = 0.05  # between two frames of one sign, at 20 a second
 
 
 @dataclass(frozen=True, slots=True)
 class TextStyle:
-    """How text looks, as far as WebVTT can tell."""
+    """The style of text, as far as WebVTT supports it."""
 
     bold: bool = False
     italic: bool = False
@@ -41,11 +41,11 @@ class TextStyle:
     drawing: bool = False
 
 
-_PLAIN = TextStyle()
+_PLAIN_STYLE = TextStyle()
 
 
 class AssScript:
-    """A script that is read line by line; styles are known to the lines below them."""
+    """A script that is read line by line; styles apply to the lines below them."""
 
     def __init__(self) -> None:
         self._styles: dict[str, TextStyle] = {}
@@ -55,12 +55,12 @@ class AssScript:
         self._in_styles = False
 
     def cues(self, text: str) -> Iterator[Cue]:
-        """Yield what lines of dialogue show."""
+        """Yield the cues of dialogue lines."""
         for line in text.split("\n"):
             key, _, rest = line.strip().lstrip("\ufeff").partition(":")
             key = key.rstrip().lower()
             if key.startswith("["):
-                self._enter(key)
+                self._start_section(key)
             elif key == "format":
                 fields = [name.strip().lower() for name in rest.split(",")]
                 if self._in_styles:
@@ -68,28 +68,28 @@ class AssScript:
                 else:
                     self._event_fields = fields
             elif key == "style":
-                self._learn(rest)
+                self._add_style(rest)
             elif key == "dialogue":
                 yield from self._dialogue(rest)
 
     def cue_of_packet(self, start_s: float, end_s: float, text: str) -> Cue:
-        """Return what a packet of a stream shows, whose header went through `cues`."""
+        """Return the cue of a packet of a stream; its header has to be read by `cues` first."""
         return self._cue(start_s, end_s, _event(text, _PACKET_FIELDS.split(",")))
 
-    def _enter(self, section: str) -> None:
+    def _start_section(self, section: str) -> None:
         self._in_styles = "styles" in section
         if self._in_styles:
             self._is_old = "v4+" not in section
             self._style_fields = (_OLD_STYLE_FIELDS if self._is_old else _STYLE_FIELDS).split(",")
 
-    def _learn(self, rest: str) -> None:
+    def _add_style(self, rest: str) -> None:
         style = dict(zip(self._style_fields, rest.split(","), strict=False))
         bold, italic, underline = (
             style.get(name, "").strip() not in ("", "0") for name in ("bold", "italic", "underline")
         )
-        upper = _OLD_UPPER if self._is_old else _UPPER
+        upper = _OLD_TOP_ALIGNMENTS if self._is_old else _TOP_ALIGNMENTS
         at_top = style.get("alignment", "").strip() in upper
-        self._styles[_name(style.get("name", ""))] = TextStyle(bold, italic, underline, at_top)
+        self._styles[_style_key(style.get("name", ""))] = TextStyle(bold, italic, underline, at_top)
 
     def _dialogue(self, rest: str) -> Iterator[Cue]:
         event = _event(rest, self._event_fields)
@@ -98,7 +98,7 @@ class AssScript:
             yield self._cue(seconds_of(start.groups()), seconds_of(end.groups()), event)
 
     def _cue(self, start_s: float, end_s: float, event: Mapping[str, str]) -> Cue:
-        face = self._styles.get(_name(event.get("style", "")), _PLAIN)
+        face = self._styles.get(_style_key(event.get("style", "")), _PLAIN_STYLE)
         markup, at_top = _markup(event.get("text", ""), face, self._styles)
         return Cue(start_s, end_s, markup, "line:0" if at_top else "")
 
@@ -108,35 +108,35 @@ def _event(rest: str, fields: list[str]) -> dict[str, str]:
     return dict(zip(fields, values, strict=False))
 
 
-def _name(style: str) -> str:
+def _style_key(style: str) -> str:
     return style.strip().lstrip("*").lower()
 
 
 def _markup(text: str, style: TextStyle, styles: Mapping[str, TextStyle]) -> tuple[str, bool]:
-    """Return what text with overrides shows, and whether at the upper edge."""
-    face, shown = style, _PLAIN
+    """Return the markup of text with overrides, and whether it is at the top edge."""
+    face, shown = style, _PLAIN_STYLE
     parts: list[str] = []
     at = 0
     for special in _SPECIAL.finditer(text):
-        shown = _show(parts, text[at : special.start()], face, shown)
+        shown = _append(parts, text[at : special.start()], face, shown)
         at = special.end()
         character, overrides = special.groups()
         if character:
-            shown = _show(parts, _ESCAPED[character], face, shown)
+            shown = _append(parts, _ESCAPED[character], face, shown)
         else:
-            face = _turned(face, overrides, style, styles)
-    shown = _show(parts, text[at:], face, shown)
+            face = _apply_overrides(face, overrides, style, styles)
+    shown = _append(parts, text[at:], face, shown)
     parts.append(_tags(shown, closing=True))
     return "".join(parts), face.at_top
 
 
 def markup_of(text: str) -> str:
-    """Return what text with overrides shows, where no styles are known."""
-    return _markup(text, _PLAIN, {})[0]
+    """Return the markup of text with overrides, without styles."""
+    return _markup(text, _PLAIN_STYLE, {})[0]
 
 
-def _show(parts: list[str], text: str, face: TextStyle, shown: TextStyle) -> TextStyle:
-    """Add text and, where the face changed, tags; return how the last text looks."""
+def _append(parts: list[str], text: str, face: TextStyle, shown: TextStyle) -> TextStyle:
+    """Add text and, if the style changed, tags; return the style of the last text."""
     if not text or face.drawing:
         return shown
     if _tags(face) != _tags(shown):
@@ -152,10 +152,10 @@ def _tags(face: TextStyle, *, closing: bool = False) -> str:
     return "".join(f"<{name}>" for name in names)
 
 
-def _turned(
+def _apply_overrides(
     face: TextStyle, overrides: str, style: TextStyle, styles: Mapping[str, TextStyle]
 ) -> TextStyle:
-    for letter, number, scale, name, place in _SWITCH.findall(overrides):
+    for letter, number, scale, name, place in _OVERRIDE.findall(overrides):
         if letter == "b":
             bold = int(number) == 1 or int(number) >= _BOLD_FROM if number else style.bold
             face = replace(face, bold=bold)
@@ -166,26 +166,26 @@ def _turned(
         elif scale:
             face = replace(face, drawing=int(scale) > 0)
         elif place:
-            face = replace(face, at_top=place in _UPPER)
+            face = replace(face, at_top=place in _TOP_ALIGNMENTS)
         else:
-            face = replace(styles.get(_name(name), style), at_top=face.at_top)
+            face = replace(styles.get(_style_key(name), style), at_top=face.at_top)
     return face
 
 
 def merge_cues(cues: Iterable[Cue]) -> list[Cue]:
-    """Return cues with those made one that show the same text at once or one after the other."""
-    kept: list[Cue] = []
+    """Merge cues that show the same text at once or one after the other."""
+    merged: list[Cue] = []
     last: dict[tuple[str, str], int] = {}
     for cue in sorted(cues, key=_start_s):
         key = (cue.text, cue.settings)
         number = last.get(key)
-        if number is not None and cue.start_s <= kept[number].end_s + _APART_S:
-            end_s = max(kept[number].end_s, cue.end_s)
-            kept[number] = replace(kept[number], end_s=end_s)
+        if number is not None and cue.start_s <= merged[number].end_s + _APART_S:
+            end_s = max(merged[number].end_s, cue.end_s)
+            merged[number] = replace(merged[number], end_s=end_s)
         else:
-            last[key] = len(kept)
-            kept.append(cue)
-    return kept
+            last[key] = len(merged)
+            merged.append(cue)
+    return merged
 
 
 def _start_s(cue: Cue) -> float:

@@ -1,9 +1,9 @@
 # ruff: noqa: RUF001 - letters of many languages
-"""Charsets: the text that bytes of no declared encoding are.
+"""Detects the encoding of subtitle files, which declare none.
 
-UTF is known by marks, by zeros and by being valid. Of what is older, text in Latin letters is what
-it reads like in one of the languages that its encodings were made for; charset-normalizer, which
-takes half of Western Europe for Windows-1250, tells the other scripts apart.
+UTF is recognized by byte order marks, zeros and validity. Of legacy encodings, those for Latin
+letters are rated by the letters of their languages; charset-normalizer, which takes half of Western
+Europe for Windows-1250, detects the other scripts.
 """
 
 import codecs
@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 from generator.adapters.media_worker.video_file import UnusableFileError
 
-_MARKS = (  # of 32 bits first: theirs begin like those of 16
+_BOMS = (  # UTF-32 first: its marks begin like those of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -51,10 +51,10 @@ _LATIN = {  # by encoding, the letters of its languages beyond ASCII
     ("cp1257",): {"lt": "ąčęėįšųūž", "lv": "āčēģīķļņšūž", "et": "äõöüšž"},
     ("cp1254",): {"tr": "çğıöşüâîû", "az": "çğıöşü"},
 }
-_MARKS_OF_ALL = frozenset("…“”„‚‘’‹›«»–—¡¿\xa0°·•´§™€£ºª×♪")
-_VIETNAMESE = "cp1258"  # accents follow their letters
+_COMMON_MARKS = frozenset("…“”„‚‘’‹›«»–—¡¿\xa0°·•´§™€£ºª×♪")
+_VIETNAMESE = "cp1258"  # with combining accents
 _CYRILLIC = ("cp1251", "koi8_r", "cp866", "iso8859_5")
-_LIKELIHOOD = {  # of Russian letters, from how many of a thousand they are
+_LIKELIHOOD = {  # log of the frequency of Russian letters, in thousandths
     letter: log(count)
     for count, letters in (
         (110, "о"), (80, "еаи"), (65, "нт"), (50, "срвлі"), (30, "кмдпу"), (18, "яыьгзб"),
@@ -62,10 +62,13 @@ _LIKELIHOOD = {  # of Russian letters, from how many of a thousand they are
     )
     for letter in letters
 }  # fmt: skip
-_UNLIKELY = log(0.1)  # any other sign
-_MOSTLY, _HARDLY = 0.6, 0.03  # small letters among them
-_SHOUTED, _TURNED = 4.0, 20.0  # what it costs to have none, or some: small for large is KOI8
-_OTHERS = {  # by language; the likelier first
+_UNLIKELY = log(0.1)  # any other character
+_MOSTLY, _HARDLY = 0.6, 0.03  # share of lower case letters
+_NO_SMALL_COST, _SOME_SMALL_COST = (
+    4.0,
+    20.0,
+)  # penalty for no lower case, or some: swapped case means KOI8
+_BY_LANGUAGE = {  # by language; the most likely first
     **dict.fromkeys(("ru", "uk", "be", "bg", "mk", "sr", "mn", "kk", "ky"), _CYRILLIC),
     "el": ("cp1253", "iso8859_7"),
     "he": ("cp1255",),
@@ -78,20 +81,22 @@ _OTHERS = {  # by language; the likelier first
     "yue": ("big5", "gb18030"),
     "vi": (_VIETNAMESE,),
 }
-_ALL_OTHERS = tuple(
-    dict.fromkeys(name for language in _OTHERS for name in _OTHERS[language] if language != "vi")
+_ALL_BUT_LATIN = tuple(
+    dict.fromkeys(
+        name for language in _BY_LANGUAGE for name in _BY_LANGUAGE[language] if language != "vi"
+    )
 )
-_LATIN_SHARE = 0.4  # of letters beyond ASCII at most: French has 5 %, Czech 20 %, Greek over 60 %
-_TOLD_SHARE = 0.65  # where the name tells a language of Latin letters
-_READS_WELL = 0.9  # of them, in the letters of one language
-_HOME = 0.03  # that Western European text may read worse: one strange sign is no other alphabet
+_LATIN_SHARE = 0.4  # most letters beyond ASCII: French has 5 %, Czech 20 %, Greek over 60 %
+_TAGGED_LATIN_SHARE = 0.65  # if the file name has a language with Latin letters
+_GOOD_SHARE = 0.9  # share of them that are letters of one language
+_WESTERN_BONUS = 0.03  # bonus of Western Europe: one odd character is not another alphabet
 _HEBREW = re.compile(rb"[\xe0-\xfa]")
-_NOT_HEBREW = re.compile(rb"[\xc0-\xdf\xfb-\xff]")  # capitals and the like of other alphabets
-_ENOUGH_HEBREW, _MOST_STRANGE = 200, 0.005  # letters; of them
-_NOISE = 0.6  # that charset-normalizer bears; its own limit refuses some short texts
+_NOT_HEBREW = re.compile(rb"[\xc0-\xdf\xfb-\xff]")  # capitals etc. of other alphabets
+_LEAST_HEBREW, _MOST_STRANGE = 200, 0.005  # letters; share of others
+_NOISE = 0.6  # threshold of charset-normalizer; its default rejects some short texts
 _SAMPLE_BYTES = 1 << 16
-_SLIPS = 10  # a tenth of what is beyond ASCII may be damaged in UTF-8
-_LOOKED_AT = 4096
+_DAMAGE_DIVISOR = 10  # in UTF-8, a tenth of the characters beyond ASCII may be damaged
+_PREFIX_BYTES = 4096
 _MOST_CONTROL = 0.02  # of text
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _ASCII_LETTER = re.compile(rb"[A-Za-z]")
@@ -103,18 +108,18 @@ class _Rating(NamedTuple):
     language: str
 
 
-_UNREAD = _Rating(0, "cp1252", "")
+_FALLBACK = _Rating(0, "cp1252", "")
 
 
 def decode_subtitles(content: bytes, language: str = "") -> str:
-    """Return the text without a byte order mark, every line ended by a line feed alone.
+    """Return the text without a byte order mark, with line feeds only.
 
     Args:
         content: any bytes.
-        language: a BCP 47 tag, believed where the text may be in it.
+        language: a BCP 47 tag, as a hint.
 
     Raises:
-        UnfitError: it is no text.
+        UnusableFileError: it is not text.
     """
     (text,) = texts_of([content], language)
     if len(_CONTROL.findall(text)) > _MOST_CONTROL * len(text):
@@ -123,17 +128,17 @@ def decode_subtitles(content: bytes, language: str = "") -> str:
 
 
 def texts_of(pieces: Sequence[bytes], language: str) -> list[str]:
-    """Return the texts that pieces of one encoding are, as they are."""
+    """Decode pieces of one encoding; line ends stay."""
     encoding = _encoding_of(b"\n".join(pieces), language.partition("-")[0].lower())
     texts = [piece.decode(encoding, "replace") for piece in pieces]
     return [normalize("NFC", text) for text in texts] if encoding == _VIETNAMESE else texts
 
 
 def _encoding_of(content: bytes, language: str) -> str:
-    for mark, encoding in _MARKS:
+    for mark, encoding in _BOMS:
         if content.startswith(mark):
             return encoding
-    start = content[:_LOOKED_AT]
+    start = content[:_PREFIX_BYTES]
     if start.count(0) * 4 > len(start):
         is_little = start[1::2].count(0) >= start[::2].count(0)
         return "utf-16-le" if is_little else "utf-16-be"
@@ -141,77 +146,83 @@ def _encoding_of(content: bytes, language: str) -> str:
         return "utf-8"
     text = content.decode("utf-8", "replace")
     beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
-    if text.count("\ufffd") * _SLIPS < beyond_ascii:
+    if text.count("\ufffd") * _DAMAGE_DIVISOR < beyond_ascii:
         return "utf-8"
     sample = b"\n".join(line for line in content.splitlines() if not line.isascii())
-    if len(sample) > _SAMPLE_BYTES:  # cut between letters of more than one byte, if it can be
+    if len(sample) > _SAMPLE_BYTES:  # cut between multibyte characters, if possible
         sample = sample[:_SAMPLE_BYTES].rpartition(b"\n")[0] or sample
-    return _older(sample, language)
+    return _legacy_encoding(sample, language)
 
 
-def _older(sample: bytes, language: str) -> str:
-    """Return in which encoding from before UTF a text is, of which no line is ASCII."""
-    likely = _OTHERS.get(language, ())
+def _legacy_encoding(sample: bytes, language: str) -> str:
+    """Return the legacy encoding of text without ASCII-only lines."""
+    likely = _BY_LANGUAGE.get(language, ())
     beyond_ascii = sum(byte > 0x7F for byte in sample)  # noqa: PLR2004 - the last of ASCII
     in_ascii = len(_ASCII_LETTER.findall(sample))
     if language == "vi" and _is_in(sample, _VIETNAMESE):
         return _VIETNAMESE
-    is_told = not likely and any(language in spoken for spoken in _LATIN.values())
-    most = _TOLD_SHARE if is_told else _LATIN_SHARE
-    if beyond_ascii < most * (beyond_ascii + in_ascii):
-        return _of_latin(sample, language)
+    is_latin_language = not likely and any(language in spoken for spoken in _LATIN.values())
+    limit = _TAGGED_LATIN_SHARE if is_latin_language else _LATIN_SHARE
+    if beyond_ascii < limit * (beyond_ascii + in_ascii):
+        return _latin_encoding(sample, language)
     if not likely and _seems_hebrew(sample):
         return "cp1255"
-    for encodings in (likely, _ALL_OTHERS):
+    for encodings in (likely, _ALL_BUT_LATIN):
         if len(encodings) == 1 and _is_in(sample, encodings[0]):
             return encodings[0]
         from charset_normalizer import from_bytes  # noqa: PLC0415 (few files need it)
 
-        found = encodings and from_bytes(sample, cp_isolation=list(encodings), threshold=_NOISE)
-        best = found and found.best()
+        matches = encodings and from_bytes(sample, cp_isolation=list(encodings), threshold=_NOISE)
+        best = matches and matches.best()
         if best:
-            return _of_cyrillic(sample) if best.encoding in _CYRILLIC else best.encoding
+            return _cyrillic_encoding(sample) if best.encoding in _CYRILLIC else best.encoding
     return next((name for name in likely if _is_in(sample, name)), "cp1252")
 
 
-def _of_cyrillic(sample: bytes) -> str:
-    """Return the Cyrillic encoding in which letters are as frequent as they are, and small."""
+def _cyrillic_encoding(sample: bytes) -> str:
+    """Return the Cyrillic encoding with the most likely letters, mostly in lower case."""
 
     def likelihood(encoding: str) -> float:
-        letters = [one for one in sample.decode(encoding, "replace") if not one.isascii()]
+        letters = [letter for letter in sample.decode(encoding, "replace") if not letter.isascii()]
         small = sum(map(str.islower, letters)) / len(letters)
-        told = sum(_LIKELIHOOD.get(one.lower(), _UNLIKELY) for one in letters)
-        return told - (0 if small > _MOSTLY else _SHOUTED if small < _HARDLY else _TURNED)
+        score = sum(_LIKELIHOOD.get(letter.lower(), _UNLIKELY) for letter in letters)
+        return score - (
+            0 if small > _MOSTLY else _NO_SMALL_COST if small < _HARDLY else _SOME_SMALL_COST
+        )
 
     return max(_CYRILLIC, key=likelihood)
 
 
 def _seems_hebrew(sample: bytes) -> bool:
-    """Tell whether letters are but those of Hebrew, which all other alphabets have as well."""
+    """Return whether nearly all letters are in the range of Hebrew, which others share."""
     letters = len(_HEBREW.findall(sample))
-    return letters > _ENOUGH_HEBREW and len(_NOT_HEBREW.findall(sample)) < _MOST_STRANGE * letters
+    return letters > _LEAST_HEBREW and len(_NOT_HEBREW.findall(sample)) < _MOST_STRANGE * letters
 
 
-def _of_latin(sample: bytes, language: str) -> str:
-    """Return the encoding in which most letters belong to one language; the told one is asked."""
-    rated = [one for one in _rated(sample) if one.language == language]
-    if not rated or max(rated).share < _READS_WELL:
-        rated = list(_rated(sample))
-    return max(rated, key=_share, default=_UNREAD).encoding
+def _latin_encoding(sample: bytes, language: str) -> str:
+    """Return the encoding in which most letters are of one language, if possible `language`."""
+    ratings = [rating for rating in _ratings(sample) if rating.language == language]
+    if not ratings or max(ratings).share < _GOOD_SHARE:
+        ratings = list(_ratings(sample))
+    return max(ratings, key=_share, default=_FALLBACK).encoding
 
 
-def _rated(sample: bytes) -> Iterator[_Rating]:
-    """Yield how much of a text beyond ASCII is in the letters of each language."""
+def _ratings(sample: bytes) -> Iterator[_Rating]:
+    """Yield the share of characters beyond ASCII that are letters of each language."""
     for encodings, spoken in _LATIN.items():
         for encoding in encodings:
             if not _is_in(sample, encoding):
                 continue
-            beyond_ascii = [one for one in sample.decode(encoding).lower() if not one.isascii()]
-            marks = sum(one in _MARKS_OF_ALL for one in beyond_ascii)
-            home = _HOME * (encoding == "cp1252")
+            beyond_ascii = [
+                character
+                for character in sample.decode(encoding).lower()
+                if not character.isascii()
+            ]
+            marks = sum(character in _COMMON_MARKS for character in beyond_ascii)
+            bonus = _WESTERN_BONUS * (encoding == "cp1252")
             for language, letters in spoken.items():
-                known = marks + sum(one in letters for one in beyond_ascii)
-                yield _Rating(known / len(beyond_ascii) + home, encoding, language)
+                matching = marks + sum(character in letters for character in beyond_ascii)
+                yield _Rating(matching / len(beyond_ascii) + bonus, encoding, language)
 
 
 def _share(rating: _Rating) -> float:

@@ -1,7 +1,7 @@
-"""Reading: a file of subtitles, of whatever kind, becomes WebVTT.
+"""Converts subtitle files of all formats to WebVTT.
 
-SubRip and WebVTT are taken apart here: pysubs2 leaves out lines that are but a number, takes words
-between braces for tags and comments for text, so it reads only what is neither.
+SubRip and WebVTT are parsed here: pysubs2 drops lines that are only a number, and takes words in
+braces for tags and comments for text, so it only reads the other formats.
 """
 
 import re
@@ -26,52 +26,52 @@ _SCRIPT = re.compile(
 _MICRODVD = re.compile(r"\s*\{\d+\}[ \t]*\{\d*\}")
 _TTML = re.compile(r"<(?:\w{1,20}:)?tt[\s>]")
 _SCRIPTS = ("ass", "ssa")
-_PACK = b"\0\0\1\xba"  # MPEG-PS: VobSub
+_PS_MARKER = b"\0\0\1\xba"  # MPEG-PS: VobSub
 _LOOKED_AT = 10_000  # characters
-# A line that was meant to tell times and does not: what stands below it belongs to no time.
-_BROKEN = re.compile(r"\s*-?\d[\d:.,]*\s*-->")
-_YOUTUBE = re.compile(
+# A malformed line of timings: the text below it has no time.
+_BROKEN_TIMINGS = re.compile(r"\s*-?\d[\d:.,]*\s*-->")
+_SBV_TIMINGS = re.compile(
     r"^(\d{1,3}:\d\d:\d\d\.\d{1,3}),(\d{1,3}:\d\d:\d\d\.\d{1,3})[ \t]*$", re.MULTILINE | re.ASCII
 )
 _OVERRIDES = re.compile(r"\{(\\[^{}]*)\}")
-_WRITTEN = re.compile(r"\{[^{}]*\}|[^\s{}<>]+")  # overrides, which stay, or words
-_PATH = re.compile(r"[\"'(]*(?:[A-Za-z]:\\|\\\\)|\{")  # of a file, in Windows: C:\new
-_SPECIAL = re.compile(r"\\[Nnh]")
-_SWITCH = re.compile(r"\\([biu])([01])(?!\d)")
-_UPPER = re.compile(r"\\an[789]")
+_WORD_OR_OVERRIDES = re.compile(r"\{[^{}]*\}|[^\s{}<>]+")  # overrides, which are kept, or words
+_PATH = re.compile(r"[\"'(]*(?:[A-Za-z]:\\|\\\\)|\{")  # a Windows path: C:\new
+_ESCAPE = re.compile(r"\\[Nnh]")
+_FONT_OVERRIDE = re.compile(r"\\([biu])([01])(?!\d)")
+_TOP_ALIGNMENT = re.compile(r"\\an[789]")
 
 
 def to_webvtt(name: str, content: bytes) -> bytes:
-    """Return a file of subtitles as WebVTT.
+    """Convert a subtitle file to WebVTT.
 
-    What it is is told by what it looks like, and only then by its name: SubRip, WebVTT, SubStation
-    Alpha, and with times of their own MicroDVD, YouTube's .sbv and TTML.
+    The format is detected by content first, then by name: SubRip, WebVTT, SubStation Alpha,
+    MicroDVD with a frame rate, YouTube's .sbv and TTML.
 
     Args:
         name: of the file, without its folder.
         content: any bytes.
 
     Raises:
-        UnfitError: it is too large, no text, or holds no subtitles; nothing else is raised.
+        UnusableFileError: it is too large, not text, or has no subtitles; no other error is raised.
     """
     if len(content) > MOST_BYTES:
         raise UnusableFileError(f"is larger than {MOST_BYTES >> 20} MB, and is not read")
-    if content.startswith(_PACK):
+    if content.startswith(_PS_MARKER):
         raise UnusableFileError("holds subtitles as pictures (VobSub), which browsers cannot show")
     text = decode_subtitles(content, language_in(name))
     return encode_webvtt(_reader(name.rpartition(".")[2].lower(), text)(text))
 
 
 def encode_webvtt(cues: Iterator[Cue]) -> bytes:
-    """Return cues as WebVTT.
+    """Write cues as WebVTT.
 
     Raises:
-        UnfitError: there are none to be seen, or too many.
+        UnusableFileError: there are no visible ones, or too many.
     """
-    taken = list(islice(cues, MOST_CUES + 1))
-    if len(taken) > MOST_CUES:
+    first_cues = list(islice(cues, MOST_CUES + 1))
+    if len(first_cues) > MOST_CUES:
         raise UnusableFileError(f"holds more than {MOST_CUES:,} subtitles, more than browsers bear")
-    content = write_cues(taken)
+    content = write_cues(first_cues)
     if content == _WITHOUT_CUES:
         raise UnusableFileError("holds no subtitles that can be read")
     if len(content) > MOST_BYTES * 2:
@@ -80,7 +80,7 @@ def encode_webvtt(cues: Iterator[Cue]) -> bytes:
 
 
 def _reader(suffix: str, text: str) -> Callable[[str], Iterator[Cue]]:
-    """Return what reads a text of this kind."""
+    """Return the parser for a text."""
     start = text[:_LOOKED_AT]
     if start.lstrip().startswith(_SIGNATURE):
         return _webvtt
@@ -94,9 +94,9 @@ def _reader(suffix: str, text: str) -> Callable[[str], Iterator[Cue]]:
 
 
 def subrip(text: str) -> Iterator[Cue]:
-    """Yield the cues of SubRip; empty lines within a text do not end it, as in most players."""
-    text = _YOUTUBE.sub(r"\1 --> \2", text)
-    for timings, lines in _timed(text):
+    """Yield the cues of SubRip; an empty line does not end a text, as in most players."""
+    text = _SBV_TIMINGS.sub(r"\1 --> \2", text)
+    for timings, lines in _timed_blocks(text):
         shown = "\n".join(lines)
         yield _cue(timings, *from_subrip(shown))
 
@@ -104,32 +104,32 @@ def subrip(text: str) -> Iterator[Cue]:
 def from_subrip(text: str) -> tuple[str, str]:
     """Return the text of one SubRip cue as markup, and its settings.
 
-    Line breaks and hard spaces as SubStation writes them come from converters; players know them.
+    Converters leave line breaks and hard spaces of SubStation, which players support.
     """
     if "\\" in text:
-        text = _WRITTEN.sub(_unescaped, text)
+        text = _WORD_OR_OVERRIDES.sub(_unescape, text)
     if "{\\" not in text:
         return text, ""
-    settings = "line:0" if _UPPER.search(text) else ""
+    settings = "line:0" if _TOP_ALIGNMENT.search(text) else ""
     return _OVERRIDES.sub(_as_tags, text), settings
 
 
-def _unescaped(word: re.Match[str]) -> str:
+def _unescape(word: re.Match[str]) -> str:
     if _PATH.match(word[0]):
         return word[0]
-    return _SPECIAL.sub(lambda special: "\xa0" if special[0][1] == "h" else "\n", word[0])
+    return _ESCAPE.sub(lambda special: "\xa0" if special[0][1] == "h" else "\n", word[0])
 
 
 def _as_tags(overrides: re.Match[str]) -> str:
     return "".join(
         f"<{letter}>" if number == "1" else f"</{letter}>"
-        for letter, number in _SWITCH.findall(overrides[1])
+        for letter, number in _FONT_OVERRIDE.findall(overrides[1])
     )
 
 
 def _webvtt(text: str) -> Iterator[Cue]:
-    """Yield the cues of WebVTT; a text ends at an empty line, and what stands there is no cue."""
-    for timings, lines in _timed(text):
+    """Yield the cues of WebVTT; a text ends at an empty line, and the rest is ignored."""
+    for timings, lines in _timed_blocks(text):
         shown = "\n".join(takewhile(bool, lines))
         yield _cue(timings, shown, timings.groups()[-1])
 
@@ -139,13 +139,13 @@ def _cue(timings: re.Match[str], text: str, settings: str) -> Cue:
     return Cue(start_s, end_s, text, settings)
 
 
-def _timed(text: str) -> Iterator[tuple[re.Match[str], list[str]]]:
-    """Yield each line of times with the lines below it, down to the next."""
+def _timed_blocks(text: str) -> Iterator[tuple[re.Match[str], list[str]]]:
+    """Yield each line of timings with the lines up to the next."""
     timings: re.Match[str] | None = None
     lines: list[str] = []
     for line in text.split("\n"):
         begins = TIMINGS.match(line) if "->" in line else None
-        if begins is None and not ("->" in line and _BROKEN.match(line)):
+        if begins is None and not ("->" in line and _BROKEN_TIMINGS.match(line)):
             lines.append(line)
             continue
         if timings is not None:
@@ -156,7 +156,7 @@ def _timed(text: str) -> Iterator[tuple[re.Match[str], list[str]]]:
 
 
 def _without_number(lines: list[str], *, is_last: bool) -> list[str]:
-    """Return lines without the number of the next cue, which stands right before its times."""
+    """Return lines without the number of the next cue, which is right before its timings."""
     if is_last:
         while lines and not lines[-1].strip():
             lines.pop()
@@ -191,10 +191,10 @@ def _by_pysubs2(text: str, kind: str, reason: str) -> Iterator[Cue]:
     import pysubs2  # noqa: PLC0415 (few files need it)
 
     try:
-        read = pysubs2.SSAFile.from_string(text, kind)
+        subs = pysubs2.SSAFile.from_string(text, kind)
     except MemoryError:
         raise
-    except Exception as error:  # it promises nothing
+    except Exception as error:  # it may raise anything
         raise UnusableFileError(reason) from error
-    for event in read:
+    for event in subs:
         yield Cue(event.start / 1000, event.end / 1000, markup_of(event.text))

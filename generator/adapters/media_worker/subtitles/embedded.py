@@ -1,7 +1,7 @@
-"""Inside: the subtitles that a container holds as text.
+"""Embedded subtitles: the text streams of a container.
 
-Packets are read as they are, not through a decoder: FFmpeg's makes SubStation of everything, and
-what looks like an override in it is lost.
+Packets are read undecoded: FFmpeg's decoders turn everything into SubStation, and lose what looks
+like an override.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,30 +27,30 @@ from generator.core.media.webvtt import Cue, escape_cue_text
 from generator.core.model import MetadataSource, Subtitles
 
 _MOST_STREAMS = 64
-_MOST_MADE_BYTES = 32 << 20  # of one film
-_LASTS_S = 5.0  # what does not say, at most
-_MOST_S = 60.0  # of reading: of a Matroska all is read, and a storyboard is waited for as well
+_MOST_OUTPUT_BYTES = 32 << 20  # of one video
+_DEFAULT_DURATION_S = 5.0  # at most, for a packet without a duration
+_MOST_S = 60.0  # of reading: Matroska is read completely, and a storyboard follows
 _MARKED_SDH = Disposition.hearing_impaired | Disposition.captions
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """A packet; `lasts_s` is 0 where it does not say."""
+class _TextPacket:
+    """A packet; `duration_s` is 0 if it is unknown."""
 
     start_s: float
-    lasts_s: float
+    duration_s: float
     content: bytes
     settings: str
 
 
 @dataclass(slots=True)
 class _Stream:
-    """A stream, and what was read of it."""
+    """A stream, and the packets read so far."""
 
     codec: str
     header: bytes
-    told: SubtitleSuffix
-    lines: list[_Line] = field(default_factory=list)
+    suffix: SubtitleSuffix
+    lines: list[_TextPacket] = field(default_factory=list)
     size_bytes: int = 0
 
     @property
@@ -58,44 +58,44 @@ class _Stream:
         return self.size_bytes > MOST_BYTES or len(self.lines) > MOST_CUES * 2
 
 
-def embedded_subtitles(film: VideoFile) -> tuple[Subtitles, ...]:
-    """Return the subtitles inside a film that are text, in the order of their streams.
+def embedded_subtitles(video: VideoFile) -> tuple[Subtitles, ...]:
+    """Return the embedded text subtitles of a video, in the order of their streams.
 
-    Streams that hold none, or too many, are left out; so is what lies behind a damaged place. Of
-    a file that takes minutes to be read there are none.
+    Streams with none, or too many, are left out; so is what follows a damaged place. A file that
+    takes minutes to read has none.
     """
     streams: dict[int, _Stream] = {}
-    begun_s = monotonic()
-    for start_s, packet in film.text_packets(_READERS.keys()):
-        if monotonic() - begun_s > _MOST_S:
+    started_s = monotonic()
+    for start_s, packet in video.text_packets(_READERS.keys()):
+        if monotonic() - started_s > _MOST_S:
             return ()
         stream = streams.get(packet.stream_index)
         if stream is None:
             if len(streams) >= _MOST_STREAMS:
                 continue
-            stream = streams[packet.stream_index] = _told(packet.stream)
+            stream = streams[packet.stream_index] = _stream_of(packet.stream)
         stream.size_bytes += packet.size
         if not stream.is_too_large:
-            lasts_s = float((packet.duration or 0) * packet.time_base)
-            stream.lines.append(_Line(start_s, lasts_s, bytes(packet), _settings(packet)))
-    made: list[Subtitles] = []
-    left_bytes = _MOST_MADE_BYTES
+            duration_s = float((packet.duration or 0) * packet.time_base)
+            stream.lines.append(_TextPacket(start_s, duration_s, bytes(packet), _settings(packet)))
+    converted: list[Subtitles] = []
+    left_bytes = _MOST_OUTPUT_BYTES
     for _, stream in sorted(streams.items()):
         content = b"" if stream.is_too_large else _content(stream)
         if content and len(content) <= left_bytes:
             left_bytes -= len(content)
-            told, source = stream.told, MetadataSource.EMBEDDED
-            made.append(
-                Subtitles(told.language, told.label, told.forced, told.sdh, source, content)
+            suffix, source = stream.suffix, MetadataSource.EMBEDDED
+            converted.append(
+                Subtitles(suffix.language, suffix.label, suffix.forced, suffix.sdh, source, content)
             )
-    return tuple(made)
+    return tuple(converted)
 
 
-def _told(stream: SubtitleStream) -> _Stream:
-    context, told = stream.codec_context, stream.metadata
+def _stream_of(stream: SubtitleStream) -> _Stream:
+    context, tags = stream.codec_context, stream.metadata
     suffix = suffix_of_stream(
-        told.get("language", ""),
-        told.get("title") or told.get("name", ""),
+        tags.get("language", ""),
+        tags.get("title") or tags.get("name", ""),
         forced=bool(stream.disposition & Disposition.forced),
         sdh=bool(stream.disposition & _MARKED_SDH),
     )
@@ -109,28 +109,30 @@ def _settings(packet: "Packet[SubtitleStream]") -> str:
 
 
 def _content(stream: _Stream) -> bytes:
-    """Return a stream as WebVTT, b"" where it holds nothing to be seen."""
+    """Return a stream as WebVTT, b"" if it has nothing visible."""
     try:
         return encode_webvtt(_READERS[stream.codec](stream))
     except UnusableFileError:
         return b""
 
 
-def _spans(lines: list[_Line]) -> Iterator[tuple[_Line, float]]:
-    """Yield lines by start with their ends; one that does not say lasts until the next."""
-    ordered = sorted(lines, key=_start_s)
-    for line, following in pairwise([*ordered, _Line(float("inf"), 0, b"", "")]):
-        lasts_s = line.lasts_s or min(following.start_s - line.start_s, _LASTS_S)
-        yield line, line.start_s + lasts_s
+def _spans(packets: list[_TextPacket]) -> Iterator[tuple[_TextPacket, float]]:
+    """Yield (packet, end_s) by start; one without a duration lasts until the next."""
+    ordered = sorted(packets, key=_start_s)
+    for packet, following in pairwise([*ordered, _TextPacket(float("inf"), 0, b"", "")]):
+        duration_s = packet.duration_s or min(
+            following.start_s - packet.start_s, _DEFAULT_DURATION_S
+        )
+        yield packet, packet.start_s + duration_s
 
 
-def _start_s(line: _Line) -> float:
+def _start_s(line: _TextPacket) -> float:
     return line.start_s
 
 
 def _subrip(stream: _Stream) -> Iterator[Cue]:
     spans = list(_spans(stream.lines))
-    texts = texts_of([line.content for line, _ in spans], stream.told.language)
+    texts = texts_of([line.content for line, _ in spans], stream.suffix.language)
     for (line, end_s), text in zip(spans, texts, strict=True):
         yield Cue(line.start_s, end_s, *from_subrip(text))
 
@@ -143,7 +145,7 @@ def _webvtt(stream: _Stream) -> Iterator[Cue]:
 def _substation(stream: _Stream) -> Iterator[Cue]:
     spans = list(_spans(stream.lines))
     pieces = [stream.header, *(line.content for line, _ in spans)]
-    header, *texts = texts_of(pieces, stream.told.language)
+    header, *texts = texts_of(pieces, stream.suffix.language)
     script = AssScript()
     list(script.cues(header))
     cues = (
@@ -159,7 +161,7 @@ def _mov_text(stream: _Stream) -> Iterator[Cue]:
 
 
 def _styled(sample: bytes) -> str:
-    """Return a sample of QuickTime's text as markup: its length, the text, and boxes of styles."""
+    """Return a QuickTime text sample as markup: it is a length, the text, and style boxes."""
     size = int.from_bytes(sample[:2])
     raw, boxes = sample[2 : 2 + size], sample[2 + size :]
     encoding = "utf-16" if raw[:2] in (b"\xfe\xff", b"\xff\xfe") else "utf-8"
@@ -182,7 +184,7 @@ def _styled(sample: bytes) -> str:
 
 
 def _styles(boxes: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield first character, the one behind the last, and flags of each style."""
+    """Yield (start, end, flags) of each style, in characters."""
     at = 0
     while at + _BOX_BYTES <= len(boxes):
         size = int.from_bytes(boxes[at : at + 4])

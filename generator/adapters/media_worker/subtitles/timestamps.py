@@ -1,4 +1,4 @@
-"""Clocks: the times that subtitle files of all kinds tell."""
+"""Timestamps of all subtitle formats."""
 
 import re
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ _MILLI = 3  # digits
 
 
 def seconds_of(parts: Sequence[str | None]) -> float:
-    """Return what a clock tells; below 0 where a sign stands before it.
+    """Return a timestamp in seconds, negative with a sign.
 
-    Minutes and seconds over 59 carry over. A short fraction after a comma counts milliseconds, as
-    players read SubRip; after a point or a colon it is a fraction.
+    Minutes and seconds over 59 carry over. A short fraction after a comma is in milliseconds, as
+    players read SubRip; after a point or a colon it is decimal.
 
     Args:
         parts: the groups of `CLOCK`.
