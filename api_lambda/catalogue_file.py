@@ -89,7 +89,9 @@ class CatalogueFile:
                 raise
             if self._file not in {None, current.file}:
                 self.generation += 1
-                log.warning("the catalogue at %s was replaced: opened the new one", self.path)
+                log.warning(
+                    "the catalogue at %s was replaced: the new one is now in use", self.path
+                )
             elif self.trouble:
                 log.warning("the catalogue is back at %s", self.path)
             log_stamp = _stamp(_log_of(self.path))
@@ -106,7 +108,7 @@ class CatalogueFile:
         """Note that a backup was restored into the open file."""
         self.generation += 1
         log.warning(
-            "the catalogue at %s was restored to an earlier state: going on with that",
+            "the catalogue at %s was restored: the earlier state is now in use",
             self.path,
         )
 

@@ -288,9 +288,7 @@ async def _content(headers: Mapping[str, str], receive: Receive) -> bytes:
 
 
 def _too_long() -> Problem:
-    return Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body may have at most {LONGEST_BODY} bytes"
-    )
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {LONGEST_BODY} bytes")
 
 
 def _invalid(detail: str, errors: Sequence[tuple[str, str]]) -> Problem:

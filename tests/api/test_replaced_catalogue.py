@@ -80,7 +80,7 @@ def test_what_is_answered_is_in_the_catalogue_that_lies_at_its_path(
     assert [one.status for one in told] == [200, 200]
     assert stars(state) == {**before, 5: 5, 6: 5}
     assert shown == before.get(3)
-    assert "it is the open one now" in caplog.text
+    assert "is now in use" in caplog.text
 
 
 def test_while_there_is_no_catalogue_everything_is_refused_and_none_is_made(
@@ -145,7 +145,7 @@ def test_a_log_that_was_left_beside_another_file_is_not_written_into_it(
 
     assert (refused.status, taken.status) == (503, 200)
     assert content == backup.read_bytes()
-    assert "lies the log of the one before" in caplog.text
+    assert "the write-ahead log of a former catalogue" in caplog.text
     assert stars(state)[4] == 2
 
 

@@ -157,7 +157,7 @@ def test_without_redis_each_process_counts_for_itself_and_says_so_once(
     with caplog.at_level(logging.WARNING):
         assert asyncio.run(ask()) == [False, False, False, True, True]
 
-    assert sum("counts for itself" in one.message for one in caplog.records) == 1
+    assert sum("counts alone" in one.message for one in caplog.records) == 1
     with pytest.raises(QueueError, match="out of reach"):
         nowhere.ping()
 
@@ -261,7 +261,7 @@ def test_while_redis_is_away_what_was_known_of_the_owner_is_and_figures_are_not(
         assert asker("GET", "/api/health").status == 503
         assert [
             sum(part in one.message for one in caplog.records)
-            for part in ("as before", "not known")
+            for part in ("former keys", "not known")
         ] == [1, 1]
 
         redis.start()

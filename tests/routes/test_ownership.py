@@ -402,7 +402,7 @@ def test_a_page_of_anothers_is_not_deleted_where_ours_was(home: Home) -> None:
 def refusing(*parts: str) -> Callable[[str, str], None]:
     def refuse(operation: str, key: str) -> None:
         if operation in {"PutObject", "DeleteObject"} and any(part in key for part in parts):
-            raise ObjectRefusedError(f"cannot put {key}: the store does not take its name")
+            raise ObjectRefusedError(f"cannot put {key}: the store does not accept its key")
 
     return refuse
 
