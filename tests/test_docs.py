@@ -21,7 +21,7 @@ from generator import __version__
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.media_worker.sidecars import read_metadata
 from generator.adapters.settings import FILE, Settings, commented
-from generator.adapters.settings.layout import flattened, key_of, place_of
+from generator.adapters.settings.layout import file_key, flattened, place_of
 from generator.cli import app
 from generator.core.library.file_filter import VIDEO_SUFFIXES
 from generator.core.model import EventKind, SidecarKind
@@ -145,7 +145,7 @@ def test_every_setting_stands_in_the_reference_with_its_default_and_environment_
     assert reference.pop("setting", None) is None
     assert reference == {
         f"`{place_of(name)}`": (
-            f"`{defaults[key_of(name)]}`" if defaults[key_of(name)] else "none",
+            f"`{defaults[file_key(name)]}`" if defaults[file_key(name)] else "none",
             f"`REELSHELF_{name.upper()}`",
         )
         for name in Settings.model_fields

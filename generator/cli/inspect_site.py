@@ -190,7 +190,7 @@ def _is_a_name(path: str) -> bool:
 
 
 def _names(catalogue: Catalogue, video: int) -> str:
-    files = catalogue.known([video])
+    files = catalogue.files_of([video])
     if not files:
         return "(not known)"
     if not files[0].place.path:

@@ -192,7 +192,7 @@ class InventoryTaker:
             )
         if not self._settings.publish_media:
             return
-        files = {file.video: file for file in self._engine.catalogue.known(videos)}
+        files = {file.video: file for file in self._engine.catalogue.files_of(videos)}
         absent: set[int] = set()
         for number, video in videos.items():
             file = files.get(number)

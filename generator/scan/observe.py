@@ -423,9 +423,9 @@ class LibraryScan:
         if self.scope is None:
             old = catalogue.longer.with_old_probe(PROBE_VERSION)
             outdated.update(old)
-            again += catalogue.known(old)
+            again += catalogue.files_of(old)
         if full:
-            again += catalogue.known(_with_lost_files(builder, now))
+            again += catalogue.files_of(_with_lost_files(builder, now))
         places = {task.place for task in tasks}
         for file in again:
             if file.place not in places and self._covers_sidecars(file.place):

@@ -74,7 +74,7 @@ class ScanTarget(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProbeTask:
-    """A file to probe: a new video (no `known`), new content (both), or a repeat (no `seen`).
+    """A file to probe: a new video (no `former`), new content (both), or a repeat (no `seen`).
 
     `facts` is the value of an event about the file itself. `is_outdated`: it was last probed by an
     older version of the probe.
@@ -82,7 +82,7 @@ class ProbeTask:
 
     place: Place
     seen: FingerprintedFile | None
-    known: KnownFile | None
+    former: KnownFile | None
     facts: Mapping[str, object]
     is_outdated: bool = False
 
@@ -177,8 +177,8 @@ class ProbeRun:
         files: list[MadeFile] = []
         for probed, event in zip(batch, events, strict=True):
             stored = next(recorded) if event is not None else None
-            known = probed.task.known
-            video = known.video if known is not None else _subject(stored)
+            former = probed.task.former
+            video = former.video if former is not None else _subject(stored)
             if video is not None:
                 made += _made_events(files, video, probed, now)
             made += self._complaints(probed, now)
@@ -202,35 +202,35 @@ class ProbeRun:
                 yield problem_event(file, "sidecar", reason, now)
 
     def _video_event(self, probed: _Probed, now: int) -> Event | None:
-        task, answer, known = probed.task, probed.answer, probed.task.known
+        task, answer, former = probed.task, probed.answer, probed.task.former
         digest = sidecar_digest(task.place.path, self.sidecars.get(task.place, ()))
         if isinstance(answer, ProbeResult):
             answer = _with_dates(answer, task.place, titles=self.embedded_titles)
         if task.seen is None:
-            assert known is not None
+            assert former is not None
             if isinstance(answer, Rejected):
                 value: dict[str, object] = {"companions": digest, "probed": PROBE_VERSION}
             else:
                 value = (
                     {"companions": digest} | _probe_value(task, answer) | _metadata_value(answer)
                 )
-            return event_of(EventKind.VIDEO_DESCRIBED, now, known.video, value)
+            return event_of(EventKind.VIDEO_DESCRIBED, now, former.video, value)
         value = dict(task.facts)
         if _waits(probed, now):
             return _cut_short(probed, now)
         if isinstance(answer, Rejected):
-            if known is None:
+            if former is None:
                 stage = SOUND if _is_sound(probed) else "probe"
                 return problem_event(task.seen.stat, stage, answer.reason, now)
             value["other_content"] = True
-            return event_of(EventKind.VIDEO_CHANGED, now, known.video, value)
+            return event_of(EventKind.VIDEO_CHANGED, now, former.video, value)
         value |= {"companions": digest} | _probe_value(task, answer) | _metadata_value(answer)
         value["recorded_at"] = file_at = task.seen.stat.mtime_ns // 10**9
         value["recorded_offset_min"] = 0  # the time zone is unknown
-        if known is not None:
+        if former is not None:
             value["other_content"] = True
-            kind = EventKind.VIDEO_RETURNED if known.missing else EventKind.VIDEO_CHANGED
-            return event_of(kind, now, known.video, value)
+            kind = EventKind.VIDEO_RETURNED if former.missing else EventKind.VIDEO_CHANGED
+            return event_of(kind, now, former.video, value)
         value["slug"] = urls.slug_of(_title(answer) or str(value["title"]))
         value["added_at"] = min(file_at, now) if self.is_first else now
         return event_of(EventKind.VIDEO_FOUND, now, None, value)
@@ -260,7 +260,7 @@ def _is_sound(probed: _Probed) -> bool:
     """Return whether a file that might have been a video has only audio."""
     return (
         isinstance(probed.answer, Rejected)
-        and probed.task.known is None
+        and probed.task.former is None
         and probed.answer.reason in NO_VIDEO
         and may_be_sound(probed.task.place.path)
     )
@@ -272,7 +272,7 @@ def _waits(probed: _Probed, now: int) -> bool:
     return (
         isinstance(probed.answer, ProbeResult)
         and probed.answer.cut_short != ""
-        and probed.task.known is None
+        and probed.task.former is None
         and seen is not None
         and unfinished.may_grow(seen.stat.mtime_ns, now)
     )
@@ -281,12 +281,12 @@ def _waits(probed: _Probed, now: int) -> bool:
 def _cut_short(probed: _Probed, now: int) -> Event:
     """Return the event that reports a truncated file, taken or not."""
     assert isinstance(probed.answer, ProbeResult)
-    reason, seen, known = probed.answer.cut_short, probed.task.seen, probed.task.known
+    reason, seen, former = probed.answer.cut_short, probed.task.seen, probed.task.former
     if seen is not None:
         complaint = unfinished.complaint(reason, waits=_waits(probed, now))
         return problem_event(seen.stat, unfinished.STAGE, complaint, now)
-    assert known is not None
-    file = FileStat(known.place, known.size_bytes, known.mtime_ns)
+    assert former is not None
+    file = FileStat(former.place, former.size_bytes, former.mtime_ns)
     return problem_event(file, unfinished.STAGE, unfinished.complaint(reason, waits=False), now)
 
 
@@ -316,7 +316,7 @@ def _made_events(
         dropped = {"board": EventKind.BOARD_DROPPED, "copy": EventKind.RENDITION_DROPPED}
         for what in answer.outdated:
             yield event_of(dropped[what], now, video)
-    if answer.subtitles or probed.task.known is not None:
+    if answer.subtitles or probed.task.former is not None:
         tracks: dict[str, object] = {
             "tracks": add_tracks(files, video, answer.subtitles, answer.probe.start_s)
         }
@@ -375,13 +375,13 @@ def _count(receipt: Receipt, probed: _Probed) -> None:
         return
     receipt.posters += probed.answer.stills is not None
     if probed.task.seen is not None:
-        receipt.found += probed.task.known is None
-        receipt.changed += probed.task.known is not None
+        receipt.found += probed.task.former is None
+        receipt.changed += probed.task.former is not None
 
 
 def _probe_value(task: ProbeTask, answer: ProbeResult) -> dict[str, object]:
     probe = answer.probe
-    file = task.seen.stat if task.seen is not None else task.known
+    file = task.seen.stat if task.seen is not None else task.former
     assert file is not None
     return {
         "container": probe.container,

@@ -216,7 +216,7 @@ class Backlog:
             self._under_way.pop(finished.job.video.id, None)
         files_now = {
             file.video: file
-            for file in catalogue.known([finished.job.video.id for finished in done])
+            for file in catalogue.files_of([finished.job.video.id for finished in done])
         }
         events: list[Event] = []
         files: list[MadeFile] = []
@@ -242,7 +242,7 @@ def _with_file(
     videos = {video.id: video for video in catalogue.shown(ids)}
     files = {
         file.video: file
-        for file in catalogue.known(ids)
+        for file in catalogue.files_of(ids)
         if not file.missing and file.place.root in roots
     }
     for number in ids:

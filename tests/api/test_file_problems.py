@@ -199,7 +199,7 @@ def test_thousands_of_files_are_tried_again_at_one_word(owner: Asker, catalogue:
 
 def test_a_poster_that_failed_is_wanted_again(owner: Asker, catalogue: Catalogue) -> None:
     video = VideoId(3)
-    (known,) = catalogue.known([video])
+    (known,) = catalogue.files_of([video])
     catalogue.append(
         [Event("no picture", EventKind.POSTER_FAILED, NOW, "scan", video, {"reason": "no"})]
     )

@@ -16,18 +16,18 @@ def under(place: Place, tree: Place) -> bool:
 
 
 def test_an_empty_batch_is_never_due_and_says_nothing() -> None:
-    batch = HintBatch(settle_s=1, limit_s=10)
+    batch = HintBatch(quiet_s=1, limit_s=10)
 
     assert batch.due_s() is None
     assert batch.take() == Hints()
     assert not batch.take()
 
 
-@given(instants_s=instants_s, settle_s=st.floats(0, 50), limit_s=st.floats(0, 500))
+@given(instants_s=instants_s, quiet_s=st.floats(0, 50), limit_s=st.floats(0, 500))
 def test_a_batch_is_due_when_it_was_quiet_or_waited_enough(
     instants_s: list[float], quiet_s: float, limit_s: float
 ) -> None:
-    batch = HintBatch(settle_s=quiet_s, limit_s=limit_s)
+    batch = HintBatch(quiet_s=quiet_s, limit_s=limit_s)
 
     for now_s in instants_s:
         batch.folder(Place("", "a"), now_s)
@@ -36,7 +36,7 @@ def test_a_batch_is_due_when_it_was_quiet_or_waited_enough(
 
 
 def test_what_goes_on_delays_a_batch_but_does_not_begin_one() -> None:
-    batch = HintBatch(settle_s=1, limit_s=10)
+    batch = HintBatch(quiet_s=1, limit_s=10)
 
     batch.stir(5)
     assert batch.due_s() is None
@@ -50,7 +50,7 @@ def test_what_goes_on_delays_a_batch_but_does_not_begin_one() -> None:
 
 @given(folders=st.lists(places), trees=st.lists(places))
 def test_no_hint_is_lost_and_none_is_given_twice(folders: list[Place], trees: list[Place]) -> None:
-    batch = HintBatch(settle_s=1, limit_s=10)
+    batch = HintBatch(quiet_s=1, limit_s=10)
     for place in folders:
         batch.folder(place, 0)
     for place in trees:
@@ -71,7 +71,7 @@ def test_no_hint_is_lost_and_none_is_given_twice(folders: list[Place], trees: li
 
 
 def test_everything_names_no_place_and_every_reason_once() -> None:
-    batch = HintBatch(settle_s=1, limit_s=10)
+    batch = HintBatch(quiet_s=1, limit_s=10)
     batch.folder(Place("", "a"), 0)
 
     for why in ("overflow", "a disk went", "overflow"):
@@ -81,7 +81,7 @@ def test_everything_names_no_place_and_every_reason_once() -> None:
 
 
 def test_what_comes_after_a_batch_was_taken_begins_another() -> None:
-    batch = HintBatch(settle_s=1, limit_s=10)
+    batch = HintBatch(quiet_s=1, limit_s=10)
     batch.everything("overflow", 0)
     batch.take()
 

@@ -261,9 +261,9 @@ def test_a_full_disk_is_no_fault_of_the_file_whose_copy_it_does_not_take(library
         library.build(engine)
         while backlog.enqueue(engine.catalogue) and backlog.rendered == 0:
             found = backlog._finished.get(timeout=LONG_S)  # noqa: SLF001 (before it is recorded)
-            if isinstance(found.found, FinishedCopy):
-                refused = DiskFull(found.job.known.place, "the disk is full")
-                found = replace(found, found=refused)
+            if isinstance(found.result, FinishedCopy):
+                refused = DiskFull(found.job.file.place, "the disk is full")
+                found = replace(found, result=refused)
             backlog._finished.put(found)  # noqa: SLF001
             backlog.record(engine.catalogue, engine.files, library.now)
 

@@ -550,7 +550,7 @@ def test_a_file_that_grows_after_it_was_taken_is_taken_again(
         (video,) = engine.catalogue.shown()
         assert half.probe != video.probe
         assert (video.probe, video.poster) == (wanted.probe, wanted.poster)
-        (known,) = engine.catalogue.known([video.id])
+        (known,) = engine.catalogue.files_of([video.id])
         assert known.fingerprint == fingerprint(str(file))
 
 

@@ -100,7 +100,7 @@ class CatalogueFiles:
                 file_stat = FileStat(Place(root, path), size_mtime[0], stamp(size_mtime[1]))
                 changed.append((video, file_stat))
         differing = [*gone, *beside, *(video for video, _ in changed)]
-        by_video = {file.video: file for file in self.known(differing)}
+        by_video = {file.video: file for file in self.files_of(differing)}
         return ScanComparison(
             unchanged,
             tuple((by_video[VideoId(video)], file_stat) for video, file_stat in changed),
@@ -152,7 +152,7 @@ class CatalogueFiles:
             if stage != unfinished.STAGE or unfinished.may_grow(mtime, now_s)
         }
 
-    def known(self, videos: Iterable[int]) -> list[KnownFile]:
+    def files_of(self, videos: Iterable[int]) -> list[KnownFile]:
         """Return the files of videos."""
         files: list[KnownFile] = []
         for batch in batches(sorted(videos)):

@@ -89,14 +89,14 @@ return 1
 
 
 @dataclass(frozen=True, slots=True)
-class _StoredMark:
+class _RedisMark:
     """A mark; its text is its ETag."""
 
     etag: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class _RedisMarkStore:
     """The owner mark of a stream, under a key of its own."""
 
     queue: "RedisStreamQueue"
@@ -105,16 +105,16 @@ class _Mark:
     def name(self) -> str:
         return self.queue.shown
 
-    def get(self, key: str) -> tuple[bytes, _StoredMark] | None:
+    def get(self, key: str) -> tuple[bytes, _RedisMark] | None:
         del key
         mark = self.queue.marked()
-        return None if mark is None else (mark, _StoredMark(mark.decode("utf-8", "replace")))
+        return None if mark is None else (mark, _RedisMark(mark.decode("utf-8", "replace")))
 
-    def put(self, key: str, body: bytes, headers: object, match: str) -> _StoredMark:
+    def put(self, key: str, body: bytes, headers: object, match: str) -> _RedisMark:
         del key, headers
         if not self.queue.set_mark(body, match):
             raise PublishError("another process was quicker", hint="start it again")
-        return _StoredMark(body.decode())
+        return _RedisMark(body.decode())
 
 
 class RedisStreamQueue:
@@ -191,9 +191,9 @@ class RedisStreamQueue:
     # -- owner mark
 
     @property
-    def mark(self) -> _Mark:
+    def mark(self) -> _RedisMarkStore:
         """Return the store of its owner mark."""
-        return _Mark(self)
+        return _RedisMarkStore(self)
 
     @property
     def shown(self) -> str:

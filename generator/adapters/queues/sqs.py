@@ -46,14 +46,14 @@ Entry = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class _StoredMark:
+class _SqsMark:
     """A mark; its text is its ETag."""
 
     etag: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class _SqsMarkStore:
     """The owner mark of a queue, in one of its tags.
 
     A tag takes letters, digits and few other characters, and has no conditional writes: of two
@@ -66,7 +66,7 @@ class _Mark:
     def name(self) -> str:
         return self.queue.url
 
-    def get(self, key: str) -> tuple[bytes, _StoredMark] | None:
+    def get(self, key: str) -> tuple[bytes, _SqsMark] | None:
         del key
         tag = self.queue.tags().get(_OWNER_TAG)
         if tag is None:
@@ -74,14 +74,14 @@ class _Mark:
         who, _, rest = tag.partition(":")
         site, _, since = rest.rpartition(":")
         body = json.dumps({"who": who, "site": site, "since": since})
-        return body.encode(), _StoredMark(tag)
+        return body.encode(), _SqsMark(tag)
 
-    def put(self, key: str, body: bytes, headers: object, match: str) -> _StoredMark:
+    def put(self, key: str, body: bytes, headers: object, match: str) -> _SqsMark:
         del key, headers, match
         owner = json.loads(body)
         tag = f"{owner['who']}:{owner['site']}:{owner['since']}"
         self.queue.set_tag(_OWNER_TAG, tag)
-        return _StoredMark(tag)
+        return _SqsMark(tag)
 
 
 class SqsQueue:
@@ -146,9 +146,9 @@ class SqsQueue:
     # -- owner mark
 
     @property
-    def mark(self) -> _Mark:
+    def mark(self) -> _SqsMarkStore:
         """Return the store of its owner mark."""
-        return _Mark(self)
+        return _SqsMarkStore(self)
 
     def tags(self) -> dict[str, str]:
         """Return its tags; OwnerMarkUnsupportedError if it does not support them."""

@@ -11,7 +11,7 @@ from av.filter import Graph
 from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.adapters.rendition_worker import job_folder
 from generator.adapters.rendition_worker.heartbeat import Heartbeat
-from generator.adapters.rendition_worker.source import Piece, SourceFile, codec_name
+from generator.adapters.rendition_worker.source import Piece, SourceFile, stream_codec
 from generator.core.media.renditions import (
     SOUND,
     SOUND_BPS,
@@ -87,7 +87,7 @@ def _writer_for(source: SourceFile) -> "_CopiedAudio | _EncodedAudio | None":
         return None
     stream = source.sounds[0]
     context = stream.codec_context
-    is_plain = codec_name(stream) == "aac" and context.profile == "LC" and context.extradata
+    is_plain = stream_codec(stream) == "aac" and context.profile == "LC" and context.extradata
     if is_plain and 0 < context.channels <= _MOST_COPIED_CHANNELS:
         return _CopiedAudio(stream)
     return _EncodedAudio(stream)

@@ -17,7 +17,7 @@ from generator.adapters.rendition_worker import job_folder
 from generator.adapters.rendition_worker.audio_encoder import AudioSurvey, survey_audio
 from generator.adapters.rendition_worker.heartbeat import Heartbeat
 from generator.adapters.rendition_worker.muxer import Muxer
-from generator.adapters.rendition_worker.source import Piece, SourceFile, Streams, codec_name
+from generator.adapters.rendition_worker.source import Piece, SourceFile, Streams, stream_codec
 from generator.adapters.rendition_worker.video_encoder import (
     StartedLateError,
     VideoEncoder,
@@ -100,12 +100,14 @@ def _remux(request: RenditionRequest, descriptor: int, heartbeat: Heartbeat) -> 
     with ExitStack() as stack:
         source = _open_source(stack, descriptor, heartbeat)
         heartbeat.total_s = source.duration_s
-        if not holds_picture(request.container, codec_name(source.picture)):
-            raise UnusableFileError(_cannot_copy("picture", codec_name(source.picture), request))
-        if source.sounds and not holds_sound(request.container, codec_name(source.sounds[0])):
-            raise UnusableFileError(_cannot_copy("sound", codec_name(source.sounds[0]), request))
+        if not holds_picture(request.container, stream_codec(source.picture)):
+            raise UnusableFileError(_cannot_copy("picture", stream_codec(source.picture), request))
+        if source.sounds and not holds_sound(request.container, stream_codec(source.sounds[0])):
+            raise UnusableFileError(_cannot_copy("sound", stream_codec(source.sounds[0]), request))
         sounds = [
-            stream for stream in source.sounds if holds_sound(request.container, codec_name(stream))
+            stream
+            for stream in source.sounds
+            if holds_sound(request.container, stream_codec(stream))
         ]
         muxer = Muxer(request, heartbeat)
         stack.callback(muxer.abandon)
@@ -311,7 +313,9 @@ def _is_video_kept(source: SourceFile) -> bool:
         context is not None
         and context.field_order in _PROGRESSIVE
         and keeps_picture(
-            codec_name(source.picture), context.pix_fmt or "", Size(context.width, context.height)
+            stream_codec(source.picture),
+            context.pix_fmt or "",
+            Size(context.width, context.height),
         )
     )
 

@@ -136,7 +136,7 @@ class SourceFile:
         return 0 if -_MOST_PREROLL_US < first < 0 else first
 
 
-def codec_name(stream: VideoStream | AudioStream) -> str:
+def stream_codec(stream: VideoStream | AudioStream) -> str:
     """Return FFmpeg's name of the codec of a stream, "" without a decoder."""
     context = _context(stream)
     return "" if context is None else context.codec.canonical_name

@@ -99,7 +99,7 @@ def is_gone(root: Path, place: Place) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Folder:
+class _OpenFolder:
     """A folder being read; `below` collects the paths of its subfolders."""
 
     root: str
@@ -203,7 +203,7 @@ class _Scan:
 
     def _read(self, place: Place, *, top: bool = False, by_link: bool = False) -> list[str]:
         """Read one folder and return the paths of its subfolders; a `top` may itself be a link."""
-        folder = _Folder(place.root, f"{place.path}/" if place.path else "", [])
+        folder = _OpenFolder(place.root, f"{place.path}/" if place.path else "", [])
         at = self._at(place)
         if self._states[place.root].trouble:
             return []
@@ -236,7 +236,7 @@ class _Scan:
         self._unwanted.append(SkippedFile(place, f"leads to the same folder as {name}{of}"))
         return False
 
-    def _entries(self, entries: Iterator[os.DirEntry[str]], folder: _Folder) -> None:
+    def _entries(self, entries: Iterator[os.DirEntry[str]], folder: _OpenFolder) -> None:
         """Sort the entries of a folder. It runs for 100,000 names: keep it fast."""
         files, prefix = self._files[folder.root], folder.prefix
         takes = self._intake.takes_file
@@ -258,7 +258,7 @@ class _Scan:
             else:
                 self._odd(entry, stat.S_IFMT(status.st_mode), folder)
 
-    def _other(self, entry: os.DirEntry[str], folder: _Folder) -> None:
+    def _other(self, entry: os.DirEntry[str], folder: _OpenFolder) -> None:
         """Handle a name that is not a video's: a folder, a sidecar, or a link to a folder."""
         if entry.is_dir(follow_symlinks=False):
             self._below(entry.name, folder)
@@ -267,7 +267,7 @@ class _Scan:
         elif is_sidecar(entry.name) and not self._intake.passes_over(entry.name):
             self._companion(entry, folder)
 
-    def _companion(self, entry: os.DirEntry[str], folder: _Folder) -> None:
+    def _companion(self, entry: os.DirEntry[str], folder: _OpenFolder) -> None:
         path = folder.prefix + entry.name
         if self._intake.by_path and self._intake.bars_file_at(path):
             return
@@ -278,7 +278,7 @@ class _Scan:
         if stat.S_ISREG(status.st_mode):
             self._companions[folder.root][path] = (status.st_size, status.st_mtime_ns)
 
-    def _odd(self, entry: os.DirEntry[str], kind: int, folder: _Folder) -> None:
+    def _odd(self, entry: os.DirEntry[str], kind: int, folder: _OpenFolder) -> None:
         """Handle an entry with a video's name that is not a regular file."""
         if kind == stat.S_IFDIR:
             self._below(entry.name, folder)
@@ -288,12 +288,12 @@ class _Scan:
             place = Place(folder.root, folder.prefix + entry.name)
             self._unwanted.append(SkippedFile(place, _KINDS.get(kind, "is no file")))
 
-    def _below(self, name: str, folder: _Folder) -> None:
+    def _below(self, name: str, folder: _OpenFolder) -> None:
         path = folder.prefix + name
         if self._intake.takes_folder(name) and not self._intake.bars_folder_at(path):
             folder.below.append(path)
 
-    def _link(self, entry: os.DirEntry[str], folder: _Folder, *, named: bool) -> None:
+    def _link(self, entry: os.DirEntry[str], folder: _OpenFolder, *, named: bool) -> None:
         """Handle a symbolic link, `named` like a video or not; a dead one may be a lost disk."""
         place = Place(folder.root, folder.prefix + entry.name)
         if not self._intake.takes_folder(entry.name) or self._intake.bars_folder_at(place.path):

@@ -45,7 +45,7 @@ def table_of(name: str) -> str:
     return _TABLE_OF.get(name, "")
 
 
-def key_of(name: str) -> str:
+def file_key(name: str) -> str:
     """Return what a setting is called in its table."""
     table = table_of(name)
     return _SWITCH if name == table else name.removeprefix(f"{table}_")
@@ -54,7 +54,7 @@ def key_of(name: str) -> str:
 def place_of(name: str) -> str:
     """Return where a setting stands in the file: `[s3] endpoint`, or `title`."""
     table = table_of(name)
-    return f"[{table}] {key_of(name)}" if table else name
+    return f"[{table}] {file_key(name)}" if table else name
 
 
 def flattened(written: Mapping[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
@@ -84,7 +84,7 @@ def _entries(written: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
         if key not in TABLES or not isinstance(value, Mapping):
             yield key, key, value
             continue
-        names = {key_of(name): name for name in TABLES[key]}
+        names = {file_key(name): name for name in TABLES[key]}
         for inner, content in value.items():
             old = inner if table_of(RENAMED.get(inner, inner)) == key else f"{key}.{inner}"
             yield f"[{key}] {inner}", names.get(inner, old), content

@@ -27,8 +27,8 @@ from generator.adapters.settings.layout import (
     FIRST,
     RENAMED,
     TABLES,
+    file_key,
     flattened,
-    key_of,
     place_of,
     renamed_in,
     table_of,
@@ -477,7 +477,7 @@ def _unknown_variables() -> Iterator[str]:
 
 def _unknown_setting(name: str) -> str:
     places = {
-        key: place_of(field) for field in Settings.model_fields for key in (field, key_of(field))
+        key: place_of(field) for field in Settings.model_fields for key in (field, file_key(field))
     }
     close = get_close_matches(name.rpartition(".")[2], places, 1)
     return "is no setting" + (f"; did you mean {places[close[0]]}?" if close else "")
@@ -500,7 +500,7 @@ def commented() -> str:
 
 
 def _example(name: str, default: object) -> str:
-    key = key_of(name)
+    key = file_key(name)
     if name == "library":
         return 'library = ["videos"]'
     if default is None:
