@@ -40,7 +40,11 @@ MODULES = sorted(
     if path.name != "__init__.py"
 )
 COMMANDS: dict[str, dict[str, str]] = {
-    name: {max(one.opts, key=len): getattr(one, "help", "") for one in command.params}
+    name: {
+        max(one.opts, key=len): getattr(one, "help", "")
+        for one in command.params
+        if not getattr(one, "hidden", False)
+    }
     for name, command in getattr(get_command(app), "commands", {}).items()
 }
 

@@ -167,7 +167,7 @@ class PublishPlan:
 class PublishRules:
     """The settings of publishing; `most` is how many objects one publish may delete."""
 
-    fresh_s: int
+    page_max_age_s: int
     grace_s: int
     gzip: bool
     most: int
@@ -215,19 +215,19 @@ def headers_of(desired: DesiredObject, rules: PublishRules, cursor: str) -> Obje
         ending, "application/octet-stream"
     )
     encoding = "gzip" if rules.gzip and ending in _TEXTS else ""
-    cache = cache_control(desired, rules.fresh_s)
+    cache = cache_control(desired, rules.page_max_age_s)
     return ObjectHeaders(content_type, cache, encoding, desired.digest, cursor)
 
 
-def cache_control(desired: DesiredObject, fresh_s: int) -> str:
+def cache_control(desired: DesiredObject, page_max_age_s: int) -> str:
     """Return the Cache-Control of an object: immutable where its name has its digest."""
     if desired.kind is ObjectKind.MEDIA:
         return _MEDIA
     if desired.video is not None or desired.kind is ObjectKind.ASSET:
         return _FOR_EVER
-    if not fresh_s:
+    if not page_max_age_s:
         return "public, max-age=0, must-revalidate"
-    return f"public, max-age=0, s-maxage={fresh_s}, stale-while-revalidate={fresh_s}"
+    return f"public, max-age=0, s-maxage={page_max_age_s}, stale-while-revalidate={page_max_age_s}"
 
 
 def headers_digest(headers: ObjectHeaders) -> str:
