@@ -486,7 +486,7 @@ def change(library: Library, chance: Random) -> list[str]:
     elif path != name and deed == "move":
         library.move(path, name)
     elif path != name and deed == "copy":
-        source = {"BucketRoot": FILMS, "Key": prefix + path}
+        source = {"Bucket": FILMS, "Key": prefix + path}
         library.store.client.copy_object(Bucket=FILMS, Key=prefix + name, CopySource=source)
     elif path != other and deed == "swap":
         library.move(path, "swapped.mp4")
