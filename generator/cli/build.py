@@ -84,7 +84,7 @@ def build(
         bool, typer.Option("--full", help="Render every page and compare it with the disk.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Tell what would be done; change nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")
     ] = False,
     accept_loss: AcceptLoss = False,
     adopt: Adopt = False,
@@ -142,7 +142,7 @@ def _tell_rest(receipt: Receipt, *, as_json: bool) -> None:
         count = formatting.counted(receipt.unplayable, "video")
         out.print(
             f"playing  {count} will not play everywhere, or not at once:"
-            " `reelshelf renditions` tells what helps"
+            " `reelshelf renditions` shows what helps"
         )
     if receipt.problems:
         out.print(f"{receipt.problems} problem(s): `reelshelf problems` tells them")

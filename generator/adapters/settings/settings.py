@@ -157,7 +157,7 @@ class Settings(BaseSettings):
         int, Field(ge=64, le=1 << 20, description="how much memory one file may need")
     ] = 1024
     nice: Annotated[
-        int, Field(ge=0, le=19, description="how much workers stand back behind other programs")
+        int, Field(ge=0, le=19, description="niceness of worker processes, 0 to 19")
     ] = 5
     embedded_titles: Annotated[
         bool, Field(description="take titles from inside the files where no sidecar has one")
@@ -606,7 +606,7 @@ def _resolve(base: Path, value: Any) -> Any:  # noqa: ANN401 (a path, several, o
     try:
         path = Path(value).expanduser()
     except RuntimeError as error:
-        raise ValueError(f"{value} names a home folder that nobody knows of") from error
+        raise ValueError(f"{value} names the home folder of an unknown user") from error
     return Path(os.path.normpath(base / path))
 
 
