@@ -145,7 +145,8 @@ def _tell_rest(receipt: Receipt, *, as_json: bool) -> None:
             " `reelshelf renditions` shows what helps"
         )
     if receipt.problems:
-        out.print(f"{receipt.problems} problem(s): `reelshelf problems` tells them")
+        count = formatting.counted(receipt.problems, "problem")
+        out.print(f"{count}; run `reelshelf problems` for the list")
 
 
 def _warn_of_loopback(settings: Settings) -> None:
@@ -161,7 +162,7 @@ def _work_off(engine: Engine, settings: Settings, receipt: Receipt, *, as_json: 
     """Run the background jobs; the pages that show their results are written in batches."""
     finished = threading.Event()
     with (
-        receipt.phase("longer"),
+        receipt.phase("background"),
         Backlog(settings, finished.set) as backlog,
         progress_bar(as_json=as_json) as progress,
     ):
@@ -183,9 +184,9 @@ def _work_off(engine: Engine, settings: Settings, receipt: Receipt, *, as_json: 
             engine.seal(receipt)
     if not as_json and (backlog.enriched or backlog.rendered):
         out.print(
-            f"longer   {formatting.counted(backlog.enriched, 'storyboard')},"
+            f"background  {formatting.counted(backlog.enriched, 'storyboard')},"
             f" {backlog.rendered} playable copies in"
-            f" {receipt.seconds['longer']:.2f} s"
+            f" {receipt.seconds['background']:.2f} s"
         )
 
 

@@ -208,7 +208,7 @@ def _lines(receipt: PublishReceipt, *, dry: bool) -> list[str]:
             f"         {receipt.refused} deletions are more than delete_limit allows: --force"
         )
     if receipt.invalidated or receipt.invalidation_error:
-        lines.append(f"caches   {receipt.invalidated} paths invalidated")
+        lines.append(f"cdn      {receipt.invalidated} paths invalidated")
     if receipt.invalidation_error:
         lines.append(f"         {receipt.invalidation_error}")
     lines += _account(receipt, dry=dry)
@@ -223,6 +223,6 @@ def _account(receipt: PublishReceipt, *, dry: bool) -> list[str]:
     will = "it would cost" if dry else "about"
     return [
         f"requests {sent}" + (" (nothing was changed)" if dry else ""),
-        f"money    {will} {receipt.usd:.6f} USD ({PRICES})",
+        f"cost     {will} {receipt.usd:.6f} USD ({PRICES})",
         f"seconds  {receipt.total_s:.2f} ({times})",
     ]
