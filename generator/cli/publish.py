@@ -124,7 +124,7 @@ def _settings(config: Path | None, bucket: str | None, out_folder: Path | None) 
         settings = load(config, overrides)
     if not settings.bucket:
         raise SettingsError(
-            "no bucket is named", hint='--bucket NAME, or bucket = "NAME" in reelshelf.toml'
+            "no bucket is named", hint='--bucket NAME, or bucket = "NAME" in [s3] of reelshelf.toml'
         )
     return settings
 

@@ -560,7 +560,7 @@ def publisher_of(engine: Engine, clock: Callable[[], float] = time.time) -> Publ
     settings = engine.settings
     if not settings.bucket:
         raise SettingsError(
-            "no bucket is named", hint='--bucket NAME, or bucket = "NAME" in reelshelf.toml'
+            "no bucket is named", hint='--bucket NAME, or bucket = "NAME" in [s3] of reelshelf.toml'
         )
     where = {"endpoint": settings.s3_endpoint, "region": settings.s3_region}
     site = Bucket(settings.bucket, threads=THREADS, **where)

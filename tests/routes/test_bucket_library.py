@@ -72,8 +72,8 @@ class Library:
             library=(self.root,),
             out=folder / "out",
             state=folder / "state",
-            endpoint=store.address,
-            region="eu-central-1",
+            s3_endpoint=store.address,
+            s3_region="eu-central-1",
             missing_grace_s=0,
         )
         self.look = self._look(None)
@@ -325,7 +325,7 @@ def test_a_store_that_is_away_changes_nothing(library: Library) -> None:
     library.put("a.mp4")
     with library.engine() as engine:
         library.build(engine)
-        library.settings = library.settings.model_copy(update={"endpoint": "http://127.0.0.1:9"})
+        library.settings = library.settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:9"})
         assert "the store cannot be reached" in refused(library, engine)
 
 

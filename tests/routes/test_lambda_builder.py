@@ -380,7 +380,7 @@ def test_a_film_that_a_notice_tells_of_is_shown_or_told_of_again(
         store.create("films")
         store.put("films", "video/new/film.mp4", make_clip(tmp_path / "clip.mp4").read_bytes())
         builder.settings = builder.settings.model_copy(
-            update={"library": (LibraryBucket("films", "video"),), "endpoint": store.address}
+            update={"library": (LibraryBucket("films", "video"),), "s3_endpoint": store.address}
         )
         if is_refused:
             store.refuse = lambda _, query, __: (

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from generator.adapters.settings import Settings, load
+from generator.adapters.settings.layout import place_of
 from generator.core.errors import SettingsError
 
 REELSHELF = Path(sys.executable).with_name("reelshelf")
@@ -135,7 +136,7 @@ def test_a_library_that_is_a_file_is_told(folder: Path) -> None:
         ("site_url", "http://[::1"), ("site_url", "ftp://x"), ("site_url", "http://x/ä"),
         ("out", ""), ("out", "a\0b"), ("state", ""), ("library", ["a\0"]), ("library", [""]),
         ("templates", ""), ("out", "~nobody-of-that-name/x"), ("bucket", "a b"),
-        ("endpoint", "nowhere"), ("endpoint", "http://x:99999"), ("queue", "redis://a b"),
+        ("s3_endpoint", "nowhere"), ("s3_endpoint", "http://x:99999"), ("queue", "redis://a b"),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_meant_is_told_with_its_setting(
@@ -143,7 +144,7 @@ def test_a_value_that_cannot_be_meant_is_told_with_its_setting(
 ) -> None:
     (folder / "reelshelf.toml").write_text(f"{setting} = {json.dumps(value)}\n", encoding="utf-8")
 
-    assert f" {setting}: " in is_told(folder, "status")
+    assert f" {place_of(setting)}: " in is_told(folder, "status")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_every_number_has_bounds(folder: Path) -> None:
         with pytest.raises(SettingsError) as told:
             load(folder / "reelshelf.toml", {})
 
-        assert [name for name in numbers if f" {name}: " not in str(told.value)] == []
+        assert [name for name in numbers if f" {place_of(name)}: " not in str(told.value)] == []
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)

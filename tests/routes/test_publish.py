@@ -748,7 +748,7 @@ def test_a_store_without_conditions_is_told_once_and_done_without(
 def test_what_is_gone_or_replaced_is_invalidated_and_tried_again_where_that_fails(
     home: Home,
 ) -> None:
-    home.configure(distribution="E1")
+    home.configure(cloudfront_distribution="E1")
     asked: list[list[str]] = []
     cdn = Distribution("E1")
     with home.engine() as engine, patch.object(cdn, "invalidate") as invalidate:
@@ -782,7 +782,7 @@ def command(home: Home, *arguments: str) -> "subprocess.CompletedProcess[str]":
 def folder(home: Home) -> Home:
     """A site with a settings file, built."""
     (home.folder / "reelshelf.toml").write_text(
-        f'library = ["library"]\nout = "out"\nbucket = "{OURS}"\nquiet_s = 0\n',
+        f'library = ["library"]\nout = "out"\n\n[s3]\nbucket = "{OURS}"\n[watch]\nsettle_s = 0\n',
         encoding="utf-8",
     )
     with home.engine() as engine:

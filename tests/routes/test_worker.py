@@ -436,9 +436,9 @@ def test_poison_is_told_and_put_aside_while_all_else_is_shown(
         eventually(lambda: is_done(queue))
     assert working.worker.unreadable == 5
     assert working.worker.refused == 1
-    assert "it is no JSON" in caplog.text
+    assert "it is not JSON" in caplog.text
     assert "video 999, which does not exist" in caplog.text
-    assert "put aside" in caplog.text
+    assert "is a dead letter now" in caplog.text
     assert "harvest" in page_of(settings).read_text(encoding="utf-8")
     queue.close()
 
@@ -807,8 +807,8 @@ def test_the_queue_command_tells_what_was_put_aside_and_puts_it_back(
 
     assert code == 1
     assert "dead      2" in out
-    assert 'it is no JSON: "garbage"' in out
-    assert "Tagged of the video 1 can be read" in out
+    assert 'it is not JSON: "garbage"' in out
+    assert "Tagged of the video 1 is readable" in out
     told = json.loads(answer(tmp_path, "queue", "--json")[1])
     assert (told["dead"], len(told["messages"])) == (2, 2)
     code, out, _ = answer(tmp_path, "queue", "--requeue")
