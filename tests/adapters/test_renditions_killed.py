@@ -35,7 +35,7 @@ def make(tmp_path: Path) -> Maker:
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from generator.adapters.rendition_worker import __main__ as program, scratch
+from generator.adapters.rendition_worker import __main__ as program, job_folder
 from generator.adapters.rendition_worker.heartbeat import Heartbeat
 
 kind, left, is_after = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "after"
@@ -53,7 +53,7 @@ def count(wrapped):
     return deed
 
 if kind == "file":
-    scratch.keep = count(scratch.keep)
+    job_folder.keep = count(job_folder.keep)
 else:
     Heartbeat.beat = count(Heartbeat.beat)
 program.main()
@@ -335,10 +335,10 @@ def rogue(deed: str) -> tuple[str, ...]:
     """Return a program that reads its request, says that it runs, and does a deed."""
     program = (
         "import os, signal, sys, time\n"
-        "from generator.core.renditions import *\n"
-        "request = unpack_request(sys.stdin.buffer.readline())\n"
+        "from generator.core.media.renditions import *\n"
+        "request = unpack_rendition_request(sys.stdin.buffer.readline())\n"
         "def say(told): os.write(1, pack_line(told))\n"
-        "say(Beat(0, Progress(0.0, None, 0)))\n" + deed
+        "say(HeartbeatMessage(0, RenditionProgress(0.0, None, 0)))\n" + deed
     )
     return (sys.executable, "-c", program)
 
@@ -350,8 +350,8 @@ def rogue(deed: str) -> tuple[str, ...]:
         ("os._exit(3)", "the encoder stopped (exit code 3)"),
         ("os.write(1, b'Traceback\\n')", "the encoder sent an invalid answer: not JSON"),
         ("os.write(1, b'x' * 20000)", "the encoder sent an invalid answer: a line is too long"),
-        ("say(Ended('made'))", "the encoder sent an invalid answer: its result is missing"),
-        ("say(Ended('refused', 'too dark'))", "too dark"),
+        ("say(FinalMessage('made'))", "the encoder sent an invalid answer: its result is missing"),
+        ("say(FinalMessage('refused', 'too dark'))", "too dark"),
         (
             "os.kill(os.getpid(), signal.SIGKILL)",
             "the encoder was killed again and again (signal 9)",
@@ -371,8 +371,8 @@ def test_a_lie_about_what_was_made_is_seen_through(make: Maker, tmp_path: Path) 
     source = film(tmp_path / "film.mkv", codec="libx264")
     lie = (
         "import json\nos.chdir(json.loads(sys.argv[-1])['folder'])\n"
-        "open('made.json', 'wb').write(pack_finished(Finished('0' * 12, 7, '', 'remux')))\n"
-        "os.symlink('/etc/passwd', 'result.mp4')\nsay(Ended('made'))"
+        "open('made.json', 'wb').write(pack_finished(FinishedRendition('0' * 12, 7, '', 'remux')))\n"
+        "os.symlink('/etc/passwd', 'result.mp4')\nsay(FinalMessage('made'))"
     )
 
     told = reason(make(source, command=rogue(lie)))
@@ -385,7 +385,7 @@ def test_a_full_disk_that_the_program_meets_is_no_fault_of_the_file(
 ) -> None:
     source = film(tmp_path / "film.mkv", codec="libx264")
 
-    found = make(source, command=rogue("say(Ended('full', 'the disk is full'))"))
+    found = make(source, command=rogue("say(FinalMessage('full', 'the disk is full'))"))
 
     assert isinstance(found, DiskFull)
     assert found.reason == "the disk is full"
@@ -408,7 +408,7 @@ def test_a_program_that_hangs_is_ended_with_all_it_started(make: Maker, tmp_path
 
 
 def test_a_program_that_says_the_same_for_ever_hangs(make: Maker, tmp_path: Path) -> None:
-    deed = "while True: say(Beat(5, Progress(1.0, 9.0, 3)))"
+    deed = "while True: say(HeartbeatMessage(5, RenditionProgress(1.0, 9.0, 3)))"
 
     found = make(film(tmp_path / "film.mp4"), command=rogue(deed), stall_limit_s=1.0)
 
