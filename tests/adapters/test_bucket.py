@@ -560,7 +560,8 @@ def test_a_store_that_cannot_be_reached_is_told_of(away: pytest.MonkeyPatch) -> 
 
 def test_nobody_pays_for_boto3_who_opens_no_bucket() -> None:
     told = (
-        "import sys; from generator.adapters.s3 import bucket, cloudfront; print('boto3' in sys.modules)"
+        "import sys; from generator.adapters.s3 import bucket, cloudfront;"
+        " print('boto3' in sys.modules)"
     )
 
     answer = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True)

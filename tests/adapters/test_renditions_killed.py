@@ -371,7 +371,8 @@ def test_a_lie_about_what_was_made_is_seen_through(make: Maker, tmp_path: Path) 
     source = film(tmp_path / "film.mkv", codec="libx264")
     lie = (
         "import json\nos.chdir(json.loads(sys.argv[-1])['folder'])\n"
-        "open('made.json', 'wb').write(pack_finished(FinishedRendition('0' * 12, 7, '', 'remux')))\n"
+        "made = FinishedRendition('0' * 12, 7, '', 'remux')\n"
+        "open('made.json', 'wb').write(pack_finished(made))\n"
         "os.symlink('/etc/passwd', 'result.mp4')\nsay(FinalMessage('made'))"
     )
 
