@@ -395,7 +395,7 @@ def handlers(deployment: Deployment) -> Iterator[str]:
 
 def environment(deployment: Deployment) -> Iterator[str]:
     """Every variable is a setting: one that is none would stop the Lambda at its start."""
-    settings = _fields(ROOT / "generator" / "adapters" / "settings.py", "Settings")
+    settings = _fields(ROOT / "generator" / "adapters" / "settings" / "settings.py", "Settings")
     for name, function in deployment.functions().items():
         for variable in function.get("Environment", {}).get("Variables", {}):
             known = variable.removeprefix("REELSHELF_")
