@@ -26,8 +26,9 @@ from generator.core.queue.queue import Queue
 from generator.core.site import urls
 from generator.publish import publisher_of
 from generator.scan.probe import DryRunWorkers
-from generator.worker import EventLoop, Worker, WorkerTiming
 from generator.worker.consume import consume
+from generator.worker.in_flight import WorkerTiming
+from generator.worker.worker import EventLoop, Worker
 
 SIZE, EVENTS, TIMES = 1000, 1000, 20
 _AT_ONCE = 100

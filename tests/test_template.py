@@ -209,8 +209,8 @@ def test_the_zip_of_the_api_holds_nothing_that_renders() -> None:
 
     names = {path.stem for path in make_lambda.reachable(ROOT, api.starts)}
 
-    assert {"handler", "letters", "sqs"} <= names
-    assert not names & {"engine", "renderer", "media", "publishing", "bucket", "main"}
+    assert {"handler", "messages", "sqs"} <= names
+    assert not names & {"engine", "renderer", "worker_pool", "publisher", "bucket", "main"}
     assert not api.packages & {"av", "pillow", "jinja2", "uvicorn", "uvloop", "livereload"}
 
 

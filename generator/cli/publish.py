@@ -35,7 +35,7 @@ from generator.core.delivery.publish_plan import PRICES, PublishReceipt
 from generator.core.errors import BusyError, SettingsError
 from generator.core.formatting import readable
 from generator.publish import Publisher, publisher_of
-from generator.worker import PublishingBackgroundWork, PublishSchedule
+from generator.worker.publish_schedule import PublishingBackgroundWork, PublishSchedule
 
 __all__ = ["publish", "publisher_of"]
 

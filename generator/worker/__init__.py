@@ -1,21 +1,4 @@
-"""The worker: messages of a queue are recorded, shown, published, and only then deleted."""
+"""The worker: messages of a queue are recorded, rendered, published, and only then deleted.
 
-from generator.worker.in_flight import USUAL_TIMING, WorkerTiming
-from generator.worker.publish_schedule import (
-    PublishingBackgroundWork,
-    PublishSchedule,
-    SitePublisher,
-)
-from generator.worker.shared_state import SharedStateSync
-from generator.worker.worker import EventLoop, Worker
-
-__all__ = [
-    "USUAL_TIMING",
-    "EventLoop",
-    "PublishSchedule",
-    "PublishingBackgroundWork",
-    "SharedStateSync",
-    "SitePublisher",
-    "Worker",
-    "WorkerTiming",
-]
+Nothing is imported here: a builder as a Lambda needs two of these modules, and not the rest.
+"""

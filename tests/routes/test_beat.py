@@ -7,7 +7,8 @@ import pytest
 
 from generator.build.engine import Engine
 from generator.core.errors import PublishError
-from generator.worker import PublishSchedule, publish_schedule
+from generator.worker import publish_schedule
+from generator.worker.publish_schedule import PublishSchedule
 
 
 @dataclass

@@ -38,8 +38,10 @@ from generator.core.receipt import Receipt
 from generator.publish import publisher_of
 from generator.scan.probe import DryRunWorkers
 from generator.watch.build_loop import BuildLoop
-from generator.worker import EventLoop, SharedStateSync, Worker, WorkerTiming
 from generator.worker.consume import ConsumedMessages, consume
+from generator.worker.in_flight import WorkerTiming
+from generator.worker.shared_state import SharedStateSync
+from generator.worker.worker import EventLoop, Worker
 
 sys.path.append(str(Path(__file__).parents[1]))  # tests are no package
 
