@@ -104,7 +104,8 @@ def change(library: Library, chance: Random) -> None:
     if deed == "move":
         file.rename(target)
     elif deed == "copy":
-        shutil.copy2(file, target)
+        if target != file:
+            shutil.copy2(file, target)
     elif deed == "delete":
         file.unlink()
     elif deed == "replace":
