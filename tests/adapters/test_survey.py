@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.adapters.scanner import survey, walk
+from generator.adapters.scanner import survey_folder, walk
 from generator.adapters.settings import Settings
 from generator.cli.options import tell_of_no_video
 from generator.core.library.file_filter import compile_filter
@@ -27,7 +27,7 @@ def library(tmp_path: Path) -> Path:
 def test_every_file_is_counted_once_by_why_it_is_no_video(library: Path) -> None:
     intake = compile_filter(["raw"])
 
-    counted = survey(library, intake, follow_links=False)
+    counted = survey_folder(library, intake, follow_links=False)
 
     assert not walk({"": library}, intake, follow_links=False).files[""]
     assert counted.others == {".jpg": 2, "without an ending": 2}

@@ -24,7 +24,7 @@ from generator.core.library.mounts import Mount
 from generator.core.model import Place
 
 INTAKE = compile_filter(["ignored", "/raw/*.mov"])
-PACE = WatchTiming(settle_s=0.03, limit_s=1.0, poll_s=60.0, check_s=0.02)
+PACE = WatchTiming(quiet_s=0.03, limit_s=1.0, poll_s=60.0, check_s=0.02)
 PATIENCE_S = 10.0
 
 
@@ -209,7 +209,7 @@ def test_a_folder_moved_out_and_back_is_watched_as_before(tmp_path: Path) -> Non
     lib = tmp_path / "lib"
     (lib / "a/b").mkdir(parents=True)
 
-    with watching(lib, replace(PACE, settle_s=0.8, limit_s=5)) as watcher:
+    with watching(lib, replace(PACE, quiet_s=0.8, limit_s=5)) as watcher:
         for _ in range(3):
             (lib / "a").rename(tmp_path / "out")
             (tmp_path / "out").rename(lib / "a")
@@ -534,7 +534,7 @@ def test_a_hint_wakes_who_waits(tmp_path: Path) -> None:
     start_s = time.monotonic()
 
     with watching(
-        tmp_path, WatchTiming(settle_s=0.01, check_s=PATIENCE_S, poll_s=PATIENCE_S)
+        tmp_path, WatchTiming(quiet_s=0.01, check_s=PATIENCE_S, poll_s=PATIENCE_S)
     ) as watcher:
         worker = threading.Timer(0.05, (tmp_path / "film.mp4").touch)
         worker.start()
