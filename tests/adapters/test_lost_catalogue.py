@@ -160,6 +160,52 @@ def test_a_damaged_catalogue_is_put_aside(file: Path, backup: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from generator.adapters.catalogue import restore_backup
+from generator.core.errors import ReelshelfError
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing fails, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+try:
+    restore_backup(Path(sys.argv[1]), Path(sys.argv[2]), 1_796_000_000)
+except (ReelshelfError, OSError) as error:
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+def test_on_a_full_disk_the_catalogue_is_as_before(
+    file: Path, backup: Path, *, is_damaged: bool
+) -> None:
+    if is_damaged:
+        file.write_bytes(b"rubbish" * 999)
+    before = file.read_bytes()
+    names = sorted(path.name for path in file.parent.glob("*.db"))
+
+    done = completed([backup, file], program=FULL_DISK, cwd=file.parent)
+
+    assert done.returncode == 7, done.stderr
+    assert file.read_bytes() == before
+    assert sorted(path.name for path in file.parent.glob("*.db")) == names
+
+
+def test_a_catalogue_that_is_locked_is_not_taken_for_damaged(
+    file: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generator.adapters.catalogue.backup._BUSY_S", 0.05)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        before = file.stat().st_ino
+        with pytest.raises(SettingsError, match="locked"):
+            restore_backup(backup, file, NOW)
+
+        assert file.stat().st_ino == before
+        assert not list(file.parent.glob("catalogue-damaged-*"))
+
+
 def test_a_lost_catalogue_is_restored_into_a_folder_that_is_gone(
     tmp_path: Path, backup: Path, file: Path
 ) -> None:

@@ -23,6 +23,7 @@ from generator.adapters.catalogue.database_file import (
     write_mark,
 )
 from generator.adapters.catalogue.schema import written_by_newer
+from generator.adapters.sqlite_check import is_environment_error
 from generator.core.errors import SettingsError
 
 _BUSY_S = 10.0
@@ -71,11 +72,15 @@ def restore_backup(backup: Path, file: Path, now: float) -> RestoreResult:
                 kept.unlink()
                 raise
         else:
-            kept = _move_away(file, _unused_file(file, f"damaged-{clock}"))
             fresh = _unused_file(file, f"restored-{clock}")
-            with closing(_connected(fresh)) as target:
-                source.backup(target)
-                target.execute("PRAGMA journal_mode = DELETE")  # one file, all of it on the disk
+            try:
+                with closing(_connected(fresh)) as target:
+                    source.backup(target)
+                    target.execute("PRAGMA journal_mode = DELETE")  # one file, all of it on disk
+            except BaseException:
+                fresh.unlink()
+                raise
+            kept = _move_away(file, _unused_file(file, f"damaged-{clock}"))
             fresh.replace(file)
     with closing(_connected(file)) as restored:
         counts = [
@@ -232,7 +237,9 @@ def _is_sound(file: Path) -> bool:
             return is_whole and bool(
                 refuse_if_foreign(sqlite_utils.Database(connection, execute_plugins=False), file)
             )
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if is_environment_error(error):  # locked, or on a full disk: not to be moved away
+            raise
         return False
 
 
