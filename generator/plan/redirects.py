@@ -41,11 +41,12 @@ def _restore(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
     coming = [*(path for path in pages if path not in stored), *plan.redirects]
     while coming:
         waiting = ledger.resting_to([site.link(path) for path in coming])
+        taken = ledger.digests(sorted(path for path, _, _ in waiting))
         coming = []
         for path, target, until in waiting:
             if until <= now or path in plan.pages or path in plan.redirects:
                 continue
-            if ledger.page(path) is not None:  # another page has its URL
+            if path in taken:  # another page has its URL
                 continue
             plan.redirects[path] = target
             plan.gone.add(path)
