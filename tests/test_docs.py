@@ -450,9 +450,9 @@ class Shell:
             try:
                 assert server.stdout is not None
                 printed = "".join(server.stdout.readline() for _ in range(2))
-                with urlopen(f"http://127.0.0.1:{self._port}/", timeout=20) as answer:
+                with urlopen(f"http://127.0.0.1:{self._port}/", timeout=60) as answer:
                     assert b"lighthouse" in answer.read()
             finally:
                 server.send_signal(signal.SIGINT)
-                server.wait(20)
+                server.wait(60)
         return printed

@@ -10,15 +10,17 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from clips import make_clip
 
+from generator.adapters.media import worker_pool
 from generator.adapters.media.worker_pool import MediaError, MediaWorkers
 from generator.core.model import Place, ProbeResult, Rejected
 
 ROGUE = Path(__file__).with_name("rogue_worker.py")
-GONE_WITHIN_S = 10
+GONE_WITHIN_S = 60
 
 
 def looked_into(workers: MediaWorkers, file: Path) -> ProbeResult | Rejected:
@@ -152,17 +154,35 @@ def test_nothing_deadlocks_when_both_pipes_are_full(rogues: Callable[..., MediaW
 
 
 def test_an_answer_that_waited_for_the_caller_is_not_too_late(
-    rogues: Callable[..., MediaWorkers],
+    rogues: Callable[..., MediaWorkers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = rogues(jobs=1, time_limit_s=0.3)
+    away_s = 0.0
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + away_s)
+    monkeypatch.setattr(worker_pool, "time", clock)
+    workers = rogues(jobs=1, time_limit_s=30.0)
     paths = ((Place("", "x"), "/write a lot") for _ in range(3))
 
-    for found in workers.examine(paths):
-        away_until_s = time.monotonic() + 0.5
-        while time.monotonic() < away_until_s:
-            pass  # the caller is busy, not asleep
-        assert isinstance(found, Rejected)
-        assert len(found.reason) == 200_000
+    for answer in workers.examine(paths):
+        (worker,) = workers._workers  # noqa: SLF001
+        while worker.request and worker.is_quiet():
+            pass  # the caller is away until the next answer has begun
+        away_s += 60.0
+        assert isinstance(answer, Rejected)
+        assert len(answer.reason) == 200_000
+
+
+def test_the_time_limit_of_a_file_does_not_count_the_start_of_its_worker(
+    tmp_path: Path,
+) -> None:
+    slow = tmp_path / "slow.py"
+    slow.write_text(
+        "import runpy, sys, time\n"
+        "time.sleep(0.5)\n"
+        f"runpy.run_path({str(ROGUE)!r}, run_name='__main__')\n"
+    )
+    command = (sys.executable, str(slow), str(tmp_path / "notes"))
+    with MediaWorkers(jobs=1, time_limit_s=0.4, command=command) as workers:
+        assert told(workers, "one") == {"one": "was looked at"}
 
 
 def test_paths_are_read_as_they_are_needed(rogues: Callable[..., MediaWorkers]) -> None:

@@ -21,7 +21,7 @@ from generator.core.delivery.nginx import PLAY_TYPES, config, content_policy, se
 from generator.core.formatting import MEDIA_TYPES
 
 TEMPLATE = (Path(__file__).parents[2] / "deploy" / "nginx.conf").read_text(encoding="utf-8")
-START_S = 10.0
+START_S = 60.0
 
 PAGE = b"<!DOCTYPE html><title>front</title>" + b"<p>line</p>" * 100
 NEW_PAGE = b"<!DOCTYPE html><title>new</title>" + b"<p>no copies yet</p>" * 100

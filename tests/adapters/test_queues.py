@@ -25,7 +25,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # tests are no package
 
 from cloud import Aws, Redis, aws_server, redis_server
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 
 @pytest.fixture(scope="module")

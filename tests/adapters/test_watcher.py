@@ -25,7 +25,7 @@ from generator.core.model import Place
 
 INTAKE = compile_filter(["ignored", "/raw/*.mov"])
 PACE = WatchTiming(quiet_s=0.03, limit_s=1.0, poll_s=60.0, check_s=0.02)
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 @contextmanager

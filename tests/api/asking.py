@@ -23,7 +23,7 @@ from generator.core.queue import messages
 from generator.core.queue.queue import QueueDepth, ReceivedMessage
 
 VIDEOS = 20
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 HERE = {"host": "localhost:8001"}
 SESSION_COOKIE = f"{credentials.SESSION_COOKIE}-8001"
 VISITOR_COOKIE = f"{credentials.VISITOR_COOKIE}-8001"

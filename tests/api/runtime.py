@@ -16,7 +16,7 @@ from typing import Any
 from typing_extensions import override
 
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 Event = dict[str, Any]
 
 

@@ -143,7 +143,7 @@ def test_an_api_process_that_ends_finishes_what_it_accepted_and_nginx_asks_the_o
         try:
             until(lambda: len(storm.accepted) > 100)
             machines.servers[0].terminate()
-            machines.servers[0].wait(10)
+            machines.servers[0].wait(60)
             before = len(storm.accepted)
             until(lambda: len(storm.accepted) > before + 100)
         finally:

@@ -278,7 +278,7 @@ def test_a_taken_port_and_a_taken_socket_are_told_and_a_stale_socket_is_replaced
 
     with serving(state, "--socket", str(file)) as killed:
         killed.kill()
-        killed.wait(20)
+        killed.wait(60)
         left_behind = file.is_socket()
     with serving(state, "--socket", str(file)), serving(state, "--port", str(port)):
         taken = [second_server(state, "--socket", file), second_server(state, "--port", port)]

@@ -22,7 +22,7 @@ from served import Answer, Asked, commands, greet, introduce, opened, run, write
 from generator.devserver import network_address
 
 SETTINGS = 'library = ["library"]\ntemplates = "theme"\nquiet_s = 0\nfolder_tags = false\n'
-LATE_S = 25.0
+LATE_S = 90.0
 STARS = {"Content-Type": "application/json"}
 
 
@@ -178,7 +178,7 @@ def test_a_phone_is_given_an_address_and_is_a_visitor(folder: Path) -> None:
     if address is None:
         pytest.skip("this computer is in no network")
     with developing(folder, "--lan") as ask:
-        with closing(HTTPConnection(address, ask.port, timeout=10)) as phone:
+        with closing(HTTPConnection(address, ask.port, timeout=LATE_S)) as phone:
             phone.request("GET", "/api/session")
             visitor = json.loads(phone.getresponse().read())
             phone.request("PUT", "/api/videos/1/rating", b'{"stars": 4}', STARS)

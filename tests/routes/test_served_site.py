@@ -112,7 +112,7 @@ def address(site: Site, program: Callable[[str], str]) -> Iterator[tuple[str, in
         yield "127.0.0.1", port
     finally:
         running.terminate()
-        running.wait(10)
+        running.wait(60)
 
 
 def _wait_for(port: int) -> None:
@@ -127,7 +127,7 @@ def _wait_for(port: int) -> None:
 
 def get(address: tuple[str, int], path: str, **headers: str) -> tuple[HTTPResponse, bytes]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    with closing(HTTPConnection(*address, timeout=10)) as connection:
+    with closing(HTTPConnection(*address, timeout=60)) as connection:
         connection.request("GET", path, headers=named)
         response = connection.getresponse()
         return response, response.read()

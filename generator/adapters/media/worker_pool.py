@@ -29,6 +29,7 @@ from generator.core.media.worker_protocol import (
 )
 from generator.core.model import EnrichmentResult, Place, ProbeResult, Rejected
 
+_START_TIMEOUT_S = 60.0  # at least, whatever the time limit per file: the machine may be busy
 _TRANSFER_TIMEOUT_S = 5.0  # to send a request, or to receive the rest of an answer
 _KILL_TIMEOUT_S = 5.0  # a killed process may hang on a dead disk
 # An exploited decoder finds no secrets in its environment, only what it needs to run.
@@ -259,7 +260,9 @@ class _Worker:
         except BrokenPipeError:
             return False
         self.request = request
-        self.deadline_s = time.monotonic() + time_limit_s
+        # the time limit of the file counts from when the worker is ready, see `receive`
+        limit_s = time_limit_s if self.is_ready else max(time_limit_s, _START_TIMEOUT_S)
+        self.deadline_s = time.monotonic() + limit_s
         return True
 
     def receive(self, time_limit_s: float) -> Found | None:
