@@ -92,166 +92,220 @@ class Settings(BaseSettings):
 
     library: Annotated[
         tuple[Path | BucketRoot, ...], NoDecode, BeforeValidator(_split_roots),
-        Field(description="folders of videos, or s3://bucket/prefix; told apart by their names"),
+        Field(description="Folders of videos, or buckets (s3://bucket/prefix)."),
     ] = ()  # fmt: skip
-    out: Annotated[Path, Field(description="where the site is written")] = Path("site_out")
+    out: Annotated[Path, Field(description="Output folder, to be served by nginx or a CDN.")] = (
+        Path("site_out")
+    )
     state: Annotated[
-        Path, Field(description="where the catalogue (precious) and the ledger are kept")
+        Path,
+        Field(description="Folder of the catalogue, which you should back up, and of the ledger."),
     ] = Path("state")
     templates: Annotated[
-        Path | None, Field(description="a folder of your own templates, in front of ours")
+        Path | None,
+        Field(description="Folder of your own templates, which override the built-in ones."),
     ] = None
-    title: Annotated[str, Field(min_length=1, description="the name of the site")] = "reelshelf"
-    description: Annotated[str, Field(description="a sentence for search engines and feeds")] = (
-        "A library of videos"
-    )
+    title: Annotated[str, Field(min_length=1, description="Name of the site.")] = "reelshelf"
+    description: Annotated[
+        str, Field(description="One sentence about the site, for search engines and feeds.")
+    ] = "A library of videos"
     language: Annotated[
-        str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", description="a language tag")
+        str,
+        Field(
+            pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+            description="Language of your titles, as a tag like de or pt-BR.",
+        ),
     ] = "en"
     site_url: Annotated[
-        str, Field(description="the absolute address of the site, for feeds and sitemaps")
+        str, Field(description="Public URL of the site, for feeds, sitemaps and canonical links.")
     ] = "http://127.0.0.1:8000"
     ignore: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_split_list),
-        Field(description="patterns of files and folders that are no part of the library"),
+        Field(description="Patterns of files and folders to leave out of the library."),
     ] = ()  # fmt: skip
-    follow_links: Annotated[bool, Field(description="follow symbolic links in the library")] = False
-    folder_tags: Annotated[bool, Field(description="make tags of the names of folders")] = True
+    follow_links: Annotated[bool, Field(description="Follow symbolic links in the library.")] = (
+        False
+    )
+    folder_tags: Annotated[bool, Field(description="Use the names of folders as tags.")] = True
     settle_s: Annotated[
-        float, Field(ge=0, le=3600, description="a file is taken when unchanged for so long")
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            description="Seconds that a new file must stay unchanged before it is read.",
+        ),
     ] = 2.0
     missing_grace_s: Annotated[
         int,
         Field(
-            ge=0, le=100 * _YEAR_S, description="pages of a missing video go after so many seconds"
+            ge=0,
+            le=100 * _YEAR_S,
+            description="Seconds until the pages of a missing video are removed.",
         ),
     ] = 600
     forget_missing_days: Annotated[
         int,
         Field(
-            ge=0, le=36_500, description="videos missing for so many days are forgotten; 0: never"
+            ge=0,
+            le=36_500,
+            description="Days until a missing video is deleted with its ratings; 0: never.",
         ),
     ] = 0
     max_loss_share: Annotated[
-        float, Field(ge=0, le=1, description="the share of the library a scan may lose at once")
+        float,
+        Field(
+            ge=0, le=1, description="Largest share of the library that one scan may lose, 0 to 1."
+        ),
     ] = 0.5
     scan_every_s: Annotated[
         int,
         Field(
             ge=5,
             le=30 * _DAY_S,
-            description="watch: seconds between scans that repair what was missed",
+            description="Seconds between full scans, which find changes that inotify missed.",
         ),
     ] = 600
     poll_every_s: Annotated[
         int,
-        Field(ge=2, le=_DAY_S, description="watch: seconds between scans where events do not come"),
+        Field(
+            ge=2, le=_DAY_S, description="Seconds between full scans where inotify does not work."
+        ),
     ] = 30
     jobs: Annotated[
-        int, Field(ge=0, le=64, description="workers for posters; 0: one for each processor")
+        int,
+        Field(
+            ge=0, le=64, description="Number of processes that read videos; 0: one per processor."
+        ),
     ] = 0
     file_limit_s: Annotated[
-        float, Field(gt=0, le=3600, description="how long one file may occupy a worker")
+        float, Field(gt=0, le=3600, description="Seconds that one file may take.")
     ] = 30.0
     file_memory_mb: Annotated[
-        int, Field(ge=64, le=1 << 20, description="how much memory one file may need")
+        int, Field(ge=64, le=1 << 20, description="Megabytes of memory that one file may take.")
     ] = 1024
     nice: Annotated[
-        int, Field(ge=0, le=19, description="niceness of worker processes, 0 to 19")
+        int, Field(ge=0, le=19, description="Niceness of these processes, 0 to 19.")
     ] = 5
     embedded_titles: Annotated[
-        bool, Field(description="take titles from inside the files where no sidecar has one")
+        bool, Field(description="Use titles from inside files where no sidecar has one.")
     ] = True
     storyboards: Annotated[
-        bool, Field(description="make storyboards, for scrubbing, after all posters")
+        bool, Field(description="Make storyboards: thumbnails along the seek bar.")
     ] = True
     renditions: Annotated[
         Literal["off", "remux", "all"],
-        Field(description="playable copies: none, lossless ones, or of all that browsers refuse"),
+        Field(description='Playable copies: "off", "remux" (lossless only) or "all".'),
     ] = "off"
     hls_from_minutes: Annotated[
         int,
-        Field(ge=0, le=100_000, description="copies this long are HLS, too, and get made; 0: none"),
+        Field(
+            ge=0,
+            le=100_000,
+            description="Make HLS copies of videos from this length in minutes; 0: none.",
+        ),
     ] = 0
     hls_from_mb: Annotated[
-        int, Field(ge=0, le=1 << 30, description="copies of files this large likewise; 0: none")
+        int,
+        Field(
+            ge=0,
+            le=1 << 30,
+            description="Make HLS copies of files from this size in megabytes; 0: none.",
+        ),
     ] = 0
     compress: Annotated[
         Literal["background", "off"],
-        Field(description="whether .gz and .br copies are made, after the pages"),
+        Field(description='Make .gz and .br copies of pages in the background, or "off".'),
     ] = "background"
-    api: Annotated[bool, Field(description="whether pages call the API")] = True
+    api: Annotated[bool, Field(description="Pages call the API to rate, tag and count views.")] = (
+        True
+    )
     visitors_may: Annotated[
         tuple[Literal["view", "rate", "favorite"], ...], NoDecode, BeforeValidator(_split_list),
-        Field(description="what the API takes from who is not the owner: view, rate, favorite"),
+        Field(description='What visitors may do: any of "view", "rate", "favorite".'),
     ] = ("view",)  # fmt: skip
     visitor_writes_per_minute: Annotated[
-        int, Field(ge=1, le=1_000_000, description="how many writes the API takes from one visitor")
+        int, Field(ge=1, le=1_000_000, description="Writes per minute that one visitor may make.")
     ] = 120
     durable: Annotated[
-        bool, Field(description="the API answers when the disk has it, not the system alone")
+        bool, Field(description="Answer a write only when it is on the disk (fsync).")
     ] = True
     views_debounce_s: Annotated[
         float,
-        Field(ge=0, le=_DAY_S, description="how long views alone wait before pages are rewritten"),
+        Field(
+            ge=0,
+            le=_DAY_S,
+            description="Seconds that views alone wait until pages are rebuilt.",
+        ),
     ] = 5.0
-    bucket: Annotated[str, Field(description="the bucket that `publish` puts the site into")] = ""
+    bucket: Annotated[str, Field(description="Bucket that `publish` uploads the site to.")] = ""
     media_bucket: Annotated[
-        str, Field(description="the bucket for the videos themselves; empty: the same")
+        str, Field(description="Bucket for the videos themselves; empty: the same.")
     ] = ""
-    publish_media: Annotated[
-        bool, Field(description="whether the videos themselves are published, too")
-    ] = True
-    s3_endpoint: Annotated[
-        str, Field(description="the address of a store that speaks S3; empty: AWS")
-    ] = ""
+    publish_media: Annotated[bool, Field(description="Upload the videos themselves, too.")] = True
+    s3_endpoint: Annotated[str, Field(description="URL of an S3-compatible store; empty: AWS.")] = (
+        ""
+    )
     s3_region: Annotated[
-        str, Field(description="the region of the buckets; empty: that of the AWS configuration")
+        str, Field(description="Region of the buckets; empty: from the AWS configuration.")
     ] = ""
     publish_encoding: Annotated[
-        Literal["none", "gzip"], Field(description="how text lies in the bucket; CDNs compress it")
+        Literal["none", "gzip"],
+        Field(description='Encoding of text in the bucket: "none" (a CDN compresses) or "gzip".'),
     ] = "none"
     page_max_age_s: Annotated[
         int,
-        Field(
-            ge=0, le=_YEAR_S, description="how many seconds a CDN may keep a page without asking"
-        ),
+        Field(ge=0, le=_YEAR_S, description="Seconds that a CDN may cache a page."),
     ] = 60
     publish_every_s: Annotated[
-        float, Field(ge=0, le=21600, description="so many seconds pass from publish to publish")
+        float, Field(ge=0, le=21600, description="Seconds between two publishes, at least.")
     ] = 0.0
     delete_grace_s: Annotated[
         int,
         Field(
             ge=0,
             le=100 * _YEAR_S,
-            description="what is gone leaves the bucket so many seconds later",
+            description="Seconds until what is gone is deleted from the bucket.",
         ),
     ] = 3600
     delete_limit: Annotated[
-        float, Field(ge=0, le=1, description="the share of the bucket one publish may delete")
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Largest share of the bucket that one publish may delete, 0 to 1.",
+        ),
     ] = 0.1
     cloudfront_distribution: Annotated[
-        str, Field(description="the CloudFront distribution in front of the bucket")
+        str, Field(description="ID of the CloudFront distribution in front of the bucket.")
     ] = ""
     invalidations_per_month: Annotated[
-        int, Field(ge=0, le=1 << 30, description="how many paths may be invalidated in a month")
+        int,
+        Field(
+            ge=0,
+            le=1 << 30,
+            description="Paths to invalidate per month; the first 1,000 are free.",
+        ),
     ] = 1000
     host_files: Annotated[
-        bool, Field(description="write _headers and _redirects, for hosts that read them")
+        bool, Field(description="Write _headers and _redirects, for hosts that read them.")
     ] = False
     queue: Annotated[
-        str, Field(description="where events wait: an SQS queue's URL, or redis://host:6379/0")
+        str, Field(description="Queue of events: the URL of an SQS queue, or redis://host:6379/0.")
     ] = ""
     state_bucket: Annotated[
-        str, Field(description="the versioned bucket of the owner's mark, and of a Lambda's state")
+        str, Field(description="Versioned bucket for the worker's owner mark and a Lambda's state.")
     ] = ""
     debounce_ms: Annotated[
         float,
-        Field(ge=0, le=60_000, description="events that come so close together are one refresh"),
+        Field(
+            ge=0,
+            le=60_000,
+            description="Milliseconds: events that follow each other this closely are one rebuild.",
+        ),
     ] = 3.0
     max_wait_ms: Annotated[
-        float, Field(ge=0, le=60_000, description="but none waits for others longer than this")
+        float,
+        Field(ge=0, le=60_000, description="Milliseconds that an event waits for others, at most."),
     ] = 100.0
 
     @field_validator("title", "description")
@@ -486,8 +540,8 @@ def _unknown_setting(name: str) -> str:
 def commented() -> str:
     """Return a settings file with every setting, its purpose and its default."""
     lines = [
-        "# Settings of reelshelf. What is commented out is as it would be without it.",
-        "# Each can come from the environment too: REELSHELF_OUT, REELSHELF_LIBRARY (a:b), …",
+        "# Settings of reelshelf. Commented-out lines show the defaults.",
+        "# Environment variables override them: REELSHELF_OUT, REELSHELF_LIBRARY (a:b), …",
         "",
     ]
     others = [name for name in Settings.model_fields if name not in FIRST and not table_of(name)]
