@@ -313,7 +313,7 @@ class BuildLoop:
         """Compact the log a little, once an hour until done; return whether there is more."""
         if time.monotonic() < self._compacted_s:
             return False
-        if self.engine.catalogue.thin(int(time.time()), self.engine.cursor):
+        if self.engine.catalogue.compact(int(time.time()), self.engine.cursor):
             return True
         self._compacted_s = time.monotonic() + _COMPACT_S
         return False
@@ -390,9 +390,9 @@ def _file_state(file: Path | None) -> Hashable:
 
 def _describe_mode(root: Path, mode: WatchMode) -> str:
     """Return how a root is watched, for the log."""
-    if mode.means is WatchMethod.ABSENT:
+    if mode.method is WatchMethod.ABSENT:
         return f"{root} does not exist; it is watched as soon as it does"
-    return f"watching {root} by {mode.means}" + (f": {mode.reason}" if mode.reason else "")
+    return f"watching {root} by {mode.method}" + (f": {mode.reason}" if mode.reason else "")
 
 
 def _did_something(receipt: Receipt) -> bool:

@@ -16,7 +16,7 @@ from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, WatchDe
 from generator.adapters.watcher import Watcher, WatchMethod, WatchTiming
 from generator.adapters.watcher.inotify import _Callback
 from generator.adapters.watcher.protocol import FolderWatch, WatchListener
-from generator.adapters.watcher.root_state import RootFolder, ground
+from generator.adapters.watcher.root_state import RootFolder, survey_root
 from generator.adapters.watcher.watcher import inotify
 from generator.core.library.file_filter import compile_filter
 from generator.core.library.hints import Hints
@@ -63,7 +63,7 @@ def everything(why: str) -> Callable[[Hints], bool]:
 
 
 def means(watcher: Watcher) -> list[str]:
-    return [mode.means.value for mode in watcher.modes.values()]
+    return [mode.method.value for mode in watcher.modes.values()]
 
 
 @dataclass
@@ -101,7 +101,7 @@ def nobody() -> WatchListener:
         file=lambda _: None,
         tree=lambda _: None,
         busy=lambda: None,
-        doubt=lambda _: None,
+        unreliable=lambda _: None,
     )
 
 
@@ -234,7 +234,7 @@ class Confused:
 
 def test_where_watchdog_loses_its_books_its_thread_lives_on_in_doubt() -> None:
     doubts: list[str] = []
-    relay = _Callback(Confused(), replace(nobody(), doubt=doubts.append), set())
+    relay = _Callback(Confused(), replace(nobody(), unreliable=doubts.append), set())
 
     relay.on_watch_deleted(WatchDescriptor(1))
     relay.on_event(InotifyEvent(WatchDescriptor(1), InotifyConstants.IN_MOVED_TO, 0, b"a"))
@@ -353,13 +353,13 @@ def test_an_overflow_hints_at_everything_and_watching_goes_on(tmp_path: Path) ->
 def test_doubt_begins_a_new_watch_before_everything_is_hinted_at(tmp_path: Path) -> None:
     watches = Deafs()
     with Watcher({"": tmp_path}, INTAKE, PACE, watches) as watcher:
-        watches.made[0].listener.doubt("for a test")
+        watches.made[0].listener.unreliable("for a test")
 
         hints = hinted(watcher, everything("for a test"))
 
         assert hints.everything
         assert [watch.closed for watch in watches.made] == [True, False]
-        watches.made[0].listener.doubt("too late")
+        watches.made[0].listener.unreliable("too late")
         assert watcher.next_hints(0.1) == Hints()
         assert len(watches.made) == 2
 
@@ -401,7 +401,7 @@ def test_where_the_system_gives_no_watch_all_is_looked_at_by_the_clock(
     pace = replace(PACE, poll_s=0.05)
     with Watcher({"": tmp_path}, INTAKE, pace, none_left) as watcher:
         mode = watcher.modes[""]
-        assert mode.means is WatchMethod.POLLING
+        assert mode.method is WatchMethod.POLLING
         assert setting in mode.reason
         assert "every 0.05 s" in mode.reason
         for _ in range(3):
@@ -412,7 +412,7 @@ def grounds(mounts: Mapping[str, str]) -> Callable[[Path], RootFolder | None]:
     """Return a survey of a system where some folders are mounts of some kind."""
 
     def survey(root: Path) -> RootFolder | None:
-        found = ground(root)
+        found = survey_root(root)
         kind = mounts.get(root.name)
         if found is None or kind is None:
             return found
@@ -429,8 +429,8 @@ def test_folders_of_other_machines_are_polled_and_others_are_watched(tmp_path: P
     pace = replace(PACE, poll_s=0.2)
     with Watcher(roots, INTAKE, pace, survey=grounds({"nas": "nfs4"})) as watcher:
         modes = watcher.modes
-        assert modes["disk"].means is WatchMethod.EVENTS
-        assert modes["nas"].means is WatchMethod.POLLING
+        assert modes["disk"].method is WatchMethod.EVENTS
+        assert modes["nas"].method is WatchMethod.POLLING
         assert "another machine (nfs4)" in modes["nas"].reason
         (tmp_path / "disk/film.mp4").touch()
         hinted(watcher, lambda hints: Place("disk", "") in hints.folders)
@@ -445,7 +445,7 @@ def test_a_pool_is_watched_and_polled_as_well(tmp_path: Path) -> None:
     survey = grounds({"pool": "fuse.mergerfs"})
     with Watcher({"pool": pool}, INTAKE, pace, survey=survey) as watcher:
         mode = watcher.modes["pool"]
-        assert mode.means is WatchMethod.BOTH
+        assert mode.method is WatchMethod.BOTH
         assert "fuse.mergerfs" in mode.reason
         assert "every 0.2 s" in mode.reason
         (pool / "film.mp4").touch()
@@ -501,7 +501,7 @@ def test_a_root_that_is_no_folder_is_absent(tmp_path: Path) -> None:
     roots = {name: tmp_path / name for name in ("file", "self", "nothing")}
 
     with Watcher(roots, INTAKE, PACE) as watcher:
-        assert {mode.means for mode in watcher.modes.values()} == {WatchMethod.ABSENT}
+        assert {mode.method for mode in watcher.modes.values()} == {WatchMethod.ABSENT}
         assert watcher.next_hints(0.1) == Hints()
 
 
@@ -607,15 +607,15 @@ def test_a_limit_reached_below_the_root_is_not_passed_over(tmp_path: Path) -> No
     """watchdog itself goes on in silence, with some folders unwatched."""
     code = f"""{PRELUDE}
 with watcher:
-    assert watcher.modes[""].means == "events", watcher.modes
+    assert watcher.modes[""].method == "events", watcher.modes
     for name in range(8):
         (lib / str(name)).mkdir()
     until(lambda hints: "limit" in hints.why)
-    assert watcher.modes[""].means == "polling"
+    assert watcher.modes[""].method == "polling"
     assert "max_user_watches" in watcher.modes[""].reason
     assert threading.active_count() == 1
 with watcher:
-    assert watcher.modes[""].means == "polling", "eight folders are there from the start"
+    assert watcher.modes[""].method == "polling", "eight folders are there from the start"
 print("done")
 """
     (tmp_path / "lib").mkdir()

@@ -132,7 +132,7 @@ class _InotifyProxy:
         except OSError as error:
             if error.errno in LIMITS:
                 self.exhausted = error
-                self._listener.doubt("the system's limit of watched folders is reached")
+                self._listener.unreliable("the system's limit of watched folders is reached")
             raise
 
     def remove_callbacks(self, callbacks: list[tuple[WatchDescriptor, CallbackId]]) -> None:
@@ -162,22 +162,22 @@ class _Callback:
                 return
             self.reported.add(event.wd)
         elif event.mask & InotifyConstants.IN_UNMOUNT:
-            self.listener.doubt("a disk was unmounted")
+            self.listener.unreliable("a disk was unmounted")
         try:
             self.callback.on_event(event)
         except KeyError as error:
-            self.listener.doubt(f"watchdog lost track of a folder: {error!r}")
+            self.listener.unreliable(f"watchdog lost track of a folder: {error!r}")
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         """Forward the end of a watch. watchdog may have lost a folder that was moved out."""
         try:
             self.callback.on_watch_deleted(wd)
         except KeyError as error:
-            self.listener.doubt(f"watchdog lost track of a folder: {error!r}")
+            self.listener.unreliable(f"watchdog lost track of a folder: {error!r}")
 
     def on_queue_overflow(self) -> None:
         """Report it, and keep watchdog from rebuilding: the watcher sets all watches again."""
-        self.listener.doubt("the event queue of the system overflowed")
+        self.listener.unreliable("the event queue of the system overflowed")
 
 
 class _EventHandler(FileSystemEventHandler):
@@ -191,10 +191,10 @@ class _EventHandler(FileSystemEventHandler):
         report = self._listener.tree if event.is_directory else self._listener.file
         ends = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
         if isinstance(event, DirDeletedEvent) and ends == [self._path]:
-            self._listener.doubt("the library's own folder was deleted")
+            self._listener.unreliable("the library's own folder was deleted")
             return
         for path in ends:
             report(path)
         is_moved_out = isinstance(event, DirMovedEvent) and not event.dest_path
         if is_moved_out and self._listener.wants(ends[0]):
-            self._listener.doubt("a folder was moved out of the library")
+            self._listener.unreliable("a folder was moved out of the library")

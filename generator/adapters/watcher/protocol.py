@@ -15,7 +15,7 @@ class WatchListener:
 
     `wants` returns whether to watch a folder, `ignores` whether to ignore a file by its name.
     `file` and `tree` are called when a file or a folder is created, removed or changed; `busy` when
-    events that were already reported continue; `doubt` with the reason to set the watch again.
+    events that were already reported continue; `unreliable` with the reason to set the watch again.
     """
 
     wants: Callable[[str], bool]
@@ -23,7 +23,7 @@ class WatchListener:
     file: Callable[[str], None]
     tree: Callable[[str], None]
     busy: Callable[[], None]
-    doubt: Callable[[str], None]
+    unreliable: Callable[[str], None]
 
 
 class FolderWatch(Protocol):

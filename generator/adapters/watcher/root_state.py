@@ -36,12 +36,12 @@ class RootFolder:
         return next((mount for mount in self.mounts if mount.is_remote), None)
 
     @property
-    def doubtful(self) -> Mount | None:
+    def unreliable(self) -> Mount | None:
         """Return the first mount in it that may change without events, or None."""
         return next((mount for mount in self.mounts if not mount.is_local), None)
 
 
-def ground(root: Path) -> RootFolder | None:
+def survey_root(root: Path) -> RootFolder | None:
     """Return the current state of a root, None if there is no folder."""
     try:
         path = os.fspath(root.resolve(strict=True))

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from generator.adapters.watcher.protocol import FolderWatch, Observe, WatchListener
-from generator.adapters.watcher.root_state import RootFolder, advice, ground
+from generator.adapters.watcher.root_state import RootFolder, advice, survey_root
 from generator.core.library.file_filter import FileFilter
 from generator.core.library.hints import HintBatch, Hints
 from generator.core.model import Place
@@ -38,7 +38,7 @@ class WatchMethod(StrEnum):
 class WatchMode:
     """How a root is watched and, if not by events, why."""
 
-    means: WatchMethod
+    method: WatchMethod
     reason: str = ""
 
 
@@ -84,7 +84,7 @@ class Watcher:
         intake: FileFilter,
         pace: WatchTiming = USUAL_PACE,
         observe: Observe = inotify,
-        survey: Survey = ground,
+        survey: Survey = survey_root,
     ) -> None:
         self._intake = intake
         self._pace = pace
@@ -136,15 +136,15 @@ class Watcher:
         if not self._wait_ready(time.monotonic() + timeout_s):
             return Hints()
         for root in self._roots:
-            if root.doubtful:
+            if root.unreliable:
                 self._open(root)
             elif root.watch:
                 root.watch.listen()  # before taking: events it dropped are in this batch
         with self._changed:
             hints = self._batch.take()
         for root in self._roots:
-            if root.doubtful:  # unreliable again already
-                self._doubt(root, root.turn, "it changed while its watch was set")
+            if root.unreliable:  # unreliable again already
+                self._invalidate(root, root.turn, "it changed while its watch was set")
         return hints
 
     def _wait_ready(self, end_s: float) -> bool:
@@ -171,12 +171,12 @@ class Watcher:
         if now_s >= self._check_s:
             self._check_s = now_s + self._pace.check_s
             for root in self._roots:
-                if not root.doubtful and (why := root.change(self._survey(root.path))):
-                    self._doubt(root, root.turn, why)
+                if not root.unreliable and (why := root.change(self._survey(root.path))):
+                    self._invalidate(root, root.turn, why)
         if now_s >= self._poll_s:
             self._poll_s = now_s + self._pace.poll_s
             for root in self._roots:
-                if root.mode.means in {WatchMethod.POLLING, WatchMethod.BOTH}:
+                if root.mode.method in {WatchMethod.POLLING, WatchMethod.BOTH}:
                     self._add_hint(partial(self._batch.everything, root.mode.reason))
 
     def _add_hint(self, hint: Callable[[float], None]) -> None:
@@ -191,21 +191,21 @@ class Watcher:
         with self._changed:
             self._batch.stir(time.monotonic())
 
-    def _doubt(self, root: "_Root", turn: int, why: str) -> None:
+    def _invalidate(self, root: "_Root", turn: int, why: str) -> None:
         with self._changed:
             if turn != root.turn:
                 return  # a watch that is being closed
-            root.doubtful = True
+            root.unreliable = True
         self._add_hint(partial(self._batch.everything, f"{root.path}: {why}"))
 
     def _open(self, root: "_Root") -> None:
         """Set the watch of a root, replacing an old one."""
         self._close(root)
-        root.doubtful = False
-        root.ground = self._survey(root.path)  # first: a change meanwhile is then noticed
+        root.unreliable = False
+        root.folder = self._survey(root.path)  # first: a change meanwhile is then noticed
         root.mode, root.watch = self._start_watch(root)
         if root.watch is None:
-            root.doubtful = False
+            root.unreliable = False
 
     def _close(self, root: "_Root") -> None:
         root.turn += 1
@@ -214,22 +214,21 @@ class Watcher:
             root.watch = None
 
     def _start_watch(self, root: "_Root") -> tuple[WatchMode, FolderWatch | None]:
-        if root.ground is None:
+        if root.folder is None:
             return WatchMode(WatchMethod.ABSENT, f"{root.path} is not there"), None
-        if remote := root.ground.remote:
+        if remote := root.folder.remote:
             return self._polling(
                 f"{remote.point} is on another machine ({remote.kind}), whose changes cause "
                 "no events here"
             ), None
         mode = WatchMode(WatchMethod.EVENTS)
-        if doubtful := root.ground.doubtful:
+        if mount := root.folder.unreliable:
             mode = self._polling(
-                f"{doubtful.point} is a file system ({doubtful.kind}) without events for changes "
-                "below it",
+                f"{mount.point} is a file system ({mount.kind}) that reports no changes below it",
                 WatchMethod.BOTH,
             )
         try:
-            watch = self._observe(root.ground.path, self._listener(root, root.ground.path))
+            watch = self._observe(root.folder.path, self._listener(root, root.folder.path))
         except OSError as error:
             return self._polling(advice(root.path, error)), None
         return mode, watch
@@ -238,7 +237,7 @@ class Watcher:
         return WatchMode(means, f"{reason}; everything is scanned every {self._pace.poll_s:g} s")
 
     def _listener(self, root: "_Root", base: str) -> WatchListener:
-        """Return the listener of one watch of a root; its `doubt` counts while the watch lasts."""
+        """Return the listener of one watch of a root; it counts only while the watch lasts."""
         start = len(base.rstrip("/")) + 1
         takes = self._intake.takes_folder_at
 
@@ -257,7 +256,7 @@ class Watcher:
             file=file,
             tree=tree,
             busy=self._busy,
-            doubt=partial(self._doubt, root, root.turn),
+            unreliable=partial(self._invalidate, root, root.turn),
         )
 
 
@@ -268,18 +267,18 @@ class _Root:
     name: str
     path: Path
     mode: WatchMode = WatchMode(WatchMethod.ABSENT, "not watched yet")
-    ground: RootFolder | None = None
+    folder: RootFolder | None = None
     watch: FolderWatch | None = None
     turn: int = 0
-    doubtful: bool = False
+    unreliable: bool = False
 
     def change(self, current: RootFolder | None) -> str:
         """Return why its watch has to be set again, "" if it need not."""
-        if current is None and self.ground is not None:
+        if current is None and self.folder is not None:
             return "it is not there any more"
-        if current is not None and self.ground is None:
+        if current is not None and self.folder is None:
             return "it is there again"
-        if current != self.ground:
+        if current != self.folder:
             return "another folder, disk or limit is there"
         if self.watch and not self.watch.alive:
             return "the watch ended"
