@@ -30,7 +30,7 @@ from generator.core.queue.queue import Queue
 _VIDEOS = "/api/videos/{id}"
 _LOCAL_ONLY = (
     "/api/videos",
-    "/api/state",
+    "/api/changes",
     "/api/receipts/{event}",
     "/api/random",
     "/api/problems",
@@ -184,7 +184,7 @@ def _local(settings: ServiceSettings) -> _Opened:
         *_write_operations(service, schemas.EventRecorded, HTTPStatus.OK),
         operation("GET", _VIDEOS, service.video, schemas.VideoShown),
         operation("GET", "/api/videos", service.videos, schemas.VideoList),
-        operation("GET", "/api/state", service.state, schemas.State),
+        operation("GET", "/api/changes", service.state, schemas.State),
         operation("GET", "/api/receipts/{event}", service.receipt, schemas.RenderReceipt),
         operation(
             "POST",

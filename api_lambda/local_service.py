@@ -120,19 +120,19 @@ class LocalService(Service):
     @property
     @override
     def _tokens(self) -> Sequence[tuple[str, str]]:
-        return self.reader.keys.valid()
+        return self.reader.tokens.valid()
 
     @override
     def had_token(self) -> bool:
-        return self.reader.keys.had_any()
+        return self.reader.tokens.had_any()
 
     @override
     async def _is_session_ended(self, session: str) -> bool:
-        return self.reader.keys.is_ended(session)
+        return self.reader.tokens.is_ended(session)
 
     @override
     async def _end_session(self, session: Session, now: int) -> None:
-        await self._writer.do(lambda catalogue: catalogue.keys.end(session.id, session.end, now))
+        await self._writer.do(lambda catalogue: catalogue.tokens.end(session.id, session.end, now))
 
     @property
     @override
@@ -147,7 +147,7 @@ class LocalService(Service):
     async def _salt_of(self, day: str) -> bytes:
         generation = self._file.generation
         if self._salt[:2] != (generation, day):
-            salt = await self._writer.do(lambda catalogue: catalogue.keys.salt(day))
+            salt = await self._writer.do(lambda catalogue: catalogue.tokens.salt(day))
             self._salt = generation, day, salt
         return self._salt[2]
 
@@ -216,7 +216,7 @@ class LocalService(Service):
         if named is None:
             raise no_video()
         slug, title = named
-        (stats,) = reader.figures([video])
+        (stats,) = reader.stats([video])
         mine = (stats.stars, stats.favorite)
         if request.role is Role.VISITOR:
             mine = (None, False)
@@ -241,7 +241,7 @@ class LocalService(Service):
         reader = self.reader
         ids = reader.shown_after(after, limit + 1)  # one more, to see whether there are more
         more, ids = ids[limit:], ids[:limit]
-        stats = {video_stats.id: video_stats for video_stats in reader.figures(ids)}
+        stats = {video_stats.id: video_stats for video_stats in reader.stats(ids)}
         following = following_pages(self._settings.state / "ledger.db", ids)
         base = self._settings.base
         return {
@@ -263,7 +263,7 @@ class LocalService(Service):
         if since is not None and complete:
             changed = reader.changed_since(since)
             complete = len(changed) <= _MOST_CHANGED
-            videos = reader.figures(changed) if complete else []
+            videos = reader.stats(changed) if complete else []
         body = {
             "version": version,
             "complete": complete,

@@ -147,8 +147,8 @@ class QueuedService(Service):
         return await self._send(event)
 
     async def _send(self, event: Event) -> Response:
-        told_us = self._instant_us()
-        queued = replace(event, at=told_us // _US, told_us=told_us)
+        occurred_at_us = self._instant_us()
+        queued = replace(event, at=occurred_at_us // _US, occurred_at_us=occurred_at_us)
         try:
             await self._sender.send(messages.encode_message(queued))
         except QueueError as error:
@@ -181,7 +181,7 @@ class QueuedService(Service):
         if self._shared is None:
             return None
         try:
-            stats = await asyncio.to_thread(self._shared.figures, video)
+            stats = await asyncio.to_thread(self._shared.stats, video)
         except QueueError as error:
             if not self._is_away:
                 log.warning("stats are not known: %s", error)

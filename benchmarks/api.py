@@ -65,7 +65,7 @@ def run(videos: int | None, folder: Path) -> dict[str, object]:
     with Catalogue(state / "catalogue.db") as catalogue:
         trial.fill(catalogue, videos)
         made, secret = new_token("benchmark", trial.NOW)
-        catalogue.keys.add(made)
+        catalogue.tokens.add(made)
     shutil.copytree(state, folder / "bare")
     load = folder / "load.lua"
     load.write_text(_LOAD.format(videos=videos, secret=secret), encoding="utf-8")

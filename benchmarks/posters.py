@@ -1,6 +1,6 @@
 """Posters: our workers against ffmpegthumbnailer and `ffmpeg -ss`, on real files, in one run.
 
-Ours does more in its time: it probes, makes two WebP stills, a JPEG and the mean colour, and sends
+Ours does more in its time: it probes, makes two WebP stills, a JPEG and the mean color, and sends
 them through a pipe from a process that a file may crash. The rivals make one picture, 320 wide.
 Two more contests set the jobs equal: `ffmpeg -ss` is asked for the same three pictures, and our
 decoder for one JPEG, 320 wide, without the worker around it.

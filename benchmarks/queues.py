@@ -114,7 +114,7 @@ def _published(queue: Queue, folder: Path, videos: int, bucket: str) -> dict[str
             queue.send([letter])
             times.append((published.wait_for(event) - start_s) * 1000)
         begun_s = time.monotonic()
-        while (depth := queue.depth()).waiting + depth.under_way:
+        while (depth := queue.depth()).waiting + depth.in_flight:
             assert time.monotonic() < begun_s + _LIMIT_S
     return {
         "event_to_page_p50_ms": round(statistics.median(times), 1),

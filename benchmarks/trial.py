@@ -82,7 +82,7 @@ def poster(number: int) -> Event:
         "widths_px": [320, 640],
         "width_px": 320,
         "height_px": 180,
-        "colour": f"{number * 7919 % 0xFFFFFF:06x}",
+        "color": f"{number * 7919 % 0xFFFFFF:06x}",
     }
     value = {"poster": still}
     return Event(f"poster-{number}", EventKind.POSTER_MADE, NOW, "trial", VideoId(number), value)

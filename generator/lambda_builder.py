@@ -143,7 +143,7 @@ class LambdaBuilder:
         self._engine = Engine(self.settings, self.shipped, new_catalogue=is_first)
         self._publisher = publisher_of(self._engine, self.clock)
         if is_new:  # the run that wrote this state may be publishing it right now
-            self._publisher.mark_doubtful()
+            self._publisher.mark_suspect()
 
     def _drop_local_copy(self) -> None:
         """Make the next run fetch the state again: only the local copy may be damaged."""
@@ -272,7 +272,7 @@ class LambdaBuilder:
                 self._remote_state.commit(engine)
             except PreconditionFailedError:
                 self._fetch()
-                self._current()[1].mark_doubtful(paths)
+                self._current()[1].mark_suspect(paths)
             else:
                 return
         raise AssertionError("the state keeps changing")

@@ -8,14 +8,14 @@ from av.video.frame import VideoFrame
 WIDTH, HEIGHT, FRAMES = 64, 36, 4
 
 
-def make_clip(file: Path, colour: int = 0) -> Path:
-    """Write a clip of four frames, bright and of its own colour, in the format its name tells."""
+def make_clip(file: Path, color: int = 0) -> Path:
+    """Write a clip of four frames, bright and of its own color, in the format its name tells."""
     with av.open(file, "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for number in range(FRAMES):
             frame = VideoFrame(WIDTH, HEIGHT, "yuv420p")
-            for plane, value in zip(frame.planes, (180, colour * 37 % 256, 90), strict=True):
+            for plane, value in zip(frame.planes, (180, color * 37 % 256, 90), strict=True):
                 row = bytes((value + number) % 256 for _ in range(plane.line_size))
                 plane.update(row * plane.height)
             container.mux(stream.encode(frame))

@@ -121,7 +121,7 @@ def test_what_a_linter_knows_is_seen_once_the_template_is_translated(
         ("/films/", "/films/index.html"),
         ("/films/watch/a-1.html", "/films/watch/a-1.html"),
         ("/films/video/a%20b.mp4", "/video/a%20b.mp4"),
-        ("/films/api/state", "/api/state"),
+        ("/films/api/changes", "/api/changes"),
         ("/films/videos.html", "/films/videos.html"),
         ("/", "/"),
         ("/filmsandmore/", "/filmsandmore/"),

@@ -60,7 +60,7 @@ def card(number: int, title: str, *, picture: bool = True, rich: bool = True) ->
         "thumb_2x": f"/thumb/0/{number}-1a2b3c4d5e-640.webp" if picture and rich else None,
         "width": "320",
         "height": "180" if number % 5 else "569",
-        "colour": f"r{number % 16:x} g{number * 7 % 16:x} b{number * 3 % 16:x}",
+        "color": f"r{number % 16:x} g{number * 7 % 16:x} b{number * 3 % 16:x}",
         "duration": f"{1 + number % 12}:{number * 17 % 60:02d}:05" if rich else None,
         "date": f"2024-{1 + number % 12:02d}-{1 + number % 28:02d}",
         "is_added": number % 2 == 0,
@@ -85,7 +85,7 @@ def mini(number: int, title: str, *, picture: bool = True) -> Context:
     whole = card(number, title, picture=picture)
     return {
         name: whole[name]
-        for name in ("url", "title", "thumb", "width", "height", "colour", "duration")
+        for name in ("url", "title", "thumb", "width", "height", "color", "duration")
     }
 
 
@@ -114,7 +114,7 @@ def watch(number: int, title: str, *, neighbours: Markup | None, rich: bool = Tr
         "poster_url": f"/thumb/0/{number}-1a2b3c4d5e-1280.webp" if rich else None,
         "width": "1080" if rich else None,
         "height": "1920" if rich else None,
-        "colour": "r3 ga b0",
+        "color": "r3 ga b0",
         "stars": "3" if rich else None,
         "star_marks": (rich, rich, rich, False, False),
         "score": "3.9 from 12 votes" if rich else None,
@@ -287,7 +287,7 @@ def _pages(html: dict[str, Markup]) -> dict[str, list[Context]]:
             frame("Problems", "/problems.html", indexed=False),
             {**frame("Problems", "/problems.html", indexed=False), **site(api=False)},
         ],
-        "forward.html": [
+        "redirect.html": [
             {**frame("Moved on", "/all-7.html", indexed=False), "target": "/all.html"},
         ],
     }

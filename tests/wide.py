@@ -1,4 +1,4 @@
-"""Films of wide colours and of every orientation, small; imported by tests.
+"""Films of wide colors and of every orientation, small; imported by tests.
 
 What the right samples are is computed from ITU-R BT.2100, BT.2020 and BT.2408, not by our code.
 """
@@ -75,11 +75,11 @@ def bars(tags: Tags, width_px: int = 96, height_px: int = 54) -> VideoFrame:
     """Return a frame of three bars: paper white, red of BT.709, black."""
     layout = "yuv444p" if tags.bits == 8 else f"yuv444p{tags.bits}le"
     frame = VideoFrame(width_px, height_px, layout)
-    colours = [_samples(rgb, tags) for rgb in (WHITE, RED, BLACK)]
+    colors = [_samples(rgb, tags) for rgb in (WHITE, RED, BLACK)]
     kind = "B" if tags.bits == 8 else "H"
     for number, plane in enumerate(frame.planes):
         third = width_px // 3
-        values = [colours[min(x // third, 2)][number] for x in range(width_px)]
+        values = [colors[min(x // third, 2)][number] for x in range(width_px)]
         row = struct.pack(f"<{width_px}{kind}", *values).ljust(plane.line_size, b"\0")
         plane.update(row * height_px)
     return frame

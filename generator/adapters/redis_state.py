@@ -120,7 +120,7 @@ class RedisState:
         with self._translate_errors():
             self._redis.set(self._era, secrets.token_hex(_ERA_BYTES))
 
-    def put_figures(self, stats: Iterable[VideoStats]) -> None:
+    def put_stats(self, stats: Iterable[VideoStats]) -> None:
         """Store stats, unless newer ones are there."""
         rows = list(stats)
         with self._translate_errors():
@@ -134,7 +134,7 @@ class RedisState:
                     args=[_KEPT_S, *(part for pair in payloads for part in pair)],
                 )
 
-    def forget_figures(self, versions: Mapping[VideoId, int]) -> None:
+    def forget_stats(self, versions: Mapping[VideoId, int]) -> None:
         """Remove the stats of videos that no longer have pages.
 
         Args:
@@ -164,7 +164,7 @@ class RedisState:
 
     # -- the API's side
 
-    def figures(self, video: VideoId) -> VideoStats | None:
+    def stats(self, video: VideoId) -> VideoStats | None:
         """Return the stats of a video, None if they are not here."""
         with self._translate_errors(), self._redis.pipeline(transaction=False) as pipeline:
             pipeline.get(self._era)

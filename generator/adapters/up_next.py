@@ -66,7 +66,7 @@ def _following(ledger: sqlite3.Connection, videos: Sequence[VideoId]) -> dict[Vi
 
 def _shown(ledger: sqlite3.Connection, videos: Sequence[VideoId]) -> dict[VideoId, Video]:
     marks = ",".join("?" * len(videos))
-    query = f"SELECT video, facts FROM shown WHERE video IN ({marks})"  # noqa: S608 (marks)
+    query = f"SELECT video, facts FROM video_snapshot WHERE video IN ({marks})"  # noqa: S608 (marks)
     return {VideoId(i): decode_video(i, facts) for i, facts in ledger.execute(query, videos)}
 
 

@@ -45,7 +45,7 @@ from generator.plan import (
     host_pages,
     plan,
     plan_host_files,
-    plan_resting,
+    plan_suspended,
 )
 from generator.render.owned_files import OwnedFiles
 from generator.render.pages import TEMPLATES, PageRenderer, uses
@@ -321,7 +321,7 @@ class Engine:
             self._drop_made_files(planned, differences)
             self._redirect_merged(planned, differences, everything=not since)
             self._expire_redirects(planned, now)
-            plan_resting(self.ledger, self.site, planned, now)
+            plan_suspended(self.ledger, self.site, planned, now)
             enabled = self.settings.host_files
             until = now + REDIRECT_S
             plan_host_files(self.ledger, planned, until, FOR_GOOD, enabled=enabled)
@@ -396,7 +396,7 @@ class Engine:
         if not (planned.pages or planned.gone or planned.lists or planned.shown or first):
             with receipt.phase("settle"), ledger.transaction():
                 self._remember(span[1], templates=False)
-                ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
+                ledger.put_refresh(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
             return
         receipt.planned += len(planned.pages) + len(planned.redirects)
         with receipt.phase("render"):
@@ -408,7 +408,7 @@ class Engine:
         with receipt.phase("settle"), ledger.transaction():
             commit(run, planned, receipt.at)
             self._remember(span[1], templates=first)
-            ledger.settle(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
+            ledger.put_refresh(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
         self.output.remove_empty_folders(folders_of(planned.gone))
 
     def _render_selected(
@@ -438,7 +438,7 @@ class Engine:
                 self.ledger.remember(_PLAIN + name, "")
             self._remember(cursor, templates=True)
             receipt_json = json.dumps(receipt.as_dict())
-            self.ledger.settle(receipt.number, receipt.at, cursor, cursor, receipt_json)
+            self.ledger.put_refresh(receipt.number, receipt.at, cursor, cursor, receipt_json)
 
     def _try_templates(self, stale: set[str]) -> None:
         """Render the pages of changed templates, and write nothing: an error changes nothing.
@@ -532,7 +532,7 @@ class Engine:
         hidden = {
             change.before.id for change in differences if change.before and change.after is None
         }
-        for (video, slug), into in self.catalogue.longer.merged() if everything or hidden else ():
+        for (video, slug), into in self.catalogue.todo.merged() if everything or hidden else ():
             if everything or video in hidden:
                 path = urls.watch_path(video, slug)
                 planned.gone.add(path)
@@ -540,7 +540,7 @@ class Engine:
                 planned.lasting.add(path)
 
     def _expire_redirects(self, planned: Plan, now: int) -> None:
-        over = set(self.ledger.forwards_until(now)) - planned.pages.keys()
+        over = set(self.ledger.expired_redirects(now)) - planned.pages.keys()
         planned.gone |= over - planned.redirects.keys()
 
     def _stale_templates(self) -> set[str]:

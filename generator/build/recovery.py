@@ -86,7 +86,7 @@ class Recovery:
         if ledger.fact("boot") != _boot() and ledger.fact("sealed") != "1":
             log.warning("unclean shutdown: verifying every page")
             with ledger.transaction():
-                ledger.drop_packed(ledger.all_packed())
+                ledger.drop_compressed(ledger.all_compressed())
                 ledger.suspect([EVERYTHING])
         paths = ledger.suspects()
         self.by_manifest = EVERYTHING in paths

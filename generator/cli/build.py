@@ -124,10 +124,10 @@ def build(
             _compress(engine, receipt, as_json=as_json)
         if not pages_only:
             _work_off(engine, settings, receipt, as_json=as_json)
-        while engine.catalogue.thin(now(), engine.cursor):
+        while engine.catalogue.compact(now(), engine.cursor):
             pass
         receipt.problems = len(engine.catalogue.problems())
-        receipt.unplayable = engine.catalogue.longer.count_unplayable()
+        receipt.unplayable = engine.catalogue.todo.count_unplayable()
     _tell_rest(receipt, as_json=as_json)
     if receipt.problems or receipt.failed:
         raise typer.Exit(1)

@@ -221,13 +221,14 @@ def status(config: Config = None, as_json: Json = False) -> None:
         "last_refresh": formatting.rfc3339(last[1]) if last else None, "out": str(settings.out),
         "library": [str(path) for path in settings.library],
     }  # fmt: skip
+    changed = answer["last_refresh"]
     lines = [
         f"library  {', '.join(answer['library']) or 'none named'}",
         f"videos   {counts['videos']} shown, {counts['missing']} missing",
         f"problems {counts['problems'] or 'none'}",
         f"pages    {pages} ({formatting.file_size(size)}) in {settings.out}",
         f"events   {counts['events']}; {_behind(behind)}",
-        f"built    {answer['last_refresh'] or 'never'}",
+        f"changed  {f'{changed}, the last refresh with something to do' if changed else 'never'}",
     ]
     show(as_json, answer, "\n".join(lines))
 

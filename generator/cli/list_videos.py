@@ -36,7 +36,7 @@ def _entries(settings: Settings, catalogue: Catalogue) -> Iterator[dict[str, Any
     last = 0
     while ids := catalogue.shown_after(last, _AT_ONCE):
         last = ids[-1]
-        figures = {stats.id: stats for stats in catalogue.figures(ids)}
+        figures = {stats.id: stats for stats in catalogue.stats(ids)}
         following = following_pages(settings.state / "ledger.db", ids)
         for video in catalogue.shown(ids):
             if video.id in figures:

@@ -192,7 +192,7 @@ def _lines(receipt: PublishReceipt, *, dry: bool) -> list[str]:
         "there already": receipt.adopted,
         "newer there, and left": receipt.late,
         "left for the next time": len(receipt.left),
-        "not ours, and left alone": len(receipt.strays),
+        "not ours, and left alone": len(receipt.foreign),
         f"not ours, and {'to be ' if dry else ''}replaced": len(receipt.replaced),
     }
     if told := ", ".join(f"{count} {name}" for name, count in counts.items() if count):

@@ -32,7 +32,7 @@ def renditions(
     """List renditions (playable copies): those made, those that would help, and disk space."""
     settings = settled(config)
     with open_catalogue(settings) as catalogue:
-        made = list(catalogue.longer.copies())
+        made = list(catalogue.todo.copies())
         missing = {need: _missing(catalogue, need) for need in _NEEDS}
         if drop:
             at = now()
@@ -66,7 +66,7 @@ def renditions(
 
 def _missing(catalogue: Catalogue, need: str) -> tuple[int, int]:
     """Return how many copies are missing for a need, and how large they would be together."""
-    waiting = catalogue.longer.to_render(RenditionScope(_NEEDS[need]), _MOST)
+    waiting = catalogue.todo.without_rendition(RenditionScope(_NEEDS[need]), _MOST)
     made_by = TRANSCODE if need == "transcode" else REMUX
     sizes = [
         estimate_bytes(video.probe, video.size_bytes, made_by) for video in catalogue.shown(waiting)

@@ -68,18 +68,18 @@ def _done(deed: TokenAction, name: str | None, catalogue: Catalogue) -> tuple[di
 def _new(catalogue: Catalogue, name: str) -> tuple[dict[str, Any], str]:
     from api_lambda.credentials import new_token  # noqa: PLC0415 (other commands start without it)
 
-    if any(one.name == name and one.revoked_at is None for one in catalogue.keys.tokens()):
+    if any(one.name == name and one.revoked_at is None for one in catalogue.tokens.all()):
         raise SettingsError(
             f"there is a token called {name}", hint="choose another name, or revoke that one first"
         )
     made, secret = new_token(name, now())
-    catalogue.keys.add(made)
+    catalogue.tokens.add(made)
     text = f"{secret}\n{_ONCE}"
     return {**_row(made), "token": secret}, text
 
 
 def _list(catalogue: Catalogue) -> tuple[dict[str, Any], str]:
-    tokens = catalogue.keys.tokens()
+    tokens = catalogue.tokens.all()
     lines = [
         f"{one.id}  {_day(one.created_at)}  {one.name}"
         + (f"  (revoked {_day(one.revoked_at)})" if one.revoked_at is not None else "")
@@ -89,22 +89,22 @@ def _list(catalogue: Catalogue) -> tuple[dict[str, Any], str]:
 
 
 def _digest(catalogue: Catalogue) -> tuple[dict[str, Any], str]:
-    digests = [one for _, one in catalogue.keys.valid()]
+    digests = [one for _, one in catalogue.tokens.valid()]
     return {"digests": digests}, ",".join(digests)
 
 
 def _revoke(catalogue: Catalogue, name: str) -> tuple[dict[str, Any], str]:
     matching = [
         token
-        for token in catalogue.keys.tokens()
+        for token in catalogue.tokens.all()
         if token.revoked_at is None and name in {token.id, token.name}
     ]
-    if not matching or not catalogue.keys.revoke(matching[0].id, now()):
+    if not matching or not catalogue.tokens.revoke(matching[0].id, now()):
         raise SettingsError(
             f"there is no valid token called {name!r}", hint="`reelshelf token list` shows them"
         )
     text = f"revoked {matching[0].name}, and every session that began with it"
-    if not catalogue.keys.valid():
+    if not catalogue.tokens.valid():
         text += f"\n{_NOBODY}"
     return {"revoked": matching[0].id}, text
 

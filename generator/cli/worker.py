@@ -248,7 +248,7 @@ def queue_(
     settings = _settings(config, None, None)
     queue = open_queue(settings.queue)
     try:
-        count = queue.put_back() if requeue else 0
+        count = queue.redrive() if requeue else 0
         answer, lines = _report(queue)
     finally:
         queue.close()
@@ -270,7 +270,7 @@ def _report(queue: Queue) -> tuple[dict[str, Any], list[str]]:
     oldest = "" if depth.oldest_s is None else f"; the oldest for {depth.oldest_s:.0f} s"
     lines = [
         f"waiting   {depth.waiting or 'none'}{oldest if depth.waiting else ''}",
-        f"in flight {depth.under_way or 'none'}{'' if depth.waiting else oldest}",
+        f"in flight {depth.in_flight or 'none'}{'' if depth.waiting else oldest}",
         f"dead      {depth.dead or 'none'}",
         *(f"  {message.id}\n    {_reason(message)}" for message in dead),
     ]
@@ -279,7 +279,7 @@ def _report(queue: Queue) -> tuple[dict[str, Any], list[str]]:
     if depth.dead:
         lines.append("once the cause is fixed: `reelshelf queue --requeue`")
     answer: dict[str, Any] = {
-        "waiting": depth.waiting, "in_flight": depth.under_way, "dead": depth.dead,
+        "waiting": depth.waiting, "in_flight": depth.in_flight, "dead": depth.dead,
         "oldest_s": depth.oldest_s, "messages": rows,
     }  # fmt: skip
     return answer, lines

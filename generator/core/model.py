@@ -269,12 +269,12 @@ class Still:
 class Stills:
     """A poster, encoded: WebP in ascending widths, a JPEG for link previews, the mean color.
 
-    `colour` is six hex digits, RGB.
+    `color` is six hex digits, RGB.
     """
 
     webp: tuple[Still, ...]
     jpeg: bytes
-    colour: str
+    color: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +285,7 @@ class Poster:
     widths_px: tuple[int, ...]
     width_px: int
     height_px: int
-    colour: str
+    color: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,8 +375,8 @@ class FileProblem:
 class Event:
     """An event before it is in the log. `id` is its idempotency key.
 
-    `told_us` is for events from a queue: when the API received them, in microseconds since 1970.
-    They are ordered by it, whenever they arrive; None: by arrival.
+    `occurred_at_us` is for events from a queue: when the API received them, in microseconds since
+    1970. They are ordered by it, whenever they arrive; None: by arrival.
     """
 
     id: str
@@ -385,7 +385,7 @@ class Event:
     source: str
     video: VideoId | None = None
     value: Mapping[str, object] = field(default_factory=dict)
-    told_us: int | None = None
+    occurred_at_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def encode_video(video: Video) -> str:
     """Return all fields of a video but its id."""
     still, probe = video.poster, video.probe
     poster = still and (
-        still.digest, still.widths_px, still.width_px, still.height_px, still.colour
+        still.digest, still.widths_px, still.width_px, still.height_px, still.color
     )  # fmt: skip
     usual = (
         video.slug, video.place.root, video.place.path, video.title, video.added_at,
@@ -60,8 +60,8 @@ def decode_video(number: int, text: str) -> Video:
         probe, poster, stars, views, favorite, tags, votes, score_tenths, *more,
     ) = json.loads(text)  # fmt: skip
     if poster is not None:
-        digest, widths, width, height, colour = poster
-        poster = Poster(digest, tuple(widths), width, height, colour)
+        digest, widths, width, height, color = poster
+        poster = Poster(digest, tuple(widths), width, height, color)
     season, episode, playlist_index = more[8:] or (None, None, None)
     later: dict[str, Any] = {
         "recorded_offset_min": recorded_offset_min, "is_dated": is_dated, "season": season,

@@ -15,7 +15,7 @@ from generator.plan.home_and_feeds import plan_overviews
 from generator.plan.host_files import host_pages, plan_host_files
 from generator.plan.indexes import plan_indexes
 from generator.plan.model import Plan, PlannedList
-from generator.plan.redirects import FOR_GOOD, plan_resting
+from generator.plan.redirects import FOR_GOOD, plan_suspended
 from generator.plan.renames import plan_renames
 from generator.plan.scopes import plan_scopes
 from generator.plan.sitemaps import plan_sitemaps, plan_storyboards
@@ -29,7 +29,7 @@ __all__ = [
     "host_pages",
     "plan",
     "plan_host_files",
-    "plan_resting",
+    "plan_suspended",
 ]
 
 

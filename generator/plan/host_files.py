@@ -35,7 +35,7 @@ def plan_host_files(
     if is_there and not _redirects_changed(ledger, plan):
         return
     ended = plan.pages.keys() | plan.gone | plan.redirects.keys()
-    stored = (row for row in ledger.newest_forwards() if row[1] not in ended)
+    stored = (row for row in ledger.newest_redirects() if row[1] not in ended)
     fresh = [
         (for_good if path in plan.lasting else until, path, target)
         for path, target in plan.redirects.items()
@@ -48,11 +48,11 @@ def plan_host_files(
 
 def host_pages(ledger: Ledger, reason: str) -> tuple[Page, ...]:
     """Return both files from the redirects in the ledger."""
-    return _pages(ledger.newest_forwards(), reason)
+    return _pages(ledger.newest_redirects(), reason)
 
 
 def _redirects_changed(ledger: Ledger, plan: Plan) -> bool:
-    return bool(plan.redirects) or ledger.leads_on([*plan.pages, *plan.gone])
+    return bool(plan.redirects) or ledger.has_redirect([*plan.pages, *plan.gone])
 
 
 def _pages(rows: Iterator[tuple[int, OutPath, str]], reason: str) -> tuple[Page, Page]:

@@ -27,14 +27,14 @@ class Plan:
     """What a refresh is to do.
 
     `gone` are pages to delete; `redirects` replace some of them, those in `lasting` permanently.
-    Those in `resting` are removed with their target, and restored with it.
+    Those in `suspended` are removed with their target, and restored with it.
     """
 
     pages: dict[OutPath, Page] = field(default_factory=dict)
     gone: set[OutPath] = field(default_factory=set)
     redirects: dict[OutPath, str] = field(default_factory=dict)
     lasting: set[OutPath] = field(default_factory=set)
-    resting: set[OutPath] = field(default_factory=set)
+    suspended: set[OutPath] = field(default_factory=set)
     lists: list[PlannedList] = field(default_factory=list)
     dropped_lists: list[int] = field(default_factory=list)
     scopes: dict[Scope, ScopeRow] = field(default_factory=dict)

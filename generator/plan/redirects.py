@@ -12,7 +12,7 @@ from generator.plan.model import Plan
 FOR_GOOD = 1 << 62
 
 
-def plan_resting(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
+def plan_suspended(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
     """Remove redirects whose target is removed, and restore those whose target is back.
 
     Args:
@@ -22,17 +22,17 @@ def plan_resting(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> Non
         now: the current instant.
     """
     _remove_orphans(ledger, site, plan)
-    if ledger.is_any_resting():
+    if ledger.has_suspended():
         _restore(ledger, site, plan, now)
 
 
 def _remove_orphans(ledger: Ledger, site: SiteContext, plan: Plan) -> None:
     going = plan.gone - plan.redirects.keys()
     while going:
-        redirects = ledger.forwards_to([site.link(path) for path in sorted(going)])
+        redirects = ledger.redirects_to([site.link(path) for path in sorted(going)])
         going = set(redirects) - plan.pages.keys() - plan.redirects.keys() - plan.gone
         plan.gone |= going
-        plan.resting |= going
+        plan.suspended |= going
 
 
 def _restore(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
@@ -40,7 +40,7 @@ def _restore(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
     stored = ledger.digests(pages)
     coming = [*(path for path in pages if path not in stored), *plan.redirects]
     while coming:
-        waiting = ledger.resting_to([site.link(path) for path in coming])
+        waiting = ledger.suspended_to([site.link(path) for path in coming])
         taken = ledger.digests(sorted(path for path, _, _ in waiting))
         coming = []
         for path, target, until in waiting:

@@ -55,7 +55,7 @@ class Inventory:
     resolved: list[str] = field(default_factory=list)
     unchanged: set[str] = field(default_factory=set)
     left: dict[str, str] = field(default_factory=dict)
-    strays: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
 
     def unsent_of(self, left: Iterable[str]) -> set[int]:
         """Return the ids of videos whose files were not put."""
@@ -112,7 +112,7 @@ class InventoryTaker:
             )
             desired = {page.key: page for page in self._pages(record.pages())}
             inventory = Inventory(
-                desired, {} if is_new else record.all(), is_full, record.unpublished(), is_new
+                desired, {} if is_new else record.all(), is_full, record.pending_pages(), is_new
             )
             if not self._settings.publish_media:
                 media = [
@@ -126,10 +126,12 @@ class InventoryTaker:
                 self._compare(inventory, now, adopt=adopt, replace=replace)
         else:
             due = [item for item in refused if tries or replace or item.retry_at <= now]
-            paths = record.unpublished()
+            paths = record.pending_pages()
             paths += [OutPath(item.path) for item in due if item.video is None]
             changed = self._engine.catalogue.changed_since(self._state.cursor)
-            ids = sorted({*changed, *record.unsent(), *(item.video for item in due if item.video)})
+            ids = sorted(
+                {*changed, *record.pending_videos(), *(item.video for item in due if item.video)}
+            )
             pages = self._pages(record.pages_at(paths))
             inventory = Inventory({page.key: page for page in pages}, {}, is_full, paths)
             inventory.published = {
@@ -245,10 +247,10 @@ class InventoryTaker:
                 inventory.is_new
                 and not is_known
                 and not adopt
-                and (inventory.others or inventory.strays)
+                and (inventory.others or inventory.foreign)
             ):
                 ownership.refuse(
-                    [*inventory.others, *inventory.strays], is_all=len(unsure) <= _AT_ONCE
+                    [*inventory.others, *inventory.foreign], is_all=len(unsure) <= _AT_ONCE
                 )
         lost = set(inventory.lost)
         inventory.published = {k: v for k, v in inventory.published.items() if k not in lost}
@@ -296,7 +298,7 @@ class InventoryTaker:
         key = head.key
         desired, before = inventory.desired.get(key), inventory.published.get(key)
         if desired is None:
-            inventory.strays.append(key)
+            inventory.foreign.append(key)
             if before is not None:
                 inventory.lost.append(key)
             return

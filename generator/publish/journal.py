@@ -77,18 +77,18 @@ class Journal:
         record = self.record
         with record.transaction():
             self._refuse(refused)
-            record.is_not_refused(result.key for result in settled)
+            record.drop_refused(result.key for result in settled)
             record.put(result.now for result in settled if result.now is not None)
             record.drop(result.key for result in settled if result.now is None)
-            record.is_published(result.path for result in settled)
+            record.drop_pending_pages(result.path for result in settled)
             if self.number:
-                record.note_former(
+                record.put_previous_versions(
                     self.number, (result.former for result in settled if result.former)
                 )
             if self.undone:
-                record.drop_former(self.undone, (result.key for result in settled))
+                record.drop_previous_versions(self.undone, (result.key for result in settled))
             if self.invalidates:
-                record.to_invalidate(
+                record.add_pending_invalidations(
                     result.key for result in settled if _needs_invalidation(result)
                 )
         for result in settled:

@@ -114,26 +114,26 @@ class Publisher:
         return (
             self._state.must_be_full()
             or self.cursor < self._engine.cursor
-            or self._record.is_any_unpublished()
+            or self._record.has_pending_pages()
             or self._record.is_any_gone_until(self._now() - self._settings.delete_grace_s)
             or self._record.is_any_refused_until(self._now())
         )
 
-    def mark_doubtful(self, paths: Iterable[OutPath] = ()) -> None:
+    def mark_suspect(self, paths: Iterable[OutPath] = ()) -> None:
         """Mark these paths, and those not yet published, as unverified: check the bucket first.
 
         For builders whose record may be older than what another builder put meanwhile.
         """
         record, prefix = self._record, self._objects.prefix
-        doubtful = list(dict.fromkeys([*paths, *record.unpublished()]))
+        doubtful = list(dict.fromkeys([*paths, *record.pending_pages()]))
         recorded = record.of([prefix + path for path in doubtful])
         pages = {path for path, _, _ in record.pages_at(doubtful)}
         videos = {item.video for item in recorded.values() if item.video is not None}
         made = {item.path for item in recorded.values() if item.video is not None}
         with record.transaction():
-            record.doubt(recorded)
-            record.to_publish(path for path in doubtful if path not in made)
-            record.set_unsent([*record.unsent(), *videos])
+            record.forget_etags(recorded)
+            record.add_pending_pages(path for path in doubtful if path not in made)
+            record.set_pending_videos([*record.pending_videos(), *videos])
             record.put(
                 PublishedObject(
                     prefix + path, path, object_kind(path), UNKNOWN, "", 0, gone_at=self._now()
@@ -200,10 +200,10 @@ class Publisher:
         with receipt.phase("plan"):
             inventory = self._take_inventory(PublishOptions(force, verify, adopt, replace))
             plan = self._plan(inventory, force=force)
-        receipt.is_full, receipt.left, receipt.strays = (
+        receipt.is_full, receipt.left, receipt.foreign = (
             inventory.is_full,
             inventory.left,
-            inventory.strays,
+            inventory.foreign,
         )
         receipt.replaced = sorted(inventory.replaceable)
         if plan.steps:
@@ -217,7 +217,9 @@ class Publisher:
         receipt.waiting = self._record.count_waiting() + len(plan.gone) - receipt.deleted
         self._account(receipt, before)
         puts = {"PutObject": receipt.put}
-        invalidations = self._invalidations([*self._record.uninvalidated(), *_in_caches(plan)])
+        invalidations = self._invalidations(
+            [*self._record.pending_invalidations(), *_in_caches(plan)]
+        )
         receipt.invalidated = len(invalidations.paths) if self._cdn else 0
         cost_usd = invalidations.cost_usd if self._cdn else 0.0
         receipt.usd = round(requests_usd(puts) + cost_usd, 9)
@@ -241,10 +243,10 @@ class Publisher:
             if options.verify:
                 self._objects.abort_uploads(self._record.uploads())
             plan = self._plan(inventory, force=options.force)
-        receipt.is_full, receipt.strays = inventory.is_full, inventory.strays
+        receipt.is_full, receipt.foreign = inventory.is_full, inventory.foreign
         receipt.left.update(inventory.left)
         receipt.refused, receipt.unchanged = plan.refused, plan.same
-        for stray in inventory.strays[:20]:
+        for stray in inventory.foreign[:20]:
             log.warning("%s in the bucket is not ours, and was left alone", stray)
         receipt.replaced = sorted(inventory.replaceable)
         for key in receipt.replaced[:20]:
@@ -348,7 +350,7 @@ class Publisher:
         record, receipt, before = self._record, self._receipt(), self._counts()
         self._changed = []
         number = record.last_round()
-        formers = record.former(number)
+        formers = record.previous_versions(number)
         if not formers:
             raise PublishError(
                 "there is no former publish to go back to",
@@ -385,7 +387,7 @@ class Publisher:
                     if result.left:
                         receipt.left[result.path] = result.left
         with record.transaction():
-            record.drop_former(number, versions)
+            record.drop_previous_versions(number, versions)
         self._invalidate(receipt)
         self._account(receipt, before)
         receipt.is_held = True
@@ -435,12 +437,12 @@ class Publisher:
         ):
             return number
         with record.transaction():
-            record.is_not_refused(inventory.resolved)
+            record.drop_refused(inventory.resolved)
             record.drop(inventory.lost)
             record.put(inventory.recovered)
             record.set_gone(plan.gone, self._now())
             record.set_gone(plan.back, None)
-            record.is_published(settled)
+            record.drop_pending_pages(settled)
             if inventory.is_full:
                 ledger.remember("publishing", "1")
                 self._state.remember(
@@ -464,9 +466,9 @@ class Publisher:
             return
         with record.transaction():
             pages = {item.path for item in inventory.desired.values() if item.video is None}
-            record.to_publish(path for path in left if path in pages)
-            record.is_published(path for path in refused if path in pages)
-            record.set_unsent(unsent)
+            record.add_pending_pages(path for path in left if path in pages)
+            record.drop_pending_pages(path for path in refused if path in pages)
+            record.set_pending_videos(unsent)
             self._state.remember(
                 whole="1",
                 under_way="",
@@ -482,10 +484,10 @@ class Publisher:
             "held"
         )
         was_quiet = not inventory.is_full and not self._state.get("under_way")
-        return not (is_same and was_quiet and unsent == set(self._record.unsent()))
+        return not (is_same and was_quiet and unsent == set(self._record.pending_videos()))
 
     def _invalidate(self, receipt: PublishReceipt) -> None:
-        keys = self._record.uninvalidated()
+        keys = self._record.pending_invalidations()
         if self._cdn is None or not keys:
             return
         with receipt.phase("invalidate"):
@@ -498,7 +500,7 @@ class Publisher:
                 return
         now = self._now()
         with self._record.transaction():
-            self._record.is_invalidated(keys)
+            self._record.drop_pending_invalidations(keys)
             self._state.remember(
                 **{self._state.month(now): str(self._state.spent(now) + len(planned.paths))}
             )

@@ -205,8 +205,8 @@ class Uploader:
                 current = bucket.head(gone.key)
                 continue
             former = PreviousVersion(
-                gone.key, gone.path, gone.kind, current.digest, current.size_bytes, gone.look,
-                gone.video, current.cursor, current.version,
+                gone.key, gone.path, gone.kind, current.digest, current.size_bytes,
+                gone.headers_digest, gone.video, current.cursor, current.version,
             )  # fmt: skip
             return replace(done, former=former, is_put=True)
         raise PublishError(f"{gone.key} keeps changing", hint="publish again")
@@ -231,7 +231,9 @@ class Uploader:
             except PreconditionFailedError:
                 current = bucket.head(desired.key)
                 continue
-            now = replace(self._objects.recorded(desired, stored), look=headers_digest(headers))
+            now = replace(
+                self._objects.recorded(desired, stored), headers_digest=headers_digest(headers)
+            )
             return replace(done, now=now, is_put=True)
         raise PublishError(f"{desired.key} keeps changing", hint="stop other publishers")
 

@@ -94,7 +94,7 @@ class FragmentCache:
 
 TEMPLATES = (
     "404.html", "atom.xml", "best.html", "card.html", "folder.html", "folders.html",
-    "forward.html", "home.html", "login.html", "mini.html", "problems.html", "random.html",
+    "redirect.html", "home.html", "login.html", "mini.html", "problems.html", "random.html",
     "robots.txt", "rss.xml", "shelf.html", "sitemap-index.xml", "sitemap-pages.xml", "sitemap.xml",
     "tag.html", "tags.html", "watch.html",
 )  # fmt: skip

@@ -214,12 +214,12 @@ def perform(run: RenderRun, plan: Plan) -> None:
 
 def redirect_pages(ledger: Ledger) -> list[Page]:
     """Return the redirect pages in the ledger."""
-    return _redirect_pages(ledger.forwards())
+    return _redirect_pages(ledger.redirects())
 
 
 def _redirect_pages(redirects: dict[OutPath, str]) -> list[Page]:
     return [
-        Page(path, "forward.html", RedirectSubject(target), "its videos moved on")
+        Page(path, "redirect.html", RedirectSubject(target), "its videos moved on")
         for path, target in redirects.items()
     ]
 
@@ -235,7 +235,7 @@ def write_pages(run: RenderRun, pages: list[Page]) -> None:
     before = FormerPage(
         trusted,
         recorded,
-        run.ledger.all_packed() if many else run.ledger.packed(paths),
+        run.ledger.all_compressed() if many else run.ledger.compressed(paths),
         run.ledger.copied(None if many else paths),
         frozenset(run.output.files()) if many else None,
         taken,
@@ -438,14 +438,14 @@ def commit(run: RenderRun, plan: Plan, now: int) -> None:
     ledger.drop_pages(gone)
     ledger.trust(gone)
     ledger.drop_failed(gone)
-    ledger.drop_packed(gone)
-    ledger.rest_forwards(sorted(plan.resting))
-    ledger.drop_resting([*plan.pages, *plan.redirects], now)
-    ledger.drop_forwards(plan.pages)
-    ledger.drop_forwards(gone)
+    ledger.drop_compressed(gone)
+    ledger.suspend_redirects(sorted(plan.suspended))
+    ledger.drop_suspended([*plan.pages, *plan.redirects], now)
+    ledger.drop_redirects(plan.pages)
+    ledger.drop_redirects(gone)
     lasting = {path: target for path, target in plan.redirects.items() if path in plan.lasting}
-    ledger.put_forwards(plan.redirects, until)
-    ledger.put_forwards(lasting, FOR_GOOD)
+    ledger.put_redirects(plan.redirects, until)
+    ledger.put_redirects(lasting, FOR_GOOD)
     ledger.remember("next_scope", str(plan.next_scope))
     ledger.remember("next_list", str(plan.next_list))
 
@@ -466,7 +466,7 @@ def commit_pages(run: RenderRun) -> None:
     run.ledger.put_pages(run.rows)
     run.ledger.drop_pages(run.foreign)
     run.ledger.disown(run.fresh)  # their page rows say so now
-    run.ledger.drop_packed(run.rewritten)
+    run.ledger.drop_compressed(run.rewritten)
     # a page that failed still has its old file
     run.ledger.trust([*run.done, *run.fresh, *(run.failures.keys() - run.suspects)])
     run.rows, run.rewritten, run.done, run.fresh, run.foreign = [], [], [], [], []

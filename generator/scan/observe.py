@@ -147,7 +147,7 @@ class LibraryScan:
             elif self._sources.is_whole_at_once(file.place):
                 settled.append(file)
             else:
-                is_quiet = age_s >= quiet_s and not self._sources.is_under_way(file.place)
+                is_quiet = age_s >= quiet_s and not self._sources.is_being_written(file.place)
                 (settled if is_quiet else fresh).append(file)
         if fresh and self.pause is not None:
             self.pause(quiet_s)
@@ -155,8 +155,8 @@ class LibraryScan:
             settled += [file for file, is_same in again if is_same]
             fresh = [file for file, is_same in again if is_same is False]
         for file in fresh:
-            under_way = self._sources.is_under_way(file.place)
-            repeats = self.scope is not None and under_way  # maybe for days
+            being_written = self._sources.is_being_written(file.place)
+            repeats = self.scope is not None and being_written  # maybe for days
             write_log = log.debug if repeats else log.info
             write_log("%s is still being written; it is taken when it is quiet", file.place.path)
             self.unsettled.add(_folder(file.place))
@@ -166,8 +166,8 @@ class LibraryScan:
     def _seen_again(self, before: FileStat) -> bool | None:
         """Return whether a file is stable now; None if it is gone."""
         seen = self._sources.stat(before.place)
-        is_under_way = self._sources.is_under_way(before.place)
-        return None if seen is None else seen == before and not is_under_way
+        is_being_written = self._sources.is_being_written(before.place)
+        return None if seen is None else seen == before and not is_being_written
 
     def _waits_for_audio(self, seen: FileStat, now: float) -> bool:
         """Return whether a file is a video stream that is still to be merged with its audio."""
@@ -186,7 +186,7 @@ class LibraryScan:
             place = problem.place
             is_denied = any(reason in problem.reason for reason in _DENIED)
             is_unread = problem.stage in {_SCAN, SIDECAR} and "cannot be " in problem.reason
-            files = walk.companions if problem.stage == SIDECAR else walk.files
+            files = walk.sidecars if problem.stage == SIDECAR else walk.files
             if place.path not in files.get(place.root, ()) or not (is_denied or is_unread):
                 continue
             if not is_denied and self.clock() >= until:
@@ -417,11 +417,11 @@ class LibraryScan:
         again = [file for file in beside if file.video not in merged]
         again += catalogue.without_poster()
         for file, seen in (*identities.touched, *identities.moved, *identities.returned):
-            if file.companions != sidecar_digest(seen.place.path, sidecars.get(seen.place, ())):
+            if file.sidecar_digest != sidecar_digest(seen.place.path, sidecars.get(seen.place, ())):
                 again.append(replace(file, place=seen.place))
         outdated: set[VideoId] = set()
         if self.scope is None:
-            old = catalogue.longer.with_old_probe(PROBE_VERSION)
+            old = catalogue.todo.with_old_probe(PROBE_VERSION)
             outdated.update(old)
             again += catalogue.files_of(old)
         if full:
@@ -470,7 +470,7 @@ def _sidecars(walk: Walk, buckets: Container[str]) -> dict[Place, tuple[Sidecar,
         Place(root, video): sidecars
         for root, files in walk.files.items()
         for video, sidecars in sidecars_of(
-            root, files, walk.companions.get(root, {}), has_subtitle_folders=root not in buckets
+            root, files, walk.sidecars.get(root, {}), has_subtitle_folders=root not in buckets
         ).items()
     }
 
@@ -527,5 +527,5 @@ def _is_there(walk: Walk, problem: FileProblem) -> bool:
     place = problem.place
     if problem.stage != SIDECAR:
         return place.path in walk.files.get(place.root, {})
-    stat = walk.companions.get(place.root, {}).get(place.path)
+    stat = walk.sidecars.get(place.root, {}).get(place.path)
     return stat == (problem.size_bytes, problem.mtime_ns)

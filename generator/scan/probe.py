@@ -20,7 +20,7 @@ from generator.core.media.dates import Moment, moment_in_name, placed
 from generator.core.media.remedies import remedy_of
 from generator.core.media.stills import PROBE_VERSION
 from generator.core.media.webvtt import shift_cues
-from generator.core.media.worker_protocol import Found, ProbeRequest, SidecarRef
+from generator.core.media.worker_protocol import ProbeAnswer, ProbeRequest, SidecarRef
 from generator.core.model import (
     NO_VIDEO,
     SOUND,
@@ -52,7 +52,7 @@ _TOGETHER = 32  # results recorded in one transaction
 class ProbeWorkers(Protocol):
     """Probes files; the one of a dry run only guesses."""
 
-    def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[Found]:
+    def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[ProbeAnswer]:
         """Yield one result for each request, in any order."""
 
 
@@ -144,7 +144,7 @@ class ProbeRun:
             elif isinstance(result, Rejected) and not self._is_put_off(result):
                 yield _Probed(tasks[result.place], result)
 
-    def _is_put_off(self, result: Found) -> bool:
+    def _is_put_off(self, result: ProbeAnswer) -> bool:
         if not isinstance(result, Rejected) or not result.passing:
             return False
         self.put_off(result.place, result.reason)
@@ -209,10 +209,12 @@ class ProbeRun:
         if task.seen is None:
             assert former is not None
             if isinstance(answer, Rejected):
-                value: dict[str, object] = {"companions": digest, "probed": PROBE_VERSION}
+                value: dict[str, object] = {"sidecar_digest": digest, "probed": PROBE_VERSION}
             else:
                 value = (
-                    {"companions": digest} | _probe_value(task, answer) | _metadata_value(answer)
+                    {"sidecar_digest": digest}
+                    | _probe_value(task, answer)
+                    | _metadata_value(answer)
                 )
             return event_of(EventKind.VIDEO_DESCRIBED, now, former.video, value)
         value = dict(task.facts)
@@ -224,7 +226,7 @@ class ProbeRun:
                 return problem_event(task.seen.stat, stage, answer.reason, now)
             value["other_content"] = True
             return event_of(EventKind.VIDEO_CHANGED, now, former.video, value)
-        value |= {"companions": digest} | _probe_value(task, answer) | _metadata_value(answer)
+        value |= {"sidecar_digest": digest} | _probe_value(task, answer) | _metadata_value(answer)
         value["recorded_at"] = file_at = task.seen.stat.mtime_ns // 10**9
         value["recorded_offset_min"] = 0  # the time zone is unknown
         if former is not None:
@@ -333,7 +335,7 @@ def _add_stills(files: list[MadeFile], video: VideoId, stills: Stills) -> dict[s
         tuple(still.width_px for still in stills.webp),
         stills.webp[0].width_px,
         stills.webp[0].height_px,
-        stills.colour,
+        stills.color,
     )
     files += zip(urls.still_files(video, poster), contents, strict=True)
     return {
@@ -341,7 +343,7 @@ def _add_stills(files: list[MadeFile], video: VideoId, stills: Stills) -> dict[s
         "widths_px": list(poster.widths_px),
         "width_px": poster.width_px,
         "height_px": poster.height_px,
-        "colour": poster.colour,
+        "color": poster.color,
     }
 
 
@@ -397,7 +399,7 @@ def _probe_value(task: ProbeTask, answer: ProbeResult) -> dict[str, object]:
         "text_streams": probe.text_streams,
         "start_s": probe.start_s,
         "probed": PROBE_VERSION,
-        "need": remedy_of(probe, file.size_bytes),
+        "playability": remedy_of(probe, file.size_bytes),
     }
 
 
@@ -484,7 +486,7 @@ def _title(answer: ProbeResult) -> str | None:
 class DryRunWorkers:
     """Workers of a dry run: they open nothing and treat every file as a video without poster."""
 
-    def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[Found]:
+    def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[ProbeAnswer]:
         """Yield a minimal result for each file."""
         for request in requests:
             yield ProbeResult(request.place, Probe("unknown"), None, "not tried in a dry run")

@@ -66,12 +66,12 @@ class Sources:
                 if buckets
                 else walk
             )
-        walk = scanner.look(
+        walk = scanner.scan_folders(
             roots, file_filter, folders=part.folders, trees=part.trees, follow_links=follow
         )
         if not buckets:
             return walk
-        listed = scanner.look_buckets(
+        listed = scanner.scan_buckets(
             buckets, remotes, file_filter, folders=part.folders, trees=part.trees
         )
         return scanner.merge_walks(walk, listed)
@@ -80,7 +80,7 @@ class Sources:
         """Return whether a file appears complete at once, as an object of a bucket does."""
         return place.root in self._buckets
 
-    def is_under_way(self, place: Place) -> bool:
+    def is_being_written(self, place: Place) -> bool:
         """Return whether another file beside it shows that it is being written."""
         root = self._folders.get(place.root)
         return root is not None and scanner.has_beside(root, place, unfinished.UNDER_WAY)

@@ -91,7 +91,7 @@ class Backlog:
     def __init__(self, settings: Settings, wake: Callable[[], None] = lambda: None) -> None:
         self._settings = settings
         self._finished: SimpleQueue[_Finished] = SimpleQueue()
-        self._under_way: dict[VideoId, _Job] = {}
+        self._running: dict[VideoId, _Job] = {}
         self._storyboards = _StoryboardLane(settings, self._finished, wake)
         self._renditions = _RenditionLane(settings, self._finished, wake)
         self._is_starved = False  # of disk space; logged once
@@ -125,7 +125,7 @@ class Backlog:
 
     def left(self, catalogue: Catalogue) -> int:
         """Return how many videos still need a storyboard, or their embedded subtitles."""
-        return catalogue.longer.count_to_enrich(
+        return catalogue.todo.count_to_enrich(
             boards=self._settings.storyboards, roots=self._readable
         )
 
@@ -142,7 +142,7 @@ class Backlog:
             self._enqueue_storyboards(catalogue)
         if not self._renditions.busy and not self._is_full and self._settings.renditions != "off":
             self._enqueue_renditions(catalogue)
-        return bool(self._under_way)
+        return bool(self._running)
 
     @property
     def _readable(self) -> list[str] | None:
@@ -150,11 +150,11 @@ class Backlog:
         return list(self._settings.roots) if self._settings.buckets else None
 
     def _enqueue_storyboards(self, catalogue: Catalogue) -> None:
-        most = _AT_ONCE + len(self._under_way)
-        due = catalogue.longer.to_enrich(
+        most = _AT_ONCE + len(self._running)
+        due = catalogue.todo.to_enrich(
             most, boards=self._settings.storyboards, roots=self._readable
         )
-        missing = {task.video: task for task in due if task.video not in self._under_way}
+        missing = {task.video: task for task in due if task.video not in self._running}
         jobs = []
         for video, file in _with_file(catalogue, list(missing)[:_AT_ONCE], self._settings.roots):
             task = missing[video.id]
@@ -165,10 +165,12 @@ class Backlog:
         self._give(self._storyboards, jobs)
 
     def _enqueue_renditions(self, catalogue: Catalogue) -> None:
-        most = 1 + len(self._under_way)
-        due = catalogue.longer.to_render(rendition_scope(self._settings), most, self._readable)
+        most = 1 + len(self._running)
+        due = catalogue.todo.without_rendition(
+            rendition_scope(self._settings), most, self._readable
+        )
         for number in due:
-            if number in self._under_way:
+            if number in self._running:
                 continue
             for video, file in _with_file(catalogue, [number], self._settings.roots):
                 request = request_for(self._settings, video, self._file(file.place))
@@ -178,7 +180,7 @@ class Backlog:
 
     def _give(self, lane: "_Lane", jobs: list[_Job]) -> None:
         if jobs:
-            self._under_way.update((job.video.id, job) for job in jobs)
+            self._running.update((job.video.id, job) for job in jobs)
             lane.give(jobs)
 
     def _has_room(self, video: Video, request: RenditionRequest) -> bool:
@@ -213,7 +215,7 @@ class Backlog:
             while True:
                 done.append(self._finished.get_nowait())
         for finished in done:
-            self._under_way.pop(finished.job.video.id, None)
+            self._running.pop(finished.job.video.id, None)
         files_now = {
             file.video: file
             for file in catalogue.files_of([finished.job.video.id for finished in done])

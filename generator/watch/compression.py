@@ -18,11 +18,11 @@ def compress_some(ledger: Ledger, output: Output, limit: int = _AT_ONCE) -> int:
     Must not run while pages are written: the builder calls it between refreshes, holding its lock.
     A page whose bytes differ from the ledger is skipped.
     """
-    waiting = ledger.unpacked(compressor.LEAST_BYTES, limit)
+    waiting = ledger.uncompressed(compressor.LEAST_BYTES, limit)
     output.forget_folders()  # a symlink may have replaced one by now
     with ledger.transaction():
         # Record first, then copy: an unrecorded copy would go stale.
-        ledger.put_packed(waiting)
+        ledger.put_compressed(waiting)
     compressible = [(path, d) for path, d in waiting if compressor.is_compressible(path)]
     taken = OwnedFiles(ledger, output).claim_copies([path for path, _ in compressible])
     for path, digest in compressible:

@@ -1,7 +1,7 @@
 """The consumer: records the events of queue messages, and reports the rest.
 
-A queue delivers a message at least once, in any order. Ids make each event idempotent, `told_us`
-orders them; so a batch may be recorded more than once.
+A queue delivers a message at least once, in any order. Ids make each event idempotent,
+`occurred_at_us` orders them; so a batch may be recorded more than once.
 """
 
 import logging

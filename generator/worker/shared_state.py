@@ -18,10 +18,10 @@ class SharedStateStore(Protocol):
     def begin_era(self) -> None:
         """Forget all stats."""
 
-    def put_figures(self, figures: Iterable[VideoStats]) -> None:
+    def put_stats(self, figures: Iterable[VideoStats]) -> None:
         """Publish these stats to APIs."""
 
-    def forget_figures(self, versions: Mapping[VideoId, int]) -> None:
+    def forget_stats(self, versions: Mapping[VideoId, int]) -> None:
         """Remove the stats of videos that have no pages any more."""
 
     def put_keys(
@@ -60,13 +60,13 @@ class SharedStateSync:
             self._store.begin_era()
         elif last > self._seq:
             changed = catalogue.changed_since(self._seq)
-            stats = catalogue.figures(changed)
-            self._store.put_figures(stats)
+            stats = catalogue.stats(changed)
+            self._store.put_stats(stats)
             shown = {video.id for video in stats}
-            self._store.forget_figures({v: seq for v, seq in changed.items() if v not in shown})
+            self._store.forget_stats({v: seq for v, seq in changed.items() if v not in shown})
         self._seq = last
-        keys, now_s = catalogue.keys.valid(), time.monotonic()
+        keys, now_s = catalogue.tokens.valid(), time.monotonic()
         if keys != self._keys or now_s > self._keys_s + _KEYS_S:
-            had_token = catalogue.keys.had_any()
+            had_token = catalogue.tokens.had_any()
             self._store.put_keys(keys, self._secret, had_token=had_token)
             self._keys, self._keys_s = keys, now_s

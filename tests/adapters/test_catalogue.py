@@ -256,26 +256,26 @@ def test_a_rare_video_is_found_among_many(tmp_path: Path) -> None:
 
 def test_a_revoked_token_is_not_valid_and_is_revoked_once(catalogue: Catalogue) -> None:
     for number in (1, 2):
-        catalogue.keys.add(Token(f"id-{number}", "name", f"digest-{number}", number))
+        catalogue.tokens.add(Token(f"id-{number}", "name", f"digest-{number}", number))
 
-    first, again = catalogue.keys.revoke("id-1", 9), catalogue.keys.revoke("id-1", 10)
+    first, again = catalogue.tokens.revoke("id-1", 9), catalogue.tokens.revoke("id-1", 10)
 
     assert (first, again) == (True, False)
-    assert catalogue.keys.valid() == [("id-2", "digest-2")]
-    assert [one.revoked_at for one in catalogue.keys.tokens()] == [9, None]
+    assert catalogue.tokens.valid() == [("id-2", "digest-2")]
+    assert [one.revoked_at for one in catalogue.tokens.all()] == [9, None]
     catalogue.close()
 
 
 def test_a_day_has_one_salt_and_the_next_but_one_forgets_it(catalogue: Catalogue) -> None:
-    first, again = catalogue.keys.salt("2026-11-23"), catalogue.keys.salt("2026-11-23")
-    after = catalogue.keys.salt("2026-11-24")
+    first, again = catalogue.tokens.salt("2026-11-23"), catalogue.tokens.salt("2026-11-23")
+    after = catalogue.tokens.salt("2026-11-24")
 
     assert len(first) == 32
     assert first == again
     assert after != first
-    assert catalogue.keys.salt("2026-11-23") == first  # a clock that was ahead
-    catalogue.keys.salt("2026-11-25")
-    assert catalogue.keys.salt("2026-11-23") != first
+    assert catalogue.tokens.salt("2026-11-23") == first  # a clock that was ahead
+    catalogue.tokens.salt("2026-11-25")
+    assert catalogue.tokens.salt("2026-11-23") != first
     catalogue.close()
 
 
@@ -320,11 +320,11 @@ def test_old_views_become_counts_by_day_and_no_figure_changes(
             replace(one, id=f"{number}", at=trial.NOW + day * 86400)
             for number, (one, day) in enumerate(sorted(told, key=lambda pair: pair[1]))
         )
-        before = catalogue.figures([VideoId(1), VideoId(2)]), list(catalogue.shown())
+        before = catalogue.stats([VideoId(1), VideoId(2)]), list(catalogue.shown())
         last, name = catalogue.last_event(), catalogue.event_id(catalogue.last_event())
         now = trial.NOW + 60 * 86400
 
-        while catalogue.thin(now, last, most):
+        while catalogue.compact(now, last, most):
             pass
 
         events = catalogue.events_of(VideoId(1), 99)
@@ -333,7 +333,7 @@ def test_old_views_become_counts_by_day_and_no_figure_changes(
             json.loads(value).get("count", 1) for _, kind, value, *_ in events if kind == "Viewed"
         )
         thinned = sum(count for _, count in catalogue.viewed(VideoId(1)))
-        after = catalogue.figures([VideoId(1), VideoId(2)]), list(catalogue.shown())
+        after = catalogue.stats([VideoId(1), VideoId(2)]), list(catalogue.shown())
         assert [replace(one, version=0) for one in after[0]] == [
             replace(one, version=0) for one in before[0]
         ]

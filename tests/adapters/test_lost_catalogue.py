@@ -404,18 +404,18 @@ def test_who_lost_the_right_to_a_site_does_not_get_it_back_with_a_backup(
 ) -> None:
     backup = tmp_path / "older.db"
     with Catalogue(file) as catalogue:
-        catalogue.keys.add(Token("one", "leaked", "d1", NOW, None))
-        catalogue.keys.add(Token("two", "mine", "d2", NOW, None))
+        catalogue.tokens.add(Token("one", "leaked", "d1", NOW, None))
+        catalogue.tokens.add(Token("two", "mine", "d2", NOW, None))
         backup.write_bytes(catalogue.image())
-        catalogue.keys.revoke("one", NOW + 1)
-        catalogue.keys.add(Token("three", "new", "d3", NOW, None))
-        catalogue.keys.end("session", NOW + 99, NOW)
+        catalogue.tokens.revoke("one", NOW + 1)
+        catalogue.tokens.add(Token("three", "new", "d3", NOW, None))
+        catalogue.tokens.end("session", NOW + 99, NOW)
 
     restored = restore_backup(backup, file, NOW)
 
     assert restored.tokens == ("mine", "new")
     with Catalogue(file) as catalogue:
-        assert dict(catalogue.keys.valid()) == {"two": "d2", "three": "d3"}
-        assert catalogue.keys.is_ended("session")
+        assert dict(catalogue.tokens.valid()) == {"two": "d2", "three": "d3"}
+        assert catalogue.tokens.is_ended("session")
     lose(file)
     assert restore_backup(backup, file, NOW).tokens == ("leaked", "mine")  # which is told

@@ -19,7 +19,7 @@ from generator.adapters.media.worker_pool import MediaWorkers
 from generator.core.model import Place, ProbeResult, Rejected, Stills
 
 RED, GREEN, BLUE, BLACK = (200, 30, 30), (30, 160, 60), (0, 0, 255), (0, 0, 0)
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 # Where the picture of ffmpeg is one that we do not want.
 NOT_VIDEO = {
@@ -28,17 +28,17 @@ NOT_VIDEO = {
 }
 
 
-def plain(colour: Colour, size: tuple[int, int]) -> Image.Image:
-    return Image.new("RGB", size, colour)
+def plain(color: Color, size: tuple[int, int]) -> Image.Image:
+    return Image.new("RGB", size, color)
 
 
 def corners(size: tuple[int, int]) -> Image.Image:
-    """Return a picture with another colour in each corner, to see how it was turned."""
+    """Return a picture with another color in each corner, to see how it was turned."""
     picture = plain(BLACK, size)
     draw, (width, height) = ImageDraw.Draw(picture), size
-    for colour, left, top in ((RED, 0, 0), (GREEN, 1, 0), (BLUE, 0, 1)):
+    for color, left, top in ((RED, 0, 0), (GREEN, 1, 0), (BLUE, 0, 1)):
         x, y = left * width // 2, top * height // 2
-        draw.rectangle((x, y, x + width // 2, y + height // 2), fill=colour)
+        draw.rectangle((x, y, x + width // 2, y + height // 2), fill=color)
     return picture
 
 
@@ -110,16 +110,16 @@ def picture_of(content: bytes) -> Image.Image:
     return Image.open(BytesIO(content)).convert("RGB")
 
 
-def near(colour: object, expected: Colour, *, within: int = 24) -> bool:
-    assert isinstance(colour, tuple)
-    return all(abs(one - other) < within for one, other in zip(colour, expected, strict=True))
+def near(color: object, expected: Color, *, within: int = 24) -> bool:
+    assert isinstance(color, tuple)
+    return all(abs(one - other) < within for one, other in zip(color, expected, strict=True))
 
 
-def mean_of(stills: Stills) -> Colour:
+def mean_of(stills: Stills) -> Color:
     return (
-        int(stills.colour[:2], 16),
-        int(stills.colour[2:4], 16),
-        int(stills.colour[4:], 16),
+        int(stills.color[:2], 16),
+        int(stills.color[2:4], 16),
+        int(stills.color[4:], 16),
     )
 
 
@@ -200,7 +200,7 @@ def test_a_rotated_video_stands_upright(
 
 
 @pytest.mark.parametrize("matrix", [Colorspace.ITU709, Colorspace.ITU601, Colorspace.BT2020])
-def test_colours_stay_what_they_are_whatever_made_yuv_of_them(
+def test_colors_stay_what_they_are_whatever_made_yuv_of_them(
     workers: MediaWorkers, tmp_path: Path, matrix: Colorspace
 ) -> None:
     clip = film(tmp_path / "clip.mp4", [plain((40, 200, 90), (640, 360))] * 2, matrix=matrix)
@@ -243,7 +243,7 @@ def test_a_plain_blue_beginning_is_a_poster(workers: MediaWorkers, tmp_path: Pat
 def test_a_black_video_has_a_black_poster(workers: MediaWorkers, tmp_path: Path) -> None:
     clip = film(tmp_path / "clip.mp4", [plain(BLACK, (320, 180))] * 10)
 
-    assert stills_of(looked_into(workers, clip)).colour == "000000"
+    assert stills_of(looked_into(workers, clip)).color == "000000"
 
 
 def test_a_video_cut_off_in_its_head_is_probed_or_refused_but_never_lost(

@@ -60,7 +60,7 @@ def test_all_that_people_made_of_the_copy_goes_to_the_video(catalogue: Catalogue
 
     merge(catalogue)
 
-    (figures,) = catalogue.figures([ONE])
+    (figures,) = catalogue.stats([ONE])
     assert (figures.stars, figures.views, figures.favorite) == (4, 12, True)
     assert (figures.votes, figures.tags) == (1, ("mine",))
     assert (ONE, "folder", "user", 1) in rows(catalogue, "tag")
@@ -74,7 +74,7 @@ def test_tags_that_only_the_folder_of_the_copy_gave_stay_behind(catalogue: Catal
 
     merge(catalogue)
 
-    assert catalogue.figures([ONE])[0].tags == ()
+    assert catalogue.stats([ONE])[0].tags == ()
 
 
 @pytest.mark.parametrize(("first", "second", "stars"), [(10, 20, 5), (20, 10, 2), (10, 10, 2)])
@@ -92,7 +92,7 @@ def test_of_two_ratings_the_later_one_counts(
 
     merge(catalogue)
 
-    assert catalogue.figures([ONE])[0].stars == stars
+    assert catalogue.stats([ONE])[0].stars == stars
     assert catalogue.mark_of(ONE, "ann")[0] == stars
     assert rows(catalogue, "all_votes") == [(1, 1, stars)]
 
@@ -106,7 +106,7 @@ def test_views_of_long_ago_are_counted_by_day_for_the_video(catalogue: Catalogue
             told("3", EventKind.VIEWED, OTHER, early, count=1),
         ]
     )
-    catalogue.thin(trial.NOW + 50 * DAY_S, catalogue.last_event() + 1)
+    catalogue.compact(trial.NOW + 50 * DAY_S, catalogue.last_event() + 1)
 
     merge(catalogue)
 
@@ -122,7 +122,7 @@ def test_views_of_the_copy_that_the_log_lets_go_later_are_the_videos_too(
     merge(catalogue, OTHER, COPY)
     merge(catalogue, COPY, ONE)
 
-    catalogue.thin(trial.NOW + 50 * DAY_S, catalogue.last_event() + 1)
+    catalogue.compact(trial.NOW + 50 * DAY_S, catalogue.last_event() + 1)
 
     assert [count for _, count in catalogue.viewed(ONE)] == [4]
     assert rows(catalogue, "viewed") == [(ONE, *catalogue.viewed(ONE)[0])]
@@ -149,7 +149,7 @@ def test_what_is_told_late_of_a_copy_of_a_copy_is_recorded_for_the_video(
 
     assert outcome.stats is not None
     assert (outcome.stats.id, outcome.stats.views) == (ONE, 1)
-    assert [(copy[0], into[0]) for copy, into in catalogue.longer.merged()] == [
+    assert [(copy[0], into[0]) for copy, into in catalogue.todo.merged()] == [
         (COPY, ONE), (OTHER, ONE),
     ]  # fmt: skip
 
@@ -186,7 +186,7 @@ def test_an_id_that_is_another_events_is_refused_for_a_copy_too(catalogue: Catal
     ]
 
     assert verdicts == [EventVerdict.ID_IN_USE] * 3
-    assert catalogue.figures([ONE])[0].views == 1
+    assert catalogue.stats([ONE])[0].views == 1
 
 
 def test_a_merged_video_counts_as_no_missing_one(catalogue: Catalogue) -> None:
@@ -211,7 +211,7 @@ def test_a_forgotten_video_is_forgotten_with_all_that_people_made_of_it(
             told("6", EventKind.VIDEO_FORGOTTEN, COPY),
         ]
     )
-    catalogue.thin(trial.NOW + 50 * DAY_S, catalogue.last_event() + 1)
+    catalogue.compact(trial.NOW + 50 * DAY_S, catalogue.last_event() + 1)
 
     assert rows(catalogue, "all_votes") == [(1, 1, 5)]
     assert rows(catalogue, "rating") == rows(catalogue, "viewed") == []
@@ -257,14 +257,14 @@ def test_a_merge_loses_no_persons_doing(
 ) -> None:
     with catalogue_of() as catalogue:
         catalogue.record([event(number, *one) for number, one in enumerate(doings)])
-        before = {one.id: one for one in catalogue.figures([ONE, COPY, OTHER])}
+        before = {one.id: one for one in catalogue.stats([ONE, COPY, OTHER])}
         marks = {who: [catalogue.mark_of(one, who) for one in (ONE, COPY)] for who in VISITORS}
         given_tags = {row[1:] for row in rows(catalogue, "tag") if row[0] in {ONE, COPY}}
         ratings = [row[1:] for row in rows(catalogue, "rating") if row[0] in {ONE, COPY}]
 
         merge(catalogue)
 
-        (after,) = catalogue.figures([ONE])
+        (after,) = catalogue.stats([ONE])
         one, copy = before[ONE], before[COPY]
         assert after.views == one.views + copy.views
         assert after.favorite == (one.favorite or copy.favorite)
@@ -277,15 +277,15 @@ def test_a_merge_loses_no_persons_doing(
             now = catalogue.mark_of(ONE, who)
             assert now[0] in ({stars, other_stars} - {None} or {None})
             assert now[1] == (favorite or other_favorite)
-        assert catalogue.figures([OTHER]) == [before[OTHER]]
+        assert catalogue.stats([OTHER]) == [before[OTHER]]
         is_consistent(catalogue)
 
         catalogue.record([event(100 + number, *doing) for number, doing in enumerate(later)])
         repeated = [event(number, *doing) for number, doing in enumerate(doings)]
         repeated += [event(100 + number, *doing) for number, doing in enumerate(later)]
-        figures = catalogue.figures([ONE, OTHER])
+        figures = catalogue.stats([ONE, OTHER])
         assert all(one.verdict is EventVerdict.REPEATED for one in catalogue.record(repeated))
-        assert catalogue.figures([ONE, OTHER]) == figures
+        assert catalogue.stats([ONE, OTHER]) == figures
         is_consistent(catalogue)
 
 

@@ -19,7 +19,7 @@ from generator.adapters.media_worker.stills import poster
 from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
 from generator.core.model import Stills
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 RED, GREEN, BLUE, BLACK = (200, 30, 30), (30, 160, 60), (30, 30, 200), (0, 0, 0)
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 ORIENTATION = 0x0112
@@ -35,16 +35,16 @@ LAID = {  # how a picture must lie so that EXIF's orientation sets it upright
 }
 
 
-def plain(colour: Colour = GREEN, size: tuple[int, int] = (320, 180)) -> Image.Image:
-    return Image.new("RGB", size, colour)
+def plain(color: Color = GREEN, size: tuple[int, int] = (320, 180)) -> Image.Image:
+    return Image.new("RGB", size, color)
 
 
 def corners(size: tuple[int, int]) -> Image.Image:
-    """Return a picture with another colour in each corner, to see how it was turned."""
+    """Return a picture with another color in each corner, to see how it was turned."""
     picture = plain(BLACK, size)
     draw, (wide, high) = ImageDraw.Draw(picture), (size[0] // 2, size[1] // 2)
-    for colour, left, top in ((RED, 0, 0), (GREEN, wide, 0), (BLUE, 0, high)):
-        draw.rectangle((left, top, left + wide - 1, top + high - 1), fill=colour)
+    for color, left, top in ((RED, 0, 0), (GREEN, wide, 0), (BLUE, 0, high)):
+        draw.rectangle((left, top, left + wide - 1, top + high - 1), fill=color)
     return picture
 
 
@@ -64,24 +64,24 @@ def opened(content: bytes) -> Image.Image:
     return Image.open(BytesIO(content)).convert("RGB")
 
 
-def near(colour: object, expected: Colour, *, within: int = 16) -> bool:
-    assert isinstance(colour, tuple)
-    return all(abs(one - other) <= within for one, other in zip(colour, expected, strict=True))
+def near(color: object, expected: Color, *, within: int = 16) -> bool:
+    assert isinstance(color, tuple)
+    return all(abs(one - other) <= within for one, other in zip(color, expected, strict=True))
 
 
-def mean_of(stills: Stills) -> Colour:
+def mean_of(stills: Stills) -> Color:
     return (
-        int(stills.colour[:2], 16),
-        int(stills.colour[2:4], 16),
-        int(stills.colour[4:], 16),
+        int(stills.color[:2], 16),
+        int(stills.color[2:4], 16),
+        int(stills.color[4:], 16),
     )
 
 
-def assert_plain(stills: Stills, colour: Colour) -> None:
+def assert_plain(stills: Stills, color: Color) -> None:
     for content in (*(still.content for still in stills.webp), stills.jpeg):
         picture = opened(content)
-        assert near(picture.getpixel((picture.width // 2, picture.height // 2)), colour)
-    assert near(mean_of(stills), colour)
+        assert near(picture.getpixel((picture.width // 2, picture.height // 2)), color)
+    assert near(mean_of(stills), color)
 
 
 def problem_of(content: bytes) -> str:
@@ -185,7 +185,7 @@ def test_what_half_shines_through_is_half_grey() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "P", "L"])
-def test_a_colour_that_stands_for_nothing_lies_on_grey(mode: str) -> None:
+def test_a_color_that_stands_for_nothing_lies_on_grey(mode: str) -> None:
     picture = Image.new(mode, (64, 36))
 
     content = saved(picture, "PNG", transparency=picture.getpixel((0, 0)))
@@ -194,7 +194,7 @@ def test_a_colour_that_stands_for_nothing_lies_on_grey(mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "kind", "value", "colour"),
+    ("mode", "kind", "value", "color"),
     [
         ("CMYK", "JPEG", (0, 255, 255, 51), (204, 0, 0)),
         ("L", "JPEG", 90, (90, 90, 90)),
@@ -208,12 +208,12 @@ def test_a_colour_that_stands_for_nothing_lies_on_grey(mode: str) -> None:
         ("L", "AVIF", 90, (90, 90, 90)),
     ],
 )
-def test_every_way_of_telling_colours_ends_in_the_same_colours(
-    mode: str, kind: str, value: int | tuple[int, ...], colour: Colour
+def test_every_way_of_telling_colors_ends_in_the_same_colors(
+    mode: str, kind: str, value: int | tuple[int, ...], color: Color
 ) -> None:
     picture = Image.new(mode, (64, 36), value)
 
-    assert_plain(from_picture(saved(picture, kind)), colour)
+    assert_plain(from_picture(saved(picture, kind)), color)
 
 
 @pytest.mark.system("ffmpeg")

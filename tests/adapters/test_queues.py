@@ -100,7 +100,7 @@ def test_what_is_sent_comes_once_while_somebody_has_it(queue: Queue) -> None:
     assert {one.times for one in messages} == {1}
     assert queue.receive(100, 0) == []
     told = queue.depth()
-    assert (told.waiting, told.under_way, told.dead) == (0, 25, 0)
+    assert (told.waiting, told.in_flight, told.dead) == (0, 25, 0)
 
 
 def test_no_more_come_than_were_asked_for(queue: Queue) -> None:
@@ -121,14 +121,14 @@ def test_what_is_deleted_never_comes_again_and_what_is_given_back_does(queue: Qu
     queue.delete([again, messages["c"]])
     assert queue.receive(10, 0) == []
     told = queue.depth()
-    assert (told.waiting, told.under_way) == (0, 0)
+    assert (told.waiting, told.in_flight) == (0, 0)
 
 
 def test_nothing_comes_from_an_empty_queue(queue: Queue) -> None:
     assert queue.receive(10, 0) == []
     assert queue.depth() in {QueueDepth(0, 0, 0), QueueDepth(0, 0, 0, 0.0)}
     assert queue.dead(10) == []
-    assert queue.put_back() == 0
+    assert queue.redrive() == 0
     queue.delete([])
     queue.extend([], 0)
     queue.send([])
@@ -160,7 +160,7 @@ def test_poison_is_put_aside_after_five_times_and_comes_back_when_asked(queue: Q
     assert bodies(queue.dead(10)) == ["poison"]
     assert bodies(queue.dead(10)) == ["poison"]  # it stays there
 
-    assert queue.put_back() == 1
+    assert queue.redrive() == 1
 
     (back,) = queue.receive(10, 5)
     assert (back.body, back.times) == ("poison", 1)
@@ -321,7 +321,7 @@ def test_to_keep_a_message_counts_as_no_delivery_and_takes_none_from_another(
     first.extend([message], 0)
 
     assert claimed.times == 2
-    assert second.depth().under_way == 1
+    assert second.depth().in_flight == 1
     first.close()
     second.close()
 

@@ -21,7 +21,7 @@ from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.media_worker import http_range
 from generator.adapters.media_worker.http_range import HttpRangeFile
 from generator.adapters.s3.reader import S3Reader
-from generator.adapters.scanner import look_buckets, walk_buckets
+from generator.adapters.scanner import scan_buckets, walk_buckets
 from generator.adapters.settings import Settings, load
 from generator.core.errors import SettingsError
 from generator.core.library.bucket_objects import (
@@ -126,7 +126,7 @@ def test_a_walk_finds_each_video_and_nothing_that_is_no_path(keys: set[str]) -> 
     }
     for one in walk.unwanted:
         assert not is_path(one.place.path)
-    for path in (*walk.files[""], *walk.companions[""]):
+    for path in (*walk.files[""], *walk.sidecars[""]):
         assert ".." not in path.split("/")
     assert (walk.roots[""].entries == 0) == (not below - {""})
 
@@ -135,16 +135,16 @@ def test_a_walk_finds_each_video_and_nothing_that_is_no_path(keys: set[str]) -> 
 def test_looks_into_every_folder_find_what_a_walk_finds(keys: set[str]) -> None:
     roots, listers, intake = {"": BucketRoot("b", "lib")}, {"": Keys(keys)}, compile_filter()
     walk = walk_buckets(roots, listers, intake)
-    folders = {path.rpartition("/")[0] for path in (*walk.files[""], *walk.companions[""])}
+    folders = {path.rpartition("/")[0] for path in (*walk.files[""], *walk.sidecars[""])}
     places = [Place("", folder) for folder in folders | {"", "never was"}]
-    look = look_buckets(roots, listers, intake, folders=places)
+    look = scan_buckets(roots, listers, intake, folders=places)
     assert look.files == walk.files
-    assert look.companions == walk.companions
+    assert look.sidecars == walk.sidecars
     assert Place("", "never was") in look.gone
     assert look.covers(Place("", "never was/a.mp4"))
     for path in walk.files[""]:
         assert look.covers(Place("", path))
-    tree = look_buckets(roots, listers, intake, trees=[Place("", "")])
+    tree = scan_buckets(roots, listers, intake, trees=[Place("", "")])
     assert tree.files == walk.files
 
 
@@ -162,7 +162,7 @@ def test_a_look_leaves_the_roots_alone_that_nobody_spoke_of() -> None:
             raise AssertionError(f"nobody asked for {front}, {deep}, {most}")
 
     roots = {"a": BucketRoot("b", "a"), "c": BucketRoot("b", "c")}
-    look = look_buckets(
+    look = scan_buckets(
         roots, {"a": Keys({"a/x.mp4"}), "c": Silent(set())}, compile_filter(),
         folders=[Place("a", ""), Place("gone root", "")],
     )  # fmt: skip
@@ -183,10 +183,10 @@ def test_of_a_listing_that_breaks_off_nothing_is_believed() -> None:
     roots = {"": BucketRoot("b", "lib")}
     for walk in (
         walk_buckets(roots, {"": keys}, compile_filter()),
-        look_buckets(roots, {"": keys}, compile_filter(), folders=[Place("", "")]),
+        scan_buckets(roots, {"": keys}, compile_filter(), folders=[Place("", "")]),
     ):
         assert walk.roots[""].trouble == "cannot be read: the store broke off"
-        assert (walk.files, walk.companions, walk.unwanted) == ({"": {}}, {"": {}}, ())
+        assert (walk.files, walk.sidecars, walk.unwanted) == ({"": {}}, {"": {}}, ())
         assert not walk.covers(Place("", "a.mp4"))
 
 

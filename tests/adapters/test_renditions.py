@@ -333,7 +333,7 @@ def test_real_films_become_even_upright_and_square(
         assert shown(copy.file).size in {size, size[::-1]}
 
 
-def test_a_film_of_many_colours_and_much_light_becomes_a_plain_one(
+def test_a_film_of_many_colors_and_much_light_becomes_a_plain_one(
     make: Maker, shared: Path
 ) -> None:
     source = shared / "media/videos/synthetic/hdr10_pq.mp4"

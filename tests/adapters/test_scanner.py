@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.adapters.scanner import Walk, look, stat_one, walk
+from generator.adapters.scanner import Walk, scan_folders, stat_one, walk
 from generator.core.library.file_filter import FileFilter, compile_filter
 from generator.core.model import FileStat, Place
 
@@ -151,8 +151,8 @@ def test_looking_into_every_folder_is_a_walk(paths: set[str], ignore: list[str])
 
     with library(paths) as root:
         places = [Place("", folder) for folder in folders]
-        apart = look({"": root}, intake, folders=places, follow_links=False)
-        whole = look({"": root}, intake, trees=[Place("", "")], follow_links=False)
+        apart = scan_folders({"": root}, intake, folders=places, follow_links=False)
+        whole = scan_folders({"": root}, intake, trees=[Place("", "")], follow_links=False)
         walked_ = walked(root, intake=intake)
 
     assert apart.files == whole.files == walked_.files
@@ -170,7 +170,7 @@ def test_a_look_says_of_each_file_once_whether_it_is_there(
     paths: set[str], hints: set[tuple[str, bool]]
 ) -> None:
     with library(paths) as root:
-        report = look(
+        report = scan_folders(
             {"": root},
             INTAKE,
             folders=[Place("", path) for path, deep in hints if not deep],
@@ -199,7 +199,7 @@ def _above(path: str) -> set[str]:
 def test_a_look_tells_of_the_named_folder_and_of_no_other(tmp_path: Path) -> None:
     put(tmp_path, "a/1.mp4", "a/b/2.mp4", "c/3.mp4", "c/d/4.mp4")
 
-    report = look(
+    report = scan_folders(
         {"": tmp_path},
         INTAKE,
         folders=[Place("", "a"), Place("elsewhere", "a"), Place("", ".hidden")],
@@ -221,7 +221,7 @@ def test_a_hinted_folder_that_is_no_more_is_told_as_gone(tmp_path: Path) -> None
     put(tmp_path, "was a folder")
     (tmp_path / "moved").symlink_to(tmp_path)
 
-    report = look(
+    report = scan_folders(
         {"": tmp_path},
         INTAKE,
         folders=[Place("", "gone/deep"), Place("", "was a folder"), Place("", "moved")],
@@ -254,7 +254,9 @@ def test_a_root_says_what_the_guard_needs_to_know(tmp_path: Path) -> None:
 
 
 def test_nothing_is_gone_from_a_root_that_is_not_there(tmp_path: Path) -> None:
-    report = look({"": tmp_path / "absent"}, INTAKE, folders=[Place("", "a")], follow_links=False)
+    report = scan_folders(
+        {"": tmp_path / "absent"}, INTAKE, folders=[Place("", "a")], follow_links=False
+    )
 
     assert report.gone == frozenset()
     assert not report.covers(Place("", "a/b.mp4"))
@@ -266,7 +268,7 @@ def test_a_root_may_be_reached_by_a_link(tmp_path: Path) -> None:
     root = {"": tmp_path / "library"}
 
     assert set(walk(root, INTAKE, follow_links=False).files[""]) == {"show/a.mp4"}
-    report = look(root, INTAKE, folders=[Place("", "show")], follow_links=False)
+    report = scan_folders(root, INTAKE, folders=[Place("", "show")], follow_links=False)
     assert set(report.files[""]) == {"show/a.mp4"}
 
 
@@ -372,13 +374,15 @@ def test_a_look_leaves_links_to_folders_to_the_walk(tmp_path: Path) -> None:
     (tmp_path / "lib/link").symlink_to("../out")
     (tmp_path / "lib/c.mp4").symlink_to("b.mp4")
 
-    report = look(
+    report = scan_folders(
         {"": tmp_path / "lib"},
         INTAKE,
         trees=[Place("", "")],
         follow_links=True,
     )
-    behind = look({"": tmp_path / "lib"}, INTAKE, folders=[Place("", "link")], follow_links=True)
+    behind = scan_folders(
+        {"": tmp_path / "lib"}, INTAKE, folders=[Place("", "link")], follow_links=True
+    )
 
     assert set(report.files[""]) == {"b.mp4", "c.mp4"}
     assert report.unread == behind.unread == {Place("", "link")}
@@ -394,7 +398,7 @@ def test_an_unreadable_folder_is_told_and_loses_nothing(open_folder: Path) -> No
 
     with as_nobody():
         report = walked(open_folder)
-        again = look(
+        again = scan_folders(
             {"": open_folder},
             INTAKE,
             folders=[Place("", "closed"), Place("", "closed/deep")],

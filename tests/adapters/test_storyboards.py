@@ -22,7 +22,7 @@ from generator.adapters.media_worker.video_file import UnusableFileError, VideoF
 from generator.core.media.storyboards import MOST_TILES
 from generator.core.model import EncodedStoryboard
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 RED, GREEN, BLUE, BLACK = (200, 30, 30), (30, 160, 60), (30, 30, 200), (0, 0, 0)
 WHEEL = (RED, GREEN, BLUE, (200, 200, 30), (30, 200, 200), (200, 30, 200), (240, 240, 240))
 SIZE = (320, 180)
@@ -37,8 +37,8 @@ def frame_of(picture: Image.Image) -> VideoFrame:
     return frame
 
 
-def plain(colour: Colour, size: tuple[int, int] = SIZE) -> VideoFrame:
-    return frame_of(Image.new("RGB", size, colour))
+def plain(color: Color, size: tuple[int, int] = SIZE) -> VideoFrame:
+    return frame_of(Image.new("RGB", size, color))
 
 
 def clip(  # noqa: PLR0913 - what clips differ in
@@ -74,8 +74,8 @@ def clip(  # noqa: PLR0913 - what clips differ in
     return file
 
 
-def colours(count: int, rate: int = 5) -> list[VideoFrame]:
-    """Return frames of that many times two seconds, each of its own colour."""
+def colors(count: int, rate: int = 5) -> list[VideoFrame]:
+    """Return frames of that many times two seconds, each of its own color."""
     return [plain(WHEEL[number % len(WHEEL)]) for number in range(count) for _ in range(2 * rate)]
 
 
@@ -100,19 +100,19 @@ def tiles_of(made: EncodedStoryboard) -> Iterator[Image.Image]:
         yield sprite.crop((left, top, left + wide, top + high))
 
 
-def middle_of(tile: Image.Image) -> Colour:
-    colour = tile.getpixel((tile.width // 2, tile.height // 2))
-    assert isinstance(colour, tuple)
-    return colour[0], colour[1], colour[2]
+def middle_of(tile: Image.Image) -> Color:
+    color = tile.getpixel((tile.width // 2, tile.height // 2))
+    assert isinstance(color, tuple)
+    return color[0], color[1], color[2]
 
 
-def near(colour: object, expected: Colour, *, within: int = 24) -> bool:
-    assert isinstance(colour, tuple)
-    return all(abs(one - other) < within for one, other in zip(colour, expected, strict=True))
+def near(color: object, expected: Color, *, within: int = 24) -> bool:
+    assert isinstance(color, tuple)
+    return all(abs(one - other) < within for one, other in zip(color, expected, strict=True))
 
 
 def assert_true_to_time(made: EncodedStoryboard) -> None:
-    """Every tile has the colour that the clip of `colours` has from when the tile begins."""
+    """Every tile has the color that the clip of `colors` has from when the tile begins."""
     for start_s, tile in zip(made.starts_s, tiles_of(made), strict=True):
         number = round(start_s / 2)
         assert abs(start_s - 2 * number) < 0.1
@@ -127,7 +127,7 @@ def problem_of(file: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel() -> list[VideoFrame]:
-    return colours(12)
+    return colors(12)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def wheel() -> list[VideoFrame]:
 def test_each_tile_shows_what_the_video_shows_when_it_begins(
     tmp_path: Path, name: str, codec: str, rate: int
 ) -> None:
-    frames = colours(12, rate)
+    frames = colors(12, rate)
 
     made = board_of(clip(tmp_path / name, frames, codec=codec, rate=rate, key_every=2 * rate))
 
@@ -185,8 +185,8 @@ def test_a_long_take_is_one_tile_however_often_it_is_met(tmp_path: Path) -> None
 def test_tiles_of_a_rotated_video_stand_upright(tmp_path: Path, rotation: int) -> None:
     upright = Image.new("RGB", (320, 240), BLACK)
     draw = ImageDraw.Draw(upright)
-    for colour, left, top in ((RED, 0, 0), (GREEN, 160, 0), (BLUE, 0, 120)):
-        draw.rectangle((left, top, left + 159, top + 119), fill=colour)
+    for color, left, top in ((RED, 0, 0), (GREEN, 160, 0), (BLUE, 0, 120)):
+        draw.rectangle((left, top, left + 159, top + 119), fill=color)
     lying = upright.rotate(-rotation, expand=True)
 
     made = board_of(clip(tmp_path / "film.mp4", [frame_of(lying)] * 30, rotation=rotation))
@@ -228,7 +228,7 @@ def test_wide_pixels_make_wide_tiles(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wide", [ColorRange.MPEG, ColorRange.JPEG])
 @pytest.mark.parametrize("matrix", [Colorspace.ITU709, Colorspace.ITU601, Colorspace.BT2020])
-def test_colours_stay_what_they_are_whatever_made_yuv_of_them(
+def test_colors_stay_what_they_are_whatever_made_yuv_of_them(
     tmp_path: Path, matrix: Colorspace, wide: ColorRange
 ) -> None:
     frame = plain((40, 200, 90), (640, 360)).reformat(
@@ -301,7 +301,7 @@ def test_a_video_without_a_length_is_gone_through_once(
 def test_tiles_of_a_long_video_without_a_length_are_spread_over_all_of_it(
     tmp_path: Path, count: int, apart: int
 ) -> None:
-    frames = colours(count, rate=1)
+    frames = colors(count, rate=1)
     file = clip(tmp_path / "film.mkv", frames, rate=1, key_every=1, options={"live": "1"})
 
     made = board_of(file)
@@ -316,7 +316,7 @@ def test_an_avi_that_lost_its_index_is_gone_through(
     sound: bool,  # noqa: FBT001
 ) -> None:
     file = tmp_path / "film.avi"
-    frames = colours(60)
+    frames = colors(60)
     if sound:
         _clip_with_sound(file, frames)
     else:
@@ -383,7 +383,7 @@ def test_a_download_that_broke_off_has_the_tiles_of_what_came(
 
 
 def test_a_length_that_is_claimed_costs_no_tiles(tmp_path: Path) -> None:
-    file = clip(tmp_path / "film.mp4", colours(30))
+    file = clip(tmp_path / "film.mp4", colors(30))
     content = bytearray(file.read_bytes())
     for box in (b"mvhd", b"mdhd"):
         at = content.index(box) + 20

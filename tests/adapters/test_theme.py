@@ -488,7 +488,7 @@ def test_assets_are_small(name: str) -> None:
     assert (ASSETS / name).stat().st_size <= ASSET_BYTES[name]
 
 
-def test_every_colour_class_has_its_rule() -> None:
+def test_every_color_class_has_its_rule() -> None:
     style = (ASSETS / "style.css").read_text(encoding="utf-8")
     rules = set(re.findall(r"\.([rgb][0-9a-f])\{--([rgb]):(\d+)\}", style))
 

@@ -53,7 +53,7 @@ def told(draw: st.DrawFn) -> list[Event]:
                 "owner",
                 video,
                 value,
-                told_us=instant_us,
+                occurred_at_us=instant_us,
             )
         )
     return made
@@ -81,7 +81,7 @@ def state_of(catalogue: Catalogue) -> dict[str, list[tuple[object, ...]]]:
 @settings(max_examples=120)
 @given(told(), st.randoms(use_true_random=False))
 def test_any_order_of_arrival_gives_the_same(events: list[Event], chance: Random) -> None:
-    in_order = sorted(events, key=lambda one: (one.told_us, one.id))
+    in_order = sorted(events, key=lambda one: (one.occurred_at_us, one.id))
     arrived = [*events, *chance.choices(events, k=len(events))]  # some come twice
     chance.shuffle(arrived)
 
@@ -89,13 +89,21 @@ def test_any_order_of_arrival_gives_the_same(events: list[Event], chance: Random
         assert state_of(found) == state_of(wanted)
 
 
-def rated(key: str, stars: int, told_us: int | None, at: int = 100) -> Event:
-    return Event(key, EventKind.RATED, at, "owner", VideoId(1), {"stars": stars}, told_us=told_us)
+def rated(key: str, stars: int, occurred_at_us: int | None, at: int = 100) -> Event:
+    return Event(
+        key,
+        EventKind.RATED,
+        at,
+        "owner",
+        VideoId(1),
+        {"stars": stars},
+        occurred_at_us=occurred_at_us,
+    )
 
 
 def stars_after(*events: Event) -> int | None:
     with catalogue_of(events) as catalogue:
-        return catalogue.figures([VideoId(1)])[0].stars
+        return catalogue.stats([VideoId(1)])[0].stars
 
 
 def test_two_clicks_of_one_second_count_in_their_order() -> None:
@@ -130,18 +138,18 @@ def test_what_waited_for_a_video_that_lost_its_pages_is_kept() -> None:
 
 
 def test_what_waited_for_a_video_that_never_was_is_refused() -> None:
-    stranger = Event("queued-1", EventKind.FAVORITED, 1, "owner", VideoId(99), {}, told_us=7)
+    stranger = Event("queued-1", EventKind.FAVORITED, 1, "owner", VideoId(99), {}, occurred_at_us=7)
     with catalogue_of([]) as catalogue:
         assert catalogue.record([stranger])[0].verdict is EventVerdict.UNKNOWN_VIDEO
 
 
 def test_a_late_click_on_a_copy_does_not_win_over_a_newer_one_on_it() -> None:
     copy = VideoId(2)
-    new = Event("queued-2", EventKind.RATED, 9, "owner", copy, {"stars": 5}, told_us=9)
-    old = Event("queued-1", EventKind.RATED, 8, "owner", copy, {"stars": 1}, told_us=8)
+    new = Event("queued-2", EventKind.RATED, 9, "owner", copy, {"stars": 5}, occurred_at_us=9)
+    old = Event("queued-1", EventKind.RATED, 8, "owner", copy, {"stars": 1}, occurred_at_us=8)
     with catalogue_of([new]) as catalogue:
         catalogue.append([Event("m", EventKind.VIDEO_MERGED, 10, "scan", copy, {"into": 1})])
 
         catalogue.record([old])
 
-        assert catalogue.figures([VideoId(1)])[0].stars == 5
+        assert catalogue.stats([VideoId(1)])[0].stars == 5

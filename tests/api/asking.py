@@ -207,7 +207,7 @@ class Tray:
     def dead(self, most: int) -> list[ReceivedMessage]:
         raise NotImplementedError
 
-    def put_back(self) -> int:
+    def redrive(self) -> int:
         raise NotImplementedError
 
     def close(self) -> None:

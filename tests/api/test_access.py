@@ -26,7 +26,7 @@ ACTIONS: dict[str, tuple[str, str, object]] = {
 }
 LOOKS = {
     "video": ("GET", "/api/videos/3", None),
-    "state": ("GET", "/api/state", None),
+    "state": ("GET", "/api/changes", None),
     "health": ("GET", "/api/health", None),
 }
 
@@ -150,7 +150,7 @@ def asker_of(state: Path, make_app: Callable[..., FastAPI]) -> Callable[[Row], A
         with Catalogue(state / "catalogue.db") as catalogue:
             made, secret = new_token("one", NOW)
             if row.token:
-                catalogue.keys.add(made)
+                catalogue.tokens.add(made)
             headers |= proof_of(row.proof, secret, app, catalogue, made.id)
         return Asker(app, **{**way, "headers": headers})  # type: ignore[arg-type]
 
@@ -162,7 +162,7 @@ def proof_of(
 ) -> dict[str, str]:
     if proof in {"bearer", "revoked"}:
         if proof == "revoked":
-            catalogue.keys.revoke(token, NOW)
+            catalogue.tokens.revoke(token, NOW)
         return {"authorization": f"Bearer {secret}"}
     if proof in {"wrong", "basic"}:
         scheme = {"wrong": "Bearer", "basic": "Basic"}[proof]
@@ -170,7 +170,7 @@ def proof_of(
     if proof in {"session", "ended", "forged", "expired"}:
         cookie = Asker(app)("POST", "/api/session", {"token": secret}).cookies[SESSION_COOKIE]
         if proof == "ended":
-            catalogue.keys.revoke(token, NOW)
+            catalogue.tokens.revoke(token, NOW)
         if proof == "forged":
             cookie = "x" + cookie[1:]
         if proof == "expired":

@@ -67,7 +67,7 @@ def test_the_running_api_keeps_its_contract(
     state: Path, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     with Ledger(state / "ledger.db") as ledger, ledger.transaction():
-        ledger.settle(1, 0, 0, 10**12, json.dumps({}))  # no receipt is waited for
+        ledger.put_refresh(1, 0, 0, 10**12, json.dumps({}))  # no receipt is waited for
     port = free_port()
 
     with serving(state, "--port", str(port), REELSHELF_VISITOR_WRITES_PER_MINUTE="100000"):
@@ -118,7 +118,7 @@ def test_the_running_api_before_a_queue_keeps_its_contract(
     with redis_server(tmp_path) as redis, closing(RedisState(redis.address)) as shared:
         shared.begin_era()
         shared.put_keys([], bytes(32))
-        shared.put_figures([VideoStats(VideoId(17), 5, 4, 1, 39, 7, True, ("fjord",))])  # noqa: FBT003
+        shared.put_stats([VideoStats(VideoId(17), 5, 4, 1, 39, 7, True, ("fjord",))])  # noqa: FBT003
         settings = {
             "REELSHELF_QUEUE": redis.address,
             "REELSHELF_VISITOR_WRITES_PER_MINUTE": "100000",

@@ -134,7 +134,7 @@ class Records(RuleBasedStateMachine):
     @invariant()
     def figures_are_those_of_the_model(self) -> None:
         shown = {one.id: one for one in self.catalogue.shown()}
-        for one in self.catalogue.figures(shown):
+        for one in self.catalogue.stats(shown):
             voters = [who for video, who in self.stars if video == one.id and who is not None]
             video = shown[one.id]
             assert one.stars == video.stars == self.stars.get((one.id, None))
@@ -150,7 +150,7 @@ class Records(RuleBasedStateMachine):
     @invariant()
     def versions_are_numbers_of_last_events(self) -> None:
         last = {one.video: seq for one, seq in self.told}
-        for one in self.catalogue.figures(v for v in last if v is not None):
+        for one in self.catalogue.stats(v for v in last if v is not None):
             assert one.version == last[one.id]
 
     def teardown(self) -> None:

@@ -135,7 +135,7 @@ def test_what_goes_through_the_queue_comes_to_the_same_as_what_goes_straight(
     straight = create_app(ApiConfig(folder / "straight", durable=False, **more))
     queued = create_app(ApiConfig(folder / "queued", secrets=secrets, **more), tray)
     with Catalogue(folder / "straight" / "catalogue.db") as one:
-        one.keys.add(Token("one", "one", digest(OWNERS), 5))
+        one.tokens.add(Token("one", "one", digest(OWNERS), 5))
     (folder / "straight" / "api-secret").write_text(SECRET)
     for number, (what, amount, is_owner) in enumerate(asked):
         clock["now"] = float(next(times))
@@ -151,9 +151,9 @@ def test_what_goes_through_the_queue_comes_to_the_same_as_what_goes_straight(
     with Catalogue(folder / "queued" / "catalogue.db") as two:
         outcomes = two.record(list(reversed(tray.happenings)))  # in whatever order it comes
         assert {one.verdict for one in outcomes} <= {EventVerdict.RECORDED}
-        (after,) = two.figures([VideoId(3)])
+        (after,) = two.stats([VideoId(3)])
     with Catalogue(folder / "straight" / "catalogue.db") as one:
-        (before,) = one.figures([VideoId(3)])
+        (before,) = one.stats([VideoId(3)])
     assert (after.stars, after.votes, after.views, after.favorite, after.tags) == (
         before.stars, before.votes, before.views, before.favorite, before.tags,
     )  # fmt: skip
@@ -189,7 +189,7 @@ def test_events_of_one_process_are_told_one_after_the_other_even_if_its_clock_st
     for _ in range(4):
         asker("PUT", f"{VIDEO}/rating", {"stars": 4})
 
-    told = [one.told_us or 0 for one in tray.happenings]
+    told = [one.occurred_at_us or 0 for one in tray.happenings]
     assert told == sorted(set(told))
     assert [one.at for one in tray.happenings] == [one // 1_000_000 for one in told]
 
@@ -256,7 +256,7 @@ def test_a_fault_of_the_queue_is_a_fault_of_ours(owner: Asker, tray: Tray) -> No
         ("POST", "/api/session", {"token": "nonsense"}, {}, 401),
         ("PATCH", f"{VIDEO}/rating", None, {}, 405),
         ("GET", "/api/nothing", None, {}, 404),
-        ("GET", "/api/state?since=3", None, {}, 501),
+        ("GET", "/api/changes?since=3", None, {}, 501),
         ("GET", "/api/problems", None, {}, 501),
         ("POST", "/api/problems/retry", {"all": True}, {}, 501),
         ("GET", "/api/receipts/key-00000001", None, {}, 501),

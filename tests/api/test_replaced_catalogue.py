@@ -91,7 +91,7 @@ def test_while_there_is_no_catalogue_everything_is_refused_and_none_is_made(
         ("PUT", "/api/videos/3/rating", {"stars": 2}),
         ("POST", "/api/videos/3/views", None),
         ("GET", "/api/videos/3", None),
-        ("GET", "/api/state?since=0", None),
+        ("GET", "/api/changes?since=0", None),
         ("GET", "/api/health", None),
         ("POST", "/api/session", {"token": "rs_x"}),
     ]

@@ -138,7 +138,7 @@ def test_the_salt_of_the_day_before_yesterday_is_gone_to_the_byte(
     visitor("POST", "/api/videos/3/views")
     day = events.day_of(NOW)
     with Catalogue(state / "catalogue.db") as catalogue:
-        salt = catalogue.keys.salt(day).hex().encode()
+        salt = catalogue.tokens.salt(day).hex().encode()
 
     for _ in range(2):
         instant[0] += 86400
@@ -215,11 +215,11 @@ def test_who_may_only_watch_gets_no_cookie(make_app: Make) -> None:
 
 
 def test_the_state_tells_what_changed_since(owner: Asker) -> None:
-    before = owner("GET", "/api/state").json
+    before = owner("GET", "/api/changes").json
     owner("PUT", "/api/videos/3/favorite")
     owner("PUT", "/api/videos/7/rating", {"stars": 2})
 
-    after = owner("GET", f"/api/state?since={before['version']}").json
+    after = owner("GET", f"/api/changes?since={before['version']}").json
 
     assert (before["complete"], before["videos"]) == (False, [])
     assert (after["complete"], after["version"]) == (True, before["version"] + 2)
@@ -249,7 +249,7 @@ def test_a_receipt_is_waited_for_until_pages_show_the_event(owner: Asker, state:
         with Ledger(state / "ledger.db") as ledger, ledger.transaction():
             for number in (1, 2):
                 cursor = told["seq"] + number - 2
-                ledger.settle(number, 0, 0, cursor, json.dumps({"number": number}))
+                ledger.put_refresh(number, 0, 0, cursor, json.dumps({"number": number}))
         answer: dict[str, Any] = (await asked).json
         return answer
 
@@ -310,9 +310,9 @@ REFUSED: list[tuple[str, tuple[Any, ...], dict[str, str], int]] = [
     ("a long tag", ("PUT", "/api/videos/3/tags", {"tags": ["x" * 65]}), {}, 422),
     ("many tags", ("PUT", "/api/videos/3/tags", {"tags": ["x"] * 51}), {}, 422),
     ("a short visit", ("POST", "/api/videos/3/views", {"visit": "x"}), {}, 422),
-    ("an unknown question", ("GET", "/api/state?until=3"), {}, 422),
-    ("a question asked twice", ("GET", "/api/state?since=3&since=4"), {}, 422),
-    ("a negative version", ("GET", "/api/state?since=-1"), {}, 422),
+    ("an unknown question", ("GET", "/api/changes?until=3"), {}, 422),
+    ("a question asked twice", ("GET", "/api/changes?since=3&since=4"), {}, 422),
+    ("a negative version", ("GET", "/api/changes?since=-1"), {}, 422),
     ("no files to try again", (*RETRY, {}), {}, 422),
     ("none of all files", (*RETRY, {"all": False}), {}, 422),
     ("all files, in a number", (*RETRY, {"all": 1}), {}, 422),
@@ -431,14 +431,14 @@ def test_logging_in_and_out_and_the_end_of_a_token(state: Path, make_app: Make) 
     stranger = Asker(make_app(), client=FAR)
     with Catalogue(state / "catalogue.db") as catalogue:
         made, secret = new_token("phone", NOW)
-        catalogue.keys.add(made)
+        catalogue.tokens.add(made)
 
         began = stranger("POST", "/api/session", {"token": secret})
         (cookie,) = (value for name, value in began.headers if name == "set-cookie")
         known = stranger.with_headers(cookie=f"{SESSION_COOKIE}={began.cookies[SESSION_COOKIE]}")
         role = known("GET", "/api/session").json["role"]
         ended = known("DELETE", "/api/session")
-        catalogue.keys.revoke(made.id, NOW)
+        catalogue.tokens.revoke(made.id, NOW)
 
     assert (began.status, role) == (204, "owner")
     assert cookie.startswith("__Host-reelshelf-8001=")

@@ -75,8 +75,8 @@ def requests(secret: str) -> list[Sent]:
         Sent("POST", "/api/rebuild", {"full": True}, json_ | owner),
         Sent("DELETE", f"{video}/rating", None, owner),
         Sent("GET", video, None, owner),
-        Sent("GET", "/api/state?since=100"),
-        Sent("GET", "/api/state?since=x%20%C3%A9"),
+        Sent("GET", "/api/changes?since=100"),
+        Sent("GET", "/api/changes?since=x%20%C3%A9"),
         Sent("GET", "/api/random?tag=%C3%A6r%C3%B8"),
         Sent("GET", "/api/health"),
         Sent("GET", "/api/session", None, owner),
@@ -195,7 +195,7 @@ def test_nginx_with_uvicorn_and_a_lambda_answer_the_same_to_the_byte(
     value = {"root": "", "size_bytes": 0, "mtime_ns": 0, "stage": "probe", "reason": "is empty"}
     with Catalogue(state / "catalogue.db") as catalogue:
         made, secret = new_token("one", 5)
-        catalogue.keys.add(made)
+        catalogue.tokens.add(made)
         catalogue.append(
             Event(ascii(path), EventKind.FILE_REFUSED, 5, "test", None, value | {"path": path})
             for path in ("50% of \udcff.mp4", "æ & ø.mp4")
@@ -296,7 +296,7 @@ def letters_in(aws: Aws, queue: str) -> Iterator[str]:
     with closing(client(aws)) as sqs:
         while some := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
             for one in some:
-                told = {**json.loads(one["Body"]), "at": 0, "told_us": 0}
+                told = {**json.loads(one["Body"]), "at": 0, "occurred_at_us": 0}
                 yield json.dumps(told)
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
 

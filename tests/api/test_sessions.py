@@ -28,7 +28,7 @@ def secret(state: Path) -> str:
     """Return a token of the owner's."""
     with Catalogue(state / "catalogue.db") as catalogue:
         made, told = new_token("phone", NOW)
-        catalogue.keys.add(made)
+        catalogue.tokens.add(made)
     return told
 
 
@@ -65,9 +65,9 @@ def test_a_cookie_of_the_version_before_is_good_and_can_be_ended(
 ) -> None:
     asker = Asker(make_app(clock=lambda: float(NOW)), client=FAR)
     with Catalogue(state / "catalogue.db") as catalogue:
-        catalogue.keys.add(new_token("phone", NOW)[0])
+        catalogue.tokens.add(new_token("phone", NOW)[0])
     with Catalogue(state / "catalogue.db") as catalogue:
-        ((token, _),) = catalogue.keys.valid()
+        ((token, _),) = catalogue.tokens.valid()
     value = Cookies(kept_secret(state))._sessions.sign(f"{token}|{NOW + 99}").decode()  # noqa: SLF001
     old = asker.with_headers(cookie=f"{SESSION_COOKIE}={value}")
 
@@ -80,11 +80,11 @@ def test_a_cookie_of_the_version_before_is_good_and_can_be_ended(
 
 def test_what_is_kept_of_ended_sessions_goes_with_their_time(state: Path) -> None:
     with Catalogue(state / "catalogue.db") as catalogue:
-        catalogue.keys.end("one", NOW + 10, NOW)
-        catalogue.keys.end("two", NOW + 99, NOW + 9)
-        kept = [catalogue.keys.is_ended(one) for one in ("one", "two", "three")]
-        catalogue.keys.end("three", NOW + 99, NOW + 10)
-        later = [catalogue.keys.is_ended(one) for one in ("one", "two", "three")]
+        catalogue.tokens.end("one", NOW + 10, NOW)
+        catalogue.tokens.end("two", NOW + 99, NOW + 9)
+        kept = [catalogue.tokens.is_ended(one) for one in ("one", "two", "three")]
+        catalogue.tokens.end("three", NOW + 99, NOW + 10)
+        later = [catalogue.tokens.is_ended(one) for one in ("one", "two", "three")]
         assert catalogue.identity()
 
     assert kept == [True, True, False]
@@ -167,7 +167,7 @@ def test_two_sites_of_one_host_leave_each_other_alone(
     theirs = tmp_path / "theirs"
     with Catalogue(theirs / "catalogue.db") as catalogue:
         made, their_secret = new_token("theirs", NOW)
-        catalogue.keys.add(made)
+        catalogue.tokens.add(made)
     app = create_app(ApiConfig(theirs, durable=False, base=other.get("base", "")))
     one = Asker(make_app(visitors_may=frozenset({"rate"})), client=FAR)
     two = Asker(app, client=FAR).with_headers(host=other.get("host", "localhost:8001"))
@@ -259,9 +259,9 @@ def test_revoking_the_last_token_makes_nobody_the_owner_for_sitting_at_the_machi
     roles = [role(here)]
     with Catalogue(state / "catalogue.db") as catalogue:
         made, _ = new_token("phone", NOW)
-        catalogue.keys.add(made)
+        catalogue.tokens.add(made)
         roles.append(role(here))
-        catalogue.keys.revoke(made.id, NOW)
+        catalogue.tokens.revoke(made.id, NOW)
 
     refused = here("POST", "/api/rebuild")
 

@@ -60,23 +60,23 @@ def test_figures_come_back_as_they_were_put_and_of_others_nothing_is_known(
 ) -> None:
     shared.begin_era()
     many = [replace(FIGURES, id=VideoId(n)) for n in range(1, 1200)]
-    shared.put_figures(many)
+    shared.put_stats(many)
 
-    assert [shared.figures(VideoId(n)) for n in (1, 3, 1199)] == [many[0], many[2], many[1198]]
-    assert shared.figures(VideoId(1200)) is None
+    assert [shared.stats(VideoId(n)) for n in (1, 3, 1199)] == [many[0], many[2], many[1198]]
+    assert shared.stats(VideoId(1200)) is None
 
 
 def test_older_figures_do_not_overwrite_newer_ones_but_a_new_era_does(shared: RedisState) -> None:
     shared.begin_era()
     older = replace(FIGURES, version=811, views=1)
-    shared.put_figures([FIGURES])
-    shared.put_figures([older])
-    assert shared.figures(VideoId(3)) == FIGURES
+    shared.put_stats([FIGURES])
+    shared.put_stats([older])
+    assert shared.stats(VideoId(3)) == FIGURES
 
     shared.begin_era()  # as after a backup was put back
-    assert shared.figures(VideoId(3)) is None
-    shared.put_figures([older])
-    assert shared.figures(VideoId(3)) == older
+    assert shared.stats(VideoId(3)) is None
+    shared.put_stats([older])
+    assert shared.stats(VideoId(3)) == older
 
 
 def test_nothing_more_is_told_of_a_video_that_is_not_shown(
@@ -88,12 +88,12 @@ def test_nothing_more_is_told_of_a_video_that_is_not_shown(
         sharing.push(catalogue)
         catalogue.append([Event("tag", EventKind.TAGGED, 1, "owner", VideoId(3), {"names": ["x"]})])
         sharing.push(catalogue)
-        before = shared.figures(VideoId(3))
+        before = shared.stats(VideoId(3))
         catalogue.append([Event("drop", EventKind.VIDEO_DROPPED, 2, "scan", VideoId(3))])
         sharing.push(catalogue)
-        after = shared.figures(VideoId(3))
-        shared.put_figures([before] if before else [])  # by who overtook it
-        late = shared.figures(VideoId(3))
+        after = shared.stats(VideoId(3))
+        shared.put_stats([before] if before else [])  # by who overtook it
+        late = shared.stats(VideoId(3))
 
     assert before is not None
     assert "x" in before.tags
@@ -103,10 +103,10 @@ def test_nothing_more_is_told_of_a_video_that_is_not_shown(
 def test_streams_of_one_redis_are_sites_of_their_own(redis: Redis) -> None:
     first, second = (RedisState(f"{redis.address}?stream={name}:events") for name in ("a", "b"))
     first.begin_era()
-    first.put_figures([FIGURES])
+    first.put_stats([FIGURES])
     first.put_keys(TOKENS, SECRET)
 
-    assert second.figures(VideoId(3)) is None
+    assert second.stats(VideoId(3)) is None
     assert second.keys() is None
     assert first.keys() == OwnerKeys(TOKENS, SECRET)
     for one in (first, second):
@@ -189,7 +189,7 @@ def test_exact_figures_are_told_with_what_they_are_to_who_asks(
 ) -> None:
     shared.put_keys(TOKENS, SECRET)
     shared.begin_era()
-    shared.put_figures([replace(FIGURES, tags=("fjord",))])
+    shared.put_stats([replace(FIGURES, tags=("fjord",))])
     visitor = Asker(opened(), FAR)
     owner = visitor.with_headers(authorization=f"Bearer {OWNERS}")
 
@@ -244,7 +244,7 @@ def test_while_redis_is_away_what_was_known_of_the_owner_is_and_figures_are_not(
         shared = RedisState(redis.address)
         shared.put_keys(TOKENS, SECRET)
         shared.begin_era()
-        shared.put_figures([replace(FIGURES, tags=())])
+        shared.put_stats([replace(FIGURES, tags=())])
         config = ApiConfig(tmp_path / "no", queue=redis.address, clock=lambda: now)
         app = create_app(config, Tray())
         asker = Asker(app, FAR).with_headers(authorization=f"Bearer {OWNERS}")

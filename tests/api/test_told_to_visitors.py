@@ -41,7 +41,7 @@ def test_no_answer_tells_of_a_video_that_is_not_shown(
     asker = Asker(make_app(visitors_may=EVERYTHING), client=client)
 
     told = [
-        asker("GET", "/api/state?since=0"),
+        asker("GET", "/api/changes?since=0"),
         asker("GET", "/api/videos/3"),
         asker("GET", "/api/random?tag=secrettag"),
         asker("GET", f"/api/receipts/{event}"),
@@ -61,7 +61,7 @@ def test_no_answer_tells_of_a_video_that_is_not_shown(
     assert "secrettag" not in "".join(one.body.decode() for one in told)
     assert 3 not in [one.json["id"] for one in told[8:]]
     hide(state, 3, dropped=0)
-    assert 3 in [one["id"] for one in asker("GET", "/api/state?since=0").json["videos"]]
+    assert 3 in [one["id"] for one in asker("GET", "/api/changes?since=0").json["videos"]]
 
 
 def test_what_failed_in_a_refresh_is_told_to_the_owner_only(
@@ -70,7 +70,7 @@ def test_what_failed_in_a_refresh_is_told_to_the_owner_only(
     event = owner("PUT", "/api/videos/3/rating", {"stars": 4}).json["event"]
     receipt = {"failed": 1, "failures": {"watch/x-3.html": f"cannot write {state}/x: no space"}}
     with Ledger(state / "ledger.db") as ledger, ledger.transaction():
-        ledger.settle(1, 0, 0, 10**12, json.dumps(receipt))
+        ledger.put_refresh(1, 0, 0, 10**12, json.dumps(receipt))
     visitor = Asker(make_app(), client=FAR)
 
     mine = owner("GET", f"/api/receipts/{event}").json["refresh"]
@@ -111,7 +111,7 @@ def test_many_wait_with_one_look_and_each_gets_the_receipt_of_their_event(state:
         with Ledger(state / "ledger.db") as ledger:
             for number, cursor in ((1, 10), (2, 12)):
                 with ledger.transaction():
-                    ledger.settle(number, 0, 0, cursor, json.dumps(cursor))
+                    ledger.put_refresh(number, 0, 0, cursor, json.dumps(cursor))
         return await asyncio.gather(*waiting), room
 
     told, room = asyncio.run(all_of_them())

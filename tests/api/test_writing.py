@@ -52,7 +52,7 @@ async def asked(recorder: EventWriter) -> int:
 
 def views(state: Path, video: int = 1) -> int:
     with Catalogue(state / "catalogue.db") as catalogue:
-        return catalogue.figures([VideoId(video)])[0].views
+        return catalogue.stats([VideoId(video)])[0].views
 
 
 def test_many_threads_and_another_process_lose_and_double_nothing(state: Path) -> None:

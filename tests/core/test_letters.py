@@ -34,9 +34,11 @@ deeds = st.one_of(
 def happenings(draw: st.DrawFn) -> Event:
     kind, value = draw(deeds)
     video = None if kind is EventKind.REBUILD_ASKED else VideoId(draw(st.integers(1, 1 << 62)))
-    told_us = draw(st.integers(0, NOW_US))
+    occurred_at_us = draw(st.integers(0, NOW_US))
     source = draw(st.sampled_from(["owner", "visitor"]))
-    return Event(draw(keys), kind, told_us // 1_000_000, source, video, value, told_us)
+    return Event(
+        draw(keys), kind, occurred_at_us // 1_000_000, source, video, value, occurred_at_us
+    )
 
 
 json_values = st.recursive(
@@ -61,7 +63,7 @@ def test_nonsense_is_refused_and_nothing_else_happens(text: str) -> None:
 
 @given(
     happenings(),
-    st.sampled_from(["v", "id", "kind", "at", "told_us", "source", "video"]),
+    st.sampled_from(["v", "id", "kind", "at", "occurred_at_us", "source", "video"]),
     json_values,
 )
 def test_a_letter_with_one_wrong_field_is_refused_or_reads_well(
@@ -76,11 +78,22 @@ def test_a_letter_with_one_wrong_field_is_refused_or_reads_well(
     assert messages.decode_message(messages.encode_message(found), NOW_US) == found
 
 
+def test_a_message_sent_before_0_4_0_is_read() -> None:
+    value = {"stars": 3}
+    event = Event("12345678", EventKind.RATED, 7, "owner", VideoId(1), value, 7_000_000)
+    old = messages.encode_message(event).replace("occurred_at_us", "told_us")
+
+    assert "told_us" in old
+    assert messages.decode_message(old, NOW_US) == messages.decode_message(
+        messages.encode_message(event), NOW_US
+    )
+
+
 @pytest.mark.parametrize(
     "kind", [kind for kind in EventKind if kind.startswith(("Video", "Poster", "File", "Board"))]
 )
 def test_what_only_the_builder_may_say_is_refused(kind: EventKind) -> None:
-    told = {"v": 1, "id": "12345678", "kind": kind, "at": 1, "told_us": 1, "source": "owner"}
+    told = {"v": 1, "id": "12345678", "kind": kind, "at": 1, "occurred_at_us": 1, "source": "owner"}
     with pytest.raises(MessageError, match="unknown kind"):
         messages.decode_message(json.dumps({**told, "video": 1, "value": {}}), NOW_US)
 
@@ -116,7 +129,7 @@ def test_a_clock_that_is_far_ahead_does_not_win_for_ever() -> None:
     )
     found = messages.decode_message(messages.encode_message(happening), NOW_US)
     assert isinstance(found, Event)
-    assert (found.told_us, found.at) == (NOW_US, NOW_US // 1_000_000)
+    assert (found.occurred_at_us, found.at) == (NOW_US, NOW_US // 1_000_000)
 
 
 def record(name: str, key: str) -> dict[str, object]:

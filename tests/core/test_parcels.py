@@ -137,8 +137,8 @@ def test_a_damaged_answer_is_an_answer_or_garbled_and_nothing_else(cut: int, byt
         tampered("webp", [[320, 0, 12]]),
         tampered("webp", [[320, 180, 11]]),
         tampered("webp", [[320, 180, 13]]),
-        tampered("colour", "red"),
-        tampered("colour", "url(//x)"),
+        tampered("color", "red"),
+        tampered("color", "url(//x)"),
         parcel("[" * 100_000),
     ],
 )

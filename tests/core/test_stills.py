@@ -14,8 +14,8 @@ from generator.core.media.stills import (
     ColorStats,
     Orientation,
     Size,
+    color_of,
     color_stats,
-    colour_of,
     displayed_size,
     fit,
     orientation_of,
@@ -180,11 +180,11 @@ def test_a_look_is_within_its_bounds(pixels: bytes) -> None:
 
 
 @given(pixel=st.binary(min_size=3, max_size=3), count=st.integers(1, 600))
-def test_a_plain_picture_has_its_colour_and_no_spread(pixel: bytes, count: int) -> None:
+def test_a_plain_picture_has_its_color_and_no_spread(pixel: bytes, count: int) -> None:
     look = color_stats(pixel * count)
 
     assert look == ColorStats(*pixel, spread=0)
-    assert colour_of(look) == pixel.hex()
+    assert color_of(look) == pixel.hex()
 
 
 @pytest.mark.parametrize(

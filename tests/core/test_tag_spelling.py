@@ -62,12 +62,12 @@ def test_a_tag_can_be_taken_off_by_what_is_shown(shown: str) -> None:
             " VALUES (1, 'a', '', 'a.mp4', 'a', 0, 0, 0, 0, '', '')"
         )
         connection.execute("INSERT INTO tag VALUES (1, ?, 'folder', 0)", (shown,))
-        assert catalogue.figures([VideoId(1)])[0].tags == (shown,)
+        assert catalogue.stats([VideoId(1)])[0].tags == (shown,)
 
         value: dict[str, object] = {"names": list(tags_to_remove(shown))}
         catalogue.append([Event("x", EventKind.UNTAGGED, 1, "owner", VideoId(1), value)])
 
-        assert catalogue.figures([VideoId(1)])[0].tags == ()
+        assert catalogue.stats([VideoId(1)])[0].tags == ()
 
 
 def test_what_is_taken_in_another_spelling_is_told_in_its_own() -> None:

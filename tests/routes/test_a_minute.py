@@ -45,7 +45,7 @@ with Catalogue(Path(file)) as catalogue:
 
 def count_of_views(catalogue: Catalogue) -> Counter[int]:
     """Return exact counts: videos have them as people read them."""
-    return Counter({one.id: one.views for one in catalogue.figures(range(1, VIDEOS + 1))})
+    return Counter({one.id: one.views for one in catalogue.stats(range(1, VIDEOS + 1))})
 
 
 def test_every_acknowledged_event_counts_once_while_pages_are_built(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_the_newest_come_first(library: Library) -> None:
     with library.engine() as engine:
         library.build(engine)
 
-        wanted = engine.catalogue.longer.to_enrich(2, boards=True)
+        wanted = engine.catalogue.todo.to_enrich(2, boards=True)
 
         assert [video(engine, one.video).title for one in wanted] == ["2", "1"]
         assert all(one.board and not one.texts for one in wanted)
@@ -268,5 +268,5 @@ def test_a_full_disk_is_no_fault_of_the_file_whose_copy_it_does_not_take(library
             backlog.record(engine.catalogue, engine.files, library.now)
 
         assert engine.catalogue.problems() == []
-        assert engine.catalogue.longer.to_render(rendition_scope(library.settings), 9) == [1]
+        assert engine.catalogue.todo.without_rendition(rendition_scope(library.settings), 9) == [1]
         assert not backlog.enqueue(engine.catalogue), "it is not tried again and again"

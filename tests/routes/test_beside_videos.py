@@ -247,7 +247,7 @@ def test_a_picture_beside_a_video_is_its_poster_as_long_as_it_is_there(desk: Des
     assert picture is not None
     assert frame is not None
     assert picture.digest != frame.digest
-    assert picture.colour[0] > frame.colour[0]
+    assert picture.color[0] > frame.color[0]
 
     (desk.library.library / "trip.jpg").unlink()
     desk.look()

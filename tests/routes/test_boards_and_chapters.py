@@ -31,7 +31,7 @@ def happen(engine: Engine, kind: EventKind, video: int, **value: object) -> None
 
 def tell_chapters(engine: Engine, video: int, chapters: list[list[object]]) -> None:
     details = {"nfo": {"chapters": chapters}}
-    value = {"details": details, "read": ["nfo"], "companions": str(len(chapters))}
+    value = {"details": details, "read": ["nfo"], "sidecar_digest": str(len(chapters))}
     happen(engine, EventKind.VIDEO_DESCRIBED, video, **value)
 
 

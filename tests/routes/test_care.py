@@ -117,7 +117,7 @@ def on_another_device(videos: Path) -> None:
     videos.symlink_to(other)
 
 
-def put_back(videos: Path) -> None:
+def redrive(videos: Path) -> None:
     if videos.is_symlink():
         shutil.rmtree(videos.resolve())
         videos.unlink()
@@ -158,7 +158,7 @@ def test_a_scan_that_cannot_be_believed_changes_nothing_and_names_the_command(
         assert tables(site) == before
         assert tree(site / "site_out") == pages
     finally:
-        put_back(site / "videos")
+        redrive(site / "videos")
     assert "nothing changed" in build(site).stdout
     assert tree(site / "site_out") == pages
 
@@ -173,7 +173,7 @@ def test_what_was_meant_is_done_when_told_so_and_undone_when_the_files_return(si
     assert "12 missing, 12 removed" in done.stdout
     assert not [path for path in tree(site / "site_out") if path.startswith(("watch/", "thumb/"))]
 
-    put_back(site / "videos")
+    redrive(site / "videos")
     assert "12 returned" in build(site).stdout
     assert tree(site / "site_out") == pages
 
@@ -198,7 +198,7 @@ def test_a_disk_that_is_away_gives_its_videos_to_no_copies_elsewhere(
         with pytest.raises(GuardError, match=r"another device .* 1 video would be lost"):
             library.build(engine, accept_loss=False)
 
-        assert engine.catalogue.longer.merged() == []
+        assert engine.catalogue.todo.merged() == []
 
 
 def test_moving_everything_to_another_folder_of_the_library_is_no_loss(library: Library) -> None:
@@ -424,7 +424,7 @@ def test_a_file_that_is_cut_short_is_taken_when_it_is_whole(library: Library) ->
         assert (first.found, first.refused, first.still_copied) == (0, 0, 1)
         assert (second.found, second.still_copied) == (0, 0)  # not opened again
         stage, reason = stages(library)["film.mp4"]
-        assert stage == "copy"
+        assert stage == "incomplete"
         assert reason.startswith("is cut short: ")
         assert reason.endswith("it is taken when it is whole, or in an hour as it is")
         assert not list(engine.catalogue.shown())
@@ -443,7 +443,7 @@ def test_a_file_that_stays_cut_short_is_taken_after_an_hour_and_told(library: Li
 
         assert library.build(engine).found == 1
         stage, reason = stages(library)["film.mp4"]
-        assert (stage, "hour" in reason) == ("copy", False)
+        assert (stage, "hour" in reason) == ("incomplete", False)
         (video,) = engine.catalogue.shown()
         assert video.poster is not None
         library.build(engine)

@@ -25,7 +25,7 @@ def reelshelf(
 def site(tmp_path: Path) -> Path:
     for name in ("Norway/Fjord.mp4", "Norway/Boat.mp4", "Talk.mp4"):
         (tmp_path / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
-        make_clip(tmp_path / "videos" / name, colour=len(name))
+        make_clip(tmp_path / "videos" / name, color=len(name))
     assert reelshelf(tmp_path, "init").returncode == 0
     return tmp_path
 
@@ -147,7 +147,7 @@ def test_watch_shows_what_is_added_renamed_and_removed(site: Path) -> None:
         assert watching.stdout is not None
         try:
             first = json.loads(watching.stdout.readline())
-            make_clip(site / "videos/New one.mp4", colour=9)
+            make_clip(site / "videos/New one.mp4", color=9)
             added = json.loads(watching.stdout.readline())
             (site / "videos/New one.mp4").rename(site / "videos/Norway/Renamed.mp4")
             moved = json.loads(watching.stdout.readline())

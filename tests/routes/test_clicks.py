@@ -45,7 +45,7 @@ WAITING = "Object.keys(localStorage).some((name) => name.includes('#do'))"
 NETWORK = re.compile("Failed to load resource")  # the browser's own line, which no script can spare
 
 
-def make_film(file: Path, length_s: int, colour: int) -> None:
+def make_film(file: Path, length_s: int, color: int) -> None:
     """Write a film that Chromium plays."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with av.open(file, "w") as container:
@@ -53,7 +53,7 @@ def make_film(file: Path, length_s: int, colour: int) -> None:
         stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
         for number in range(10 * length_s):
             frame = VideoFrame(64, 36, "yuv420p")
-            for plane, value in zip(frame.planes, (120, colour * 37 % 256, 90), strict=True):
+            for plane, value in zip(frame.planes, (120, color * 37 % 256, 90), strict=True):
                 plane.update(bytes([(value + number) % 256]) * (plane.line_size * plane.height))
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -432,7 +432,7 @@ def test_an_answer_that_was_lost_does_not_count_twice(browser: Browser, opened: 
 def test_a_refused_click_is_taken_back_with_a_word(browser: Browser, opened: Opening) -> None:
     shelf = opened("never")
     token, secret = new_token("laptop", NOW)
-    shelf.catalogue.keys.add(token)
+    shelf.catalogue.tokens.add(token)
     with windows_on(browser, shelf.address) as windows:
         page = windows.open("/login.html")
         page.get_by_label("Token").fill(secret)
@@ -442,7 +442,7 @@ def test_a_refused_click_is_taken_back_with_a_word(browser: Browser, opened: Ope
         star(page, 3).click()
         until(lambda: shelf.video("Boat").stars == 3)
 
-        shelf.catalogue.keys.revoke(token.id, NOW)
+        shelf.catalogue.tokens.revoke(token.id, NOW)
         star(page, 5).click()
         expect(page.get_by_role("status").last).to_contain_text("Not saved")
         expect(star(page, 3)).to_be_checked()
@@ -562,7 +562,7 @@ def test_without_storage_clicks_work_as_long_as_the_page(browser: Browser, opene
 def test_the_owner_signs_in_comes_back_and_signs_out(browser: Browser, opened: Opening) -> None:
     shelf = opened("never")
     token, secret = new_token("laptop", NOW)
-    shelf.catalogue.keys.add(token)
+    shelf.catalogue.tokens.add(token)
     with windows_on(browser, shelf.address) as windows:
         page = windows.open(shelf.watch["Boat"])
         page.get_by_role("link", name="Sign in").click()
@@ -593,7 +593,7 @@ def test_a_page_of_another_site_does_not_choose_where_one_goes_after_signing_in(
 ) -> None:
     shelf = opened("never")
     token, secret = new_token("laptop", NOW)
-    shelf.catalogue.keys.add(token)
+    shelf.catalogue.tokens.add(token)
     with windows_on(browser, shelf.address) as windows:
         page = windows.context.new_page()
         page.goto(f"{shelf.address}/login.html", referer="http://elsewhere.example/trap")

@@ -31,7 +31,7 @@ class Site:
         self.folder = folder
         (folder / "videos").mkdir()
         for number in range(2):
-            make_clip(folder / f"videos/{number}.mp4", colour=number)
+            make_clip(folder / f"videos/{number}.mp4", color=number)
         (folder / "videos/0.mp4.json").write_text('{"description": "' + "long " * 2000 + '"}')
         (folder / "reelshelf.toml").write_text('library = ["videos"]\nstoryboards = false\n')
         assert command(folder, *_BUILD).code == 0

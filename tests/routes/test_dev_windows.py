@@ -160,14 +160,14 @@ def test_a_failure_is_shut_without_script_and_looks_as_it_should_on_any_site(
     page, alert = window.page, window.page.get_by_role("alert")
     message = page.get_by_text("two xxx")
 
-    colours = [
+    colors = [
         message.evaluate("at => [getComputedStyle(at).color, getComputedStyle(at).fontSize]"),
         alert.evaluate("at => [getComputedStyle(at).backgroundColor, at.scrollWidth]"),
     ]
     shown = message.is_visible()
     page.locator("summary").click()
 
-    assert colours == [
+    assert colors == [
         ["rgb(255, 255, 255)", "15px"],
         ["rgb(91, 15, 22)", page.evaluate("innerWidth")],
     ]

@@ -16,7 +16,7 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.output import Output
 from generator.build.engine import Engine
 from generator.core.errors import GuardError
-from generator.core.media.worker_protocol import Found, ProbeRequest
+from generator.core.media.worker_protocol import ProbeAnswer, ProbeRequest
 from generator.core.model import Event, EventKind, OutPath, VideoId
 from generator.core.receipt import Receipt
 from generator.scan.observe import LibraryScan
@@ -345,7 +345,7 @@ class Slow(DryRunWorkers):
         self.begun, self.go_on = threading.Event(), threading.Event()
 
     @override
-    def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[Found]:
+    def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[ProbeAnswer]:
         asked = list(requests)
         if asked:
             self.begun.set()

@@ -153,7 +153,7 @@ def find_again(history: History) -> list[Event]:
 def new_poster(history: History) -> list[Event]:
     digest = f"{history.chance.getrandbits(48):012x}"
     poster = {"digest": digest, "widths_px": [320], "width_px": 320, "height_px": 180}
-    value = {"poster": {**poster, "colour": "112233"}}
+    value = {"poster": {**poster, "color": "112233"}}
     return [history.event(EventKind.POSTER_MADE, history.some(), **value)]
 
 
@@ -177,7 +177,7 @@ def describe(history: History) -> list[Event]:
         ("tags", chance.sample(["new", "told", "日本"], 2)),
     ]
     said = dict(chance.sample(sayings, chance.choice([0, 1, 2, 6])))
-    value = {"details": {source: said}, "read": [source], "companions": f"{history.count}"}
+    value = {"details": {source: said}, "read": [source], "sidecar_digest": f"{history.count}"}
     return [history.event(EventKind.VIDEO_DESCRIBED, history.some(), **value)]
 
 
@@ -362,7 +362,7 @@ def test_a_build_in_two_processes_gives_what_one_gives(tmp_path: Path) -> None:
         "    sizes = dict(count=9, columns=3, tile_width_px=160, tile_height_px=90)\n"
         "    said = {'own': {'chapters': [[0.0, 'One'], [2.5, 'Two']]}}\n"
         "    board = {'storyboard': {'digest': 'd', **sizes}}\n"
-        "    told = {'details': said, 'read': ['own'], 'companions': ''}\n"
+        "    told = {'details': said, 'read': ['own'], 'sidecar_digest': ''}\n"
         "    for video in range(1, 1100, 3):\n"
         "        made = Event(f'b{video}', EventKind.BOARD_MADE, 1, 't', video, board)\n"
         "        heard = Event(f't{video}', EventKind.VIDEO_DESCRIBED, 1, 't', video, told)\n"

@@ -57,7 +57,7 @@ def test_host_files_equal_a_full_render_after_any_history(
 
             assert rendered.keys() >= FILES
             assert tree(folder / "out") == rendered
-            leads = engine.ledger.forwards()
+            leads = engine.ledger.redirects()
             assert len(lines(folder)) == min(len(leads), MOST_REDIRECTS)
             assert {line.split(" ")[0][1:] for line in lines(folder)} <= leads.keys()
 
@@ -124,7 +124,7 @@ def test_pages_lead_on_by_the_host_as_long_as_they_do_by_themselves(tmp_path: Pa
 
         engine.refresh(trial.NOW + REDIRECT_S + 10)
         assert lines(tmp_path) == []
-        assert engine.ledger.forwards() == {}
+        assert engine.ledger.redirects() == {}
         assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
 
 
@@ -135,7 +135,7 @@ def test_what_is_a_page_again_does_not_lead_on_any_more(tmp_path: Path) -> None:
         some = range(100, 1200)
         drop(engine, some)
         engine.refresh(trial.NOW)
-        led = engine.ledger.forwards().keys()
+        led = engine.ledger.redirects().keys()
         history = History(0, 1)
         back = [
             history.event(EventKind.VIDEO_RETURNED, number, **history.file(number, "back", "back"))
@@ -146,8 +146,8 @@ def test_what_is_a_page_again_does_not_lead_on_any_more(tmp_path: Path) -> None:
         engine.refresh(trial.NOW + 1)
 
         pages = {line.split(" ")[0][1:] for line in lines(tmp_path)}
-        assert led - engine.ledger.forwards().keys()
-        assert pages == engine.ledger.forwards().keys()
+        assert led - engine.ledger.redirects().keys()
+        assert pages == engine.ledger.redirects().keys()
         assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
 
 

@@ -115,9 +115,9 @@ def told(seed: int) -> list[Event]:
             [EventKind.VIEWED, EventKind.RATED, EventKind.FAVORITED, EventKind.UNFAVORITED]
         )
         value = {"stars": chance.randint(1, 5)} if kind is EventKind.RATED else {}
-        told_us = begin_us + number * 1_000
-        at = told_us // 1_000_000
-        made.append(Event(f"told-{number:05}", kind, at, "owner", video, value, told_us))
+        occurred_at_us = begin_us + number * 1_000
+        at = occurred_at_us // 1_000_000
+        made.append(Event(f"told-{number:05}", kind, at, "owner", video, value, occurred_at_us))
     return made
 
 
@@ -138,7 +138,7 @@ def figures_in(bucket: str, folder: Path) -> dict[int, tuple[object, ...]]:
     carried.fetch()
     with Catalogue(folder / "catalogue.db") as catalogue:
         videos = [VideoId(number) for number in range(1, VIDEOS + 1)]
-        return {f.id: (f.stars, f.views, f.favorite) for f in catalogue.figures(videos)}
+        return {f.id: (f.stars, f.views, f.favorite) for f in catalogue.stats(videos)}
 
 
 def figures_of(events: list[Event]) -> dict[int, tuple[object, ...]]:
@@ -147,7 +147,7 @@ def figures_of(events: list[Event]) -> dict[int, tuple[object, ...]]:
         trial.fill(catalogue, VIDEOS)
         catalogue.record(events)
         videos = [VideoId(number) for number in range(1, VIDEOS + 1)]
-        return {f.id: (f.stars, f.views, f.favorite) for f in catalogue.figures(videos)}
+        return {f.id: (f.stars, f.views, f.favorite) for f in catalogue.stats(videos)}
 
 
 def assert_published(builder: LambdaBuilder, folder: Path) -> None:
@@ -217,7 +217,7 @@ def processes(
 
 def _is_drained(queue: Queue) -> bool:
     depth = queue.depth()
-    return depth.waiting == 0 and depth.under_way == 0
+    return depth.waiting == 0 and depth.in_flight == 0
 
 
 @pytest.mark.parametrize(("lease_s", "deaths"), [(0.0, 0.12), (0.5, 0.12)])
@@ -279,10 +279,12 @@ def _until_idle(builder: LambdaBuilder) -> list[LambdaRun]:
 
 
 def rated(number: int, stars: int) -> Event:
-    told_us = (trial.NOW + 10 + number) * 1_000_000
+    occurred_at_us = (trial.NOW + 10 + number) * 1_000_000
     value: dict[str, object] = {"stars": stars}
     at = trial.NOW + 10 + number
-    return Event(f"rated-{number:04}", EventKind.RATED, at, "owner", VideoId(1), value, told_us)
+    return Event(
+        f"rated-{number:04}", EventKind.RATED, at, "owner", VideoId(1), value, occurred_at_us
+    )
 
 
 def other_than(builder: LambdaBuilder, folder: Path) -> LambdaBuilder:
@@ -391,7 +393,7 @@ def test_a_film_that_a_notice_tells_of_is_shown_or_told_of_again(
         runs = [builder.run()]
         queue = open_queue(builder.settings.queue)
         depth = queue.depth()  # under way, or waiting again: it is kept from nobody for long
-        assert depth.waiting + depth.under_way == is_refused
+        assert depth.waiting + depth.in_flight == is_refused
         store.refuse = lambda *_: None
         while not _is_drained(queue):
             runs.append(builder.run())

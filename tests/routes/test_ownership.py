@@ -169,7 +169,7 @@ def wait(home: Home) -> None:
 
 def doubt(home: Home) -> None:
     keys = sorted(home.bucket.objects)
-    home.publisher().mark_doubtful(home.history.chance.sample(keys, min(3, len(keys))))  # type: ignore[arg-type]
+    home.publisher().mark_suspect(home.history.chance.sample(keys, min(3, len(keys))))  # type: ignore[arg-type]
 
 
 def reset(home: Home) -> None:
@@ -346,7 +346,7 @@ def test_a_lost_ledger_finds_its_objects_again_and_no_others(home: Home) -> None
 
     assert not receipt.put
     assert home.bucket.requests["PutObject"] <= 4  # a probe of what the store can
-    assert receipt.strays == ["notes.txt"]
+    assert receipt.foreign == ["notes.txt"]
     assert home.there() == {**home.site(), "notes.txt": b"notes"}
 
 

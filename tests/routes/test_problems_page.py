@@ -209,7 +209,7 @@ class Served:
         """Do as if a builder had looked at the library, and shown all that was recorded."""
         with Ledger(self.state / "ledger.db") as ledger, ledger.transaction():
             number = ledger.next_refresh()
-            ledger.settle(number, NOW, 0, self.catalogue.last_event(), json.dumps({}))
+            ledger.put_refresh(number, NOW, 0, self.catalogue.last_event(), json.dumps({}))
 
     def waiting(self) -> list[str]:
         return [one.place.path for one in self.catalogue.problems()]
@@ -247,7 +247,7 @@ def opened(built: Path, tmp_path: Path) -> Iterator[Opening]:
 
 def sign_in(served: Served) -> str:
     token, secret = new_token("laptop", NOW)
-    served.catalogue.keys.add(token)
+    served.catalogue.tokens.add(token)
     return secret
 
 
@@ -396,8 +396,8 @@ def test_a_session_that_is_over_ends_on_this_page_too(browser: Browser, opened: 
         page.goto(served.page)
         expect(names(page)).to_have_text(["private.mp4"])
 
-        (token, _) = served.catalogue.keys.valid()[0]
-        served.catalogue.keys.revoke(token, NOW)
+        (token, _) = served.catalogue.tokens.valid()[0]
+        served.catalogue.tokens.revoke(token, NOW)
         again(page, "private.mp4").click()
         expect(status(page)).to_have_text("You are not signed in.")
         expect(names(page)).to_have_count(0)

@@ -583,7 +583,7 @@ def test_verifying_mends_what_others_deleted_changed_and_added(home: Home, s3: B
         receipt = home.publisher(engine).publish(verify=True)
         assert receipt.put == 4
         assert receipt.deleted == 1
-        assert receipt.strays == ["not ours.txt"]
+        assert receipt.foreign == ["not ours.txt"]
         assert not home.publisher(engine).publish(verify=True).did_something
     assert objects(s3) == {**expected(home), "not ours.txt": b"stays"}
 
@@ -605,7 +605,7 @@ def test_copies_that_a_person_made_within_the_bucket_stay(
         home.build(engine)
         receipt = home.publisher(engine).publish(verify=True)
 
-    assert (receipt.put, receipt.deleted, sorted(receipt.strays)) == (0, 0, sorted(copies))
+    assert (receipt.put, receipt.deleted, sorted(receipt.foreign)) == (0, 0, sorted(copies))
     assert set(objects(s3)) == {*expected(home), *copies}
 
 
@@ -640,7 +640,7 @@ def test_a_doubtful_record_is_not_believed(home: Home, s3: BaseClient) -> None:
         thumb = next(key for key in objects(s3) if key.startswith("thumb/"))
         s3.delete_object(Bucket=OURS, Key=thumb)
         publisher = home.publisher(engine)
-        publisher.mark_doubtful(["index.html", "watch/gone-9.html", thumb, "best.html"])  # type: ignore[list-item]
+        publisher.mark_suspect(["index.html", "watch/gone-9.html", thumb, "best.html"])  # type: ignore[list-item]
         assert publisher.is_behind()
         publisher.publish()
         assert not publisher.is_behind()

@@ -76,7 +76,7 @@ class Memory:
     def dead(self, most: int) -> list[ReceivedMessage]:
         return self._aside[:most]
 
-    def put_back(self) -> int:
+    def redrive(self) -> int:
         count = len(self._aside)
         self._waiting += [replace(one, times=0) for one in self._aside]
         self._aside = []
@@ -120,10 +120,10 @@ def event(number: int, chance: random.Random) -> Event:
     }
     if is_visitor and chance.random() < 0.5:
         value["visitor"] = chance.choice(["v1", "v2"])
-    told_us = START_US + number * 1000
+    occurred_at_us = START_US + number * 1000
     source = "visitor" if "visitor" in value or kind is EventKind.VIEWED else "owner"
-    at = told_us // 1_000_000
-    return Event(f"event-{number:06}", kind, at, source, video, value, told_us)
+    at = occurred_at_us // 1_000_000
+    return Event(f"event-{number:06}", kind, at, source, video, value, occurred_at_us)
 
 
 def events(count: int, seed: int) -> list[Event]:
@@ -143,7 +143,7 @@ def folded(catalogue: Catalogue) -> dict[VideoId, tuple[VideoStats, list[object]
     But for when the log heard of it, and for the score: that is reckoned with the library's mean as
     it is when a vote is recorded, so that no vote changes other videos.
     """
-    figures = catalogue.figures(map(VideoId, range(1, VIDEOS + 1)))
+    figures = catalogue.stats(map(VideoId, range(1, VIDEOS + 1)))
     return {
         one.id: (
             replace(one, version=0, score_tenths=None),
@@ -343,7 +343,7 @@ def test_four_consumers_of_one_sqs_that_race_and_die_count_everything_exactly(
         depth = sender.depth()
         sender.close()
     assert deaths > 0
-    assert (depth.waiting, depth.under_way, depth.dead) == (0, 0, 0)
+    assert (depth.waiting, depth.in_flight, depth.dead) == (0, 0, 0)
     with Catalogue(tmp_path / "catalogue.db") as catalogue:
         assert folded(catalogue) == expected(told)
 
@@ -369,7 +369,7 @@ def test_four_consumers_of_a_redis_that_is_killed_count_everything_exactly(
         depth, aside = sender.depth(), sender.dead(10)
         sender.close()
     assert deaths > 0
-    assert (depth.waiting, depth.under_way, depth.dead) == (0, 0, 1)
+    assert (depth.waiting, depth.in_flight, depth.dead) == (0, 0, 1)
     assert [one.body for one in aside] == ["poison"]
     with Catalogue(tmp_path / "catalogue.db") as catalogue:
         assert folded(catalogue) == expected(told)
@@ -411,7 +411,7 @@ def test_poison_of_sqs_is_put_aside_told_and_taken_once_it_is_mended(tmp_path: P
         assert times == [1, 2, 3, 4, 5]
         assert [one.body for one in queue.dead(10)] == ["garbage"]
 
-        assert queue.put_back() == 1
+        assert queue.redrive() == 1
         (message,) = queue.receive(10, 2)
         assert message.body == "garbage"
         assert queue.depth().dead == 0

@@ -108,7 +108,7 @@ def test_a_queued_click_stays_shown_after_a_reload_and_is_sent_once(
 
     kinds = [str(one.kind) for one in afar.tray.happenings]
     assert kinds == ["Rated", "Favorited", "Tagged"]
-    order = [one.told_us or 0 for one in afar.tray.happenings]
+    order = [one.occurred_at_us or 0 for one in afar.tray.happenings]
     assert order == sorted(set(order))
     assert shelf.gate.times("GET", "/state") == 0
 
@@ -171,7 +171,7 @@ def test_figures_that_are_older_than_a_click_do_not_hide_it_and_later_ones_do(
     boat = shelf.video("Boat").id
 
     def put(version: int, stars: int | None) -> None:
-        shared.put_figures([VideoStats(boat, version, stars, 0, None, 5678, False, ("lake",))])  # noqa: FBT003
+        shared.put_stats([VideoStats(boat, version, stars, 0, None, 5678, False, ("lake",))])  # noqa: FBT003
 
     with (
         redis_server(tmp_path) as redis,

@@ -52,7 +52,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     for number, name in enumerate(NAMES):
         file = folder / "library" / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        make_clip(file, colour=number)
+        make_clip(file, color=number)
         os.utime(file, (NOW - number * 86400,) * 2)
     (folder / "library/broken.mp4").write_bytes(b"")
     settings = Settings(

@@ -25,7 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("telling")
     (folder / "films").mkdir()
     make_clip(folder / "films/one.mp4")
-    make_clip(Path(os.fsdecode(bytes(folder) + b"/films/a\xff.mp4")), colour=2)
+    make_clip(Path(os.fsdecode(bytes(folder) + b"/films/a\xff.mp4")), color=2)
     (folder / "reelshelf.toml").write_text("storyboards = false\n", encoding="utf-8")
     return folder
 

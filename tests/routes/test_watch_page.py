@@ -193,9 +193,9 @@ def write_made_files(made: Made, one: Video) -> None:
 def sheet_of_tiles() -> bytes:
     rows = -(-len(TILES) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * TILE_WIDTH, rows * TILE_HEIGHT))
-    for number, colour in enumerate(TILES):
+    for number, color in enumerate(TILES):
         left, top = number % COLUMNS * TILE_WIDTH, number // COLUMNS * TILE_HEIGHT
-        sheet.paste(colour, (left, top, left + TILE_WIDTH, top + TILE_HEIGHT))
+        sheet.paste(color, (left, top, left + TILE_WIDTH, top + TILE_HEIGHT))
     content = BytesIO()
     sheet.save(content, "WEBP", lossless=True)
     return content.getvalue()
@@ -245,8 +245,8 @@ def windows(browser: Browser, address: tuple[str, int]) -> Iterator[Open]:
     assert [one.complaints for one in opened] == [[] for _ in opened]
 
 
-def colour_of(element: Locator) -> str:
-    """Return the tile that is shown, by the colour in the middle of an element."""
+def color_of(element: Locator) -> str:
+    """Return the tile that is shown, by the color in the middle of an element."""
     with Image.open(BytesIO(element.screenshot())) as shot:
         red, green, blue = shot.convert("RGB").resize((3, 3), Image.Resampling.BOX).getpixel((1, 1))
     return f"#{red:02x}{green:02x}{blue:02x}"
@@ -543,7 +543,7 @@ def test_the_strip_shows_what_is_where(windows: Open, part: float, tile: int, sa
 
     expect(peek.locator(".tile")).to_be_visible()
     assert peek.inner_text().split() == said.split()
-    assert colour_of(peek.locator(".tile")) == TILES[tile]
+    assert color_of(peek.locator(".tile")) == TILES[tile]
     page.mouse.move(0, 0)
     expect(peek).to_be_hidden()
 
@@ -581,7 +581,7 @@ def test_the_strip_can_be_dragged_and_seeks_where_it_is_let_go(windows: Open) ->
     page.mouse.down()
     point_at(page, strip, 0.9, down=-3)
     assert time_of(page) == 0
-    assert colour_of(page.locator(".tile")) == TILES[5]
+    assert color_of(page.locator(".tile")) == TILES[5]
     page.mouse.up()
 
     assert time_of(page) == pytest.approx(10.8, abs=0.1)
@@ -647,7 +647,7 @@ def test_moving_over_a_card_leafs_through_its_film(windows: Open) -> None:
     for part, tile in ((0.05, 0), (0.45, 2), (0.95, 5), (0.3, 1)):
         point_at(page, picture, part)
         expect(leaf).to_be_visible()
-        assert colour_of(leaf) == TILES[tile]
+        assert color_of(leaf) == TILES[tile]
 
     page.mouse.move(0, 0)
     expect(leaf).to_have_count(0)

@@ -338,7 +338,7 @@ def test_replacing_a_file_under_its_name(desk: Desk) -> None:
 
 def test_encoding_a_file_anew_under_its_name_in_place(desk: Desk) -> None:
     (video,) = desk.watched("film.mp4")
-    make_clip(desk.home.films / "film.mp4", colour=9)
+    make_clip(desk.home.films / "film.mp4", color=9)
 
     desk.done()
     desk.kept(video, desk.home.films / "film.mp4")
@@ -420,7 +420,7 @@ def test_a_second_hard_link_and_then_the_first_one_goes(desk: Desk) -> None:
 def test_converting_a_film_in_one(desk: Desk) -> None:
     films = desk.home.films
     (video,) = desk.watched("film.m4v")
-    make_clip(desk.home.folder / "film.mp4", colour=7).rename(films / "film.mp4")
+    make_clip(desk.home.folder / "film.mp4", color=7).rename(films / "film.mp4")
     (films / "film.m4v").unlink()
 
     desk.done()
@@ -431,7 +431,7 @@ def test_converting_a_film_in_one(desk: Desk) -> None:
 def test_converting_a_film_while_both_are_there_for_a_moment(desk: Desk) -> None:
     films = desk.home.films
     (video,) = desk.watched("film.m4v")
-    make_clip(films / "film.mp4", colour=7)
+    make_clip(films / "film.mp4", color=7)
     desk.done()
     (films / "film.m4v").unlink()
 
@@ -445,7 +445,7 @@ def test_converting_a_film_whose_old_file_goes_first(desk: Desk) -> None:
     (video,) = desk.watched("film.m4v")
     (films / "film.m4v").unlink()
     desk.done()
-    make_clip(films / "film.mp4", colour=7)
+    make_clip(films / "film.mp4", color=7)
 
     desk.done()
     desk.kept(video, films / "film.mp4")
@@ -467,4 +467,4 @@ def test_removing_a_file_and_bringing_it_back(desk: Desk) -> None:
 def _merged(desk: Desk) -> int:
     """Return how many copies became part of others: a watch may have seen both files."""
     with Catalogue(desk.home.settings.state / "catalogue.db") as catalogue:
-        return len(catalogue.longer.merged())
+        return len(catalogue.todo.merged())

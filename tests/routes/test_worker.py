@@ -109,9 +109,15 @@ def eventually(ask: Callable[[], Any]) -> Any:  # noqa: ANN401 (what it answers)
 
 
 def letter(number: int, kind: EventKind = EventKind.RATED, video: int = 1, **value: object) -> str:
-    told_us = time.time_ns() // 1000 + number
+    occurred_at_us = time.time_ns() // 1000 + number
     event = Event(
-        f"letter-{number:04}", kind, told_us // 1_000_000, "owner", VideoId(video), value, told_us
+        f"letter-{number:04}",
+        kind,
+        occurred_at_us // 1_000_000,
+        "owner",
+        VideoId(video),
+        value,
+        occurred_at_us,
     )
     return encode_message(event)
 
@@ -214,7 +220,7 @@ def tagged(number: int, name: str, video: int = 1) -> str:
 
 def is_done(queue: Queue) -> bool:
     told = queue.depth()
-    return (told.waiting, told.under_way) == (0, 0)
+    return (told.waiting, told.in_flight) == (0, 0)
 
 
 # -- end to end
@@ -297,7 +303,7 @@ def test_a_publish_that_fails_keeps_the_messages_until_it_works(
         while time.monotonic() < end_s:
             assert queue.receive(1, 1) == []
         told = queue.depth()
-        assert (told.waiting, told.under_way) == (0, 1)
+        assert (told.waiting, told.in_flight) == (0, 1)
 
         working.publisher.fails.clear()
 
@@ -327,10 +333,10 @@ def test_what_is_in_hand_is_given_back_when_the_worker_ends(tmp_path: Path, redi
         working.worker._schedule._publisher = Never()  # noqa: SLF001 (as if there were a bucket)
         queue.send([tagged(1, "harvest")])
         working.next()
-        assert queue.depth().under_way == 1
+        assert queue.depth().in_flight == 1
 
     told = queue.depth()
-    assert (told.waiting, told.under_way) == (1, 0)
+    assert (told.waiting, told.in_flight) == (1, 0)
     with Working(settings, queue):
         eventually(lambda: is_done(queue))
     queue.close()
@@ -420,7 +426,7 @@ class Broken:
         del most
         return []
 
-    def put_back(self) -> int:
+    def redrive(self) -> int:
         return 0
 
     def close(self) -> None:
@@ -478,7 +484,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_counts_nothing_twice(
 ) -> None:
     settings = trial_settings(tmp_path)
     with Catalogue(settings.state / "catalogue.db") as catalogue:
-        (before,) = catalogue.figures([VideoId(2)])
+        (before,) = catalogue.stats([VideoId(2)])
     sender = RedisStreamQueue(redis.address, visibility_s=0.5)
     sender.send(
         [tagged(1, "harvest"), letter(2, EventKind.VIEWED, 2), letter(3, EventKind.VIEWED, 2)]
@@ -510,7 +516,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_counts_nothing_twice(
     assert working.error is None
     assert "harvest" in page_of(settings).read_text(encoding="utf-8")
     with Catalogue(settings.state / "catalogue.db") as catalogue:
-        (after,) = catalogue.figures([VideoId(2)])
+        (after,) = catalogue.stats([VideoId(2)])
     assert after.views == before.views + 2
     sender.close()
 
@@ -529,13 +535,13 @@ def test_figures_and_keys_are_shared_whoever_changed_them_and_again_after_redis_
         Catalogue(settings.state / "catalogue.db") as other,
     ):
         queue.send([letter(1, EventKind.RATED, 2, stars=4)])
-        eventually(lambda: (told := shared.figures(VideoId(2))) and told.stars == 4)
+        eventually(lambda: (told := shared.stats(VideoId(2))) and told.stars == 4)
         other.append([Event("cli", EventKind.RATED, trial.NOW, "cli", VideoId(3), {"stars": 2})])
-        eventually(lambda: (told := shared.figures(VideoId(3))) and told.stars == 2)
+        eventually(lambda: (told := shared.stats(VideoId(3))) and told.stars == 2)
         eventually(lambda: shared.keys() is not None)
 
         redis.kill()
-        other.keys.add(Token("t1", "mine", "d" * 64, trial.NOW))
+        other.tokens.add(Token("t1", "mine", "d" * 64, trial.NOW))
         redis.start()
 
         def is_known() -> bool:
@@ -560,11 +566,11 @@ class Forgetful:
     def begin_era(self) -> None:
         self._answer()
 
-    def put_figures(self, figures: Iterable[VideoStats]) -> None:
+    def put_stats(self, figures: Iterable[VideoStats]) -> None:
         del figures
         self._answer()
 
-    def forget_figures(self, versions: Mapping[VideoId, int]) -> None:
+    def forget_stats(self, versions: Mapping[VideoId, int]) -> None:
         del versions
         self._answer()
 
@@ -702,7 +708,7 @@ def test_a_worker_whose_site_was_taken_over_gives_all_back_and_ends(
         working.join()
     assert isinstance(working.error, OwnedByAnotherError)
     told = queue.depth()
-    assert (told.waiting, told.under_way) == (1, 0)
+    assert (told.waiting, told.in_flight) == (1, 0)
     queue.close()
 
 

@@ -12,7 +12,7 @@ from generator.core.library.identity import KnownFile
 from generator.core.model import SOUND, FileProblem, FileStat, Place, VideoId
 
 _FILE_COLUMNS = (
-    "id, root, path, size_bytes, mtime_ns, fingerprint, missing_at IS NOT NULL, companions"
+    "id, root, path, size_bytes, mtime_ns, fingerprint, missing_at IS NOT NULL, sidecar_digest"
 )
 
 
@@ -66,7 +66,7 @@ class CatalogueFiles:
         self,
         walk: FolderScan,
         within: FolderScan | None = None,
-        companions: Mapping[str, Mapping[str, str]] | None = None,
+        sidecar_digests: Mapping[str, Mapping[str, str]] | None = None,
         now_s: float = 0.0,
     ) -> ScanComparison:
         """Return what differs between a scan of the library and the catalogue.
@@ -74,8 +74,8 @@ class CatalogueFiles:
         Args:
             walk: the files that were seen.
             within: the same, if only some folders were scanned; None: all were.
-            companions: by root, path of a video -> digest of the files beside it; None: they were
-                not read.
+            sidecar_digests: by root, path of a video -> digest of its sidecars; None: they were not
+                read.
             now_s: the current instant: truncated files do not wait forever.
         """
         files = {root: dict(by_path) for root, by_path in walk.files.items()}
@@ -94,7 +94,9 @@ class CatalogueFiles:
                 (size_mtime[0], stamp(size_mtime[1])) == (size_bytes, mtime_ns)
             ):
                 unchanged += 1
-                if companions is not None and before != companions.get(root, none).get(path, ""):
+                if sidecar_digests is None:
+                    continue
+                if before != sidecar_digests.get(root, none).get(path, ""):
                     beside.append(video)
             else:
                 file_stat = FileStat(Place(root, path), size_mtime[0], stamp(size_mtime[1]))
@@ -119,9 +121,11 @@ class CatalogueFiles:
                 if quarantined.get(file_stat.place) != (size_bytes, file_stat.mtime_ns):
                     yield file_stat
 
-    def _files(self, within: FolderScan | None) -> Iterator[tuple[str, str, int, int, int, str]]:
+    def _files(
+        self, within: FolderScan | None
+    ) -> Iterator[tuple[str, str, int, int, int, str | None]]:
         query = (
-            "SELECT root, path, size_bytes, mtime_ns, id, companions FROM video"
+            "SELECT root, path, size_bytes, mtime_ns, id, sidecar_digest FROM video"
             " WHERE missing_at IS NULL"
         )
         if within is None:

@@ -21,7 +21,7 @@ _FILE = ("root", "path", "size_bytes", "mtime_ns", "fingerprint")
 _PROBE = (
     "container", "duration_s", "width_px", "height_px", "fps", "video_codec", "audio_codec",
     "recorded_at", "codecs", "pixel_format", "fast_start", "text_streams", "start_s", "probed",
-    "need", "companions",
+    "playability", "sidecar_digest",
 )  # fmt: skip
 _INSERTED = ("slug", "title", "added_at", *_FILE, *_PROBE)
 
@@ -54,8 +54,8 @@ def _changed(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _update(connection, event, (*_FILE, *_PROBE))
     if event.value.get("other_content"):
         connection.execute(
-            "UPDATE video SET poster = NULL, storyboard = NULL, rendition = NULL, rendered = 0"
-            " WHERE id = ?",
+            "UPDATE video SET poster = NULL, storyboard = NULL, rendition = NULL,"
+            " rendition_tried = 0 WHERE id = ?",
             (video,),
         )
         field_sources.put(connection, video, MetadataSource.EMBEDDED, {}, ("tracks",))
@@ -92,7 +92,7 @@ def _described(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     if event.value.get("text_streams"):
         connection.execute(
-            "UPDATE video SET enriched = enriched & 1 WHERE id = ? AND text_streams = 0", (video,)
+            "UPDATE video SET subtitles_tried = 0 WHERE id = ? AND text_streams = 0", (video,)
         )
     if set(_PROBE) & event.value.keys():
         _update(connection, event, _PROBE)
@@ -120,9 +120,9 @@ def _described_by(connection: sqlite3.Connection, video: VideoId, event: Event) 
 
 
 def _to_enrich(connection: sqlite3.Connection, video: VideoId) -> None:
-    """Note what is still to be extracted: a storyboard (1), and subtitles (2) if there are any."""
+    """Have a storyboard made, and the subtitles inside the file extracted if there are any."""
     connection.execute(
-        "UPDATE video SET enriched = CASE WHEN text_streams > 0 THEN 0 ELSE 2 END WHERE id = ?",
+        "UPDATE video SET storyboard_tried = 0, subtitles_tried = text_streams = 0 WHERE id = ?",
         (video,),
     )
 
@@ -132,19 +132,21 @@ def _enriched(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     if "storyboard" in event.value:
         connection.execute(
-            "UPDATE video SET storyboard = ?, enriched = enriched | 1 WHERE id = ?",
+            "UPDATE video SET storyboard = ?, storyboard_tried = 1 WHERE id = ?",
             (_json(event.value["storyboard"]), video),
         )
     if "tracks" in event.value:
         field_sources.put(connection, video, MetadataSource.EMBEDDED, event.value, ("tracks",))
         field_sources.show_strongest(connection, video)
-        connection.execute("UPDATE video SET enriched = enriched | 2 WHERE id = ?", (video,))
+        connection.execute("UPDATE video SET subtitles_tried = 1 WHERE id = ?", (video,))
     return video
 
 
 def _not_enriched(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
-    connection.execute("UPDATE video SET enriched = 3 WHERE id = ?", (video,))
+    connection.execute(
+        "UPDATE video SET storyboard_tried = 1, subtitles_tried = 1 WHERE id = ?", (video,)
+    )
     return _complain(connection, video, event, "storyboard")
 
 
@@ -161,7 +163,7 @@ def _board_dropped(connection: sqlite3.Connection, event: Event) -> VideoId:
 def _rendered(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     connection.execute(
-        "UPDATE video SET rendition = ?, rendered = 1 WHERE id = ?",
+        "UPDATE video SET rendition = ?, rendition_tried = 1 WHERE id = ?",
         (_json(event.value["rendition"]), video),
     )
     return video
@@ -169,13 +171,15 @@ def _rendered(connection: sqlite3.Connection, event: Event) -> VideoId:
 
 def _not_rendered(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
-    connection.execute("UPDATE video SET rendered = 1 WHERE id = ?", (video,))
+    connection.execute("UPDATE video SET rendition_tried = 1 WHERE id = ?", (video,))
     return _complain(connection, video, event, "rendition")
 
 
 def _rendition_dropped(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
-    connection.execute("UPDATE video SET rendition = NULL, rendered = 0 WHERE id = ?", (video,))
+    connection.execute(
+        "UPDATE video SET rendition = NULL, rendition_tried = 0 WHERE id = ?", (video,)
+    )
     return video
 
 
@@ -200,7 +204,7 @@ def _dropped(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
     connection.execute(
         "UPDATE video SET dropped = 1, poster = NULL, storyboard = NULL, rendition = NULL,"
-        " rendered = 0, companions = '?' WHERE id = ?",
+        " rendition_tried = 0, sidecar_digest = NULL WHERE id = ?",
         (video,),
     )
     field_sources.put(connection, video, MetadataSource.BESIDE, {}, ("tracks",))
@@ -230,7 +234,7 @@ def _merged(connection: sqlite3.Connection, event: Event) -> VideoId:
         (into, video),
     )
     connection.execute(
-        "INSERT INTO viewed SELECT ?, day, count FROM viewed WHERE video = ?"
+        "INSERT INTO views_by_day SELECT ?, day, count FROM views_by_day WHERE video = ?"
         " ON CONFLICT (video, day) DO UPDATE SET count = count + excluded.count",
         (into, video),
     )
@@ -285,17 +289,25 @@ def _forget_opinions(connection: sqlite3.Connection, video: VideoId) -> None:
     ).fetchall():
         connection.execute("DELETE FROM vote WHERE video = ? AND visitor = ?", (video, visitor))
         _count_votes(connection, video, votes=-1, stars=-stars)
-    for table in ("rating", "views", "viewed", "favorite", "visitor_favorite", "tag", "field"):
+    for table in (
+        "rating",
+        "views",
+        "views_by_day",
+        "favorite",
+        "visitor_favorite",
+        "tag",
+        "field",
+    ):
         connection.execute(f"DELETE FROM {table} WHERE video = ?", (video,))  # noqa: S608
 
 
 def _forget_file(connection: sqlite3.Connection, video: VideoId, at: int) -> None:
     """Match no file to this video again, and drop its pages."""
     connection.execute(
-        "UPDATE video SET path = '', fingerprint = '', dropped = 1, companions = '',"
+        "UPDATE video SET path = '', fingerprint = '', dropped = 1, sidecar_digest = '',"
         " missing_at = coalesce(missing_at, ?), poster = NULL, storyboard = NULL,"
         " rendition = NULL, description = '', creator = '', url = '', chapters = NULL,"
-        " tracks = NULL, enriched = 3, need = '' WHERE id = ?",
+        " tracks = NULL, storyboard_tried = 1, subtitles_tried = 1, playability = '' WHERE id = ?",
         (at, video),
     )
 
@@ -358,21 +370,23 @@ def _cleared(connection: sqlite3.Connection, event: Event) -> None:
     _clear(connection, event)
     if stage == (unfinished.STAGE,):  # a truncated video was taken: report it again
         connection.execute(
-            "UPDATE video SET companions = '?' WHERE root = ? AND path = ? AND missing_at IS NULL",
+            "UPDATE video SET sidecar_digest = NULL"
+            " WHERE root = ? AND path = ? AND missing_at IS NULL",
             key,
         )
     if stage == (SIDECAR,):
         folder = str(event.value["path"]).rpartition("/")[0]
         low, high = (f"{folder}/", f"{folder}0") if folder else ("", "\U0010ffff")
         connection.execute(
-            "UPDATE video SET companions = '?' WHERE root = ? AND path >= ? AND path < ?"
-            " AND companions != '' AND missing_at IS NULL",
+            "UPDATE video SET sidecar_digest = NULL WHERE root = ? AND path >= ? AND path < ?"
+            " AND sidecar_digest != '' AND missing_at IS NULL",
             (key[0], to_sql(low), to_sql(high)),
         )
     connection.execute(
-        "UPDATE video SET rendered = rendition IS NOT NULL, enriched = CASE"
-        " WHEN storyboard IS NULL THEN CASE WHEN text_streams > 0 THEN 0 ELSE 2 END"
-        " ELSE enriched END WHERE root = ? AND path = ? AND missing_at IS NULL",
+        "UPDATE video SET rendition_tried = rendition IS NOT NULL,"
+        " storyboard_tried = storyboard_tried AND storyboard IS NOT NULL, subtitles_tried ="
+        " CASE WHEN storyboard IS NULL THEN text_streams = 0 ELSE subtitles_tried END"
+        " WHERE root = ? AND path = ? AND missing_at IS NULL",
         key,
     )
 
@@ -420,16 +434,22 @@ def _count_votes(connection: sqlite3.Connection, video: VideoId, *, votes: int, 
     The means of other videos stay as they are, although the library's changed: else each vote
     would change them all.
     """
-    connection.execute("UPDATE all_votes SET votes = votes + ?, total = total + ?", (votes, stars))
-    all_votes, all_stars = connection.execute("SELECT votes, total FROM all_votes").fetchone()
-    row = connection.execute("SELECT votes, total FROM score WHERE video = ?", (video,)).fetchone()
+    connection.execute(
+        "UPDATE vote_totals SET votes = votes + ?, stars_total = stars_total + ?", (votes, stars)
+    )
+    all_votes, all_stars = connection.execute(
+        "SELECT votes, stars_total FROM vote_totals"
+    ).fetchone()
+    row = connection.execute(
+        "SELECT votes, stars_total FROM vote_summary WHERE video = ?", (video,)
+    ).fetchone()
     here, total = (row or (0, 0))[0] + votes, (row or (0, 0))[1] + stars
     if not here:
-        connection.execute("DELETE FROM score WHERE video = ?", (video,))
+        connection.execute("DELETE FROM vote_summary WHERE video = ?", (video,))
         return
     tenths = pulled_tenths(here, total, all_votes, all_stars)
     connection.execute(
-        "INSERT OR REPLACE INTO score VALUES (?, ?, ?, ?)", (video, here, total, tenths)
+        "INSERT OR REPLACE INTO vote_summary VALUES (?, ?, ?, ?)", (video, here, total, tenths)
     )
 
 

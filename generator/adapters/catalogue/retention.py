@@ -9,10 +9,10 @@ from collections import Counter
 
 KEPT_S = 45 * 86400  # longest delay of an event, dead-letter queue included
 _DAY_S = 86400
-_CURSOR_FACT = "thinned"  # the fact with the last event processed
+_CURSOR_FACT = "compacted"  # the fact with the last event processed
 
 
-def thin(connection: sqlite3.Connection, now: int, cursor: int, most: int) -> int:
+def compact(connection: sqlite3.Connection, now: int, cursor: int, most: int) -> int:
     """Process up to `most` events that are old enough; return how many. Within a transaction.
 
     Only those before `cursor`, which pages show: the ledger recognizes the catalogue by the event
@@ -37,7 +37,7 @@ def thin(connection: sqlite3.Connection, now: int, cursor: int, most: int) -> in
         counts[video, at // _DAY_S] += 1 if count is None else int(count)
     connection.executemany(
         # views of a merged copy go to the other video, those of a forgotten one nowhere
-        "INSERT INTO viewed SELECT coalesce(merged_into, id), date(? * 86400, 'unixepoch'), ?"
+        "INSERT INTO views_by_day SELECT coalesce(merged_into, id), date(? * 86400, 'unixepoch'), ?"
         " FROM video WHERE id = ? AND (path != '' OR merged_into IS NOT NULL)"
         " ON CONFLICT (video, day) DO UPDATE SET count = count + excluded.count",
         [(day, count, video) for (video, day), count in counts.items()],

@@ -7,7 +7,7 @@ migrations = Migrations("catalogue")
 
 TABLES = (
     "video", "event", "rating", "views", "favorite", "tag", "problem", "fact", "vote",
-    "visitor_favorite", "score", "all_votes", "token", "viewed", "field",
+    "visitor_favorite", "vote_summary", "vote_totals", "token", "views_by_day", "field",
 )  # fmt: skip
 JSON = (
     ("event", "value"), ("video", "poster"), ("video", "chapters"), ("video", "tracks"),
@@ -69,6 +69,50 @@ def days_and_numbers(db: sqlite_utils.Database) -> None:
     """Add UTC offsets of dates, whether a video has a date, and episode numbers."""
     for statement in _COLUMNS_FOR_DAYS:
         db.execute(statement)
+
+
+@migrations()
+def names_of_the_field(db: sqlite_utils.Database) -> None:
+    """Rename columns and tables, and give what was in a bit mask or a magic value its own."""
+    for statement in _NAMES:
+        db.execute(statement)
+
+
+_NAMES = (
+    "ALTER TABLE event RENAME COLUMN told_us TO occurred_at_us",
+    "ALTER TABLE viewed RENAME TO views_by_day",
+    "ALTER TABLE score RENAME TO vote_summary",
+    "ALTER TABLE vote_summary RENAME COLUMN total TO stars_total",
+    "ALTER TABLE vote_summary RENAME COLUMN tenths TO mean_tenths",
+    "ALTER TABLE all_votes RENAME TO vote_totals",
+    "ALTER TABLE vote_totals RENAME COLUMN one TO id",
+    "ALTER TABLE vote_totals RENAME COLUMN total TO stars_total",
+    # null: the sidecars are read again at the next scan
+    "ALTER TABLE video ADD COLUMN sidecar_digest TEXT DEFAULT ''",
+    "UPDATE video SET sidecar_digest = nullif(companions, '?') WHERE companions != ''",
+    "DROP INDEX video_companions",
+    "ALTER TABLE video DROP COLUMN companions",
+    "CREATE INDEX video_sidecars ON video (root, path) WHERE sidecar_digest != ''",
+    # 1: it was made or extracted, or cannot be
+    "ALTER TABLE video ADD COLUMN storyboard_tried INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE video ADD COLUMN subtitles_tried INTEGER NOT NULL DEFAULT 1",
+    "UPDATE video SET storyboard_tried = enriched & 1, subtitles_tried = enriched >> 1 & 1",
+    "DROP INDEX video_enriched",
+    "ALTER TABLE video DROP COLUMN enriched",
+    """CREATE INDEX video_without_storyboard ON video (added_at)
+        WHERE storyboard_tried = 0 AND missing_at IS NULL""",
+    """CREATE INDEX video_without_subtitles ON video (added_at)
+        WHERE subtitles_tried = 0 AND missing_at IS NULL""",
+    "DROP INDEX video_need",
+    "ALTER TABLE video RENAME COLUMN rendered TO rendition_tried",
+    "ALTER TABLE video RENAME COLUMN need TO playability",
+    """CREATE INDEX video_playability ON video (playability, added_at)
+        WHERE playability != '' AND rendition_tried = 0 AND missing_at IS NULL""",
+    """UPDATE video SET poster = json_remove(json_set(poster, '$.color', poster ->> '$.colour'),
+        '$.colour') WHERE poster IS NOT NULL""",
+    "UPDATE fact SET name = 'compacted' WHERE name = 'thinned'",
+    "UPDATE problem SET stage = 'incomplete' WHERE stage = 'copy'",
+)
 
 
 _COLUMNS_FOR_DAYS = (
@@ -210,4 +254,5 @@ _MIGRATION_NAMES = {
     order_of_opinions.__name__,
     clocks_that_begin_late.__name__,
     days_and_numbers.__name__,
+    names_of_the_field.__name__,
 }

@@ -63,32 +63,32 @@ _TAGS = """
              WHERE video = here.video AND name = here.name AND removed = 1) ORDER BY name))
     FROM video LEFT JOIN rating ON rating.video = video.id
     LEFT JOIN views ON views.video = video.id LEFT JOIN favorite ON favorite.video = video.id
-    LEFT JOIN score ON score.video = video.id
+    LEFT JOIN vote_summary ON vote_summary.video = video.id
 """
 _VIDEO_COLUMNS = f"""
     video.id, slug, root, path, title, added_at, recorded_at, size_bytes,
     container, duration_s, width_px, height_px, fps, video_codec, audio_codec, poster,
-    stars, count, favorite.at, votes, tenths,
+    stars, count, favorite.at, votes, mean_tenths,
     codecs, pixel_format, fast_start, text_streams, start_s,
     description, is_markdown, creator, url, chapters, tracks, storyboard, rendition,
     recorded_offset_min, is_dated, season, episode, playlist_index, {_TAGS}
 """
 _VERSION = "(SELECT max(seq) FROM event WHERE event.video = video.id)"
-_STATS_COLUMNS = f"video.id, {_VERSION}, stars, votes, tenths, count, favorite.at, {_TAGS}"
+_STATS_COLUMNS = f"video.id, {_VERSION}, stars, votes, mean_tenths, count, favorite.at, {_TAGS}"
 
 _BEFORE = """
     SELECT seq, kind, event.video, value, at, (SELECT dropped FROM video WHERE id = ?2)
     FROM (SELECT 1) LEFT JOIN event ON event.id = ?1
 """
 # Opinions on a video, or on one that was merged into it, given after an event that arrived late.
-# Those written to the catalogue directly have no `told_us`: they come last in their second.
-_ORDER = "coalesce(told_us, at * 1000000 + 999999)"
+# Those written to the catalogue directly have no `occurred_at_us`: they come last in their second.
+_ORDER = "coalesce(occurred_at_us, at * 1000000 + 999999)"
 _OPINIONS_AFTER = f"""
     SELECT id, kind, value, at, source FROM event
     WHERE video IN (SELECT ?1 UNION ALL SELECT id FROM video WHERE merged_into = ?1)
     AND kind IN ('Rated', 'Unrated', 'Favorited', 'Unfavorited', 'Tagged', 'Untagged', 'Retagged')
-    AND {_ORDER} >= ?2 AND ({_ORDER} > ?2 OR told_us IS NULL OR id > ?3)
-    ORDER BY {_ORDER}, told_us IS NULL, CASE WHEN told_us IS NULL THEN seq ELSE id END
+    AND {_ORDER} >= ?2 AND ({_ORDER} > ?2 OR occurred_at_us IS NULL OR id > ?3)
+    ORDER BY {_ORDER}, occurred_at_us IS NULL, CASE WHEN occurred_at_us IS NULL THEN seq ELSE id END
 """  # noqa: S608 (literals above)
 _PROBE, _PROBE_BYTES = "probe", 64 * 1024  # as much as a batch of events
 _json = json.JSONEncoder(separators=(",", ":")).encode
@@ -231,7 +231,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
         """
         with self._transaction():
             verdicts = [self._record(event) for event in events]
-            stats = {row.id: row for row in self.figures({v for *_, v in verdicts if v})}
+            stats = {row.id: row for row in self.stats({v for *_, v in verdicts if v})}
         return [
             EventOutcome(event.id, verdict, seq, at, stats.get(video) if video else None)
             for event, (verdict, seq, at, video) in zip(events, verdicts, strict=True)
@@ -259,7 +259,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
         row = self._connection.execute(
             "SELECT path != '' FROM video WHERE id = ?", (event.video,)
         ).fetchone()
-        return event.told_us is not None and row is not None and bool(row[0])
+        return event.occurred_at_us is not None and row is not None and bool(row[0])
 
     def _whole_of(self, video: VideoId) -> VideoId:
         """Return the video that this one was finally merged into, or itself."""
@@ -294,10 +294,10 @@ class Catalogue(CheckedFile, CatalogueFiles):
 
     def _insert(self, event: Event) -> RecordedEvent:
         video = FOLDS[event.kind](self._connection, event)
-        if event.told_us is not None and event.kind in OPINIONS:
+        if event.occurred_at_us is not None and event.kind in OPINIONS:
             self._fold_again(event)
         cursor = self._connection.execute(
-            "INSERT INTO event (id, kind, video, value, at, source, told_us)"
+            "INSERT INTO event (id, kind, video, value, at, source, occurred_at_us)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 event.id,
@@ -306,7 +306,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
                 _json(event.value),
                 event.at,
                 event.source,
-                event.told_us,
+                event.occurred_at_us,
             ),
         )
         assert cursor.lastrowid is not None
@@ -314,7 +314,9 @@ class Catalogue(CheckedFile, CatalogueFiles):
 
     def _fold_again(self, late: Event) -> None:
         """Fold again the opinions given after one that arrived late: the last one given counts."""
-        after = self._connection.execute(_OPINIONS_AFTER, (late.video, late.told_us, late.id))
+        after = self._connection.execute(
+            _OPINIONS_AFTER, (late.video, late.occurred_at_us, late.id)
+        )
         for key, kind, value, at, source in after.fetchall():
             event = Event(key, EventKind(kind), at, source, late.video, json.loads(value))
             FOLDS[event.kind](self._connection, event)
@@ -397,31 +399,31 @@ class Catalogue(CheckedFile, CatalogueFiles):
         )
         return list(rows)
 
-    def thin(self, now: int, cursor: int, most: int = 5000) -> int:
+    def compact(self, now: int, cursor: int, most: int = 5000) -> int:
         """Replace old views before `cursor` by counts per day; return how many events it passed."""
         with self._transaction():
-            return retention.thin(self._connection, now, cursor, most)
+            return retention.compact(self._connection, now, cursor, most)
 
     def viewed(self, video: VideoId) -> list[tuple[str, int]]:
         """Return (day, views) of the days whose views are no longer in the log."""
         rows = self._connection.execute(
-            "SELECT day, count FROM viewed WHERE video = ? ORDER BY day", (video,)
+            "SELECT day, count FROM views_by_day WHERE video = ? ORDER BY day", (video,)
         )
         return list(rows)
 
     # -- stats, tokens and notes
 
     @property
-    def longer(self) -> Todo:
+    def todo(self) -> Todo:
         """Return the background work that is still to be done."""
         return Todo(self._connection)
 
     @property
-    def keys(self) -> TokenStore:
+    def tokens(self) -> TokenStore:
         """Return the tokens, ended sessions and salts."""
         return TokenStore(self._connection)
 
-    def figures(self, ids: Iterable[VideoId]) -> list[VideoStats]:
+    def stats(self, ids: Iterable[VideoId]) -> list[VideoStats]:
         """Return the stats of the videos among `ids` that have pages, ascending."""
         stats: list[VideoStats] = []
         for batch in batches(sorted(ids)):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from generator.core.model import VideoId
 
-_BOARD, _SUBTITLES = 1, 2  # bits of `enriched`: what was extracted, or cannot be
+_WITHOUT_STORYBOARD = "storyboard_tried = 0 AND missing_at IS NULL"
+_WITHOUT_SUBTITLES = "subtitles_tried = 0 AND missing_at IS NULL"  # inside the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class ToEnrich:
 class RenditionScope:
     """Which videos get a playable copy.
 
-    Those with one of the `needs`; and those that play, from `long_s` seconds or `large_bytes` up
-    (0: none).
+    Those whose playability is one of `needs`; and those that play, from `long_s` seconds or
+    `large_bytes` up (0: none).
     """
 
     needs: tuple[str, ...]
@@ -48,63 +49,65 @@ class Todo:
         self, most: int, *, boards: bool, roots: Sequence[str] | None = None
     ) -> list[ToEnrich]:
         """Return the newest videos to enrich; `boards`: storyboards are made, too."""
-        tasks = []
         within, names = _within(roots)
-        for state in range(_BOARD | _SUBTITLES):
-            board, texts = boards and not state & _BOARD, not state & _SUBTITLES
-            if board or texts:
-                rows = self._connection.execute(
-                    "SELECT added_at, id FROM video WHERE enriched = ? AND missing_at IS NULL"  # noqa: S608 (marks only)
-                    f" AND enriched != 3{within} ORDER BY added_at DESC LIMIT ?",
-                    (state, *names, most),
-                )
-                tasks += [(at, ToEnrich(VideoId(video), board, texts)) for at, video in rows]
-        newest = sorted(tasks, key=lambda task: (-task[0], -task[1].video))
+        tasks: dict[int, tuple[int, ToEnrich]] = {}
+        for condition in _to_enrich(boards=boards):
+            rows = self._connection.execute(
+                "SELECT added_at, id, storyboard_tried = 0, subtitles_tried = 0 FROM video"  # noqa: S608 (marks only)
+                f" WHERE {condition}{within} ORDER BY added_at DESC LIMIT ?",
+                (*names, most),
+            )
+            for at, video, board, texts in rows:
+                tasks[video] = at, ToEnrich(VideoId(video), boards and bool(board), bool(texts))
+        newest = sorted(tasks.values(), key=lambda task: (-task[0], -task[1].video))
         return [task for _, task in newest[:most]]
 
     def count_to_enrich(self, *, boards: bool, roots: Sequence[str] | None = None) -> int:
         """Return how many videos are to be enriched."""
-        states = (0, 1, 2) if boards else (0, 1)
-        marks = ",".join("?" * len(states))
         within, names = _within(roots)
+        queries = [
+            f"SELECT id FROM video WHERE {condition}{within}"  # noqa: S608 (marks only)
+            for condition in _to_enrich(boards=boards)
+        ]
         row = self._connection.execute(
-            f"SELECT count(*) FROM video WHERE enriched IN ({marks})"  # noqa: S608 (marks only)
-            f" AND missing_at IS NULL AND enriched != 3{within}",
-            (*states, *names),
+            f"SELECT count(*) FROM ({' UNION '.join(queries)})",  # noqa: S608 (as above)
+            names * len(queries),
         ).fetchone()
         return int(row[0])
 
-    def to_render(
+    def without_rendition(
         self, scope: RenditionScope, most: int, roots: Sequence[str] | None = None
     ) -> list[VideoId]:
         """Return the newest videos that need a playable copy and were not tried yet."""
         rows: list[tuple[int, int]] = []
         within, names = _within(roots)
-        for need in scope.needs:
-            rows += self._select_to_render(need, f"TRUE{within}", names, most)
+        for playability in scope.needs:
+            rows += self._select_without_rendition(playability, f"TRUE{within}", names, most)
         if scope.needs and (scope.long_s or scope.large_bytes):
             size = "(? > 0 AND duration_s >= ?) OR (? > 0 AND size_bytes >= ?)"
             limits = (scope.long_s, scope.long_s, scope.large_bytes, scope.large_bytes)
-            rows += self._select_to_render("plays", f"({size}){within}", (*limits, *names), most)
+            rows += self._select_without_rendition(
+                "plays", f"({size}){within}", (*limits, *names), most
+            )
         return [VideoId(video) for _, video in sorted(rows, reverse=True)[:most]]
 
     def count_unplayable(self) -> int:
         """Return how many videos some browser cannot play and that have no playable copy."""
         row = self._connection.execute(
-            "SELECT count(*) FROM video WHERE need IN ('remux', 'either', 'transcode')"
-            " AND need != '' AND rendered = 0 AND missing_at IS NULL AND dropped = 0"
+            "SELECT count(*) FROM video WHERE playability IN ('remux', 'either', 'transcode')"
+            " AND playability != '' AND rendition_tried = 0 AND missing_at IS NULL AND dropped = 0"
         ).fetchone()
         return int(row[0])
 
-    def _select_to_render(
-        self, need: str, condition: str, values: tuple[float | str, ...], most: int
+    def _select_without_rendition(
+        self, playability: str, condition: str, values: tuple[float | str, ...], most: int
     ) -> list[tuple[int, int]]:
         query = (
-            "SELECT added_at, id FROM video WHERE need = ? AND need != '' AND rendered = 0"  # noqa: S608
-            f" AND missing_at IS NULL AND dropped = 0 AND ({condition})"
+            "SELECT added_at, id FROM video WHERE playability = ? AND playability != ''"  # noqa: S608
+            f" AND rendition_tried = 0 AND missing_at IS NULL AND dropped = 0 AND ({condition})"
             " ORDER BY added_at DESC LIMIT ?"
         )
-        return self._connection.execute(query, (need, *values, most)).fetchall()
+        return self._connection.execute(query, (playability, *values, most)).fetchall()
 
     def with_old_probe(self, version: int) -> list[VideoId]:
         """Return the videos that were probed by an older version."""
@@ -114,13 +117,13 @@ class Todo:
         return [VideoId(video) for (video,) in rows]
 
     def copies(self) -> Iterator[tuple[VideoId, str, int]]:
-        """Yield (video, need, bytes) of all playable copies."""
+        """Yield (video, playability, bytes) of all playable copies."""
         rows = self._connection.execute(
-            "SELECT id, need, rendition ->> 'size_bytes' FROM video WHERE rendition IS NOT NULL"
-            " ORDER BY id"
+            "SELECT id, playability, rendition ->> 'size_bytes' FROM video"
+            " WHERE rendition IS NOT NULL ORDER BY id"
         )
-        for video, need, size_bytes in rows:
-            yield VideoId(video), need, int(size_bytes)
+        for video, playability, size_bytes in rows:
+            yield VideoId(video), playability, int(size_bytes)
 
     def merged(self) -> list[tuple[tuple[VideoId, str], tuple[VideoId, str]]]:
         """Return (merged video, video it ended up in), each as (id, slug)."""
@@ -137,6 +140,11 @@ class Todo:
                 final = into[final]
             pairs.append(((VideoId(video), slugs[video]), (VideoId(final), slugs[final])))
         return pairs
+
+
+def _to_enrich(*, boards: bool) -> tuple[str, ...]:
+    """Return the SQL conditions of a video that is to be enriched: one of them holds."""
+    return (_WITHOUT_STORYBOARD, _WITHOUT_SUBTITLES) if boards else (_WITHOUT_SUBTITLES,)
 
 
 def _within(roots: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:

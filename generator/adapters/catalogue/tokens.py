@@ -18,7 +18,7 @@ class TokenStore:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def tokens(self) -> list[Token]:
+    def all(self) -> list[Token]:
         """Return every token, revoked ones too, oldest first."""
         rows = self._connection.execute(
             "SELECT id, name, digest, created_at, revoked_at FROM token ORDER BY created_at, id"

@@ -14,7 +14,7 @@ from typing import Any
 from generator.core.delivery.publish_plan import ObjectKind, PublishedObject
 from generator.core.model import OutPath, VideoId
 
-_COLUMNS = "key, path, kind, digest, etag, size, look, video, cursor, version, gone_at"
+_COLUMNS = "key, path, kind, digest, etag, size, headers_digest, video, cursor, version, gone_at"
 _AT_ONCE = 500  # parameters in one IN (…)
 _KEPT_ROUNDS = 5
 
@@ -31,7 +31,7 @@ class PreviousVersion:
     kind: ObjectKind
     digest: str | None
     size_bytes: int
-    look: str
+    headers_digest: str
     video: VideoId | None
     cursor: str
     version: str
@@ -131,7 +131,7 @@ class PublishedRecord:
                 [
                     (
                         row.key, row.path, row.kind, row.digest, row.etag, row.size_bytes,
-                        row.look, row.video, row.cursor, row.version, row.gone_at,
+                        row.headers_digest, row.video, row.cursor, row.version, row.gone_at,
                     )
                     for row in published
                 ],
@@ -141,7 +141,7 @@ class PublishedRecord:
         """Record that objects do not exist."""
         self._many("DELETE FROM published WHERE key = ?", ((key,) for key in keys))
 
-    def doubt(self, keys: Iterable[str]) -> None:
+    def forget_etags(self, keys: Iterable[str]) -> None:
         """Record that the state of objects is unknown."""
         self._many("UPDATE published SET etag = '' WHERE key = ?", ((key,) for key in keys))
 
@@ -156,7 +156,13 @@ class PublishedRecord:
     def clear(self) -> None:
         """Forget everything: it is a different bucket."""
         with self.transaction():
-            for table in ("published", "former", "upload", "uninvalidated", "refused"):
+            for table in (
+                "published",
+                "previous_version",
+                "multipart_upload",
+                "pending_invalidation",
+                "refused",
+            ):
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
 
     # -- what changed since
@@ -176,35 +182,35 @@ class PublishedRecord:
             ):
                 yield OutPath(path), digest.lower(), size
 
-    def unpublished(self) -> list[OutPath]:
+    def pending_pages(self) -> list[OutPath]:
         """Return the pages that changed since they were published."""
-        return [OutPath(row[0]) for row in self._rows("SELECT path FROM unpublished")]
+        return [OutPath(row[0]) for row in self._rows("SELECT path FROM pending_page")]
 
-    def is_any_unpublished(self) -> bool:
+    def has_pending_pages(self) -> bool:
         """Return whether any page, failed ones aside, or video is to be published."""
         query = (
-            "SELECT 1 FROM unpublished WHERE path NOT IN (SELECT path FROM failed)"
-            " UNION ALL SELECT 1 FROM unsent LIMIT 1"
+            "SELECT 1 FROM pending_page WHERE path NOT IN (SELECT path FROM failed)"
+            " UNION ALL SELECT 1 FROM pending_video LIMIT 1"
         )
         return bool(self._rows(query))
 
-    def to_publish(self, paths: Iterable[str]) -> None:
+    def add_pending_pages(self, paths: Iterable[str]) -> None:
         """Queue pages for the next publish."""
-        self._many("INSERT OR IGNORE INTO unpublished VALUES (?)", ((path,) for path in paths))
+        self._many("INSERT OR IGNORE INTO pending_page VALUES (?)", ((path,) for path in paths))
 
-    def is_published(self, paths: Iterable[str]) -> None:
+    def drop_pending_pages(self, paths: Iterable[str]) -> None:
         """Take pages out of the queue for the next publish."""
-        self._many("DELETE FROM unpublished WHERE path = ?", ((path,) for path in paths))
+        self._many("DELETE FROM pending_page WHERE path = ?", ((path,) for path in paths))
 
-    def unsent(self) -> list[VideoId]:
+    def pending_videos(self) -> list[VideoId]:
         """Return the videos with files that could not be uploaded."""
-        return [VideoId(row[0]) for row in self._rows("SELECT video FROM unsent")]
+        return [VideoId(row[0]) for row in self._rows("SELECT video FROM pending_video")]
 
-    def set_unsent(self, videos: Iterable[int]) -> None:
+    def set_pending_videos(self, videos: Iterable[int]) -> None:
         """Replace the list of videos with files that could not be uploaded."""
         with self._lock:
-            self._connection.execute("DELETE FROM unsent")
-        self._many("INSERT OR IGNORE INTO unsent VALUES (?)", ((video,) for video in videos))
+            self._connection.execute("DELETE FROM pending_video")
+        self._many("INSERT OR IGNORE INTO pending_video VALUES (?)", ((video,) for video in videos))
 
     # -- what the store refused
 
@@ -235,77 +241,80 @@ class PublishedRecord:
             ),
         )
 
-    def is_not_refused(self, keys: Iterable[str]) -> None:
+    def drop_refused(self, keys: Iterable[str]) -> None:
         """Record that objects were accepted, or are no longer needed."""
         self._many("DELETE FROM refused WHERE key = ?", ((key,) for key in keys))
 
     # -- what is to be invalidated
 
-    def uninvalidated(self) -> list[str]:
+    def pending_invalidations(self) -> list[str]:
         """Return the keys whose invalidation is pending."""
-        return [row[0] for row in self._rows("SELECT key FROM uninvalidated")]
+        return [row[0] for row in self._rows("SELECT key FROM pending_invalidation")]
 
-    def to_invalidate(self, keys: Iterable[str]) -> None:
+    def add_pending_invalidations(self, keys: Iterable[str]) -> None:
         """Queue keys for the next invalidation."""
-        self._many("INSERT OR IGNORE INTO uninvalidated VALUES (?)", ((key,) for key in keys))
+        self._many(
+            "INSERT OR IGNORE INTO pending_invalidation VALUES (?)", ((key,) for key in keys)
+        )
 
-    def is_invalidated(self, keys: Iterable[str]) -> None:
+    def drop_pending_invalidations(self, keys: Iterable[str]) -> None:
         """Take keys out of the queue for the next invalidation."""
-        self._many("DELETE FROM uninvalidated WHERE key = ?", ((key,) for key in keys))
+        self._many("DELETE FROM pending_invalidation WHERE key = ?", ((key,) for key in keys))
 
     # -- what was there before
 
-    def note_former(self, number: int, former: Iterable[PreviousVersion]) -> None:
+    def put_previous_versions(self, number: int, former: Iterable[PreviousVersion]) -> None:
         """Record what a publish replaced; of a key, only the first version counts."""
         self._many(
-            "INSERT OR IGNORE INTO former VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO previous_version VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
-                    number, v.key, v.path, v.kind, v.digest, v.size_bytes, v.look,
+                    number, v.key, v.path, v.kind, v.digest, v.size_bytes, v.headers_digest,
                     v.video, v.cursor, v.version,
                 )
                 for v in former
             ),
         )  # fmt: skip
-        self._many("DELETE FROM former WHERE round <= ?", [(number - _KEPT_ROUNDS,)])
+        self._many("DELETE FROM previous_version WHERE round <= ?", [(number - _KEPT_ROUNDS,)])
 
     def last_round(self) -> int:
         """Return the number of the last publish that replaced anything, 0 if none did."""
-        return int(self._rows("SELECT coalesce(max(round), 0) FROM former")[0][0])
+        return int(self._rows("SELECT coalesce(max(round), 0) FROM previous_version")[0][0])
 
-    def former(self, number: int) -> list[PreviousVersion]:
+    def previous_versions(self, number: int) -> list[PreviousVersion]:
         """Return the objects as they were before a publish."""
         rows = self._rows(
-            "SELECT key, path, kind, digest, size, look, video, cursor, version"
-            " FROM former WHERE round = ?",
+            "SELECT key, path, kind, digest, size, headers_digest, video, cursor, version"
+            " FROM previous_version WHERE round = ?",
             (number,),
         )
         return [PreviousVersion(row[0], row[1], ObjectKind(row[2]), *row[3:]) for row in rows]
 
-    def drop_former(self, number: int, keys: Iterable[str]) -> None:
+    def drop_previous_versions(self, number: int, keys: Iterable[str]) -> None:
         """Forget the previous versions of some keys: they were restored."""
         self._many(
-            "DELETE FROM former WHERE round = ? AND key = ?", ((number, key) for key in keys)
+            "DELETE FROM previous_version WHERE round = ? AND key = ?",
+            ((number, key) for key in keys),
         )
 
     # -- uploads that are under way
 
     def uploads(self) -> dict[str, str]:
         """Return the ids of all uploads, by key."""
-        return dict(self._rows("SELECT key, id FROM upload"))
+        return dict(self._rows("SELECT key, id FROM multipart_upload"))
 
     def upload(self, key: str) -> str | None:
         """Return the upload id of a key."""
-        rows = self._rows("SELECT id FROM upload WHERE key = ?", (key,))
+        rows = self._rows("SELECT id FROM multipart_upload WHERE key = ?", (key,))
         return str(rows[0][0]) if rows else None
 
     def set_upload(self, key: str, upload_id: str) -> None:
         """Record the upload of a key."""
-        self._many("INSERT OR REPLACE INTO upload VALUES (?, ?)", [(key, upload_id)])
+        self._many("INSERT OR REPLACE INTO multipart_upload VALUES (?, ?)", [(key, upload_id)])
 
     def drop_upload(self, key: str) -> None:
         """Forget the upload of a key."""
-        self._many("DELETE FROM upload WHERE key = ?", [(key,)])
+        self._many("DELETE FROM multipart_upload WHERE key = ?", [(key,)])
 
     # -- reading and writing
 

@@ -74,6 +74,31 @@ def resting_forwards(db: sqlite_utils.Database) -> None:
     db.execute("CREATE INDEX forward_target ON forward (target)")
 
 
+@migrations()
+def names_of_the_field(db: sqlite_utils.Database) -> None:
+    """Rename tables and columns; nothing is emptied."""
+    for statement in _NAMES:
+        db.execute(statement)
+
+
+_NAMES = (
+    "ALTER TABLE shown RENAME TO video_snapshot",
+    "ALTER TABLE packed RENAME TO compressed",
+    "ALTER TABLE forward RENAME TO redirect",
+    "ALTER TABLE redirect RENAME COLUMN until TO expires_at",
+    "ALTER TABLE resting RENAME TO suspended_redirect",
+    "ALTER TABLE suspended_redirect RENAME COLUMN until TO expires_at",
+    "ALTER TABLE published RENAME COLUMN look TO headers_digest",
+    "ALTER TABLE former RENAME TO previous_version",
+    "ALTER TABLE previous_version RENAME COLUMN look TO headers_digest",
+    "ALTER TABLE unpublished RENAME TO pending_page",
+    "ALTER TABLE unsent RENAME TO pending_video",
+    "ALTER TABLE uninvalidated RENAME TO pending_invalidation",
+    "ALTER TABLE upload RENAME TO multipart_upload",
+    "UPDATE page SET template = 'redirect.html' WHERE template = 'forward.html'",
+)
+
+
 _OWNERSHIP = (
     # pages have rows of their own once they are written; "….gz" stands for both compressed copies
     "CREATE TABLE owned (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",

@@ -74,13 +74,14 @@ class Ledger(CheckedFile):
 
     _KIND = "ledger"
     _NAMES: ClassVar[tuple[str, ...]] = (
-        "fact", "scope", "list", "shelf", "forward", "resting", "shown", "page", "refresh",
-        "packed", "failed",
-        "published", "unpublished", "unsent", "upload", "uninvalidated", "former", "refused",
+        "fact", "scope", "list", "shelf", "redirect", "suspended_redirect", "video_snapshot",
+        "page", "refresh", "compressed", "failed",
+        "published", "pending_page", "pending_video", "multipart_upload", "pending_invalidation",
+        "previous_version", "refused",
         "owned", "suspect", "folder",
     )  # fmt: skip
     _JSON: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("shown", "facts"), ("refresh", "receipt"),
+        ("video_snapshot", "facts"), ("refresh", "receipt"),
         ("(SELECT value AS skeleton FROM fact WHERE name LIKE 'skeleton/%')", "skeleton"),
     )  # fmt: skip
     _REMEDY = "`reelshelf build --full` makes it anew from the catalogue; nothing is lost"
@@ -283,28 +284,28 @@ class Ledger(CheckedFile):
 
     def videos(self, ids: Iterable[VideoId]) -> dict[VideoId, Video]:
         """Return videos as the pages show them."""
-        rows = self._in("SELECT video, facts FROM shown WHERE video IN", sorted(ids))
+        rows = self._in("SELECT video, facts FROM video_snapshot WHERE video IN", sorted(ids))
         return {VideoId(number): decode_video(number, facts) for number, facts in rows}
 
     def all_videos(self) -> Iterator[Video]:
         """Yield every video as the pages show it."""
-        for number, facts in self._connection.execute("SELECT video, facts FROM shown"):
+        for number, facts in self._connection.execute("SELECT video, facts FROM video_snapshot"):
             yield decode_video(number, facts)
 
     def shown_ids(self, low: int, high: int) -> list[VideoId]:
         """Return the shown videos with low <= id < high."""
         rows = self._cursor.execute(
-            "SELECT video FROM shown WHERE video >= ? AND video < ?", (low, high)
+            "SELECT video FROM video_snapshot WHERE video >= ? AND video < ?", (low, high)
         )
         return [VideoId(row[0]) for row in rows]
 
     def cards(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Return the cards of videos."""
-        return dict(self._in("SELECT video, card FROM shown WHERE video IN", sorted(ids)))
+        return dict(self._in("SELECT video, card FROM video_snapshot WHERE video IN", sorted(ids)))
 
     def minis(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Return the small cards of videos."""
-        return dict(self._in("SELECT video, mini FROM shown WHERE video IN", sorted(ids)))
+        return dict(self._in("SELECT video, mini FROM video_snapshot WHERE video IN", sorted(ids)))
 
     def scope_cards(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Return the cards of tags and folders."""
@@ -313,13 +314,13 @@ class Ledger(CheckedFile):
     def put_shown(self, videos: Iterable[tuple[Video, bytes, bytes]]) -> None:
         """Store videos with their cards."""
         self._cursor.executemany(
-            "INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO video_snapshot VALUES (?, ?, ?, ?)",
             ((video.id, encode_video(video), card, mini) for video, card, mini in videos),
         )
 
     def drop_shown(self, ids: Iterable[VideoId]) -> None:
         """Delete videos."""
-        self._cursor.executemany("DELETE FROM shown WHERE video = ?", [(i,) for i in ids])
+        self._cursor.executemany("DELETE FROM video_snapshot WHERE video = ?", [(i,) for i in ids])
 
     # -- pages
 
@@ -446,7 +447,7 @@ class Ledger(CheckedFile):
 
     def forget_folder(self) -> None:
         """Forget the output folder and its compressed copies: it is a different folder."""
-        for table in ("packed", "folder"):
+        for table in ("compressed", "folder"):
             self._cursor.execute(f"DELETE FROM {table}")  # noqa: S608 (literals)
 
     def folders(self) -> dict[str, int]:
@@ -472,64 +473,66 @@ class Ledger(CheckedFile):
 
     # -- redirects
 
-    def forwards(self) -> dict[OutPath, str]:
+    def redirects(self) -> dict[OutPath, str]:
         """Return every redirect, with its target."""
-        return dict(self._connection.execute("SELECT path, target FROM forward"))
+        return dict(self._connection.execute("SELECT path, target FROM redirect"))
 
-    def newest_forwards(self) -> Iterator[tuple[int, OutPath, str]]:
+    def newest_redirects(self) -> Iterator[tuple[int, OutPath, str]]:
         """Yield redirects as (until, path, target), those that expire last first."""
         yield from self._connection.execute(
-            "SELECT until, path, target FROM forward ORDER BY until DESC, path DESC"
+            "SELECT expires_at, path, target FROM redirect ORDER BY expires_at DESC, path DESC"
         )
 
-    def leads_on(self, paths: Sequence[OutPath]) -> bool:
+    def has_redirect(self, paths: Sequence[OutPath]) -> bool:
         """Return whether any of these pages is a redirect."""
-        return next(self._in("SELECT path FROM forward WHERE path IN", paths), None) is not None
+        return next(self._in("SELECT path FROM redirect WHERE path IN", paths), None) is not None
 
-    def forwards_until(self, instant: int) -> list[OutPath]:
+    def expired_redirects(self, instant: int) -> list[OutPath]:
         """Return the redirects that have expired."""
-        rows = self._cursor.execute("SELECT path FROM forward WHERE until <= ?", (instant,))
+        rows = self._cursor.execute("SELECT path FROM redirect WHERE expires_at <= ?", (instant,))
         return [row[0] for row in rows]
 
-    def forwards_to(self, targets: Sequence[str]) -> list[OutPath]:
+    def redirects_to(self, targets: Sequence[str]) -> list[OutPath]:
         """Return the redirects to these URLs."""
-        return [row[0] for row in self._in("SELECT path FROM forward WHERE target IN", targets)]
+        return [row[0] for row in self._in("SELECT path FROM redirect WHERE target IN", targets)]
 
-    def is_any_resting(self) -> bool:
+    def has_suspended(self) -> bool:
         """Return whether any redirect is suspended as its target is gone."""
-        return self._fetch_one("SELECT 1 FROM resting LIMIT 1", ()) is not None
+        return self._fetch_one("SELECT 1 FROM suspended_redirect LIMIT 1", ()) is not None
 
-    def resting_to(self, targets: Sequence[str]) -> list[tuple[OutPath, str, int]]:
+    def suspended_to(self, targets: Sequence[str]) -> list[tuple[OutPath, str, int]]:
         """Return (path, target, until) of the suspended redirects to these URLs."""
-        query = "SELECT path, target, until FROM resting WHERE target IN"
+        query = "SELECT path, target, expires_at FROM suspended_redirect WHERE target IN"
         return list(self._in(query, targets))
 
-    def rest_forwards(self, paths: Iterable[OutPath]) -> None:
+    def suspend_redirects(self, paths: Iterable[OutPath]) -> None:
         """Suspend redirects that are about to be dropped until their target is back."""
         self._cursor.executemany(
-            "INSERT OR REPLACE INTO resting SELECT * FROM forward WHERE path = ?",
+            "INSERT OR REPLACE INTO suspended_redirect SELECT * FROM redirect WHERE path = ?",
             [(path,) for path in paths],
         )
 
-    def drop_resting(self, paths: Iterable[OutPath], until: int) -> None:
+    def drop_suspended(self, paths: Iterable[OutPath], until: int) -> None:
         """Delete suspended redirects that a page has replaced, or that have expired."""
-        self._cursor.executemany("DELETE FROM resting WHERE path = ?", [(p,) for p in paths])
-        self._cursor.execute("DELETE FROM resting WHERE until <= ?", (until,))
+        self._cursor.executemany(
+            "DELETE FROM suspended_redirect WHERE path = ?", [(p,) for p in paths]
+        )
+        self._cursor.execute("DELETE FROM suspended_redirect WHERE expires_at <= ?", (until,))
 
-    def put_forwards(self, forwards: Mapping[OutPath, str], until: int) -> None:
+    def put_redirects(self, forwards: Mapping[OutPath, str], until: int) -> None:
         """Store redirects."""
         self._cursor.executemany(
-            "INSERT OR REPLACE INTO forward VALUES (?, ?, ?)",
+            "INSERT OR REPLACE INTO redirect VALUES (?, ?, ?)",
             [(path, target, until) for path, target in forwards.items()],
         )
 
-    def drop_forwards(self, paths: Iterable[OutPath]) -> None:
+    def drop_redirects(self, paths: Iterable[OutPath]) -> None:
         """Delete redirects."""
-        self._cursor.executemany("DELETE FROM forward WHERE path = ?", [(p,) for p in paths])
+        self._cursor.executemany("DELETE FROM redirect WHERE path = ?", [(p,) for p in paths])
 
     # -- receipts
 
-    def settle(self, number: int, at: int, since: int, cursor: int, receipt: str) -> None:
+    def put_refresh(self, number: int, at: int, since: int, cursor: int, receipt: str) -> None:
         """Record a refresh, or its latest state; the last 1,000 are kept."""
         self._cursor.execute(
             "INSERT INTO refresh VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
@@ -562,30 +565,31 @@ class Ledger(CheckedFile):
 
     # -- compressed copies
 
-    def unpacked(self, least_bytes: int, limit: int) -> list[tuple[OutPath, bytes]]:
+    def uncompressed(self, least_bytes: int, limit: int) -> list[tuple[OutPath, bytes]]:
         """Return pages (with digests) that have no compressed copies yet."""
         rows = self._connection.execute(
-            "SELECT page.path, page.digest FROM page LEFT JOIN packed ON packed.path = page.path"
-            " WHERE packed.path IS NULL AND page.size >= ? LIMIT ?",
+            "SELECT page.path, page.digest FROM page"
+            " LEFT JOIN compressed ON compressed.path = page.path"
+            " WHERE compressed.path IS NULL AND page.size >= ? LIMIT ?",
             (least_bytes, limit),
         )
         return [(OutPath(path), digest) for path, digest in rows]
 
-    def packed(self, paths: Sequence[OutPath]) -> set[OutPath]:
+    def compressed(self, paths: Sequence[OutPath]) -> set[OutPath]:
         """Return those among `paths` that have compressed copies."""
-        return {row[0] for row in self._in("SELECT path FROM packed WHERE path IN", paths)}
+        return {row[0] for row in self._in("SELECT path FROM compressed WHERE path IN", paths)}
 
-    def all_packed(self) -> set[OutPath]:
+    def all_compressed(self) -> set[OutPath]:
         """Return every page that has compressed copies."""
-        return {row[0] for row in self._connection.execute("SELECT path FROM packed")}
+        return {row[0] for row in self._connection.execute("SELECT path FROM compressed")}
 
-    def put_packed(self, packed: Iterable[tuple[OutPath, bytes]]) -> None:
+    def put_compressed(self, compressed: Iterable[tuple[OutPath, bytes]]) -> None:
         """Record compressed copies, each with the digest of its page."""
-        self._cursor.executemany("INSERT OR REPLACE INTO packed VALUES (?, ?)", packed)
+        self._cursor.executemany("INSERT OR REPLACE INTO compressed VALUES (?, ?)", compressed)
 
-    def drop_packed(self, paths: Iterable[OutPath]) -> None:
+    def drop_compressed(self, paths: Iterable[OutPath]) -> None:
         """Delete records of compressed copies."""
-        self._cursor.executemany("DELETE FROM packed WHERE path = ?", [(p,) for p in paths])
+        self._cursor.executemany("DELETE FROM compressed WHERE path = ?", [(p,) for p in paths])
 
     # -- reading
 

@@ -20,7 +20,7 @@ from typing import Self
 from generator.core.errors import ReelshelfError
 from generator.core.media.worker_protocol import (
     READY,
-    Found,
+    ProbeAnswer,
     ProbeRequest,
     ProtocolError,
     missing,
@@ -117,7 +117,7 @@ class MediaWorkers:
             assert not isinstance(answer, EnrichmentResult), "nobody asked for that"
             yield answer
 
-    def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[Found]:
+    def answer(self, requests: Iterable[ProbeRequest]) -> Iterator[ProbeAnswer]:
         """Yield an answer to each request, in the order of completion; else as `examine`."""
         requests = iter(requests)
         self._end_busy()
@@ -153,13 +153,13 @@ class MediaWorkers:
         if not worker.send(request, self._time_limit_s):
             raise _not_started(self._command)
 
-    def _wait(self) -> list[Found]:
+    def _wait(self) -> list[ProbeAnswer]:
         """Wait for a worker, a timeout or `stop`; return the answers, perhaps none."""
         busy = [worker for worker in self._workers if worker.request is not None]
         wait_s = min(worker.deadline_s for worker in busy) - time.monotonic()
         readable = _readable(busy, wait_s, self._wakeup_read)
         now_s = time.monotonic()
-        answers: list[Found | None] = []
+        answers: list[ProbeAnswer | None] = []
         for worker in busy:
             if worker in readable:  # before its deadline is checked: the caller may have been slow
                 answers.append(self._receive(worker))
@@ -167,7 +167,7 @@ class MediaWorkers:
                 answers.append(self._fail(worker, self._timeout_reason))
         return [answer for answer in answers if answer is not None]
 
-    def _receive(self, worker: "_Worker") -> Found | None:
+    def _receive(self, worker: "_Worker") -> ProbeAnswer | None:
         try:
             return worker.receive(self._time_limit_s)
         except EOFError:
@@ -265,7 +265,7 @@ class _Worker:
         self.deadline_s = time.monotonic() + limit_s
         return True
 
-    def receive(self, time_limit_s: float) -> Found | None:
+    def receive(self, time_limit_s: float) -> ProbeAnswer | None:
         """Return its answer; None if it only reports that it is ready.
 
         Raises:

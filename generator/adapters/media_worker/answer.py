@@ -18,7 +18,7 @@ from generator.core.library.bucket_objects import (
 from generator.core.library.sidecar_files import between
 from generator.core.media.chapters import all_within
 from generator.core.media.subtitle_names import SubtitleSuffix, suffix_of
-from generator.core.media.worker_protocol import Found, ProbeRequest, SidecarRef
+from generator.core.media.worker_protocol import ProbeAnswer, ProbeRequest, SidecarRef
 from generator.core.model import (
     EnrichmentResult,
     Metadata,
@@ -38,7 +38,7 @@ _SOURCES = {
 }
 
 
-def answer_request(request: ProbeRequest, memory_mb: int) -> Found:
+def answer_request(request: ProbeRequest, memory_mb: int) -> ProbeAnswer:
     """Return the answer to a request; a file that needs too much memory is rejected."""
     too_much = f"needed more than {memory_mb} MB"
     answer = _enrich if request.board or request.texts else _probe
@@ -72,8 +72,8 @@ def _enrich(request: ProbeRequest, video: VideoFile, too_much: str) -> Enrichmen
 
 def _probe(request: ProbeRequest, video: VideoFile, too_much: str) -> ProbeResult:
     reader = _SidecarReader(request.place.path, video, too_much)
-    for companion in request.companions:
-        reader.read(companion)
+    for sidecar in request.sidecars:
+        reader.read(sidecar)
     stills, problem = reader.stills, ""
     try:
         stills = stills or cover_art.from_cover(video) or poster(video)

@@ -22,8 +22,8 @@ from generator.core.media.stills import (
     ColorStats,
     Orientation,
     Size,
+    color_of,
     color_stats,
-    colour_of,
     fit,
     poster_times,
     shows_something,
@@ -67,7 +67,7 @@ class PreviewFrame:
     matrix: Colorspace
     orientation: Orientation
     displayed: Size
-    look: ColorStats
+    color_stats: ColorStats
 
 
 def poster(video: VideoFile) -> Stills:
@@ -91,9 +91,9 @@ def poster(video: VideoFile) -> Stills:
 def _choose(candidates: Iterator[PreviewFrame]) -> PreviewFrame | None:
     best: PreviewFrame | None = None
     for preview in candidates:
-        if shows_something(preview.look):
+        if shows_something(preview.color_stats):
             return preview
-        if best is None or preview.look.light > best.look.light:
+        if best is None or preview.color_stats.light > best.color_stats.light:
             best = preview
     return best
 
@@ -234,7 +234,7 @@ def stills_of(chosen: PreviewFrame) -> Stills:
         content = encoded(frame, "libwebp", _CARD_WEBP if size == sizes[0] else _DENSE_WEBP)
         webp.append(Still(size.width_px, size.height_px, content))
     jpeg = encoded(preview, "mjpeg", _JPEG)
-    return Stills(tuple(reversed(webp)), jpeg, colour_of(chosen.look))
+    return Stills(tuple(reversed(webp)), jpeg, color_of(chosen.color_stats))
 
 
 def scaled(

@@ -138,7 +138,7 @@ class RedisStreamQueue:
         self.stream = query.pop("stream", STREAM)
         self._address = urlunsplit(parts._replace(query=urlencode(query)))
         self._shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        self.aside = self.stream.removesuffix(":events") + ":dead"
+        self.dead_letters = self.stream.removesuffix(":events") + ":dead"
         self._mark_key = self.stream.removesuffix(":events") + ":owner"
         self._visibility_ms = round(visibility_s * 1000)
         self._most_times = most_times
@@ -239,7 +239,7 @@ class RedisStreamQueue:
     def _claim(self, most: int) -> list[ReceivedMessage]:
         answer = self._with_group(
             lambda: self._redis.eval(
-                *(_CLAIM, 2, self.stream, self.aside, _GROUP, self._name),
+                *(_CLAIM, 2, self.stream, self.dead_letters, _GROUP, self._name),
                 *(self._visibility_ms, self._claim_cursor, most, self._most_times),
             )
         )
@@ -306,35 +306,35 @@ class RedisStreamQueue:
                 )
             )
             oldest = self._redis.xrange(self.stream, count=1)
-            dead = int(self._redis.xlen(self.aside))
+            dead = int(self._redis.xlen(self.dead_letters))
             now_s, micros = self._redis.time()
-        under_way = int(pending["pending"]) - len(idle)
+        in_flight = int(pending["pending"]) - len(idle)
         oldest_s = None
         if oldest:
             sent_ms = int(oldest[0][0].partition(b"-")[0])
             oldest_s = max(now_s + micros / 1e6 - sent_ms / 1000, 0.0)
-        return QueueDepth(max(total - under_way, 0), under_way, dead, oldest_s)
+        return QueueDepth(max(total - in_flight, 0), in_flight, dead, oldest_s)
 
     def dead(self, most: int) -> list[ReceivedMessage]:
         """Return up to `most` dead letters; they stay there."""
         with self._translate_errors():
-            entries = self._redis.xrange(self.aside, count=most)
+            entries = self._redis.xrange(self.dead_letters, count=most)
         return [
             _message(name, fields.get(_BODY, b""), int(fields.get(b"times", 1)))
             for name, fields in entries
         ]
 
-    def put_back(self) -> int:
+    def redrive(self) -> int:
         """Move the dead letters back into the stream; return how many."""
         count = 0
         with self._translate_errors():
-            last = self._redis.xrevrange(self.aside, count=1)  # later ones stay
+            last = self._redis.xrevrange(self.dead_letters, count=1)  # later ones stay
             while last and (moved := self._redrive_until(last[0][0])):
                 count += moved
         return count
 
     def _redrive_until(self, last: bytes) -> int:
-        return int(self._redis.eval(_BACK, 2, self.stream, self.aside, last, _AT_ONCE))
+        return int(self._redis.eval(_BACK, 2, self.stream, self.dead_letters, last, _AT_ONCE))
 
     def close(self) -> None:
         """Close connections. Messages in flight stay ours until others claim them."""

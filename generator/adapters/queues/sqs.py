@@ -294,7 +294,7 @@ class SqsQueue:
         return QueueDepth(
             waiting=_number(attributes, "ApproximateNumberOfMessages")
             + _number(attributes, "ApproximateNumberOfMessagesDelayed"),
-            under_way=_number(attributes, "ApproximateNumberOfMessagesNotVisible"),
+            in_flight=_number(attributes, "ApproximateNumberOfMessagesNotVisible"),
             dead=dead,
         )
 
@@ -313,7 +313,7 @@ class SqsQueue:
             self._extend(url, messages, 0)
         return messages
 
-    def put_back(self) -> int:
+    def redrive(self) -> int:
         """Redrive the dead letters to the queue; return how many.
 
         If it is killed, a message may be in both: a duplicate is recorded once.

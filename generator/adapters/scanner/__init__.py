@@ -1,8 +1,8 @@
 """The scanner: lists the files of the library; it reports what it could not read."""
 
-from generator.adapters.scanner.buckets import look_buckets, merge_walks, walk_buckets
+from generator.adapters.scanner.buckets import merge_walks, scan_buckets, walk_buckets
 from generator.adapters.scanner.devices import devices
-from generator.adapters.scanner.folders import has_beside, is_gone, look, stat_one, walk
+from generator.adapters.scanner.folders import has_beside, is_gone, scan_folders, stat_one, walk
 from generator.adapters.scanner.report import RootState, Walk
 from generator.adapters.scanner.survey import FolderSurvey, survey_folder
 
@@ -13,9 +13,9 @@ __all__ = [
     "devices",
     "has_beside",
     "is_gone",
-    "look",
-    "look_buckets",
     "merge_walks",
+    "scan_buckets",
+    "scan_folders",
     "stat_one",
     "survey_folder",
     "walk",

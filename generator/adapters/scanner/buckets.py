@@ -27,7 +27,7 @@ def walk_buckets(
     return listing.report()
 
 
-def look_buckets(
+def scan_buckets(
     roots: Mapping[str, BucketRoot],
     listers: Mapping[str, BucketLister],
     intake: FileFilter,
@@ -37,8 +37,8 @@ def look_buckets(
 ) -> Walk:
     """List the named folders only: `folders` one level of each, `trees` with all subfolders.
 
-    An empty one costs another request: whether the whole root is empty. As `look`, it skips what
-    the file filter rejects, and places in other roots.
+    An empty one costs another request: whether the whole root is empty. As `scan_folders`, it
+    skips what the file filter rejects, and places in other roots.
     """
     listing = _Listing(roots, listers, intake)
     hints = dict.fromkeys(folders, False) | dict.fromkeys(trees, True)
@@ -61,12 +61,12 @@ def merge_walks(first: Walk, second: Walk) -> Walk:
         trees=first.trees | second.trees,
         gone=first.gone | second.gone,
         unread=first.unread | second.unread,
-        companions={**first.companions, **second.companions},
+        sidecars={**first.sidecars, **second.sidecars},
     )
 
 
 class _Listing:
-    """A running walk or look."""
+    """A running walk, or scan of some folders."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class _Listing:
             name: RootState(str(bucket), None, _UNKNOWN_ENTRIES) for name, bucket in roots.items()
         }
         self._files: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
-        self._companions: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
+        self._sidecars: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
         self._unwanted: list[SkippedFile] = []
         self._folders: set[Place] = set()
         self._trees: set[Place] = set()
@@ -107,7 +107,7 @@ class _Listing:
         """Return what was listed; the files of a root that failed are dropped."""
         troubled = {root for root, state in self._states.items() if state.trouble}
         for root in troubled:
-            self._files[root], self._companions[root] = {}, {}
+            self._files[root], self._sidecars[root] = {}, {}
         return Walk(
             files=self._files,
             unwanted=tuple(
@@ -118,7 +118,7 @@ class _Listing:
             trees=frozenset(self._trees),
             gone=frozenset(self._gone),
             unread=frozenset(Place(root, "") for root in troubled),
-            companions=self._companions,
+            sidecars=self._sidecars,
         )
 
     def _list(self, place: Place, *, deep: bool) -> bool:
@@ -173,7 +173,7 @@ class _Listing:
                 and is_path(path)
                 and self._is_taken(path)
             ):
-                self._companions[root][path] = (size_bytes, mtime_ns)
+                self._sidecars[root][path] = (size_bytes, mtime_ns)
         return count
 
     def _is_taken(self, path: str) -> bool:

@@ -1,7 +1,7 @@
 """Scans folders: one stat per file, and none is opened.
 
-`walk` reads whole roots, `look` only the folders of hints. Other modules decide what a file is, and
-whether it is still being written.
+`walk` reads whole roots, `scan_folders` only the folders of hints. Other modules decide what a
+file is, and whether it is still being written.
 """
 
 import errno
@@ -45,7 +45,7 @@ def walk(roots: Mapping[str, Path], intake: FileFilter, *, follow_links: bool) -
     return scan.report()
 
 
-def look(
+def scan_folders(
     roots: Mapping[str, Path],
     intake: FileFilter,
     *,
@@ -108,7 +108,7 @@ class _OpenFolder:
 
 
 class _Scan:
-    """A running walk or look; in a look, links to folders wait for the next walk."""
+    """A running walk, or scan of some folders; in that, links to folders wait for the next walk."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class _Scan:
         self._identities = {root: _identity(base) for root, base in self._bases.items()}
         self._states = {root: _state(base) for root, base in self._bases.items()}
         self._files: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
-        self._companions: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
+        self._sidecars: dict[str, dict[str, tuple[int, int]]] = {root: {} for root in roots}
         self._unwanted: list[SkippedFile] = []
         self._folders: set[Place] = set()
         self._trees: set[Place] = set()
@@ -190,7 +190,7 @@ class _Scan:
             trees=frozenset(self._trees),
             gone=frozenset(self._gone),
             unread=frozenset(self._unread | troubled),
-            companions=self._companions,
+            sidecars=self._sidecars,
         )
 
     def _at(self, place: Place) -> str:
@@ -276,7 +276,7 @@ class _Scan:
         except OSError:
             return  # an unreadable sidecar is ignored
         if stat.S_ISREG(status.st_mode):
-            self._companions[folder.root][path] = (status.st_size, status.st_mtime_ns)
+            self._sidecars[folder.root][path] = (status.st_size, status.st_mtime_ns)
 
     def _odd(self, entry: os.DirEntry[str], kind: int, folder: _OpenFolder) -> None:
         """Handle an entry with a video's name that is not a regular file."""
@@ -312,7 +312,7 @@ class _Scan:
             self._folder_link(place)
         elif not named and kind == stat.S_IFREG and self._follow_links:
             if is_sidecar(entry.name) and not self._intake.passes_over(entry.name):
-                beside = self._companions[place.root]
+                beside = self._sidecars[place.root]
                 beside[place.path] = (status.st_size, status.st_mtime_ns)
         elif named and kind == stat.S_IFREG:
             self._files[place.root][place.path] = (status.st_size, status.st_mtime_ns)

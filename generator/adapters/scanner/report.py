@@ -25,9 +25,10 @@ class Walk:
     """The result of a scan: the files it saw, and what it covered.
 
     `files` has, by root, path -> (size_bytes, mtime_ns); every requested root is a key.
-    `companions` likewise has files with the names of sidecars.
+    `sidecars` likewise has files with the names of sidecars.
     `folders` were read without their subfolders, `trees` with them ("" is a whole root); `gone` are
-    requested folders that no longer exist. In a look, none of these is in one of `trees` or `gone`.
+    requested folders that no longer exist. In a scan of some folders, none of these is in
+    one of `trees` or `gone`.
     The places in `unread`, and all below them, are unknown; `unwanted` has the reasons.
     """
 
@@ -38,7 +39,7 @@ class Walk:
     trees: frozenset[Place]
     gone: frozenset[Place]
     unread: frozenset[Place]
-    companions: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
+    sidecars: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
 
     def covers(self, place: Place) -> bool:
         """Return whether a file at `place` would be in `files` if it were in the library."""

@@ -118,7 +118,7 @@ class DesiredObject:
 class PublishedObject:
     """An object as it was last uploaded. `etag` is "" when the object's current state is unknown.
 
-    `look` is the digest of its headers; `gone_at` is since when it is unwanted, None while wanted.
+    `gone_at` is since when it is unwanted, None while wanted.
     """
 
     key: str
@@ -127,7 +127,7 @@ class PublishedObject:
     digest: str
     etag: str
     size_bytes: int
-    look: str = ""
+    headers_digest: str = ""
     video: VideoId | None = None
     cursor: str = ""
     version: str = ""
@@ -330,7 +330,7 @@ def _is_up_to_date(
 ) -> bool:
     if before is None or not before.etag or before.digest != desired.digest:
         return False
-    return before.look == headers_digest_of(desired)
+    return before.headers_digest == headers_digest_of(desired)
 
 
 def _gone_at(one: PublishedObject, now: int) -> int:
@@ -396,7 +396,7 @@ class PublishReceipt:
     usd: float = 0.0
     kinds: Counter[str] = field(default_factory=Counter)
     left: dict[str, str] = field(default_factory=dict)
-    strays: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     requests: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from generator.core.model import FileStat, Place, VideoId
 class KnownFile:
     """A video's file as the catalogue has it; `missing` when the last scan did not find it.
 
-    `companions` is the digest of its sidecars then.
+    `sidecar_digest` is that of its sidecars then; None: they are to be read again.
     """
 
     video: VideoId
@@ -30,7 +30,7 @@ class KnownFile:
     mtime_ns: int
     fingerprint: str
     missing: bool = False
-    companions: str = ""
+    sidecar_digest: str | None = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ control file beside it.
 
 import re
 
-STAGE = "copy"  # of the problem of a truncated file
+STAGE = "incomplete"  # of the problem of a truncated file
 PATIENCE_S = 3600.0  # a copy without writes for so long has ended
 
 # Suffixes of the control files of downloaders, which are there as long as the download goes on.

@@ -175,7 +175,7 @@ def shows_something(stats: ColorStats) -> bool:
     return stats.light >= _DARK or stats.spread >= _FLAT
 
 
-def colour_of(stats: ColorStats) -> str:
+def color_of(stats: ColorStats) -> str:
     """Return the mean color as six hex digits, RGB."""
     return f"{round(stats.red):02x}{round(stats.green):02x}{round(stats.blue):02x}"
 

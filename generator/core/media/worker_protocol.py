@@ -33,7 +33,7 @@ from generator.core.model import (
 _HEAD = struct.Struct(">4sII")
 _MARK = b"reel"
 _MOST_BYTES = 64 << 20  # three small pictures are some 200 kB; subtitles may be many
-_COLOUR = re.compile(r"[0-9a-f]{6}")
+_COLOR = re.compile(r"[0-9a-f]{6}")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 _PROBE: dict[str, type | UnionType] = {
@@ -89,14 +89,14 @@ class SidecarRef:
 class ProbeRequest:
     """Probe `file`, a path in the file system, which is at `place` in the library.
 
-    It may be a URL instead (https, http), to be read by range without credentials. `companions`
+    It may be a URL instead (https, http), to be read by range without credentials. `sidecars`
     are read, too. `board` and `texts` request slow work instead: the storyboard, and the embedded
     subtitles.
     """
 
     place: Place
     file: str
-    companions: tuple[SidecarRef, ...] = ()
+    sidecars: tuple[SidecarRef, ...] = ()
     board: bool = False
     texts: bool = False
 
@@ -121,7 +121,7 @@ def pack_probe_request(request: ProbeRequest) -> bytes:
         {
             "place": asdict(request.place),
             "file": request.file,
-            "companions": [[one.kind, one.file, one.name] for one in request.companions],
+            "sidecars": [[one.kind, one.file, one.name] for one in request.sidecars],
             "board": request.board,
             "texts": request.texts,
         }
@@ -135,20 +135,20 @@ def unpack_probe_request(message: bytes | bytearray) -> ProbeRequest:
         ProtocolError: it is not a request.
     """
     header, _ = _unpack(message)
-    companions = [_sidecar(row) for row in _take(header, "companions", list)]
+    sidecars = [_sidecar(row) for row in _take(header, "sidecars", list)]
     return ProbeRequest(
         _place(header),
         _take(header, "file", str),
-        tuple(companions),
+        tuple(sidecars),
         _take(header, "board", bool),
         _take(header, "texts", bool),
     )
 
 
-Found = ProbeResult | EnrichmentResult | Rejected
+ProbeAnswer = ProbeResult | EnrichmentResult | Rejected
 
 
-def pack_answer(answer: Found) -> bytes:
+def pack_answer(answer: ProbeAnswer) -> bytes:
     """Return the message of a result."""
     place = asdict(answer.place)
     if isinstance(answer, Rejected):
@@ -178,7 +178,7 @@ def pack_answer(answer: Found) -> bytes:
     stills = answer.stills
     if stills is None:
         return _pack(header, texts)
-    header["colour"] = stills.colour
+    header["color"] = stills.color
     header["webp"] = [
         [still.width_px, still.height_px, len(still.content)] for still in stills.webp
     ]
@@ -191,7 +191,7 @@ def _metadata_fields(metadata: Metadata) -> dict[str, object]:
     return {**fields, "tags": list(metadata.tags), "chapters": chapters}
 
 
-def unpack_answer(message: bytes | bytearray) -> Found:
+def unpack_answer(message: bytes | bytearray) -> ProbeAnswer:
     """Return the result in a message.
 
     Raises:
@@ -361,12 +361,12 @@ def _stills(header: Mapping[str, Any], body: bytes) -> Stills:
         width_px, height_px, size = _numbers(row)
         webp.append(Still(width_px, height_px, body[at : at + size]))
         at += size
-    stills = Stills(tuple(webp), body[at:], _take(header, "colour", str))
+    stills = Stills(tuple(webp), body[at:], _take(header, "color", str))
     if not webp or not all(_is_webp(still.content) for still in webp):
         raise ProtocolError("a still is not WebP")
     if not stills.jpeg.startswith(b"\xff\xd8\xff"):
         raise ProtocolError("the preview is not JPEG")
-    if not _COLOUR.fullmatch(stills.colour):
+    if not _COLOR.fullmatch(stills.color):
         raise ProtocolError("invalid color")
     return stills
 

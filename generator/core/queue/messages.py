@@ -38,14 +38,14 @@ MessagePayload = Event | tuple[ObjectNotification, ...]
 
 
 def encode_message(event: Event) -> str:
-    """Return an event as a message; it needs the time at which the API received it (`told_us`)."""
-    assert event.told_us is not None, "an event for a queue needs its time"
+    """Return an event as a message; it must have its `occurred_at_us`."""
+    assert event.occurred_at_us is not None, "an event for a queue needs its time"
     payload = {
         "v": VERSION,
         "id": event.id,
         "kind": event.kind,
         "at": event.at,
-        "told_us": event.told_us,
+        "occurred_at_us": event.occurred_at_us,
         "source": event.source,
         "video": event.video,
         "value": dict(event.value),
@@ -113,11 +113,12 @@ def _event(payload: Mapping[str, object], now_us: int) -> Event:
         raise MessageError(f"unknown source {source!r}")
     if not isinstance(value, dict) or not check(value):
         raise MessageError(f"its value is invalid for {kind}")
-    at, told_us = _number(payload, "at"), _number(payload, "told_us")
+    instant = "told_us" if "told_us" in payload else "occurred_at_us"  # as sent before 0.4.0
+    at, occurred_at_us = _number(payload, "at"), _number(payload, instant)
     video = None if kind == EventKind.REBUILD_ASKED else VideoId(_number(payload, "video", least=1))
-    if now_us + _SLACK_US < told_us:  # a wrong clock must not win for ever
-        told_us, at = now_us, min(at, now_us // 1_000_000)
-    return Event(key, EventKind(kind), at, source, video, value, told_us)
+    if now_us + _SLACK_US < occurred_at_us:  # a wrong clock must not win for ever
+        occurred_at_us, at = now_us, min(at, now_us // 1_000_000)
+    return Event(key, EventKind(kind), at, source, video, value, occurred_at_us)
 
 
 def _number(payload: Mapping[str, object], name: str, least: int = 0) -> int:

@@ -25,7 +25,7 @@ class QueueDepth:
     """
 
     waiting: int
-    under_way: int
+    in_flight: int
     dead: int
     oldest_s: float | None = None
 
@@ -58,7 +58,7 @@ class Queue(Protocol):
     def dead(self, most: int) -> list[ReceivedMessage]:
         """Return up to `most` messages of the dead-letter queue; they stay there."""
 
-    def put_back(self) -> int:
+    def redrive(self) -> int:
         """Redrive the dead-letter queue; return how many messages that were."""
 
     def close(self) -> None:

@@ -147,7 +147,7 @@ def _thumbs(site: SiteContext, video: Video) -> dict[str, object]:
             "thumb_2x": None,
             "width": "320",
             "height": "180",
-            "colour": "r2 g2 b3",
+            "color": "r2 g2 b3",
         }
     small, *larger = poster.widths_px
     return {
@@ -155,7 +155,7 @@ def _thumbs(site: SiteContext, video: Video) -> dict[str, object]:
         "thumb_2x": _still(site, video, poster, larger[0]) if larger else None,
         "width": str(poster.width_px),
         "height": str(poster.height_px),
-        "colour": color_classes(poster.colour),
+        "color": color_classes(poster.color),
     }
 
 
@@ -163,9 +163,9 @@ def _still(site: SiteContext, video: Video, poster: Poster, width_px: int | None
     return site.link(urls.still_file(video.id, poster.digest, width_px))
 
 
-def color_classes(colour: str) -> str:
+def color_classes(color: str) -> str:
     """Return the three classes that `style.css` turns into (nearly) this color."""
-    return f"r{colour[0]} g{colour[2]} b{colour[4]}"
+    return f"r{color[0]} g{color[2]} b{color[4]}"
 
 
 def tag(site: SiteContext, name: str, count: int) -> Context:
@@ -273,7 +273,7 @@ def watch_context(site: SiteContext, video: Video, neighbors: Neighbors) -> Cont
         "poster_url": poster,
         "width": str(video.probe.width_px or 640),
         "height": str(video.probe.height_px or 360),
-        "colour": color_classes(video.poster.colour) if video.poster else "r0 g0 b0",
+        "color": color_classes(video.poster.color) if video.poster else "r0 g0 b0",
         "stars": str(video.stars) if video.stars else None,
         "star_marks": _STAR_MARKS[video.stars or 0],
         "score": _score(video),

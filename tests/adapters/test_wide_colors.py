@@ -1,4 +1,4 @@
-"""Wide colours and mirrored pictures: posters, storyboards and copies show what a screen shows."""
+"""Wide colors and mirrored pictures: posters, storyboards and copies show what a screen shows."""
 
 import io
 import struct
@@ -44,10 +44,10 @@ def pictures(film: Path) -> list[Image.Image]:
 def shows(film: Path, wanted: tuple[tuple[int, int, int], ...] = WANTED, within: int = 8) -> bool:
     for picture in pictures(film):
         width, height = picture.size
-        for number, colour in enumerate(wanted):
+        for number, color in enumerate(wanted):
             seen = picture.getpixel((width * (2 * number + 1) // 6, height // 2))
             assert isinstance(seen, tuple)
-            assert max(abs(a - b) for a, b in zip(seen, colour, strict=True)) <= within, seen
+            assert max(abs(a - b) for a, b in zip(seen, color, strict=True)) <= within, seen
     return True
 
 
@@ -88,7 +88,7 @@ def test_a_container_alone_tells_it(tmp_path: Path) -> None:
     assert shows(film, within=14)
 
 
-def test_wide_colours_of_plain_brightness_are_brought_into_the_gamut(tmp_path: Path) -> None:
+def test_wide_colors_of_plain_brightness_are_brought_into_the_gamut(tmp_path: Path) -> None:
     tags = Tags(SDR)
 
     assert shows(film_of(tmp_path / "film.mkv", bars(tags), tags))
@@ -100,7 +100,7 @@ def test_hdr_that_does_not_say_of_which_primaries_is_of_bt2020s(tmp_path: Path) 
     assert shows(film_of(tmp_path / "film.mkv", bars(tags), tags))
 
 
-def test_of_dolby_visions_own_colours_only_the_light_is_shown(tmp_path: Path) -> None:
+def test_of_dolby_visions_own_colors_only_the_light_is_shown(tmp_path: Path) -> None:
     tags = Tags(PQ, matrix=15)  # IPT-PQ-C2, as profile 5 has it
 
     for picture in pictures(film_of(tmp_path / "film.mkv", bars(tags), tags)):
