@@ -6,7 +6,7 @@ from sqlite_utils.migrations import Migrations
 migrations = Migrations("ledger")
 
 
-@migrations()
+@migrations(name="first_tables")
 def create_ledger_tables(db: sqlite_utils.Database) -> None:
     """Create the tables of version 0.1."""
     for statement in _TABLES:
