@@ -1,14 +1,13 @@
 """The money that the documents speak of is what the arithmetic gives."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paths import ROOT
 
 from benchmarks import cost
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "cost.md"
+PAGE = ROOT / "docs" / "explanation" / "cost.md"
 
 
 @pytest.mark.parametrize(

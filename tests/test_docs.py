@@ -14,6 +14,8 @@ from urllib.parse import unquote
 from urllib.request import urlopen
 
 import pytest
+from clips import make_clip
+from paths import ROOT
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -26,11 +28,6 @@ from generator.cli import app
 from generator.core.library.file_filter import VIDEO_SUFFIXES
 from generator.core.model import EventKind, SidecarKind
 from generator.core.receipt import Receipt
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "tests"))  # tests are no package
-
-from clips import make_clip  # noqa: E402
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from browsers import Chromium
+from paths import TESTS
 from processes import Process, below, marked
 
-TESTS = Path(__file__).parent
 HANGS = """
 import socket, subprocess, threading, time
 import pytest
@@ -180,7 +180,7 @@ def run(
         [sys.executable, "-m", "pytest", *plugins, "-rA", *options, folder],
         env={
             **os.environ,
-            "PYTHONPATH": str(TESTS),
+            "PYTHONPATH": str(TESTS / "support"),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             **environment,
         },

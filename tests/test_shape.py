@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 GENERATOR = ROOT / "generator"
 MODULES = sorted([*GENERATOR.rglob("*.py"), *(ROOT / "api_lambda").rglob("*.py")])
 MOST_LINES = 700
