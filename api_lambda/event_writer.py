@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from api_lambda.batching import Batcher
-from api_lambda.catalogue_file import CatalogueFile, OpenCatalogue
+from api_lambda.catalogue_reopening import CatalogueFile, OpenCatalogue
 from generator.adapters.catalogue import Catalogue
 from generator.core.errors import ReelshelfError
 from generator.core.model import Event, EventOutcome

@@ -19,7 +19,8 @@ from fastapi import Query
 from typing_extensions import override
 
 from api_lambda import events, schemas
-from api_lambda.catalogue_file import CatalogueFile, OpenCatalogue
+from api_lambda.base_service import Service, ServiceSettings
+from api_lambda.catalogue_reopening import CatalogueFile, OpenCatalogue
 from api_lambda.context import (
     EventId,
     Id,
@@ -37,10 +38,9 @@ from api_lambda.credentials import Session, kept_secret
 from api_lambda.event_writer import EventWriter, NotRecordedError
 from api_lambda.permissions import Role, client_of
 from api_lambda.problems import Problem, unavailable
-from api_lambda.receipts import ReceiptWatch
-from api_lambda.service import Service, ServiceSettings
+from api_lambda.receipt_polling import ReceiptWatch
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.up_next import following_pages
+from generator.adapters.next_video import following_pages
 from generator.core import formatting
 from generator.core.errors import ReelshelfError
 from generator.core.model import (
@@ -52,7 +52,7 @@ from generator.core.model import (
     VideoId,
     VideoStats,
 )
-from generator.core.site import urls, video_list
+from generator.core.site import list_entry, urls
 
 _MOST_CHANGED = 1000  # videos in one answer about what changed
 _MOST_EVENTS = 20_000  # and events to read for it
@@ -246,7 +246,7 @@ class LocalService(Service):
         base = self._settings.base
         return {
             "videos": [
-                video_list.entry(base, video, stats[video.id], following.get(video.id))
+                list_entry.entry(base, video, stats[video.id], following.get(video.id))
                 for video in reader.shown(ids)
                 if video.id in stats
             ],

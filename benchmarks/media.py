@@ -19,7 +19,7 @@ from generator.adapters.settings import Settings
 from generator.build.engine import Engine
 from generator.core.library.file_filter import compile_filter
 from generator.scan.observe import LibraryScan
-from generator.watch.backlog import Backlog
+from generator.watch.background_jobs import Backlog
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 

@@ -23,11 +23,11 @@ from generator import __version__
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.media_worker.sidecars import read_metadata
 from generator.adapters.settings import FILE, Settings, commented
-from generator.adapters.settings.layout import file_key, flattened, place_of
+from generator.adapters.settings.toml_tables import file_key, flattened, place_of
 from generator.cli import app
+from generator.core.build_receipt import Receipt
 from generator.core.library.file_filter import VIDEO_SUFFIXES
 from generator.core.model import EventKind, SidecarKind
-from generator.core.receipt import Receipt
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])

@@ -29,14 +29,14 @@ from generator.adapters.renderer import Renderer
 from generator.adapters.settings import Settings
 from generator.adapters.sqlite_check import SYMPTOMS, is_environment_error
 from generator.build.recovery import EVERYTHING, Recovery, folders_of
+from generator.core.build_receipt import Receipt
 from generator.core.delivery.folder_marks import MARK
 from generator.core.errors import BusyError, DamagedError, SettingsError
 from generator.core.model import OutPath, Video
-from generator.core.receipt import Receipt
 from generator.core.site import urls
 from generator.core.site.contexts import SiteContext
 from generator.core.site.orders import RANDOM, VIDEO_ORDERS
-from generator.core.site.pages import Page
+from generator.core.site.page_values import Page
 from generator.core.site.scopes import ALL, FAVORITES, LIBRARY, TAGS, VideoChange
 from generator.plan import (
     FOR_GOOD,

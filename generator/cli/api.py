@@ -60,7 +60,7 @@ def api(
     import uvicorn  # noqa: PLC0415 (no other command needs it)
 
     from api_lambda.app import ApiConfig, create_app  # noqa: PLC0415 (likewise)
-    from api_lambda.connections import IDLE_S, limits_here, protocol_of  # noqa: PLC0415 (likewise)
+    from api_lambda.connection_limits import IDLE_S, limits_here, protocol_of  # noqa: PLC0415 (likewise)
     from api_lambda.owner_secrets import take_secrets  # noqa: PLC0415 (likewise)
 
     host = address_named(host)

@@ -42,12 +42,12 @@ from generator.cli.options import (
 from generator.cli.progress import progress_bar
 from generator.cli.terminal import out
 from generator.core import formatting
+from generator.core.build_receipt import Receipt
 from generator.core.delivery.publish_plan import is_loopback_origin
 from generator.core.errors import ReelshelfError, SettingsError
-from generator.core.receipt import Receipt
 from generator.scan.observe import LibraryScan
 from generator.scan.probe import DryRunWorkers
-from generator.watch.backlog import Backlog
+from generator.watch.background_jobs import Backlog
 from generator.watch.compression import compress_all
 
 log = logging.getLogger(__name__)

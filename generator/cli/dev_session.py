@@ -13,9 +13,9 @@ from api_lambda.app import ApiConfig, create_app
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
 from generator.cli.options import tell_line, tell_of_no_video, watching_on
+from generator.core.build_receipt import Receipt
 from generator.core.errors import DamagedError, GuardError, SettingsError, TemplateError
 from generator.core.library.file_filter import compile_filter
-from generator.core.receipt import Receipt
 from generator.devserver import DevServer, ServedSite
 from generator.watch.build_loop import BuildLoop
 

@@ -23,12 +23,12 @@ from generator.build.engine import Engine
 from generator.cli.help import GroupedCommands
 from generator.cli.terminal import SafeFormatter, err, out
 from generator.core import formatting
+from generator.core.build_receipt import Receipt
 from generator.core.delivery.folder_marks import MARK
 from generator.core.delivery.publish_plan import PublishReceipt
 from generator.core.errors import SettingsError
 from generator.core.library.file_filter import VIDEO_SUFFIXES, compile_filter
-from generator.core.receipt import Receipt
-from generator.watch.backlog import Backlog
+from generator.watch.background_jobs import Backlog
 from generator.watch.build_loop import BuildLoop
 
 app = typer.Typer(

@@ -7,7 +7,7 @@ from uuid import uuid4
 import typer
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.catalogue.todo import RenditionScope
+from generator.adapters.catalogue.pending_jobs import RenditionScope
 from generator.adapters.settings import Settings
 from generator.cli.help import CARE
 from generator.cli.options import Config, Json, app, now, open_catalogue, settled, show

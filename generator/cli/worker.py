@@ -38,13 +38,13 @@ from generator.cli.options import (
     watching_on,
     workers_of,
 )
+from generator.core.build_receipt import Receipt
 from generator.core.errors import QueueError, SettingsError
 from generator.core.library.bucket_roots import places_of
 from generator.core.model import Event
 from generator.core.queue import messages
 from generator.core.queue.messages import MessageError, ObjectNotification
 from generator.core.queue.queue import OwnerMarkUnsupportedError, Queue, ReceivedMessage
-from generator.core.receipt import Receipt
 from generator.scan.observe import LibraryScan
 from generator.scan.probe import DryRunWorkers
 from generator.watch.build_loop import BuildLoop

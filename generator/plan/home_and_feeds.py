@@ -4,7 +4,13 @@ from typing import TypeAlias
 
 from generator.core.site import urls
 from generator.core.site.orders import VIDEO_ORDERS, SortKey, member
-from generator.core.site.pages import FeedSubject, Page, Section, SectionsSubject, ShelfCountSubject
+from generator.core.site.page_values import (
+    FeedSubject,
+    Page,
+    Section,
+    SectionsSubject,
+    ShelfCountSubject,
+)
 from generator.core.site.scopes import ALL, FAVORITES, Scope
 from generator.plan.draft import Draft
 

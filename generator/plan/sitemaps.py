@@ -2,7 +2,12 @@
 
 from generator.core.model import Storyboard, Video, VideoId
 from generator.core.site import urls
-from generator.core.site.pages import Page, SitemapSubject, StaticSubject, StoryboardIndexSubject
+from generator.core.site.page_values import (
+    Page,
+    SitemapSubject,
+    StaticSubject,
+    StoryboardIndexSubject,
+)
 from generator.plan.draft import Draft
 
 

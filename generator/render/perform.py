@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from generator.adapters.ledger import Ledger, ListRow, PageRow, ScopeRow
 from generator.adapters.output import Output, digest_of
+from generator.core.build_receipt import Receipt
 from generator.core.errors import TemplateError
 from generator.core.model import OutPath, Video, VideoId
-from generator.core.receipt import Receipt
 from generator.core.site import urls
 from generator.core.site.orders import SortKey
-from generator.core.site.pages import (
+from generator.core.site.page_values import (
     ChaptersSubject,
     Page,
     RedirectSubject,

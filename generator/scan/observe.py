@@ -16,6 +16,7 @@ from generator.adapters.catalogue import Catalogue, ScanComparison, stamp
 from generator.adapters.scanner import Walk
 from generator.adapters.settings import Settings
 from generator.core import formatting
+from generator.core.build_receipt import Receipt
 from generator.core.errors import GuardError, SettingsError
 from generator.core.library import guard, unfinished
 from generator.core.library.bucket_objects import ObjectChangedError, StoreUnavailableError
@@ -34,9 +35,9 @@ from generator.core.model import (
     Sidecar,
     VideoId,
 )
-from generator.core.receipt import Receipt
 from generator.core.site import urls
 from generator.core.site.scopes import folder_of
+from generator.scan.library_roots import Sources
 from generator.scan.probe import (
     ProbeRun,
     ProbeTask,
@@ -46,7 +47,6 @@ from generator.scan.probe import (
     named,
     problem_event,
 )
-from generator.scan.sources import Sources
 
 log = logging.getLogger(__name__)
 

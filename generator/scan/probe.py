@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.output import Output
+from generator.core.build_receipt import Receipt
 from generator.core.library import unfinished
 from generator.core.library.bucket_objects import StoreUnavailableError, is_address, unsigned
 from generator.core.library.file_filter import may_be_sound
@@ -41,7 +42,6 @@ from generator.core.model import (
     Subtitles,
     VideoId,
 )
-from generator.core.receipt import Receipt
 from generator.core.site import urls
 from generator.render.owned_files import MadeFile, OwnedFiles
 

@@ -14,15 +14,15 @@ from threading import Lock
 from typing import Protocol
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.file_notifier import FileNotifier
+from generator.adapters.file_change_listener import FileNotifier
 from generator.adapters.settings import Settings
 from generator.adapters.watcher import USUAL_PACE, Watcher, WatchMethod, WatchMode
 from generator.build.engine import Engine
+from generator.core.build_receipt import Receipt
 from generator.core.errors import DamagedError, GuardError, ReelshelfError, TemplateError
 from generator.core.library.file_filter import compile_filter
-from generator.core.library.hints import Hints
+from generator.core.library.rescan_hints import Hints
 from generator.core.model import Place
-from generator.core.receipt import Receipt
 from generator.render.owned_files import OwnedFiles
 from generator.scan.observe import LibraryScan, ScanScope
 from generator.scan.probe import ProbeWorkers

@@ -20,10 +20,10 @@ from typing_extensions import override
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
+from generator.core.build_receipt import Receipt
 from generator.core.errors import OwnedByAnotherError, QueueError
 from generator.core.queue.messages import ObjectNotification
 from generator.core.queue.queue import Queue, ReceivedMessage
-from generator.core.receipt import Receipt
 from generator.watch.build_loop import BackgroundWork, BuildLoop, RefreshTask
 from generator.worker.backoff import Backoff
 from generator.worker.consume import consume

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from asking import LIMIT_S, fetch, until
 
-from api_lambda.connections import ConnectionLimits, limits_here, protocol_of
+from api_lambda.connection_limits import ConnectionLimits, limits_here, protocol_of
 
 QUICK = ConnectionLimits(head_s=0.2, body_s=0.2, send_s=0.2, linger_s=0.2, connections=40)
 PATIENT = ConnectionLimits(head_s=20, body_s=20)

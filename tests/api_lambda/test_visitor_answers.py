@@ -14,7 +14,7 @@ from asking import Asker, Told, fetch, serving, until
 from fastapi import FastAPI
 from typer.testing import CliRunner
 
-from api_lambda.receipts import ReceiptWatch
+from api_lambda.receipt_polling import ReceiptWatch
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger
 from generator.cli import app as commands

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from generator.adapters.settings import Settings, load
-from generator.adapters.settings.layout import place_of
+from generator.adapters.settings.toml_tables import place_of
 from generator.core.errors import SettingsError
 
 REELSHELF = Path(sys.executable).with_name("reelshelf")

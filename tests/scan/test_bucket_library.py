@@ -22,13 +22,13 @@ from paths import TEMPLATES
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
+from generator.core.build_receipt import Receipt
 from generator.core.errors import GuardError
 from generator.core.library.bucket_roots import BucketRoot, places_of
 from generator.core.model import Place, VideoId
 from generator.core.queue.messages import ObjectNotification
-from generator.core.receipt import Receipt
 from generator.scan.observe import LibraryScan, ScanScope
-from generator.watch.backlog import Backlog
+from generator.watch.background_jobs import Backlog
 from generator.watch.build_loop import BuildLoop
 
 FILMS = "films"

@@ -8,7 +8,7 @@ from clips import make_clip
 from real_library import Library
 
 from generator.adapters.media.worker_pool import MediaWorkers
-from generator.scan.sources import follow_link
+from generator.scan.library_roots import follow_link
 
 
 @pytest.fixture(scope="module")

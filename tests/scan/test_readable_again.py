@@ -16,8 +16,8 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger
 from generator.adapters.output import Output
 from generator.adapters.settings import Settings
+from generator.core.build_receipt import Receipt
 from generator.core.model import Event, EventKind, Place
-from generator.core.receipt import Receipt
 from generator.render.owned_files import OwnedFiles
 from generator.scan.observe import LibraryScan, ScanScope
 from generator.scan.probe import DryRunWorkers

@@ -10,8 +10,8 @@ from real_library import Library
 
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.build.engine import Engine
-from generator.core.receipt import Receipt
-from generator.watch.backlog import Backlog
+from generator.core.build_receipt import Receipt
+from generator.watch.background_jobs import Backlog
 from generator.watch.build_loop import BuildLoop
 
 LONG_S = 60

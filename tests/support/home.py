@@ -12,8 +12,8 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
+from generator.core.build_receipt import Receipt
 from generator.core.model import Place
-from generator.core.receipt import Receipt
 from generator.watch.build_loop import BuildLoop
 
 LONG_S = 60

@@ -13,8 +13,8 @@ from paths import TEMPLATES
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
+from generator.core.build_receipt import Receipt
 from generator.core.model import Place, VideoId
-from generator.core.receipt import Receipt
 from generator.scan.observe import LibraryScan
 
 NAMES = [

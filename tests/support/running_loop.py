@@ -11,8 +11,8 @@ from paths import TEMPLATES
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.build.engine import Engine
+from generator.core.build_receipt import Receipt
 from generator.core.model import Event, EventKind, VideoId
-from generator.core.receipt import Receipt
 from generator.scan.probe import DryRunWorkers
 from generator.watch.build_loop import BuildLoop, Failure
 

@@ -16,7 +16,7 @@ from generator.adapters.media.rendition_runner import DiskFull, FinishedCopy
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.build.engine import Engine
 from generator.core.model import Event, EventKind, Video, VideoId
-from generator.watch.backlog import Backlog, rendition_scope
+from generator.watch.background_jobs import Backlog, rendition_scope
 
 _SECONDS, _RATE = 12, 5
 

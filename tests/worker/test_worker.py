@@ -31,12 +31,12 @@ from generator.adapters.s3.bucket import Bucket, StoredObject
 from generator.adapters.s3.owner_mark import KEY, OwnerMark
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
+from generator.core.build_receipt import Receipt
 from generator.core.delivery.publish_plan import ObjectHeaders
 from generator.core.errors import OwnedByAnotherError, PublishError, QueueError
 from generator.core.model import Event, EventKind, Token, VideoId, VideoStats
 from generator.core.queue.messages import encode_message
 from generator.core.queue.queue import Queue, QueueDepth, ReceivedMessage
-from generator.core.receipt import Receipt
 from generator.publish import publisher_of
 from generator.scan.probe import DryRunWorkers
 from generator.watch.build_loop import BuildLoop

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sqlite_utils
 
-from generator.adapters.catalogue.database_file import (
+from generator.adapters.catalogue.database_guard import (
     ENDINGS,
     MARK,
     log_of,

@@ -75,7 +75,7 @@ def days_and_numbers(db: sqlite_utils.Database) -> None:
 
 
 @migrations()
-def names_of_the_field(db: sqlite_utils.Database) -> None:
+def rename_columns_and_tables(db: sqlite_utils.Database) -> None:
     """Rename columns and tables, and give what was in a bit mask or a magic value its own."""
     for statement in _NAMES:
         db.execute(statement)

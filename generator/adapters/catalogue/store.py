@@ -16,8 +16,8 @@ from uuid import uuid4
 
 import sqlite_utils
 
-from generator.adapters.catalogue import retention
-from generator.adapters.catalogue.database_file import (
+from generator.adapters.catalogue import log_compaction
+from generator.adapters.catalogue.database_guard import (
     create_private,
     is_database,
     make_private,
@@ -27,6 +27,7 @@ from generator.adapters.catalogue.database_file import (
 )
 from generator.adapters.catalogue.files import CatalogueFiles
 from generator.adapters.catalogue.folds import FOLDS
+from generator.adapters.catalogue.pending_jobs import Todo
 from generator.adapters.catalogue.rows import (
     batches,
     stats_from_row,
@@ -34,7 +35,6 @@ from generator.adapters.catalogue.rows import (
     video_from_row,
 )
 from generator.adapters.catalogue.schema import JSON, TABLES, migrations, written_by_newer
-from generator.adapters.catalogue.todo import Todo
 from generator.adapters.catalogue.tokens import TokenStore
 from generator.adapters.sqlite_check import CheckedFile, is_environment_error
 from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
@@ -402,7 +402,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
     def compact(self, now: int, cursor: int, most: int = 5000) -> int:
         """Replace old views before `cursor` by counts per day; return how many events it passed."""
         with self._transaction():
-            return retention.compact(self._connection, now, cursor, most)
+            return log_compaction.compact(self._connection, now, cursor, most)
 
     def viewed(self, video: VideoId) -> list[tuple[str, int]]:
         """Return (day, views) of the days whose views are no longer in the log."""

@@ -75,7 +75,7 @@ def resting_forwards(db: sqlite_utils.Database) -> None:
 
 
 @migrations()
-def names_of_the_field(db: sqlite_utils.Database) -> None:
+def rename_ledger_tables(db: sqlite_utils.Database) -> None:
     """Rename tables and columns; nothing is emptied."""
     for statement in _NAMES:
         db.execute(statement)

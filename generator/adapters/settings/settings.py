@@ -23,7 +23,7 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
-from generator.adapters.settings.layout import (
+from generator.adapters.settings.toml_tables import (
     FIRST,
     RENAMED,
     TABLES,

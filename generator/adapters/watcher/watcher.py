@@ -21,7 +21,7 @@ from typing import Self
 from generator.adapters.watcher.protocol import FolderWatch, Observe, WatchListener
 from generator.adapters.watcher.root_state import RootFolder, advice, survey_root
 from generator.core.library.file_filter import FileFilter
-from generator.core.library.hints import HintBatch, Hints
+from generator.core.library.rescan_hints import HintBatch, Hints
 from generator.core.model import Place
 
 

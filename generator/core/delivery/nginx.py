@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from zlib import crc32
 
-from generator.core.delivery import served_files
+from generator.core.delivery import media_url_patterns
 from generator.core.formatting import MEDIA_TYPES, PLAYLIST_TYPE
 
 # Pages have no inline scripts or styles, so none are allowed.
@@ -196,14 +196,14 @@ def _root(
         "ROOT": place,
         "ROOT_ADDRESS": _quoted(address),
         "ROOT_REFUSED": "\n".join(_refused(front, ignore)),
-        "ROOT_ALLOWED": _quoted(served_files.allowed(front)),
+        "ROOT_ALLOWED": _quoted(media_url_patterns.allowed(front)),
         "ROOT_LINKS": "off" if follow_links else f'on "from={place}/"',
         "MEDIA_TYPES": _types(MEDIA_TYPES),
     }
 
 
 def _refused(front: str, ignore: Iterable[str]) -> Iterable[str]:
-    for about, expression in served_files.refused(front, ignore):
+    for about, expression in media_url_patterns.refused(front, ignore):
         word = _quoted(expression)
         if len(word.encode()) > _LONGEST_WORD:
             raise ValueError(f"the regular expression is too long for nginx: {about}")

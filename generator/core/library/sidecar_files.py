@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 
 from generator.core.library.file_filter import may_be_sound
-from generator.core.library.file_names import LEVELS, NameIndex, level_of
+from generator.core.library.name_matching import LEVELS, NameIndex, level_of
 from generator.core.library.takeout import TakeoutVideos
 from generator.core.media.subtitle_names import says_only_language, suffix_of
 from generator.core.model import Place, Sidecar, SidecarKind

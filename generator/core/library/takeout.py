@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
-from generator.core.library.file_names import loose, uncased
+from generator.core.library.name_matching import loose, uncased
 
 _TAIL = "supplemental-metadata"
 _MOST_STEM = 46  # characters; with ".json" 51

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.catalogue.retention import KEPT_S
+from generator.adapters.catalogue.log_compaction import KEPT_S
 from generator.adapters.catalogue.schema import migrations
 from generator.core.errors import DamagedError, SettingsError
 from generator.core.model import Event, EventKind, FileProblem, Place, Token, VideoId

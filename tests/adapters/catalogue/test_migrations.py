@@ -10,8 +10,8 @@ import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
 from generator.adapters.catalogue import Catalogue
+from generator.adapters.catalogue.pending_jobs import RenditionScope, ToEnrich
 from generator.adapters.catalogue.schema import migrations as catalogue_migrations
-from generator.adapters.catalogue.todo import RenditionScope, ToEnrich
 from generator.adapters.ledger import Ledger
 from generator.adapters.ledger.published import PublishedRecord
 from generator.adapters.ledger.schema import migrations as ledger_migrations
@@ -50,12 +50,12 @@ def migrate(file: Path) -> None:
         (
             catalogue_migrations,
             """first_tables other_peoples_votes views_by_day what_sources_say order_of_opinions
-            clocks_that_begin_late days_and_numbers names_of_the_field""",
+            clocks_that_begin_late days_and_numbers rename_columns_and_tables""",
         ),
         (
             ledger_migrations,
             """first_tables version_2 version_3 refused_objects ownership listings_by_name
-            resting_forwards names_of_the_field""",
+            resting_forwards rename_ledger_tables""",
         ),
     ],
 )
@@ -186,7 +186,7 @@ def test_a_ledger_keeps_redirects_and_what_was_published(tmp_path: Path) -> None
     file = tmp_path / "ledger.db"
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         database = sqlite_utils.Database(connection)
-        ledger_migrations.apply(database, stop_before="names_of_the_field")
+        ledger_migrations.apply(database, stop_before="rename_ledger_tables")
         for statement in (
             "INSERT INTO forward VALUES ('a.html', '/b.html', 9)",
             "INSERT INTO resting VALUES ('c.html', '/d.html', 8)",

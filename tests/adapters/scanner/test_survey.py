@@ -7,8 +7,8 @@ import pytest
 from generator.adapters.scanner import survey_folder, walk
 from generator.adapters.settings import Settings
 from generator.cli.options import tell_of_no_video
+from generator.core.build_receipt import Receipt
 from generator.core.library.file_filter import compile_filter
-from generator.core.receipt import Receipt
 
 NAMES = ("a.jpg", "b.JPG", "notes", ".env", "x/.h.mp4", "@eaDir/f.mp4", "f.temp.mp4", "raw/r.mkv")
 

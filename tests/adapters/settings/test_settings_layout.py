@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from generator.adapters.settings import Settings, commented, load
-from generator.adapters.settings.layout import FIRST, RENAMED, TABLES, file_key, flattened, place_of
+from generator.adapters.settings.toml_tables import (
+    FIRST,
+    RENAMED,
+    TABLES,
+    file_key,
+    flattened,
+    place_of,
+)
 from generator.core.errors import SettingsError
 
 

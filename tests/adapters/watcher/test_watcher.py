@@ -19,8 +19,8 @@ from generator.adapters.watcher.protocol import FolderWatch, WatchListener
 from generator.adapters.watcher.root_state import RootFolder, survey_root
 from generator.adapters.watcher.watcher import inotify
 from generator.core.library.file_filter import compile_filter
-from generator.core.library.hints import Hints
 from generator.core.library.mounts import Mount
+from generator.core.library.rescan_hints import Hints
 from generator.core.model import Place
 
 INTAKE = compile_filter(["ignored", "/raw/*.mov"])

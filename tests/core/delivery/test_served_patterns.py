@@ -5,7 +5,7 @@ import re
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from generator.core.delivery.served_files import refused
+from generator.core.delivery.media_url_patterns import refused
 from generator.core.library.file_filter import compile_filter
 
 letters = st.characters(exclude_categories=["Cs"])

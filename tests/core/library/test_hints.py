@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.library.hints import HintBatch, Hints
+from generator.core.library.rescan_hints import HintBatch, Hints
 from generator.core.model import Place
 
 places = st.builds(

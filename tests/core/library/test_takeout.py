@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.library.file_names import NameIndex, level_of
+from generator.core.library.name_matching import NameIndex, level_of
 from generator.core.library.sidecar_files import between, sidecars_of
 from generator.core.library.takeout import NameMatch, agrees, fit_of
 

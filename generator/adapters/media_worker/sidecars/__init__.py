@@ -6,9 +6,9 @@ invalid field is ignored; an unreadable file is reported, and none of it is used
 some sidecars need are imported on demand.
 """
 
-from generator.adapters.media_worker.sidecars import tagfile, ytdlp
+from generator.adapters.media_worker.sidecars import json_sidecar, ytdlp
 from generator.adapters.media_worker.sidecars.embedded import embedded_metadata
-from generator.adapters.media_worker.sidecars.tagfile import OtherVideoError
+from generator.adapters.media_worker.sidecars.json_sidecar import OtherVideoError
 from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.model import Metadata, SidecarKind
 
@@ -58,7 +58,7 @@ def read_metadata(
             case SidecarKind.YTDLP:
                 return ytdlp.read_ytdlp(content, duration_s)
             case SidecarKind.JSON:
-                return tagfile.read_tagfile(name, content, video)
+                return json_sidecar.read_tagfile(name, content, video)
             case SidecarKind.SUBTITLES | SidecarKind.PICTURE:
                 raise UnusableFileError("is no description")
     except RecursionError:

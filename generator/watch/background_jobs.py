@@ -19,7 +19,7 @@ from uuid import uuid4
 from typing_extensions import override
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.catalogue.todo import RenditionScope
+from generator.adapters.catalogue.pending_jobs import RenditionScope
 from generator.adapters.media.rendition_runner import (
     DiskFull,
     FinishedCopy,
@@ -52,8 +52,8 @@ from generator.core.model import (
 )
 from generator.core.site import urls
 from generator.render.owned_files import MadeFile, OwnedFiles
+from generator.scan.library_roots import follow_link
 from generator.scan.probe import add_tracks
-from generator.scan.sources import follow_link
 
 log = logging.getLogger(__name__)
 
