@@ -256,7 +256,7 @@ class LocalService(Service):
             "after": ids[-1] if more else None,
         }
 
-    async def state(self, request: Reading, query: Annotated[schemas.Since, Query()]) -> Response:
+    async def changes(self, request: Reading, query: Annotated[schemas.Since, Query()]) -> Response:
         """Return the videos that changed since a version, for pages that come from a cache."""
         del request
         reader = self.reader

@@ -31,7 +31,7 @@ class Action(StrEnum):
     FAVORITE = "favorite"
     TAG = "tag"
     REBUILD = "rebuild"
-    MEND = "mend"
+    RETRY = "retry"
 
 
 class Transport(StrEnum):

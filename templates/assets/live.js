@@ -198,7 +198,7 @@ const compare = async () => {
   if (!shown.length || hasCompared) return;
   hasCompared = true;
   const since = Math.min(...shown.map(({ version }) => version));
-  const { said } = await ask("GET", `/state?since=${since}`);
+  const { said } = await ask("GET", `/changes?since=${since}`);
   if (said?.complete === false) forget(place + "#own");
   for (const other of said?.videos ?? []) {
     const mine = own()[other.id];

@@ -22,7 +22,7 @@ ACTIONS: dict[str, tuple[str, str, object]] = {
     "favorite": ("PUT", "/api/videos/3/favorite", None),
     "tag": ("PUT", "/api/videos/3/tags", {"tags": ["fjord"]}),
     "rebuild": ("POST", "/api/rebuild", {"full": False}),
-    "mend": ("POST", "/api/problems/retry", {"all": True}),
+    "retry": ("POST", "/api/problems/retry", {"all": True}),
 }
 LOOKS = {
     "video": ("GET", "/api/videos/3", None),
@@ -30,7 +30,7 @@ LOOKS = {
     "health": ("GET", "/api/health", None),
 }
 
-ALL, NONE, VIEWS = "view rate favorite tag rebuild mend", "", "view"
+ALL, NONE, VIEWS = "view rate favorite tag rebuild retry", "", "view"
 
 # who | proof | way | from which site | a token exists | rule on loopback | what he may | refusal
 TABLE = """

@@ -487,7 +487,7 @@ def test_a_video_that_is_replaced_by_a_file_cut_short_follows_it_and_tells(
         put(library, "film.mp4", cut(library.clip)[0])
 
         assert library.build(engine).changed == 1
-        assert stages(library)["film.mp4"][0] == "copy"
+        assert stages(library)["film.mp4"][0] == "incomplete"
 
 
 def test_a_download_waits_as_long_as_something_beside_it_says_so(library: Library) -> None:
@@ -607,7 +607,7 @@ def test_a_watch_takes_a_file_that_was_cut_short_once_it_is_whole(
     with Catalogue(watching.home.settings.state / "catalogue.db") as catalogue:
         while not catalogue.problems():
             watching.receipts.get(timeout=60)
-        assert catalogue.problems()[0].stage == "copy"
+        assert catalogue.problems()[0].stage == "incomplete"
     with file.open("ab") as more:
         more.write(whole[len(some) :])
 
