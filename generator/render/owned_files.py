@@ -5,6 +5,7 @@ is recorded as ours before it is written and removed from the record after it is
 no record is not ours: it is neither replaced nor deleted.
 """
 
+import errno
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,20 @@ from generator.core.model import OutPath
 
 MadeFile = tuple[OutPath, bytes]  # path, content
 
+
+def why_not_written(path: str, error: OSError) -> str:
+    """Return why one file of the output was not written; raise errors about more than that."""
+    if error.errno not in OF_ONE_FILE:
+        raise error
+    if isinstance(error, FileExistsError):
+        return f"{path} is a file that reelshelf did not write: move it away, and retry"
+    return f"cannot write {path}: {error.strerror}"
+
+
+OF_ONE_FILE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EBUSY}
+    | {errno.ELOOP, errno.ENAMETOOLONG, errno.ETXTBSY, errno.EEXIST}
+)  # errors about one file; others are about the disk or the folder
 _MANY = 2000  # files from which on the folder is listed instead of checking each
 
 
@@ -75,22 +90,27 @@ class OwnedFiles:
             return {path for path, name in names if name in existing}
         return {path for path, name in names if self._output.is_taken(name)}
 
-    def make(self, files: Collection[MadeFile]) -> None:
-        """Write files that are not pages.
+    def make(self, files: Collection[MadeFile]) -> dict[OutPath, str]:
+        """Write files that are not pages; return those that were not, with the reason of each.
 
         Raises:
-            FileExistsError: a file that is not ours is at one of the paths.
             OSError: the disk is full, or the folder cannot be written.
         """
         taken = self.claim([path for path, _ in files], copies=False)
+        refused: dict[OutPath, str] = {}
         for path, content in files:
-            self._output.write(path, content, owned=path not in taken)
+            try:
+                self._output.write(path, content, owned=path not in taken)
+            except OSError as error:
+                refused[path] = why_not_written(path, error)
+        return refused
 
     def adopt(self, path: OutPath, file: Path) -> None:
         """Move a finished file into the folder.
 
         Raises:
-            OSError: as `make`; `file` is still there.
+            FileExistsError: a file that is not ours is there; `file` still exists.
+            OSError: the disk is full, or the folder cannot be written; likewise.
         """
         taken = self.claim([path], copies=False)
         self._output.adopt(path, file, owned=path not in taken)

@@ -4,7 +4,6 @@ Pages are on the disk before the ledger has them. Which paths are about to be wr
 first, so that a refresh killed at any point leaves nothing that the next one does not repair.
 """
 
-import errno
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -26,7 +25,7 @@ from generator.core.site.scopes import Scope, ScopeKind
 from generator.core.site.shelves import NAME_LIMITS, ListingEditor, Shelf
 from generator.plan import FOR_GOOD, Plan, PlannedList
 from generator.render import fork
-from generator.render.owned_files import OwnedFiles
+from generator.render.owned_files import OF_ONE_FILE, OwnedFiles
 from generator.render.pages import FragmentSource, PageRenderer
 from generator.render.patch import PagePatcher
 
@@ -38,10 +37,6 @@ _ASSET = "(asset)"
 _NOT_OURS = (
     "a file that reelshelf did not write is there, or a compressed copy of one;"
     " move it away, and the next build writes the page"
-)
-_OF_ONE_FILE = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EBUSY}
-    | {errno.ELOOP, errno.ENAMETOOLONG, errno.ETXTBSY, errno.EEXIST}
 )
 
 
@@ -275,7 +270,7 @@ def _put(
     try:
         return _write(run, page, content, before, lane)
     except OSError as error:
-        if error.errno not in _OF_ONE_FILE:
+        if error.errno not in OF_ONE_FILE:
             raise
         reason = error.strerror
         if isinstance(error, FileExistsError):
@@ -365,7 +360,7 @@ def _write(
     digest_before = before.trusted.get(path)
     exists = before.existing is None or path in before.existing
     same = digest_before == digest if digest_before else exists and output.read(path) == content
-    has_copies = path in before.copied or path in before.packed
+    has_copies = path in before.copied  # of ours; in `packed` are those with foreign copies, too
     if not same:
         output.write(path, content, packed=exists and has_copies, owned=True, lane=lane)
     elif (

@@ -52,6 +52,7 @@ log = logging.getLogger(__name__)
 
 _DEVICES = "devices"  # the fact that holds the devices of the roots at the last accepted scan
 _DAY_S = 86400
+_WEEK_S = 7 * _DAY_S  # at most so much of the time between two scans counts
 _SCAN = "scan"  # the stage of a problem with a file that was seen, but not opened
 _READ_AGAIN_S = 5.0  # for unreadable files, except those without permission
 _DENIED = tuple(os.strerror(code) for code in (errno.EACCES, errno.EPERM))
@@ -113,6 +114,8 @@ class LibraryScan:
             new = self._stable(compared.new, receipt)
             identities, refused = self._identify(builder.catalogue, compared, changed, new)
             self._guard(builder.catalogue, walk, identities)
+            if self.scope is None and (days := self.settings.forget_missing_days):
+                builder.catalogue.advance_scan_clock(receipt.at, min(_WEEK_S, days * _DAY_S // 4))
             self._record_events(builder.catalogue, receipt, walk, identities, refused)
             if self.scope is None:
                 self._forget(builder.catalogue, walk, identities, receipt.at)
@@ -353,7 +356,7 @@ class LibraryScan:
         back = {known.video for known, _ in identities.replaced}
         catalogue.append(
             event_of(EventKind.VIDEO_FORGOTTEN, now, file.video)
-            for file in catalogue.missing_since(now - self.settings.forget_missing_days * _DAY_S)
+            for file in catalogue.missing_for(self.settings.forget_missing_days * _DAY_S)
             if file.video not in back
             and (file.place.root not in walk.roots or walk.covers(file.place))
         )

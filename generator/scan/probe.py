@@ -175,18 +175,23 @@ class ProbeRun:
         recorded = iter(append([event for event in events if event is not None]))
         made: list[Event] = []
         files: list[MadeFile] = []
+        events_of: list[tuple[list[Event], list[MadeFile]]] = []
         for probed, event in zip(batch, events, strict=True):
             stored = next(recorded) if event is not None else None
             former = probed.task.former
             video = former.video if former is not None else _subject(stored)
             if video is not None:
-                made += _made_events(files, video, probed, now)
+                own: list[MadeFile] = []
+                events_of.append((list(_made_events(own, video, probed, now)), own))
+                files += own
             made += self._complaints(probed, now)
             if _waits(probed, now):
                 self.receipt.still_copied += 1
             else:
                 _count(self.receipt, probed)
-        self.builder.files.make(files)
+        refused = self.builder.files.make(files)
+        for video_events, own in events_of:
+            made += _without_refused(video_events, [refused[p] for p, _ in own if p in refused])
         append(made)
 
     def _complaints(self, probed: _Probed, now: int) -> Iterator[Event]:
@@ -325,6 +330,18 @@ def _made_events(
         metadata = {MetadataSource.BESIDE: tracks}
         value = {"read": [MetadataSource.BESIDE], "details": metadata}
         yield event_of(EventKind.VIDEO_DESCRIBED, now, video, value)
+
+
+def _without_refused(events: list[Event], reasons: list[str]) -> Iterator[Event]:
+    """Yield the events of a video; for `reasons` its files were not written, that they were not."""
+    if not reasons:
+        yield from events
+        return
+    lost = {EventKind.POSTER_MADE, EventKind.VIDEO_DESCRIBED}
+    yield from (event for event in events if event.kind not in lost)
+    event = events[0]
+    assert event.video is not None
+    yield event_of(EventKind.POSTER_FAILED, event.at, event.video, {"reason": reasons[0]})
 
 
 def _add_stills(files: list[MadeFile], video: VideoId, stills: Stills) -> dict[str, object]:

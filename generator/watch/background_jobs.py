@@ -51,7 +51,7 @@ from generator.core.model import (
     VideoId,
 )
 from generator.core.site import urls
-from generator.render.owned_files import MadeFile, OwnedFiles
+from generator.render.owned_files import MadeFile, OwnedFiles, why_not_written
 from generator.scan.library_roots import follow_link
 from generator.scan.probe import add_tracks
 
@@ -221,18 +221,22 @@ class Backlog:
             for file in catalogue.files_of([finished.job.video.id for finished in done])
         }
         events: list[Event] = []
-        files: list[MadeFile] = []
+        jobs: list[tuple[_Finished, list[Event], list[MadeFile]]] = []
         for finished in done:
             if isinstance(finished.result, DiskFull):  # the file is not to blame
                 log.warning("no more playable copies for now: %s", finished.result.reason)
                 self._is_full = True
             elif _is_same(finished.job.file, files_now.get(finished.job.video.id)):
-                events += _events(output, files, finished, now)
+                files: list[MadeFile] = []
+                jobs.append((finished, list(_events(output, files, finished, now)), files))
                 self.enriched += isinstance(finished.result, EnrichmentResult)
                 self.rendered += isinstance(finished.result, FinishedCopy)
             elif isinstance(finished.result, FinishedCopy):
                 finished.result.file.unlink(missing_ok=True)
-        output.make(files)
+        refused = output.make([file for *_, files in jobs for file in files])
+        for finished, job_events, files in jobs:
+            reasons = [refused[path] for path, _ in files if path in refused]
+            events += [_failed(finished, reasons[0], now)] if reasons else job_events
         catalogue.append(events)
         return len(done)
 
@@ -299,14 +303,23 @@ def _event(output: OwnedFiles, files: list[MadeFile], finished: _Finished, now: 
             value["tracks"] = add_tracks(files, video.id, result.subtitles, video.probe.start_s)
         return _event_of(EventKind.BOARD_MADE, now, video, value)
     if isinstance(result, FinishedCopy):
-        kept = _add_rendition(output, files, video, result)
+        try:
+            kept = _add_rendition(output, files, video, result)
+        except OSError as error:
+            reason = why_not_written(str(error.filename), error)
+            result.file.unlink(missing_ok=True)
+            return _failed(finished, reason, now)
         return _event_of(EventKind.RENDITION_MADE, now, video, {"rendition": kept})
+    return _failed(finished, result.reason, now)
+
+
+def _failed(finished: _Finished, reason: str, now: int) -> Event:
     kind = (
         EventKind.BOARD_FAILED
         if isinstance(finished.job.request, ProbeRequest)
         else EventKind.RENDITION_FAILED
     )
-    return _event_of(kind, now, video, {"reason": result.reason})
+    return _event_of(kind, now, finished.job.video, {"reason": reason})
 
 
 def _event_of(kind: EventKind, now: int, video: Video, value: dict[str, object]) -> Event:

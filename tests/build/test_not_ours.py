@@ -130,6 +130,28 @@ def test_no_build_changes_a_file_that_is_not_ours(
         )
 
 
+@pytest.mark.timeout(300)
+@settings(max_examples=10)
+@given(chosen=st.data(), deeds=st.lists(DEEDS, min_size=3, max_size=6))
+def test_no_build_changes_a_file_that_came_between_two_builds(
+    our_names: list[str], chosen: st.DataObject, deeds: list[str]
+) -> None:
+    """Above all beside pages that have no compressed copies yet, and where pages are to come."""
+    copies = [f"{name}{end}" for name in our_names for end in (".gz", ".br")]
+    names = st.sampled_from([*OTHER_NAMES, *our_names, *copies])
+    with a_folder() as folder:
+        site, elsewhere = folder / "out", folder / "elsewhere"
+        elsewhere.mkdir()
+        before: dict[str, object] = {}
+        for number, deed in enumerate(["build", *deeds]):
+            do(deed, folder, number)
+            assert_unchanged(before, site)
+            ours = set(snapshot(site))
+            for name, kind in chosen.draw(st.lists(st.tuples(names, KINDS), max_size=6)):
+                put(site / name, kind, elsewhere)
+            before |= {path: s for path, s in snapshot(site).items() if path not in ours}
+
+
 def do(deed: str, folder: Path, number: int) -> None:
     if deed == "lose the ledger":
         for file in (folder / "state").glob("ledger.db*"):
@@ -149,6 +171,24 @@ def do(deed: str, folder: Path, number: int) -> None:
         engine.refresh(trial.NOW + number, full=deed == "full", verify=True)
         if deed == "copies":
             compress_all(engine.ledger, engine.output, lambda _: None)
+
+
+def test_a_copy_that_somebody_puts_beside_our_page_stays_when_the_page_changes(
+    tmp_path: Path,
+) -> None:
+    with a_site(tmp_path) as engine:
+        engine.refresh(trial.NOW)
+        copies = [tmp_path / "out/index.html.gz", tmp_path / "out/all.html.br"]
+        for copy in copies:
+            copy.write_text("mine", encoding="utf-8")
+        compress_all(engine.ledger, engine.output, lambda _: None)
+        for number, full in enumerate((False, True)):
+            event = Event(f"{number}", EventKind.TAGGED, 1, "test", VideoId(3), {"name": f"{full}"})
+            engine.catalogue.append([event])
+            receipt = engine.refresh(trial.NOW + 1 + number, full=full)
+            assert receipt.written
+
+    assert [copy.read_text(encoding="utf-8") for copy in copies] == ["mine", "mine"]
 
 
 def test_a_folder_with_hidden_files_alone_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:

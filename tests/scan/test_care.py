@@ -22,6 +22,7 @@ from real_library import Library, find
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.fingerprint import fingerprint
 from generator.adapters.media.worker_pool import MediaWorkers
+from generator.build.engine import Engine
 from generator.core.errors import GuardError
 from generator.core.model import Event, EventKind, EventVerdict, Place, Video, VideoId
 from generator.core.site import urls
@@ -240,6 +241,14 @@ def stars_of(library: Library, video: VideoId) -> int | None:
     return row[0] if row else None
 
 
+def pass_time(library: Library, engine: Engine, days: float, step_days: float = 7) -> None:
+    """Let time pass, with a full scan now and then."""
+    while days > 0:
+        library.now += int(min(days, step_days) * DAY_S)
+        days -= step_days
+        library.build(engine)
+
+
 @pytest.mark.parametrize("days", [0, 30])
 def test_a_video_is_forgotten_only_when_it_is_missing_for_longer_than_somebody_said(
     library: Library, days: int
@@ -254,11 +263,9 @@ def test_a_video_is_forgotten_only_when_it_is_missing_for_longer_than_somebody_s
         engine.catalogue.append([Event("r", EventKind.RATED, 1, "t", video, {"stars": 5})])
         file.unlink()
         library.build(engine)
-        library.now += 29 * DAY_S
-        library.build(engine)
+        pass_time(library, engine, 29)
         assert stars_of(library, video) == 5
-        library.now += 2 * DAY_S
-        library.build(engine)
+        pass_time(library, engine, 2)
 
         assert stars_of(library, video) == (None if days else 5)
         file.write_bytes(content)
@@ -279,12 +286,37 @@ def test_a_video_that_returns_by_its_name_when_it_was_to_be_forgotten_is_not(
         engine.catalogue.append([Event("r", EventKind.RATED, 1, "t", video, {"stars": 5})])
         file.unlink()
         library.build(engine)
-        library.now += 31 * DAY_S
+        pass_time(library, engine, 28)
+        library.now += 3 * DAY_S
         library.put("gone.mp4")
         library.build(engine)
 
         (back,) = engine.catalogue.shown([video])
         assert back.stars == 5
+
+
+@pytest.mark.parametrize("wrong_days", [-17_000, 800])
+@pytest.mark.parametrize("is_wrong_first", [False, True])
+def test_a_clock_that_is_wrong_for_a_build_lets_nothing_be_forgotten(
+    library: Library, wrong_days: int, *, is_wrong_first: bool
+) -> None:
+    """A machine without a battery begins in 1970; one with a wrong entry is years ahead."""
+    library.settings = library.settings.model_copy(update={"forget_missing_days": 365})
+    library.put("here.mp4")
+    file = library.put("gone.mp4")
+    with library.engine() as engine:
+        library.build(engine)
+        video = find(engine, "gone.mp4")
+        engine.catalogue.append([Event("r", EventKind.RATED, 1, "t", video, {"stars": 5})])
+        file.unlink()
+        for is_wrong in (is_wrong_first, not is_wrong_first, is_wrong_first):
+            library.now += wrong_days * DAY_S if is_wrong else 10
+            library.build(engine)
+            library.now -= wrong_days * DAY_S if is_wrong else 0
+
+        assert stars_of(library, video) == 5
+        pass_time(library, engine, 370)
+        assert stars_of(library, video) is None
 
 
 def test_a_folder_that_cannot_be_looked_into_lets_nothing_be_forgotten(library: Library) -> None:
@@ -297,6 +329,7 @@ def test_a_folder_that_cannot_be_looked_into_lets_nothing_be_forgotten(library: 
         engine.catalogue.append([Event("r", EventKind.RATED, 1, "t", video, {"stars": 5})])
         file.unlink()
         library.build(engine)
+        pass_time(library, engine, 0.75, step_days=0.25)
         library.now += 2 * DAY_S
         shutil.rmtree(library.library / "deep")
         (library.library / "deep").symlink_to("deep")  # a circle: nothing is known of it
@@ -630,3 +663,33 @@ def test_a_watch_takes_a_download_when_what_lay_beside_it_is_gone(
     beside.unlink()
 
     assert until(watching, "film.mp4", fingerprint(str(file))).id
+
+
+def test_somebodys_file_in_the_place_of_a_poster_is_one_problem_and_stops_nothing(
+    library: Library,
+) -> None:
+    library.put("a.mp4")
+    with library.engine() as engine:
+        library.build(engine)
+    (poster, *_) = sorted((library.settings.out / "thumb").rglob("*.webp"))
+    shutil.rmtree(library.settings.state)
+    content = poster.read_bytes()
+    shutil.rmtree(library.settings.out)
+    poster.parent.mkdir(parents=True)
+    poster.write_bytes(content[:-9])  # a copy of the site that was cut short
+    library.put("b.mp4")
+    with library.engine(adopt=True) as engine:
+        receipt = library.build(engine)
+        (problem,) = engine.catalogue.problems()
+
+        assert receipt.found == 2
+        assert [problem.place.path, problem.stage] == ["a.mp4", "poster"]
+        assert "is a file that reelshelf did not write: move it away" in problem.reason
+        assert poster.read_bytes() == content[:-9]
+        assert {video.title for video in engine.catalogue.shown()} == {"a", "b"}
+
+        poster.unlink()
+        engine.catalogue.forget_problems([problem], library.now)
+        library.build(engine)
+        assert engine.catalogue.problems() == []
+        assert poster.read_bytes() == content

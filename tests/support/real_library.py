@@ -48,8 +48,8 @@ class Library:
         return file
 
     @contextmanager
-    def engine(self) -> Iterator[Engine]:
-        with Engine(self.settings, TEMPLATES) as engine:
+    def engine(self, *, adopt: bool = False) -> Iterator[Engine]:
+        with Engine(self.settings, TEMPLATES, adopt=adopt) as engine:
             yield engine
 
     def build(self, engine: Engine, *, accept_loss: bool = True, full: bool = False) -> Receipt:

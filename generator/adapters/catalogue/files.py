@@ -227,9 +227,18 @@ class CatalogueFiles:
             (),
         )
 
-    def missing_since(self, instant: int) -> list[KnownFile]:
-        """Return the videos missing since `instant` or longer that are not forgotten."""
-        return self._select_files("missing_at <= ? AND path != ''", (instant,))
+    def missing_for(self, seconds: int) -> list[KnownFile]:
+        """Return the videos missing for `seconds` or longer by the scan clock, not forgotten ones.
+
+        The scan clock counts the time between full scans, each at most by a limit: what is deleted
+        for good must not depend on a wall clock that is wrong once. See
+        `Catalogue.advance_scan_clock`.
+        """
+        return self._select_files(
+            "missing_at IS NOT NULL AND path != '' AND coalesce(missing_clock_s, 0) + ? <="
+            " (SELECT CAST(value AS INTEGER) FROM fact WHERE name = 'scan_clock_s')",
+            (seconds,),
+        )
 
     def twice(self) -> list[KnownFile]:
         """Return the videos that share their content with another; equal ones side by side."""

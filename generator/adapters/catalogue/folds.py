@@ -189,7 +189,12 @@ def _json(value: object) -> str | None:
 
 def _missing(connection: sqlite3.Connection, event: Event) -> VideoId:
     video = _subject(event)
-    connection.execute("UPDATE video SET missing_at = ? WHERE id = ?", (event.at, video))
+    connection.execute(
+        "UPDATE video SET missing_at = ?, missing_clock_s ="
+        " coalesce((SELECT CAST(value AS INTEGER) FROM fact WHERE name = 'scan_clock_s'), 0)"
+        " WHERE id = ?",
+        (event.at, video),
+    )
     return video
 
 

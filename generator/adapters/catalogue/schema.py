@@ -81,6 +81,12 @@ def rename_columns_and_tables(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def scan_clock(db: sqlite_utils.Database) -> None:
+    """Add when a video went missing by the scan clock: see `CatalogueFiles.missing_for`."""
+    db.execute("ALTER TABLE video ADD COLUMN missing_clock_s INTEGER")
+
+
 _NAMES = (
     "ALTER TABLE event RENAME COLUMN told_us TO occurred_at_us",
     "ALTER TABLE viewed RENAME TO views_by_day",

@@ -501,6 +501,21 @@ class Catalogue(CheckedFile, CatalogueFiles):
         with self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
+    def advance_scan_clock(self, now: int, most_s: int) -> None:
+        """Add the time since the last full scan to the scan clock, at most `most_s` seconds of it.
+
+        A wall clock that went back adds nothing.
+        """
+        clock_s, last = int(self.noted("scan_clock_s") or 0), int(self.noted("scan_at") or now)
+        with self._transaction():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO fact VALUES (?, ?)",
+                [
+                    ("scan_clock_s", str(clock_s + min(max(now - last, 0), most_s))),
+                    ("scan_at", str(now)),
+                ],
+            )
+
     def try_lock(self) -> None:
         """Check that the file is writable now; nothing is written.
 
