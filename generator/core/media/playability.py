@@ -319,7 +319,9 @@ def _badge(streams: _Streams, *, is_remuxed: bool) -> str | None:
         return _badge_of_none(streams)
     names = _listed(name for family in plays for name in _PEOPLE_SAY[family])
     perhaps = any(_depends(family, streams) for family in FAMILIES if family not in plays)
-    return f"Plays in {names}; elsewhere perhaps" if perhaps else f"Plays in {names} only"
+    return (
+        f"Plays in {names}; may not play in other browsers" if perhaps else f"Plays in {names} only"
+    )
 
 
 def _badge_of_none(streams: _Streams) -> str:
@@ -328,7 +330,7 @@ def _badge_of_none(streams: _Streams) -> str:
     kind = streams.kind
     shown = [family for family in FAMILIES if _shows(family, kind, streams)]
     if shown and not any(_sounds(family, kind, streams) for family in shown):
-        return "Plays without sound, if at all"
+        return "May play without sound"
     has_picture = any(streams.picture in _PICTURES.get((family, kind), ()) for family in FAMILIES)
     if has_picture or any(_depends(family, streams) for family in FAMILIES):
         return "May not play in browsers"

@@ -419,13 +419,13 @@ def _facts(video: Video) -> Iterable[tuple[str, str]]:
     if probe.duration_s is not None:
         yield "Length", formatting.duration(probe.duration_s) or ""
     if probe.width_px and probe.height_px:
-        yield "Picture", f"{probe.width_px} × {probe.height_px}"  # noqa: RUF001 (a multiplication sign is meant)
+        yield "Resolution", f"{probe.width_px} × {probe.height_px}"  # noqa: RUF001 (a multiplication sign is meant)
     yield "Size", formatting.file_size(video.size_bytes)
     codecs = [codec for codec in (probe.video_codec, probe.audio_codec) if codec]
     if codecs:
         yield "Codecs", ", ".join(codecs)
     if probe.fps:
-        yield "Frames", f"{probe.fps:g} a second"
+        yield "Frame rate", f"{probe.fps:g} fps"
     if video.is_dated:
         yield "Recorded", _recorded_day(video)
     yield "Added", formatting.date(video.added_at)
