@@ -160,8 +160,7 @@ def kept_secret(state: Path) -> bytes:
         ) from error
     except ValueError as error:
         raise SettingsError(
-            f"{file} is nothing to sign cookies with: it needs at least {2 * _LEAST_BYTES}"
-            " hexadecimal digits",
+            f"{file} cannot sign cookies: it needs at least {2 * _LEAST_BYTES} hexadecimal digits",
             hint="restore it from a backup; or remove it, and a new one is made: everybody has to"
             " sign in again, and visitors get new cookies (what they did stays)",
         ) from error

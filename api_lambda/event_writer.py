@@ -16,7 +16,7 @@ from generator.core.model import Event, EventOutcome
 log = logging.getLogger(__name__)
 _TRIES = 6  # each with the catalogue's own busy timeout
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_OUT_OF_REACH = "the catalogue is out of reach"
+_OUT_OF_REACH = "the catalogue is unavailable"
 _T = TypeVar("_T")
 
 

@@ -114,7 +114,7 @@ class LocalService(Service):
         if isinstance(error, ReelshelfError | sqlite3.Error | OSError):
             if str(error) != self._file.trouble:  # which was logged already
                 log.warning("request failed: %s  %s", error, getattr(error, "hint", ""))
-            return unavailable("the catalogue is out of reach")
+            return unavailable("the catalogue is unavailable")
         return None
 
     @property

@@ -103,7 +103,7 @@ class KeyRing:
             if self._keys is None:
                 raise
             if not self._is_away:
-                log.warning("going on with the owner's former keys: %s", error)
+                log.warning("continuing with the previous keys of the owner: %s", error)
             self._is_away = True
         else:
             self._until, self._is_away = now + self._fresh_s, False

@@ -116,7 +116,7 @@ class ListQuery(RequestModel):
     """A part of the list of videos."""
 
     after: Annotated[int, Field(ge=0, le=HIGHEST_ID, description="only videos with higher ids")] = 0
-    limit: Annotated[int, Field(ge=1, le=MOST_LISTED, description="how many at most")] = 100
+    limit: Annotated[int, Field(ge=1, le=MOST_LISTED, description="maximum number")] = 100
 
 
 class Wait(RequestModel):
@@ -130,7 +130,9 @@ class RandomQuery(RequestModel):
 
     tag: Annotated[str | None, Field(max_length=LONGEST_TAG, description="one of its tags")] = None
     favorite: Annotated[bool, Field(description="only favorites of the owner")] = False
-    stars: Annotated[int, Field(ge=0, le=5, description="at least so many, by the owner")] = 0
+    stars: Annotated[
+        int, Field(ge=0, le=5, description="at least this many stars from the owner")
+    ] = 0
 
 
 class Mean(ResponseModel):

@@ -117,7 +117,7 @@ class Output:
         if mark is None:
             raise SettingsError(
                 f"{self._root}/{MARK} is not a mark of reelshelf",
-                hint="name another output folder (--out), or move that file away",
+                hint="choose another output folder (--out), or move that file away",
             )
         return mark
 
@@ -154,7 +154,7 @@ class Output:
         if not is_manifest(first.decode("ascii", "replace")):
             raise SettingsError(
                 f"{self._root}/{MANIFEST} is not a manifest of reelshelf",
-                hint="name another output folder (--out), or move that file away",
+                hint="choose another output folder (--out), or move that file away",
             )
         return True
 
@@ -316,7 +316,7 @@ class Output:
         os.makedirs(folder, exist_ok=True)
         link = self._foreign_link(folder)
         if link:
-            raise NotADirectoryError(errno.ENOTDIR, "is a link that is not ours", link)
+            raise NotADirectoryError(errno.ENOTDIR, "is a link that reelshelf did not create", link)
         self._folders.add(folder)
         return folder
 

@@ -72,7 +72,7 @@ _SKELETON = "skeleton/"  # of templates, by their inputs
 _PLAIN = "plain/"  # templates that may do more with cards than print them
 _NO_ROOM = 1 << 16  # bytes free: a full disk
 _LOGGED_FAILURES = 20
-_ANEW = "everything is rendered anew"
+_ANEW = "full render"
 
 
 class Engine:
@@ -119,7 +119,7 @@ class Engine:
         except Timeout:
             raise BusyError(
                 f"another reelshelf builds the site of {settings.state}",
-                hint="wait for it, or stop it (a `reelshelf watch` or `reelshelf dev`, perhaps)",
+                hint="wait for it, or stop it (it may be a `reelshelf watch` or `reelshelf dev`)",
             ) from None
         try:
             self.catalogue = Catalogue(
@@ -459,7 +459,7 @@ class Engine:
         receipt.failed = len(failed)
         for path, reason in list(failed.items())[:_LOGGED_FAILURES]:
             receipt.failures[path] = reason
-            log.warning("%s keeps its former content: %s", path, reason)
+            log.warning("%s keeps its previous content: %s", path, reason)
 
     def _remember(self, cursor: int, *, templates: bool) -> None:
         """Store what the next refresh compares with; called within a transaction.

@@ -14,6 +14,7 @@ from uuid import uuid4
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger
 from generator.adapters.output import COPIES, Output, digest_of, listed
+from generator.core import formatting
 from generator.core.delivery.folder_marks import OutputMark
 from generator.core.model import OutPath
 from generator.core.site import urls
@@ -76,7 +77,9 @@ class Recovery:
             with ledger.transaction():
                 ledger.remember("stamp", mark.stamp)
         if not self.left_output():
-            log.warning("%s is not as this state folder left it: comparing every page", output.root)
+            log.warning(
+                "%s was not last written with this state folder: comparing every page", output.root
+            )
             with ledger.transaction():
                 ledger.forget_folder()
                 ledger.suspect([EVERYTHING])
@@ -95,7 +98,7 @@ class Recovery:
             return Suspects(all=True)
         if paths:
             if ledger.fact("next_stamp"):
-                log.warning("the last build was interrupted: repairing what it left")
+                log.warning("the last build was interrupted: repairing unfinished pages")
             output.clear_scratch(folders_of(map(OutPath, paths)))
         return Suspects(paths=frozenset(map(OutPath, paths)))
 
@@ -178,7 +181,9 @@ class Recovery:
         lost = {path for path in missing if not path.endswith(COPIES)}
         if lost:
             log.warning(
-                "%d files of %s are missing: making them again", len(lost), self.output.root
+                "%s missing from %s: making them again",
+                formatting.counted(len(lost), "file"),
+                self.output.root,
             )
         return frozenset(lost)
 
@@ -222,9 +227,9 @@ class Recovery:
             self.ledger.remember("others", names)
         if others:
             log.warning(
-                "%s%d files in %s were not written by reelshelf and are left as they are: %s",
+                "%s%s in %s not written by reelshelf; left alone: %s",
                 "at least " * (len(others) == _OTHERS),
-                len(others),
+                formatting.counted(len(others), "file"),
                 self.output.root,
                 listed(others),
             )

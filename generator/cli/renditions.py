@@ -18,6 +18,7 @@ from generator.core.model import Event, EventKind
 
 _MOST = 1 << 31
 _SETTINGS = {"remux": ("remux", "all"), "transcode": ("all",)}  # that make such copies
+_GERUNDS = {"remux": "remuxing", "transcode": "transcoding"}
 _NEEDS = {"remux": WANTED["remux"], "transcode": (Remedy.TRANSCODE,)}
 
 
@@ -55,11 +56,15 @@ def renditions(
     lines = [f"made      {len(made)}, {formatting.file_size(taken)}"]
     for need, (count, size) in missing.items():
         about = f", about {formatting.file_size(size)}" if count else ""
-        lines.append(f"{need:<9} {count} would play after it{about}: {_plan(settings, need)}")
+        lines.append(
+            f"{need:<9} {count} need{'s' * (count == 1)} {_GERUNDS[need]}{about}:"
+            f" {_plan(settings, need)}"
+        )
     lines.append(f"free      {formatting.file_size(free)}")
     if drop:
         lines.append(
-            f"{len(made)} copies go with the next build; renditions = {settings.renditions}"
+            f"the next build removes {formatting.counted(len(made), 'copy', 'copies')};"
+            f" renditions = {settings.renditions}"
         )
     show(as_json, answer, "\n".join(lines))
 

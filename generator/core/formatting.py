@@ -119,9 +119,9 @@ def duration(seconds: float | None) -> str | None:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def counted(count: int, what: str) -> str:
-    """Return "1 page" or "2 pages"."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def counted(count: int, what: str, plural: str = "") -> str:
+    """Return "1 page" or "2 pages"; `plural` is for words that do not just add an "s"."""
+    return f"{count} {what if count == 1 else plural or what + 's'}"
 
 
 def rounded(count: int) -> str | None:

@@ -54,7 +54,7 @@ class ApiBridge(BaseHandler):
     @override
     async def get(self) -> None:  # type: ignore[mutable-override]  # typed as an attribute
         if self.site.api is None:
-            raise HTTPError(404, "there is no API any more")  # the site was replaced meanwhile
+            raise HTTPError(404, "the API is not running")  # the site was replaced meanwhile
         if len(self.request.body) > _MOST_BYTES:
             raise HTTPError(413, f"a body has at most {_MOST_BYTES} bytes")
         answer = self.site.api(self._scope(), self._receive, self._take)

@@ -76,7 +76,7 @@ class DevServer:
         """
         if self._port not in range(_PORTS):
             raise SettingsError(
-                f"cannot serve at port {self._port}", hint=f"ports are 0 to {_PORTS - 1}"
+                f"cannot listen on port {self._port}", hint=f"ports are 0 to {_PORTS - 1}"
             )
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
@@ -86,7 +86,7 @@ class DevServer:
         except OSError as error:
             raise SettingsError(
                 f"cannot serve at {self._host} port {self._port}: {error}",
-                hint="another program may be there: choose another port, or 0 for any that is free",
+                hint="another program may use it: choose another port, or 0 for any free one",
             ) from error
         self._socket.settimeout(0)
         self._port = int(self._socket.getsockname()[1])

@@ -41,7 +41,7 @@ def plan_host_files(
         for path, target in plan.redirects.items()
     ]
     fresh.sort(reverse=True)
-    pages = _pages(merge(fresh, stored, reverse=True), "the redirects changed")
+    pages = _pages(merge(fresh, stored, reverse=True), "redirects changed")
     for page in pages if not is_there else pages[1:]:
         plan.pages[page.path] = page
 

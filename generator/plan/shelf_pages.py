@@ -32,7 +32,7 @@ def plan_shelves(draft: Draft, scope: Scope, keys: Iterable[SortKey], cause: int
             continue  # nothing moved in it
         touched = set(members(planned.changes.touched))
         changed = touched.union(members(planned.changes.inserted))
-        reason = "it is new" if planned.fresh else "a shelf changed"
+        reason = "new page" if planned.fresh else "a shelf changed"
         for shelf in planned.editor.dirty():
             ids = () if planned.fresh else changed.intersection(members(shelf.keys))
             altered = None

@@ -10,7 +10,7 @@ from generator.adapters.s3.bucket import Bucket
 from generator.adapters.s3.owner_mark import OwnerMark
 from generator.core.delivery.publish_plan import MARK, MEDIA_MARK, SITE_MARKS
 from generator.core.errors import OwnedByAnotherError, PublishError
-from generator.core.formatting import readable, rfc3339
+from generator.core.formatting import counted, readable, rfc3339
 from generator.publish.publish_state import PublishState
 from generator.publish.site_objects import SiteObjects
 
@@ -59,11 +59,11 @@ class SiteOwnership:
         """
         shown = ", ".join(readable(key) for key in keys[:_SHOWN])
         more = ", …" if len(keys) > _SHOWN or not is_all else ""
-        count = f"{len(keys)}" if is_all else f"{len(keys)} or more"
+        count = counted(len(keys), "object") if is_all else f"{len(keys)} or more objects"
         bucket, key = self._places()[0]
         raise _owned_error(
-            f"the bucket {_where(bucket, key)} holds {count} objects that reelshelf did not put"
-            f" there: {shown}{more}"
+            f"the bucket {_where(bucket, key)} holds {count} that reelshelf did not"
+            f" upload: {shown}{more}"
         )
 
     def claim(self, *, take_over: bool) -> None:
@@ -108,8 +108,8 @@ def _where(bucket: Bucket, key: str) -> str:
 def _owned_error(what: str) -> PublishError:
     return PublishError(
         what,
-        hint="publish into a bucket of its own, or below a path of its own (site_url);"
-        " `reelshelf publish --replace --dry-run` lists what lies where pages of ours belong, and"
+        hint="publish into an empty bucket, or below another path (site_url);"
+        " `reelshelf publish --replace --dry-run` lists what would be replaced, and"
         " --replace replaces it"
         + ("" if "another site" in what else ", while --adopt publishes beside it")
         + "; nothing was changed",

@@ -87,7 +87,7 @@ class SiteObjects:
                 self.media.abort_uploads(_OLD_UPLOAD_S, self.media_prefix, ours)
             self.site.abort_uploads(_OLD_UPLOAD_S, f"{self.prefix}play/", ours)
         except PublishError as error:
-            log.warning("%s\n  uploads that never ended stay, and cost what they hold", error)
+            log.warning("%s\n  unfinished uploads stay, and their storage is charged", error)
 
     def rules(self, most: int = 0) -> PublishRules:
         """Return the rules in the settings; `most` is how many objects one publish may delete."""
@@ -130,11 +130,11 @@ class SiteObjects:
         try:
             size = file.stat().st_size
         except FileNotFoundError:
-            raise NotThereError("its file is not there") from None
+            raise NotThereError("its file is missing") from None
         except OSError as error:
             raise NotThereError(f"its file cannot be read: {error.strerror}") from error
         if desired.size_bytes and size != desired.size_bytes:
-            raise NotThereError("its file is not as it was when the library was looked at")
+            raise NotThereError("its file changed since the last scan")
         return file
 
     def size(self, desired: DesiredObject) -> int:

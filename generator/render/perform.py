@@ -219,7 +219,7 @@ def redirect_pages(ledger: Ledger) -> list[Page]:
 
 def _redirect_pages(redirects: dict[OutPath, str]) -> list[Page]:
     return [
-        Page(path, "redirect.html", RedirectSubject(target), "its videos moved on")
+        Page(path, "redirect.html", RedirectSubject(target), "merged into another shelf")
         for path, target in redirects.items()
     ]
 
@@ -409,7 +409,7 @@ def write_assets(run: RenderRun, assets: dict[OutPath, bytes]) -> None:
         run.done.append(path)
         if row is None:
             run.fresh.append(path)
-        number, reason = run.receipt.number, "its content is new"
+        number, reason = run.receipt.number, "asset changed"
         run.rows.append(PageRow(path, _ASSET, digest, len(content), number, reason, None))
 
 

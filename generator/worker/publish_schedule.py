@@ -109,9 +109,7 @@ class PublishSchedule:
         self._next_s = time.monotonic() + self._every_s
         self.on_published(self._publisher.publish())
         if self._publisher.cursor < self._engine.cursor:
-            raise PublishError(
-                "not every page could be published", hint="those that are left are tried again"
-            )
+            raise PublishError("not every page could be published", hint="the rest will be retried")
         return self._publisher.cursor
 
     def _check_owner(self) -> None:
@@ -125,7 +123,7 @@ class PublishSchedule:
         try:
             self._check_owner()
         except (PublishError, QueueError) as error:
-            log.debug("cannot tell whose the site is: %s", error)
+            log.debug("cannot check who owns the site: %s", error)
 
     def _may(self, *, at_once: bool) -> bool:
         now_s = time.monotonic()

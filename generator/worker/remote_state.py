@@ -69,7 +69,7 @@ class RemoteState:
         except (zipfile.BadZipFile, KeyError) as error:
             self.drop()
             raise PublishError(
-                f"{STATE} in the bucket {self._bucket.name} is no state of a site: {error}",
+                f"{STATE} in the bucket {self._bucket.name} is not the state of a site: {error}",
                 hint="restore a former version of the object; nothing was changed",
             ) from error
         self._etag = stored.etag
@@ -127,7 +127,7 @@ class Lease:
             until = _until(content)
             if until is None:
                 raise PublishError(
-                    f"{LEASE} in the bucket {self._bucket.name} is no lease of ours",
+                    f"{LEASE} in the bucket {self._bucket.name} is not a lease of this site",
                     hint="check what it is, and delete it; nothing was changed",
                 )
             if until > self._clock():

@@ -162,7 +162,7 @@ class Worker:
             self._in_flight.delete_published()
             self._in_flight.return_all()
         except QueueError as error:
-            log.warning("%s\n  messages in flight come back by themselves: %s", error, error.hint)
+            log.warning("%s\n  messages in flight will be delivered again: %s", error, error.hint)
 
     def _consume(self) -> None:
         """Receive messages and record their events until stopped: the loop of a thread."""

@@ -82,7 +82,7 @@ def test_why_tells_the_way_from_a_page_to_its_event(site: Path) -> None:
     told = json.loads(reelshelf(site, "why", f"watch/{page}", "--json").stdout)
     video = reelshelf(site, "why", "videos/Norway/Fjord.mp4")
 
-    assert told["reason"] == "it is new"
+    assert told["reason"] == "new page"
     assert [event["kind"] for event in told["events"]] == ["PosterMade", "VideoFound"]
     assert f"watch/{page}" in video.stdout
 
@@ -204,7 +204,7 @@ def test_the_help_lists_every_command_in_a_group_with_its_whole_sentence(tmp_pat
     groups = [line.removesuffix(":") for line in lines if line.endswith(":")]
     assert groups == ["Options", "Start", "Serve", "Publish", "Look", "Care"]
     listed = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
-    assert sorted(listed) == sorted([*names, "A", "--version", "--traceback", "--help"])
+    assert sorted(listed) == sorted([*names, "Build", "--version", "--traceback", "--help"])
     assert "..." not in "".join(lines).replace("[ARGS]...", "")
 
 
@@ -218,5 +218,5 @@ def test_an_old_name_works_with_a_word_of_advice(
     done = reelshelf(tmp_path, *arguments)
 
     assert done.returncode == 2
-    assert f"is {new} now" in done.stderr
+    assert f"was renamed to {new};" in done.stderr
     assert "No such option" not in done.stderr

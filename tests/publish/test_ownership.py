@@ -258,7 +258,7 @@ def test_nothing_of_others_changes_whatever_we_do(
 def test_a_bucket_with_other_objects_is_refused_until_a_person_adopts_it(home: Home) -> None:
     home.bucket.keep("notes.txt", b"notes", HEADERS)
     home.bucket.keep("index.html", b"another site", HEADERS)
-    with pytest.raises(PublishError, match=r"2 objects that reelshelf did not put") as refused:
+    with pytest.raises(PublishError, match=r"2 objects that reelshelf did not upload") as refused:
         home.publish()
     assert "--replace --dry-run" in refused.value.hint
     assert "--adopt" in refused.value.hint

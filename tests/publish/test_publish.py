@@ -813,7 +813,7 @@ def test_the_command_publishes_and_tells_what_it_did(folder: Home, s3: BaseClien
         (("--bucket", "nowhere"), 1, "no such bucket"),
         (("--rollback",), 1, "no former publish"),
         (("--rollback", "--watch"), 2, "do not go together"),
-        (("--bucket", ""), 2, "no bucket is named"),
+        (("--bucket", ""), 2, "no bucket is configured"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_line_with_a_hint(

@@ -290,7 +290,7 @@ class _EncoderExit:
 
     def reason(self) -> str:
         if -self.status in _OUTSIDE_SIGNALS:
-            return f"the encoder was killed again and again (signal {-self.status})"
+            return f"the encoder was killed repeatedly (signal {-self.status})"
         if self.status < 0:
             return f"the encoder crashed (signal {-self.status})"
         return f"the encoder stopped (exit code {self.status})"

@@ -58,7 +58,7 @@ def from_picture(content: bytes) -> Stills:
     if len(content) > MOST_BYTES:
         raise UnusableFileError(f"is larger than {MOST_BYTES >> 20} MB")
     if content.count(_APP1_MARKER) > _MOST_APP1:
-        raise UnusableFileError("holds too many notes")
+        raise UnusableFileError("has too much metadata")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Pillow repairs itself
@@ -67,13 +67,13 @@ def from_picture(content: bytes) -> Stills:
     except UnusableFileError:
         raise
     except UnidentifiedImageError as error:
-        raise UnusableFileError("is damaged, or no JPEG, PNG, WebP, GIF or AVIF") from error
+        raise UnusableFileError("is damaged, or not a JPEG, PNG, WebP, GIF or AVIF") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UnusableFileError(_TOO_LARGE) from error
     except MemoryError as error:
         raise UnusableFileError("needs too much memory") from error
     except Exception as error:  # Pillow may raise anything for a damaged file
-        raise UnusableFileError("is damaged, or cut short") from error
+        raise UnusableFileError("is damaged or truncated") from error
 
 
 def from_cover(video: VideoFile) -> Stills | None:
@@ -116,13 +116,13 @@ def _size(picture: Image.Image, content: bytes) -> Size:
     """
     size = plausible_size(*picture.size)
     if size is None:
-        raise UnusableFileError("has a side that is nothing, or too long")
+        raise UnusableFileError("has a width or height that is zero or too large")
     pixels = size.width_px * size.height_px
     if pixels > _MOST_PX:
         raise UnusableFileError(_TOO_LARGE)
     scans = content.count(_SCAN_MARKER) if isinstance(picture, JpegImageFile) else 1
     if scans * pixels > _MOST_SCAN_PX:
-        raise UnusableFileError("is put together of too many layers")
+        raise UnusableFileError("has too many layers")
     return size
 
 

@@ -184,7 +184,7 @@ class HttpRangeFile:
         if b"expired" in reason or b"ExpiredToken" in reason:
             raise _error(
                 StoreUnavailableError,
-                "cannot be fetched: its address was good for too short a time",
+                "cannot be fetched: its presigned URL expired too soon",
             )
         if status == _FORBIDDEN:
             raise _error(ForbiddenError, "may not be read with these credentials")
@@ -216,10 +216,10 @@ def _read_body(answer: HTTPResponse, length: int) -> bytes:
     while left > 0:
         piece = answer.read1(left)
         if not piece:
-            raise ConnectionError(errno.ECONNRESET, "the store broke off")
+            raise ConnectionError(errno.ECONNRESET, "the store closed the connection early")
         pieces.append(piece)
         left -= len(piece)
         if monotonic() > end_s:
-            raise _error(StoreUnavailableError, "cannot be fetched: the line is too slow")
+            raise _error(StoreUnavailableError, "cannot be fetched: the connection is too slow")
     answer.read()  # so that the connection can be reused
     return b"".join(pieces)

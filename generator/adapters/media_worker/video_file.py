@@ -469,9 +469,7 @@ def open_regular(file: str) -> int:
     if stat.S_ISREG(status.st_mode) and status.st_size > 0:
         return descriptor
     os.close(descriptor)
-    raise UnusableFileError(
-        "is empty" if stat.S_ISREG(status.st_mode) else "is not a file any more"
-    )
+    raise UnusableFileError("is empty" if stat.S_ISREG(status.st_mode) else "is no longer a file")
 
 
 def _with_missing(reason: str, missing: str) -> str:
@@ -500,7 +498,7 @@ def open_container(source: "int | HttpRangeFile", *, is_rough: bool = True) -> I
     except MemoryError:
         raise
     except av.ArgumentError as error:  # the format is not on our whitelist
-        raise UnusableFileError("is of a kind that is not taken as video") from error
+        raise UnusableFileError("unsupported format") from error
     except av.FFmpegError as error:
         raise UnusableFileError(f"is damaged, or not a video: {error.strerror}") from error
 

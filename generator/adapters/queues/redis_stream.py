@@ -389,7 +389,7 @@ class RedisStreamQueue:
     def _unreachable(self, error: Exception) -> QueueError:
         return QueueError(
             f"{self._shown} cannot be reached: {error}",
-            hint="is it running, and the address right? its messages stay in it",
+            hint="is it running, and is the address right? messages stay in the queue",
         )
 
 

@@ -38,8 +38,8 @@ _HINTS = {
     "ExpiredTokenException": "the credentials have expired: sign in again",
     "QueueDoesNotExist": "is `queue` its whole URL, and the region right?",
     "NonExistentQueue": "is `queue` its whole URL, and the region right?",
-    "RequestThrottled": "there are too many requests; it is retried",
-    "OverLimit": "too many messages are in flight; they come back by themselves",
+    "RequestThrottled": "there are too many requests; it will be retried",
+    "OverLimit": "too many messages are in flight; they will be delivered again",
 }
 
 Entry = dict[str, object]
@@ -362,7 +362,7 @@ class SqsQueue:
             yield
         except ClientError as error:
             code, message = _code_and_message(error.response.get("Error", {}))
-            hint = _HINTS.get(code, "its messages stay in it; it is retried")
+            hint = _HINTS.get(code, "messages stay in the queue; it will be retried")
             if is_about_time(code, message):
                 hint = _CLOCK_HINT
             raise kind(
@@ -379,7 +379,7 @@ class SqsQueue:
             else:
                 reason, hint = (
                     str(error).rstrip("."),
-                    "its messages stay in it; is the URL right?",
+                    "messages stay in the queue; is the URL right?",
                 )
             raise QueueError(
                 f"cannot {action} the queue {self.url}: {reason}", hint=hint

@@ -159,7 +159,7 @@ class Bucket:
         if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise FileChangedError(
                 f"cannot put {_shown(key)}: the file changed meanwhile",
-                hint="it is put by the next publish, once it is whole",
+                hint="the next publish uploads it, once it is complete",
             )
         return self._complete(key, upload, sent, headers, match, parts, before.st_size)
 
@@ -445,12 +445,12 @@ def check_key(key: str) -> None:
         size = len(key.encode())
     except UnicodeEncodeError:
         raise InvalidKeyError(
-            f"cannot put {_shown(key)}: its name is no UTF-8, and no object can be called so",
+            f"cannot put {_shown(key)}: its name is not UTF-8, so it cannot be an object key",
             hint="rename the file; what people did with the video stays with it",
         ) from None
     if not 0 < size <= _LONGEST_KEY:
         raise InvalidKeyError(
-            f"cannot put {_shown(key[:80])}…: its name has {size} bytes, and 1,024 are the most",
+            f"cannot put {_shown(key[:80])}…: its name has {size} bytes, and the maximum is 1,024",
             hint="give the file, or a folder above it, a shorter name",
         )
 
@@ -597,7 +597,7 @@ def _shown(key: str) -> str:
 
 def _changed(key: str) -> PreconditionFailedError:
     return PreconditionFailedError(
-        f"{_shown(key)} in the bucket is not what it was", hint="publish again: it is looked at"
+        f"{_shown(key)} in the bucket has changed", hint="publish again: the bucket will be checked"
     )
 
 

@@ -50,7 +50,7 @@ def _count(survey: FolderSurvey, intake: FileFilter, path: str, file: Path) -> N
     suffix = path.rpartition("/")[2].rpartition(".")[2].lower()
     if suffix not in VIDEO_SUFFIXES:
         has_suffix = "." in path.rpartition("/")[2].lstrip(".")
-        survey.others[f".{suffix}" if has_suffix else "without an ending"] += 1
+        survey.others[f".{suffix}" if has_suffix else "without an extension"] += 1
     elif not _PLAIN.takes_file_at(path):
         survey.passed_over += 1
     elif not intake.takes_file_at(path):

@@ -132,7 +132,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
     """
     if not _BASE.fullmatch(base):
         raise ValueError(
-            f"a site cannot live at {base!r}: letters, digits and ._~- between slashes"
+            f"a site cannot be served at {base!r}: letters, digits and ._~- between slashes"
         )
     common = {
         "OUT": _path(out),

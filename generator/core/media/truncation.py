@@ -50,7 +50,7 @@ _SLACK_BYTES = 16  # writers that count a header twice, or not at all
 _ABSURD_BYTES = 1 << 50
 _HEAD_BYTES = 16
 
-_NO_PICTURES = "none of its pictures are there"
+_NO_PICTURES = "it has no frames"
 _MP4_FIRST = {
     b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx", b"moof",
     b"uuid",

@@ -354,7 +354,7 @@ def rogue(deed: str) -> tuple[str, ...]:
         ("say(FinalMessage('refused', 'too dark'))", "too dark"),
         (
             "os.kill(os.getpid(), signal.SIGKILL)",
-            "the encoder was killed again and again (signal 9)",
+            "the encoder was killed repeatedly (signal 9)",
         ),
     ],
 )

@@ -57,7 +57,7 @@ def json_in(content: bytes) -> object:
         value: object = _DECODER.raw_decode(text)[0]
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise UnusableFileError(f"is not sound JSON ({place})") from error
+        raise UnusableFileError(f"is not valid JSON ({place})") from error
     return value
 
 

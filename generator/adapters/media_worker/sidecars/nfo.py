@@ -147,9 +147,9 @@ def _fields(text: str, lines_above: int) -> _Fields:
             return _parse(_repair_xml(text))
     except SAXParseException as error:
         line = lines_above + (error.getLineNumber() or 1)
-        raise UnusableFileError(f"is not sound XML (line {line})") from error
+        raise UnusableFileError(f"is not valid XML (line {line})") from error
     except DefusedXmlException as error:
-        raise UnusableFileError("declares entities, which can be used to do harm") from error
+        raise UnusableFileError("declares entities, which is not allowed") from error
 
 
 def _parse(text: str) -> _Fields:

@@ -39,7 +39,7 @@ def read_own(name: str, content: bytes) -> Metadata:
     """
     text = decode_text(content)
     if name.lower().endswith(".toml"):
-        return _metadata(_toml(text, "is not sound TOML"))
+        return _metadata(_toml(text, "is not valid TOML"))
     fields, body = _split_front_matter(text)
     title = normalize.one_line(fields.get("title"))
     heading, below = _heading(body)
@@ -82,7 +82,7 @@ def _split_front_matter(text: str) -> tuple[dict[str, object], str]:
             f"has more than {_MOST_FRONT >> 10} KB between its first {opening} and the next"
         )
     if opening == "+++":
-        return _toml(front, "has TOML in front that is not sound"), body
+        return _toml(front, "has invalid TOML front matter"), body
     fields = _yaml(front)
     return ({}, text) if fields is None else (fields, body)
 
@@ -117,7 +117,7 @@ def _heading(body: str) -> tuple[str | None, str]:
 def _toml(text: str, complaint: str) -> dict[str, object]:
     keys_and_values = _TOML_SEPARATORS.split(_TOML_TEXT.sub("", text))
     if any(token.count(".") > _MOST_DOTS for token in keys_and_values):
-        raise UnusableFileError(f"{complaint}: it names tables within tables without end")
+        raise UnusableFileError(f"{complaint}: it has too many nested tables")
     try:
         return _lower(_toml_value(text))
     except ValueError as error:
@@ -144,9 +144,9 @@ def _yaml(text: str) -> dict[str, object] | None:
         value: object = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - safer than the safe
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UnusableFileError(f"has YAML in front that is not sound (line {line})") from error
+        raise UnusableFileError(f"has invalid YAML front matter (line {line})") from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise UnusableFileError("has YAML in front that is not sound") from error
+        raise UnusableFileError("has invalid YAML front matter") from error
     if not isinstance(value, dict):
         return None if value else {}
     fields = {

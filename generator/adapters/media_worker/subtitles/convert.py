@@ -70,7 +70,7 @@ def encode_webvtt(cues: Iterator[Cue]) -> bytes:
     """
     first_cues = list(islice(cues, MOST_CUES + 1))
     if len(first_cues) > MOST_CUES:
-        raise UnusableFileError(f"holds more than {MOST_CUES:,} subtitles, more than browsers bear")
+        raise UnusableFileError(f"holds more than {MOST_CUES:,} subtitles, too many for browsers")
     content = write_cues(first_cues)
     if content == _WITHOUT_CUES:
         raise UnusableFileError("holds no subtitles that can be read")
@@ -171,19 +171,19 @@ def _substation(text: str) -> Iterator[Cue]:
 
 
 def _microdvd(text: str) -> Iterator[Cue]:
-    yield from _by_pysubs2(text, "microdvd", "counts in frames, and does not say how fast they are")
+    yield from _by_pysubs2(text, "microdvd", "is timed in frames, but has no frame rate")
 
 
 def _ttml(text: str) -> Iterator[Cue]:
     from defusedxml import ElementTree  # noqa: PLC0415 (few files need it)
 
-    reason = "is TTML of a kind that is not read"
+    reason = "is an unsupported kind of TTML"
     try:
         ElementTree.fromstring(text)
     except MemoryError:
         raise
     except Exception as error:
-        raise UnusableFileError("is no sound XML, or might be a trap") from error
+        raise UnusableFileError("is not valid XML, or declares entities") from error
     yield from _by_pysubs2(text, "ttml", reason)
 
 

@@ -185,8 +185,8 @@ def test_json_is_read_however_it_was_written(content: bytes) -> None:
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b'{"title": "cut of', r"is not sound JSON \(line 1, column 11\)"),
-        (b"{'title': 1}", "is not sound JSON"),
+        (b'{"title": "cut of', r"is not valid JSON \(line 1, column 11\)"),
+        (b"{'title': 1}", "is not valid JSON"),
         (b"[" * 100_000 + b"]" * 100_000, "is nested too deeply"),
         (b'{"a":' * 100_000, "is nested too deeply"),
         (b"\0" * 5000, "is not text"),
