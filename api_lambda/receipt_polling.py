@@ -16,8 +16,8 @@ from generator.adapters.ledger import receipts_since
 _POLL_S = 0.05
 # A waiting request costs some 15 KB of memory, most of it the connection's. One without a place is
 # answered at once, and a rude client retries at once; hence more places than anybody needs.
-MOST_WAITING = 4000
-MOST_WAITING_EACH = 2000  # so that no client has all of them
+MAX_WAITING = 4000
+MAX_WAITING_EACH = 2000  # so that no client has all of them
 
 
 @dataclass(eq=False, slots=True)
@@ -38,7 +38,7 @@ class ReceiptWatch:
     """Returns receipts, at once or as soon as there are any."""
 
     def __init__(
-        self, ledger: Path, most: int = MOST_WAITING, most_each: int = MOST_WAITING_EACH
+        self, ledger: Path, most: int = MAX_WAITING, most_each: int = MAX_WAITING_EACH
     ) -> None:
         self._ledger, self._most, self._most_each = ledger, most, most_each
         self._watchers: dict[asyncio.AbstractEventLoop, _Watcher] = {}

@@ -34,7 +34,7 @@ _RENAMEAT2 = getattr(_C, "renameat2", None)  # likewise
 _AT_FDCWD, _NOREPLACE = -100, 1
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})  # by the file system
 _SYSTEM_NAMES = frozenset({"lost+found"})  # in every new ext4 file system
-_MOST_NAMED = 5  # names in a message
+_MAX_NAMED = 5  # names in a message
 
 
 def digest_of(content: bytes) -> bytes:
@@ -486,8 +486,8 @@ class Output:
 def listed(names: Iterable[str]) -> str:
     """Return the first names for a message, and how many more there are."""
     ordered = sorted(names)
-    shown = ", ".join(ordered[:_MOST_NAMED])
-    hidden = len(ordered) - _MOST_NAMED
+    shown = ", ".join(ordered[:_MAX_NAMED])
+    hidden = len(ordered) - _MAX_NAMED
     return shown + (f" and {hidden} more" if hidden > 0 else "")
 
 

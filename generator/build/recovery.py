@@ -27,7 +27,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _MANY = 5000  # files from which on everything is recorded as suspect
 _OTHERS = 1000  # files that are not ours are counted up to here
 _MANIFEST_BYTES = 64  # of a line, average at most
-_LEAST_MANIFEST = 1 << 16
+_MIN_MANIFEST = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Recovery:
 
     def tidy_manifest(self) -> None:
         """Rewrite the manifest if it has many more lines than there are files."""
-        most = max(_LEAST_MANIFEST, self.ledger.page_count()[0] * 4 * _MANIFEST_BYTES)
+        most = max(_MIN_MANIFEST, self.ledger.page_count()[0] * 4 * _MANIFEST_BYTES)
         if self.output.manifest_bytes() > most:
             self.files.rewrite_manifest()
 

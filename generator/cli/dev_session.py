@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0  # after a build without which there is nothing to watch
 _PATIENCE = 5  # times as long as it took, if that is longer
-_MOST_TOLD = 5  # pages that failed
+_MAX_TOLD = 5  # pages that failed
 
 
 class DevSession:
@@ -155,7 +155,7 @@ def _show(receipt: Receipt, server: DevServer) -> None:
     """Have open pages show what a refresh did."""
     changed = bool(receipt.written or receipt.removed)
     if receipt.failures:
-        shown = [f"{page}: {reason}" for page, reason in receipt.failures.items()][:_MOST_TOLD]
+        shown = [f"{page}: {reason}" for page, reason in receipt.failures.items()][:_MAX_TOLD]
         left = receipt.failed - len(shown)
         more = [f"and {left} more"] if left else []
         count = formatting.counted(receipt.failed, "page")

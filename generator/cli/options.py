@@ -38,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_MOST_OTHERS = 1000  # files that are listed
+_MAX_OTHERS = 1000  # files that are listed
 _KINDS_TOLD = 5  # extensions of files that are no videos
 _COUNTED_BY_BUILD = {"problems", "unplayable"}  # by no other command
 
@@ -110,9 +110,9 @@ def engine_of(settings: Settings, *, adopt: bool = False, new_catalogue: bool = 
     """
     output = Output(settings.out)
     if adopt and output.mark() is None:
-        others = list(islice(output.others(frozenset()), _MOST_OTHERS))
+        others = list(islice(output.others(frozenset()), _MAX_OTHERS))
         if others:
-            more = " at least" * (len(others) == _MOST_OTHERS)
+            more = " at least" * (len(others) == _MAX_OTHERS)
             count = formatting.counted(len(others), "file")
             err.print(
                 f"adopting {settings.out}:{more} {count} that reelshelf did not write"

@@ -16,7 +16,7 @@ from generator.core.media.remedies import WANTED, Remedy
 from generator.core.media.renditions import REMUX, TRANSCODE, estimate_bytes
 from generator.core.model import Event, EventKind
 
-_MOST = 1 << 31
+_MAX = 1 << 31
 _SETTINGS = {"remux": ("remux", "all"), "transcode": ("all",)}  # that make such copies
 _GERUNDS = {"remux": "remuxing", "transcode": "transcoding"}
 _NEEDS = {"remux": WANTED["remux"], "transcode": (Remedy.TRANSCODE,)}
@@ -71,7 +71,7 @@ def renditions(
 
 def _missing(catalogue: Catalogue, need: str) -> tuple[int, int]:
     """Return how many copies are missing for a need, and how large they would be together."""
-    waiting = catalogue.todo.without_rendition(RenditionScope(_NEEDS[need]), _MOST)
+    waiting = catalogue.todo.without_rendition(RenditionScope(_NEEDS[need]), _MAX)
     made_by = TRANSCODE if need == "transcode" else REMUX
     sizes = [
         estimate_bytes(video.probe, video.size_bytes, made_by) for video in catalogue.shown(waiting)

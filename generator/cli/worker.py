@@ -56,7 +56,7 @@ from generator.worker.worker import EventLoop, Worker
 log = logging.getLogger(__name__)
 
 _OF_QUEUE = "the queue {} is consumed by"
-_MOST_TOLD = 100  # dead letters, one by one
+_MAX_TOLD = 100  # dead letters, one by one
 _REDIS = ("redis://", "rediss://", "unix://")
 
 
@@ -262,7 +262,7 @@ def queue_(
 
 def _report(queue: Queue) -> tuple[dict[str, Any], list[str]]:
     depth = queue.depth()
-    dead = queue.dead(_MOST_TOLD) if depth.dead else []
+    dead = queue.dead(_MAX_TOLD) if depth.dead else []
     rows = [
         {"id": message.id, "times": message.times, "reason": _reason(message), "body": message.body}
         for message in dead

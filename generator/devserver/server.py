@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _GRACE_S = 2.0  # for a slow disk
 _PORTS = 1 << 16
 _QUEUE = 128  # backlog of connections
-_MOST_BYTES = 1 << 20  # of a request; more closes the connection without a response
+_MAX_BYTES = 1 << 20  # of a request; more closes the connection without a response
 _IDLE_S, _BODY_S = 75.0, 60.0  # for the head of a request, and for its body: as `reelshelf api`
 
 
@@ -149,7 +149,7 @@ class DevServer:
         self._run_commands()  # commands from here on wake the loop
         server = HTTPServer(
             _application(self._state),
-            max_body_size=_MOST_BYTES,
+            max_body_size=_MAX_BYTES,
             idle_connection_timeout=_IDLE_S,
             body_timeout=_BODY_S,
         )

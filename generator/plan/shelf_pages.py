@@ -7,7 +7,7 @@ from generator.core.model import OutPath
 from generator.core.site import urls
 from generator.core.site.orders import Order, SortKey
 from generator.core.site.page_values import (
-    MOST_ALTERED,
+    MAX_ALTERED,
     Page,
     ShelfSubject,
     altered_page,
@@ -37,7 +37,7 @@ def plan_shelves(draft: Draft, scope: Scope, keys: Iterable[SortKey], cause: int
             ids = () if planned.fresh else changed.intersection(members(shelf.keys))
             altered = None
             if not planned.fresh and scope.kind not in INDEXES:
-                altered = planned.editor.alteration(shelf.number, MOST_ALTERED)
+                altered = planned.editor.alteration(shelf.number, MAX_ALTERED)
             own = next(iter(ids), cause)
             for page in pages_of_shelf(scope, key, shelf, reason, own):
                 draft.add(altered_page(page, altered, touched.intersection(ids)))

@@ -18,7 +18,7 @@ def compress_some(ledger: Ledger, output: Output, limit: int = _AT_ONCE) -> int:
     Must not run while pages are written: the builder calls it between refreshes, holding its lock.
     A page whose bytes differ from the ledger is skipped.
     """
-    waiting = ledger.uncompressed(compressor.LEAST_BYTES, limit)
+    waiting = ledger.uncompressed(compressor.MIN_BYTES, limit)
     output.forget_folders()  # a symlink may have replaced one by now
     with ledger.transaction():
         # Record first, then copy: an unrecorded copy would go stale.

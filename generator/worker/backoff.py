@@ -4,7 +4,7 @@ import logging
 
 log = logging.getLogger(__name__)
 
-RETRY_S, _LONGEST_RETRY_S = 1.0, 300.0  # doubles
+RETRY_S, _MAX_RETRY_S = 1.0, 300.0  # doubles
 
 
 class Backoff:
@@ -21,7 +21,7 @@ class Backoff:
             hint = getattr(error, "hint", "") or "it will be retried; no message is lost"
             log.warning("%s\n  %s", message, hint)
         self._logged = message
-        self.wait_s = min(self.wait_s * 2 or self._first_s, _LONGEST_RETRY_S)
+        self.wait_s = min(self.wait_s * 2 or self._first_s, _MAX_RETRY_S)
 
     def succeeded(self) -> None:
         """Reset after a success."""

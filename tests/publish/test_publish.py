@@ -398,7 +398,7 @@ def test_more_deletions_than_one_publish_may_make_are_refused_without_force(
         home.publisher(engine).publish()
         (home.library / NAMES[0]).unlink()
         home.build(engine)
-        with patch("generator.core.delivery.publish_plan.LEAST_DELETIONS", 1):
+        with patch("generator.core.delivery.publish_plan.MIN_DELETIONS", 1):
             receipt = home.publisher(engine).publish()
             assert receipt.refused > 1
             assert receipt.deleted == 0

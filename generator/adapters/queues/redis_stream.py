@@ -26,8 +26,8 @@ STREAM = "reelshelf:events"
 _GROUP = "builders"
 _BODY = b"body"
 _CLAIM_INTERVAL_S = 1.0  # how often a waiting consumer tries to claim messages of others
-_VISIBILITY_S, _MOST_DELIVERIES = 60.0, 5
-_MOST_COUNTED = 10_000  # pending messages that are counted one by one
+_VISIBILITY_S, _MAX_DELIVERIES = 60.0, 5
+_MAX_COUNTED = 10_000  # pending messages that are counted one by one
 _AT_ONCE = 100
 
 # Claims messages that other consumers left or gave back; after too many deliveries a message goes
@@ -131,7 +131,7 @@ class RedisStreamQueue:
         address: str,
         *,
         visibility_s: float = _VISIBILITY_S,
-        most_times: int = _MOST_DELIVERIES,
+        most_times: int = _MAX_DELIVERIES,
     ) -> None:
         parts = urlsplit(address)
         query = dict(parse_qsl(parts.query))
@@ -302,7 +302,7 @@ class RedisStreamQueue:
             pending = self._with_group(lambda: self._redis.xpending(self.stream, _GROUP))
             idle = self._with_group(
                 lambda: self._redis.xpending_range(
-                    self.stream, _GROUP, "-", "+", _MOST_COUNTED, idle=self._visibility_ms
+                    self.stream, _GROUP, "-", "+", _MAX_COUNTED, idle=self._visibility_ms
                 )
             )
             oldest = self._redis.xrange(self.stream, count=1)

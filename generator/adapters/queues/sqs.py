@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 _BATCH = 10  # messages in one request to SQS
 _BATCH_BYTES = 240_000  # of bodies; the limit of SQS is 262,144 with attributes
-_LONGEST_POLL_S = 20
+_MAX_POLL_S = 20
 _TRIES, _PAUSE_S = 5, 0.05  # for failed entries of a batch; the pause doubles
-_LEAST_VISIBILITY_S = 30
+_MIN_VISIBILITY_S = 30
 _OWNER_TAG = "reelshelf-owner"
 _CLOCK_HINT = "the clock of this machine is wrong: `timedatectl set-ntp true`; the keys are right"
 _DEAD_VISIBILITY_S = 60  # visibility timeout of dead letters while they are read
@@ -131,7 +131,7 @@ class SqsQueue:
     def check(self) -> None:
         """Warn of a visibility timeout that is too short to process a message."""
         visibility_s = _number(self._attributes(self.url), "VisibilityTimeout")
-        if visibility_s < _LEAST_VISIBILITY_S:
+        if visibility_s < _MIN_VISIBILITY_S:
             log.warning(
                 "the visibility timeout of the queue %s is only %d s; reelshelf requests %s s"
                 " each time, but the queue itself needs %d: `aws sqs set-queue-attributes"
@@ -139,7 +139,7 @@ class SqsQueue:
                 self.url,
                 visibility_s,
                 self._visibility_s or "no more",
-                _LEAST_VISIBILITY_S,
+                _MIN_VISIBILITY_S,
                 self.url,
             )
 
@@ -209,7 +209,7 @@ class SqsQueue:
             answer = self._client.receive_message(
                 QueueUrl=url,
                 MaxNumberOfMessages=min(most, _BATCH),
-                WaitTimeSeconds=min(math.ceil(wait_s), _LONGEST_POLL_S),
+                WaitTimeSeconds=min(math.ceil(wait_s), _MAX_POLL_S),
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
                 **options,
             )

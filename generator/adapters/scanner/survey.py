@@ -7,7 +7,7 @@ from pathlib import Path
 
 from generator.core.library.file_filter import VIDEO_SUFFIXES, FileFilter, compile_filter
 
-_MOST = 20_000  # files to count; that is enough for the hint
+_MAX = 20_000  # files to count; that is enough for the hint
 _PLAIN = compile_filter()
 
 
@@ -39,7 +39,7 @@ def survey_folder(root: Path, intake: FileFilter, *, follow_links: bool) -> Fold
         if not follow_links:
             survey.links += sum(os.path.islink(f"{at}/{name}") for name in folders)  # noqa: PTH114 (hot)
         for name in names:
-            if survey.files >= _MOST:
+            if survey.files >= _MAX:
                 survey.is_whole = False
                 return survey
             _count(survey, intake, os.path.relpath(f"{at}/{name}", root), Path(at, name))

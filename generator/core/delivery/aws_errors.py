@@ -6,7 +6,7 @@ _SECRET = re.compile(
     r"\b(?:AKIA|ASIA)[A-Z0-9]{8,}|(?:Credential|Signature|AWSAccessKeyId|X-Amz-[A-Za-z-]+)=[^\s,&]+"
     r"|(?<=://)[^/@\s]+(?=@)"
 )
-_LONGEST = 200
+_MAX_LENGTH = 200
 _CLOCK = re.compile(r"expired|not yet current|too skewed|request time", re.IGNORECASE)
 _SIGNED = frozenset({"SignatureDoesNotMatch", "InvalidSignatureException", "AccessDenied"})
 
@@ -170,4 +170,4 @@ def is_about_time(code: str, message: str) -> bool:
 def presentable(message: str) -> str:
     """Return a foreign message as one short line, without anything that could be a secret."""
     line = " ".join(_SECRET.sub("…", message).split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return line if len(line) <= _MAX_LENGTH else line[: _MAX_LENGTH - 1] + "…"

@@ -130,8 +130,8 @@ _PROFILES: Mapping[str, tuple[str, ...]] = {  # allowed prefixes where the name 
 }
 _PROFILED = ("avc", "hvc1.", "hev1.", "mp4a.40.")
 _SAFARI_HEVC = "hvc1."
-_MOST_PX = 4096 * 2304  # above that, phones give up
-_MOST_SIDE_PX = 4096
+_MAX_PX = 4096 * 2304  # above that, phones give up
+_MAX_SIDE_PX = 4096
 _SLOW_FROM_BYTES = 20_000_000  # smaller files load at once, wherever their moov is
 
 _TARGETS = ("mp4", "webm")
@@ -231,7 +231,7 @@ def _streams(probe: Probe) -> _Streams:
         probe.audio_codec,
         tuple(probe.codecs.split(",")) if probe.codecs else (),
         probe.pixel_format,
-        width * height > _MOST_PX or max(width, height) > _MOST_SIDE_PX,
+        width * height > _MAX_PX or max(width, height) > _MAX_SIDE_PX,
     )
 
 

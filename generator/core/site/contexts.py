@@ -19,9 +19,9 @@ from generator.core.site.scopes import Scope, ScopeKind, folder_of, parent_of
 
 Context = Mapping[str, object]
 
-_MOST_STARS = 5
+_MAX_STARS = 5
 _LIKELY = {playability.Playability.PLAYS, playability.Playability.UNKNOWN}
-_SITEMAP_LONGEST_S = 28_800  # limits of the video extension of sitemaps
+_SITEMAP_MAX_S = 28_800  # limits of the video extension of sitemaps
 _SITEMAP_TAGS = 32
 
 
@@ -390,7 +390,7 @@ def _origin(url: str) -> Context | None:
 
 
 _STAR_MARKS = tuple(
-    tuple(number < stars for number in range(_MOST_STARS)) for stars in range(_MOST_STARS + 1)
+    tuple(number < stars for number in range(_MAX_STARS)) for stars in range(_MAX_STARS + 1)
 )
 
 
@@ -568,7 +568,7 @@ def sitemap_entry(site: SiteContext, video: Video) -> Context:
         "title": video.title,
         "description": _description(video),
         "content_url": _played(site, video).url,
-        "duration_s": str(min(int(seconds), _SITEMAP_LONGEST_S)) if seconds else None,
+        "duration_s": str(min(int(seconds), _SITEMAP_MAX_S)) if seconds else None,
         "published": formatting.rfc3339(video.added_at),
         "tags": video.tags[:_SITEMAP_TAGS],
     }

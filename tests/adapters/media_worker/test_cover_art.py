@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from generator.adapters.media_worker.cover_art import MOST_BYTES, from_cover, from_picture
+from generator.adapters.media_worker.cover_art import MAX_BYTES, from_cover, from_picture
 from generator.adapters.media_worker.stills import poster
 from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
 from generator.core.model import Stills
@@ -372,8 +372,8 @@ def test_a_bomb_that_keeps_its_promise_is_refused_and_one_just_below_is_read() -
 def test_a_file_that_is_too_large_is_not_even_looked_at() -> None:
     picture = saved(plain(), "JPEG")
 
-    assert problem_of(picture + bytes(MOST_BYTES)) == "is larger than 20 MB"
-    assert_plain(from_picture(picture + bytes(MOST_BYTES - len(picture))), GREEN)
+    assert problem_of(picture + bytes(MAX_BYTES)) == "is larger than 20 MB"
+    assert_plain(from_picture(picture + bytes(MAX_BYTES - len(picture))), GREEN)
 
 
 def test_a_jpeg_of_endless_layers_is_refused() -> None:

@@ -275,8 +275,8 @@ def test_what_is_read_from_begin_to_end_takes_few_requests_and_is_not_kept(
     file = HttpRangeFile(remote.url("r/long"))
     while file.read(1 << 20):
         kept = file.kept_bytes
-        assert kept <= http_range.MOST_KEPT * http_range.BLOCK_BYTES
-    assert file.requests <= 4 + size // (http_range.BLOCK_BYTES * http_range.MOST_BLOCKS_TOGETHER)
+        assert kept <= http_range.MAX_KEPT * http_range.BLOCK_BYTES
+    assert file.requests <= 4 + size // (http_range.BLOCK_BYTES * http_range.MAX_BLOCKS_TOGETHER)
     assert file.fetched_bytes == size
     file.close()
 

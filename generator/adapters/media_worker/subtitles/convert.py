@@ -15,8 +15,8 @@ from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.media.subtitle_names import language_in
 from generator.core.media.webvtt import Cue, write_cues
 
-MOST_BYTES = 5 << 20
-MOST_CUES = 50_000  # ten hours of speech have 15,000
+MAX_BYTES = 5 << 20
+MAX_CUES = 50_000  # ten hours of speech have 15,000
 
 _WITHOUT_CUES = write_cues(())
 _SIGNATURE = "WEBVTT"
@@ -54,8 +54,8 @@ def to_webvtt(name: str, content: bytes) -> bytes:
     Raises:
         UnusableFileError: it is too large, not text, or has no subtitles; no other error is raised.
     """
-    if len(content) > MOST_BYTES:
-        raise UnusableFileError(f"is larger than {MOST_BYTES >> 20} MB, and is not read")
+    if len(content) > MAX_BYTES:
+        raise UnusableFileError(f"is larger than {MAX_BYTES >> 20} MB, and is not read")
     if content.startswith(_PS_MARKER):
         raise UnusableFileError("holds subtitles as pictures (VobSub), which browsers cannot show")
     text = decode_subtitles(content, language_in(name))
@@ -68,14 +68,14 @@ def encode_webvtt(cues: Iterator[Cue]) -> bytes:
     Raises:
         UnusableFileError: there are no visible ones, or too many.
     """
-    first_cues = list(islice(cues, MOST_CUES + 1))
-    if len(first_cues) > MOST_CUES:
-        raise UnusableFileError(f"holds more than {MOST_CUES:,} subtitles, too many for browsers")
+    first_cues = list(islice(cues, MAX_CUES + 1))
+    if len(first_cues) > MAX_CUES:
+        raise UnusableFileError(f"holds more than {MAX_CUES:,} subtitles, too many for browsers")
     content = write_cues(first_cues)
     if content == _WITHOUT_CUES:
         raise UnusableFileError("holds no subtitles that can be read")
-    if len(content) > MOST_BYTES * 2:
-        raise UnusableFileError(f"would be larger than {MOST_BYTES >> 19} MB as WebVTT")
+    if len(content) > MAX_BYTES * 2:
+        raise UnusableFileError(f"would be larger than {MAX_BYTES >> 19} MB as WebVTT")
     return content
 
 

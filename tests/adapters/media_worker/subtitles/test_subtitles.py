@@ -12,7 +12,7 @@ from spoken import ENCODINGS, SPOKEN
 from webvtt_judges import Referee, Shown, referee, shown
 
 from generator.adapters.media_worker.subtitles import (
-    MOST_BYTES,
+    MAX_BYTES,
     embedded,
     embedded_subtitles,
     to_webvtt,
@@ -403,7 +403,7 @@ def test_files_that_cannot_be_shown_are_refused_with_a_reason() -> None:
     assert reason("film.srt", b"") == "holds no subtitles that can be read"
     assert reason("film.srt", subrip("", " ")) == "holds no subtitles that can be read"
     assert reason("film.srt", bytes(range(256)) * 9) == "is not text"
-    assert reason("film.srt", b" " * (MOST_BYTES + 1)) == "is larger than 5 MB, and is not read"
+    assert reason("film.srt", b" " * (MAX_BYTES + 1)) == "is larger than 5 MB, and is not read"
     assert "VobSub" in reason("film.sub", b"\0\0\1\xba" + bytes(2048))
     assert "more than 50,000" in reason("film.srt", subrip(*["x"]) * 50_001)
 
@@ -573,7 +573,7 @@ def test_of_a_video_that_takes_too_long_to_be_read_there_are_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert made_film("film.mkv", Inner(subrip("Hi").encode()))
-    monkeypatch.setattr(embedded, "_MOST_S", 0.0)
+    monkeypatch.setattr(embedded, "_MAX_S", 0.0)
 
     with VideoFile(str(tmp_path / "film.mkv")) as film:
         assert embedded_subtitles(film) == ()
