@@ -136,7 +136,7 @@ class RandomQuery(RequestModel):
 
 
 class Mean(ResponseModel):
-    """The mean of the visitors' votes, pulled towards that of the whole library."""
+    """The mean of the visitors' votes, pulled toward that of the whole library."""
 
     mean: Annotated[float, Field(ge=1, le=5, examples=[3.9])]
     votes: Annotated[int, Field(ge=1, examples=[12])]

@@ -262,8 +262,8 @@ class LambdaBuilder:
     def _commit_published(self, paths: Sequence[OutPath]) -> None:
         """Write the state back with what was published.
 
-        If another run wrote a newer state meanwhile, its pages are right, and ours may have
-        overwritten them: they are marked there as unverified.
+        If another run wrote a newer state meanwhile, its pages are right, and those of this run may
+        have overwritten them: they are marked there as unverified.
         """
         assert self._remote_state is not None
         for _ in range(_TRIES):

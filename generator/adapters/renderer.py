@@ -55,7 +55,7 @@ Skeleton = tuple[list[bytes], list[int]]
 
 
 class Renderer:
-    """The templates of one site: ours, and the owner's, which override them.
+    """The templates of one site: the built-in ones, and the owner's, which override them.
 
     Raises:
         TemplateError: a template cannot be read or parsed.

@@ -87,7 +87,7 @@ class Engine:
     Raises:
         BusyError: another builder holds the lock.
         SettingsError: the catalogue cannot be opened, or is lost; or the output folder holds files
-            that are not ours.
+            that it does not own.
         TemplateError: a template is wrong.
     """
 
@@ -110,7 +110,7 @@ class Engine:
                     f"{file} is not a regular file", hint="move it away: reelshelf uses this name"
                 )
         lock, catalogue = settings.state / "build.lock", settings.state / "catalogue.db"
-        if _size(lock):  # ours is empty, and locking truncates the file
+        if _size(lock):  # a lock is empty, and locking truncates the file
             raise SettingsError(f"{lock} is not a lock file of reelshelf", hint="move it away")
         had_catalogue = _size(catalogue) > 0
         self._lock = FileLock(lock)
@@ -160,7 +160,7 @@ class Engine:
             raise
 
     def _full_disk_folder(self) -> Path:
-        """Return which of our folders is on a full disk; `out` if neither or both are."""
+        """Return which of the folders is on a full disk; `out` if neither or both are."""
         out, state = self.settings.out, self.settings.state
         is_full = {place: _free(place) < _NO_ROOM for place in (out, state)}
         return state if is_full[state] and not is_full[out] else out
@@ -248,7 +248,7 @@ class Engine:
 
     @property
     def files(self) -> OwnedFiles:
-        """Return which files of the output folder are ours."""
+        """Return which files of the output folder are owned by this site."""
         return self.recovery.files
 
     @property

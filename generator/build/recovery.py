@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 EVERYTHING = OutPath("*")  # among suspects: any file
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _MANY = 5000  # files from which on everything is recorded as suspect
-_OTHERS = 1000  # files that are not ours are counted up to here
+_OTHERS = 1000  # foreign files are counted up to here
 _MANIFEST_BYTES = 64  # of a line, average at most
 _MIN_MANIFEST = 1 << 16
 
@@ -52,7 +52,7 @@ class Recovery:
 
     @property
     def files(self) -> OwnedFiles:
-        """Return which files of the output folder are ours."""
+        """Return which files of the output folder are owned by this site."""
         return OwnedFiles(self.ledger, self.output, by_manifest=self.by_manifest)
 
     def left_output(self) -> bool:
@@ -94,7 +94,7 @@ class Recovery:
         paths = ledger.suspects()
         self.by_manifest = EVERYTHING in paths
         if self.by_manifest:
-            self.files.reload()  # many files are recorded as ours only there
+            self.files.reload()  # many files are recorded as owned only there
             return Suspects(all=True)
         if paths:
             if ledger.fact("next_stamp"):
@@ -103,7 +103,7 @@ class Recovery:
         return Suspects(paths=frozenset(map(OutPath, paths)))
 
     def _begin_manifest(self) -> None:
-        """Write the manifest of our files: version 0.4.0 wrote none, or it was lost."""
+        """Write the manifest of owned files: version 0.4.0 wrote none, or it was lost."""
         with self.ledger.transaction():
             self.ledger.own(filter(self.output.has, self._made()))
         self.files.rewrite_manifest()
@@ -117,7 +117,7 @@ class Recovery:
     def examine(self, rest: frozenset[OutPath]) -> tuple[frozenset[OutPath], frozenset[OutPath]]:
         """Check suspects that the plan does not repair; return those to render, and all others.
 
-        A file of ours that belongs to no page is removed.
+        An owned file that belongs to no page is removed.
         """
         digests = self.ledger.digests(sorted(rest))
         made = self._made() if any(map(urls.is_made, rest)) else set[OutPath]()
@@ -165,7 +165,7 @@ class Recovery:
         self.by_manifest = self.by_manifest and not everything
 
     def missing_files(self) -> frozenset[OutPath]:
-        """Return files of ours that are missing on the disk.
+        """Return owned files that are missing on the disk.
 
         Lists only folders that changed since we recorded their mtime.
         """
@@ -188,14 +188,14 @@ class Recovery:
         return frozenset(lost)
 
     def note_folders(self) -> None:
-        """Record the mtimes of folders that we wrote to: a later change is not ours."""
+        """Record the mtimes of written folders: a later change was made by others."""
         touched, self.output.touched = self.output.touched, set()
         if touched:
             with self.ledger.transaction():
                 self.ledger.put_folders({path: self.output.changed_at(path) for path in touched})
 
     def sweep(self, assets: Collection[OutPath]) -> int:
-        """Delete files of ours that belong to no page or video; return how many.
+        """Delete owned files that belong to no page or video; return how many.
 
         Args:
             assets: the current assets of the theme; former ones are deleted.
@@ -218,7 +218,7 @@ class Recovery:
         return removed
 
     def _log_foreign_files(self, owned: set[OutPath]) -> None:
-        """Log once which files of the output folder are not ours."""
+        """Log once which files of the output folder are not owned by this site."""
         others = sorted(islice(self.output.others(owned), _OTHERS))
         names = "\n".join(others)
         if names == self.ledger.fact("others"):

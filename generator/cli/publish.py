@@ -126,8 +126,10 @@ def publish(
 
 def _settings(config: Path | None, bucket: str | None, out_folder: Path | None) -> Settings:
     settings = settled(config)
-    said = {"bucket": bucket, "out": out_folder}
-    overrides: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    options = {"bucket": bucket, "out": out_folder}
+    overrides: dict[str, Any] = {
+        name: value for name, value in options.items() if value is not None
+    }
     if overrides:
         settings = load(config, overrides)
     if not settings.bucket:

@@ -157,7 +157,7 @@ def _building(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
 def _owning(
     engine: Engine, settings: Settings, queue: MarkedQueue, *, take_over: bool
 ) -> Callable[[], object]:
-    """Claim the site in the bucket and the queue; return a check that both are still ours.
+    """Claim the site in the bucket and the queue; return a check that both are still owned.
 
     Raises:
         OwnerError: another worker owns one of them.

@@ -162,7 +162,7 @@ def file_size(size_bytes: int) -> str:
 
 
 def date(instant: int, offset_min: int | None = None) -> str:
-    """Return "2024-05-01", the day so many minutes east of UTC; clamped to the years 1 to 9999."""
+    """Return "2024-05-01", the day `offset_min` east of UTC; clamped to the years 1 to 9999."""
     return _moment(instant + (offset_min or 0) * 60).date().isoformat()
 
 

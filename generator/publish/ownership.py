@@ -1,7 +1,7 @@
 """Ownership: a mark in the bucket names the catalogue of the site there.
 
-It survives the ledger: without that, our own objects are still recognized. A non-empty bucket
-without our mark is treated as another site's, unless the user says otherwise.
+It survives the ledger: without that, owned objects are still recognized. A non-empty bucket
+without the mark of this site is treated as another site's, unless the user says otherwise.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class SiteOwnership:
         self._with_media = with_media and objects.is_apart
 
     def check(self, *, take_over: bool) -> bool:
-        """Return whether the mark says that the bucket is ours; writes nothing.
+        """Return whether the mark says that this site owns the bucket; writes nothing.
 
         Raises:
             PublishError: the bucket has another site.
@@ -95,7 +95,7 @@ class SiteOwnership:
         return [*places, (objects.media, MEDIA_MARK)] if self._with_media else places
 
     def _ours(self) -> set[str]:
-        """Return our identities: of the catalogue now, and when the marks were last written."""
+        """Return the ids of this site: the catalogue's now, and when marks were last written."""
         target, _, former = self._state.get(_CLAIMED).rpartition(" ")
         return {self._objects.identity, *([former] if target == self._state.target() else [])}
 

@@ -160,7 +160,7 @@ class Publisher:
             force: ignore the limit of deletions, and overwrite newer pages.
             verify: list the bucket, and repair objects that are not as they were put.
             adopt: the same, in a bucket that also has foreign objects; all of them stay.
-            replace: the same, but foreign objects at keys of ours are replaced, and so is the mark
+            replace: the same, but foreign objects at needed keys are replaced, and so is the mark
                 of another site; no others are touched.
             by_hand: a manual publish: it ends the hold after a rollback, and retries refused
                 objects at once.

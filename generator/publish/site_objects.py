@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 THREADS = 16  # parallel requests
 _OLD_UPLOAD_S = 7 * 86_400
-UNKNOWN = "?"  # the digest of what is not ours
+UNKNOWN = "?"  # the digest of foreign objects
 
 
 class NotThereError(Exception):
@@ -57,7 +57,7 @@ class SiteObjects:
 
     @property
     def identity(self) -> str:
-        """Return the identity of the catalogue, as in the metadata of our objects."""
+        """Return the identity of the catalogue, as in the metadata of its objects."""
         return identity_of(self.cursor)
 
     def is_ours(self, stored: StoredObject) -> bool:
@@ -76,7 +76,7 @@ class SiteObjects:
         return self.media if key.startswith(self.media_prefix) else self.site
 
     def abort_uploads(self, ours: Mapping[str, str]) -> None:
-        """Abort our multipart uploads that made no progress for a week; they cost money.
+        """Abort own multipart uploads that made no progress for a week; they cost money.
 
         If the store does not allow it, this is logged and they stay.
         """

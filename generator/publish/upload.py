@@ -123,7 +123,7 @@ class Uploader:
     def _resolved(
         self, desired: DesiredObject, before: PublishedObject | None, current: StoredObject | None
     ) -> UploadResult | None:
-        """Return the result if the stored object decides it, None to put ours."""
+        """Return the result if the stored object decides it, None to upload."""
         if current is None:
             return None
         if not self._is_ours(current, before):
@@ -139,7 +139,7 @@ class Uploader:
         return None
 
     def _is_ours(self, current: StoredObject, before: PublishedObject | None) -> bool:
-        """Return whether an object may be replaced or deleted: its record or metadata says ours.
+        """Return whether this site owns an object, by its record or metadata.
 
         A foreign one may be if the user wanted that, and it is unchanged.
         """

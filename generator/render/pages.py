@@ -109,7 +109,7 @@ _USERS = {
 def uses(template: str, changed: Collection[str]) -> bool:
     """Return whether the pages of a template change when some templates changed."""
     if not template:
-        return set(TEMPLATES).issubset(changed)  # settings or our code changed, and so every page
+        return set(TEMPLATES).issubset(changed)  # settings or code changed, and so every page
     return any(name == template or template in _USERS.get(name, ()) for name in changed)
 
 

@@ -32,7 +32,7 @@ from generator.render.patch import PagePatcher
 
 REDIRECT_S = 30 * 86400  # how long a redirect is kept
 
-_IN_MEMORY = 2000  # up to so many pages are rendered before the first is written
+_IN_MEMORY = 2000  # up to n pages are rendered before the first is written
 _LAST = 3  # pages of this rank and above are written after all others
 _ASSET = "(asset)"
 _NOT_OURS = (
@@ -66,11 +66,11 @@ class RenderRun:
     fresh: list[OutPath] = field(default_factory=list)  # of those, the ones new to the ledger
 
     by_manifest: bool = False  # the pages in the ledger may be those of another output folder
-    foreign: list[OutPath] = field(default_factory=list)  # its file is not ours
+    foreign: list[OutPath] = field(default_factory=list)  # its file is not owned
 
     @property
     def files(self) -> OwnedFiles:
-        """Return which files of the output folder are ours."""
+        """Return which files of the output folder are owned by this site."""
         return OwnedFiles(self.ledger, self.output, by_manifest=self.by_manifest)
 
 
@@ -89,7 +89,7 @@ class FormerPage:
 
     `trusted` are digests that are certain, `recorded` all that the ledger has. Pages in `packed`
     have compressed copies, those in `copied` may have some. `existing` are the files (None: not
-    listed), `taken` those that are not ours.
+    listed), `taken` those that are not owned.
     """
 
     trusted: dict[OutPath, bytes]

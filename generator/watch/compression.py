@@ -46,5 +46,5 @@ def _compress(output: Output, path: OutPath, digest: bytes) -> None:
         return
     copies = compressor.compress(content)
     for ending, copy in zip(COPIES, (copies.gzip, copies.brotli), strict=True):
-        with suppress(NotADirectoryError):  # a symlink: what is behind it is not ours
+        with suppress(NotADirectoryError):  # a symlink: what is behind it is not owned
             output.write(OutPath(path + ending), copy, owned=True)

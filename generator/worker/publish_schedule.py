@@ -41,8 +41,8 @@ class PublishSchedule:
         every_s: minimum seconds from one publish to the next.
         retry_s: seconds to wait after a first failure; doubles.
 
-    `own` checks now and then that the site is ours (OwnedByAnotherError if not). `on_published`
-    gets the publisher's receipt.
+    `own` checks now and then that this process owns the site (OwnedByAnotherError if not).
+    `on_published` gets the publisher's receipt.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class PublishSchedule:
         return self._publisher.cursor
 
     def _check_owner(self) -> None:
-        """Check now and then that the site is ours."""
+        """Check now and then that this process owns the site."""
         if time.monotonic() >= self._owned_s + _CHECK_S:
             self.own()
             self._owned_s = time.monotonic()

@@ -52,8 +52,8 @@ class RemoteState:
         """Replace the local files by those in the bucket; delete them if it has none.
 
         Raises:
-            PublishError: the bucket cannot be read, or the object is no state of ours; the local
-                files are deleted.
+            PublishError: the bucket cannot be read, or the object is not a state of this site; the
+                local files are deleted.
         """
         self.drop()
         response = self._bucket.get(STATE)
@@ -119,7 +119,7 @@ class Lease:
         self._etag = ""
 
     def take(self) -> bool:
-        """Take the lease; return whether it is ours now. An expired one may be taken over."""
+        """Take the lease; return whether this process has it. An expired one may be taken over."""
         response = self._bucket.get(LEASE)
         match = ABSENT
         if response is not None:

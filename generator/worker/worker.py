@@ -68,8 +68,8 @@ class EventLoop(BuildLoop):
 class Worker:
     """One worker: a queue, a builder, and a publisher. For one thread.
 
-    `own` checks now and then that the site is ours (OwnedByAnotherError if not). `on_notices` gets,
-    in a thread, what changed in buckets; `on_published` gets the publisher's receipt.
+    `own` checks now and then that this process owns the site (OwnedByAnotherError if not).
+    `on_notices` gets, in a thread, what changed in buckets; `on_published` gets the publisher's receipt.
     """
 
     settings: Settings

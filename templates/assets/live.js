@@ -8,7 +8,7 @@ const root = document.documentElement;
 const { api } = root.dataset;
 const place = "reelshelf" + api; // in storage, as several sites may share an origin
 const FRESH_MS = 600_000; // as long as a page may have lain in a cache
-const MOST_FRESH = 200;
+const MAX_FRESH = 200;
 const RETRY_MS = [2_000, 300_000]; // first and longest
 const KEEP_MS = 30 * 86_400_000; // the API knows keys again for 45 days
 const VIEW_S = 10;
@@ -140,7 +140,7 @@ const own = () => {
   const fresh = Object.entries(read(place + "#own") ?? {})
     .filter(([, { at }]) => at > Date.now() - FRESH_MS).sort(([, a], [, b]) => b.at - a.at);
   if (!fresh.length) forget(place + "#own");
-  return Object.fromEntries(fresh.slice(0, MOST_FRESH));
+  return Object.fromEntries(fresh.slice(0, MAX_FRESH));
 };
 const hold = ({ id: video, version, stars, rating, favorite }, at) => {
   const entry = { at, version, stars, rating, favorite };

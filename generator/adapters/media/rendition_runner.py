@@ -105,7 +105,7 @@ class RenditionRunner:
         nice: niceness of the process, 0 to 19.
         memory_mb: memory limit per file.
         threads: number of threads for decoding and encoding.
-        stall_limit_s: how long it may make no progress: about so many seconds of CPU time, or ten
+        stall_limit_s: how long it may make no progress: about this many seconds of CPU time, or ten
             times as many by the clock, since it runs at low priority.
         reserve_bytes: disk space to leave free.
         bound_bytes: largest size of a copy.

@@ -138,7 +138,7 @@ def _orientation(picture: Image.Image) -> int:
 def _to_rgb(picture: Image.Image) -> Image.Image:
     """Return a picture as RGB, or as RGBA if it has transparency."""
     if picture.mode in _DEEP_MODES:
-        return picture.convert("I").point(lambda grey: grey * (1 / 256)).convert("RGB")
+        return picture.convert("I").point(lambda gray: gray * (1 / 256)).convert("RGB")
     return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 

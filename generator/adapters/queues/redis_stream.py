@@ -123,7 +123,7 @@ class RedisStreamQueue:
     Args:
         address: redis://, rediss:// or unix://, optionally with `stream=NAME` in its query.
         visibility_s: after this idle time a message may be claimed by another consumer.
-        most_times: after so many deliveries a message goes to the dead-letter stream.
+        most_times: after this many deliveries a message goes to the dead-letter stream.
     """
 
     def __init__(

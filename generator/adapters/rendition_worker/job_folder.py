@@ -82,14 +82,14 @@ def clear_unfinished() -> None:
 
 
 def keep_only(*names: str) -> None:
-    """Remove all our files except these and the lock."""
+    """Remove all files of the job except these and the lock."""
     for name in _ours():
         if name not in {*names, LOCK}:
             Path(name).unlink()
 
 
 def _ours() -> list[str]:
-    """Return our files; others in the folder are left alone."""
+    """Return the files of the job; others in the folder are left alone."""
     with os.scandir(".") as entries:
         return [
             entry.name

@@ -170,7 +170,7 @@ def _first_missing(survey: AudioSurvey) -> int | None:
 def _join_copied(
     request: RenditionRequest, descriptor: int, heartbeat: Heartbeat, survey: AudioSurvey
 ) -> None:
-    """Join the copied video stream with our audio."""
+    """Join the copied video stream with the encoded audio."""
     with ExitStack() as stack:
         source = _open_source(stack, descriptor, heartbeat)
         # Fixed timestamps depend on the audio packets between.

@@ -163,7 +163,7 @@ def is_of_one_object(code: str, status: int) -> bool:
 
 
 def is_about_time(code: str, message: str) -> bool:
-    """Return whether a signature was refused for its time, which is our clock's."""
+    """Return whether a signature was refused for its time, that of the local clock."""
     return _SAME.get(code, code) in _SIGNED and bool(_CLOCK.search(message))
 
 

@@ -79,7 +79,7 @@ def plan_invalidations(
 
 
 def cost_usd(paths: int, spent: int) -> float:
-    """Return what so many paths cost in a month in which so many were invalidated before."""
+    """Return what `paths` paths cost in a month in which `spent` were invalidated before."""
     paid = max(0, spent + paths - FREE_A_MONTH) - max(0, spent - FREE_A_MONTH)
     return round(paid * PATH_USD, 6)
 

@@ -151,7 +151,7 @@ def _owners(name: str, folder: _VideoFolder) -> Iterator[tuple[SidecarKind, int,
                 level, videos = names.find(stem[: len(stem) - len(end)])
                 yield from ((kind, level, rank, video) for video in videos)
     else:
-        rank = int(suffix.lower() != "toml")  # of our own two, the stricter one first
+        rank = int(suffix.lower() != "toml")  # of .toml and .md, the stricter one first
         level, videos = names.find(stem)
         yield from ((kind, level, rank, video) for video in videos)
     folder_names = _FOLDERS.get(kind, ())

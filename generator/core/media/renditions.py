@@ -278,7 +278,7 @@ def result_file(container: str) -> str:
 
 
 def is_job_file(name: str) -> bool:
-    """Return whether a file in a job folder may be one of ours, by its name."""
+    """Return whether a file in a job folder may be of a rendition job, by its name."""
     own = name.removeprefix(UNFINISHED)
     return own in _JOB_FILES or _CHUNK.fullmatch(own) is not None
 
@@ -560,7 +560,7 @@ def _fragment(row: object) -> Mp4Fragment:
 
 def _object(text: bytes, limit_bytes: int) -> dict[str, Any]:
     if len(text) > limit_bytes:
-        raise ProtocolError("too much is said")
+        raise ProtocolError("the message is too long")
     try:
         fields = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:

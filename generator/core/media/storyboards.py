@@ -81,13 +81,13 @@ def tile_size(displayed: Size, box: Size = TILE_BOX) -> Size:
 
 
 def columns_of(count: int) -> int:
-    """Return the number of columns for so many tiles, so that few cells stay empty."""
+    """Return the number of columns for n tiles, so that few cells stay empty."""
     rows = -(-count // _MAX_COLUMNS)
     return -(-count // rows)
 
 
 def sprite_size(count: int, cell: Size) -> Size:
-    """Return the size of a sprite of so many tiles."""
+    """Return the size of a sprite of n tiles."""
     columns = columns_of(count)
     return Size(columns * cell.width_px, -(-count // columns) * cell.height_px)
 

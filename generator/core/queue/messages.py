@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 from generator.core.model import Event, EventKind, VideoId
 
 VERSION = 1
-_SLACK_US = 300_000_000  # how far the sender's clock may be ahead of ours
+_SLACK_US = 300_000_000  # how far the sender's clock may be ahead
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _HIGHEST = (1 << 63) - 1
 _MAX_TAGS, _MAX_TAG, _MAX_NAME = 100, 200, 100

@@ -2,8 +2,8 @@
 """Detects the encoding of subtitle files, which declare none.
 
 UTF is recognized by byte order marks, zeros and validity. Of legacy encodings, those for Latin
-letters are rated by the letters of their languages; charset-normalizer, which takes half of Western
-Europe for Windows-1250, detects the other scripts.
+letters are rated by the letters of their languages; charset-normalizer, which misdetects much of
+Western Europe as Windows-1250, detects the other scripts.
 """
 
 import codecs
