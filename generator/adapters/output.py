@@ -84,7 +84,7 @@ class Output:
             return
         except NotADirectoryError:
             raise SettingsError(
-                f"the output folder {self._root} is a file", hint="name a folder (--out)"
+                f"the output folder {self._root} is a file", hint="choose a folder (--out)"
             ) from None
         is_ours = self.mark() is not None
         self.has_manifest()

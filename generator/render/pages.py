@@ -194,7 +194,7 @@ class PageRenderer:
                 videos = self._fragments.part(low, low + urls.SITEMAP_IDS)
                 return {"entries": tuple(contexts.sitemap_entry(self._site, v) for v in videos)}
             case RedirectSubject(target):
-                return {**self._head(page.path, "Moved on", indexed=False), "target": target}
+                return {**self._head(page.path, "Moved", indexed=False), "target": target}
             case StaticSubject():
                 return self._fixed(page.path)
             case (

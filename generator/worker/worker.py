@@ -69,7 +69,7 @@ class Worker:
     """One worker: a queue, a builder, and a publisher. For one thread.
 
     `own` checks now and then that this process owns the site (OwnedByAnotherError if not).
-    `on_notices` gets, in a thread, what changed in buckets; `on_published` gets the publisher's receipt.
+    `on_notices` gets, in a thread, what changed in buckets; `on_published` gets the receipt.
     """
 
     settings: Settings

@@ -288,7 +288,7 @@ def _pages(html: dict[str, Markup]) -> dict[str, list[Context]]:
             {**frame("Problems", "/problems.html", indexed=False), **site(api=False)},
         ],
         "redirect.html": [
-            {**frame("Moved on", "/all-7.html", indexed=False), "target": "/all.html"},
+            {**frame("Moved", "/all-7.html", indexed=False), "target": "/all.html"},
         ],
     }
 
