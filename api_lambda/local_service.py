@@ -152,7 +152,7 @@ class LocalService(Service):
         return self._salt[2]
 
     async def retry(self, request: Writing, body: schemas.Retry) -> Response:
-        """Ask for files with a problem to be tried again in a new scan of the library."""
+        """Request that files with a problem are retried in a new scan of the library."""
         key = key_of(request)
         places = [
             Place(problem.root, events.decode_path(problem.path)) for problem in body.places

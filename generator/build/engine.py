@@ -173,11 +173,11 @@ class Engine:
         return self._emptied_ledger(damage)
 
     def _emptied_ledger(self, damage: DamagedError) -> DamagedError:
-        self.ledger.begin_anew()
+        self.ledger.start_over()
         return DamagedError(
             str(damage),
             hint="the next refresh rebuilds it from the catalogue; nothing is lost",
-            begun_anew=True,
+            is_rebuilt=True,
         )
 
     def _retry_if_damaged(self, action: Callable[[], _T]) -> _T:
@@ -186,7 +186,7 @@ class Engine:
             with self.storage():
                 return action()
         except DamagedError as error:
-            if not error.begun_anew:
+            if not error.is_rebuilt:
                 raise
             log.warning("%s\n  %s", error, error.hint)
         with self.storage():

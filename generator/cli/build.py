@@ -281,14 +281,14 @@ def watch(
                 _stay(error)
                 settings = former
             else:
-                settings = _read_anew(settings, read)
+                settings = _reread(settings, read)
 
 
 def _stay(error: ReelshelfError | OSError) -> None:
     log.warning("%s\n  keeping the previous settings; %s", error, getattr(error, "hint", ""))
 
 
-def _read_anew(former: Settings, read: Callable[[], Settings]) -> Settings:
+def _reread(former: Settings, read: Callable[[], Settings]) -> Settings:
     """Reload the settings; keep the former ones while the file has errors."""
     try:
         return read()

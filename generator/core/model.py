@@ -361,7 +361,7 @@ SIDECAR = "sidecar"  # the stage of a problem with a file beside a video
 
 @dataclass(frozen=True, slots=True)
 class FileProblem:
-    """A file with a problem; it is tried again when it changes."""
+    """A file with a problem; it is retried when it changes."""
 
     place: Place
     size_bytes: int

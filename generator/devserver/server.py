@@ -93,11 +93,11 @@ class DevServer:
 
     @property
     def address(self) -> str:
-        """Return the URL of the front page; its port is known once started."""
+        """Return the URL of the home page; its port is known once started."""
         return self.address_at(reachable(self._host))
 
     def address_at(self, host: str) -> str:
-        """Return the URL of the front page if this computer is reached as `host`."""
+        """Return the URL of the home page if this computer is reached as `host`."""
         return f"http://{f'[{host}]' if ':' in host else host}:{self._port}{self._site.base}/"
 
     def run(self) -> None:

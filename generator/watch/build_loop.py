@@ -277,7 +277,7 @@ class BuildLoop:
         """Log why background work is postponed; if the ledger was lost, rebuild."""
         self._log_failure(error)
         self._background_s = time.monotonic() + _RETRY_S
-        if isinstance(error, DamagedError) and error.begun_anew:
+        if isinstance(error, DamagedError) and error.is_rebuilt:
             self._mark_edited()
 
     def _take_edit(self) -> bool:

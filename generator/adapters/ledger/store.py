@@ -141,7 +141,7 @@ class Ledger(CheckedFile):
         for name in (self._file, *(Path(f"{self._file}-{end}") for end in ("wal", "shm"))):
             name.unlink(missing_ok=True)
 
-    def begin_anew(self) -> None:
+    def start_over(self) -> None:
         """Delete and create it: the next refresh fills it from the catalogue."""
         self.close()
         self._remove()

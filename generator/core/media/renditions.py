@@ -126,7 +126,7 @@ class FinishedRendition:
 
 @dataclass(frozen=True, slots=True)
 class DiskFull(Rejected):
-    """The disk is too full for a copy; the file is fine, and can be tried again."""
+    """The disk is too full for a copy; the file is fine, and can be retried."""
 
 
 # -- choices
