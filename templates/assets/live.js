@@ -1,9 +1,8 @@
 // Shows what people do at once, and sends it to the API; pages are complete without it.
 //
-// An action waits in storage under the name of its video and kind, so that the last of a kind
-// counts, and is sent with an idempotency key. The page shows the last response of the API with
-// the waiting actions applied; one that is refused is removed, and so undone. An action that an
-// API has put into a queue stays applied for a while.
+// An action waits in storage under its video and kind, so that the last of a kind counts, and is
+// sent with an idempotency key. Shown is the last reply of the API with the waiting actions applied;
+// a refused one is undone. Queued ones stay applied for a while.
 const root = document.documentElement;
 const { api } = root.dataset;
 const place = "reelshelf" + api; // in storage, as several sites may share an origin
@@ -23,7 +22,7 @@ const random = () => Array.from(
   crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0"),
 ).join("");
 
-// -- storage; what cannot be stored, because it is full or forbidden, lasts as long as the page
+// -- storage; what it refuses lasts as long as the page
 
 const spare = new Map();
 const attempt = (action) => { try { return action(); } catch { return undefined; } };
