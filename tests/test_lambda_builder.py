@@ -424,7 +424,7 @@ def hint(builder: LambdaBuilder, key: str) -> None:
 
 def test_a_state_that_cannot_be_read_is_told_and_left(builder: LambdaBuilder) -> None:
     builder.state.put(STATE, b"no archive", ObjectHeaders("application/zip", "no-store"), "")
-    with pytest.raises(PublishError, match="no state of a site"):
+    with pytest.raises(PublishError, match="not the state of a site"):
         builder.run()
     found = builder.state.get(STATE)
     assert found is not None

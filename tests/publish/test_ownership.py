@@ -290,7 +290,7 @@ def test_a_bucket_with_other_objects_is_refused_until_a_person_adopts_it(home: H
 def test_what_looks_like_ours_and_says_nothing_is_anothers(home: Home) -> None:
     for key, body in home.site().items():  # copied there by another tool
         home.bucket.keep(key, body, HEADERS)
-    with pytest.raises(PublishError, match="did not put there"):
+    with pytest.raises(PublishError, match="did not upload"):
         home.publish()
     assert home.publish(replace=True).put == len(home.site())
 
@@ -533,6 +533,6 @@ def test_two_sites_do_not_share_the_state_of_a_lambda(tmp_path: Path) -> None:
 def test_a_lease_that_is_none_of_ours_is_not_replaced() -> None:
     state = MemoryBucket()
     kept = state.keep(LEASE, b"somebody's file", HEADERS)
-    with pytest.raises(PublishError, match="no lease of ours"):
+    with pytest.raises(PublishError, match="not a lease of this site"):
         Lease(state, 60.0).take()
     assert state.objects[LEASE] == kept

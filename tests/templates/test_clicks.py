@@ -400,7 +400,7 @@ def test_what_was_done_offline_is_sent_when_the_network_is_back(
         expect(page.get_by_role("status").last).to_contain_text("cannot be reached")
 
         windows.context.set_offline(False)
-        expect(page.get_by_role("status").last).to_contain_text("all is saved")
+        expect(page.get_by_role("status").last).to_contain_text("Your changes are saved")
 
     assert shelf.kinds("Boat") == ["Rated", "Viewed"]
 

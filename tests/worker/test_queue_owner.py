@@ -92,7 +92,7 @@ def test_a_queue_that_cannot_be_tagged_is_told_of(
     settings = trial_settings(tmp_path)
     with Engine(settings, TEMPLATES) as engine:
         _owning(engine, settings, gone, take_over=False)()
-    assert "name a state_bucket" in caplog.text
+    assert "set state_bucket" in caplog.text
     gone.close()
 
 
