@@ -159,7 +159,7 @@ def test_a_scan_that_cannot_be_believed_changes_nothing_and_names_the_command(
         assert tree(site / "site_out") == pages
     finally:
         redrive(site / "videos")
-    assert "nothing changed" in build(site).stdout
+    assert "library unchanged" in build(site).stdout
     assert tree(site / "site_out") == pages
 
 
