@@ -74,7 +74,7 @@ class LocalService(Service):
         self._writer = EventWriter(
             lambda: Catalogue(self._file.path, durable=settings.durable), self._file
         )
-        self._receipts = ReceiptWatch(settings.state / "ledger.db")
+        self._receipts = ReceiptWatch(settings.state / "ledger.db", self._event_id)
         self._lock = Lock()
         self._opened: OpenCatalogue | None = None
         self._cookie_secret = (0, b"")
@@ -106,6 +106,9 @@ class LocalService(Service):
                     lambda: Catalogue(self._file.path, any_thread=True)
                 )
         return opened.catalogue
+
+    def _event_id(self, number: int) -> str:
+        return self.reader.event_id(number)
 
     def problem_of(self, error: Exception) -> Problem | None:
         """Return the problem for an expected error; None for any other."""
@@ -253,7 +256,7 @@ class LocalService(Service):
             "after": ids[-1] if more else None,
         }
 
-    async def state(self, request: Reading, query: Annotated[schemas.Since, Query()]) -> Response:
+    async def changes(self, request: Reading, query: Annotated[schemas.Since, Query()]) -> Response:
         """Return the videos that changed since a version, for pages that come from a cache."""
         del request
         reader = self.reader

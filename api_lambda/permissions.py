@@ -31,7 +31,7 @@ class Action(StrEnum):
     FAVORITE = "favorite"
     TAG = "tag"
     REBUILD = "rebuild"
-    MEND = "mend"
+    RETRY = "retry"
 
 
 class Transport(StrEnum):
@@ -69,7 +69,8 @@ class Proofs:
 
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_OF_PROXIES = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
+_OF_PROXIES = frozenset({"forwarded", "x-real-ip", "via"})
+_FORWARDED = "x-forwarded-"  # -for, -host, -proto, and what else proxies send
 _OWN_SITES = frozenset({"same-origin", "none"})
 
 
@@ -105,7 +106,7 @@ def is_on_this_machine(caller: Caller) -> bool:
         caller.transport is Transport.TCP
         and is_loopback_address(caller.peer)
         and caller.http_version == "1.1"
-        and not any(name in caller.headers for name in _OF_PROXIES)
+        and not any(name in _OF_PROXIES or name.startswith(_FORWARDED) for name in caller.headers)
         and _names_this_machine(caller.headers.get("host", ""))
     )
 

@@ -7,11 +7,12 @@ has a watcher of its own as long as a request waits in it.
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from generator.adapters.ledger import receipts_since
+from generator.adapters.ledger import ShownEvents, shown_events
 
 _POLL_S = 0.05
 # A waiting request costs some 15 KB of memory, most of it the connection's. One without a place is
@@ -35,12 +36,25 @@ class _Watcher:
 
 
 class ReceiptWatch:
-    """Returns receipts, at once or as soon as there are any."""
+    """Returns receipts, at once or as soon as there are any.
+
+    Args:
+        ledger: its file.
+        event_id: returns the id of the event with a number; a ledger that knows it by another id is
+            that of the catalogue before it was restored, and has shown none of its events.
+        most: the number of requests that may wait,
+        most_each: and of one client.
+    """
 
     def __init__(
-        self, ledger: Path, most: int = MAX_WAITING, most_each: int = MAX_WAITING_EACH
+        self,
+        ledger: Path,
+        event_id: Callable[[int], str],
+        most: int = MAX_WAITING,
+        most_each: int = MAX_WAITING_EACH,
     ) -> None:
         self._ledger, self._most, self._most_each = ledger, most, most_each
+        self._event_id = event_id
         self._watchers: dict[asyncio.AbstractEventLoop, _Watcher] = {}
         self._clients: Counter[str] = Counter()
         self._last_read = (0, 0.0)  # the last event that was shown, and until when that is cached
@@ -55,9 +69,12 @@ class ReceiptWatch:
         now_s = time.monotonic()
         if may_wait and event > shown and now_s < until_s:
             return None
-        shown, receipts = receipts_since(self._ledger, [event])
-        self._last_read = shown, now_s + _POLL_S
-        return receipts.get(event)
+        read = self._checked(shown_events(self._ledger, [event]))
+        self._last_read = read.last, now_s + _POLL_S
+        return read.receipts.get(event)
+
+    def _checked(self, read: ShownEvents) -> ShownEvents:
+        return read if read.key in {"", self._event_id(read.cursor)} else ShownEvents()
 
     def has_room(self, client: str) -> bool:
         """Return whether one more request may wait."""
@@ -92,7 +109,8 @@ class ReceiptWatch:
             await asyncio.sleep(_POLL_S)
             events = {waiter.seq for waiter in watcher.waiters}
             try:
-                _, receipts = await asyncio.to_thread(receipts_since, self._ledger, events)
+                read = await asyncio.to_thread(shown_events, self._ledger, events)
+                receipts = self._checked(read).receipts
             except Exception as error:  # noqa: BLE001 (raised at the waiting requests)
                 for waiter in watcher.waiters:
                     if not waiter.future.done():

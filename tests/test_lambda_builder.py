@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from buckets import store_before
-from builder_runs import SURELY, builder_of, settings_of
+from builder_runs import SURELY, builder_of, run_or_rest, settings_of
 from clips import make_clip
 from cloud import Aws, aws_server
 from paths import ROOT, TESTS
@@ -274,7 +274,7 @@ def _until_idle(builder: LambdaBuilder) -> list[LambdaRun]:
     end_s = time.monotonic() + MAX_S
     while not _is_drained(queue) or not runs or runs[-1].state != "idle":
         assert time.monotonic() < end_s
-        runs.append(builder.run())
+        runs.append(run_or_rest(builder))
     queue.close()
     return runs
 
@@ -397,7 +397,7 @@ def test_a_film_that_a_notice_tells_of_is_shown_or_told_of_again(
         assert depth.waiting + depth.in_flight == is_refused
         store.refuse = lambda *_: None
         while not _is_drained(queue):
-            runs.append(builder.run())
+            runs.append(run_or_rest(builder))
         queue.close()
 
     keys = {one.key for one in Bucket(builder.settings.bucket).listed()}

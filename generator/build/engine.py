@@ -102,6 +102,7 @@ class Engine:
         Output(settings.out).check(adopt=adopt)
         self.settings = settings
         self._adopts = adopt
+        self._numbers_changed = False  # of events: the catalogue was restored
         self.site = settings.site
         settings.state.mkdir(parents=True, exist_ok=True)
         for file in (settings.state / name for name in _OURS):
@@ -250,6 +251,10 @@ class Engine:
     def files(self) -> OwnedFiles:
         """Return which files of the output folder are owned by this site."""
         return self.recovery.files
+
+    def shows_another_history(self) -> bool:
+        """Return whether pages reflect events that the catalogue does not have: it was restored."""
+        return self.ledger.fact("cursor_event") != self.catalogue.event_id(self.cursor)
 
     @property
     def cursor(self) -> int:
@@ -485,6 +490,9 @@ class Engine:
         self.renderer.learned.clear()
         for name, value in facts.items():
             self.ledger.remember(name, value)
+        if self._numbers_changed:
+            self.ledger.forget_spans()
+            self._numbers_changed = False
 
     def _new_run(self, receipt: Receipt, suspects: frozenset[OutPath]) -> RenderRun:
         fragments = stored_fragments(self.ledger)
@@ -502,6 +510,7 @@ class Engine:
         same = self.ledger.fact("catalogue") in {"", self.catalogue.identity()}
         if not same or self.ledger.fact("cursor_event") != self.catalogue.event_id(since):
             since = 0  # another catalogue, or a restored one: compare everything
+            self._numbers_changed = self.cursor > 0
         return since, cursor
 
     def _differences(self, since: int, catalogue: Catalogue | None = None) -> list[VideoChange]:

@@ -21,6 +21,7 @@ class PendingEvents:
         self._promised_s: float | None = None  # when a commit was announced that is not there yet
         self._views_s: float | None = None  # since when there are only views
         self._rest_s = 0.0
+        self._is_restored = False  # pages show events that the catalogue does not have
         self._checked = engine.cursor  # the last event that was checked for requests
         self._requested, self._requested_full = False, False
 
@@ -35,7 +36,7 @@ class PendingEvents:
         if not waiting or now_s < self._rest_s:
             return False
         catalogue, cursor = self._engine.catalogue, self._engine.cursor
-        if not catalogue.only_views_since(cursor):
+        if self._is_restored or not catalogue.only_views_since(cursor):
             return True
         self._views_s = self._views_s or now_s
         return now_s >= self._views_s + self._settings.views_debounce_s
@@ -97,7 +98,12 @@ class PendingEvents:
             self._promised_s is not None and now_s > self._promised_s + _PROMISE_S
         ):
             self._version, self._promised_s = version, None
-        waiting = self._engine.catalogue.last_event() > self._engine.cursor
+            self._is_restored = self._engine.shows_another_history()
+        elif self._is_restored:  # until a refresh compared everything
+            self._is_restored = self._engine.shows_another_history()
+        if self._is_restored:
+            self._checked = 0  # events have other numbers now
+        waiting = self._is_restored or self._engine.catalogue.last_event() > self._engine.cursor
         if not waiting:
             self._views_s = None
         return waiting

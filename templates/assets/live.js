@@ -197,7 +197,7 @@ const compare = async () => {
   if (!shown.length || hasCompared) return;
   hasCompared = true;
   const since = Math.min(...shown.map(({ version }) => version));
-  const { reply } = await ask("GET", `/state?since=${since}`);
+  const { reply } = await ask("GET", `/changes?since=${since}`);
   if (reply?.complete === false) forget(place + "#own");
   for (const other of reply?.videos ?? []) {
     const mine = own()[other.id];

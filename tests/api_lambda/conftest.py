@@ -1,5 +1,6 @@
 """An app over a catalogue of some videos."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,17 @@ from fastapi import FastAPI
 from api_lambda.app import ApiConfig, create_app
 
 
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a state folder with a catalogue of some videos, to be copied."""
+    fill(folder := tmp_path_factory.mktemp("filled") / "state")
+    return folder
+
+
 @pytest.fixture
-def state(tmp_path: Path) -> Path:
+def state(tmp_path: Path, filled: Path) -> Path:
     """Return a state folder with a catalogue of some videos."""
-    fill(tmp_path / "state")
-    return tmp_path / "state"
+    return shutil.copytree(filled, tmp_path / "state")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ ACTIONS: dict[str, tuple[str, str, object]] = {
     "favorite": ("PUT", "/api/videos/3/favorite", None),
     "tag": ("PUT", "/api/videos/3/tags", {"tags": ["fjord"]}),
     "rebuild": ("POST", "/api/rebuild", {"full": False}),
-    "mend": ("POST", "/api/problems/retry", {"all": True}),
+    "retry": ("POST", "/api/problems/retry", {"all": True}),
 }
 LOOKS = {
     "video": ("GET", "/api/videos/3", None),
@@ -30,7 +30,7 @@ LOOKS = {
     "health": ("GET", "/api/health", None),
 }
 
-ALL, NONE, VIEWS = "view rate favorite tag rebuild mend", "", "view"
+ALL, NONE, VIEWS = "view rate favorite tag rebuild retry", "", "view"
 
 # who | proof | way | from which site | a token exists | rule on loopback | what he may | refusal
 TABLE = """
@@ -49,6 +49,8 @@ at the machine    | none    | near    | same   | no  | never       | view    | 4
 through a proxy   | none    | proxied | same   | no  | until-token | view    | 403
 through a proxy   | none    | proxied | same   | no  | always      | view    | 403
 by a real ip      | none    | real-ip | same   | no  | always      | view    | 403
+by another name   | none    | fw-host | same   | no  | always      | view    | 403
+by another scheme | none    | fw-prot | same   | no  | always      | view    | 403
 by a forwarder    | none    | forward | same   | no  | always      | view    | 403
 by a via          | none    | via     | same   | no  | always      | view    | 403
 by old nginx      | none    | http1.0 | same   | no  | always      | view    | 403
@@ -99,6 +101,8 @@ WAYS: dict[str, dict[str, object]] = {
     "lambda": {"client": NEAR, "extra": {"aws.event": {}}},
     "proxied": {"client": NEAR, "headers": {"x-forwarded-for": "127.0.0.1"}},
     "real-ip": {"client": NEAR, "headers": {"x-real-ip": "127.0.0.1"}},
+    "fw-host": {"client": NEAR, "headers": {"x-forwarded-host": "localhost:8000"}},
+    "fw-prot": {"client": NEAR, "headers": {"x-forwarded-proto": "http"}},
     "forward": {"client": NEAR, "headers": {"forwarded": "for=127.0.0.1"}},
     "via": {"client": NEAR, "headers": {"via": "1.1 proxy"}},
     "http1.0": {"client": NEAR, "http_version": "1.0"},

@@ -89,7 +89,7 @@ def test_who_finds_no_room_to_wait_is_answered_at_once(
 ) -> None:
     event = owner("PUT", "/api/videos/3/rating", {"stars": 4}).json["event"]
     service: Any = owner.app.state.service  # type: ignore[attr-defined]
-    monkeypatch.setattr(service, "_receipts", ReceiptWatch(state / "ledger.db", most=0))
+    monkeypatch.setattr(service, "_receipts", ReceiptWatch(state / "ledger.db", str, most=0))
 
     told = owner("GET", f"/api/receipts/{event}?wait=10")
 
@@ -100,7 +100,7 @@ def test_who_finds_no_room_to_wait_is_answered_at_once(
 def test_many_wait_with_one_look_and_each_gets_the_receipt_of_their_event(state: Path) -> None:
     import asyncio  # noqa: PLC0415 (only here)
 
-    watch = ReceiptWatch(state / "ledger.db", most=500, most_each=300)
+    watch = ReceiptWatch(state / "ledger.db", str, most=500, most_each=300)
 
     async def all_of_them() -> tuple[list[str | None], list[bool]]:
         waiting = [
@@ -127,8 +127,8 @@ def test_many_wait_with_one_look_and_each_gets_the_receipt_of_their_event(state:
 def test_health_tells_that_another_program_keeps_the_catalogue(
     state: Path, owner: Asker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api_lambda.local_service._PATIENCE_S", 0.05)
     assert owner("GET", "/api/health").status == 200
+    monkeypatch.setattr("api_lambda.local_service._PATIENCE_S", 0.05)
     with closing(sqlite3.connect(state / "catalogue.db", isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         refused = owner("GET", "/api/health")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from clips import make_clip
 from command_line import reelshelf
-from forks import Command
+from forks import Command, completed
 
 from generator.cli import app
 
@@ -98,7 +98,8 @@ def test_status_tells_whether_the_site_is_up_to_date(site: Path) -> None:
 def test_all_mistakes_in_the_settings_are_told_at_once(site: Path) -> None:
     (site / "reelshelf.toml").write_text('library = ["videos"]\ntitel = "x"\njobs = -1\n', "utf-8")
 
-    done = reelshelf(site, "build", REELSHELF_SITE_URL="nowhere")
+    surroundings = {**os.environ, "REELSHELF_SITE_URL": "nowhere"}
+    done = completed(["build"], cwd=site, env=surroundings)
 
     assert done.returncode == 2
     for word in ("titel", "did you mean title", "jobs", "site_url"):

@@ -77,13 +77,36 @@ def said(
     return check("--own", *sorted(folder.iterdir()))
 
 
-def test_there_is_nothing_to_say_of_the_template(
-    check: Callable[..., dict[str, list[str]]], tmp_path: Path
-) -> None:
-    target = tmp_path / "translated.json"
+@dataclass(frozen=True, slots=True)
+class Linted:
+    """What is said of the template and of a bad one, and what the former becomes."""
 
-    assert check(TEMPLATE, "--translated", target) == {"template": []}
-    assert "Transform" not in json.loads(target.read_text(encoding="utf-8"))
+    template: list[str]
+    bad: list[str]
+    translated: str
+
+
+@pytest.fixture(scope="module")
+def linted(
+    check: Callable[..., dict[str, list[str]]], tmp_path_factory: pytest.TempPathFactory
+) -> Linted:
+    """Ask of both at once: to start the linter takes seconds."""
+    folder = tmp_path_factory.mktemp("linted")
+    bad, target = folder / "bad.yaml", folder / "translated.json"
+    text = TEMPLATE.read_text(encoding="utf-8")
+    text = text.replace("http2and3", "http9").replace(
+        "EventInvokeConfig: {MaximumRetryAttempts: 0,",
+        "EventInvokeConfig: {MaximumRetryAttempts: 9,",
+    )
+    bad.write_text(text, encoding="utf-8")
+    told = check(bad, TEMPLATE, "--translated", target)  # the last one is written there
+    return Linted(told["template"], told["bad"], target.read_text(encoding="utf-8"))
+
+
+def test_there_is_nothing_to_say_of_the_template(linted: Linted) -> None:
+    assert linted.template == []
+    assert "Transform" not in json.loads(linted.translated)
+    assert "http9" not in linted.translated
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -91,21 +114,9 @@ def test_a_planted_fault_is_told(fault: str, said: dict[str, list[str]]) -> None
     assert [line for line in said[fault] if FAULTS[fault].said in line], said[fault]
 
 
-def test_what_a_linter_knows_is_seen_once_the_template_is_translated(
-    check: Callable[..., dict[str, list[str]]], tmp_path: Path
-) -> None:
-    bad = tmp_path / "bad.yaml"
-    text = TEMPLATE.read_text(encoding="utf-8")
-    text = text.replace("http2and3", "http9").replace(
-        "EventInvokeConfig: {MaximumRetryAttempts: 0,",
-        "EventInvokeConfig: {MaximumRetryAttempts: 9,",
-    )
-    bad.write_text(text, encoding="utf-8")
-
-    faults = check(bad)["bad"]
-
-    assert any("E3030" in one and "http9" in one for one in faults)
-    assert any("E3034" in one and "BuilderFunctionEventInvokeConfig" in one for one in faults)
+def test_what_a_linter_knows_is_seen_once_the_template_is_translated(linted: Linted) -> None:
+    assert any("E3030" in one and "http9" in one for one in linted.bad)
+    assert any("E3034" in one and "BuilderFunctionEventInvokeConfig" in one for one in linted.bad)
 
 
 # -- the function for a site in a folder of its host

@@ -56,18 +56,27 @@ def build(folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.fixture
-def site(tmp_path: Path, clip: Path) -> Path:
+@pytest.fixture(scope="module")
+def built_site(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Path:
+    folder = tmp_path_factory.mktemp("site")
     for number in range(12):
-        file = tmp_path / "videos" / f"film {number}.mp4"
+        file = folder / "videos" / f"film {number}.mp4"
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(vary(clip.read_bytes(), number))
-    (tmp_path / "videos/film 1.srt").write_text(SRT, encoding="utf-8")
-    (tmp_path / "reelshelf.toml").write_text('library = ["videos"]\n', encoding="utf-8")
-    done = build(tmp_path)
+    (folder / "videos/film 1.srt").write_text(SRT, encoding="utf-8")
+    (folder / "reelshelf.toml").write_text('library = ["videos"]\n', encoding="utf-8")
+    done = build(folder)
     assert done.returncode == 0, done.stderr
-    with Catalogue(tmp_path / "state/catalogue.db") as catalogue:
+    with Catalogue(folder / "state/catalogue.db") as catalogue:
         catalogue.append([Event("r", EventKind.RATED, 1, "t", VideoId(2), {"stars": 5})])
+    assert build(folder).returncode == 0
+    return folder
+
+
+@pytest.fixture
+def site(built_site: Path, tmp_path: Path) -> Path:
+    """Return a copy of a site that was built, and that knows where it is now."""
+    shutil.copytree(built_site, tmp_path, dirs_exist_ok=True)
     assert build(tmp_path).returncode == 0
     return tmp_path
 
@@ -478,7 +487,7 @@ def test_a_video_that_is_replaced_by_a_file_cut_short_follows_it_and_tells(
         put(library, "film.mp4", cut(library.clip)[0])
 
         assert library.build(engine).changed == 1
-        assert stages(library)["film.mp4"][0] == "copy"
+        assert stages(library)["film.mp4"][0] == "incomplete"
 
 
 def test_a_download_waits_as_long_as_something_beside_it_says_so(library: Library) -> None:
@@ -598,7 +607,7 @@ def test_a_watch_takes_a_file_that_was_cut_short_once_it_is_whole(
     with Catalogue(watching.home.settings.state / "catalogue.db") as catalogue:
         while not catalogue.problems():
             watching.receipts.get(timeout=60)
-        assert catalogue.problems()[0].stage == "copy"
+        assert catalogue.problems()[0].stage == "incomplete"
     with file.open("ab") as more:
         more.write(whole[len(some) :])
 

@@ -34,12 +34,16 @@ Refusal = tuple[int, str]  # a status, and S3's name for it
 
 
 class Store:
-    """What stands between a reader and moto. `refuse` may answer in its place."""
+    """What stands between a reader and moto. `refuse` may answer in its place.
+
+    A listing has `page` keys at most, as S3 may end one early, where that is not 0.
+    """
 
     def __init__(self, aws: Aws) -> None:
         self.aws, self.asked = aws, list[Asked]()
         self.refuse: Callable[[str, str, str], Refusal | None] = lambda *_: None
         self.before: Callable[[str, str], None] = lambda *_: None
+        self.page = 0
         self._lock = Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -118,7 +122,10 @@ class Store:
                 connection = HTTPConnection(urlsplit(store.aws.address).netloc, timeout=30)
                 sent = {n: v for n, v in self.headers.items() if n.lower() != "connection"}
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                connection.request(self.command, self.path, body=body, headers=sent)
+                path = self.path
+                if store.page and "list-type=" in path:
+                    path += f"&max-keys={store.page}"
+                connection.request(self.command, path, body=body, headers=sent)
                 answer = connection.getresponse()
                 content = answer.read()
                 connection.close()

@@ -9,6 +9,7 @@ once, whatever chance says.
 import os
 import random
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from generator.adapters.s3.bucket import Bucket
 from generator.adapters.settings import Settings
 from generator.cli.options import shipped
 from generator.core.errors import ReelshelfError
-from generator.lambda_builder import LambdaBuilder
+from generator.lambda_builder import LambdaBuilder, LambdaRun
 
 DIED, DIED_SURELY = 7, 8
+PAUSE_S = 0.1
 SURELY = ("recorded", "refreshed")
 
 
@@ -42,6 +44,14 @@ def builder_of(settings: Settings, lease_s: float = 960.0) -> LambdaBuilder:
     state = Bucket(settings.state_bucket)
     queue = open_queue(settings.queue)
     return LambdaBuilder(settings, shipped("templates"), queue, state, lease_s=lease_s)
+
+
+def run_or_rest(builder: LambdaBuilder) -> LambdaRun:
+    """Run once; pause where nothing could be done, as what others hold comes back in seconds."""
+    run = builder.run()
+    if run.state != "built":
+        time.sleep(PAUSE_S)
+    return run
 
 
 def main() -> None:
@@ -81,7 +91,7 @@ def live(
     try:
         while not stopped.exists():
             try:
-                builder.run()
+                run_or_rest(builder)
             except ReelshelfError as error:
                 sys.stderr.write(f"{error}\n")
     except BaseException:  # noqa: BLE001 (a fork ends here, whatever happens)

@@ -1,4 +1,4 @@
-"""The command line in processes of its own that begin at once: forks of one that imported all.
+"""The command line in processes that begin at once: forks of one that imported most of it.
 
 To import the program takes over a second of the processor, and tests start it hundreds of times.
 `Command(["build"], cwd=…, env=…, stdout=PIPE)` is a `subprocess.Popen` of such a fork: it has its
@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +29,17 @@ from paths import ROOT
 from typing_extensions import override
 
 NUMBERS = 12  # digits of a length
+IMPORTED = (
+    "api_lambda.app", "api_lambda.connection_limits", "api_lambda.owner_secrets", "boto3.session",
+    "generator.adapters.media.rendition_runner", "generator.adapters.queues.redis_stream",
+    "generator.adapters.queues.sqs", "generator.adapters.redis_state",
+    "generator.adapters.s3.bucket", "generator.adapters.s3.cloudfront",
+    "generator.adapters.s3.owner_mark", "generator.adapters.next_video", "generator.build.engine",
+    "generator.core.site.list_entry", "generator.devserver", "generator.publish",
+    "generator.scan.observe", "generator.watch.background_jobs", "generator.watch.build_loop",
+    "generator.worker.worker", "rich.markdown", "rich.progress", "typer", "uvicorn",
+    "uvicorn.loops.auto", "uvicorn.protocols.http.auto",
+)  # fmt: skip
 
 
 class Command(subprocess.Popen[Any]):
@@ -211,10 +223,11 @@ def _prepared(job: Mapping[str, Any], streams: Sequence[int]) -> Callable[[], No
 
 
 def _import_all() -> None:
-    """Import what the command line imports, whatever it does."""
-    import uvicorn  # noqa: PLC0415
-    import uvicorn.loops.auto  # noqa: PLC0415
-    import uvicorn.protocols.http.auto  # noqa: F401, PLC0415
+    """Import what commands import, but for what looks at the streams and the environment then."""
+    for name in IMPORTED:
+        import_module(name)
+    assert "generator.cli" not in sys.modules, "its consoles would be those of this process"
+    assert threading.active_count() == 1, "a fork would lack the others"
 
 
 if __name__ == "__main__":

@@ -465,7 +465,7 @@ def test_ones_own_clicks_show_on_pages_from_a_cache_until_others_are_newer(
         expect(card.locator(".s")).to_have_text("4")
         expect(card.locator(".f")).to_have_count(1)
         expect(page.locator(".cards b").first).to_have_text("Boat")
-        until(lambda: shelf.gate.times("GET", "/state") == 1)
+        until(lambda: shelf.gate.times("GET", "/changes") == 1)
 
         video = shelf.video("Boat").id
         shelf.catalogue.append(
@@ -477,7 +477,7 @@ def test_ones_own_clicks_show_on_pages_from_a_cache_until_others_are_newer(
         page.reload()
         expect(card.locator(".s")).to_have_text("1")
         expect(card.locator(".f")).to_have_count(0)
-        assert shelf.gate.times("GET", "/state") == 2
+        assert shelf.gate.times("GET", "/changes") == 2
 
 
 def _folder(shelf: Shelf) -> str:

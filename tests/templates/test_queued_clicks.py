@@ -110,7 +110,7 @@ def test_a_queued_click_stays_shown_after_a_reload_and_is_sent_once(
     assert kinds == ["Rated", "Favorited", "Tagged"]
     order = [one.occurred_at_us or 0 for one in afar.tray.happenings]
     assert order == sorted(set(order))
-    assert shelf.gate.times("GET", "/state") == 0
+    assert shelf.gate.times("GET", "/changes") == 0
 
 
 def test_an_api_that_answers_itself_again_doubles_nothing(browser: Browser, afar: Afar) -> None:

@@ -1,6 +1,13 @@
 """The ledger: the builder's own SQLite file, rebuildable from the catalogue at any time."""
 
 from generator.adapters.ledger.listings import ListView
-from generator.adapters.ledger.store import Ledger, ListRow, PageRow, ScopeRow, receipts_since
+from generator.adapters.ledger.store import (
+    Ledger,
+    ListRow,
+    PageRow,
+    ScopeRow,
+    ShownEvents,
+    shown_events,
+)
 
-__all__ = ["Ledger", "ListRow", "ListView", "PageRow", "ScopeRow", "receipts_since"]
+__all__ = ["Ledger", "ListRow", "ListView", "PageRow", "ScopeRow", "ShownEvents", "shown_events"]

@@ -8,7 +8,7 @@ transaction per refresh, after the pages are on the disk.
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -541,6 +541,10 @@ class Ledger(CheckedFile):
         )
         self._cursor.execute("DELETE FROM refresh WHERE id <= ?", (number - 1000,))
 
+    def forget_spans(self) -> None:
+        """Have no earlier refresh count as the one that showed an event: their numbers changed."""
+        self._cursor.execute("UPDATE refresh SET since = 0, cursor = 0")
+
     def next_refresh(self) -> int:
         """Return the number of the next refresh."""
         row = self._fetch_one("SELECT coalesce(max(id), 0) + 1 FROM refresh", ())
@@ -616,18 +620,31 @@ def _name(name: str | bytes) -> str:
     return name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
 
 
-def receipts_since(file: Path, events: Iterable[int]) -> tuple[int, dict[int, str]]:
-    """Return the last event that a refresh has shown, and by event the receipt that showed it.
+@dataclass(frozen=True, slots=True)
+class ShownEvents:
+    """What a ledger says of events: the last one that pages show, its id, and receipts.
 
-    Each event among `events` that was shown has the receipt of the first refresh that did so.
-    It only reads; the ledger may be missing.
+    `receipts` has, by number of an event, the receipt of the first refresh that showed it. `cursor`
+    and `key` are the number and the id of the last event that was compared, "" if unknown.
     """
+
+    last: int = 0
+    cursor: int = 0
+    key: str = ""
+    receipts: Mapping[int, str] = field(default_factory=dict)
+
+
+def shown_events(file: Path, events: Iterable[int]) -> ShownEvents:
+    """Return what a ledger says of `events`. It only reads; the ledger may be missing."""
     if not file.is_file():
-        return 0, {}
+        return ShownEvents()
     receipts: dict[int, str] = {}
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
+            ledger.execute("BEGIN")  # one state of all tables
             (shown,) = ledger.execute("SELECT coalesce(max(cursor), 0) FROM refresh").fetchone()
+            query = "SELECT name, value FROM fact WHERE name IN ('cursor', 'cursor_event')"
+            facts = dict(ledger.execute(query))
             for event in events:
                 row = (
                     event <= shown
@@ -639,5 +656,5 @@ def receipts_since(file: Path, events: Iterable[int]) -> tuple[int, dict[int, st
                 if row:
                     receipts[event] = str(row[0])
     except sqlite3.DatabaseError:  # it is being created
-        return 0, {}
-    return shown, receipts
+        return ShownEvents()
+    return ShownEvents(shown, int(facts.get("cursor", 0)), facts.get("cursor_event", ""), receipts)

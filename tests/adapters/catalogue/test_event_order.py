@@ -20,8 +20,8 @@ TABLES = {
     "shown_tag": "video, name",
     "tag": "video, name, source, removed",
     "views": "video, count, last_at",
-    "score": "video, votes, total",
-    "all_votes": "votes, total",
+    "vote_summary": "video, votes, stars_total",
+    "vote_totals": "votes, stars_total",
 }
 visitors = st.sampled_from([{}, {}, {"visitor": "ann"}, {"visitor": "ben"}])
 names = st.lists(st.sampled_from(NAMES), unique=True, max_size=3).map(lambda some: {"names": some})

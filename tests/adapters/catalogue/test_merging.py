@@ -65,7 +65,7 @@ def test_all_that_people_made_of_the_copy_goes_to_the_video(catalogue: Catalogue
     assert (figures.votes, figures.tags) == (1, ("mine",))
     assert (ONE, "folder", "user", 1) in rows(catalogue, "tag")
     assert catalogue.mark_of(ONE, "ann") == (5, True)
-    for table in ("rating", "views", "favorite", "tag", "vote", "visitor_favorite", "score"):
+    for table in ("rating", "views", "favorite", "tag", "vote", "visitor_favorite", "vote_summary"):
         assert COPY not in {row[0] for row in rows(catalogue, table)}, table
 
 
@@ -94,7 +94,7 @@ def test_of_two_ratings_the_later_one_counts(
 
     assert catalogue.stats([ONE])[0].stars == stars
     assert catalogue.mark_of(ONE, "ann")[0] == stars
-    assert rows(catalogue, "all_votes") == [(1, 1, stars)]
+    assert rows(catalogue, "vote_totals") == [(1, 1, stars)]
 
 
 def test_views_of_long_ago_are_counted_by_day_for_the_video(catalogue: Catalogue) -> None:
@@ -125,7 +125,7 @@ def test_views_of_the_copy_that_the_log_lets_go_later_are_the_videos_too(
     catalogue.compact(trial.NOW + 50 * DAY_S, catalogue.last_event() + 1)
 
     assert [count for _, count in catalogue.viewed(ONE)] == [4]
-    assert rows(catalogue, "viewed") == [(ONE, *catalogue.viewed(ONE)[0])]
+    assert rows(catalogue, "views_by_day") == [(ONE, *catalogue.viewed(ONE)[0])]
 
 
 def test_what_is_told_late_of_the_copy_is_recorded_for_the_video(catalogue: Catalogue) -> None:
@@ -213,8 +213,8 @@ def test_a_forgotten_video_is_forgotten_with_all_that_people_made_of_it(
     )
     catalogue.compact(trial.NOW + 50 * DAY_S, catalogue.last_event() + 1)
 
-    assert rows(catalogue, "all_votes") == [(1, 1, 5)]
-    assert rows(catalogue, "rating") == rows(catalogue, "viewed") == []
+    assert rows(catalogue, "vote_totals") == [(1, 1, 5)]
+    assert rows(catalogue, "rating") == rows(catalogue, "views_by_day") == []
     assert (
         catalogue.record([told("7", EventKind.VIEWED, COPY)])[0].verdict
         is EventVerdict.UNKNOWN_VIDEO
@@ -292,8 +292,10 @@ def test_a_merge_loses_no_persons_doing(
 def is_consistent(catalogue: Catalogue) -> None:
     """Hold the sums to what they are sums of, and the copy to having nothing."""
     votes = rows(catalogue, "vote")
-    assert rows(catalogue, "all_votes") == [(1, len(votes), sum(int(str(row[2])) for row in votes))]
-    scores = {row[0]: (row[1], row[2]) for row in rows(catalogue, "score")}
+    assert rows(catalogue, "vote_totals") == [
+        (1, len(votes), sum(int(str(row[2])) for row in votes))
+    ]
+    scores = {row[0]: (row[1], row[2]) for row in rows(catalogue, "vote_summary")}
     for video in (ONE, COPY, OTHER):
         here = [int(str(row[2])) for row in votes if row[0] == video]
         assert scores.get(video, (0, 0)) == (len(here), sum(here))
