@@ -85,7 +85,7 @@ class DevServer:
             )
         except OSError as error:
             raise SettingsError(
-                f"cannot serve at {self._host} port {self._port}: {error}",
+                f"cannot listen on {self._host} port {self._port}: {error}",
                 hint="another program may use it: choose another port, or 0 for any free one",
             ) from error
         self._socket.settimeout(0)

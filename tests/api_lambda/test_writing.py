@@ -284,7 +284,7 @@ def test_a_taken_port_and_a_taken_socket_are_told_and_a_stale_socket_is_replaced
         taken = [second_server(state, "--socket", file), second_server(state, "--port", port)]
 
     assert left_behind
-    assert all("cannot serve at" in one for one in taken)
+    assert all("cannot listen on" in one for one in taken)
     assert not file.exists()
 
 

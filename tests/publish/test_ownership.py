@@ -503,7 +503,7 @@ def test_an_address_that_nobody_else_can_open_is_warned_of_before_anything_is_pu
     publisher = home.publisher()
     publisher.publish()
     publisher.publish()
-    assert "name http://127.0.0.1:8000, which nobody else can open" in caplog.text
+    assert "contain http://127.0.0.1:8000, which nobody else can open" in caplog.text
     caplog.clear()
     home.publish()
     assert not caplog.text
