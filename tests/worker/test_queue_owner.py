@@ -44,7 +44,7 @@ def check_that_the_second_is_refused(folder: Path) -> None:
     assert answer(folder / "first", "worker", "--once")[0] == 0
     code, _, err = answer(folder / "second", "worker", "--once")
     assert code == 2
-    assert "is taken by a worker at home with another catalogue" in err
+    assert "is consumed by a worker at home with another catalogue" in err
     assert "--take-over" in err
     assert answer(folder / "second", "worker", "--once", "--take-over")[0] == 0
     assert answer(folder / "first", "worker", "--once")[0] == 2
