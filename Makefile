@@ -1,4 +1,4 @@
-# Two doors for a newcomer: `make demo` shows a site, `make test` runs the whole gate.
+# Two commands for a newcomer: `make demo` shows a site, `make test` runs all checks.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,8 +9,8 @@ PORT ?= 8000
 
 help:
 	@echo "make demo [LIBRARY=/path] [PORT=8000]   build a site and serve it"
-	@echo "make test                               the whole gate: lint, types, contracts, tests"
-	@echo "make env                                the environment alone (.venv)"
+	@echo "make test                               all checks: lint, types, contracts, tests"
+	@echo "make env                                only the environment (.venv)"
 	@echo "make lambda                             the zips for AWS, in build/"
 	@echo "make template                           check the AWS template"
 
@@ -27,7 +27,7 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 demo: env
 	@$(BIN)/python scripts/demo.py --port $(PORT) $(if $(LIBRARY),--library "$(LIBRARY)")
 
-# Its tools want another version of a package of ours.
+# Its tools need another version of a package that reelshelf uses.
 $(VENV)-deploy/.ready: requirements/deploy.txt
 	$(PYTHON) -m venv $(VENV)-deploy
 	$(VENV)-deploy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deploy.txt

@@ -20,7 +20,7 @@ from generator.core.errors import ReelshelfError, SettingsError
 log = logging.getLogger(__name__)
 _FileId = tuple[int, int]  # device and inode
 _PATIENCE = 5  # times as long as it took to fail, before the same file is opened again
-_MOST_PATIENCE_S = 60.0
+_MAX_PATIENCE_S = 60.0
 _Stamp = tuple[int, int, int, int]  # device, inode, size in bytes, time of the last change in ns
 
 
@@ -81,7 +81,7 @@ class CatalogueFile:
                 current = self._open_checked(open_catalogue)
             except ReelshelfError as error:
                 end_s = time.monotonic()
-                until_s = end_s + min(_PATIENCE * (end_s - begun_s), _MOST_PATIENCE_S)
+                until_s = end_s + min(_PATIENCE * (end_s - begun_s), _MAX_PATIENCE_S)
                 self._failed = _stamp(self.path), until_s, error
                 if str(error) != self.trouble:
                     self.trouble = str(error)

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 IDLE_S: Final = 75  # between two requests; as nginx's keepalive_timeout, which is to end first
 _SPARE_FILES = 128  # descriptors for other things than connections
 _CHECK_EVERY_S = 5.0  # how often a connection without a near deadline checks for one
-_SHARE_TO_CLOSE = 16  # one of so many connections is closed at once to make room
+_SHARE_TO_CLOSE = 16  # one of n connections is closed at once to make room
 _QUIET_S = 60.0  # between two log lines about it
 _READS = frozenset({"GET", "HEAD"})
 

@@ -24,7 +24,7 @@ SECRET_FILE = "api-secret"  # noqa: S105 (its name)
 _SESSION_S = 90 * 86400
 _VISITOR_S = 400 * 86400  # the longest that browsers keep one
 _BYTES = 32
-_LEAST_BYTES = 16  # of the signing secret: 128 bits cannot be guessed
+_MIN_BYTES = 16  # of the signing secret: 128 bits cannot be guessed
 _ID_BYTES = 6
 _SESSION_ID_DIGITS = 32
 _USUAL_PORTS = frozenset({"80", "443"})
@@ -160,8 +160,7 @@ def kept_secret(state: Path) -> bytes:
         ) from error
     except ValueError as error:
         raise SettingsError(
-            f"{file} is nothing to sign cookies with: it needs at least {2 * _LEAST_BYTES}"
-            " hexadecimal digits",
+            f"{file} cannot sign cookies: it needs at least {2 * _MIN_BYTES} hexadecimal digits",
             hint="restore it from a backup; or remove it, and a new one is made: everybody has to"
             " sign in again, and visitors get new cookies (what they did stays)",
         ) from error
@@ -175,8 +174,8 @@ def secret_of(text: str) -> bytes:
         ValueError: it is not hexadecimal, or too short to sign with.
     """
     secret = bytes.fromhex(text)
-    if len(secret) < _LEAST_BYTES:
-        raise ValueError(f"less than {2 * _LEAST_BYTES} hexadecimal digits")
+    if len(secret) < _MIN_BYTES:
+        raise ValueError(f"less than {2 * _MIN_BYTES} hexadecimal digits")
     return secret
 
 

@@ -46,7 +46,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-LONGEST_BODY = 16 * 1024
+MAX_BODY = 16 * 1024
 _KEY = re.compile(KEY_PATTERN)
 _PARAMETERS = {"id": "[0-9]{1,19}", "tag": ".+", "event": "[A-Za-z0-9_-]{1,64}"}
 _UNSAFE = frozenset({"POST", "PUT", "DELETE"})
@@ -273,7 +273,7 @@ async def _body(route: Operation, caller: Caller, receive: Receive) -> BaseModel
 
 async def _content(headers: Mapping[str, str], receive: Receive) -> bytes:
     length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > LONGEST_BODY:
+    if length.isdigit() and int(length) > MAX_BODY:
         raise _too_long()
     content = bytearray()
     while True:
@@ -281,14 +281,14 @@ async def _content(headers: Mapping[str, str], receive: Receive) -> bytes:
         if message["type"] == "http.disconnect":
             raise Problem(HTTPStatus.BAD_REQUEST, "the body ended early")
         content += message.get("body", b"")
-        if len(content) > LONGEST_BODY:
+        if len(content) > MAX_BODY:
             raise _too_long()
         if not message.get("more_body", False):
             return bytes(content)
 
 
 def _too_long() -> Problem:
-    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {LONGEST_BODY} bytes")
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BODY} bytes")
 
 
 def _invalid(detail: str, errors: Sequence[tuple[str, str]]) -> Problem:

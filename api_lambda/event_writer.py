@@ -16,7 +16,7 @@ from generator.core.model import Event, EventOutcome
 log = logging.getLogger(__name__)
 _TRIES = 6  # each with the catalogue's own busy timeout
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_OUT_OF_REACH = "the catalogue is out of reach"
+_OUT_OF_REACH = "the catalogue is unavailable"
 _T = TypeVar("_T")
 
 
@@ -181,7 +181,7 @@ class _Writer:
                 self._catalogue = self._open()
             return self._catalogue
         if self._opened is None or not self._opened.is_current():
-            self._open_anew(self._file)
+            self._reopen(self._file)
         assert self._catalogue is not None, "it was opened just now"
         version = self._catalogue.foreign_version()
         if version != self._version:
@@ -192,7 +192,7 @@ class _Writer:
                 self._file.note_restored()
         return self._catalogue
 
-    def _open_anew(self, file: CatalogueFile) -> None:
+    def _reopen(self, file: CatalogueFile) -> None:
         former, opened = self._opened, file.open(self._open)  # both: see CatalogueFile.open
         if former is not None:
             self._generation += opened.file != former.file

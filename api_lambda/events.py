@@ -49,7 +49,7 @@ def tags_event(
 
 
 def rebuild(key: str, now: int, *, full: bool) -> Event:
-    """Return the request for a scan of the library, and for all pages anew if `full`."""
+    """Return the request for a scan of the library, and for a full render if `full`."""
     return Event(key, EventKind.REBUILD_ASKED, now, Role.OWNER, None, {"full": full})
 
 

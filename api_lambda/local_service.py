@@ -54,13 +54,13 @@ from generator.core.model import (
 )
 from generator.core.site import list_entry, urls
 
-_MOST_CHANGED = 1000  # videos in one answer about what changed
-_MOST_EVENTS = 20_000  # and events to read for it
-_MOST_PROBLEMS = 100  # in one answer
+_MAX_CHANGED = 1000  # videos in one answer about what changed
+_MAX_EVENTS = 20_000  # and events to read for it
+_MAX_PROBLEMS = 100  # in one answer
 _BUSY, _REFUSED = "the catalogue is locked by another program", "writes are refused"
 _PATIENCE_S = 3.0  # how long a health check waits for other writers
 _PROBE_EVERY_S = 5.0  # after a write was refused
-_LEAST_FREE_BYTES = 64 * 1024  # what SQLite needs for a batch of events
+_MIN_FREE_BYTES = 64 * 1024  # what SQLite needs for a batch of events
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class LocalService(Service):
         if isinstance(error, ReelshelfError | sqlite3.Error | OSError):
             if str(error) != self._file.trouble:  # which was logged already
                 log.warning("request failed: %s  %s", error, getattr(error, "hint", ""))
-            return unavailable("the catalogue is out of reach")
+            return unavailable("the catalogue is unavailable")
         return None
 
     @property
@@ -155,7 +155,7 @@ class LocalService(Service):
         return self._salt[2]
 
     async def retry(self, request: Writing, body: schemas.Retry) -> Response:
-        """Ask for files with a problem to be tried again in a new scan of the library."""
+        """Request that files with a problem are retried in a new scan of the library."""
         key = key_of(request)
         places = [
             Place(problem.root, events.decode_path(problem.path)) for problem in body.places
@@ -262,10 +262,10 @@ class LocalService(Service):
         reader = self.reader
         version, since = reader.last_event(), query.since
         videos: list[VideoStats] = []
-        complete = since is not None and version - since <= _MOST_EVENTS
+        complete = since is not None and version - since <= _MAX_EVENTS
         if since is not None and complete:
             changed = reader.changed_since(since)
-            complete = len(changed) <= _MOST_CHANGED
+            complete = len(changed) <= _MAX_CHANGED
             videos = reader.stats(changed) if complete else []
         body = {
             "version": version,
@@ -319,7 +319,7 @@ class LocalService(Service):
 
     def _problems(self, after: str) -> dict[str, object]:
         problems = self.reader.problems()
-        shown, following = events.problems_after(problems, after, _MOST_PROBLEMS)
+        shown, following = events.problems_after(problems, after, _MAX_PROBLEMS)
         entries = [_problem_json(problem) for problem in shown]
         return {"total": len(problems), "problems": entries, "next": following}
 
@@ -337,7 +337,7 @@ class LocalService(Service):
         """
         state = self._writer.state
         disk = os.statvfs(self._settings.state)
-        if disk.f_blocks and disk.f_bavail * disk.f_frsize < _LEAST_FREE_BYTES:
+        if disk.f_blocks and disk.f_bavail * disk.f_frsize < _MIN_FREE_BYTES:
             raise unavailable("the disk is full", _REFUSED)
         if disk.f_flag & os.ST_RDONLY:
             raise unavailable("the disk is read-only", _REFUSED)

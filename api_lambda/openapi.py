@@ -26,7 +26,7 @@ _WHY = {
     " nothing was recorded.",
 }
 _NOT_QUEUED = {
-    HTTPStatus.SERVICE_UNAVAILABLE: "The queue is out of reach, or the owner is not known yet;"
+    HTTPStatus.SERVICE_UNAVAILABLE: "The queue is unavailable, or the owner is not known yet;"
     " a write may have been recorded, and counts once when it is sent again with its"
     " Idempotency-Key.",
     HTTPStatus.NOT_FOUND: "There is no such resource, for certain.",

@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 DIGESTS, SECRET = "REELSHELF_OWNER_DIGESTS", "REELSHELF_SECRET"
 SECRETS, ORIGIN = "REELSHELF_SECRETS", "REELSHELF_ORIGIN_SECRETS"
 _FRESH_S = 300.0  # how long keys from SSM are cached
-_SHARED_FRESH_S = 5.0  # and keys from a worker: a revoked token ends in so many seconds
+_SHARED_FRESH_S = 5.0  # and keys from a worker: a revoked token ends within this time
 _DIGEST = re.compile("[0-9a-f]{64}")
 _ID_DIGITS = 12
-_LEAST_BYTES = 16
-_LEAST_LETTERS = 16
+_MIN_BYTES = 16
+_MIN_LETTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ def take_secrets(environment: MutableMapping[str, str]) -> EnvSecrets:
         environment.pop(name, "").strip() for name in (DIGESTS, SECRET, SECRETS, ORIGIN)
     )
     parts = tuple(_parts(origins))
-    wrong = [part for part in parts if len(part) < _LEAST_LETTERS or not (part + " ").isprintable()]
+    wrong = [part for part in parts if len(part) < _MIN_LETTERS or not (part + " ").isprintable()]
     if (origins and not parts) or wrong or not origins.isascii():
         raise SettingsError(
-            f"{ORIGIN}: each has to be at least {_LEAST_LETTERS} letters and digits",
+            f"{ORIGIN}: each has to be at least {_MIN_LETTERS} letters and digits",
             hint="make one with: openssl rand -hex 32. Leave it unset where no CDN is in front",
         )
     return EnvSecrets(digests, secret, parameter, parts, is_set)
@@ -103,7 +103,7 @@ class KeyRing:
             if self._keys is None:
                 raise
             if not self._is_away:
-                log.warning("going on with the owner's former keys: %s", error)
+                log.warning("continuing with the previous keys of the owner: %s", error)
             self._is_away = True
         else:
             self._until, self._is_away = now + self._fresh_s, False
@@ -175,9 +175,9 @@ def _keys(digests: list[str], secret: str) -> OwnerKeys:
         key = bytes.fromhex(secret)
     except ValueError:
         key = b""
-    if len(key) < _LEAST_BYTES:
+    if len(key) < _MIN_BYTES:
         raise SettingsError(
-            f"{SECRET} is not at least {2 * _LEAST_BYTES} hexadecimal digits",
+            f"{SECRET} is not at least {2 * _MIN_BYTES} hexadecimal digits",
             hint="make one with: openssl rand -hex 32",
         )
     return OwnerKeys(tuple((value[:_ID_DIGITS], value) for value in digests), key)

@@ -101,7 +101,7 @@ class QueuedService(Service):
         if not isinstance(error, ReelshelfError):
             return None
         log.warning("request failed: %s", error)  # it names hosts and accounts: not for everybody
-        return unavailable("the owner's keys or the shared state are out of reach")
+        return unavailable("the owner's keys or the shared state are unavailable")
 
     @property
     @override
@@ -152,7 +152,7 @@ class QueuedService(Service):
         try:
             await self._sender.send(messages.encode_message(queued))
         except QueueError as error:
-            raise unavailable("the queue is out of reach", _MAYBE) from error
+            raise unavailable("the queue is unavailable", _MAYBE) from error
         body = {"event": queued.id, "at": moment(queued.at), "state": "queued"}
         return json_response(body, HTTPStatus.ACCEPTED)
 

@@ -20,8 +20,8 @@ LOGINS, LOGINS_S = 15, 300
 MINUTE_S = 60
 _SALT_BYTES = 16
 _DIGEST_BYTES = 12
-_LONGEST_SALT = 64  # bytes, for BLAKE2b
-_MOST_KEPT = 4096
+_MAX_SALT = 64  # bytes, for BLAKE2b
+_MAX_KEPT = 4096
 _AWAY_S = 1.0  # how long the shared counter is not tried after it failed
 
 
@@ -82,7 +82,7 @@ class FailedAttempts:
 
 
 def _forget_first(kept: dict[Any, Any]) -> None:
-    if len(kept) > _MOST_KEPT:
+    if len(kept) > _MAX_KEPT:
         del kept[next(iter(kept))]
 
 
@@ -131,7 +131,7 @@ class SharedRateLimit:
 
 def _digest(client: str, salt: bytes) -> bytes:
     name = client.encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(name, digest_size=_DIGEST_BYTES, key=salt[:_LONGEST_SALT]).digest()
+    return hashlib.blake2b(name, digest_size=_DIGEST_BYTES, key=salt[:_MAX_SALT]).digest()
 
 
 def seconds_to_wait(most: int, seconds: int, before: int, count: int, share: float) -> int:

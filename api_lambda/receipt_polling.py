@@ -17,8 +17,8 @@ from generator.adapters.ledger import ShownEvents, shown_events
 _POLL_S = 0.05
 # A waiting request costs some 15 KB of memory, most of it the connection's. One without a place is
 # answered at once, and a rude client retries at once; hence more places than anybody needs.
-MOST_WAITING = 4000
-MOST_WAITING_EACH = 2000  # so that no client has all of them
+MAX_WAITING = 4000
+MAX_WAITING_EACH = 2000  # so that no client has all of them
 
 
 @dataclass(eq=False, slots=True)
@@ -50,8 +50,8 @@ class ReceiptWatch:
         self,
         ledger: Path,
         event_id: Callable[[int], str],
-        most: int = MOST_WAITING,
-        most_each: int = MOST_WAITING_EACH,
+        most: int = MAX_WAITING,
+        most_each: int = MAX_WAITING_EACH,
     ) -> None:
         self._ledger, self._most, self._most_each = ledger, most, most_each
         self._event_id = event_id

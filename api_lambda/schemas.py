@@ -6,11 +6,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from api_lambda.permissions import Action, Role
 
-LONGEST_TAG = 64  # characters
-MOST_TAGS = 50
-MOST_PLACES = 100
-LONGEST_WAIT_S = 10
-MOST_LISTED = 500
+MAX_TAG = 64  # characters
+MAX_TAGS = 50
+MAX_PLACES = 100
+MAX_WAIT_S = 10
+MAX_LISTED = 500
 KEY_PATTERN = "^[A-Za-z0-9_-]{8,64}$"
 HIGHEST_ID = (1 << 63) - 1
 
@@ -57,8 +57,8 @@ class Tags(RequestModel):
     """Tags, in any spelling; those of nothing but spaces and "#" are ignored."""
 
     tags: Annotated[
-        list[Annotated[str, Field(max_length=LONGEST_TAG)]],
-        Field(max_length=MOST_TAGS, examples=[["fjord", "winter"]]),
+        list[Annotated[str, Field(max_length=MAX_TAG)]],
+        Field(max_length=MAX_TAGS, examples=[["fjord", "winter"]]),
     ]
 
 
@@ -83,7 +83,7 @@ class Retry(RequestModel):
     )
 
     all: Annotated[Literal[True], BeforeValidator(_only_true)] = True
-    places: Annotated[list[FilePlace], Field(min_length=1, max_length=MOST_PLACES)] = Field(
+    places: Annotated[list[FilePlace], Field(min_length=1, max_length=MAX_PLACES)] = Field(
         default_factory=list
     )
 
@@ -116,25 +116,27 @@ class ListQuery(RequestModel):
     """A part of the list of videos."""
 
     after: Annotated[int, Field(ge=0, le=HIGHEST_ID, description="only videos with higher ids")] = 0
-    limit: Annotated[int, Field(ge=1, le=MOST_LISTED, description="how many at most")] = 100
+    limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="maximum number")] = 100
 
 
 class Wait(RequestModel):
     """How many seconds to wait."""
 
-    wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False)] = 0.0
+    wait: Annotated[float, Field(ge=0, le=MAX_WAIT_S, allow_inf_nan=False)] = 0.0
 
 
 class RandomQuery(RequestModel):
     """The videos to choose from."""
 
-    tag: Annotated[str | None, Field(max_length=LONGEST_TAG, description="one of its tags")] = None
+    tag: Annotated[str | None, Field(max_length=MAX_TAG, description="one of its tags")] = None
     favorite: Annotated[bool, Field(description="only favorites of the owner")] = False
-    stars: Annotated[int, Field(ge=0, le=5, description="at least so many, by the owner")] = 0
+    stars: Annotated[
+        int, Field(ge=0, le=5, description="at least this many stars from the owner")
+    ] = 0
 
 
 class Mean(ResponseModel):
-    """The mean of the visitors' votes, pulled towards that of the whole library."""
+    """The mean of the visitors' votes, pulled toward that of the whole library."""
 
     mean: Annotated[float, Field(ge=1, le=5, examples=[3.9])]
     votes: Annotated[int, Field(ge=1, examples=[12])]

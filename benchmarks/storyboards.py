@@ -26,14 +26,14 @@ from benchmarks.posters import MEDIA, REPEATS, SEED, Cost, ratios, rival, worker
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.media_worker.storyboard import board
 from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
-from generator.core.media.storyboards import MOST_TILES, TILE_BOX, board_times
+from generator.core.media.storyboards import MAX_TILES, TILE_BOX, board_times
 from generator.core.media.worker_protocol import ProbeRequest
 from generator.core.model import EncodedStoryboard, EnrichmentResult, Place
 
 _OURS, _WORKER = "ours", "ours_in_a_worker"
 _EVERY, _NOKEY = "ffmpeg_fps", "ffmpeg_nokey_fps"
 _LONG_S = 5.0  # from here on, once is enough
-_MOST_S = 100  # a rival that has nothing to show by then is not compared
+_MAX_S = 100  # a rival that has nothing to show by then is not compared
 _SILENT = -8  # AV_LOG_QUIET
 _COLUMNS, _ROW = 10, "{:44.44} {:>6} {:>7} {:>8} {:>8} {:>8} {:>8} {:>7}"
 
@@ -81,8 +81,8 @@ def _subject(file: Path) -> _Subject | None:
 def _contestants(workers: MediaWorkers, out: Path) -> dict[str, Callable[[_Subject], Cost | None]]:
     def ffmpeg(subject: _Subject, *options: str) -> Cost | None:
         rate = f"fps={subject.wanted}/{subject.duration_s}"
-        tile = f"tile={_COLUMNS}x{MOST_TILES // _COLUMNS}"
-        command = ["timeout", "-s", "KILL", str(_MOST_S)]
+        tile = f"tile={_COLUMNS}x{MAX_TILES // _COLUMNS}"
+        command = ["timeout", "-s", "KILL", str(_MAX_S)]
         command += ["ffmpeg", "-v", "error", "-nostdin", "-y", *options, "-i", str(subject.file)]
         command += ["-vf", f"{rate},scale=160:-2,{tile}", "-frames:v", "1", str(out)]
         return rival(command, out)

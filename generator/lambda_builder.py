@@ -31,7 +31,7 @@ from generator.worker.remote_state import STATE, Lease, RemoteState
 
 log = logging.getLogger(__name__)
 
-_MOST = 5_000  # messages in one run
+_MAX = 5_000  # messages in one run
 _AT_ONCE = 500  # messages per request
 _GATHER_S = 60.0  # how long messages are received before they are shown
 _TRIES = 50  # attempts to write the state back
@@ -167,8 +167,8 @@ class LambdaBuilder:
     def _received(self) -> list[ReceivedMessage]:
         messages: list[ReceivedMessage] = []
         end_s = self.clock() + _GATHER_S
-        while len(messages) < _MOST and self.clock() < end_s:
-            batch = self.queue.receive(min(_AT_ONCE, _MOST - len(messages)), 0)
+        while len(messages) < _MAX and self.clock() < end_s:
+            batch = self.queue.receive(min(_AT_ONCE, _MAX - len(messages)), 0)
             if not batch:
                 break
             messages += batch
@@ -262,8 +262,8 @@ class LambdaBuilder:
     def _commit_published(self, paths: Sequence[OutPath]) -> None:
         """Write the state back with what was published.
 
-        If another run wrote a newer state meanwhile, its pages are right, and ours may have
-        overwritten them: they are marked there as unverified.
+        If another run wrote a newer state meanwhile, its pages are right, and those of this run may
+        have overwritten them: they are marked there as unverified.
         """
         assert self._remote_state is not None
         for _ in range(_TRIES):

@@ -402,7 +402,7 @@ def environment(deployment: Deployment) -> Iterator[str]:
             if variable in FOREIGN:
                 continue
             if known == variable or (known.lower() not in settings and known not in SECRETS):
-                yield f"{name}: {variable} is no setting"
+                yield f"{name}: {variable} is not a setting"
 
 
 # -- CloudFront, and the API behind it

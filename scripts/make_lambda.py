@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OURS = ("api_lambda", "generator")
 PYTHON = "3.13"
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
-MOST_ZIPPED, MOST_UNPACKED = 50_000_000, 250_000_000
+MAX_ZIPPED, MAX_UNPACKED = 50_000_000, 250_000_000
 _MOMENT = (1980, 1, 1, 0, 0, 0)  # the first that a zip can tell
 _FILE = 0o100644 << 16
 # What no program reads: descriptions of types, sources of C, bytecode of the machine that packs.
@@ -232,10 +232,10 @@ def write(target: Path, files: dict[str, Path]) -> tuple[int, int]:
 
 def within_limits(name: str, zipped: int, unpacked: int) -> None:
     """Raise TooLargeError where Lambda would refuse."""
-    if zipped > MOST_ZIPPED or unpacked > MOST_UNPACKED:
+    if zipped > MAX_ZIPPED or unpacked > MAX_UNPACKED:
         raise TooLargeError(
             f"{name}.zip has {_mb(zipped)} ({_mb(unpacked)} unpacked); Lambda takes "
-            f"{_mb(MOST_ZIPPED)} ({_mb(MOST_UNPACKED)} unpacked)"
+            f"{_mb(MAX_ZIPPED)} ({_mb(MAX_UNPACKED)} unpacked)"
         )
 
 

@@ -111,7 +111,7 @@ def _picture(sample: Sample, index: int) -> Image.Image:
         return Image.new("RGB", (width, height))
     turn = index / sample.frames
     hue = crc32(sample.title.encode()) % 1000 / 1000
-    low, high = _colour(hue, 0.75, 0.35), _colour(hue + 0.12, 0.55, 0.95)
+    low, high = _color(hue, 0.75, 0.35), _color(hue + 0.12, 0.55, 0.95)
     shade = (
         Image.linear_gradient("L").rotate(90 * turn + sample.number * 40).resize((width, height))
     )
@@ -124,7 +124,7 @@ def _picture(sample: Sample, index: int) -> Image.Image:
         x, y = width * (0.5 + 0.34 * math.cos(angle)), height * (0.5 + 0.3 * math.sin(angle))
         size = height * (0.08 + 0.04 * ring)
         draw.ellipse(
-            (x - size, y - size, x + size, y + size), (*_colour(hue + 0.4 + ring / 9, 0.6, 1), 110)
+            (x - size, y - size, x + size, y + size), (*_color(hue + 0.4 + ring / 9, 0.6, 1), 110)
         )
     _write(draw, sample.title, width, height)
     return picture
@@ -139,7 +139,7 @@ def _write(draw: ImageDraw.ImageDraw, title: str, width: int, height: int) -> No
     draw.text((left, top), words, (255, 255, 255, 255), font=font)
 
 
-def _colour(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
+def _color(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
     red, green, blue = colorsys.hsv_to_rgb(hue % 1, saturation, value)
     return round(red * 255), round(green * 255), round(blue * 255)
 

@@ -115,7 +115,7 @@ def free_port() -> Callable[[], int]:
     return find
 
 
-LONGEST_BASE = 50  # bytes, for Chromium's socket lies 55 below, and its path may have 107
+MAX_BASE = 50  # bytes, for Chromium's socket lies 55 below, and its path may have 107
 
 
 def live_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ HOMES = {"CONFIG": ".config", "CACHE": ".cache", "DATA": ".local/share", "STATE"
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
     """Return new folders for homes; fixtures that live longer than a test share the first."""
     base = tmp_path_factory.getbasetemp()
-    is_long = len(os.fsencode(base)) > LONGEST_BASE
+    is_long = len(os.fsencode(base)) > MAX_BASE
     lent = tempfile.mkdtemp(prefix="reelshelf-", dir="/tmp") if is_long else None
     folders = (Path(lent or base, f"h{number}") for number in count())
     with pytest.MonkeyPatch.context() as patch:

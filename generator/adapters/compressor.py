@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import brotli
 
-LEAST_BYTES = 700  # below, headers cost more than compression gains
+MIN_BYTES = 700  # below, headers cost more than compression gains
 _GZIP_LEVEL = 6
 _BROTLI_QUALITY = 5  # above it, minutes for a percent or two
 _SUFFIXES = (".html", ".css", ".js", ".xml", ".svg", ".json", ".txt", ".vtt")

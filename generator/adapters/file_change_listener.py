@@ -68,7 +68,7 @@ class FileNotifier:
         try:
             self._observer.schedule(handler, str(folder), recursive=recursive, event_filter=events)
         except OSError as error:
-            log.warning("%s is only polled, not watched: %s", folder, error)
+            log.warning("%s is polled, not watched: %s", folder, error)
 
 
 class _NameHandler(FileSystemEventHandler):

@@ -1,7 +1,7 @@
 """The output folder: writes are atomic, and unchanged files are not touched.
 
 A file that reelshelf did not write is never replaced: the caller passes whether an existing file is
-ours (`owned`), and any other file stays.
+owned by this site (`owned`), and any other file stays.
 """
 
 import ctypes
@@ -34,7 +34,7 @@ _RENAMEAT2 = getattr(_C, "renameat2", None)  # likewise
 _AT_FDCWD, _NOREPLACE = -100, 1
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})  # by the file system
 _SYSTEM_NAMES = frozenset({"lost+found"})  # in every new ext4 file system
-_MOST_NAMED = 5  # names in a message
+_MAX_NAMED = 5  # names in a message
 
 
 def digest_of(content: bytes) -> bytes:
@@ -57,7 +57,7 @@ class Output:
         return Path(self._root)
 
     def prepare(self, *, adopt: bool = False) -> None:
-        """Create the folder, and mark it as ours.
+        """Create the folder, and mark it as owned by this site.
 
         Args:
             adopt: other files may be in it; they stay as they are.
@@ -72,7 +72,7 @@ class Output:
             self._create_mark(OutputMark(folder=uuid4().hex))
 
     def check(self, *, adopt: bool = False) -> None:
-        """Check that the folder is ours, empty, missing, or to be adopted.
+        """Check that the folder is owned by this site, empty, missing, or to be adopted.
 
         Raises:
             SettingsError: as `prepare`.
@@ -84,7 +84,7 @@ class Output:
             return
         except NotADirectoryError:
             raise SettingsError(
-                f"the output folder {self._root} is a file", hint="name a folder (--out)"
+                f"the output folder {self._root} is a file", hint="choose a folder (--out)"
             ) from None
         is_ours = self.mark() is not None
         self.has_manifest()
@@ -99,7 +99,7 @@ class Output:
     # -- mark and manifest
 
     def mark(self) -> OutputMark | None:
-        """Return the mark of the folder, None if it is not ours.
+        """Return the mark of the folder, None if it has none.
 
         Raises:
             SettingsError: its file is not a mark; it is left alone.
@@ -117,7 +117,7 @@ class Output:
         if mark is None:
             raise SettingsError(
                 f"{self._root}/{MARK} is not a mark of reelshelf",
-                hint="name another output folder (--out), or move that file away",
+                hint="choose another output folder (--out), or move that file away",
             )
         return mark
 
@@ -154,7 +154,7 @@ class Output:
         if not is_manifest(first.decode("ascii", "replace")):
             raise SettingsError(
                 f"{self._root}/{MANIFEST} is not a manifest of reelshelf",
-                hint="name another output folder (--out), or move that file away",
+                hint="choose another output folder (--out), or move that file away",
             )
         return True
 
@@ -227,7 +227,7 @@ class Output:
                     _unlink(f"{self._root}/{folder}/{name}")
 
     def _scratch_name_id(self) -> str:
-        """Return the id in the names of our temporary files."""
+        """Return the id in the names of temporary files of this site."""
         if not self._scratch_id:
             mark = self.mark()
             self._scratch_id = (mark.folder if mark is not None else "")[:12] or uuid4().hex[:12]
@@ -248,15 +248,15 @@ class Output:
         Args:
             path: of the file.
             content: of the file.
-            packed: it has compressed copies of ours: they are removed first, so that none is ever
+            packed: it has owned compressed copies: they are removed first, so that none is ever
                 stale.
-            owned: an existing file is ours, and is replaced. If not, one with the same bytes is
-                left as it is.
+            owned: an existing file is owned by this site, and is replaced. If not, one with the
+                same bytes is left as it is.
             lane: distinguishes concurrent writers.
             durable: return when the disk has it.
 
         Raises:
-            FileExistsError: there is a file that is not ours; it is as before.
+            FileExistsError: there is a file that is not owned by this site; it is as before.
             OSError: the disk is full or the folder is not writable; `path` is as before.
         """
         final = f"{self._root}/{path}"
@@ -280,7 +280,7 @@ class Output:
             raise
 
     def require(self, path: OutPath, content: bytes) -> None:
-        """Check that a file of another program equals ours, and has no compressed copies.
+        """Check that a file of another program equals the page, and has no compressed copies.
 
         Raises:
             FileExistsError: it is not.
@@ -308,7 +308,7 @@ class Output:
         """Return the folder of a file, created if needed.
 
         Raises:
-            NotADirectoryError: a part of its path is a link, which is not ours.
+            NotADirectoryError: a part of its path is a link, which this site does not own.
         """
         folder = final.rpartition("/")[0]
         if folder in self._folders:
@@ -316,7 +316,7 @@ class Output:
         os.makedirs(folder, exist_ok=True)
         link = self._foreign_link(folder)
         if link:
-            raise NotADirectoryError(errno.ENOTDIR, "is a link that is not ours", link)
+            raise NotADirectoryError(errno.ENOTDIR, "is a link that reelshelf did not create", link)
         self._folders.add(folder)
         return folder
 
@@ -330,7 +330,7 @@ class Output:
         return ""
 
     def _is_ours_to_change(self, folder: str) -> bool:
-        """Return whether a folder exists, and not behind a link, where nothing is ours."""
+        """Return whether a folder exists, and not behind a link, where nothing is owned."""
         folder = f"{self._root}/{folder}".rstrip("/")
         if folder in self._folders:
             return True
@@ -346,7 +346,7 @@ class Output:
         """Move a finished file to `path`, also from another file system.
 
         Raises:
-            FileExistsError: there is a file that is not ours; it is as before.
+            FileExistsError: there is a file that is not owned by this site; it is as before.
             OSError: the disk is full or the folder is not writable; `file` is still there.
         """
         final = f"{self._root}/{path}"
@@ -419,14 +419,14 @@ class Output:
     # -- deleting
 
     def delete(self, path: OutPath) -> None:
-        """Remove a file of ours, if it exists. Its compressed copies are removed separately."""
+        """Remove an owned file, if it exists. Its compressed copies are removed separately."""
         folder = path.rpartition("/")[0]
         self.touched.add(folder)
         if self._is_ours_to_change(folder):
             _unlink(f"{self._root}/{path}")
 
     def unpack(self, path: OutPath) -> None:
-        """Remove the compressed copies of a file, which have to be ours."""
+        """Remove the compressed copies of a file, which have to be owned."""
         folder = path.rpartition("/")[0]
         self.touched.add(folder)
         if self._is_ours_to_change(folder):
@@ -461,7 +461,7 @@ class Output:
             folder = waiting.pop()
             try:
                 entries = os.scandir(f"{self._root}/{folder}")
-            except PermissionError:  # not a folder of ours
+            except PermissionError:  # not an owned folder
                 continue
             with entries:
                 for entry in entries:
@@ -486,8 +486,8 @@ class Output:
 def listed(names: Iterable[str]) -> str:
     """Return the first names for a message, and how many more there are."""
     ordered = sorted(names)
-    shown = ", ".join(ordered[:_MOST_NAMED])
-    hidden = len(ordered) - _MOST_NAMED
+    shown = ", ".join(ordered[:_MAX_NAMED])
+    hidden = len(ordered) - _MAX_NAMED
     return shown + (f" and {hidden} more" if hidden > 0 else "")
 
 

@@ -233,5 +233,5 @@ class RedisState:
             yield
         except self._redis_errors as error:
             raise QueueError(
-                f"Redis is out of reach: {error}", hint="it may be starting; try again"
+                f"Redis is unavailable: {error}", hint="it may be starting; try again"
             ) from error

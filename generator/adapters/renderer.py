@@ -36,10 +36,10 @@ _MARK = re.compile("\x02sLoT([0-9]+)\x03")
 _MARK_ENDS = re.compile("[\x02\x03]")
 _HARMLESS_FILTERS = {"e", "escape", "length", "count", "first", "last"}
 _TEMPLATE_SUFFIXES = (".html", ".xml", ".txt")
-_MOST_SHAPES = 5000
-_MOST_S = 30.0  # of one page
-_MOST_CHARACTERS = 64 << 20  # of one page
-_MOST_RANGE = 1_000_000  # of a `range`
+_MAX_SHAPES = 5000
+_MAX_S = 30.0  # of one page
+_MAX_CHARACTERS = 64 << 20  # of one page
+_MAX_RANGE = 1_000_000  # of a `range`
 _TEMPLATE_SIMILARITY, _ASSET_SIMILARITY = 0.6, 0.8  # similarity of names that may be typos
 _HARMLESS_TESTS = {"none", "defined", "undefined", "true", "false", "boolean"}
 _SLOT_UNSAFE_NODES = (
@@ -55,7 +55,7 @@ Skeleton = tuple[list[bytes], list[int]]
 
 
 class Renderer:
-    """The templates of one site: ours, and the owner's, which override them.
+    """The templates of one site: the built-in ones, and the owner's, which override them.
 
     Raises:
         TemplateError: a template cannot be read or parsed.
@@ -111,7 +111,7 @@ class Renderer:
         try:
             skeleton = self._skeletons[key]
         except KeyError:
-            if len(self._skeletons) >= _MOST_SHAPES:
+            if len(self._skeletons) >= _MAX_SHAPES:
                 self._skeletons.clear()
             skeleton = self._skeletons[key] = self._recall_or_make(name, key, context)
         if skeleton is None:
@@ -234,7 +234,7 @@ class Renderer:
             tree = self._environment.parse(source, name)
         except jinja2.TemplateError as error:
             raise _template_error(name, error) from error
-        if len(_SOURCES) >= _MOST_TEMPLATES:
+        if len(_SOURCES) >= _MAX_TEMPLATES:
             _SOURCES.clear()
         references = tuple(meta.find_referenced_templates(tree))
         parsed = _SOURCES[source] = _Source(source, references, _only_prints(tree))
@@ -305,12 +305,12 @@ class _EndlessError(Exception):
 def _generate(template: jinja2.Template, context: Mapping[str, Any]) -> str:
     """Render a template within limits: it may loop forever."""
     parts, size = [], 0
-    with _time_limit(_MOST_S):
+    with _time_limit(_MAX_S):
         for part in template.generate(context):
             parts.append(part)
             size += len(part)
-            if size > _MOST_CHARACTERS:
-                raise _EndlessError(f"its page is larger than {_MOST_CHARACTERS >> 20} MB")
+            if size > _MAX_CHARACTERS:
+                raise _EndlessError(f"its page is larger than {_MAX_CHARACTERS >> 20} MB")
     return "".join(parts)
 
 
@@ -336,8 +336,8 @@ def _time_limit(seconds: float) -> Iterator[None]:
 def _short_range(*bounds: int) -> range:
     """Return a range of limited length."""
     numbers = range(*bounds)
-    if len(numbers) > _MOST_RANGE:
-        raise _EndlessError(f"a range of more than {_MOST_RANGE} numbers")
+    if len(numbers) > _MAX_RANGE:
+        raise _EndlessError(f"a range of more than {_MAX_RANGE} numbers")
     return numbers
 
 
@@ -367,7 +367,7 @@ class _Source:
 # For all sites of a process: after an edit, unedited templates are still cached.
 _SOURCES: dict[str, _Source] = {}
 _BYTECODE: dict[str, bytes] = {}
-_MOST_TEMPLATES = 500
+_MAX_TEMPLATES = 500
 
 
 class _BytecodeCache(jinja2.BytecodeCache):
@@ -383,7 +383,7 @@ class _BytecodeCache(jinja2.BytecodeCache):
     @override
     def dump_bytecode(self, bucket: "jinja2.bccache.Bucket") -> None:
         """Cache bytecode."""
-        if len(_BYTECODE) >= _MOST_TEMPLATES:
+        if len(_BYTECODE) >= _MAX_TEMPLATES:
             _BYTECODE.clear()
         _BYTECODE[bucket.key] = bucket.bytecode_to_string()
 

@@ -26,7 +26,7 @@ SYMPTOMS = (
 
 _PAGE_BYTES = 4096
 _LOG_SHARE = 64  # of the disk
-_LEAST_PAGES = 32
+_MIN_PAGES = 32
 _ENVIRONMENT_CODES = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -113,7 +113,7 @@ class CheckedFile:
         if self._file.parent.is_dir():
             disk = os.statvfs(self._file.parent)
             share = disk.f_blocks * disk.f_frsize // _LOG_SHARE // _PAGE_BYTES
-            most_pages = min(most_pages, max(share, _LEAST_PAGES))
+            most_pages = min(most_pages, max(share, _MIN_PAGES))
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {most_pages}")
         self._connection.execute(f"PRAGMA journal_size_limit = {most_pages * _PAGE_BYTES}")
 

@@ -72,7 +72,7 @@ _SKELETON = "skeleton/"  # of templates, by their inputs
 _PLAIN = "plain/"  # templates that may do more with cards than print them
 _NO_ROOM = 1 << 16  # bytes free: a full disk
 _LOGGED_FAILURES = 20
-_ANEW = "everything is rendered anew"
+_ANEW = "full render"
 
 
 class Engine:
@@ -87,7 +87,7 @@ class Engine:
     Raises:
         BusyError: another builder holds the lock.
         SettingsError: the catalogue cannot be opened, or is lost; or the output folder holds files
-            that are not ours.
+            that it does not own.
         TemplateError: a template is wrong.
     """
 
@@ -111,7 +111,7 @@ class Engine:
                     f"{file} is not a regular file", hint="move it away: reelshelf uses this name"
                 )
         lock, catalogue = settings.state / "build.lock", settings.state / "catalogue.db"
-        if _size(lock):  # ours is empty, and locking truncates the file
+        if _size(lock):  # a lock is empty, and locking truncates the file
             raise SettingsError(f"{lock} is not a lock file of reelshelf", hint="move it away")
         had_catalogue = _size(catalogue) > 0
         self._lock = FileLock(lock)
@@ -120,7 +120,7 @@ class Engine:
         except Timeout:
             raise BusyError(
                 f"another reelshelf builds the site of {settings.state}",
-                hint="wait for it, or stop it (a `reelshelf watch` or `reelshelf dev`, perhaps)",
+                hint="wait for it, or stop it (it may be a `reelshelf watch` or `reelshelf dev`)",
             ) from None
         try:
             self.catalogue = Catalogue(
@@ -161,7 +161,7 @@ class Engine:
             raise
 
     def _full_disk_folder(self) -> Path:
-        """Return which of our folders is on a full disk; `out` if neither or both are."""
+        """Return which of the folders is on a full disk; `out` if neither or both are."""
         out, state = self.settings.out, self.settings.state
         is_full = {place: _free(place) < _NO_ROOM for place in (out, state)}
         return state if is_full[state] and not is_full[out] else out
@@ -174,11 +174,11 @@ class Engine:
         return self._emptied_ledger(damage)
 
     def _emptied_ledger(self, damage: DamagedError) -> DamagedError:
-        self.ledger.begin_anew()
+        self.ledger.start_over()
         return DamagedError(
             str(damage),
             hint="the next refresh rebuilds it from the catalogue; nothing is lost",
-            begun_anew=True,
+            is_rebuilt=True,
         )
 
     def _retry_if_damaged(self, action: Callable[[], _T]) -> _T:
@@ -187,7 +187,7 @@ class Engine:
             with self.storage():
                 return action()
         except DamagedError as error:
-            if not error.begun_anew:
+            if not error.is_rebuilt:
                 raise
             log.warning("%s\n  %s", error, error.hint)
         with self.storage():
@@ -249,7 +249,7 @@ class Engine:
 
     @property
     def files(self) -> OwnedFiles:
-        """Return which files of the output folder are ours."""
+        """Return which files of the output folder are owned by this site."""
         return self.recovery.files
 
     def shows_another_history(self) -> bool:
@@ -464,7 +464,7 @@ class Engine:
         receipt.failed = len(failed)
         for path, reason in list(failed.items())[:_LOGGED_FAILURES]:
             receipt.failures[path] = reason
-            log.warning("%s keeps its former content: %s", path, reason)
+            log.warning("%s keeps its previous content: %s", path, reason)
 
     def _remember(self, cursor: int, *, templates: bool) -> None:
         """Store what the next refresh compares with; called within a transaction.

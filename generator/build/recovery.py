@@ -14,6 +14,7 @@ from uuid import uuid4
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.ledger import Ledger
 from generator.adapters.output import COPIES, Output, digest_of, listed
+from generator.core import formatting
 from generator.core.delivery.folder_marks import OutputMark
 from generator.core.model import OutPath
 from generator.core.site import urls
@@ -24,9 +25,9 @@ log = logging.getLogger(__name__)
 EVERYTHING = OutPath("*")  # among suspects: any file
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _MANY = 5000  # files from which on everything is recorded as suspect
-_OTHERS = 1000  # files that are not ours are counted up to here
+_OTHERS = 1000  # foreign files are counted up to here
 _MANIFEST_BYTES = 64  # of a line, average at most
-_LEAST_MANIFEST = 1 << 16
+_MIN_MANIFEST = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Recovery:
 
     @property
     def files(self) -> OwnedFiles:
-        """Return which files of the output folder are ours."""
+        """Return which files of the output folder are owned by this site."""
         return OwnedFiles(self.ledger, self.output, by_manifest=self.by_manifest)
 
     def left_output(self) -> bool:
@@ -76,7 +77,9 @@ class Recovery:
             with ledger.transaction():
                 ledger.remember("stamp", mark.stamp)
         if not self.left_output():
-            log.warning("%s is not as this state folder left it: comparing every page", output.root)
+            log.warning(
+                "%s was not last written with this state folder: comparing every page", output.root
+            )
             with ledger.transaction():
                 ledger.forget_folder()
                 ledger.suspect([EVERYTHING])
@@ -91,30 +94,30 @@ class Recovery:
         paths = ledger.suspects()
         self.by_manifest = EVERYTHING in paths
         if self.by_manifest:
-            self.files.reload()  # many files are recorded as ours only there
+            self.files.reload()  # many files are recorded as owned only there
             return Suspects(all=True)
         if paths:
             if ledger.fact("next_stamp"):
-                log.warning("the last build was interrupted: repairing what it left")
+                log.warning("the last build was interrupted: repairing unfinished pages")
             output.clear_scratch(folders_of(map(OutPath, paths)))
         return Suspects(paths=frozenset(map(OutPath, paths)))
 
     def _begin_manifest(self) -> None:
-        """Write the manifest of our files: version 0.4.0 wrote none, or it was lost."""
+        """Write the manifest of owned files: version 0.4.0 wrote none, or it was lost."""
         with self.ledger.transaction():
             self.ledger.own(filter(self.output.has, self._made()))
         self.files.rewrite_manifest()
 
     def tidy_manifest(self) -> None:
         """Rewrite the manifest if it has many more lines than there are files."""
-        most = max(_LEAST_MANIFEST, self.ledger.page_count()[0] * 4 * _MANIFEST_BYTES)
+        most = max(_MIN_MANIFEST, self.ledger.page_count()[0] * 4 * _MANIFEST_BYTES)
         if self.output.manifest_bytes() > most:
             self.files.rewrite_manifest()
 
     def examine(self, rest: frozenset[OutPath]) -> tuple[frozenset[OutPath], frozenset[OutPath]]:
         """Check suspects that the plan does not repair; return those to render, and all others.
 
-        A file of ours that belongs to no page is removed.
+        An owned file that belongs to no page is removed.
         """
         digests = self.ledger.digests(sorted(rest))
         made = self._made() if any(map(urls.is_made, rest)) else set[OutPath]()
@@ -162,7 +165,7 @@ class Recovery:
         self.by_manifest = self.by_manifest and not everything
 
     def missing_files(self) -> frozenset[OutPath]:
-        """Return files of ours that are missing on the disk.
+        """Return owned files that are missing on the disk.
 
         Lists only folders that changed since we recorded their mtime.
         """
@@ -178,19 +181,21 @@ class Recovery:
         lost = {path for path in missing if not path.endswith(COPIES)}
         if lost:
             log.warning(
-                "%d files of %s are missing: making them again", len(lost), self.output.root
+                "%s missing from %s: making them again",
+                formatting.counted(len(lost), "file"),
+                self.output.root,
             )
         return frozenset(lost)
 
     def note_folders(self) -> None:
-        """Record the mtimes of folders that we wrote to: a later change is not ours."""
+        """Record the mtimes of written folders: a later change was made by others."""
         touched, self.output.touched = self.output.touched, set()
         if touched:
             with self.ledger.transaction():
                 self.ledger.put_folders({path: self.output.changed_at(path) for path in touched})
 
     def sweep(self, assets: Collection[OutPath]) -> int:
-        """Delete files of ours that belong to no page or video; return how many.
+        """Delete owned files that belong to no page or video; return how many.
 
         Args:
             assets: the current assets of the theme; former ones are deleted.
@@ -213,7 +218,7 @@ class Recovery:
         return removed
 
     def _log_foreign_files(self, owned: set[OutPath]) -> None:
-        """Log once which files of the output folder are not ours."""
+        """Log once which files of the output folder are not owned by this site."""
         others = sorted(islice(self.output.others(owned), _OTHERS))
         names = "\n".join(others)
         if names == self.ledger.fact("others"):
@@ -222,9 +227,9 @@ class Recovery:
             self.ledger.remember("others", names)
         if others:
             log.warning(
-                "%s%d files in %s were not written by reelshelf and are left as they are: %s",
+                "%s%s in %s not written by reelshelf; left alone: %s",
                 "at least " * (len(others) == _OTHERS),
-                len(others),
+                formatting.counted(len(others), "file"),
                 self.output.root,
                 listed(others),
             )

@@ -1,4 +1,4 @@
-"""The command line: arguments become settings, settings an engine; the only room that prints.
+"""The command line: arguments become settings, settings an engine; the only module that prints.
 
 Exit codes: 0 done, 1 done with problems, 2 bad use or settings.
 """
@@ -46,15 +46,15 @@ __all__ = [
     "worker",
 ]
 
-_NOT_RECORDED = "nothing of this was recorded; run the same command again when this is mended"
+_NOT_RECORDED = "nothing was recorded; run the same command again after fixing this"
 _RESTORE = (
     "`reelshelf restore BACKUP` puts a backup of the catalogue in its place;"
-    " `reelshelf build --full` makes the ledger anew"
+    " `reelshelf build --full` rebuilds the ledger"
 )
-_WHOLE = "what is on the disk is whole; run the same command again when this is mended"
+_WHOLE = "files on disk are consistent; run the same command again after fixing this"
 _REPORT = (
-    "this is a fault of reelshelf: please report it, with what"
-    " `reelshelf --traceback …` prints for the same command"
+    "this is a bug in reelshelf: please report it, with the output of"
+    " `reelshelf --traceback …` for the same command"
 )
 
 
@@ -96,14 +96,14 @@ def _describe(error: Exception) -> tuple[str, str, int]:
             command = context.command_path if context is not None else "reelshelf"
             report = error.format_message(), f"`{command} --help` shows its usage", 2
         case UnicodeEncodeError() if not _is_text(sys.argv):
-            report = "an argument holds bytes that are no text", "write it in UTF-8", 2
+            report = "an argument is not valid UTF-8", "write it in UTF-8", 2
         case sqlite3.OperationalError():
             report = f"the database cannot be written or read: {error}", _NOT_RECORDED, 1
         case sqlite3.DatabaseError():
             report = f"a database in the state folder cannot be read: {error}", _RESTORE, 1
         case OSError():
             where = f" {_text(error.filename)}:" if error.filename else ""
-            report = f"cannot go on:{where} {error.strerror or error}", _WHOLE, 1
+            report = f"cannot continue:{where} {error.strerror or error}", _WHOLE, 1
         case _:
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{place.name} ({Path(place.filename).name}, line {place.lineno})"
@@ -128,10 +128,10 @@ def reelshelf(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     trace: Annotated[
-        bool, typer.Option("--traceback", help="Show where in the program an error happened.")
+        bool, typer.Option("--traceback", help="Print a traceback when an error occurs.")
     ] = False,
 ) -> None:
-    """Make a complete static site of a folder of videos."""
+    """Build a static site from a folder of videos."""
     del trace  # `main` looks for it: what fails may fail before this
     if version:
         out.print(f"reelshelf {metadata.version('reelshelf')}")

@@ -40,16 +40,16 @@ _SWITCH_S = 0.0005
 @app.command(rich_help_panel=SERVE)
 def api(
     config: Config = None,
-    port: Annotated[int, typer.Option(help="The port to serve at.")] = 8001,
-    host: Annotated[str, typer.Option(help="The address to serve at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8001,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     socket_file: Annotated[
-        Path | None, typer.Option("--socket", help="A Unix socket to serve at instead of a port.")
+        Path | None, typer.Option("--socket", help="A Unix socket to listen on instead of a port.")
     ] = None,
     proxy: Annotated[
         list[str] | None,
         typer.Option(
             metavar="ADDRESS",
-            help="A proxy on another machine, whose word on whom it asks for is believed."
+            help="Address of a trusted proxy: its X-Forwarded-For header is believed."
             " May be given several times.",
         ),
     ] = None,
@@ -65,7 +65,7 @@ def api(
 
     host = address_named(host)
     if socket_file is not None and not str(socket_file).strip(". "):
-        raise SettingsError("--socket names no file", hint="is a variable unset?")
+        raise SettingsError("--socket is empty", hint="is a variable unset?")
     secrets = take_secrets(os.environ)  # first: they are no settings
     settings = settled(config)
     start_log(verbose=verbose, as_json=as_json)
@@ -102,7 +102,7 @@ def _addresses(told: list[str]) -> frozenset[str]:
     try:
         return frozenset(str(ip_address(one)) for one in told)
     except ValueError as error:
-        raise SettingsError(f"--proxy: {error}", hint="it is like 10.0.0.10") from error
+        raise SettingsError(f"--proxy: {error}", hint="use an IP address like 10.0.0.10") from error
 
 
 def _look_at(settings: Settings) -> None:
@@ -120,8 +120,8 @@ def _port(host: str, port: int) -> Iterator[socket.socket]:
         listening = socket.create_server((host, port), family=family, backlog=_QUEUE)
     except (OSError, OverflowError) as error:
         raise SettingsError(
-            f"cannot serve at {host} port {port}: {error}",
-            hint="another program may be there: choose another port, or 0 for any that is free",
+            f"cannot listen on {host} port {port}: {error}",
+            hint="another program may use it: choose another port, or 0 for any free one",
         ) from error
     with listening:
         yield listening
@@ -139,8 +139,8 @@ def _socket(file: Path) -> Iterator[socket.socket]:
             listening.listen(_QUEUE)
         except OSError as error:
             raise SettingsError(
-                f"cannot serve at {file}: {error.strerror or error}",
-                hint="another server may be there, or something that is no socket",
+                f"cannot listen on {file}: {error.strerror or error}",
+                hint="another server may use it, or it is not a socket",
             ) from error
         ours = file.stat()
         try:

@@ -64,13 +64,14 @@ def init(
     """Write a commented settings file, reelshelf.toml."""
     file = folder / FILE
     if file.exists() or file.is_symlink():
-        raise SettingsError(f"{file} is there already", hint="edit it, or move it away first")
+        raise SettingsError(f"{file} already exists", hint="edit it, or move it away first")
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(commented(), encoding="utf-8")
     show(
         as_json,
         {"written": str(file)},
-        f'wrote {file}: its library is the folder "videos"; name yours, then `reelshelf build`',
+        f'wrote {file}: its library is the folder "videos"; change that to yours,'
+        " then run `reelshelf build`",
     )
 
 
@@ -90,10 +91,10 @@ def build(
     adopt: Adopt = False,
     new_catalogue: NewCatalogue = False,
     no_compress: Annotated[
-        bool, typer.Option("--no-compress", help="Make no .gz and .br copies after the pages.")
+        bool, typer.Option("--no-compress", help="Skip the .gz and .br copies of pages.")
     ] = False,
     pages_only: Annotated[
-        bool, typer.Option("--pages-only", help="Leave storyboards and copies to a later run.")
+        bool, typer.Option("--pages-only", help="Skip storyboards and playable copies.")
     ] = False,
     jobs: Jobs = None,
     nice: Nice = None,
@@ -141,8 +142,8 @@ def _tell_rest(receipt: Receipt, *, as_json: bool) -> None:
     if receipt.unplayable:
         count = formatting.counted(receipt.unplayable, "video")
         out.print(
-            f"playing  {count} will not play everywhere, or not at once:"
-            " `reelshelf renditions` shows what helps"
+            f"playing  {count} may not play in every browser:"
+            " `reelshelf renditions` lists what would help"
         )
     if receipt.problems:
         count = formatting.counted(receipt.problems, "problem")
@@ -152,8 +153,8 @@ def _tell_rest(receipt: Receipt, *, as_json: bool) -> None:
 def _warn_of_loopback(settings: Settings) -> None:
     if settings.host_files and is_loopback_origin(settings.site.origin):
         log.warning(
-            "robots.txt, the sitemap, the feeds and canonical links name %s: set site_url to"
-            " the address of the site before it is uploaded",
+            "robots.txt, the sitemap, the feeds and canonical links contain %s: set site_url to"
+            " the address of the site before you upload it",
             settings.site_url,
         )
 
@@ -185,7 +186,7 @@ def _work_off(engine: Engine, settings: Settings, receipt: Receipt, *, as_json: 
     if not as_json and (backlog.enriched or backlog.rendered):
         out.print(
             f"background  {formatting.counted(backlog.enriched, 'storyboard')},"
-            f" {backlog.rendered} playable copies in"
+            f" {formatting.counted(backlog.rendered, 'playable copy', 'playable copies')} in"
             f" {receipt.seconds['background']:.2f} s"
         )
 
@@ -280,14 +281,14 @@ def watch(
                 _stay(error)
                 settings = former
             else:
-                settings = _read_anew(settings, read)
+                settings = _reread(settings, read)
 
 
 def _stay(error: ReelshelfError | OSError) -> None:
-    log.warning("%s\n  the former settings stay in force; %s", error, getattr(error, "hint", ""))
+    log.warning("%s\n  keeping the previous settings; %s", error, getattr(error, "hint", ""))
 
 
-def _read_anew(former: Settings, read: Callable[[], Settings]) -> Settings:
+def _reread(former: Settings, read: Callable[[], Settings]) -> Settings:
     """Reload the settings; keep the former ones while the file has errors."""
     try:
         return read()

@@ -13,6 +13,7 @@ from api_lambda.app import ApiConfig, create_app
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
 from generator.cli.options import tell_line, tell_of_no_video, watching_on
+from generator.core import formatting
 from generator.core.build_receipt import Receipt
 from generator.core.errors import DamagedError, GuardError, SettingsError, TemplateError
 from generator.core.library.file_filter import compile_filter
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0  # after a build without which there is nothing to watch
 _PATIENCE = 5  # times as long as it took, if that is longer
-_MOST_TOLD = 5  # pages that failed
+_MAX_TOLD = 5  # pages that failed
 
 
 class DevSession:
@@ -154,11 +155,14 @@ def _show(receipt: Receipt, server: DevServer) -> None:
     """Have open pages show what a refresh did."""
     changed = bool(receipt.written or receipt.removed)
     if receipt.failures:
-        shown = [f"{page}: {reason}" for page, reason in receipt.failures.items()][:_MOST_TOLD]
+        shown = [f"{page}: {reason}" for page, reason in receipt.failures.items()][:_MAX_TOLD]
         left = receipt.failed - len(shown)
         more = [f"and {left} more"] if left else []
-        message = "\n".join([f"{receipt.failed} pages cannot be written", *shown, *more])
-        server.fail(message, "they are as they were, and tried again", changed=changed)
+        count = formatting.counted(receipt.failed, "page")
+        message = "\n".join([f"{count} cannot be written", *shown, *more])
+        server.fail(
+            message, "they keep their previous content, and will be retried", changed=changed
+        )
     elif changed:
         server.reload()
     else:

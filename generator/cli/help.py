@@ -34,7 +34,7 @@ class GroupedCommands(TyperGroup):
 
 def warn_renamed(old: str, new: str) -> None:
     """Advise whoever used a name that is about to go."""
-    err.print(f"reelshelf: {old} is {new} now; the old name works until the next release")
+    err.print(f"reelshelf: {old} was renamed to {new}; the old name works until the next release")
 
 
 def hidden_option(name: str) -> Any:  # noqa: ANN401 (what typer.Option returns)

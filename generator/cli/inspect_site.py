@@ -46,12 +46,12 @@ def why(
         is_built = bool(ledger.fact("begun"))
     if answer is None and not is_built:
         raise SettingsError(
-            f"nothing is built yet, and no file or event is known as {subject}",
-            hint="`reelshelf build` makes the pages; then `why` explains each of them",
+            f"nothing is built yet, and no file or event is named {subject}",
+            hint="run `reelshelf build` first; then `why` explains each page",
         )
     if answer is None:
         raise SettingsError(
-            f"neither a page nor a video nor an event: {subject}",
+            f"not a page, a video or an event: {subject}",
             hint='a page is like "all/title.html", a video like "Norway/fjord.mp4" or its number,'
             ' an event like "event 108", or like the id in the answer to a write',
         )
@@ -72,13 +72,13 @@ def _why_page(
     lines = [f"{page.path}  ({formatting.file_size(page.size)}{made})"]
     if refresh is not None:
         lines.append(f"  written {formatting.rfc3339(refresh[1])} in refresh {page.refresh}")
-    lines.append(f"  because {page.reason}")
+    lines.append(f"  reason: {page.reason}")
     events: list[dict[str, object]] = []
     if page.cause is not None:
         events = _events(catalogue, VideoId(page.cause), refresh[3] if refresh else None)
         lines.append(f"  the video was {page.cause}: " + _names(catalogue, page.cause))
         lines += [
-            f"    event {e['seq']}  {e['at']}  {_deed(e)} ({e['source']})" for e in events[:5]
+            f"    event {e['seq']}  {e['at']}  {_described(e)} ({e['source']})" for e in events[:5]
         ]
     return {**_row(page), "events": events, "lines": lines}
 
@@ -95,8 +95,8 @@ def _why_video(
         return None
     pages = ledger.pages_caused_by(video)
     lines = [f"video {video}: {_names(catalogue, video)}"]
-    lines += [f"  event {e['seq']}  {e['at']}  {_deed(e)} ({e['source']})" for e in events]
-    lines += [f"  {page.path}  because {page.reason}" for page in pages]
+    lines += [f"  event {e['seq']}  {e['at']}  {_described(e)} ({e['source']})" for e in events]
+    lines += [f"  {page.path}  reason: {page.reason}" for page in pages]
     if not ledger.fact("begun"):
         lines.append("  not built yet: `reelshelf build` makes its pages")
     return {"video": video, "events": events, "pages": [_row(p) for p in pages], "lines": lines}
@@ -109,19 +109,19 @@ def _why_event(subject: str, catalogue: Catalogue, ledger: Ledger) -> dict[str, 
     if numbered_event is None:
         return None
     seq, event = numbered_event
-    deed = _deed({"kind": event.kind, "value": event.value})
-    lines = [f"event {seq}  {formatting.rfc3339(event.at)}  {deed} ({event.source})"]
+    described = _described({"kind": event.kind, "value": event.value})
+    lines = [f"event {seq}  {formatting.rfc3339(event.at)}  {described} ({event.source})"]
     if event.video is not None:
         lines.append(f"  about the video {event.video}: " + _names(catalogue, event.video))
     refresh = ledger.refresh_of(seq)
     pages: list[PageRow] = []
     if refresh is None:
-        lines.append("  not on its pages yet: a builder shows it (`reelshelf watch`, or `build`)")
+        lines.append("  not on its pages yet: `reelshelf watch` or `reelshelf build` writes them")
     else:
         lines.append(f"  shown {formatting.rfc3339(refresh[1])} by refresh {refresh[0]}")
         if event.video is not None:
             pages = [p for p in ledger.pages_caused_by(event.video) if p.refresh == refresh[0]]
-        lines += [f"  {page.path}  because {page.reason}" for page in pages]
+        lines += [f"  {page.path}  reason: {page.reason}" for page in pages]
     return {
         "event": name,
         "seq": seq,
@@ -158,7 +158,7 @@ def _events(catalogue: Catalogue, video: VideoId, until: int | None) -> list[dic
     ]
 
 
-def _deed(event: Mapping[str, Any]) -> str:
+def _described(event: Mapping[str, Any]) -> str:
     """Return the event in words, with its main value: `Untagged "winter"`."""
     value = event["value"] if isinstance(event["value"], dict) else {}
     names = value.get("names", value.get("folder_tags", value.get("name")))
@@ -192,9 +192,9 @@ def _is_a_name(path: str) -> bool:
 def _names(catalogue: Catalogue, video: int) -> str:
     files = catalogue.files_of([video])
     if not files:
-        return "(not known)"
+        return "(unknown)"
     if not files[0].place.path:
-        return "(part of another video now, or forgotten)"
+        return "(merged into another video, or removed)"
     return formatting.readable(files[0].place.path) + (" (missing)" if files[0].missing else "")
 
 
@@ -223,27 +223,27 @@ def status(config: Config = None, as_json: Json = False) -> None:
     }  # fmt: skip
     changed = answer["last_refresh"]
     lines = [
-        f"library  {', '.join(answer['library']) or 'none named'}",
+        f"library  {', '.join(answer['library']) or 'none configured'}",
         f"videos   {counts['videos']} shown, {counts['missing']} missing",
         f"problems {counts['problems'] or 'none'}",
         f"pages    {pages} ({formatting.file_size(size)}) in {settings.out}",
         f"events   {counts['events']}; {_behind(behind)}",
-        f"changed  {f'{changed}, the last refresh with something to do' if changed else 'never'}",
+        f"changed  {f'{changed}, by the last refresh with changes' if changed else 'never'}",
     ]
     show(as_json, answer, "\n".join(lines))
 
 
 def _behind(events: int) -> str:
     if events < 0:  # a backup was put back, and nothing was built since
-        return f"the pages show {-events} more: the next build compares them"
-    return f"{events or 'none'} not shown yet"
+        return f"pages are ahead of the catalogue by {-events}; the next build repairs that"
+    return f"{events} not shown yet" if events else "all shown"
 
 
 @app.command(rich_help_panel=LOOK)
 def problems(
     config: Config = None,
     retry: Annotated[
-        bool, typer.Option("--retry", help="Let the next build try these files again.")
+        bool, typer.Option("--retry", help="Let the next build retry these files.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -264,7 +264,7 @@ def problems(
     ]
     lines = [f"{row['path'] or '.'}\n    {row['reason']}" for row in rows] or ["no problems"]
     if retry and rows:
-        lines.append(f"{len(rows)} file(s) will be tried again by the next build")
+        lines.append(f"the next build will retry {formatting.counted(len(rows), 'file')}")
     show(as_json, {"problems": rows, "retried": retry}, "\n".join(lines))
     if rows and not retry:
         raise typer.Exit(1)

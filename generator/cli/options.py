@@ -33,13 +33,14 @@ from generator.watch.build_loop import BuildLoop
 
 app = typer.Typer(
     cls=GroupedCommands,
-    help="A folder of videos becomes a complete static site.",
+    help="Build a static site from a folder of videos.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_MOST_OTHERS = 1000  # files that are listed
-_KINDS_TOLD = 5  # endings of files that are no videos
+_MAX_OTHERS = 1000  # files that are listed
+_KINDS_TOLD = 5  # extensions of files that are no videos
+_COUNTED_BY_BUILD = {"problems", "unplayable"}  # by no other command
 
 Library = Annotated[
     list[str] | None,
@@ -51,7 +52,8 @@ Library = Annotated[
     ),
 ]
 Folders = Annotated[
-    list[str] | None, typer.Argument(metavar="[DIR]...", help="Likewise: a folder of videos.")
+    list[str] | None,
+    typer.Argument(metavar="[DIR]...", help="A folder of videos (same as --library)."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where the site is written.")]
 Config = Annotated[
@@ -61,13 +63,15 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Jobs = Annotated[
     int | None,
-    typer.Option("--jobs", "-j", min=0, max=64, help="Media workers; 0: one per processor."),
+    typer.Option(
+        "--jobs", "-j", min=0, max=64, help="Number of media workers; 0 means one per processor."
+    ),
 ]
 Nice = Annotated[
     int | None,
     typer.Option("--nice", min=0, max=19, help="Niceness of worker processes (0 to 19)."),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Verbose logging.")]
 AcceptLoss = Annotated[
     bool,
     typer.Option("--accept-loss", help="Accept the scan even if much of the library is gone."),
@@ -83,7 +87,7 @@ NewCatalogue = Annotated[
     bool,
     typer.Option(
         "--new-catalogue",
-        help="Begin a new catalogue where the former one is lost, without its ratings and tags.",
+        help="Create a new catalogue if the previous one is lost, without its ratings and tags.",
     ),
 ]
 
@@ -106,10 +110,10 @@ def engine_of(settings: Settings, *, adopt: bool = False, new_catalogue: bool = 
     """
     output = Output(settings.out)
     if adopt and output.mark() is None:
-        others = list(islice(output.others(frozenset()), _MOST_OTHERS))
+        others = list(islice(output.others(frozenset()), _MAX_OTHERS))
         if others:
-            more = " at least" * (len(others) == _MOST_OTHERS)
-            count = f"{len(others)} file{'s' * (len(others) > 1)}"
+            more = " at least" * (len(others) == _MAX_OTHERS)
+            count = formatting.counted(len(others), "file")
             err.print(
                 f"adopting {settings.out}:{more} {count} that reelshelf did not write"
                 " will be left as they are:",
@@ -172,8 +176,9 @@ def settings_of(
     settings = settings_with(config, library, out_folder, **others)
     if not settings.library:
         raise SettingsError(
-            "no library is named",
-            hint='--library DIR, or `reelshelf init` and library = ["DIR"] in reelshelf.toml',
+            "no library is configured",
+            hint='use --library DIR, or run `reelshelf init` and set library = ["DIR"] in'
+            " reelshelf.toml",
         )
     return settings
 
@@ -188,8 +193,8 @@ def settled(config: Path | None) -> Settings:
     is_named = config is not None or Path(FILE).is_file() or "REELSHELF_STATE" in os.environ
     if not is_named and not (settings.state / "catalogue.db").is_file():
         raise SettingsError(
-            f"there is neither a {FILE} nor a catalogue here",
-            hint=f"run it in the folder of your {FILE}, or name that with --config",
+            f"found neither a {FILE} nor a catalogue here",
+            hint=f"run it in the folder of your {FILE}, or pass the file with --config",
         )
     return settings
 
@@ -202,8 +207,8 @@ def address_named(host: str) -> str:
     """
     if not host.strip():
         raise SettingsError(
-            "--host names no address",
-            hint="is a variable unset? leave --host out to serve this computer only; 0.0.0.0 is"
+            "--host is empty",
+            hint="is a variable unset? omit --host to serve this computer only; 0.0.0.0 means"
             " every address",
         )
     return host.strip()
@@ -215,7 +220,7 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        fail("stopped", "the next build goes on from here", 130)
+        fail("stopped", "the next build continues from here", 130)
 
 
 def start_log(*, verbose: bool, as_json: bool) -> None:
@@ -251,11 +256,11 @@ def tell_of_no_video(settings: Settings, receipt: Receipt) -> None:
         counted = scanner.survey_folder(root, intake, follow_links=settings.follow_links)
         lines.append(f"  in {root}: {_surveyed(counted)}")
     lines += [
-        f"  in {bucket}: no object is called like a video" for bucket in settings.buckets.values()
+        f"  in {bucket}: no object has a video extension" for bucket in settings.buckets.values()
     ]
     endings = ", ".join(f".{suffix}" for suffix in ("mp4", "mkv", "webm", "mov", "avi"))
     lines.append(
-        f"  what counts ends in {endings} or {len(VIDEO_SUFFIXES) - 5} more"
+        f"  video extensions are {endings} and {len(VIDEO_SUFFIXES) - 5} more"
         " (docs/reference/settings.md, library)"
     )
     err.print("\n".join(lines), markup=False, soft_wrap=True)
@@ -263,19 +268,19 @@ def tell_of_no_video(settings: Settings, receipt: Receipt) -> None:
 
 def _surveyed(counted: FolderSurvey) -> str:
     if not counted.files:
-        return "there is no file at all"
+        return "there are no files"
     kinds = sorted(counted.others.items(), key=lambda kind: (-kind[1], kind[0]))
     parts = [f"{count} {formatting.readable(kind)}" for kind, count in kinds[:_KINDS_TOLD]]
     others = sum(count for _, count in kinds[_KINDS_TOLD:])
-    parts += [f"{others} others"] * bool(others)
+    parts += [formatting.counted(others, "other")] * bool(others)
     for count, what in (
         (counted.ignored, "ignored by the setting ignore"),
-        (counted.passed_over, "hidden, unfinished or in folders that are passed over"),
+        (counted.passed_over, "hidden, unfinished or in skipped folders"),
         (counted.links, "links, which are not followed (follow_links)"),
     ):
         parts += [f"{count} {what}"] * bool(count)
     more = "" if counted.is_whole else "more than "
-    return f"{more}{counted.files} files: " + "; ".join(parts)
+    return f"{more}{formatting.counted(counted.files, 'file')}: " + "; ".join(parts)
 
 
 def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
@@ -294,7 +299,7 @@ def _lines(receipt: Receipt, *, dry: bool) -> Iterator[str]:
     }  # fmt: skip
     differing = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     seen = formatting.counted(receipt.walked, "file")
-    yield f"videos   {seen} seen; {differing or 'nothing changed'}"
+    yield f"videos   {seen} seen; {differing or 'library unchanged'}"
     if dry:
         yield f"pages    {receipt.planned} to render, {receipt.removed} to remove (nothing done)"
     else:
@@ -334,7 +339,9 @@ def watching_on(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
 def tell_line(receipt: Receipt, *, as_json: bool) -> None:
     """Print a refresh in one line."""
     if as_json:
-        print(json.dumps(receipt.as_dict()), flush=True)  # noqa: T201 (this is the output)
+        known = receipt.as_dict().items()
+        answer = {name: value for name, value in known if name not in _COUNTED_BY_BUILD}
+        print(json.dumps(answer), flush=True)  # noqa: T201 (this is the output)
         return
     changes = ", ".join(
         f"{count} {name}"

@@ -49,7 +49,10 @@ def publish(
     config: Config = None,
     out_folder: Out = None,
     bucket: Annotated[
-        str | None, typer.Option("--bucket", "-b", help="In place of the setting `bucket`.")
+        str | None,
+        typer.Option(
+            "--bucket", "-b", help="The bucket to publish to, instead of the setting `bucket`."
+        ),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -61,19 +64,23 @@ def publish(
     adopt: Annotated[
         bool,
         typer.Option(
-            "--adopt", help="Publish beside objects of others, and leave them as they are."
+            "--adopt",
+            help="Publish beside objects that reelshelf did not upload; leave them as they are.",
         ),
     ] = False,
     replace: Annotated[
         bool,
-        typer.Option("--replace", help="Replace objects of others where those of ours belong."),
+        typer.Option(
+            "--replace",
+            help="Replace objects that reelshelf did not upload if a page needs their key.",
+        ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Delete all that is due; put pages over newer ones.")
+        bool, typer.Option("--force", help="Ignore the deletion limit and overwrite newer pages.")
     ] = False,
     rollback: Annotated[
         bool,
-        typer.Option("--rollback", help="Go back to the previous publish, and stay there."),
+        typer.Option("--rollback", help="Restore the previous publish, and pause publishing."),
     ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Build and publish whenever something changes.")
@@ -82,11 +89,12 @@ def publish(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Make the bucket equal to the site, and print the receipt."""
+    """Upload what changed to the bucket, and print the receipt."""
     if sum((dry_run, rollback, watch)) > 1 or (rollback and (verify or force or adopt or replace)):
         raise SettingsError(
-            "--dry-run, --rollback and --watch do not go together",
-            hint="--verify, --force, --adopt and --replace go with a publish, --watch or --dry-run",
+            "--dry-run, --rollback and --watch cannot be combined",
+            hint="--verify, --force, --adopt and --replace work with a publish, --watch or"
+            " --dry-run",
         )
     settings = _settings(config, bucket, out_folder)
     start_log(verbose=verbose, as_json=as_json)
@@ -98,7 +106,7 @@ def publish(
         engine = Engine(settings, shipped("templates"))
     except BusyError as error:
         raise BusyError(
-            str(error), hint="stop it, or let it publish itself: `reelshelf publish --watch`"
+            str(error), hint="stop it, or run `reelshelf publish --watch` instead"
         ) from error
     with stoppable(), engine:
         publisher = publisher_of(engine)
@@ -118,13 +126,16 @@ def publish(
 
 def _settings(config: Path | None, bucket: str | None, out_folder: Path | None) -> Settings:
     settings = settled(config)
-    said = {"bucket": bucket, "out": out_folder}
-    overrides: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    options = {"bucket": bucket, "out": out_folder}
+    overrides: dict[str, Any] = {
+        name: value for name, value in options.items() if value is not None
+    }
     if overrides:
         settings = load(config, overrides)
     if not settings.bucket:
         raise SettingsError(
-            "no bucket is named", hint='--bucket NAME, or bucket = "NAME" in [s3] of reelshelf.toml'
+            "no bucket is configured",
+            hint='use --bucket NAME, or set bucket = "NAME" in [s3] of reelshelf.toml',
         )
     return settings
 
@@ -180,7 +191,7 @@ def _tell(receipt: PublishReceipt, *, as_json: bool, dry: bool = False) -> None:
         for path, reason in list(receipt.left.items())[:_SHOWN]:
             err.print(f"{readable(path)}: {reason}")
         if len(receipt.left) > _SHOWN:
-            err.print(f"and {len(receipt.left) - _SHOWN} more: --json lists all")
+            err.print(f"and {len(receipt.left) - _SHOWN} more; --json lists all")
 
 
 def _lines(receipt: PublishReceipt, *, dry: bool) -> list[str]:
@@ -189,11 +200,11 @@ def _lines(receipt: PublishReceipt, *, dry: bool) -> list[str]:
     lines = [f"objects  {receipt.put} {did} ({size}), {receipt.unchanged} unchanged"]
     lines += [f"           {n:>7}  {kind}" for kind, n in sorted(receipt.kinds.items())]
     counts = {
-        "there already": receipt.adopted,
-        "newer there, and left": receipt.late,
-        "left for the next time": len(receipt.left),
-        "not ours, and left alone": len(receipt.foreign),
-        f"not ours, and {'to be ' if dry else ''}replaced": len(receipt.replaced),
+        "already there": receipt.adopted,
+        "newer in the bucket, left alone": receipt.late,
+        "left for the next publish": len(receipt.left),
+        "foreign, left alone": len(receipt.foreign),
+        f"foreign, {'to be ' if dry else ''}replaced": len(receipt.replaced),
     }
     if told := ", ".join(f"{count} {name}" for name, count in counts.items() if count):
         lines.append(f"others   {told}")
@@ -201,19 +212,17 @@ def _lines(receipt: PublishReceipt, *, dry: bool) -> list[str]:
         lines += [f"           {readable(key)}" for key in receipt.replaced]
     lines.append(
         f"gone     {receipt.deleted} {'to delete' if dry else 'deleted'},"
-        f" {receipt.waiting} wait for their time"
+        f" {receipt.waiting} to be deleted later"
     )
     if receipt.refused:
-        lines.append(
-            f"         {receipt.refused} deletions are more than delete_limit allows: --force"
-        )
+        lines.append(f"         {receipt.refused} deletions exceed delete_limit: use --force")
     if receipt.invalidated or receipt.invalidation_error:
         lines.append(f"cdn      {receipt.invalidated} paths invalidated")
     if receipt.invalidation_error:
         lines.append(f"         {receipt.invalidation_error}")
     lines += _account(receipt, dry=dry)
     if receipt.is_held:
-        lines.append("publishing is held until you run `reelshelf publish` without --watch")
+        lines.append("publishing is paused until you run `reelshelf publish` without --watch")
     return lines
 
 

@@ -16,8 +16,9 @@ from generator.core.media.remedies import WANTED, Remedy
 from generator.core.media.renditions import REMUX, TRANSCODE, estimate_bytes
 from generator.core.model import Event, EventKind
 
-_MOST = 1 << 31
+_MAX = 1 << 31
 _SETTINGS = {"remux": ("remux", "all"), "transcode": ("all",)}  # that make such copies
+_GERUNDS = {"remux": "remuxing", "transcode": "transcoding"}
 _NEEDS = {"remux": WANTED["remux"], "transcode": (Remedy.TRANSCODE,)}
 
 
@@ -55,18 +56,22 @@ def renditions(
     lines = [f"made      {len(made)}, {formatting.file_size(taken)}"]
     for need, (count, size) in missing.items():
         about = f", about {formatting.file_size(size)}" if count else ""
-        lines.append(f"{need:<9} {count} would play after it{about}: {_plan(settings, need)}")
+        lines.append(
+            f"{need:<9} {count} need{'s' * (count == 1)} {_GERUNDS[need]}{about}:"
+            f" {_plan(settings, need)}"
+        )
     lines.append(f"free      {formatting.file_size(free)}")
     if drop:
         lines.append(
-            f"{len(made)} copies go with the next build; renditions = {settings.renditions}"
+            f"the next build removes {formatting.counted(len(made), 'copy', 'copies')};"
+            f" renditions = {settings.renditions}"
         )
     show(as_json, answer, "\n".join(lines))
 
 
 def _missing(catalogue: Catalogue, need: str) -> tuple[int, int]:
     """Return how many copies are missing for a need, and how large they would be together."""
-    waiting = catalogue.todo.without_rendition(RenditionScope(_NEEDS[need]), _MOST)
+    waiting = catalogue.todo.without_rendition(RenditionScope(_NEEDS[need]), _MAX)
     made_by = TRANSCODE if need == "transcode" else REMUX
     sizes = [
         estimate_bytes(video.probe, video.size_bytes, made_by) for video in catalogue.shown(waiting)

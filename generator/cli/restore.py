@@ -11,7 +11,7 @@ from generator.adapters.catalogue import restore_backup as restore_catalogue
 from generator.adapters.settings import load
 from generator.cli.help import CARE
 from generator.cli.options import Config, Json, app, show
-from generator.core.formatting import readable
+from generator.core.formatting import counted, readable
 
 
 @app.command(rich_help_panel=CARE)
@@ -22,17 +22,20 @@ def restore(
 ) -> None:
     """Restore the catalogue from a checked backup; the previous one is kept.
 
-    A running API or builder goes on with what was restored.
+    A running API or builder continues with the restored catalogue.
     """
     settings = load(config, {})
     file = settings.state / "catalogue.db"
     restored = restore_catalogue(backup, file, time.time())
     Catalogue(file).close()  # brings an older one up to date
+    found = f"{counted(restored.videos, 'video')}, {counted(restored.events, 'event')}"
     lines = [
-        f"restored {file}: {restored.videos} videos, {restored.events} events",
-        f"the former one is kept as {restored.kept}" if restored.kept else "there was none before",
-        f"these tokens prove the owner: {', '.join(map(readable, restored.tokens)) or 'none'}",
-        "`reelshelf build` (or a running watch) brings the pages up to date",
+        f"restored {file}: {found}",
+        f"previous catalogue saved as {restored.kept}"
+        if restored.kept
+        else "there was no previous catalogue",
+        f"valid tokens: {', '.join(map(readable, restored.tokens)) or 'none'}",
+        "`reelshelf build` (or a running `reelshelf watch`) brings the pages up to date",
     ]
     answer = {
         "restored": str(file),

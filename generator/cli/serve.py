@@ -1,6 +1,8 @@
 """`dev` and `nginx`: how the site is served."""
 
 import json
+import os
+import shutil
 import socket
 import sys
 from contextlib import suppress
@@ -46,10 +48,10 @@ def dev(
     library: Library = None,
     out_folder: Out = None,
     config: Config = None,
-    port: Annotated[int, typer.Option(help="The port to serve at.")] = 8000,
-    host: Annotated[str, typer.Option(help="The address to serve at.")] = _HERE,
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = _HERE,
     lan: Annotated[
-        bool, typer.Option("--lan", help="Serve to other devices in the local network, too.")
+        bool, typer.Option("--lan", help="Serve other devices on the local network, too.")
     ] = False,
     phone: Annotated[bool, hidden_option("--phone")] = False,
     adopt: Adopt = False,
@@ -66,8 +68,8 @@ def dev(
         lan = True
     if lan and host != _HERE:
         raise SettingsError(
-            f"cannot serve at {host} alone and to the local network",
-            hint="leave out --host, or --lan",
+            f"--host {host} and --lan cannot be combined",
+            hint="use either --host or --lan",
         )
     from generator.cli.dev_session import DevSession  # noqa: PLC0415 (the API takes a while)
 
@@ -108,7 +110,7 @@ def _has_ipv6() -> bool:
 def _tell_of_buckets(settings: Settings) -> None:
     """Say that films in buckets are not served: a player would tell no more than that."""
     for root in settings.buckets.values():
-        err.print(f"note: the videos in {root} are not served from here; a CDN has to")
+        err.print(f"note: the videos in {root} are not served from here; a CDN has to serve them")
 
 
 def _announce(server: DevServer, *, as_json: bool, lan: bool) -> None:
@@ -129,17 +131,26 @@ def nginx(
     library: Library = None,
     out_folder: Out = None,
     config: Config = None,
-    listen: Annotated[str, typer.Option(help="What nginx's `listen` takes.")] = "80",
-    server_name: Annotated[str, typer.Option(help="What nginx's `server_name` takes.")] = "_",
+    listen: Annotated[str, typer.Option(help="The value of nginx's `listen`.")] = "80",
+    server_name: Annotated[str, typer.Option(help="The value of nginx's `server_name`.")] = "_",
     brotli: Annotated[
-        bool, typer.Option("--brotli", help="Send .br copies (nginx needs its module).")
+        bool, typer.Option("--brotli", help="Serve the .br copies (nginx needs its Brotli module).")
     ] = False,
     api: Annotated[
         str,
         typer.Option(
-            metavar="ADDRESS", help="Where `reelshelf api` serves: a port, or unix:/its/socket."
+            metavar="ADDRESS",
+            help="Where `reelshelf api` listens: a port, or unix:/path/of/its/socket.",
         ),
     ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Write it to a file; if anything is wrong, the file stays as it is.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print an nginx configuration that serves the site and its media."""
@@ -160,10 +171,35 @@ def nginx(
             ipv6=_has_ipv6(),
         )
     except ValueError as error:
-        hint = "rename the folder, or mend what was given"
+        hint = "rename the folder or fix the option"
         raise SettingsError(f"nginx cannot serve this: {error}", hint=hint) from error
     _tell_of_buckets(settings)
     if as_json:
         print(json.dumps({"config": text}))  # noqa: T201 (this is the output)
+    elif output is not None:
+        _replace_file(output, text.rstrip() + "\n")
+        err.print(f"wrote {output}; check it with `nginx -t`, then reload nginx")
     else:
         write_exactly(text.rstrip() + "\n")
+
+
+def _replace_file(file: Path, text: str) -> None:
+    """Write a file, or leave it as it is.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    target = file.resolve()  # behind a link
+    scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with scratch.open("x", encoding="utf-8") as content:
+            content.write(text)
+        if target.exists():
+            shutil.copymode(target, scratch)
+        scratch.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            scratch.unlink()
+        raise SettingsError(
+            f"cannot write {file}: {error.strerror}", hint="it is as it was; choose another file"
+        ) from error

@@ -14,12 +14,12 @@ from generator.core.formatting import rfc3339
 from generator.core.model import Token
 
 _DAY = "%Y-%m-%d"
-_ONCE = """This is shown once. It signs in at login.html of the site; a program sends it with
-each request: Authorization: Bearer rs_…
-An API on AWS knows it by its digest: `reelshelf token digest`."""
+_ONCE = """This token is shown once. Enter it at login.html of the site to sign in; a program sends
+it with each request: Authorization: Bearer rs_…
+An API on AWS needs its digest: `reelshelf token digest`."""
 
-_NOBODY = """No token is left, so nobody is the owner of the API, at this computer neither (but with
-`reelshelf dev`). Become the owner again with: reelshelf token new"""
+_NOBODY = """No token is left, so nobody can sign in as the owner, not even on this computer (except
+with `reelshelf dev`). To create a token: reelshelf token new"""
 
 
 class TokenAction(StrEnum):
@@ -33,28 +33,32 @@ class TokenAction(StrEnum):
 
 @app.command(rich_help_panel=SERVE)
 def token(
-    deed: Annotated[
-        TokenAction, typer.Argument(help="Make one, list them, tell their digests, or end one.")
+    action: Annotated[
+        TokenAction,
+        typer.Argument(help="Create, list, print digests of, or revoke tokens."),
     ],
     name: Annotated[
-        str | None, typer.Argument(help="What to call a new one, or which to revoke (name or id).")
+        str | None,
+        typer.Argument(help="The name of a new token, or the name or id of the one to revoke."),
     ] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Create, list or revoke the tokens that sign the owner in to the API.
 
-    `digest` prints what an API without a catalogue knows of those that are valid, for
-    REELSHELF_OWNER_DIGESTS: nobody can make the tokens of it.
+    `digest` prints the digests of valid tokens for an API without a catalogue
+    (REELSHELF_OWNER_DIGESTS); the tokens cannot be recovered from it.
     """
     settings = settled(config)
     with open_catalogue(settings) as catalogue:
-        told, text = _done(deed, name, catalogue)
+        told, text = _done(action, name, catalogue)
     show(as_json, told, text)
 
 
-def _done(deed: TokenAction, name: str | None, catalogue: Catalogue) -> tuple[dict[str, Any], str]:
-    match deed:
+def _done(
+    action: TokenAction, name: str | None, catalogue: Catalogue
+) -> tuple[dict[str, Any], str]:
+    match action:
         case TokenAction.NEW:
             return _new(catalogue, name or "owner")
         case TokenAction.LIST:
@@ -70,7 +74,8 @@ def _new(catalogue: Catalogue, name: str) -> tuple[dict[str, Any], str]:
 
     if any(one.name == name and one.revoked_at is None for one in catalogue.tokens.all()):
         raise SettingsError(
-            f"there is a token called {name}", hint="choose another name, or revoke that one first"
+            f"a token named {name} already exists",
+            hint="choose another name, or revoke that one first",
         )
     made, secret = new_token(name, now())
     catalogue.tokens.add(made)
@@ -101,9 +106,9 @@ def _revoke(catalogue: Catalogue, name: str) -> tuple[dict[str, Any], str]:
     ]
     if not matching or not catalogue.tokens.revoke(matching[0].id, now()):
         raise SettingsError(
-            f"there is no valid token called {name!r}", hint="`reelshelf token list` shows them"
+            f"no valid token is named {name!r}", hint="`reelshelf token list` lists them"
         )
-    text = f"revoked {matching[0].name}, and every session that began with it"
+    text = f"revoked {matching[0].name}, and ended every session that was started with it"
     if not catalogue.tokens.valid():
         text += f"\n{_NOBODY}"
     return {"revoked": matching[0].id}, text

@@ -55,8 +55,8 @@ from generator.worker.worker import EventLoop, Worker
 
 log = logging.getLogger(__name__)
 
-_OF_QUEUE = "what waits in the queue {} is taken by"
-_MOST_TOLD = 100  # dead letters, one by one
+_OF_QUEUE = "the queue {} is consumed by"
+_MAX_TOLD = 100  # dead letters, one by one
 _REDIS = ("redis://", "rediss://", "unix://")
 
 
@@ -66,10 +66,10 @@ def worker(
     out_folder: Out = None,
     config: Config = None,
     take_over: Annotated[
-        bool, typer.Option("--take-over", help="Own the site, even if another worker does.")
+        bool, typer.Option("--take-over", help="Take ownership from another worker.")
     ] = False,
     once: Annotated[
-        bool, typer.Option("--once", help="Take what waits, show and publish it, and end.")
+        bool, typer.Option("--once", help="Process the waiting messages once, then exit.")
     ] = False,
     accept_loss: AcceptLoss = False,
     jobs: Jobs = None,
@@ -87,7 +87,7 @@ def worker(
         try:
             queue.check()
         except QueueError as error:
-            log.debug("the settings of the queue cannot be looked at: %s", error)
+            log.debug("cannot read the settings of the queue: %s", error)
         engine = stack.enter_context(Engine(settings, shipped("templates")))
         own = _owning(engine, settings, queue, take_over=take_over)
         works = Worker(settings, engine, queue, _publisher(engine, settings), own=own)
@@ -108,7 +108,7 @@ def worker(
             for receipt in works.run(builds):
                 tell_line(receipt, as_json=as_json)
         except KeyboardInterrupt:  # how it is meant to be stopped
-            log.info("stopped; what was in hand is given back")
+            log.info("stopped; unprocessed messages were returned to the queue")
 
 
 def _tell_counts(works: Worker, *, as_json: bool) -> None:
@@ -128,9 +128,9 @@ def _settings(
     settings = settings_with(config, library, out, **others)
     if not settings.queue:
         raise SettingsError(
-            "no queue is named",
-            hint='queue = "https://sqs…" or "redis://…" in reelshelf.toml, or REELSHELF_QUEUE;'
-            " without a queue `reelshelf watch` is all there is to do",
+            "no queue is configured",
+            hint='set queue = "https://sqs…" or "redis://…" in reelshelf.toml, or REELSHELF_QUEUE;'
+            " without a queue, use `reelshelf watch`",
         )
     return settings
 
@@ -147,7 +147,7 @@ def _look(engine: Engine, settings: Settings) -> Receipt:
 def _building(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
     """Yield the build loop: for the library and events, or for events alone."""
     if not settings.library:
-        log.info("no library is named: only what waits in the queue is shown")
+        log.info("no library is configured: only events from the queue are processed")
         yield EventLoop(engine, settings, DryRunWorkers())
         return
     with watching_on(engine, settings) as watching:
@@ -157,7 +157,7 @@ def _building(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
 def _owning(
     engine: Engine, settings: Settings, queue: MarkedQueue, *, take_over: bool
 ) -> Callable[[], object]:
-    """Claim the site in the bucket and the queue; return a check that both are still ours.
+    """Claim the site in the bucket and the queue; return a check that both are still owned.
 
     Raises:
         OwnerError: another worker owns one of them.
@@ -173,9 +173,9 @@ def _owning(
         marks.pop()
     if not marks:
         log.warning(
-            "two workers with a catalogue each would share what waits in %s, and neither would"
-            " know: let it be tagged (sqs:ListQueueTags, sqs:TagQueue), name a state_bucket, or"
-            " make sure that there is one worker",
+            "two workers with separate catalogues could both consume %s without noticing:"
+            " allow sqs:ListQueueTags and sqs:TagQueue, set state_bucket, or make sure that"
+            " only one worker runs",
             queue.mark.name,
         )
 
@@ -188,7 +188,7 @@ def _owning(
     try:
         own(take_over=take_over)
     except QueueError as error:
-        log.warning("%s\n  whose it is is looked at again; %s", error, error.hint)
+        log.warning("%s\n  ownership will be checked again; %s", error, error.hint)
     return own
 
 
@@ -254,7 +254,7 @@ def queue_(
         queue.close()
     if requeue:
         answer["requeued"] = count
-        lines.append(f"{count} requeued: a worker receives them again")
+        lines.append(f"{count} requeued; a worker will receive them again")
     show(as_json, answer, "\n".join(lines))
     if answer["dead"] and not requeue:
         raise typer.Exit(1)
@@ -262,7 +262,7 @@ def queue_(
 
 def _report(queue: Queue) -> tuple[dict[str, Any], list[str]]:
     depth = queue.depth()
-    dead = queue.dead(_MOST_TOLD) if depth.dead else []
+    dead = queue.dead(_MAX_TOLD) if depth.dead else []
     rows = [
         {"id": message.id, "times": message.times, "reason": _reason(message), "body": message.body}
         for message in dead

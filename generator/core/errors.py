@@ -20,13 +20,13 @@ class SettingsError(ReelshelfError):
 class DamagedError(ReelshelfError):
     """A database is corrupt.
 
-    A catalogue is left as it is. A ledger can be rebuilt from it; if `begun_anew`, it was emptied
+    A catalogue is left as it is. A ledger can be rebuilt from it; if `is_rebuilt`, it was emptied
     for that, and the next refresh fills it.
     """
 
-    def __init__(self, message: str, *, hint: str, begun_anew: bool = False) -> None:
+    def __init__(self, message: str, *, hint: str, is_rebuilt: bool = False) -> None:
         super().__init__(message, hint=hint)
-        self.begun_anew = begun_anew
+        self.is_rebuilt = is_rebuilt
 
 
 class GuardError(ReelshelfError):

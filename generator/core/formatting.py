@@ -119,9 +119,9 @@ def duration(seconds: float | None) -> str | None:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def counted(count: int, what: str) -> str:
-    """Return "1 page" or "2 pages"."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def counted(count: int, what: str, plural: str = "") -> str:
+    """Return "1 page" or "2 pages"; `plural` is for words that do not just add an "s"."""
+    return f"{count} {what if count == 1 else plural or what + 's'}"
 
 
 def rounded(count: int) -> str | None:
@@ -162,7 +162,7 @@ def file_size(size_bytes: int) -> str:
 
 
 def date(instant: int, offset_min: int | None = None) -> str:
-    """Return "2024-05-01", the day so many minutes east of UTC; clamped to the years 1 to 9999."""
+    """Return "2024-05-01", the day `offset_min` east of UTC; clamped to the years 1 to 9999."""
     return _moment(instant + (offset_min or 0) * 60).date().isoformat()
 
 

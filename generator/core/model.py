@@ -67,7 +67,7 @@ class MetadataSource(StrEnum):
     Tags have two more: "folder", and "user", whose removals override all others.
     """
 
-    OWN = "own"  # our own .toml or .md sidecar
+    OWN = "own"  # a .toml or .md sidecar for reelshelf
     NFO = "nfo"  # Kodi's and Jellyfin's
     YTDLP = "ytdlp"  # .info.json
     JSON = "json"  # <video>.<ext>.json, as the old server kept it
@@ -340,7 +340,7 @@ class Video:
 class VideoStats:
     """The exact ratings and views of a video; `version` is the number of its last event.
 
-    `stars` are the owner's. `score_tenths` is the mean of the visitors' votes, pulled towards the
+    `stars` are the owner's. `score_tenths` is the mean of the visitors' votes, pulled toward the
     library's, in tenths of a star: 10 to 50, None without votes.
     """
 
@@ -361,7 +361,7 @@ SIDECAR = "sidecar"  # the stage of a problem with a file beside a video
 
 @dataclass(frozen=True, slots=True)
 class FileProblem:
-    """A file with a problem; it is tried again when it changes."""
+    """A file with a problem; it is retried when it changes."""
 
     place: Place
     size_bytes: int

@@ -1,4 +1,4 @@
-"""The Bayesian mean of a video's votes: pulled towards the mean of the whole library."""
+"""The Bayesian mean of a video's votes: pulled toward the mean of the whole library."""
 
 _PULL = 5  # votes of the library's mean that every video starts with
 _BEGIN = (10, 30)  # votes and stars that the library's own mean starts with: ten of three stars

@@ -18,7 +18,7 @@ from typing_extensions import override
 from generator.devserver.files import Message
 from generator.devserver.handlers import BaseHandler, ServedState
 
-_MOST_BYTES = 16 * 1024
+_MAX_BYTES = 16 * 1024
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
 
 
@@ -54,9 +54,9 @@ class ApiBridge(BaseHandler):
     @override
     async def get(self) -> None:  # type: ignore[mutable-override]  # typed as an attribute
         if self.site.api is None:
-            raise HTTPError(404, "there is no API any more")  # the site was replaced meanwhile
-        if len(self.request.body) > _MOST_BYTES:
-            raise HTTPError(413, f"a body has at most {_MOST_BYTES} bytes")
+            raise HTTPError(404, "the API is not running")  # the site was replaced meanwhile
+        if len(self.request.body) > _MAX_BYTES:
+            raise HTTPError(413, f"a body has at most {_MAX_BYTES} bytes")
         answer = self.site.api(self._scope(), self._receive, self._take)
         self._response = asyncio.ensure_future(answer)
         try:

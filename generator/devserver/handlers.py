@@ -1,4 +1,4 @@
-"""Request handlers: pages with our script in them, videos by range, and sockets to open pages.
+"""Request handlers: pages with the live reload script, videos by range, sockets to open pages.
 
 Tornado serves and livereload reloads; only this module knows livereload. We use its script and its
 web socket, not its watcher, which polls the disk, nor its file handler, which reads a whole video
@@ -91,7 +91,7 @@ class ServedState:
 
 
 class BaseHandler(RequestHandler):
-    """The base of all handlers: our headers, and the check of the Host header."""
+    """The base of all handlers: common headers, and the check of the Host header."""
 
     @override
     def initialize(self, state: ServedState) -> None:
@@ -246,7 +246,7 @@ class ReloadSocket(BaseHandler, LiveReloadHandler):  # type: ignore[misc]  # liv
 
     @override
     def check_origin(self, origin: str) -> bool:
-        """Return whether the page is ours: livereload would accept any.
+        """Return whether the page is of this site: livereload would accept any.
 
         A proxy with another host name sends the original one in X-Forwarded-Host; no page can make
         a browser send that.

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _GRACE_S = 2.0  # for a slow disk
 _PORTS = 1 << 16
 _QUEUE = 128  # backlog of connections
-_MOST_BYTES = 1 << 20  # of a request; more closes the connection without a response
+_MAX_BYTES = 1 << 20  # of a request; more closes the connection without a response
 _IDLE_S, _BODY_S = 75.0, 60.0  # for the head of a request, and for its body: as `reelshelf api`
 
 
@@ -76,7 +76,7 @@ class DevServer:
         """
         if self._port not in range(_PORTS):
             raise SettingsError(
-                f"cannot serve at port {self._port}", hint=f"ports are 0 to {_PORTS - 1}"
+                f"cannot listen on port {self._port}", hint=f"ports are 0 to {_PORTS - 1}"
             )
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
@@ -85,19 +85,19 @@ class DevServer:
             )
         except OSError as error:
             raise SettingsError(
-                f"cannot serve at {self._host} port {self._port}: {error}",
-                hint="another program may be there: choose another port, or 0 for any that is free",
+                f"cannot listen on {self._host} port {self._port}: {error}",
+                hint="another program may use it: choose another port, or 0 for any free one",
             ) from error
         self._socket.settimeout(0)
         self._port = int(self._socket.getsockname()[1])
 
     @property
     def address(self) -> str:
-        """Return the URL of the front page; its port is known once started."""
+        """Return the URL of the home page; its port is known once started."""
         return self.address_at(reachable(self._host))
 
     def address_at(self, host: str) -> str:
-        """Return the URL of the front page if this computer is reached as `host`."""
+        """Return the URL of the home page if this computer is reached as `host`."""
         return f"http://{f'[{host}]' if ':' in host else host}:{self._port}{self._site.base}/"
 
     def run(self) -> None:
@@ -149,7 +149,7 @@ class DevServer:
         self._run_commands()  # commands from here on wake the loop
         server = HTTPServer(
             _application(self._state),
-            max_body_size=_MOST_BYTES,
+            max_body_size=_MAX_BYTES,
             idle_connection_timeout=_IDLE_S,
             body_timeout=_BODY_S,
         )

@@ -15,14 +15,14 @@ from generator.plan.home_and_feeds import best_page, count_page, feed_pages, hom
 from generator.plan.sitemaps import sitemap_index, sitemap_page, storyboard_index
 from generator.plan.watch_pages import chapters_page, watch_page
 
-_ALL_REASON = "everything is rendered anew"
+_ALL_REASON = "full render"
 
 
 def plan_first(draft: Draft) -> None:
     """Plan, for the first refresh of a ledger, the pages that never change by themselves."""
     if not draft.is_first:
         return
-    reason = "it is new"
+    reason = "new page"
     for page in (*fixed_pages(reason), sitemap_index(reason)):
         draft.add(page)
     for page in (home_page(draft, reason), best_page(draft, reason), *feed_pages(draft, reason)):

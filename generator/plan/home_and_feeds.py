@@ -15,7 +15,7 @@ from generator.core.site.scopes import ALL, FAVORITES, Scope
 from generator.plan.draft import Draft
 
 HOME_NEWEST, HOME_OTHERS, BEST, FEED = 24, 6, 60, 30  # videos
-_CHANGED = "what it shows changed"
+_CHANGED = "a video on it changed"
 
 Window: TypeAlias = tuple[Scope, SortKey, int]  # the highest keys of a listing, and how many
 

@@ -5,7 +5,7 @@ from heapq import merge
 from itertools import islice
 
 from generator.adapters.ledger import Ledger
-from generator.core.delivery.host_files import MOST_REDIRECTS
+from generator.core.delivery.host_files import MAX_REDIRECTS
 from generator.core.model import OutPath
 from generator.core.site import urls
 from generator.core.site.page_values import HeadersSubject, Page, RedirectsSubject
@@ -41,7 +41,7 @@ def plan_host_files(
         for path, target in plan.redirects.items()
     ]
     fresh.sort(reverse=True)
-    pages = _pages(merge(fresh, stored, reverse=True), "the redirects changed")
+    pages = _pages(merge(fresh, stored, reverse=True), "redirects changed")
     for page in pages if not is_there else pages[1:]:
         plan.pages[page.path] = page
 
@@ -56,7 +56,7 @@ def _redirects_changed(ledger: Ledger, plan: Plan) -> bool:
 
 
 def _pages(rows: Iterator[tuple[int, OutPath, str]], reason: str) -> tuple[Page, Page]:
-    newest = tuple((path, target) for _, path, target in islice(rows, MOST_REDIRECTS))
+    newest = tuple((path, target) for _, path, target in islice(rows, MAX_REDIRECTS))
     return (
         Page(urls.HEADERS, "", HeadersSubject(), reason),
         Page(urls.REDIRECTS, "", RedirectsSubject(newest), reason),

@@ -59,7 +59,7 @@ def _plan_scope(draft: Draft, scope: Scope, change: MembershipChange) -> None:
         return
     planned = draft.lists.get((scope, SortKey.PLACE))
     if planned is not None and (planned.fresh or planned.changes):
-        plan_whole(draft, scope, "what stands in it changed", cause)
+        plan_whole(draft, scope, "content changed", cause)
 
 
 def _plan_lists(
@@ -134,7 +134,7 @@ def _plan_touched(
     if whole_scope is not None and not whole_scope.paged:
         videos = tuple(map(member, touched))
         subject = AlteredSubject(partial(_whole_again, draft, scope, row), videos)
-        path, why = urls.scope_path(scope), "what stands in it changed"
+        path, why = urls.scope_path(scope), "content changed"
         draft.add(Page(path, "shelf.html", subject, why, videos[0]))
         return
     view = draft.ledger.view(row.id, expected=len(touched))

@@ -7,7 +7,7 @@ from generator.core.model import OutPath
 from generator.core.site import urls
 from generator.core.site.orders import Order, SortKey
 from generator.core.site.page_values import (
-    MOST_ALTERED,
+    MAX_ALTERED,
     Page,
     ShelfSubject,
     altered_page,
@@ -32,12 +32,12 @@ def plan_shelves(draft: Draft, scope: Scope, keys: Iterable[SortKey], cause: int
             continue  # nothing moved in it
         touched = set(members(planned.changes.touched))
         changed = touched.union(members(planned.changes.inserted))
-        reason = "it is new" if planned.fresh else "a shelf changed"
+        reason = "new page" if planned.fresh else "a shelf changed"
         for shelf in planned.editor.dirty():
             ids = () if planned.fresh else changed.intersection(members(shelf.keys))
             altered = None
             if not planned.fresh and scope.kind not in INDEXES:
-                altered = planned.editor.alteration(shelf.number, MOST_ALTERED)
+                altered = planned.editor.alteration(shelf.number, MAX_ALTERED)
             own = next(iter(ids), cause)
             for page in pages_of_shelf(scope, key, shelf, reason, own):
                 draft.add(altered_page(page, altered, touched.intersection(ids)))

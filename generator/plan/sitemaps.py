@@ -27,9 +27,9 @@ def plan_sitemaps(draft: Draft) -> None:
         if empty:
             draft.plan.gone.add(path)
         else:
-            draft.add(sitemap_page(part, "a video in it changed", cause))
+            draft.add(sitemap_page(part, "sitemap entries changed", cause))
         if empty == (path in stored):
-            draft.add(sitemap_index("a part came or went"))
+            draft.add(sitemap_index("sitemap list changed"))
 
 
 def plan_storyboards(draft: Draft) -> None:
@@ -44,7 +44,7 @@ def plan_storyboards(draft: Draft) -> None:
     hidden = set(draft.plan.hidden)
     for part, cause in parts.items():
         if part in coming or _has_storyboards(draft, part, hidden):
-            draft.add(storyboard_index(part, "a storyboard in it changed", cause))
+            draft.add(storyboard_index(part, "storyboards changed", cause))
         else:
             draft.plan.gone.add(urls.storyboard_index_path(part))
 

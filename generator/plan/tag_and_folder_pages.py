@@ -108,7 +108,7 @@ def _forget_lists(draft: Draft, scope: Scope) -> None:
 
 def _replan_folder(draft: Draft, scope: Scope, row: ScopeRow) -> None:
     """Plan the page that lists the folders in a folder."""
-    reason = "a folder in it came or went"
+    reason = "folder list changed"
     if not row.paged:
         plan_whole(draft, scope, reason, None)
         return

@@ -21,11 +21,11 @@ def plan_watch_pages(draft: Draft) -> None:
         if difference.after is None:
             draft.plan.gone.add(urls.watch_path_of(video))
         elif changes.watch or changes.beside:
-            reason = "it changed" if difference.before else "it is new"
+            reason = "the video changed" if difference.before else "new page"
             causes[video.id] = (reason, video.id)
         if changes.beside:
             for number in _neighbors(draft, difference):
-                causes.setdefault(number, ("a video beside it changed", video.id))
+                causes.setdefault(number, ("a neighboring video changed", video.id))
     others = [VideoId(number) for number in causes if number not in draft.plan.shown]
     videos = {**draft.ledger.videos(others), **draft.plan.shown}
     for number, (reason, cause) in causes.items():
@@ -49,7 +49,9 @@ def plan_chapters(draft: Draft) -> None:
         before, after = difference.before, difference.after
         if after is not None and after.chapters:
             if before is None or _chapters(before) != _chapters(after):
-                draft.add(chapters_page(after, "it changed" if before else "it is new", after.id))
+                draft.add(
+                    chapters_page(after, "the video changed" if before else "new page", after.id)
+                )
         elif before is not None and before.chapters:
             draft.plan.gone.add(urls.chapters_path(before.id))
 

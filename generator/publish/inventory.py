@@ -37,7 +37,7 @@ class Inventory:
 
     `recovered` are records to write, `lost` to drop; `listed` are keys that others may have put.
     `unchanged` are pages that keep their old content for now. `others` are foreign objects at keys
-    of ours, `strays` those at other keys; of the former, `replaceable` are to be replaced.
+    needed, `strays` those at other keys; of the former, `replaceable` are to be replaced.
     `resolved` are keys whose refusal is no longer relevant. `left` are paths not published: reason.
     """
 
@@ -97,11 +97,11 @@ class InventoryTaker:
             now: the current instant.
             verify: list the bucket.
             adopt: the bucket may have foreign objects.
-            replace: those at keys of ours may be replaced.
+            replace: those at needed keys may be replaced.
             tries: retry refused objects at once.
 
         Raises:
-            PublishError: the bucket has foreign objects, and never was ours.
+            PublishError: the bucket has foreign objects, and never was owned by this site.
         """
         record, ledger = self._record, self._ledger
         refused = record.refused()

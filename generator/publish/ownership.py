@@ -1,7 +1,7 @@
 """Ownership: a mark in the bucket names the catalogue of the site there.
 
-It survives the ledger: without that, our own objects are still recognized. A non-empty bucket
-without our mark is treated as another site's, unless the user says otherwise.
+It survives the ledger: without that, owned objects are still recognized. A non-empty bucket
+without the mark of this site is treated as another site's, unless the user says otherwise.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from generator.adapters.s3.bucket import Bucket
 from generator.adapters.s3.owner_mark import OwnerMark
 from generator.core.delivery.publish_plan import MARK, MEDIA_MARK, SITE_MARKS
 from generator.core.errors import OwnedByAnotherError, PublishError
-from generator.core.formatting import readable, rfc3339
+from generator.core.formatting import counted, readable, rfc3339
 from generator.publish.publish_state import PublishState
 from generator.publish.site_objects import SiteObjects
 
@@ -27,7 +27,7 @@ class SiteOwnership:
         self._with_media = with_media and objects.is_apart
 
     def check(self, *, take_over: bool) -> bool:
-        """Return whether the mark says that the bucket is ours; writes nothing.
+        """Return whether the mark says that this site owns the bucket; writes nothing.
 
         Raises:
             PublishError: the bucket has another site.
@@ -59,11 +59,11 @@ class SiteOwnership:
         """
         shown = ", ".join(readable(key) for key in keys[:_SHOWN])
         more = ", …" if len(keys) > _SHOWN or not is_all else ""
-        count = f"{len(keys)}" if is_all else f"{len(keys)} or more"
+        count = counted(len(keys), "object") if is_all else f"{len(keys)} or more objects"
         bucket, key = self._places()[0]
         raise _owned_error(
-            f"the bucket {_where(bucket, key)} holds {count} objects that reelshelf did not put"
-            f" there: {shown}{more}"
+            f"the bucket {_where(bucket, key)} holds {count} that reelshelf did not"
+            f" upload: {shown}{more}"
         )
 
     def claim(self, *, take_over: bool) -> None:
@@ -95,7 +95,7 @@ class SiteOwnership:
         return [*places, (objects.media, MEDIA_MARK)] if self._with_media else places
 
     def _ours(self) -> set[str]:
-        """Return our identities: of the catalogue now, and when the marks were last written."""
+        """Return the ids of this site: the catalogue's now, and when marks were last written."""
         target, _, former = self._state.get(_CLAIMED).rpartition(" ")
         return {self._objects.identity, *([former] if target == self._state.target() else [])}
 
@@ -108,8 +108,8 @@ def _where(bucket: Bucket, key: str) -> str:
 def _owned_error(what: str) -> PublishError:
     return PublishError(
         what,
-        hint="publish into a bucket of its own, or below a path of its own (site_url);"
-        " `reelshelf publish --replace --dry-run` lists what lies where pages of ours belong, and"
+        hint="publish into an empty bucket, or below another path (site_url);"
+        " `reelshelf publish --replace --dry-run` lists what would be replaced, and"
         " --replace replaces it"
         + ("" if "another site" in what else ", while --adopt publishes beside it")
         + "; nothing was changed",

@@ -160,7 +160,7 @@ class Publisher:
             force: ignore the limit of deletions, and overwrite newer pages.
             verify: list the bucket, and repair objects that are not as they were put.
             adopt: the same, in a bucket that also has foreign objects; all of them stay.
-            replace: the same, but foreign objects at keys of ours are replaced, and so is the mark
+            replace: the same, but foreign objects at needed keys are replaced, and so is the mark
                 of another site; no others are touched.
             by_hand: a manual publish: it ends the hold after a rollback, and retries refused
                 objects at once.
@@ -173,7 +173,9 @@ class Publisher:
         self._changed = []
         if self.is_held and not by_hand:
             if not self._logged_hold:
-                log.warning("publishing is held after a rollback, until `reelshelf publish`")
+                log.warning(
+                    "publishing is paused after a rollback, until you run `reelshelf publish`"
+                )
             self._logged_hold = receipt.is_held = True
             return receipt
         self._check_built()
@@ -247,10 +249,10 @@ class Publisher:
         receipt.left.update(inventory.left)
         receipt.refused, receipt.unchanged = plan.refused, plan.same
         for stray in inventory.foreign[:20]:
-            log.warning("%s in the bucket is not ours, and was left alone", stray)
+            log.warning("%s in the bucket was not uploaded by reelshelf, and was left alone", stray)
         receipt.replaced = sorted(inventory.replaceable)
         for key in receipt.replaced[:20]:
-            log.warning("%s in the bucket is not ours, and is replaced", key)
+            log.warning("%s in the bucket was not uploaded by reelshelf, and is replaced", key)
         conditions = Conditions(on_puts=True, on_deletions=True)
         if plan.steps:
             self._warn_of_loopback()
@@ -304,8 +306,8 @@ class Publisher:
         if not self._warned_address and is_loopback_origin(site.origin):
             self._warned_address = True
             log.warning(
-                "robots.txt, the sitemap, the feeds and canonical links name %s, which nobody else"
-                " can open: set site_url to the address of the site, build, and publish again",
+                "robots.txt, the sitemap, the feeds and canonical links contain %s, which nobody"
+                " else can open: set site_url to the address of the site, build, and publish again",
                 site.origin + site.base,
             )
 
@@ -353,8 +355,8 @@ class Publisher:
         formers = record.previous_versions(number)
         if not formers:
             raise PublishError(
-                "there is no former publish to go back to",
-                hint="what the last few publishes replaced is remembered, the first one's is not",
+                "there is no previous publish to go back to",
+                hint="only the last few publishes can be rolled back, and never the first one",
             )
         self._check_versions(formers)
         with record.transaction():
@@ -396,16 +398,18 @@ class Publisher:
     def _check_versions(self, formers: Sequence[PreviousVersion]) -> None:
         if not self._objects.site.is_versioned():
             raise PublishError(
-                f"the bucket {self._objects.site.name} keeps no former versions to go back to",
-                hint="turn versioning on, for the next time; or build what was, and publish that",
+                f"the bucket {self._objects.site.name} keeps no previous versions to go back to",
+                hint="turn versioning on for next time; or rebuild the previous site and"
+                " publish that",
             )
         unknown = [
             former.key for former in formers if former.digest is not None and not former.version
         ]
         if unknown:
             raise PublishError(
-                f"{len(unknown)} objects have no former version that is known ({unknown[0]}, …)",
-                hint="they were put before versioning was on; build what was, and publish that",
+                f"{len(unknown)} objects have no known previous version ({unknown[0]}, …)",
+                hint="they were uploaded before versioning was on; rebuild the previous site"
+                " and publish that",
             )
 
     def _journal(self, receipt: PublishReceipt, number: int, undone: int = 0) -> Journal:
@@ -496,7 +500,7 @@ class Publisher:
                 self._cdn.invalidate(planned.paths)
             except PublishError as error:
                 receipt.invalidation_error = str(error)
-                log.warning("%s\n  it is tried again by the next publish; %s", error, error.hint)
+                log.warning("%s\n  the next publish will retry it; %s", error, error.hint)
                 return
         now = self._now()
         with self._record.transaction():
@@ -506,7 +510,7 @@ class Publisher:
             )
         receipt.invalidated = len(planned.paths)
         if planned.left:
-            log.info("%d paths go from the caches by their time", len(planned.left))
+            log.info("%d paths will expire from the cache", len(planned.left))
 
     def _invalidations(self, keys: Sequence[str]) -> Invalidations:
         return plan_invalidations(
@@ -527,8 +531,8 @@ class Publisher:
                 level = "3" if self._objects.site.has_conditional_deletes() else "2"
             if level == "0":
                 log.warning(
-                    "the store of %s knows no conditional writes: a publisher that comes late can"
-                    " overwrite newer pages, so let one run at a time",
+                    "the store of %s does not support conditional writes: a late publisher can"
+                    " overwrite newer pages, so run only one at a time",
                     self._objects.site.name,
                 )
             self._state.remember(conditions=f"{self._state.target()} {level}")
@@ -562,7 +566,8 @@ def publisher_of(engine: Engine, clock: Callable[[], float] = time.time) -> Publ
     settings = engine.settings
     if not settings.bucket:
         raise SettingsError(
-            "no bucket is named", hint='--bucket NAME, or bucket = "NAME" in [s3] of reelshelf.toml'
+            "no bucket is configured",
+            hint='use --bucket NAME, or set bucket = "NAME" in [s3] of reelshelf.toml',
         )
     where = {"endpoint": settings.s3_endpoint, "region": settings.s3_region}
     site = Bucket(settings.bucket, threads=THREADS, **where)

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 THREADS = 16  # parallel requests
 _OLD_UPLOAD_S = 7 * 86_400
-UNKNOWN = "?"  # the digest of what is not ours
+UNKNOWN = "?"  # the digest of foreign objects
 
 
 class NotThereError(Exception):
@@ -57,7 +57,7 @@ class SiteObjects:
 
     @property
     def identity(self) -> str:
-        """Return the identity of the catalogue, as in the metadata of our objects."""
+        """Return the identity of the catalogue, as in the metadata of its objects."""
         return identity_of(self.cursor)
 
     def is_ours(self, stored: StoredObject) -> bool:
@@ -76,7 +76,7 @@ class SiteObjects:
         return self.media if key.startswith(self.media_prefix) else self.site
 
     def abort_uploads(self, ours: Mapping[str, str]) -> None:
-        """Abort our multipart uploads that made no progress for a week; they cost money.
+        """Abort own multipart uploads that made no progress for a week; they cost money.
 
         If the store does not allow it, this is logged and they stay.
         """
@@ -87,7 +87,7 @@ class SiteObjects:
                 self.media.abort_uploads(_OLD_UPLOAD_S, self.media_prefix, ours)
             self.site.abort_uploads(_OLD_UPLOAD_S, f"{self.prefix}play/", ours)
         except PublishError as error:
-            log.warning("%s\n  uploads that never ended stay, and cost what they hold", error)
+            log.warning("%s\n  unfinished uploads stay, and their storage is charged", error)
 
     def rules(self, most: int = 0) -> PublishRules:
         """Return the rules in the settings; `most` is how many objects one publish may delete."""
@@ -130,11 +130,11 @@ class SiteObjects:
         try:
             size = file.stat().st_size
         except FileNotFoundError:
-            raise NotThereError("its file is not there") from None
+            raise NotThereError("its file is missing") from None
         except OSError as error:
             raise NotThereError(f"its file cannot be read: {error.strerror}") from error
         if desired.size_bytes and size != desired.size_bytes:
-            raise NotThereError("its file is not as it was when the library was looked at")
+            raise NotThereError("its file changed since the last scan")
         return file
 
     def size(self, desired: DesiredObject) -> int:

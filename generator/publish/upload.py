@@ -24,8 +24,10 @@ from generator.core.errors import PublishError
 from generator.publish.site_objects import NotThereError, SiteObjects
 
 FILES = frozenset({ObjectKind.MEDIA, ObjectKind.COPY})  # large ones
-FOREIGN = "an object that is not ours lies there: `reelshelf publish --replace` replaces it"
-CHANGED = "somebody else changed it in the bucket: `reelshelf publish --verify` puts ours back"
+FOREIGN = (
+    "an object that reelshelf did not upload is there: `reelshelf publish --replace` replaces it"
+)
+CHANGED = "somebody else changed it in the bucket: `reelshelf publish --verify` restores it"
 _TRIES = 5  # per object, if others change it meanwhile
 
 
@@ -121,7 +123,7 @@ class Uploader:
     def _resolved(
         self, desired: DesiredObject, before: PublishedObject | None, current: StoredObject | None
     ) -> UploadResult | None:
-        """Return the result if the stored object decides it, None to put ours."""
+        """Return the result if the stored object decides it, None to upload."""
         if current is None:
             return None
         if not self._is_ours(current, before):
@@ -137,7 +139,7 @@ class Uploader:
         return None
 
     def _is_ours(self, current: StoredObject, before: PublishedObject | None) -> bool:
-        """Return whether an object may be replaced or deleted: its record or metadata says ours.
+        """Return whether this site owns an object, by its record or metadata.
 
         A foreign one may be if the user wanted that, and it is unchanged.
         """
@@ -163,7 +165,7 @@ class Uploader:
         else:
             body = self._objects.body(desired)
             if body is None:
-                raise NotThereError("its file is not there, or not as it was built")
+                raise NotThereError("its file is missing, or changed since it was built")
             stored = bucket.put(desired.key, body, headers, match)
         self._access.accepted(bucket.name)
         now = self._objects.recorded(desired, stored)
@@ -224,7 +226,7 @@ class Uploader:
         done = UploadResult(desired.key, desired.path, desired.kind)
         for _ in range(_TRIES):
             if current is not None and not self._is_ours(current, put.before):
-                return replace(done, left="an object that is not ours lies there now")
+                return replace(done, left="an object that reelshelf did not upload is there now")
             match = ABSENT if current is None else current.etag
             try:
                 stored = bucket.put(desired.key, body, headers, match if is_conditional else ANY)

@@ -1,8 +1,8 @@
-"""Ownership: which files of the output folder are ours, by our own records.
+"""Ownership: which files of the output folder are owned by this site, by its own records.
 
 The records are the ledger, and the manifest in the output folder, which survives the ledger. A file
-is recorded as ours before it is written and removed from the record after it is deleted. A file in
-no record is not ours: it is neither replaced nor deleted.
+is recorded as owned before it is written and removed from the record after it is deleted. A file
+in no record is not owned: it is neither replaced nor deleted.
 """
 
 import errno
@@ -47,16 +47,16 @@ class OwnedFiles:
         self._counts_pages = not by_manifest
 
     def of(self, paths: Sequence[OutPath]) -> set[OutPath]:
-        """Return those of `paths` that are ours."""
+        """Return those of `paths` that are owned by this site."""
         return self._ledger.owned(paths, pages=self._counts_pages)
 
     def claim(self, paths: Sequence[OutPath], *, copies: bool = True) -> frozenset[OutPath]:
-        """Record files as ours that are about to be written; return those that must not be written.
+        """Record files as owned before they are written; return those that must not be written.
 
         Args:
             paths: files, recorded already or not.
-            copies: a compressed copy beside a file that is not ours keeps the file from being
-                ours: servers would send that copy in its place.
+            copies: a foreign compressed copy beside a file keeps the file from being owned:
+                servers would send that copy in its place.
         """
         recorded = self.of(paths)
         fresh = [path for path in dict.fromkeys(paths) if path not in recorded]
@@ -70,7 +70,7 @@ class OwnedFiles:
         return frozenset(taken)
 
     def claim_copies(self, paths: Sequence[OutPath]) -> frozenset[OutPath]:
-        """Record compressed copies of pages as ours; return pages whose copies are not ours."""
+        """Record compressed copies of pages as owned; return pages with foreign copies."""
         copied = self._ledger.copied(paths)
         fresh = [path for path in paths if path not in copied]
         is_taken = self._output.is_taken
@@ -116,7 +116,7 @@ class OwnedFiles:
         self._output.adopt(path, file, owned=path not in taken)
 
     def delete(self, paths: Iterable[OutPath]) -> int:
-        """Delete those of `paths` that are ours, with their copies; return how many there were.
+        """Delete those of `paths` that are owned, with their copies; return how many there were.
 
         Raises:
             OSError: one cannot be deleted; it is still recorded.

@@ -109,7 +109,7 @@ _USERS = {
 def uses(template: str, changed: Collection[str]) -> bool:
     """Return whether the pages of a template change when some templates changed."""
     if not template:
-        return set(TEMPLATES).issubset(changed)  # settings or our code changed, and so every page
+        return set(TEMPLATES).issubset(changed)  # settings or code changed, and so every page
     return any(name == template or template in _USERS.get(name, ()) for name in changed)
 
 
@@ -194,7 +194,7 @@ class PageRenderer:
                 videos = self._fragments.part(low, low + urls.SITEMAP_IDS)
                 return {"entries": tuple(contexts.sitemap_entry(self._site, v) for v in videos)}
             case RedirectSubject(target):
-                return {**self._head(page.path, "Moved on", indexed=False), "target": target}
+                return {**self._head(page.path, "Moved", indexed=False), "target": target}
             case StaticSubject():
                 return self._fixed(page.path)
             case (

@@ -31,7 +31,7 @@ from generator.render.patch import PagePatcher
 
 REDIRECT_S = 30 * 86400  # how long a redirect is kept
 
-_IN_MEMORY = 2000  # up to so many pages are rendered before the first is written
+_IN_MEMORY = 2000  # up to n pages are rendered before the first is written
 _LAST = 3  # pages of this rank and above are written after all others
 _ASSET = "(asset)"
 _NOT_OURS = (
@@ -61,11 +61,11 @@ class RenderRun:
     fresh: list[OutPath] = field(default_factory=list)  # of those, the ones new to the ledger
 
     by_manifest: bool = False  # the pages in the ledger may be those of another output folder
-    foreign: list[OutPath] = field(default_factory=list)  # its file is not ours
+    foreign: list[OutPath] = field(default_factory=list)  # its file is not owned
 
     @property
     def files(self) -> OwnedFiles:
-        """Return which files of the output folder are ours."""
+        """Return which files of the output folder are owned by this site."""
         return OwnedFiles(self.ledger, self.output, by_manifest=self.by_manifest)
 
 
@@ -84,7 +84,7 @@ class FormerPage:
 
     `trusted` are digests that are certain, `recorded` all that the ledger has. Pages in `packed`
     have compressed copies, those in `copied` may have some. `existing` are the files (None: not
-    listed), `taken` those that are not ours.
+    listed), `taken` those that are not owned.
     """
 
     trusted: dict[OutPath, bytes]
@@ -214,7 +214,7 @@ def redirect_pages(ledger: Ledger) -> list[Page]:
 
 def _redirect_pages(redirects: dict[OutPath, str]) -> list[Page]:
     return [
-        Page(path, "redirect.html", RedirectSubject(target), "its videos moved on")
+        Page(path, "redirect.html", RedirectSubject(target), "merged into another shelf")
         for path, target in redirects.items()
     ]
 
@@ -404,7 +404,7 @@ def write_assets(run: RenderRun, assets: dict[OutPath, bytes]) -> None:
         run.done.append(path)
         if row is None:
             run.fresh.append(path)
-        number, reason = run.receipt.number, "its content is new"
+        number, reason = run.receipt.number, "asset changed"
         run.rows.append(PageRow(path, _ASSET, digest, len(content), number, reason, None))
 
 

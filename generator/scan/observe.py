@@ -161,7 +161,9 @@ class LibraryScan:
             being_written = self._sources.is_being_written(file.place)
             repeats = self.scope is not None and being_written  # maybe for days
             write_log = log.debug if repeats else log.info
-            write_log("%s is still being written; it is taken when it is quiet", file.place.path)
+            write_log(
+                "%s is still being written; it will be read once it stops changing", file.place.path
+            )
             self.unsettled.add(_folder(file.place))
         receipt.still_copied += len(fresh)
         return settled
@@ -268,7 +270,7 @@ class LibraryScan:
                 refused.append((file, f"cannot be read: {result.strerror or result}"))
 
     def _put_off(self, place: Place, reason: str) -> None:
-        log.warning("%s: %s; it is looked at again", formatting.readable(place.path), reason)
+        log.warning("%s: %s; it will be read again", formatting.readable(place.path), reason)
         self.put_off.add(_folder(place))
 
     def _guard(self, catalogue: Catalogue, walk: Walk, identities: Identities) -> None:
@@ -310,12 +312,12 @@ class LibraryScan:
 
     def _advice(self, *, is_read: bool) -> str:
         """Return what to do about a rejected scan; `is_read`: every root could be read."""
-        front = _SEE if self.settings.buckets else "mount what is not mounted"
+        front = _SEE if self.settings.buckets else "mount the missing disk or share"
         if is_read:
-            return f"{front}; if it is meant, `reelshelf build --accept-loss`"
+            return f"{front}; if this is intended, run `reelshelf build --accept-loss`"
         return (
-            f"{front}, or give the right to read it; a root that is gone for good leaves the"
-            " setting library: what was in it counts as missing then"
+            f"{front}, or make it readable; if it is gone for good, remove it from `library`:"
+            " its videos then count as missing"
         )
 
     # -- recording

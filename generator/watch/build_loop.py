@@ -277,7 +277,7 @@ class BuildLoop:
         """Log why background work is postponed; if the ledger was lost, rebuild."""
         self._log_failure(error)
         self._background_s = time.monotonic() + _RETRY_S
-        if isinstance(error, DamagedError) and error.begun_anew:
+        if isinstance(error, DamagedError) and error.is_rebuilt:
             self._mark_edited()
 
     def _take_edit(self) -> bool:
@@ -352,8 +352,8 @@ class BuildLoop:
         hint = getattr(error, "hint", "")
         if isinstance(error, OSError):
             where = error.filename or self.settings.out
-            message = f"cannot go on at {where}: {error.strerror or error}"
-            hint = "what is on the disk is whole, and what was recorded is kept; it is tried again"
+            message = f"cannot continue at {where}: {error.strerror or error}"
+            hint = "files on disk are consistent, and recorded events are kept; it will be retried"
         if message != self._logged:
             log.warning("%s\n  %s", message, hint)
         self._logged = message
@@ -391,7 +391,7 @@ def _file_state(file: Path | None) -> Hashable:
 def _describe_mode(root: Path, mode: WatchMode) -> str:
     """Return how a root is watched, for the log."""
     if mode.method is WatchMethod.ABSENT:
-        return f"{root} does not exist; it is watched as soon as it does"
+        return f"{root} does not exist; it will be watched once it does"
     return f"watching {root} by {mode.method}" + (f": {mode.reason}" if mode.reason else "")
 
 

@@ -18,7 +18,7 @@ def compress_some(ledger: Ledger, output: Output, limit: int = _AT_ONCE) -> int:
     Must not run while pages are written: the builder calls it between refreshes, holding its lock.
     A page whose bytes differ from the ledger is skipped.
     """
-    waiting = ledger.uncompressed(compressor.LEAST_BYTES, limit)
+    waiting = ledger.uncompressed(compressor.MIN_BYTES, limit)
     output.forget_folders()  # a symlink may have replaced one by now
     with ledger.transaction():
         # Record first, then copy: an unrecorded copy would go stale.
@@ -46,5 +46,5 @@ def _compress(output: Output, path: OutPath, digest: bytes) -> None:
         return
     copies = compressor.compress(content)
     for ending, copy in zip(COPIES, (copies.gzip, copies.brotli), strict=True):
-        with suppress(NotADirectoryError):  # a symlink: what is behind it is not ours
+        with suppress(NotADirectoryError):  # a symlink: what is behind it is not owned
             output.write(OutPath(path + ending), copy, owned=True)

@@ -4,7 +4,7 @@ import logging
 
 log = logging.getLogger(__name__)
 
-RETRY_S, _LONGEST_RETRY_S = 1.0, 300.0  # doubles
+RETRY_S, _MAX_RETRY_S = 1.0, 300.0  # doubles
 
 
 class Backoff:
@@ -18,10 +18,10 @@ class Backoff:
         """Log a failure unless it is the same as the last; `wait_s` is the time to wait now."""
         message = str(error)
         if message != self._logged:
-            hint = getattr(error, "hint", "") or "it is tried again; no message is lost"
+            hint = getattr(error, "hint", "") or "it will be retried; no message is lost"
             log.warning("%s\n  %s", message, hint)
         self._logged = message
-        self.wait_s = min(self.wait_s * 2 or self._first_s, _LONGEST_RETRY_S)
+        self.wait_s = min(self.wait_s * 2 or self._first_s, _MAX_RETRY_S)
 
     def succeeded(self) -> None:
         """Reset after a success."""

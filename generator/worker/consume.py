@@ -85,7 +85,7 @@ def consume(
         if not outcome.seq
     ]
     for message, reason in refused:
-        log.warning("a message was refused: %s", reason)
+        log.warning("a message was rejected: %s", reason)
         log.debug("its body was %s", message.body)
     return ConsumedMessages(
         seqs=tuple((message, outcome.seq) for (message, _), outcome in pairs if outcome.seq),

@@ -10,7 +10,7 @@ from generator.core.queue.queue import Queue, ReceivedMessage
 from generator.worker.backoff import RETRY_S, Backoff
 from generator.worker.consume import ConsumedMessages
 
-_MOST = 10_000  # in flight; more wait in the queue until these are published
+_MAX = 10_000  # in flight; more wait in the queue until these are published
 _NEVER = 1 << 62  # the number of an event that is not recorded yet
 
 
@@ -111,7 +111,7 @@ class InFlight:
 
     def is_full(self) -> bool:
         """Return whether the limit of messages is reached."""
-        return len(self._messages) >= _MOST
+        return len(self._messages) >= _MAX
 
     def wait_for_room(self, seconds: float) -> bool:
         """Wait up to `seconds` for room for more; return whether there is any."""

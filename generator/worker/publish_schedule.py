@@ -41,8 +41,8 @@ class PublishSchedule:
         every_s: minimum seconds from one publish to the next.
         retry_s: seconds to wait after a first failure; doubles.
 
-    `own` checks now and then that the site is ours (OwnedByAnotherError if not). `on_published`
-    gets the publisher's receipt.
+    `own` checks now and then that this process owns the site (OwnedByAnotherError if not).
+    `on_published` gets the publisher's receipt.
     """
 
     def __init__(
@@ -109,13 +109,11 @@ class PublishSchedule:
         self._next_s = time.monotonic() + self._every_s
         self.on_published(self._publisher.publish())
         if self._publisher.cursor < self._engine.cursor:
-            raise PublishError(
-                "not every page could be published", hint="those that are left are tried again"
-            )
+            raise PublishError("not every page could be published", hint="the rest will be retried")
         return self._publisher.cursor
 
     def _check_owner(self) -> None:
-        """Check now and then that the site is ours."""
+        """Check now and then that this process owns the site."""
         if time.monotonic() >= self._owned_s + _CHECK_S:
             self.own()
             self._owned_s = time.monotonic()
@@ -125,7 +123,7 @@ class PublishSchedule:
         try:
             self._check_owner()
         except (PublishError, QueueError) as error:
-            log.debug("cannot tell whose the site is: %s", error)
+            log.debug("cannot check who owns the site: %s", error)
 
     def _may(self, *, at_once: bool) -> bool:
         now_s = time.monotonic()

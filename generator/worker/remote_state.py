@@ -52,8 +52,8 @@ class RemoteState:
         """Replace the local files by those in the bucket; delete them if it has none.
 
         Raises:
-            PublishError: the bucket cannot be read, or the object is no state of ours; the local
-                files are deleted.
+            PublishError: the bucket cannot be read, or the object is not a state of this site; the
+                local files are deleted.
         """
         self.drop()
         response = self._bucket.get(STATE)
@@ -69,7 +69,7 @@ class RemoteState:
         except (zipfile.BadZipFile, KeyError) as error:
             self.drop()
             raise PublishError(
-                f"{STATE} in the bucket {self._bucket.name} is no state of a site: {error}",
+                f"{STATE} in the bucket {self._bucket.name} is not the state of a site: {error}",
                 hint="restore a former version of the object; nothing was changed",
             ) from error
         self._etag = stored.etag
@@ -119,7 +119,7 @@ class Lease:
         self._etag = ""
 
     def take(self) -> bool:
-        """Take the lease; return whether it is ours now. An expired one may be taken over."""
+        """Take the lease; return whether this process has it. An expired one may be taken over."""
         response = self._bucket.get(LEASE)
         match = ABSENT
         if response is not None:
@@ -127,7 +127,7 @@ class Lease:
             until = _until(content)
             if until is None:
                 raise PublishError(
-                    f"{LEASE} in the bucket {self._bucket.name} is no lease of ours",
+                    f"{LEASE} in the bucket {self._bucket.name} is not a lease of this site",
                     hint="check what it is, and delete it; nothing was changed",
                 )
             if until > self._clock():

@@ -68,8 +68,8 @@ class EventLoop(BuildLoop):
 class Worker:
     """One worker: a queue, a builder, and a publisher. For one thread.
 
-    `own` checks now and then that the site is ours (OwnedByAnotherError if not). `on_notices` gets,
-    in a thread, what changed in buckets; `on_published` gets the publisher's receipt.
+    `own` checks now and then that this process owns the site (OwnedByAnotherError if not).
+    `on_notices` gets, in a thread, what changed in buckets; `on_published` gets the receipt.
     """
 
     settings: Settings
@@ -162,7 +162,7 @@ class Worker:
             self._in_flight.delete_published()
             self._in_flight.return_all()
         except QueueError as error:
-            log.warning("%s\n  messages in flight come back by themselves: %s", error, error.hint)
+            log.warning("%s\n  messages in flight will be delivered again: %s", error, error.hint)
 
     def _consume(self) -> None:
         """Receive messages and record their events until stopped: the loop of a thread."""

@@ -46,7 +46,7 @@ const open = async (over) => {
   if (!found) return;
   const sheet = new Image();
   sheet.src = new URL(`board/${Math.floor(id / A_FOLDER)}/${id}-${found[0]}.webp`, base);
-  try { await sheet.decode(); } catch { return; } // it was made anew, or we are offline
+  try { await sheet.decode(); } catch { return; } // it was replaced, or the browser is offline
   if (over !== picture) return;
   board = found;
   leaf = Object.assign(document.createElement("span"), { className: "leaf", sheet });

@@ -1,14 +1,13 @@
-// What people do, shown at once and told to the API; a page is complete without it.
+// Shows what people do at once, and sends it to the API; pages are complete without it.
 //
-// A deed waits in storage under the name of its video and kind, so that the last of a kind counts,
-// and is sent with a key that makes it happen once, however often. Shown is what the API last
-// said, with the deeds that wait laid over it: one that is refused is forgotten, and so undone.
-// A deed that an API has put into a queue is laid over, too, for a while.
+// An action waits in storage under its video and kind, so that the last of a kind counts, and is
+// sent with an idempotency key. Shown is the last reply of the API with the waiting actions applied;
+// a refused one is undone. Queued ones stay applied for a while.
 const root = document.documentElement;
 const { api } = root.dataset;
 const place = "reelshelf" + api; // in storage, as several sites may share an origin
 const FRESH_MS = 600_000; // as long as a page may have lain in a cache
-const MOST_FRESH = 200;
+const MAX_FRESH = 200;
 const RETRY_MS = [2_000, 300_000]; // first and longest
 const KEEP_MS = 30 * 86_400_000; // the API knows keys again for 45 days
 const VIEW_S = 10;
@@ -23,10 +22,10 @@ const random = () => Array.from(
   crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0"),
 ).join("");
 
-// -- storage; what it does not take, full or forbidden, lives as long as the page
+// -- storage; what it refuses lasts as long as the page
 
 const spare = new Map();
-const attempt = (deed) => { try { return deed(); } catch { return undefined; } };
+const attempt = (action) => { try { return action(); } catch { return undefined; } };
 const recall = (name) => spare.get(name) ?? attempt(() => localStorage[name]);
 const forget = (name) => { spare.delete(name); attempt(() => delete localStorage[name]); };
 const keep = (name, text) => {
@@ -60,7 +59,7 @@ const ask = async (method, path, body, key, as) => {
     const { status } = answer;
     const isJson = answer.headers.get("Content-Type")?.includes("json");
     const wait_s = Number(answer.headers.get("Retry-After")) || 0;
-    return { status, wait_s, said: isJson && await answer.json().catch(() => undefined) };
+    return { status, wait_s, reply: isJson && await answer.json().catch(() => undefined) };
   } catch {
     return { status: 0, wait_s: 0 };
   }
@@ -68,20 +67,20 @@ const ask = async (method, path, body, key, as) => {
 const isAway = (status) => status < 200 || status >= 500 || [408, 425, 429].includes(status);
 
 const stored = (mark, for_ms) => names().filter((name) => name.startsWith(place + mark)).flatMap((name) => {
-  const deed = read(name);
-  if (deed?.at > Date.now() - for_ms) return [{ ...deed, name }];
+  const action = read(name);
+  if (action?.at > Date.now() - for_ms) return [{ ...action, name }];
   forget(name);
   return [];
 }).sort((a, b) => a.at - b.at);
 const waiting = () => stored("#do ", KEEP_MS);
 const queued = () => stored("#queued ", FRESH_MS);
-const deeds = (as) => [...queued().filter((deed) => deed.as === as), ...waiting()].filter(({ change }) => change);
+const actions = (as) => [...queued().filter((action) => action.as === as), ...waiting()].filter(({ change }) => change);
 
 const act = (kind, method, path, body, change) => {
   const at = performance.timeOrigin + performance.now();
   // A view has no key of its own: the API makes one of the visit and the hour.
-  const deed = { at, key: change && random(), video: id, method, path, body, change, as: change && you?.role };
-  keep(`${place}#do ${id} ${kind}`, JSON.stringify(deed));
+  const action = { at, key: change && random(), video: id, method, path, body, change, as: change && you?.role };
+  keep(`${place}#do ${id} ${kind}`, JSON.stringify(action));
   show();
   deliver();
 };
@@ -101,34 +100,34 @@ const deliver = async () => {
   }
   if (late && !waiting().length) {
     late = false;
-    tell("The server is back, and all is saved.");
+    tell("The server can be reached again. Your changes are saved.");
   }
 };
 const deliverOne = async () => {
-  const [deed] = waiting();
-  if (!deed) return false;
-  const path = `/videos/${deed.video}${deed.path}`;
-  const { status, wait_s, said } = await ask(deed.method, path, deed.body, deed.key, deed.as);
-  const isQueued = said?.state === "queued";
-  const isDone = status < 300 && (isQueued || said?.video);
+  const [action] = waiting();
+  if (!action) return false;
+  const path = `/videos/${action.video}${action.path}`;
+  const { status, wait_s, reply } = await ask(action.method, path, action.body, action.key, action.as);
+  const isQueued = reply?.state === "queued";
+  const isDone = status < 300 && (isQueued || reply?.video);
   if (isAway(status) || (status < 400 && !isDone)) {
     pause_ms = Math.min(2 * pause_ms || RETRY_MS[0], RETRY_MS[1]);
     again = setTimeout(deliver, Math.max(pause_ms * (0.75 + Math.random() / 2), 1000 * wait_s));
-    if (deed.change && !late) {
+    if (action.change && !late) {
       late = true;
-      tell(`${said?.detail ?? "The server cannot be reached"}. What you did is kept here and sent later.`);
+      tell("The server cannot be reached right now. Your change is saved in this browser and will be sent later.");
     }
     return false;
   }
   pause_ms = 0;
-  if (read(deed.name)?.at === deed.at) forget(deed.name); // or it has been overtaken
-  const name = deed.name.replace("#do ", "#queued ");
+  if (read(action.name)?.at === action.at) forget(action.name); // or it has been overtaken
+  const name = action.name.replace("#do ", "#queued ");
   if (isQueued) {
-    if (deed.change) keep(name, JSON.stringify({ ...deed, at: Date.now() }));
+    if (action.change) keep(name, JSON.stringify({ ...action, at: Date.now() }));
   } else if (isDone) {
     forget(name);
-    learn(said.video, deed.change);
-  } else if (deed.change) tell(`Not saved: ${said?.detail ?? `the server answered ${status}`}`);
+    learn(reply.video, action.change);
+  } else if (action.change) tell(`Not saved: ${reply?.detail ?? `the server answered ${status}`}`);
   if (article && (status === 401 || status === 403)) look();
   show();
   return true;
@@ -140,18 +139,18 @@ const own = () => {
   const fresh = Object.entries(read(place + "#own") ?? {})
     .filter(([, { at }]) => at > Date.now() - FRESH_MS).sort(([, a], [, b]) => b.at - a.at);
   if (!fresh.length) forget(place + "#own");
-  return Object.fromEntries(fresh.slice(0, MOST_FRESH));
+  return Object.fromEntries(fresh.slice(0, MAX_FRESH));
 };
 const hold = ({ id: video, version, stars, rating, favorite }, at) => {
   const entry = { at, version, stars, rating, favorite };
   keep(place + "#own", JSON.stringify({ ...own(), [video]: entry }));
 };
-const learn = (said, change) => {
-  if (String(said.id) === id) {
-    figures = said;
+const learn = (reply, change) => {
+  if (String(reply.id) === id) {
+    figures = reply;
     if (you && change) you = altered(you, change);
   }
-  if (change) hold(said, Date.now());
+  if (change) hold(reply, Date.now());
 };
 const altered = ({ tags = [], ...before }, { add, drop, ...change }) => ({
   ...before, ...change, tags: [...new Set([...tags, add ?? []].flat())].filter((tag) => tag !== drop),
@@ -164,11 +163,11 @@ const laid = new Set();
 const layOver = () => {
   const known = own();
   const isOwner = recall(place)?.startsWith("owner");
-  const mine = isOwner ? deeds("owner") : [];
+  const mine = isOwner ? actions("owner") : [];
   let isMoved = false;
   for (const [card, { k, marks }] of cards) {
     const [video, ...rest] = k.split(" ");
-    const shown = mine.filter((deed) => deed.video === video)
+    const shown = mine.filter((action) => action.video === video)
       .reduce((before, { change }) => altered(before, change), { ...known[video] });
     const p = one("p", card);
     if (!p || !(laid.has(card) || "favorite" in shown || "stars" in shown)) continue;
@@ -198,9 +197,9 @@ const compare = async () => {
   if (!shown.length || hasCompared) return;
   hasCompared = true;
   const since = Math.min(...shown.map(({ version }) => version));
-  const { said } = await ask("GET", `/changes?since=${since}`);
-  if (said?.complete === false) forget(place + "#own");
-  for (const other of said?.videos ?? []) {
+  const { reply } = await ask("GET", `/changes?since=${since}`);
+  if (reply?.complete === false) forget(place + "#own");
+  for (const other of reply?.videos ?? []) {
     const mine = own()[other.id];
     if (mine?.version < other.version) hold(other, mine.at);
   }
@@ -225,22 +224,22 @@ let figures = {
 let you; // what the API says of who asks: nobody yet
 
 const look = async () => {
-  const { status, said } = await ask("GET", "/videos/" + id);
+  const { status, reply } = await ask("GET", "/videos/" + id);
   const before = recall(place);
-  if (said?.you) {
-    const { role, may } = said.you;
-    const isOlder = figures.version > said.version; // overtaken by the answer to a click
-    if (!isOlder) Object.assign(figures, !("version" in said) && role === "owner" && own()[id], said);
-    you = isOlder ? { ...you, role, may } : { ...(role === "owner" && figures), ...said.you };
+  if (reply?.you) {
+    const { role, may } = reply.you;
+    const isOlder = figures.version > reply.version; // overtaken by the answer to a click
+    if (!isOlder) Object.assign(figures, !("version" in reply) && role === "owner" && own()[id], reply);
+    you = isOlder ? { ...you, role, may } : { ...(role === "owner" && figures), ...reply.you };
     keep(place, [you.role, ...you.may].join(" "));
-    if ("stars" in said.you) settle({ ...said, ...said.you });
+    if ("stars" in reply.you) settle({ ...reply, ...reply.you });
   } else if (before && isAway(status)) { // an outage: what one might do before is kept for later
     const [role, ...may] = before.split(" ");
     if (role === "owner") Object.assign(figures, own()[id]);
     you = { ...(role === "owner" && figures), role, may };
   } else {
     you = { may: [] };
-    if (!said) { // no API answers here: ask no more, and leave no room for it
+    if (!reply) { // no API answers here: ask no more, and leave no room for it
       attempt(() => { sessionStorage[place] = "none"; });
       keep(place, "");
     }
@@ -260,7 +259,7 @@ const settle = (known) => {
 const show = () => {
   layOver();
   if (!you) return;
-  const mine = deeds(you.role).filter(({ video }) => video === id)
+  const mine = actions(you.role).filter(({ video }) => video === id)
     .reduce((before, { change }) => altered(before, change), { ...you, tags: figures.tags });
   const may = (what) => you.may.includes(what);
   if (stars) showStars(may("rate") ? mine.stars : figures.stars, may("rate"));
@@ -332,13 +331,13 @@ const showHeart = (isFavorite, may) => {
 
 let owner;
 const showOwner = () => { // whose marks have made way for the visitor's own
-  const said = [
+  const summary = [
     radios && figures.stars && `${figures.stars} of 5 stars`,
     button && figures.favorite && "a favorite",
   ].filter(Boolean).join(", ");
-  if (!said && !owner) return;
+  if (!summary && !owner) return;
   owner ??= one(".marks").appendChild(make("span", {}));
-  owner.textContent = said && `Owner: ${said}`;
+  owner.textContent = summary && `Owner: ${summary}`;
 };
 
 let form;

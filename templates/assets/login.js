@@ -1,4 +1,4 @@
-// The owner proves himself: a token becomes a cookie that no script can read.
+// Signs the owner in: a token becomes a cookie that no script can read.
 {
   const one = (selector) => document.querySelector(selector);
   const { api } = document.documentElement.dataset;
@@ -20,7 +20,7 @@
         method, headers, body: body && JSON.stringify(body), cache: "no-store",
       });
       const isJson = answer.headers.get("Content-Type")?.includes("json");
-      return { status: answer.status, said: isJson && await answer.json().catch(() => undefined) };
+      return { status: answer.status, reply: isJson && await answer.json().catch(() => undefined) };
     } catch {
       return { status: 0 };
     }
@@ -47,12 +47,12 @@
   };
 
   const look = async () => {
-    const { said } = await ask("GET");
-    if (said?.may) remember(said);
-    if (!said?.role) status.textContent = "The server that takes sign-ins cannot be reached.";
-    else if (said.role === "owner") show("You are signed in.", true);
+    const { reply } = await ask("GET");
+    if (reply?.may) remember(reply);
+    if (!reply?.role) status.textContent = "The sign-in server cannot be reached.";
+    else if (reply.role === "owner") show("You are signed in.", true);
     else show("", false);
-    return said?.role;
+    return reply?.role;
   };
 
   if (form && api) {
@@ -62,19 +62,19 @@
       const button = form.querySelector("button");
       button.disabled = true;
       status.textContent = "";
-      const { status: code, said } = await ask("POST", { token: field.value.trim() });
+      const { status: code, reply } = await ask("POST", { token: field.value.trim() });
       button.disabled = false;
       forget();
       if (code === 204) {
         if (await look() === "owner") location.assign(back());
-        else show("The browser did not keep the sign-in: this site needs an https address.", false);
+        else show("The browser did not store the sign-in cookie. Open this site at an https:// address.", false);
         return;
       }
       show({
-        0: "The server cannot be reached. Try again in a while.",
-        401: "This is not a token of this site, or not any more.",
+        0: "The server cannot be reached. Try again later.",
+        401: "Unknown or revoked token.",
         429: "Too many tries. Wait a few minutes.",
-      }[code] ?? `Not signed in: ${said?.detail ?? `the server answered ${code}`}`, false);
+      }[code] ?? `Not signed in: ${reply?.detail ?? `the server answered ${code}`}`, false);
       field.select();
     };
     leave.onclick = async () => {
@@ -82,7 +82,7 @@
       forget();
       const role = await look();
       if (code !== 204) status.textContent = "Not signed out: the server cannot be reached.";
-      else if (role === "owner") { status.textContent = "On this computer you need no sign-in."; leave.hidden = true; }
+      else if (role === "owner") { status.textContent = "You do not need to sign in on this computer."; leave.hidden = true; }
       else { status.textContent = "You are signed out."; one("#token").focus(); }
     };
     look();

@@ -1,4 +1,4 @@
-// The owner sees which files are not shown, or not wholly, and has them tried again.
+// Shows the owner which files are not shown, or only partly, and lets them retry.
 {
   const root = document.documentElement;
   const { api } = root.dataset;
@@ -24,20 +24,20 @@
         signal: AbortSignal.timeout(60_000),
       });
       const isJson = answer.headers.get("Content-Type")?.includes("json");
-      return { code: answer.status, said: isJson && await answer.json().catch(() => undefined) };
+      return { code: answer.status, reply: isJson && await answer.json().catch(() => undefined) };
     } catch {
       return { code: 0 };
     }
   };
 
-  const refuse = ({ code, said }, what) => {
+  const refuse = ({ code }, what) => {
     const isStranger = code === 401 || code === 403;
     if (isStranger) list.replaceChildren();
     if (isStranger || !list.children.length) all.hidden = more.hidden = true;
     signIn.hidden = !isStranger;
     if (isStranger) tell("You are not signed in.");
-    else if (code === 501) tell("This list is not to be had here: the server that takes clicks is not where the library is. There, \u201creelshelf problems\u201d prints it.");
-    else tell(`${what}: ${code >= 500 && said?.detail || "the server cannot be reached"}. Try again in a while.`);
+    else if (code === 501) tell("The list is not available here, because the library is on another computer. Run \u201creelshelf problems\u201d there.");
+    else tell(`${what}. Try again later.`);
   };
 
   // -- the list
@@ -49,7 +49,7 @@
   const itemOf = (problem) => {
     const at = new Date(problem.at).toLocaleString(root.lang, { dateStyle: "medium", timeStyle: "short" });
     const button = make("button", {
-      type: "button", textContent: "Try again", ariaLabel: "Try again: " + problem.name,
+      type: "button", textContent: "Retry", ariaLabel: "Retry: " + problem.name,
       onclick: () => retry([item], { places: [{ root: problem.root, path: problem.path }] }),
     });
     const item = make("li", {}, make("div", {},
@@ -63,20 +63,20 @@
 
   const look = async (after = "", told = "") => {
     const answer = await ask("GET", "/problems" + (after && "?after=" + after));
-    const { said } = answer;
-    if (!said?.problems) { refuse(answer, "Not listed"); return; }
+    const { reply } = answer;
+    if (!reply?.problems) { refuse(answer, "Could not load the list"); return; }
     const focused = list.contains(document.activeElement) && document.activeElement.closest("li");
-    const shown = new Set(said.problems.map(nameOf));
+    const shown = new Set(reply.problems.map(nameOf));
     const kept = [...list.children].filter((item) =>
       !shown.has(item.dataset.place) && (after || isWaiting(item)));
-    list.replaceChildren(...kept, ...said.problems.map(itemOf));
+    list.replaceChildren(...kept, ...reply.problems.map(itemOf));
     if (focused) (one("button", itemAt(focused.dataset.place) ?? list) ?? one(".brand")).focus();
-    next = said.next;
+    next = reply.next;
     signIn.hidden = true;
     more.hidden = !next;
-    all.hidden = !said.total;
-    const files = said.total === 1 ? "1 file has a problem." : `${said.total} files have problems.`;
-    tell(told + (said.total ? files : "No file has a problem."));
+    all.hidden = !reply.total;
+    const files = reply.total === 1 ? "1 file has a problem." : `${reply.total} files have problems.`;
+    tell(told + (reply.total ? files : "No file has a problem."));
   };
 
   // -- trying again
@@ -86,14 +86,14 @@
     const name = JSON.stringify(body);
     if (!keys.has(name)) keys.set(name, crypto.getRandomValues(new Uint32Array(4)).join("-"));
     const answer = await ask("POST", "/problems/retry", body, keys.get(name));
-    if (answer.code !== 202) { refuse(answer, "Not recorded"); return; }
+    if (answer.code !== 202) { refuse(answer, "Could not save the request"); return; }
     keys.delete(name);
     for (const item of items) wait(item);
-    const what = body.all ? "All are" : `${one("b", items[0]).textContent} is`;
-    tell(`${what} tried again by the next look at the library: at once where reelshelf watches it, or by the next build.`);
-    if (await isShown(answer.said.event)) {
+    const what = body.all ? "All files" : one("b", items[0]).textContent;
+    tell(`${what} will be retried by the next scan.`);
+    if (await isShown(answer.reply.event)) {
       for (const item of items) item.remove();
-      look("", "Tried again. ");
+      look("", "Retried. ");
     }
   };
 
@@ -101,7 +101,7 @@
     const button = one("button", item);
     const hadFocus = button === document.activeElement;
     button.hidden = true;
-    one("p:last-child", item).textContent = "To be tried again";
+    one("p:last-child", item).textContent = "Waiting to be retried";
     if (!hadFocus) return;
     const others = [...list.querySelectorAll("button:not([hidden])")];
     const following = others.find((other) => item.compareDocumentPosition(other) & 4);
@@ -111,9 +111,9 @@
   // The refresh that shows an event has looked at what the event asks for.
   const isShown = async (event) => {
     for (let tries = 60; tries; tries -= 1) {
-      const { said } = await ask("GET", `/receipts/${event}?wait=10`);
-      if (said?.state === "shown") return true;
-      if (said?.state !== "waiting") return false;
+      const { reply } = await ask("GET", `/receipts/${event}?wait=10`);
+      if (reply?.state === "shown") return true;
+      if (reply?.state !== "waiting") return false;
     }
     return false;
   };

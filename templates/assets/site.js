@@ -51,12 +51,12 @@
     const orders = {
       newest: "Newest", oldest: "Oldest",
       title: "Title A to Z", "title-desc": "Title Z to A",
-      name: "By number and name", "name-desc": "By number and name, last first",
-      rating: "Best rated", "rating-asc": "Least rated",
+      name: "Episode order", "name-desc": "Episode order (reversed)",
+      rating: "Best rated", "rating-asc": "Lowest rated",
       views: "Most viewed", "views-asc": "Least viewed",
       duration: "Longest", "duration-asc": "Shortest",
       size: "Largest", "size-asc": "Smallest",
-      recorded: "Recorded last", "recorded-asc": "Recorded first",
+      recorded: "Recorded: newest first", "recorded-asc": "Recorded: oldest first",
     };
     if (!names[0]) delete orders.name, delete orders["name-desc"]; // a template without them
     for (const order in orders) select.add(new Option(orders[order], order));

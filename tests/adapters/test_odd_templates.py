@@ -56,7 +56,7 @@ def test_a_template_that_cannot_be_right_is_told(tmp_path: Path, source: bytes, 
 def test_a_template_that_goes_on_and_on_is_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter, "_MOST_S", 0.1)
+    monkeypatch.setattr(adapter, "_MAX_S", 0.1)
     endless = (
         "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(99) }}"
     )

@@ -332,4 +332,4 @@ def test_nginx_without_an_api_behind_it_says_so_as_the_api_would(
         ("content-type", "application/problem+json"),
         ("retry-after", "5"),
     ]
-    assert json.loads(body)["detail"] == "the API is away; send it again, with the same id"
+    assert json.loads(body)["detail"] == "the API is unavailable; retry with the same id"

@@ -326,7 +326,7 @@ def test_a_secret_that_is_none_is_refused_and_nothing_is_signed_with_it(
 ) -> None:
     (state / "api-secret").write_bytes(content)
 
-    with pytest.raises(SettingsError, match="nothing to sign cookies with") as caught:
+    with pytest.raises(SettingsError, match="cannot sign cookies") as caught:
         kept_secret(state)
     told = Asker(make_app(), client=FAR)("POST", "/api/session", {"token": secret})
 

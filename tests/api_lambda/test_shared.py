@@ -261,7 +261,7 @@ def test_while_redis_is_away_what_was_known_of_the_owner_is_and_figures_are_not(
         assert asker("GET", "/api/health").status == 503
         assert [
             sum(part in one.message for one in caplog.records)
-            for part in ("former keys", "not known")
+            for part in ("previous keys", "not known")
         ] == [1, 1]
 
         redis.start()

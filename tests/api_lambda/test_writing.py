@@ -179,7 +179,7 @@ def test_a_catalogue_out_of_reach_is_told_as_unavailable_and_where_it_is_only_to
     app.state.close()
     assert [one.status for one in answers] == [503, 503]
     assert all(int(one.header("retry-after") or 0) > 0 for one in answers)
-    assert "the catalogue is out of reach" in answers[0].json["detail"]
+    assert "the catalogue is unavailable" in answers[0].json["detail"]
     assert "damaged" in caplog.text
     assert str(tmp_path) not in answers[0].body.decode() + answers[1].body.decode()
 
@@ -284,7 +284,7 @@ def test_a_taken_port_and_a_taken_socket_are_told_and_a_stale_socket_is_replaced
         taken = [second_server(state, "--socket", file), second_server(state, "--port", port)]
 
     assert left_behind
-    assert all("cannot serve at" in one for one in taken)
+    assert all("cannot listen on" in one for one in taken)
     assert not file.exists()
 
 

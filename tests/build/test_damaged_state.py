@@ -98,7 +98,7 @@ def test_a_catalogue_damaged_at_any_page_is_told_with_what_restores_it(site: Sit
     site.mend()
 
 
-def test_a_ledger_damaged_at_any_page_is_begun_anew(site: Site) -> None:
+def test_a_ledger_damaged_at_any_page_is_is_rebuilt(site: Site) -> None:
     numbers, kinds, commands = random.Random(1), cycle(_KINDS), cycle(_COMMANDS)
     file = site.folder / "state/ledger.db"
     met = 0
@@ -119,7 +119,7 @@ def test_a_ledger_damaged_at_any_page_is_begun_anew(site: Site) -> None:
     assert met
 
 
-def test_a_ledger_that_shows_its_damage_within_a_refresh_is_begun_anew_there(site: Site) -> None:
+def test_a_ledger_that_shows_its_damage_within_a_refresh_is_is_rebuilt_there(site: Site) -> None:
     site.mend()
     settings = Settings(
         library=(site.folder / "videos",),

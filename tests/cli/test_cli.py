@@ -82,7 +82,7 @@ def test_why_tells_the_way_from_a_page_to_its_event(site: Path) -> None:
     told = json.loads(reelshelf(site, "why", f"watch/{page}", "--json").stdout)
     video = reelshelf(site, "why", "videos/Norway/Fjord.mp4")
 
-    assert told["reason"] == "it is new"
+    assert told["reason"] == "new page"
     assert [event["kind"] for event in told["events"]] == ["PosterMade", "VideoFound"]
     assert f"watch/{page}" in video.stdout
 
@@ -205,7 +205,7 @@ def test_the_help_lists_every_command_in_a_group_with_its_whole_sentence(tmp_pat
     groups = [line.removesuffix(":") for line in lines if line.endswith(":")]
     assert groups == ["Options", "Start", "Serve", "Publish", "Look", "Care"]
     listed = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
-    assert sorted(listed) == sorted([*names, "A", "--version", "--traceback", "--help"])
+    assert sorted(listed) == sorted([*names, "Build", "--version", "--traceback", "--help"])
     assert "..." not in "".join(lines).replace("[ARGS]...", "")
 
 
@@ -219,5 +219,27 @@ def test_an_old_name_works_with_a_word_of_advice(
     done = reelshelf(tmp_path, *arguments)
 
     assert done.returncode == 2
-    assert f"is {new} now" in done.stderr
+    assert f"was renamed to {new};" in done.stderr
     assert "No such option" not in done.stderr
+
+
+def test_the_nginx_configuration_replaces_its_file_only_when_it_is_right(site: Path) -> None:
+    real, link = site / "real.conf", site / "reelshelf.conf"
+    real.write_text("as it was", encoding="utf-8")
+    real.chmod(0o640)
+    link.symlink_to(real)
+
+    wrong = reelshelf(site, "nginx", "--output", str(link), REELSHELF_SITE_URL="nowhere")
+    before = real.read_text(encoding="utf-8")
+    right = reelshelf(site, "nginx", "--output", str(link))
+    printed = reelshelf(site, "nginx")
+    nowhere = reelshelf(site, "nginx", "--output", str(site / "no" / "folder.conf"))
+
+    assert (wrong.returncode, before) == (2, "as it was")
+    assert (right.returncode, right.stdout) == (0, "")
+    assert link.is_symlink()
+    assert real.read_text(encoding="utf-8") == printed.stdout
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert nowhere.returncode == 2
+    assert "cannot write" in nowhere.stderr
+    assert not list(site.glob(".*.tmp"))

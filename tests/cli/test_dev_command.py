@@ -197,7 +197,7 @@ def test_a_phone_is_given_an_address_and_is_a_visitor(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--phone", "--host", "127.0.0.2"], 2, "leave out --host, or --lan"),
+        (["--phone", "--host", "127.0.0.2"], 2, "use either --host or --lan"),
         (["--port", "70000"], 2, "ports are 0 to 65535"),
         (["--config", "nothing.toml"], 2, "nothing.toml"),
     ],

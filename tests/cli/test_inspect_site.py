@@ -104,7 +104,7 @@ def test_a_build_tells_how_many_videos_will_not_play(built: Path) -> None:
     done = command(built, *_BUILD, "films")
     receipt = json.loads(command(built, *_BUILD, "films", "--json").out)
 
-    assert "2 videos will not play everywhere" in done.out
+    assert "2 videos may not play in every browser" in done.out
     assert receipt["unplayable"] == 2
 
 
@@ -131,7 +131,7 @@ def test_watch_goes_on_with_the_former_settings_where_changed_ones_cannot_be_use
             watching.stdout.readline()
             file.write_text(plain + 'templates = "mine"\n', encoding="utf-8")
             told = ""
-            while "stay in force" not in told and len(told) < 2_000:
+            while "keeping the previous" not in told and len(told) < 2_000:
                 told += watching.stderr.readline()
             watching.stdout.readline()  # with the former ones
             file.write_text(plain + 'title = "Another"\n', encoding="utf-8")
@@ -140,7 +140,7 @@ def test_watch_goes_on_with_the_former_settings_where_changed_ones_cannot_be_use
             watching.send_signal(signal.SIGINT)
 
     assert "watch.html" in told
-    assert "the former settings stay in force" in told
+    assert "keeping the previous settings" in told
     assert receipt["written"] > 10
     assert watching.returncode == 0
     assert "Another" in (tmp_path / "site_out/index.html").read_text(encoding="utf-8")

@@ -86,7 +86,7 @@ def test_a_settings_file_with_a_mark_of_its_order_is_read(folder: Path) -> None:
 def test_init_writes_through_no_link(folder: Path) -> None:
     (folder / "reelshelf.toml").symlink_to("elsewhere")
 
-    assert "is there already" in is_told(folder, "init")
+    assert "already exists" in is_told(folder, "init")
     assert not (folder / "elsewhere").exists()
 
 

@@ -69,7 +69,7 @@ def test_what_is_not_there_cannot_be_revoked(
 def test_two_valid_tokens_have_two_names(token: Callable[..., Any]) -> None:
     token("new", "phone")
 
-    with pytest.raises(SettingsError, match="there is a token called phone"):
+    with pytest.raises(SettingsError, match="a token named phone already exists"):
         token("new", "phone")
     token("revoke", "phone")
     assert token("new", "phone")["name"] == "phone"

@@ -435,7 +435,7 @@ def test_the_address_for_the_network_is_one_of_this_computer_and_reaches_the_ser
 
 
 def test_a_port_that_is_taken_is_a_mistake_in_the_settings(ask: Served, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=f"cannot serve at 127.0.0.1 port {ask.port}") as error:
+    with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1 port {ask.port}") as error:
         DevServer(ServedSite(tmp_path, {}), port=ask.port).start()
 
     assert "choose another port" in error.value.hint
@@ -443,5 +443,5 @@ def test_a_port_that_is_taken_is_a_mistake_in_the_settings(ask: Served, tmp_path
 
 @pytest.mark.parametrize(("host", "port"), [("no.such.host.invalid", 0), ("127.0.0.1", 70000)])
 def test_an_address_that_cannot_be_is_a_mistake_in_the_settings(host: str, port: int) -> None:
-    with pytest.raises(SettingsError, match="cannot serve at"):
+    with pytest.raises(SettingsError, match="cannot listen on"):
         DevServer(ServedSite(Path(), {}), host=host, port=port).start()

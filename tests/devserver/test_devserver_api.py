@@ -15,7 +15,7 @@ from served import LIMIT_S, Answer, Served, running, write
 from generator.devserver import DevServer, ServedSite
 from generator.devserver.files import Message
 
-MOST_BYTES = 16 * 1024
+MAX_BYTES = 16 * 1024
 
 
 @dataclass
@@ -188,11 +188,11 @@ def test_a_body_that_is_too_long_is_refused_before_the_application_sees_it(
         )
 
     fits, too_long = (
-        ask("/api/x", "POST", body=sent(MOST_BYTES)),
-        ask("/api/x", "POST", body=sent(MOST_BYTES + 1)),
+        ask("/api/x", "POST", body=sent(MAX_BYTES)),
+        ask("/api/x", "POST", body=sent(MAX_BYTES + 1)),
     )
 
-    assert (fits.status, len(fits.body)) == (200, MOST_BYTES)
+    assert (fits.status, len(fits.body)) == (200, MAX_BYTES)
     assert problem(too_long) | {"detail": ""} == {
         "type": "about:blank",
         "title": "Request Entity Too Large",

@@ -11,7 +11,7 @@ from paths import TEMPLATES
 
 from benchmarks import trial
 from generator.build.engine import REDIRECT_S, Engine
-from generator.core.delivery.host_files import MOST_REDIRECTS, headers_file
+from generator.core.delivery.host_files import MAX_REDIRECTS, headers_file
 from generator.core.model import Event, EventKind, OutPath, VideoId
 
 FILES = {"_headers", "_redirects"}
@@ -59,7 +59,7 @@ def test_host_files_equal_a_full_render_after_any_history(
             assert rendered.keys() >= FILES
             assert tree(folder / "out") == rendered
             leads = engine.ledger.redirects()
-            assert len(lines(folder)) == min(len(leads), MOST_REDIRECTS)
+            assert len(lines(folder)) == min(len(leads), MAX_REDIRECTS)
             assert {line.split(" ")[0][1:] for line in lines(folder)} <= leads.keys()
 
 

@@ -258,7 +258,7 @@ def test_nothing_of_others_changes_whatever_we_do(
 def test_a_bucket_with_other_objects_is_refused_until_a_person_adopts_it(home: Home) -> None:
     home.bucket.keep("notes.txt", b"notes", HEADERS)
     home.bucket.keep("index.html", b"another site", HEADERS)
-    with pytest.raises(PublishError, match=r"2 objects that reelshelf did not put") as refused:
+    with pytest.raises(PublishError, match=r"2 objects that reelshelf did not upload") as refused:
         home.publish()
     assert "--replace --dry-run" in refused.value.hint
     assert "--adopt" in refused.value.hint
@@ -290,7 +290,7 @@ def test_a_bucket_with_other_objects_is_refused_until_a_person_adopts_it(home: H
 def test_what_looks_like_ours_and_says_nothing_is_anothers(home: Home) -> None:
     for key, body in home.site().items():  # copied there by another tool
         home.bucket.keep(key, body, HEADERS)
-    with pytest.raises(PublishError, match="did not put there"):
+    with pytest.raises(PublishError, match="did not upload"):
         home.publish()
     assert home.publish(replace=True).put == len(home.site())
 
@@ -503,7 +503,7 @@ def test_an_address_that_nobody_else_can_open_is_warned_of_before_anything_is_pu
     publisher = home.publisher()
     publisher.publish()
     publisher.publish()
-    assert "name http://127.0.0.1:8000, which nobody else can open" in caplog.text
+    assert "contain http://127.0.0.1:8000, which nobody else can open" in caplog.text
     caplog.clear()
     home.publish()
     assert not caplog.text
@@ -533,6 +533,6 @@ def test_two_sites_do_not_share_the_state_of_a_lambda(tmp_path: Path) -> None:
 def test_a_lease_that_is_none_of_ours_is_not_replaced() -> None:
     state = MemoryBucket()
     kept = state.keep(LEASE, b"somebody's file", HEADERS)
-    with pytest.raises(PublishError, match="no lease of ours"):
+    with pytest.raises(PublishError, match="not a lease of this site"):
         Lease(state, 60.0).take()
     assert state.objects[LEASE] == kept

@@ -349,7 +349,7 @@ def test_a_name_that_no_object_can_have_is_told_and_keeps_nothing_else(
         home.build(engine)
         receipt = home.publisher(engine).publish()
         assert len(receipt.left) == 1
-        assert "no UTF-8" in next(iter(receipt.left.values()))
+        assert "not UTF-8" in next(iter(receipt.left.values()))
         bucket = Bucket(OURS)
         home.publisher(engine, bucket).publish()
         assert not bucket.requests
@@ -409,7 +409,7 @@ def test_more_deletions_than_one_publish_may_make_are_refused_without_force(
         home.publisher(engine).publish()
         (home.library / NAMES[0]).unlink()
         home.build(engine)
-        with patch("generator.core.delivery.publish_plan.LEAST_DELETIONS", 1):
+        with patch("generator.core.delivery.publish_plan.MIN_DELETIONS", 1):
             receipt = home.publisher(engine).publish()
             assert receipt.refused > 1
             assert receipt.deleted == 0
@@ -674,7 +674,7 @@ def test_verifying_gives_up_our_uploads_that_never_ended_and_no_others(
         ]
         PublishedRecord(lambda: engine.ledger.connection).set_upload(keys[0], f"kind.{begun[0]}")
         home.publisher(engine, Denied(OURS)).publish(verify=True)
-        assert "uploads that never ended stay" in caplog.text
+        assert "unfinished uploads stay" in caplog.text
         home.publisher(engine).publish(verify=True)
     left = s3.list_multipart_uploads(Bucket=OURS)["Uploads"]
     assert sorted(one["UploadId"] for one in left) == sorted(begun[1:])
@@ -731,7 +731,7 @@ def test_a_bucket_without_versions_cannot_be_rolled_back(home: Home, s3: BaseCli
         home.rate(engine)
         home.publisher(engine).publish()
         before = objects(s3)
-        with pytest.raises(PublishError, match="keeps no former versions"):
+        with pytest.raises(PublishError, match="keeps no previous versions"):
             home.publisher(engine).rollback()
         assert objects(s3) == before
         assert not home.publisher(engine).is_held
@@ -757,7 +757,7 @@ def test_a_store_without_conditions_is_told_once_and_done_without(
         home.rate(engine)
         home.publisher(engine, Careless(OURS)).publish()
     assert objects(s3) == expected(home)
-    assert caplog.text.count("knows no conditional writes") == 1
+    assert caplog.text.count("does not support conditional writes") == 1
 
 
 def test_what_is_gone_or_replaced_is_invalidated_and_tried_again_where_that_fails(
@@ -827,8 +827,8 @@ def test_the_command_publishes_and_tells_what_it_did(folder: Home, s3: BaseClien
     [
         (("--bucket", "nowhere"), 1, "no such bucket"),
         (("--rollback",), 1, "no former publish"),
-        (("--rollback", "--watch"), 2, "do not go together"),
-        (("--bucket", ""), 2, "no bucket is named"),
+        (("--rollback", "--watch"), 2, "cannot be combined"),
+        (("--bucket", ""), 2, "no bucket is configured"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_line_with_a_hint(

@@ -169,7 +169,7 @@ def test_a_scan_that_cannot_be_believed_changes_nothing_and_names_the_command(
         assert tree(site / "site_out") == pages
     finally:
         redrive(site / "videos")
-    assert "nothing changed" in build(site).stdout
+    assert "library unchanged" in build(site).stdout
     assert tree(site / "site_out") == pages
 
 
@@ -467,8 +467,8 @@ def test_a_file_that_is_cut_short_is_taken_when_it_is_whole(library: Library) ->
         assert (second.found, second.still_copied) == (0, 0)  # not opened again
         stage, reason = stages(library)["film.mp4"]
         assert stage == "incomplete"
-        assert reason.startswith("is cut short: ")
-        assert reason.endswith("it is taken when it is whole, or in an hour as it is")
+        assert reason.startswith("is truncated: ")
+        assert reason.endswith("it will be read when complete, or after an hour as it is")
         assert not list(engine.catalogue.shown())
 
         put(library, "film.mp4", whole)

@@ -126,7 +126,7 @@ def watch(number: int, title: str, *, neighbours: Markup | None, rich: bool = Tr
         "origin": {"label": "example.org", "url": "https://example.org/?a=1&b=2"} if rich else None,
         "facts": (
             {"label": "Length", "value": "1:02:03", "datetime": None},
-            {"label": "Picture", "value": "1080 by 1920", "datetime": None},
+            {"label": "Resolution", "value": "1080 by 1920", "datetime": None},
             {"label": "Size", "value": "118 MB", "datetime": None},
             {"label": "Recorded", "value": "2024-04-28", "datetime": "2024-04-28T09:30:00+02:00"},
             {"label": "File", "value": title, "datetime": None},
@@ -288,7 +288,7 @@ def _pages(html: dict[str, Markup]) -> dict[str, list[Context]]:
             {**frame("Problems", "/problems.html", indexed=False), **site(api=False)},
         ],
         "redirect.html": [
-            {**frame("Moved on", "/all-7.html", indexed=False), "target": "/all.html"},
+            {**frame("Moved", "/all-7.html", indexed=False), "target": "/all.html"},
         ],
     }
 
@@ -299,7 +299,7 @@ def _shelf(title: str, cards: Markup, folders: Markup) -> Context:
         "heading": title,
         "crumbs": _links((title, "Holidays")),
         "orders": _orders(
-            ("Newest", "Oldest", "Title A to Z", "Title Z to A", "Best rated", "Least rated")
+            ("Newest", "Oldest", "Title A to Z", "Title Z to A", "Best rated", "Lowest rated")
         ),
         "sortable": False,
         "names": None,

@@ -400,7 +400,7 @@ def test_what_was_done_offline_is_sent_when_the_network_is_back(
         expect(page.get_by_role("status").last).to_contain_text("cannot be reached")
 
         windows.context.set_offline(False)
-        expect(page.get_by_role("status").last).to_contain_text("all is saved")
+        expect(page.get_by_role("status").last).to_contain_text("Your changes are saved")
 
     assert shelf.kinds("Boat") == ["Rated", "Viewed"]
 
@@ -570,7 +570,7 @@ def test_the_owner_signs_in_comes_back_and_signs_out(browser: Browser, opened: O
         for wrong in ("nonsense", secret[:-1]):
             page.get_by_label("Token").fill(wrong)
             page.get_by_role("button", name="Sign in").click()
-            expect(status).to_have_text("This is not a token of this site, or not any more.")
+            expect(status).to_have_text("Unknown or revoked token.")
         page.get_by_label("Token").fill(f" {secret} ")
         page.keyboard.press("Enter")
 

@@ -59,7 +59,7 @@ def names(page: Page) -> Locator:
 
 
 def again(page: Page, name: str) -> Locator:
-    return page.get_by_role("button", name=f"Try again: {name}", exact=True)
+    return page.get_by_role("button", name=f"Retry: {name}", exact=True)
 
 
 def footer_link(page: Page) -> Locator:
@@ -125,15 +125,15 @@ def test_a_file_that_is_still_broken_is_tried_and_listed_again(browser: Browser,
     with window(browser) as page:
         page.goto(f"{dev.address}/problems.html")
         again(page, "caf\ufffd.mp4").click()
-        expect(status(page)).to_have_text("Tried again. 2 files have problems.")
+        expect(status(page)).to_have_text("Retried. 2 files have problems.")
         expect(names(page)).to_have_text(["short.mp4", "caf\ufffd.mp4"])
         expect(again(page, "caf\ufffd.mp4")).to_be_visible()
 
         with closing(Catalogue(dev.folder / "state/catalogue.db")) as catalogue:
-            page.get_by_role("button", name="Try all again").click()
+            page.get_by_role("button", name="Retry all").click()
             until(lambda: events(catalogue, EventKind.FILE_REFUSED) == 2 + 1 + 2)
             assert events(catalogue, EventKind.FILE_CLEARED) == 1 + 2
-        expect(status(page)).to_have_text("Tried again. 2 files have problems.")
+        expect(status(page)).to_have_text("Retried. 2 files have problems.")
 
 
 def events(catalogue: Catalogue, kind: EventKind) -> int:
@@ -284,12 +284,12 @@ def test_many_problems_are_shown_as_far_as_one_asks(browser: Browser, opened: Op
         expect(names(page).last).to_have_text("129.mp4")
         expect(page.get_by_role("button", name="Show more")).to_be_hidden()
 
-        page.get_by_role("button", name="Try all again").click()
-        expect(status(page)).to_contain_text("All are tried again by the next look")
+        page.get_by_role("button", name="Retry all").click()
+        expect(status(page)).to_contain_text("All files will be retried by the next scan")
         assert served.waiting() == []
 
         served.show()
-        expect(status(page)).to_have_text("Tried again. No file has a problem.")
+        expect(status(page)).to_have_text("Retried. No file has a problem.")
         expect(names(page)).to_have_count(0)
 
 
@@ -301,9 +301,8 @@ def test_without_a_builder_it_is_told_what_tries_a_file_again(
     with window(browser) as page:
         page.goto(served.page)
         again(page, "a.mp4").click()
-        expect(status(page)).to_contain_text("a.mp4 is tried again by the next look")
-        expect(status(page)).to_contain_text("or by the next build")
-        expect(page.locator(".problems li").first).to_contain_text("To be tried again")
+        expect(status(page)).to_contain_text("a.mp4 will be retried by the next scan")
+        expect(page.locator(".problems li").first).to_contain_text("Waiting to be retried")
         expect(again(page, "a.mp4")).to_be_hidden()
 
         assert served.waiting() == ["b.mp4"]
@@ -322,7 +321,7 @@ def test_the_keyboard_goes_from_file_to_file(browser: Browser, opened: Opening) 
         expect(again(page, "a.mp4")).to_be_focused()
 
         served.show()
-        expect(status(page)).to_have_text("Tried again. 1 file has a problem.")
+        expect(status(page)).to_have_text("Retried. 1 file has a problem.")
         expect(again(page, "a.mp4")).to_be_focused()
 
 
@@ -335,11 +334,11 @@ def test_an_answer_that_got_lost_is_asked_for_again_and_recorded_once(
         page.goto(served.page)
         served.gate.loses = 1
         again(page, "a.mp4").click()
-        expect(status(page)).to_contain_text("Not recorded: the server cannot be reached")
+        expect(status(page)).to_contain_text("Could not save the request. Try again later.")
         recorded = served.catalogue.last_event()
 
         again(page, "a.mp4").click()
-        expect(status(page)).to_contain_text("a.mp4 is tried again")
+        expect(status(page)).to_contain_text("a.mp4 will be retried")
         assert served.catalogue.last_event() == recorded
         served.show()
 
@@ -354,13 +353,11 @@ def test_a_server_that_is_away_is_told_of_and_what_is_shown_stays(
         expect(names(page)).to_have_text(["a.mp4"])
         served.gate.is_shut = True
         again(page, "a.mp4").click()
-        expect(status(page)).to_contain_text("Not recorded: the server cannot be reached")
+        expect(status(page)).to_contain_text("Could not save the request. Try again later.")
         expect(names(page)).to_have_text(["a.mp4"])
 
         page.reload()
-        expect(status(page)).to_have_text(
-            "Not listed: the server cannot be reached. Try again in a while."
-        )
+        expect(status(page)).to_have_text("Could not load the list. Try again later.")
         expect(names(page)).to_have_count(0)
         expect(page.get_by_role("main").get_by_role("button")).to_have_count(0)
 

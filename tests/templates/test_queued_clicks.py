@@ -202,7 +202,7 @@ def test_figures_that_are_older_than_a_click_do_not_hide_it_and_later_ones_do(
 def test_the_problems_page_says_plainly_that_there_is_no_list(browser: Browser, afar: Afar) -> None:
     with windows_on(browser, afar.shelf.address) as windows:
         page = windows.open("/problems.html")
-        expect(page.locator("main [role=status]")).to_contain_text("not to be had here")
+        expect(page.locator("main [role=status]")).to_contain_text("not available here")
         assert page.locator("main button:visible").count() == 0
         assert page.get_by_role("link", name="Sign in").count() <= 1
         assert not page.locator("main a.button").is_visible()

@@ -232,7 +232,7 @@ def test_pages_of_a_site_without_an_api_do_not_know_of_one() -> None:
     assert "Sign in</a>" not in bare
     assert "/assets/live" not in bare
     assert "<form" not in login
-    assert "This site takes no sign-in." in login
+    assert "This site has no sign-in." in login
 
 
 def test_pages_tell_their_script_where_the_api_is() -> None:

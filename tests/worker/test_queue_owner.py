@@ -44,7 +44,7 @@ def check_that_the_second_is_refused(folder: Path) -> None:
     assert answer(folder / "first", "worker", "--once")[0] == 0
     code, _, err = answer(folder / "second", "worker", "--once")
     assert code == 2
-    assert "is taken by a worker at home with another catalogue" in err
+    assert "is consumed by a worker at home with another catalogue" in err
     assert "--take-over" in err
     assert answer(folder / "second", "worker", "--once", "--take-over")[0] == 0
     assert answer(folder / "first", "worker", "--once")[0] == 2
@@ -92,7 +92,7 @@ def test_a_queue_that_cannot_be_tagged_is_told_of(
     settings = trial_settings(tmp_path)
     with Engine(settings, TEMPLATES) as engine:
         _owning(engine, settings, gone, take_over=False)()
-    assert "name a state_bucket" in caplog.text
+    assert "set state_bucket" in caplog.text
     gone.close()
 
 

@@ -235,7 +235,7 @@ def test_what_can_never_be_recorded_is_refused_with_the_reason_and_let_go(
     assert taken.unreadable == ((messages[4], "it is not JSON"),)
     assert taken.done == messages[:4]
     assert [one.stars for one in taken.stats] == [3]
-    assert caplog.text.count("a message was refused") == 2
+    assert caplog.text.count("a message was rejected") == 2
     assert "the message m4 cannot be read" in caplog.text
 
 

@@ -828,7 +828,7 @@ def test_a_worker_without_a_queue_says_what_to_do(tmp_path: Path) -> None:
     code, _, err = answer(tmp_path, "worker")
 
     assert code == 2
-    assert "no queue is named" in err
+    assert "no queue is configured" in err
 
 
 @pytest.mark.usefixtures("aws")

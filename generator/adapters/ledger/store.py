@@ -84,7 +84,7 @@ class Ledger(CheckedFile):
         ("video_snapshot", "facts"), ("refresh", "receipt"),
         ("(SELECT value AS skeleton FROM fact WHERE name LIKE 'skeleton/%')", "skeleton"),
     )  # fmt: skip
-    _REMEDY = "`reelshelf build --full` makes it anew from the catalogue; nothing is lost"
+    _REMEDY = "`reelshelf build --full` rebuilds it from the catalogue; nothing is lost"
 
     def __init__(self, file: Path, *, reads_only: bool = False, is_ours: bool = True) -> None:
         self._file, self._reads_only, self._is_ours = file, reads_only, is_ours
@@ -134,14 +134,14 @@ class Ledger(CheckedFile):
     def _foreign(self) -> SettingsError:
         return SettingsError(
             f"{self._file} is not a ledger of reelshelf",
-            hint="move it away, or name another state folder (state in reelshelf.toml)",
+            hint="move it away, or set another state folder (state in reelshelf.toml)",
         )
 
     def _remove(self) -> None:
         for name in (self._file, *(Path(f"{self._file}-{end}") for end in ("wal", "shm"))):
             name.unlink(missing_ok=True)
 
-    def begin_anew(self) -> None:
+    def start_over(self) -> None:
         """Delete and create it: the next refresh fills it from the catalogue."""
         self.close()
         self._remove()

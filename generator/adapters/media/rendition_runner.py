@@ -55,11 +55,11 @@ __all__ = [
 # -P: never import from the current folder; a library may have a folder named "generator".
 _SHIPPED = (sys.executable, "-P", "-m", "generator.adapters.rendition_worker")
 _OUTSIDE_SIGNALS = {signal.SIGKILL, signal.SIGTERM}  # the OOM killer, or a person
-_MOST_RESTARTS = 2
-_MOST_EXTENSIONS = 9  # of the time limit, for a process that hardly gets the CPU
+_MAX_RESTARTS = 2
+_MAX_EXTENSIONS = 9  # of the time limit, for a process that hardly gets the CPU
 _KILL_TIMEOUT_S = 5.0  # a killed process may hang on a dead disk
-_MOST_LINE_BYTES = 8192
-_MOST_MADE_BYTES = 8 << 20
+_MAX_LINE_BYTES = 8192
+_MAX_MADE_BYTES = 8 << 20
 _READ_BYTES = 1 << 16
 # An exploited decoder finds no secrets in its environment, only what it needs to run.
 _ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONUTF8")
@@ -105,7 +105,7 @@ class RenditionRunner:
         nice: niceness of the process, 0 to 19.
         memory_mb: memory limit per file.
         threads: number of threads for decoding and encoding.
-        stall_limit_s: how long it may make no progress: about so many seconds of CPU time, or ten
+        stall_limit_s: how long it may make no progress: about this many seconds of CPU time, or ten
             times as many by the clock, since it runs at low priority.
         reserve_bytes: disk space to leave free.
         bound_bytes: largest size of a copy.
@@ -221,7 +221,7 @@ class RenditionRunner:
     def _reap(self, process: "_RunningEncoder", ended: "_EncoderExit") -> Rejected | None:
         """Start it again if it was killed from outside; otherwise reject its file."""
         is_killed = -ended.status in _OUTSIDE_SIGNALS
-        if is_killed and self._restarts < _MOST_RESTARTS:
+        if is_killed and self._restarts < _MAX_RESTARTS:
             self._restarts += 1
             self._process = process.restart()
             return None
@@ -290,7 +290,7 @@ class _EncoderExit:
 
     def reason(self) -> str:
         if -self.status in _OUTSIDE_SIGNALS:
-            return f"the encoder was killed again and again (signal {-self.status})"
+            return f"the encoder was killed repeatedly (signal {-self.status})"
         if self.status < 0:
             return f"the encoder crashed (signal {-self.status})"
         return f"the encoder stopped (exit code {self.status})"
@@ -373,7 +373,7 @@ class _RunningEncoder:
     def _is_stalled(self) -> bool:
         """Return whether its time is up; extend it if the process hardly had the CPU."""
         used_s = _cpu_s(self._child.pid) - self._cpu_at_reset_s
-        if used_s >= self._stall_limit_s / 2 or self._extensions >= _MOST_EXTENSIONS:
+        if used_s >= self._stall_limit_s / 2 or self._extensions >= _MAX_EXTENSIONS:
             return True
         self._extensions += 1
         self._deadline_s = time.monotonic() + self._stall_limit_s
@@ -399,7 +399,7 @@ class _RunningEncoder:
         progress: RenditionProgress | None = None
         *lines, rest = bytes(self._received).split(b"\n")
         self._received = bytearray(rest)
-        if len(rest) > _MOST_LINE_BYTES:
+        if len(rest) > _MAX_LINE_BYTES:
             raise ProtocolError("a line is too long")
         for line in lines:
             message = unpack_line(line)
@@ -420,7 +420,7 @@ class _RunningEncoder:
         file = self._folder / result_file(self.request.container)
         try:
             with (self._folder / MADE).open("rb") as stream:
-                content = stream.read(_MOST_MADE_BYTES)
+                content = stream.read(_MAX_MADE_BYTES)
         except OSError as error:
             raise ProtocolError("its result is missing") from error
         finished = unpack_finished(content, is_hls=self.request.is_hls)

@@ -120,7 +120,7 @@ class _SidecarReader:
     def _read(self, sidecar: SidecarRef) -> None:
         kind, name = sidecar.kind, sidecar.name or file_name(sidecar.file)
         if kind is SidecarKind.SUBTITLES:
-            content = _content(sidecar.file, subtitles.MOST_BYTES)
+            content = _content(sidecar.file, subtitles.MAX_BYTES)
             suffix = suffix_of(between(self._path, name)) or SubtitleSuffix(
                 "", forced=False, sdh=False, label="Subtitles"
             )
@@ -136,7 +136,7 @@ class _SidecarReader:
             )
         elif kind is SidecarKind.PICTURE:
             if self.stills is None:
-                content = _content(sidecar.file, cover_art.MOST_BYTES)
+                content = _content(sidecar.file, cover_art.MAX_BYTES)
                 self.stills = cover_art.from_picture(content)
         elif _SOURCES[kind] not in self.details:
             content = _content(sidecar.file, sidecars.max_sidecar_bytes(kind))

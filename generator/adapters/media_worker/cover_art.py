@@ -23,12 +23,12 @@ from generator.adapters.media_worker.video_file import UnusableFileError, VideoF
 from generator.core.media.stills import PREVIEW_BOX, Size, fit, plausible_size
 from generator.core.model import Stills
 
-MOST_BYTES = 20 << 20
-_MOST_PX = 50_000_000  # the largest photos of phones
+MAX_BYTES = 20 << 20
+_MAX_PX = 50_000_000  # the largest photos of phones
 _SCAN_MARKER = b"\xff\xda"  # begins each scan of a progressive JPEG, which has some ten
-_MOST_SCAN_PX = 1_000_000_000
+_MAX_SCAN_PX = 1_000_000_000
 _APP1_MARKER = b"\xff\xe1"  # EXIF and XMP segments of a JPEG
-_MOST_APP1 = 2_000  # Pillow concatenates them, and copies all of them each time
+_MAX_APP1 = 2_000  # Pillow concatenates them, and copies all of them each time
 # Imported above, so that Pillow does not load all its plugins to find them.
 _PLUGINS = (JpegImageFile, PngImageFile, WebPImageFile, GifImageFile, AvifImageFile)
 _FORMATS = tuple(str(plugin.format) for plugin in _PLUGINS)
@@ -44,7 +44,7 @@ _TRANSPOSES = {  # EXIF's orientation
 }
 _FIRST_ROTATED = 5  # from this orientation on, width and height are swapped
 _DEEP_MODES = ("I", "I;16", "I;16B")  # gray of 16 bits; Pillow would clip it at 255
-_TOO_LARGE = f"has more than {_MOST_PX // 1_000_000} million pixels"
+_TOO_LARGE = f"has more than {_MAX_PX // 1_000_000} million pixels"
 
 
 def from_picture(content: bytes) -> Stills:
@@ -55,10 +55,10 @@ def from_picture(content: bytes) -> Stills:
     Raises:
         UnusableFileError: it cannot be shown; no other error is raised.
     """
-    if len(content) > MOST_BYTES:
-        raise UnusableFileError(f"is larger than {MOST_BYTES >> 20} MB")
-    if content.count(_APP1_MARKER) > _MOST_APP1:
-        raise UnusableFileError("holds too many notes")
+    if len(content) > MAX_BYTES:
+        raise UnusableFileError(f"is larger than {MAX_BYTES >> 20} MB")
+    if content.count(_APP1_MARKER) > _MAX_APP1:
+        raise UnusableFileError("has too much metadata")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Pillow repairs itself
@@ -67,13 +67,13 @@ def from_picture(content: bytes) -> Stills:
     except UnusableFileError:
         raise
     except UnidentifiedImageError as error:
-        raise UnusableFileError("is damaged, or no JPEG, PNG, WebP, GIF or AVIF") from error
+        raise UnusableFileError("is damaged, or not a JPEG, PNG, WebP, GIF or AVIF") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UnusableFileError(_TOO_LARGE) from error
     except MemoryError as error:
         raise UnusableFileError("needs too much memory") from error
     except Exception as error:  # Pillow may raise anything for a damaged file
-        raise UnusableFileError("is damaged, or cut short") from error
+        raise UnusableFileError("is damaged or truncated") from error
 
 
 def from_cover(video: VideoFile) -> Stills | None:
@@ -116,13 +116,13 @@ def _size(picture: Image.Image, content: bytes) -> Size:
     """
     size = plausible_size(*picture.size)
     if size is None:
-        raise UnusableFileError("has a side that is nothing, or too long")
+        raise UnusableFileError("has a width or height that is zero or too large")
     pixels = size.width_px * size.height_px
-    if pixels > _MOST_PX:
+    if pixels > _MAX_PX:
         raise UnusableFileError(_TOO_LARGE)
     scans = content.count(_SCAN_MARKER) if isinstance(picture, JpegImageFile) else 1
-    if scans * pixels > _MOST_SCAN_PX:
-        raise UnusableFileError("is put together of too many layers")
+    if scans * pixels > _MAX_SCAN_PX:
+        raise UnusableFileError("has too many layers")
     return size
 
 
@@ -138,7 +138,7 @@ def _orientation(picture: Image.Image) -> int:
 def _to_rgb(picture: Image.Image) -> Image.Image:
     """Return a picture as RGB, or as RGBA if it has transparency."""
     if picture.mode in _DEEP_MODES:
-        return picture.convert("I").point(lambda grey: grey * (1 / 256)).convert("RGB")
+        return picture.convert("I").point(lambda gray: gray * (1 / 256)).convert("RGB")
     return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 

@@ -19,14 +19,14 @@ from generator.core.library.bucket_objects import (
 )
 
 BLOCK_BYTES = 1 << 18
-MOST_BLOCKS_TOGETHER = 8  # in one request, for sequential reads
-MOST_KEPT = 64  # blocks: 16 MB
+MAX_BLOCKS_TOGETHER = 8  # in one request, for sequential reads
+MAX_KEPT = 64  # blocks: 16 MB
 _CONNECT_S, _ANSWER_S = 5.0, 15.0
 _TRIES = 3
 _OK, _PARTIAL, _FORBIDDEN, _GONE, _CHANGED, _NO_RANGE = 200, 206, 403, 404, 412, 416
 _STATUS_WITH_REASON = (400, _FORBIDDEN)  # S3 has the reason in the body
 _BUSY_STATUS = {429, 500, 502, 503, 504}
-_LONGEST_REASON_BYTES = 4096
+_MAX_REASON_BYTES = 4096
 
 
 class HttpRangeFile:
@@ -117,7 +117,7 @@ class HttpRangeFile:
         if self._failure is not None:
             return
         self._streak = (
-            min(self._streak * 2, MOST_BLOCKS_TOGETHER) if number == self._next_block else 1
+            min(self._streak * 2, MAX_BLOCKS_TOGETHER) if number == self._next_block else 1
         )
         start = number * BLOCK_BYTES
         try:
@@ -128,7 +128,7 @@ class HttpRangeFile:
         self._next_block = number + self._streak
         for at in range(0, len(content), BLOCK_BYTES):
             self._blocks[number + at // BLOCK_BYTES] = content[at : at + BLOCK_BYTES]
-        while len(self._blocks) > MOST_KEPT:
+        while len(self._blocks) > MAX_KEPT:
             self._blocks.popitem(last=False)
 
     def _request_range(self, start: int, length: int) -> bytes:
@@ -178,13 +178,13 @@ class HttpRangeFile:
             raise _BusyError(f"the store answers {status}")
         if status in (_GONE, _CHANGED, _NO_RANGE):
             raise _error(ObjectChangedError, "was replaced or removed while it was read")
-        reason = answer.read(_LONGEST_REASON_BYTES) if status in _STATUS_WITH_REASON else b""
+        reason = answer.read(_MAX_REASON_BYTES) if status in _STATUS_WITH_REASON else b""
         if b"InvalidObjectState" in reason:
             raise _error(ForbiddenError, "is archived, and cannot be read until it is restored")
         if b"expired" in reason or b"ExpiredToken" in reason:
             raise _error(
                 StoreUnavailableError,
-                "cannot be fetched: its address was good for too short a time",
+                "cannot be fetched: its presigned URL expired too soon",
             )
         if status == _FORBIDDEN:
             raise _error(ForbiddenError, "may not be read with these credentials")
@@ -216,10 +216,10 @@ def _read_body(answer: HTTPResponse, length: int) -> bytes:
     while left > 0:
         piece = answer.read1(left)
         if not piece:
-            raise ConnectionError(errno.ECONNRESET, "the store broke off")
+            raise ConnectionError(errno.ECONNRESET, "the store closed the connection early")
         pieces.append(piece)
         left -= len(piece)
         if monotonic() > end_s:
-            raise _error(StoreUnavailableError, "cannot be fetched: the line is too slow")
+            raise _error(StoreUnavailableError, "cannot be fetched: the connection is too slow")
     answer.read()  # so that the connection can be reused
     return b"".join(pieces)

@@ -32,7 +32,7 @@ from generator.core.media.stills import (
 from generator.core.media.tonemap import RGB, ColorSpace, to_srgb
 from generator.core.model import Still, Stills
 
-_MOST_DARK_KEYS = 3  # dark key frames; the frames between are dark, too
+_MAX_DARK_KEYS = 3  # dark key frames; the frames between are dark, too
 _FRAME_STEP = 12  # frames; half a second apart, to get through a fade
 _TINY = Size(32, 18)  # enough to judge a frame by
 _HD_HEIGHT_PX = 720  # from this height on, unspecified means BT.709
@@ -105,7 +105,7 @@ def _candidates(video: VideoFile) -> Iterator[PreviewFrame]:
         if frame is not None and frame.pts not in seen:
             seen.add(frame.pts)
             yield _preview(video, frame)
-    if len(seen) >= _MOST_DARK_KEYS:
+    if len(seen) >= _MAX_DARK_KEYS:
         return
     for frame in islice(video.frames(), 0, None, _FRAME_STEP):
         yield _preview(video, frame)

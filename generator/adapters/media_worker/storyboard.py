@@ -18,9 +18,9 @@ from generator.adapters.media_worker.video_file import KeyPacket, UnusableFileEr
 from generator.core.media.stills import Size
 from generator.core.media.storyboards import (
     FEWEST_TILES,
-    LEAST_APART_S,
-    MOST_PX,
-    MOST_TILES,
+    MAX_PX,
+    MAX_TILES,
+    MIN_APART_S,
     TILE_BOX,
     board_times,
     columns_of,
@@ -74,7 +74,7 @@ class _TileReader:
         self._video = video
         self._header_size = video.displayed or TILE_BOX
         self._cell_size: Size | None = None
-        self._left_px = MOST_PX
+        self._left_px = MAX_PX
 
     def tiles(self) -> list[_Tile]:
         """Return tiles in display order; none if nothing can be decoded."""
@@ -111,7 +111,7 @@ class _TileReader:
     def _walk(self) -> list[_Tile]:
         """Return tiles from the start on, farther apart the longer the video turns out to be."""
         tiles: list[_Tile] = []
-        apart_s, next_s = LEAST_APART_S, -math.inf
+        apart_s, next_s = MIN_APART_S, -math.inf
         for key in self._video.keys(0.0, _WALK_PACKETS, _WALK_BYTES):
             if self._left_px <= 0:
                 break
@@ -121,7 +121,7 @@ class _TileReader:
             if tile is None:
                 continue
             tiles.append(tile)
-            while len(tiles) > MOST_TILES:
+            while len(tiles) > MAX_TILES:
                 apart_s *= 2
                 kept = far_apart([tile.start_s for tile in tiles], apart_s)
                 tiles = [tiles[number] for number in kept]

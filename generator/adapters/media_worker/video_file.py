@@ -70,7 +70,7 @@ _BROWSER_FORMATS = {
     "webm",
     "ogg",
 }  # browsers play these, with their own timestamps
-_LEAST_START_S, _MOST_START_S = 0.1, 31 * 86_400.0
+_MIN_START_S, _MAX_START_S = 0.1, 31 * 86_400.0
 _ENABLED_FLAG_FORMATS = {"mp4", "mov"}  # formats whose tracks have an "enabled" flag
 _AvStream = TypeVar("_AvStream", VideoStream, AudioStream)
 _DISPLAY_MATRIX = struct.Struct("=9i")  # of a container: rows of three
@@ -182,7 +182,7 @@ class VideoFile:
         if _BROWSER_FORMATS.isdisjoint(self._container.format.name.split(",")):
             return 0.0
         start_s = round(self._origin_s, 3)
-        return start_s if _LEAST_START_S <= start_s <= _MOST_START_S else 0.0
+        return start_s if _MIN_START_S <= start_s <= _MAX_START_S else 0.0
 
     @property
     def tags(self) -> dict[str, str]:
@@ -469,9 +469,7 @@ def open_regular(file: str) -> int:
     if stat.S_ISREG(status.st_mode) and status.st_size > 0:
         return descriptor
     os.close(descriptor)
-    raise UnusableFileError(
-        "is empty" if stat.S_ISREG(status.st_mode) else "is not a file any more"
-    )
+    raise UnusableFileError("is empty" if stat.S_ISREG(status.st_mode) else "is no longer a file")
 
 
 def _with_missing(reason: str, missing: str) -> str:
@@ -500,7 +498,7 @@ def open_container(source: "int | HttpRangeFile", *, is_rough: bool = True) -> I
     except MemoryError:
         raise
     except av.ArgumentError as error:  # the format is not on our whitelist
-        raise UnusableFileError("is of a kind that is not taken as video") from error
+        raise UnusableFileError("unsupported format") from error
     except av.FFmpegError as error:
         raise UnusableFileError(f"is damaged, or not a video: {error.strerror}") from error
 

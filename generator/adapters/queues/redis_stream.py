@@ -26,8 +26,8 @@ STREAM = "reelshelf:events"
 _GROUP = "builders"
 _BODY = b"body"
 _CLAIM_INTERVAL_S = 1.0  # how often a waiting consumer tries to claim messages of others
-_VISIBILITY_S, _MOST_DELIVERIES = 60.0, 5
-_MOST_COUNTED = 10_000  # pending messages that are counted one by one
+_VISIBILITY_S, _MAX_DELIVERIES = 60.0, 5
+_MAX_COUNTED = 10_000  # pending messages that are counted one by one
 _AT_ONCE = 100
 
 # Claims messages that other consumers left or gave back; after too many deliveries a message goes
@@ -123,7 +123,7 @@ class RedisStreamQueue:
     Args:
         address: redis://, rediss:// or unix://, optionally with `stream=NAME` in its query.
         visibility_s: after this idle time a message may be claimed by another consumer.
-        most_times: after so many deliveries a message goes to the dead-letter stream.
+        most_times: after this many deliveries a message goes to the dead-letter stream.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class RedisStreamQueue:
         address: str,
         *,
         visibility_s: float = _VISIBILITY_S,
-        most_times: int = _MOST_DELIVERIES,
+        most_times: int = _MAX_DELIVERIES,
     ) -> None:
         parts = urlsplit(address)
         query = dict(parse_qsl(parts.query))
@@ -302,7 +302,7 @@ class RedisStreamQueue:
             pending = self._with_group(lambda: self._redis.xpending(self.stream, _GROUP))
             idle = self._with_group(
                 lambda: self._redis.xpending_range(
-                    self.stream, _GROUP, "-", "+", _MOST_COUNTED, idle=self._visibility_ms
+                    self.stream, _GROUP, "-", "+", _MAX_COUNTED, idle=self._visibility_ms
                 )
             )
             oldest = self._redis.xrange(self.stream, count=1)
@@ -389,7 +389,7 @@ class RedisStreamQueue:
     def _unreachable(self, error: Exception) -> QueueError:
         return QueueError(
             f"{self._shown} cannot be reached: {error}",
-            hint="is it running, and the address right? its messages stay in it",
+            hint="is it running, and is the address right? messages stay in the queue",
         )
 
 

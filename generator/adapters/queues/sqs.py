@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 _BATCH = 10  # messages in one request to SQS
 _BATCH_BYTES = 240_000  # of bodies; the limit of SQS is 262,144 with attributes
-_LONGEST_POLL_S = 20
+_MAX_POLL_S = 20
 _TRIES, _PAUSE_S = 5, 0.05  # for failed entries of a batch; the pause doubles
-_LEAST_VISIBILITY_S = 30
+_MIN_VISIBILITY_S = 30
 _OWNER_TAG = "reelshelf-owner"
 _CLOCK_HINT = "the clock of this machine is wrong: `timedatectl set-ntp true`; the keys are right"
 _DEAD_VISIBILITY_S = 60  # visibility timeout of dead letters while they are read
@@ -38,8 +38,8 @@ _HINTS = {
     "ExpiredTokenException": "the credentials have expired: sign in again",
     "QueueDoesNotExist": "is `queue` its whole URL, and the region right?",
     "NonExistentQueue": "is `queue` its whole URL, and the region right?",
-    "RequestThrottled": "there are too many requests; it is retried",
-    "OverLimit": "too many messages are in flight; they come back by themselves",
+    "RequestThrottled": "there are too many requests; it will be retried",
+    "OverLimit": "too many messages are in flight; they will be delivered again",
 }
 
 Entry = dict[str, object]
@@ -131,7 +131,7 @@ class SqsQueue:
     def check(self) -> None:
         """Warn of a visibility timeout that is too short to process a message."""
         visibility_s = _number(self._attributes(self.url), "VisibilityTimeout")
-        if visibility_s < _LEAST_VISIBILITY_S:
+        if visibility_s < _MIN_VISIBILITY_S:
             log.warning(
                 "the visibility timeout of the queue %s is only %d s; reelshelf requests %s s"
                 " each time, but the queue itself needs %d: `aws sqs set-queue-attributes"
@@ -139,7 +139,7 @@ class SqsQueue:
                 self.url,
                 visibility_s,
                 self._visibility_s or "no more",
-                _LEAST_VISIBILITY_S,
+                _MIN_VISIBILITY_S,
                 self.url,
             )
 
@@ -209,7 +209,7 @@ class SqsQueue:
             answer = self._client.receive_message(
                 QueueUrl=url,
                 MaxNumberOfMessages=min(most, _BATCH),
-                WaitTimeSeconds=min(math.ceil(wait_s), _LONGEST_POLL_S),
+                WaitTimeSeconds=min(math.ceil(wait_s), _MAX_POLL_S),
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
                 **options,
             )
@@ -362,7 +362,7 @@ class SqsQueue:
             yield
         except ClientError as error:
             code, message = _code_and_message(error.response.get("Error", {}))
-            hint = _HINTS.get(code, "its messages stay in it; it is retried")
+            hint = _HINTS.get(code, "messages stay in the queue; it will be retried")
             if is_about_time(code, message):
                 hint = _CLOCK_HINT
             raise kind(
@@ -379,7 +379,7 @@ class SqsQueue:
             else:
                 reason, hint = (
                     str(error).rstrip("."),
-                    "its messages stay in it; is the URL right?",
+                    "messages stay in the queue; is the URL right?",
                 )
             raise QueueError(
                 f"cannot {action} the queue {self.url}: {reason}", hint=hint

@@ -27,7 +27,7 @@ from generator.core.media.renditions import LOCK, FinalMessage, unpack_rendition
 
 _SILENT = -8  # AV_LOG_QUIET
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_MOST_REQUEST_BYTES = 1 << 20
+_MAX_REQUEST_BYTES = 1 << 20
 _SET_IO_PRIORITY = {"x86_64": 251, "aarch64": 30}  # system calls
 _THIS_PROCESS, _LOWEST_PRIORITY = 1, 2 << 13 | 7  # not idle: on a busy disk that would starve us
 
@@ -92,8 +92,8 @@ def _take_pipes() -> tuple[int, int]:
 
 def _line(requests: int) -> bytes:
     line = bytearray()
-    while not line.endswith(b"\n") and len(line) < _MOST_REQUEST_BYTES:
-        piece = os.read(requests, _MOST_REQUEST_BYTES)
+    while not line.endswith(b"\n") and len(line) < _MAX_REQUEST_BYTES:
+        piece = os.read(requests, _MAX_REQUEST_BYTES)
         if not piece:
             break
         line += piece

@@ -24,7 +24,7 @@ from generator.core.media.renditions import (
 from generator.core.media.stills import plausible_duration
 
 _FRAME_SAMPLES = 1024
-_MOST_COPIED_CHANNELS = 2
+_MAX_COPIED_CHANNELS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def _writer_for(source: SourceFile) -> "_CopiedAudio | _EncodedAudio | None":
     stream = source.sounds[0]
     context = stream.codec_context
     is_plain = stream_codec(stream) == "aac" and context.profile == "LC" and context.extradata
-    if is_plain and 0 < context.channels <= _MOST_COPIED_CHANNELS:
+    if is_plain and 0 < context.channels <= _MAX_COPIED_CHANNELS:
         return _CopiedAudio(stream)
     return _EncodedAudio(stream)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from generator.core.media.renditions import LOCK, PLAN, UNFINISHED, is_job_file
 
-_MOST_BYTES = 64 << 20  # of a JSON file; that of a minute is some 30 kB
+_MAX_BYTES = 64 << 20  # of a JSON file; that of a minute is some 30 kB
 
 
 def unfinished(name: str) -> str:
@@ -46,7 +46,7 @@ def read_note(name: str) -> dict[str, Any] | None:
     """Return the object in a JSON file, None if it is missing or damaged."""
     try:
         with Path(name).open("rb") as file:
-            content = json.loads(file.read(_MOST_BYTES))
+            content = json.loads(file.read(_MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
@@ -82,14 +82,14 @@ def clear_unfinished() -> None:
 
 
 def keep_only(*names: str) -> None:
-    """Remove all our files except these and the lock."""
+    """Remove all files of the job except these and the lock."""
     for name in _ours():
         if name not in {*names, LOCK}:
             Path(name).unlink()
 
 
 def _ours() -> list[str]:
-    """Return our files; others in the folder are left alone."""
+    """Return the files of the job; others in the folder are left alone."""
     with os.scandir(".") as entries:
         return [
             entry.name

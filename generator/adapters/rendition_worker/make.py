@@ -43,7 +43,7 @@ from generator.core.media.renditions import (
 from generator.core.media.stills import Size
 
 _PROGRESSIVE = {0, 1}  # AV_FIELD_UNKNOWN, AV_FIELD_PROGRESSIVE
-_MOST_PENDING = 200  # packets, until one has a decode time
+_MAX_PENDING = 200  # packets, until one has a decode time
 _UNREADABLE_AUDIO = "its sound could not be read"
 
 
@@ -170,7 +170,7 @@ def _first_missing(survey: AudioSurvey) -> int | None:
 def _join_copied(
     request: RenditionRequest, descriptor: int, heartbeat: Heartbeat, survey: AudioSurvey
 ) -> None:
-    """Join the copied video stream with our audio."""
+    """Join the copied video stream with the encoded audio."""
     with ExitStack() as stack:
         source = _open_source(stack, descriptor, heartbeat)
         # Fixed timestamps depend on the audio packets between.
@@ -280,7 +280,7 @@ def _packets_to_copy(source: SourceFile, sounds: list[AudioStream]) -> Iterator[
             continue
         pending.append(packet)
         is_timed = packet.stream_index == source.picture.index and packet.dts is not None
-        if is_timed or len(pending) > _MOST_PENDING:
+        if is_timed or len(pending) > _MAX_PENDING:
             yield from _in_decode_order(pending, source.picture.index)
             pending.clear()
     yield from _in_decode_order(pending, source.picture.index)

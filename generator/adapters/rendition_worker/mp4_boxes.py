@@ -1,6 +1,6 @@
 """MP4 boxes: offsets and start times of fragments, and the duration.
 
-It only reads files that our own muxer just wrote, so that it needs no checks.
+It only reads files that the muxer just wrote, so that it needs no checks.
 """
 
 import struct

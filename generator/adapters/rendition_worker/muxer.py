@@ -143,7 +143,7 @@ class Muxer:
 
 
 def _coding(stream: VideoStream | AudioStream) -> Coding:
-    """Return the coding of a stream in our MP4 or WebM."""
+    """Return the coding of a stream in the MP4 or WebM that is made."""
     context = stream.codec_context
     picture = stream if isinstance(stream, VideoStream) else None
     return Coding(

@@ -25,9 +25,9 @@ from generator.adapters.rendition_worker.heartbeat import Heartbeat
 from generator.core.media.renditions import TimestampFixer
 
 _MICROSECONDS = 1_000_000
-_MOST_EMPTY = 10_000  # empty packets; there are at most as many others as bytes
-_MOST_FAILURES = 10  # damaged places in a row to skip
-_MOST_PREROLL_US = 1_000_000  # before 0: encoder delay, which is not shown
+_MAX_EMPTY = 10_000  # empty packets; there are at most as many others as bytes
+_MAX_FAILURES = 10  # damaged places in a row to skip
+_MAX_PREROLL_US = 1_000_000  # before 0: encoder delay, which is not shown
 _JUMPING_FORMATS = {"mpegts", "mpeg", "mpegvideo"}
 
 Streams = tuple[VideoStream | AudioStream, ...]
@@ -50,7 +50,7 @@ class SourceFile:
         sounds = [sound for sound in self._container.streams.audio if _is_audible(sound)]
         self.sounds = played_first(self._container, sounds)
         self._heartbeat = heartbeat
-        self._most_packets = os.fstat(descriptor).st_size + _MOST_EMPTY
+        self._most_packets = os.fstat(descriptor).st_size + _MAX_EMPTY
         may_jump = bool(_JUMPING_FORMATS.intersection(self._container.format.name.split(",")))
         self._fixer = TimestampFixer(may_jump=may_jump)
         self._origin_us = self._origin()
@@ -94,7 +94,7 @@ class SourceFile:
 
     def _readable(self, streams: Streams) -> Iterator[Piece]:
         failures = 0
-        while failures < _MOST_FAILURES:
+        while failures < _MAX_FAILURES:
             try:
                 for packet in self._container.demux(*streams):
                     if packet.size:
@@ -133,7 +133,7 @@ class SourceFile:
             if stream.start_time is not None and stream.time_base is not None
         ]
         first = min(starts, default=0)
-        return 0 if -_MOST_PREROLL_US < first < 0 else first
+        return 0 if -_MAX_PREROLL_US < first < 0 else first
 
 
 def stream_codec(stream: VideoStream | AudioStream) -> str:

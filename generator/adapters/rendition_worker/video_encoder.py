@@ -39,11 +39,11 @@ from generator.core.media.renditions import (
 from generator.core.media.stills import Size, displayed_size, plausible_fps
 from generator.core.media.tonemap import ColorSpace, to_srgb
 
-_MOST_TICKS_PER_S = 1_000_000
+_MAX_TICKS_PER_S = 1_000_000
 _DEFAULT_BASE = Fraction(1, 90_000)
 _DEFAULT_FPS = 25
-_MOST_FPS = 240.0
-_MOST_KEY_FRAMES_APART, _LEAST_KEY_FRAMES_APART = 1000, 25
+_MAX_FPS = 240.0
+_MAX_KEY_FRAMES_APART, _MIN_KEY_FRAMES_APART = 1000, 25
 
 # As ITU-T H.273 numbers them.
 _BT709, _UNSPECIFIED = 1, 2
@@ -105,7 +105,7 @@ class VideoEncoder:
         self._chunk_s = chunk_s
         self._threads = threads
         base = source.picture.time_base
-        self._base = base if base and base.denominator <= _MOST_TICKS_PER_S else _DEFAULT_BASE
+        self._base = base if base and base.denominator <= _MAX_TICKS_PER_S else _DEFAULT_BASE
         self._format = stored_format()
         picture: VideoCodecContext | None = source.picture.codec_context
         self._container_colors = colors_of(picture) if picture else None
@@ -213,7 +213,7 @@ class VideoEncoder:
     def _fps(self) -> float:
         picture = self._source.picture
         fps = plausible_fps(picture.average_rate, picture.guessed_rate)
-        return min(fps or _DEFAULT_FPS, _MOST_FPS)
+        return min(fps or _DEFAULT_FPS, _MAX_FPS)
 
     def _decode_from(self, first: int) -> Iterator[VideoFrame]:
         decoder = self._decoder()
@@ -323,8 +323,8 @@ class _Chunk:
                 "maxrate": str(peak),
                 "bufsize": str(2 * peak),
                 "forced-idr": "1",
-                "g": str(_MOST_KEY_FRAMES_APART),
-                "keyint_min": str(_LEAST_KEY_FRAMES_APART),
+                "g": str(_MAX_KEY_FRAMES_APART),
+                "keyint_min": str(_MIN_KEY_FRAMES_APART),
             },
         )
         encoder = self._stream.codec_context

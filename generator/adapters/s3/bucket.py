@@ -31,13 +31,13 @@ ANY: Final = ""  # as `match`: no condition
 ABSENT: Final = "*"  # as `match`: the object must not exist
 IN_PARTS_FROM = 16 << 20  # bytes
 _PART = 8 << 20  # bytes
-_MOST_PARTS = 10_000
+_MAX_PARTS = 10_000
 _MIB = 1 << 20
-_LONGEST_KEY = 1024  # bytes
+_MAX_KEY = 1024  # bytes
 _DIGEST, _CURSOR, _KEY = "reelshelf-digest", "reelshelf-cursor", "reelshelf-key"
 _PROBE = "_reelshelf/probe-"
 _CHANGED_STATUS = frozenset({409, 412})
-_MOST_CLOCK_SKEW_S = 900  # S3 refuses requests whose clock differs by more
+_MAX_CLOCK_SKEW_S = 900  # S3 refuses requests whose clock differs by more
 _ABSENT_CODES = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 _UNSUPPORTED_CODES = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
@@ -159,7 +159,7 @@ class Bucket:
         if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise FileChangedError(
                 f"cannot put {_shown(key)}: the file changed meanwhile",
-                hint="it is put by the next publish, once it is whole",
+                hint="the next publish uploads it, once it is complete",
             )
         return self._complete(key, upload, sent, headers, match, parts, before.st_size)
 
@@ -445,19 +445,19 @@ def check_key(key: str) -> None:
         size = len(key.encode())
     except UnicodeEncodeError:
         raise InvalidKeyError(
-            f"cannot put {_shown(key)}: its name is no UTF-8, and no object can be called so",
+            f"cannot put {_shown(key)}: its name is not UTF-8, so it cannot be an object key",
             hint="rename the file; what people did with the video stays with it",
         ) from None
-    if not 0 < size <= _LONGEST_KEY:
+    if not 0 < size <= _MAX_KEY:
         raise InvalidKeyError(
-            f"cannot put {_shown(key[:80])}…: its name has {size} bytes, and 1,024 are the most",
+            f"cannot put {_shown(key[:80])}…: its name has {size} bytes, and the maximum is 1,024",
             hint="give the file, or a folder above it, a shorter name",
         )
 
 
 def part_bytes(size: int) -> int:
     """Return the length of all parts but the last one, for a file of `size` bytes."""
-    least = -(-size // _MOST_PARTS)
+    least = -(-size // _MAX_PARTS)
     return max(_PART, -(-least // _MIB) * _MIB)
 
 
@@ -597,7 +597,7 @@ def _shown(key: str) -> str:
 
 def _changed(key: str) -> PreconditionFailedError:
     return PreconditionFailedError(
-        f"{_shown(key)} in the bucket is not what it was", hint="publish again: it is looked at"
+        f"{_shown(key)} in the bucket has changed", hint="publish again: the bucket will be checked"
     )
 
 
@@ -615,7 +615,7 @@ def _is_clock_off(response: Mapping[str, Any]) -> bool:
         theirs_s = parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError):
         return False
-    return abs(theirs_s - time.time()) > _MOST_CLOCK_SKEW_S
+    return abs(theirs_s - time.time()) > _MAX_CLOCK_SKEW_S
 
 
 def _code(error: object) -> str:

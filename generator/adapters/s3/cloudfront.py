@@ -11,8 +11,8 @@ from generator.adapters.s3 import session
 from generator.core.delivery.aws_errors import explain_refusal
 from generator.core.errors import PublishError
 
-MOST_PATHS = 3_000  # in one request, and in progress at once
-MOST_WILDCARDS = 15  # in progress at once
+MAX_PATHS = 3_000  # in one request, and in progress at once
+MAX_WILDCARDS = 15  # in progress at once
 _FULL = "TooManyInvalidationsInProgress"
 _WAITS_S = (5, 10, 20, 40, 60, 60, 60, 60)  # invalidations take a minute or a few
 
@@ -102,7 +102,7 @@ def _batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield the paths of each request; wildcards apart, as they have their own limit."""
     exact = [path for path in paths if not path.endswith("*")]
     wildcards = [path for path in paths if path.endswith("*")]
-    for group, limit in ((exact, MOST_PATHS), (wildcards, MOST_WILDCARDS)):
+    for group, limit in ((exact, MAX_PATHS), (wildcards, MAX_WILDCARDS)):
         for start in range(0, len(group), limit):
             yield group[start : start + limit]
 

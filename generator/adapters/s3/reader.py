@@ -41,7 +41,7 @@ class S3Reader:
     def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[ListingPart]:
         """Yield the objects whose keys begin with `front`, in pages: all, or those of one level.
 
-        With `most`, only the first so many.
+        With `most`, only the first `most`.
 
         Raises:
             StoreUnavailableError: the bucket cannot be listed, or not to the end.

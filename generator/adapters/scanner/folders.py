@@ -18,7 +18,7 @@ from generator.core.model import FileStat, Place, SkippedFile
 
 # The limit of Linux is 4,095 bytes (PATH_MAX). A folder within one name of it is not read: some of
 # its files could be listed but never opened.
-LONGEST_FOLDER_BYTES = 4095 - 256
+MAX_FOLDER_BYTES = 4095 - 256
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _KIND_BITS = 0o170000  # the mask of S_IFMT
@@ -207,8 +207,8 @@ class _Scan:
         at = self._at(place)
         if self._states[place.root].trouble:
             return []
-        if len(os.fsencode(at)) > LONGEST_FOLDER_BYTES:
-            self._leave(place, f"its path is too long (over {LONGEST_FOLDER_BYTES} bytes)")
+        if len(os.fsencode(at)) > MAX_FOLDER_BYTES:
+            self._leave(place, f"its path is too long (over {MAX_FOLDER_BYTES} bytes)")
             return []
         try:
             descriptor = os.open(at, _FOLDER_FLAGS | (0 if top else os.O_NOFOLLOW))

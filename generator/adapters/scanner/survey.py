@@ -7,7 +7,7 @@ from pathlib import Path
 
 from generator.core.library.file_filter import VIDEO_SUFFIXES, FileFilter, compile_filter
 
-_MOST = 20_000  # files to count; that is enough for the hint
+_MAX = 20_000  # files to count; that is enough for the hint
 _PLAIN = compile_filter()
 
 
@@ -39,7 +39,7 @@ def survey_folder(root: Path, intake: FileFilter, *, follow_links: bool) -> Fold
         if not follow_links:
             survey.links += sum(os.path.islink(f"{at}/{name}") for name in folders)  # noqa: PTH114 (hot)
         for name in names:
-            if survey.files >= _MOST:
+            if survey.files >= _MAX:
                 survey.is_whole = False
                 return survey
             _count(survey, intake, os.path.relpath(f"{at}/{name}", root), Path(at, name))
@@ -50,7 +50,7 @@ def _count(survey: FolderSurvey, intake: FileFilter, path: str, file: Path) -> N
     suffix = path.rpartition("/")[2].rpartition(".")[2].lower()
     if suffix not in VIDEO_SUFFIXES:
         has_suffix = "." in path.rpartition("/")[2].lstrip(".")
-        survey.others[f".{suffix}" if has_suffix else "without an ending"] += 1
+        survey.others[f".{suffix}" if has_suffix else "without an extension"] += 1
     elif not _PLAIN.takes_file_at(path):
         survey.passed_over += 1
     elif not intake.takes_file_at(path):

@@ -456,7 +456,7 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
         settings = Loaded(**overrides)
         overlaps = [f"  {objection}" for objection in _overlaps(settings)]
         if overlaps:
-            hint = f"library, output and state must lie apart: {_describe_folders(settings)}"
+            hint = f"library, output and state must not overlap: {_describe_folders(settings)}"
         lines += overlaps
         if not lines:
             _advise(advice)
@@ -534,7 +534,7 @@ def _unknown_setting(name: str) -> str:
         key: place_of(field) for field in Settings.model_fields for key in (field, file_key(field))
     }
     close = get_close_matches(name.rpartition(".")[2], places, 1)
-    return "is no setting" + (f"; did you mean {places[close[0]]}?" if close else "")
+    return "unknown setting" + (f"; did you mean {places[close[0]]}?" if close else "")
 
 
 def commented() -> str:
@@ -578,7 +578,7 @@ def _parse_url(value: str) -> SplitResult:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(expected)
     if "@" in parts.netloc:
-        raise ValueError("may name no user and no password: every page would tell them")
+        raise ValueError("must not contain a user or a password: they would appear on every page")
     try:
         is_possible = parts.port is None or parts.port > 0
     except ValueError:
@@ -683,4 +683,4 @@ def _reason(error: Any) -> str:  # noqa: ANN401 (pydantic's own mapping)
     shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else f"{value!s}"
     if len(shown) > _MOST_SHOWN:
         shown = f"{shown[:_MOST_SHOWN]}…"
-    return str(error["msg"]).removeprefix("Value error, ") + f" (it is {shown})"
+    return str(error["msg"]).removeprefix("Value error, ") + f" (got {shown})"

@@ -60,7 +60,7 @@ def place_of(name: str) -> str:
 def flattened(written: Mapping[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
     """Return the settings by their names, advice, and mistakes.
 
-    What is no setting keeps its name, with its table in front, for whoever checks the names.
+    An unknown setting keeps its name, with its table in front, for whoever checks the names.
 
     Args:
         written: a settings file.

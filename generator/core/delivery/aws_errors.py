@@ -6,7 +6,7 @@ _SECRET = re.compile(
     r"\b(?:AKIA|ASIA)[A-Z0-9]{8,}|(?:Credential|Signature|AWSAccessKeyId|X-Amz-[A-Za-z-]+)=[^\s,&]+"
     r"|(?<=://)[^/@\s]+(?=@)"
 )
-_LONGEST = 200
+_MAX_LENGTH = 200
 _CLOCK = re.compile(r"expired|not yet current|too skewed|request time", re.IGNORECASE)
 _SIGNED = frozenset({"SignatureDoesNotMatch", "InvalidSignatureException", "AccessDenied"})
 
@@ -29,47 +29,47 @@ _EXPLANATIONS: dict[str, tuple[str, str]] = {
         "the credentials are incomplete",
         "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     ),
-    "ProfileNotFound": ("the profile in AWS_PROFILE does not exist", "see ~/.aws/config"),
-    "ExpiredToken": ("the credentials have expired", "sign in again (`aws sso login`, perhaps)"),
+    "ProfileNotFound": ("the profile in AWS_PROFILE does not exist", "check ~/.aws/config"),
+    "ExpiredToken": ("the credentials have expired", "sign in again, as with `aws sso login`"),
     "InvalidAccessKeyId": (
         "the access key is not known there",
-        "see AWS_ACCESS_KEY_ID, and whether the setting `endpoint` is the right store's",
+        "check AWS_ACCESS_KEY_ID and the setting `endpoint`",
     ),
     "SignatureDoesNotMatch": (
-        "the secret key is not the access key's",
-        "see AWS_SECRET_ACCESS_KEY, and the setting `region`",
+        "the secret key does not match the access key",
+        "check AWS_SECRET_ACCESS_KEY and the setting `region`",
     ),
     "RequestTimeTooSkewed": (
         "the clock of this machine is wrong by many minutes",
         "set it (`timedatectl set-ntp true`); nothing is wrong with the keys",
     ),
-    "NoSuchBucket": ("there is no such bucket", "see the setting `bucket`, or create it"),
-    "NoSuchDistribution": ("there is no such distribution", "see the setting `distribution`"),
+    "NoSuchBucket": ("there is no such bucket", "check the setting `bucket`, or create the bucket"),
+    "NoSuchDistribution": ("there is no such distribution", "check the setting `distribution`"),
     "AccessDenied": (
         "access is denied",
         "give these credentials the permissions in docs/howto/deploy-aws.md",
     ),
     "PermanentRedirect": (
         "the bucket is in another region, or at another address",
-        "set `region` to the bucket's own, and see `endpoint` (https?)",
+        "set `region` to that of the bucket, and check `endpoint` (https?)",
     ),
-    "InvalidBucketName": ("that is not a valid bucket name", "see the setting `bucket`"),
-    "EntityTooLarge": ("it is larger than the store takes", "keep it out with publish_media"),
-    "QuotaExceeded": ("the store is full", "make room there, or ask for more, and publish again"),
+    "InvalidBucketName": ("that is not a valid bucket name", "check the setting `bucket`"),
+    "EntityTooLarge": ("it is larger than the store takes", "set publish_media = false"),
+    "QuotaExceeded": ("the store is full", "free some space there, and publish again"),
     "KeyTooLongError": ("its key is longer than 1,024 bytes", "give the file a shorter name"),
     "InvalidURI": ("the store does not accept its key", "give the file another name"),
-    "BadDigest": ("the bytes changed in transit", "publish again; if it persists, see the network"),
+    "BadDigest": ("the bytes changed in transit", "publish again, or check the network"),
     "EndpointConnectionError": (
         "it cannot be reached",
-        "see the network and the setting `endpoint`; the next publish resumes here",
+        "check the network and the setting `endpoint`; the next publish resumes here",
     ),
     "ReadTimeoutError": ("the request timed out", "publish again; it resumes here"),
     "SSLError": (
         "its certificate is not trusted",
-        "see the setting `endpoint`, and AWS_CA_BUNDLE for a certificate of your own",
+        "check the setting `endpoint`; set AWS_CA_BUNDLE for your own certificate",
     ),
     "InvalidEndpoint": ("that is not a URL", 'set `endpoint` to one like "https://s3.example.org"'),
-    "SlowDown": ("it throttles our requests", "wait a minute and publish again"),
+    "SlowDown": ("it throttles requests", "wait a minute and publish again"),
     "InternalError": ("it had an internal error", "wait a minute and publish again"),
     "NoSuchVersion": ("that version is gone", "a lifecycle rule may have removed older versions"),
     "NotImplemented": (
@@ -163,11 +163,11 @@ def is_of_one_object(code: str, status: int) -> bool:
 
 
 def is_about_time(code: str, message: str) -> bool:
-    """Return whether a signature was refused for its time, which is our clock's."""
+    """Return whether a signature was refused for its time, that of the local clock."""
     return _SAME.get(code, code) in _SIGNED and bool(_CLOCK.search(message))
 
 
 def presentable(message: str) -> str:
     """Return a foreign message as one short line, without anything that could be a secret."""
     line = " ".join(_SECRET.sub("…", message).split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return line if len(line) <= _MAX_LENGTH else line[: _MAX_LENGTH - 1] + "…"

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from generator.core.delivery.nginx import content_policy, security_headers
 from generator.core.model import OutPath
 
-MOST_REDIRECTS = 2_000  # of Cloudflare Pages
-LONGEST_RULE = 1_000  # characters of one of them
+MAX_REDIRECTS = 2_000  # of Cloudflare Pages
+MAX_RULE = 1_000  # characters of one of them
 FOR_EVER = "public, max-age=31536000, immutable"
 
 # Folders of nothing but files with a digest of their content in their names. All the rest is
@@ -45,8 +45,8 @@ def redirects_file(base: str, redirects: Iterable[tuple[OutPath, str]]) -> bytes
     lines: list[str] = []
     for path, target in redirects:
         line = f"{base}/{path} {target} 302"
-        if len(line) <= LONGEST_RULE:
+        if len(line) <= MAX_RULE:
             lines.append(line)
-        if len(lines) == MOST_REDIRECTS:
+        if len(lines) == MAX_REDIRECTS:
             break
     return "".join(line + "\n" for line in lines).encode("ascii")

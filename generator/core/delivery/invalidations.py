@@ -16,10 +16,10 @@ FREE_A_MONTH = 1_000  # paths of one account
 PATH_USD = 0.005  # each path beyond
 LEFT_USD = 0.01  # what we would rather pay than let a changed page expire
 REFETCH_USD = 0.0000004  # each object that a prefix drops and is requested again: one GET of S3
-MOST_WILDCARDS = 15  # in progress at once
-MOST_PATHS = 3_000  # in progress at once, without wildcards
+MAX_WILDCARDS = 15  # in progress at once
+MAX_PATHS = 3_000  # in progress at once, without wildcards
 MEDIA = ("video/", "play/")  # below the site's base: too expensive to fetch again
-_LONGEST = 4_000  # characters of a path
+_MAX_LENGTH = 4_000  # characters of a path
 _PLAIN = "/!$&'()*+,;=:@-._"  # besides letters and digits; all else is escaped
 
 
@@ -62,7 +62,7 @@ def plan_invalidations(
         spent: how many were, this month.
         held: returns how many objects' keys begin with a prefix; called for few.
     """
-    may = max(0, min(budget - spent, MOST_PATHS))
+    may = max(0, min(budget - spent, MAX_PATHS))
     waiting = {key: addresses_of(key) for key in dict.fromkeys(changed)}
     free = max(0, min(may, FREE_A_MONTH - spent))
     prefixes = _prefixes(waiting, base, may, free, held)
@@ -79,7 +79,7 @@ def plan_invalidations(
 
 
 def cost_usd(paths: int, spent: int) -> float:
-    """Return what so many paths cost in a month in which so many were invalidated before."""
+    """Return what `paths` paths cost in a month in which `spent` were invalidated before."""
     paid = max(0, spent + paths - FREE_A_MONTH) - max(0, spent - FREE_A_MONTH)
     return round(paid * PATH_USD, 6)
 
@@ -92,7 +92,7 @@ def addresses_of(key: str) -> tuple[str, ...]:
     if "~" in key or key.endswith("*") or not _is_text(key):
         return ()
     path = _escaped(key)
-    if len(path) > _LONGEST:
+    if len(path) > _MAX_LENGTH:
         return ()
     if key == "index.html" or key.endswith("/index.html"):
         return path, path.removesuffix("index.html")  # mostly requested as a folder
@@ -115,7 +115,7 @@ def _prefixes(
         left = prefix_only + max(0, paths - may)
         return max(0, paths - free) * PATH_USD + left * LEFT_USD
 
-    while len(chosen) < min(MOST_WILDCARDS, may):
+    while len(chosen) < min(MAX_WILDCARDS, may):
         paths: Counter[str] = Counter()  # below each prefix; "" is for all
         prefix_only: Counter[str] = Counter()  # likewise, keys that only a prefix can cover
         for key, addresses in rest.items():

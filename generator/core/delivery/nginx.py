@@ -67,8 +67,8 @@ PLAY_TYPES: Mapping[str, str] = {
 }
 
 _DOLLAR = "${reelshelf_dollar}"  # nginx has no other way to write "$" where it expands variables
-_LONGEST_ADDRESS = 255  # nginx stores the length of a location's name in one byte
-_LONGEST_WORD = 4000  # nginx reads its file 4,096 bytes at a time, and a token has to fit
+_MAX_ADDRESS = 255  # nginx stores the length of a location's name in one byte
+_MAX_WORD = 4000  # nginx reads its file 4,096 bytes at a time, and a token has to fit
 _SECTION = re.compile(r"^ *@EACH ([A-Z]+)@\n(.*?)^ *@END@\n", re.MULTILINE | re.DOTALL)
 _BLANK = re.compile(r"^(?P<indent> *)@(?P<line>[A-Z_]+)@$|@(?P<word>[A-Z_]+)@", re.MULTILINE)
 _BASE = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
@@ -132,7 +132,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
     """
     if not _BASE.fullmatch(base):
         raise ValueError(
-            f"a site cannot live at {base!r}: letters, digits and ._~- between slashes"
+            f"a site cannot be served at {base!r}: letters, digits and ._~- between slashes"
         )
     common = {
         "OUT": _path(out),
@@ -189,8 +189,8 @@ def _root(
 ) -> dict[str, str]:
     address = f"{base}/video/{name}/" if name else f"{base}/video/"
     _check(address)
-    if len(address.encode()) > _LONGEST_ADDRESS:
-        raise ValueError(f"nginx takes locations of at most {_LONGEST_ADDRESS} bytes: {address}")
+    if len(address.encode()) > _MAX_ADDRESS:
+        raise ValueError(f"nginx takes locations of at most {_MAX_ADDRESS} bytes: {address}")
     place, front = _path(path), re.escape(address)
     return {
         "ROOT": place,
@@ -205,7 +205,7 @@ def _root(
 def _refused(front: str, ignore: Iterable[str]) -> Iterable[str]:
     for about, expression in media_url_patterns.refused(front, ignore):
         word = _quoted(expression)
-        if len(word.encode()) > _LONGEST_WORD:
+        if len(word.encode()) > _MAX_WORD:
             raise ValueError(f"the regular expression is too long for nginx: {about}")
         yield f'location ~ "{word}" {{ return 404; }}  # {about}'
 
@@ -270,7 +270,7 @@ def _check(text: str) -> None:
         length = len(_quoted(text).replace("$", _DOLLAR).encode())
     except UnicodeEncodeError as error:
         raise ValueError(f"a configuration has to be text, and {text!r} is not UTF-8") from error
-    if length > _LONGEST_WORD:
+    if length > _MAX_WORD:
         raise ValueError(f"this path is too long for nginx: {text[:60]!r}…")
 
 

@@ -27,11 +27,11 @@ READS_USD = 0.0004 / 1000  # GET and HEAD
 _READS = frozenset({"GetObject", "HeadObject", "GetBucketVersioning"})
 PRICES = "list prices of us-east-1 on 2026-11-22"
 
-LEAST_DELETIONS = 256  # one publish may always delete so many
+MIN_DELETIONS = 256  # one publish may always delete this many
 OURS = "_reelshelf/"  # keys that are not part of a site: the owner's mark and the like
 SITE_MARKS, MARK = OURS + "site/", "mark.json"  # between them the prefix of the site
 MEDIA_MARK = OURS + "videos.json"  # likewise, in a bucket that has videos alone
-_RETRY_S, _LONGEST_RETRY_S = 60, 6 * 3600  # of an object that failed; doubles
+_RETRY_S, _MAX_RETRY_S = 60, 6 * 3600  # of an object that failed; doubles
 _FOR_EVER = "public, max-age=31536000, immutable"
 _MEDIA = "public, max-age=3600, s-maxage=86400"  # its name stays when it is replaced
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})[.-]")
@@ -85,7 +85,7 @@ _PAGE_RANK = 2
 
 @dataclass(frozen=True, slots=True)
 class ObjectHeaders:
-    """The HTTP headers of an object, and our own metadata on it.
+    """The HTTP headers of an object, and the metadata of reelshelf on it.
 
     `encoding` is "" for bytes as they are. `digest` (hex) and `cursor` are in its metadata.
     """
@@ -231,7 +231,7 @@ def cache_control(desired: DesiredObject, page_max_age_s: int) -> str:
 
 
 def headers_digest(headers: ObjectHeaders) -> str:
-    """Return a digest of the HTTP headers, without our own metadata."""
+    """Return a digest of the HTTP headers, without the metadata of reelshelf."""
     text = f"{headers.content_type}|{headers.cache_control}|{headers.encoding}"
     return blake2b(text.encode(), digest_size=6).hexdigest()
 
@@ -276,12 +276,12 @@ def identity_of(cursor: str) -> str:
 
 def retry_at(tries: int, now: int) -> int:
     """Return when to retry an object that failed so often: at once, then with backoff."""
-    return now if tries <= 1 else now + min(_RETRY_S << min(tries - 2, 16), _LONGEST_RETRY_S)
+    return now if tries <= 1 else now + min(_RETRY_S << min(tries - 2, 16), _MAX_RETRY_S)
 
 
 def most_deletions(published: int, share: float) -> int:
-    """Return how many of so many objects one publish may delete."""
-    return max(LEAST_DELETIONS, int(published * share))
+    """Return how many of n objects one publish may delete."""
+    return max(MIN_DELETIONS, int(published * share))
 
 
 def plan_publish(
@@ -374,7 +374,7 @@ class PublishReceipt:
 
     `left` are objects that were not uploaded, and why: the next publish retries them. `late` were
     not overwritten, for those in the bucket are newer. `adopted` were there already. `strays` are
-    not ours, and were left alone; `replaced` (their keys) were not ours either, and were replaced
+    foreign, and were left alone; `replaced` (their keys) were foreign too, and were replaced
     on request. `waiting` are to be deleted after the grace period; `refused` deletions are more
     than one publish may make. `is_held`: nothing was done after a rollback.
     """

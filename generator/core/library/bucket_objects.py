@@ -28,7 +28,7 @@ class BucketLister(Protocol):
     def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[ListingPart]:
         """Yield the objects whose keys begin with `front`, in pages: all, or those of one level.
 
-        With `most`, only the first so many. Raises OSError; what was yielded is valid all the same.
+        With `most`, only the first `most`. Raises OSError; what was yielded is valid all the same.
         """
 
 

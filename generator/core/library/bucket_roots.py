@@ -15,7 +15,7 @@ from generator.core.queue.messages import ObjectNotification
 
 SCHEME = "s3://"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
-_LONGEST_KEY_BYTES = 1024
+_MAX_KEY_BYTES = 1024
 _NO_NAMES = ("", ".", "..")
 
 
@@ -89,6 +89,6 @@ def places_of(
 
 def _can_be_asked_for(key: str) -> bool:
     try:
-        return len(key.encode()) <= _LONGEST_KEY_BYTES
+        return len(key.encode()) <= _MAX_KEY_BYTES
     except UnicodeEncodeError:  # keys of objects are UTF-8
         return False

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
-_FEW = 10  # so many may always be lost at once: somebody deleted files
+_FEW = 10  # this many may always be lost at once: somebody deleted files
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,9 @@ _FOLDERS = {  # in lower case: what a video alone in its folder has, the best fi
 _TEXT_FOLDERS = {"subs", "sub", "subtitles", "subtitle"}  # in lower case
 _PARTING = " _-([{"  # separators, besides a dot, between the name of a video and a language
 _CLOSING = _PARTING + ")]}"
-_LEAST_WORD = 3  # letters of a language after a space alone: "is" and "no" are words of titles
+_MIN_WORD = 3  # letters of a language after a space alone: "is" and "no" are words of titles
 _ORDER = {kind: rank for rank, kind in enumerate(SidecarKind)}
-_MOST = 64  # files beside one video
+_MAX = 64  # files beside one video
 
 
 def is_sidecar(name: str) -> bool:
@@ -101,7 +101,7 @@ def sidecars_of(
                 order = (_ORDER[SidecarKind.SUBTITLES], level, 1, path)
                 ranked[video].append((order, sidecar))
     return {
-        video: tuple(sidecar for _, sidecar in sorted(candidates, key=_key)[:_MOST])
+        video: tuple(sidecar for _, sidecar in sorted(candidates, key=_key)[:_MAX])
         for video, candidates in ranked.items()
     }
 
@@ -151,7 +151,7 @@ def _owners(name: str, folder: _VideoFolder) -> Iterator[tuple[SidecarKind, int,
                 level, videos = names.find(stem[: len(stem) - len(end)])
                 yield from ((kind, level, rank, video) for video in videos)
     else:
-        rank = int(suffix.lower() != "toml")  # of our own two, the stricter one first
+        rank = int(suffix.lower() != "toml")  # of .toml and .md, the stricter one first
         level, videos = names.find(stem)
         yield from ((kind, level, rank, video) for video in videos)
     folder_names = _FOLDERS.get(kind, ())
@@ -186,7 +186,7 @@ def _of_subtitles(stem: str, names: NameIndex) -> tuple[int, list[str]]:
             if stem[end] in _PARTING:
                 videos = names.at(level, stem[:end].rstrip(_PARTING))
                 rest = stem[end:].strip(_CLOSING)
-                is_word = stem[end:] == f" {rest}" and len(rest) < _LEAST_WORD
+                is_word = stem[end:] == f" {rest}" and len(rest) < _MIN_WORD
                 if videos and not is_word and says_only_language(rest):
                     return level, videos
     return 0, []

@@ -14,7 +14,7 @@ from enum import IntEnum
 from generator.core.library.name_matching import loose, uncased
 
 _TAIL = "supplemental-metadata"
-_MOST_STEM = 46  # characters; with ".json" 51
+_MAX_STEM = 46  # characters; with ".json" 51
 _NUMBER = re.compile(r"(\(\d{1,4}\))\Z")
 _NAME = re.compile(r"(?P<plain>.*?)(?P<number>\(\d{1,4}\))?(?P<suffix>\.[^.]*)?", re.DOTALL)
 _PICTURES = frozenset({"heic", "heif", "jpg", "jpeg", "png", "dng", "avif", "webp", "gif"})
@@ -24,8 +24,8 @@ _EDITED = re.compile(  # Google's suffix in the languages that are known
     re.IGNORECASE,
 )
 _UNSAFE = re.compile(r"[^\w.]")
-_LONGEST = 1000  # characters of a title
-_MOST_CUT = 8  # videos that one truncated name may mean
+_MAX_LENGTH = 1000  # characters of a title
+_MAX_CUT = 8  # videos that one truncated name may mean
 
 
 class NameMatch(IntEnum):
@@ -63,13 +63,13 @@ def agrees(video: str, title: object) -> bool:
     """Return whether the title within a .json is that of a video, whose name may be truncated."""
     if not isinstance(title, str):
         return False
-    film, json_title = _plain(uncased(video)), uncased(title[:_LONGEST])
+    film, json_title = _plain(uncased(video)), uncased(title[:_MAX_LENGTH])
     name, _, suffix = film.rpartition(".")
     other, dot, other_suffix = json_title.rpartition(".")
     if dot and other_suffix != suffix:
         return False
     plain, whole = _UNSAFE.sub("_", name), _UNSAFE.sub("_", other if dot else json_title)
-    return whole == plain or (len(name) >= _MOST_STEM and whole.startswith(plain))
+    return whole == plain or (len(name) >= _MAX_STEM and whole.startswith(plain))
 
 
 class TakeoutVideos:
@@ -112,10 +112,10 @@ class TakeoutVideos:
             self._sorted = by_number
         for names in (self._sorted.get(number, []), self._sorted[None]):
             start = bisect_left(names, base)
-            alike = names[start : start + _MOST_CUT + 1]
+            alike = names[start : start + _MAX_CUT + 1]
             paths = [path for one in alike if one.startswith(base) for path in self._wholes[one]]
             if paths:
-                return paths if len(paths) <= _MOST_CUT else []  # it may be about anything
+                return paths if len(paths) <= _MAX_CUT else []  # it may be about anything
         return []
 
 
@@ -166,4 +166,4 @@ def _is_cut(stem: str) -> bool:
         len(stem.encode("utf-16-le", "replace")) // 2,
         len(stem.encode("utf-8", "replace")),
     )
-    return max(lengths) >= _MOST_STEM
+    return max(lengths) >= _MAX_STEM

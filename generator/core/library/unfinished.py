@@ -33,7 +33,7 @@ def is_part_of_a_film(name: str) -> bool:
     return _PART_OF_A_FILM.fullmatch(name) is not None
 
 
-def complaint(cut_short: str, *, waits: bool) -> str:
+def complaint(truncation: str, *, waits: bool) -> str:
     """Return the reason of the problem of a truncated file; `waits`: it may still grow."""
-    after = "; it is taken when it is whole, or in an hour as it is" if waits else ""
-    return f"is cut short: {cut_short}{after}"
+    after = "; it will be read when complete, or after an hour as it is" if waits else ""
+    return f"is truncated: {truncation}{after}"

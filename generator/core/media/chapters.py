@@ -12,14 +12,14 @@ from itertools import islice
 from generator.core.formatting import readable
 from generator.core.model import Chapter
 
-MOST_CHAPTERS = 500
+MAX_CHAPTERS = 500
 
-_MOST_LOOKED_AT = 10_000
-_MOST_TITLE = 200  # characters
-_MOST_SECONDS = 31 * 86_400.0  # the longest plausible video
-_LEAST_LINES = 3
-_LEAST_S = 0.05  # the shortest last chapter: durations are not exact to the millisecond
-_MOST_TEXT = 20_000  # characters
+_MAX_LOOKED_AT = 10_000
+_MAX_TITLE = 200  # characters
+_MAX_SECONDS = 31 * 86_400.0  # the longest plausible video
+_MIN_LINES = 3
+_MIN_S = 0.05  # the shortest last chapter: durations are not exact to the millisecond
+_MAX_TEXT = 20_000  # characters
 _SIXTY = 60
 _CLOCK = re.compile(
     r"(?<![\d:.,])(?:(\d{1,3})[:\uff1a])?(\d{1,3})[:\uff1a](\d\d)(?:[.,](\d{1,3}))?(?![\d:]*\d)",
@@ -48,14 +48,14 @@ def tidy_chapters(
         duration_s: of the video, None if unknown.
 
     Returns:
-        At most `MOST_CHAPTERS`, with titles of one line.
+        At most `MAX_CHAPTERS`, with titles of one line.
     """
-    end_s = _MOST_SECONDS if duration_s is None else min(duration_s - _LEAST_S, _MOST_SECONDS)
+    end_s = _MAX_SECONDS if duration_s is None else min(duration_s - _MIN_S, _MAX_SECONDS)
     first_at: dict[float, str] = {}
-    for chapter in islice(chapters, _MOST_LOOKED_AT):
+    for chapter in islice(chapters, _MAX_LOOKED_AT):
         if 0 <= chapter.start_s < end_s:  # NaN compares with nothing
             first_at.setdefault(round(chapter.start_s, 3) or 0.0, chapter.title)  # no -0.0
-    starts_s = sorted(first_at)[:MOST_CHAPTERS]
+    starts_s = sorted(first_at)[:MAX_CHAPTERS]
     if starts_s == [0.0]:
         return ()
     return tuple(
@@ -78,7 +78,7 @@ def chapters_in(
     """
     runs: list[list[Chapter]] = []
     leads = False
-    for line in text[:_MOST_TEXT].splitlines():
+    for line in text[:_MAX_TEXT].splitlines():
         parsed = _chapter_of(line)
         if parsed is None:
             continue
@@ -88,13 +88,13 @@ def chapters_in(
         elif chapter.start_s == 0:
             runs.append([chapter])
             leads = in_front
-    run = next((run for run in runs if len(run) >= _LEAST_LINES), [])
+    run = next((run for run in runs if len(run) >= _MIN_LINES), [])
     return () if whole and not all_within(run, duration_s) else tidy_chapters(run, duration_s)
 
 
 def chapter_in(line: str) -> Chapter | None:
     """Return the chapter in one line ("1:23 Title", "Title 1:23"), None for none."""
-    parsed = _chapter_of(line[:_MOST_TEXT])
+    parsed = _chapter_of(line[:_MAX_TEXT])
     return parsed and parsed[0]
 
 
@@ -156,4 +156,4 @@ def _seconds(clock: re.Match[str]) -> float | None:
 
 
 def _title(text: str) -> str:
-    return readable(text[: _MOST_TITLE * 4])[:_MOST_TITLE].rstrip()
+    return readable(text[: _MAX_TITLE * 4])[:_MAX_TITLE].rstrip()

@@ -15,10 +15,10 @@ FIRST_YEAR, LAST_YEAR = 1800, 2100  # before the first there were no moving pict
 
 _DAY_S = 86_400
 _WESTMOST_MIN = 14 * 60  # the widest offset there is, to either side
-_MOST = 64  # characters of a date
-_MOST_NAME = 255
+_MAX = 64  # characters of a date
+_MAX_NAME = 255
 _QUARTER_S, _SAME_START_S = 900, 60  # offsets are quarters of hours; phones start with a delay
-_MOST_NUMBER = 10**18
+_MAX_NUMBER = 10**18
 _UNSET = (0, -1)  # seconds that programs write for "none"
 _MILLISECONDS_FROM, _MICROSECONDS_FROM = 10**11, 10**14  # as seconds: the years 5138 and beyond
 _DECEMBER, _NOON, _LAST_SECOND, _LEAP_SECOND, _END_OF_DAY, _SIXTY = 12, 12, 59, 60, 24, 60
@@ -96,7 +96,7 @@ def moment_of(value: object) -> Moment | None:  # noqa: PLR0911 (one for each wa
     if isinstance(value, date):  # and datetime
         value = value.isoformat()
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if not abs(value) < _MOST_NUMBER:  # NaN too
+        if not abs(value) < _MAX_NUMBER:  # NaN too
             return None
         value = str(int(value))
     if not isinstance(value, str):
@@ -125,7 +125,7 @@ def moment_of_seconds(value: object) -> Moment | None:
     Text in place of such a number is read by `moment_of`.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if not abs(value) < _MOST_NUMBER:
+        if not abs(value) < _MAX_NUMBER:
             return None
         value = str(int(value))
     if not isinstance(value, str):
@@ -147,12 +147,12 @@ def _since_1970(text: str) -> Moment | None:
 
 def _plain(text: str) -> str:
     """Return the beginning of a text with ASCII digits and dashes."""
-    text = text[: 4 * _MOST].strip()
+    text = text[: 4 * _MAX].strip()
     if not text.isascii():
         text = _MARKS.sub("", _DASHES.sub("-", unicodedata.normalize("NFKC", text)))
         text = text.replace("日", " ").replace("일", " ").strip()
         text = _digits(text)
-    return text[:_MOST].rstrip()
+    return text[:_MAX].rstrip()
 
 
 def _digits(text: str) -> str:
@@ -383,7 +383,7 @@ def moment_in_name(name: str) -> Moment | None:
         name: of the file, without its folder, with or without its suffix.
     """
     stem = _digits(name.rpartition(".")[0] or name)
-    stem = _YOUTUBE_ID.sub(_unless_a_date, _UUID.sub(" ", stem[:_MOST_NAME]))
+    stem = _YOUTUBE_ID.sub(_unless_a_date, _UUID.sub(" ", stem[:_MAX_NAME]))
     whole = _MILLISECONDS.fullmatch(stem)
     if whole is not None:
         return _since_1970(whole[1])

@@ -130,8 +130,8 @@ _PROFILES: Mapping[str, tuple[str, ...]] = {  # allowed prefixes where the name 
 }
 _PROFILED = ("avc", "hvc1.", "hev1.", "mp4a.40.")
 _SAFARI_HEVC = "hvc1."
-_MOST_PX = 4096 * 2304  # above that, phones give up
-_MOST_SIDE_PX = 4096
+_MAX_PX = 4096 * 2304  # above that, phones give up
+_MAX_SIDE_PX = 4096
 _SLOW_FROM_BYTES = 20_000_000  # smaller files load at once, wherever their moov is
 
 _TARGETS = ("mp4", "webm")
@@ -231,7 +231,7 @@ def _streams(probe: Probe) -> _Streams:
         probe.audio_codec,
         tuple(probe.codecs.split(",")) if probe.codecs else (),
         probe.pixel_format,
-        width * height > _MOST_PX or max(width, height) > _MOST_SIDE_PX,
+        width * height > _MAX_PX or max(width, height) > _MAX_SIDE_PX,
     )
 
 
@@ -319,7 +319,9 @@ def _badge(streams: _Streams, *, is_remuxed: bool) -> str | None:
         return _badge_of_none(streams)
     names = _listed(name for family in plays for name in _PEOPLE_SAY[family])
     perhaps = any(_depends(family, streams) for family in FAMILIES if family not in plays)
-    return f"Plays in {names}; elsewhere perhaps" if perhaps else f"Plays in {names} only"
+    return (
+        f"Plays in {names}; may not play in other browsers" if perhaps else f"Plays in {names} only"
+    )
 
 
 def _badge_of_none(streams: _Streams) -> str:
@@ -328,7 +330,7 @@ def _badge_of_none(streams: _Streams) -> str:
     kind = streams.kind
     shown = [family for family in FAMILIES if _shows(family, kind, streams)]
     if shown and not any(_sounds(family, kind, streams) for family in shown):
-        return "Plays without sound, if at all"
+        return "May play without sound"
     has_picture = any(streams.picture in _PICTURES.get((family, kind), ()) for family in FAMILIES)
     if has_picture or any(_depends(family, streams) for family in FAMILIES):
         return "May not play in browsers"

@@ -42,18 +42,18 @@ _PLAIN_FORMATS = {"yuv420p", "yuvj420p"}
 
 _PEAK_BPS, _PEAK_AT_PX_S = 8_000_000, 1920 * 1080 * 30
 _PEAK_POWER = 0.75  # twice the pixels do not need twice the bits
-_LEAST_PEAK_BPS, _MOST_PEAK_BPS = 300_000, 12_000_000
-_USUAL_FPS, _MOST_FPS = 30.0, 60.0
+_MIN_PEAK_BPS, _MAX_PEAK_BPS = 300_000, 12_000_000
+_USUAL_FPS, _MAX_FPS = 30.0, 60.0
 _SLACK_BYTES = 64 << 20
-_MOST_GROWTH = 4  # of a file whose duration is unknown, or wrong
+_MAX_GROWTH = 4  # of a file whose duration is unknown, or wrong
 
 _BACKWARDS_US, _FORWARDS_US = 1_000_000, 10_000_000
-_MOST_REORDER = 16  # frames; no codec holds back more
+_MAX_REORDER = 16  # frames; no codec holds back more
 
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DIGEST = re.compile(r"[0-9a-f]{12}")
-_MOST_LINE_BYTES = 8192
-_MOST_FRAGMENTS = 65_535  # as many as an index of fragments can hold
+_MAX_LINE_BYTES = 8192
+_MAX_FRAGMENTS = 65_535  # as many as an index of fragments can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class FinishedRendition:
 
 @dataclass(frozen=True, slots=True)
 class DiskFull(Rejected):
-    """The disk is too full for a copy; the file is fine, and can be tried again."""
+    """The disk is too full for a copy; the file is fine, and can be retried."""
 
 
 # -- choices
@@ -185,9 +185,9 @@ def _even(side: int) -> int:
 
 def peak_bps(size: Size, fps: float | None) -> int:
     """Return the peak bitrate of the video."""
-    rate = size.width_px * size.height_px * min(fps or _USUAL_FPS, _MOST_FPS)
+    rate = size.width_px * size.height_px * min(fps or _USUAL_FPS, _MAX_FPS)
     peak = _PEAK_BPS * math.pow(rate / _PEAK_AT_PX_S, _PEAK_POWER)
-    return round(min(max(peak, _LEAST_PEAK_BPS), _MOST_PEAK_BPS))
+    return round(min(max(peak, _MIN_PEAK_BPS), _MAX_PEAK_BPS))
 
 
 # -- disk use
@@ -224,7 +224,7 @@ def scratch_bytes(expected_bytes: int, made_by: str) -> int:
 
 def max_rendition_bytes(expected_bytes: int, source_bytes: int, bound_bytes: int) -> int:
     """Return how large a file a job may write before it is stopped."""
-    limit_bytes = max(2 * expected_bytes, _MOST_GROWTH * source_bytes) + _SLACK_BYTES
+    limit_bytes = max(2 * expected_bytes, _MAX_GROWTH * source_bytes) + _SLACK_BYTES
     return min(limit_bytes, bound_bytes)
 
 
@@ -278,7 +278,7 @@ def result_file(container: str) -> str:
 
 
 def is_job_file(name: str) -> bool:
-    """Return whether a file in a job folder may be one of ours, by its name."""
+    """Return whether a file in a job folder may be of a rendition job, by its name."""
     own = name.removeprefix(UNFINISHED)
     return own in _JOB_FILES or _CHUNK.fullmatch(own) is not None
 
@@ -299,7 +299,7 @@ def decode_times(shown: Sequence[int]) -> list[int]:
         ValueError: packets are out of order beyond what any decoder can hold.
     """
     ascending = sorted(shown)
-    for delay in range(min(_MOST_REORDER, len(shown)) + 1):
+    for delay in range(min(_MAX_REORDER, len(shown)) + 1):
         if all(early <= late for early, late in zip(ascending, shown[delay:], strict=False)):
             return _delayed(ascending, delay)
     raise ValueError("packets are out of order")
@@ -470,7 +470,7 @@ def unpack_line(line: bytes) -> HeartbeatMessage | FinalMessage:
     Raises:
         ProtocolError: it is not of this protocol.
     """
-    fields = _object(line, _MOST_LINE_BYTES)
+    fields = _object(line, _MAX_LINE_BYTES)
     if "verdict" in fields:
         verdict = _take(fields, "verdict", str)
         if verdict not in {"made", "refused", "full"}:
@@ -526,7 +526,7 @@ def unpack_finished(content: bytes, *, is_hls: bool) -> FinishedRendition:
     Raises:
         ProtocolError: it is malformed, or inconsistent.
     """
-    fields = _object(content, 64 * _MOST_FRAGMENTS)
+    fields = _object(content, 64 * _MAX_FRAGMENTS)
     finished = FinishedRendition(
         _take(fields, "digest", str),
         _count(fields, "size_bytes"),
@@ -560,7 +560,7 @@ def _fragment(row: object) -> Mp4Fragment:
 
 def _object(text: bytes, limit_bytes: int) -> dict[str, Any]:
     if len(text) > limit_bytes:
-        raise ProtocolError("too much is said")
+        raise ProtocolError("the message is too long")
     try:
         fields = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:

@@ -61,13 +61,13 @@ PREVIEW_BOX = Size(960, 540)  # link previews; the largest still
 
 _WORTH_ANOTHER = Fraction(5, 4)  # a still this much wider than the one before, or none
 _SQUARE = Fraction(1)
-_LEAST_ASPECT, _MOST_ASPECT = Fraction(1, 8), Fraction(8)  # real ones: 8:9 to 64:45
+_MIN_ASPECT, _MAX_ASPECT = Fraction(1, 8), Fraction(8)  # real ones: 8:9 to 64:45
 _TURN_SLACK_DEG = 1  # as the ffmpeg command has it
 _CANDIDATES = (0.1, 0.3, 0.5, 0.7)  # of the duration; before the first are titles and fades
 _DARK = 16.0  # of 255: noisy black stays below it, a starry sky is above one of the two
 _FLAT = 8.0
-_MOST_SECONDS = 31 * 86_400.0  # surveillance runs for days; 32-bit overflows claim 49
-_LEAST_FPS, _MOST_FPS = Fraction(1, 1000), Fraction(1000)
+_MAX_SECONDS = 31 * 86_400.0  # surveillance runs for days; 32-bit overflows claim 49
+_MIN_FPS, _MAX_FPS = Fraction(1, 1000), Fraction(1000)
 _SIDE_MOST_PX = 65_535
 
 
@@ -80,7 +80,7 @@ def displayed_size(coded: Size, aspect: Fraction | None, turn_deg: int) -> Size:
 
 def plausible_aspect(aspect: Fraction | None) -> Fraction:
     """Return the pixel aspect, or 1 where it is missing or absurd."""
-    if aspect is None or not _LEAST_ASPECT <= aspect <= _MOST_ASPECT:
+    if aspect is None or not _MIN_ASPECT <= aspect <= _MAX_ASPECT:
         return _SQUARE
     return aspect
 
@@ -182,7 +182,7 @@ def color_of(stats: ColorStats) -> str:
 
 def plausible_duration(seconds: float | None) -> float | None:
     """Return a duration in seconds to the millisecond, or None where it cannot be one."""
-    if seconds is None or not 0 < seconds <= _MOST_SECONDS:  # NaN compares with nothing
+    if seconds is None or not 0 < seconds <= _MAX_SECONDS:  # NaN compares with nothing
         return None
     return round(seconds, 3) or None
 
@@ -192,5 +192,5 @@ def plausible_fps(*rates: Fraction | None) -> float | None:
 
     The lowest, for wrong ones are those of a timebase that is finer than the frames.
     """
-    plausible = [rate for rate in rates if rate is not None and _LEAST_FPS <= rate <= _MOST_FPS]
+    plausible = [rate for rate in rates if rate is not None and _MIN_FPS <= rate <= _MAX_FPS]
     return round(float(min(plausible)), 3) if plausible else None

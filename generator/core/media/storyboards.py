@@ -10,10 +10,10 @@ from itertools import pairwise
 from generator.core.media.stills import Size, fit
 
 TILE_BOX = Size(160, 90)
-FEWEST_TILES, MOST_TILES = 2, 100
-LEAST_APART_S = 2.0
-MOST_PX = 1_000_000_000  # decoded for one storyboard: 100 tiles of 4K, 30 of 8K; seconds of work
-_MOST_COLUMNS = 10  # a sprite is 1600x900 at most; WebP ends at 16,383
+FEWEST_TILES, MAX_TILES = 2, 100
+MIN_APART_S = 2.0
+MAX_PX = 1_000_000_000  # decoded for one storyboard: 100 tiles of 4K, 30 of 8K; seconds of work
+_MAX_COLUMNS = 10  # a sprite is 1600x900 at most; WebP ends at 16,383
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ def board_times(duration_s: float, frame: Size) -> tuple[float, ...]:
         frame: how large a decoded frame is.
 
     Returns:
-        (), or `FEWEST_TILES` to `MOST_TILES`, at least `LEAST_APART_S` apart.
+        (), or `FEWEST_TILES` to `MAX_TILES`, at least `MIN_APART_S` apart.
     """
-    affordable = max(FEWEST_TILES, MOST_PX // (frame.width_px * frame.height_px))
-    count = min(MOST_TILES, affordable, int(duration_s / LEAST_APART_S))
+    affordable = max(FEWEST_TILES, MAX_PX // (frame.width_px * frame.height_px))
+    count = min(MAX_TILES, affordable, int(duration_s / MIN_APART_S))
     if count < FEWEST_TILES:
         return ()
     return tuple(number * duration_s / count for number in range(count))
@@ -81,13 +81,13 @@ def tile_size(displayed: Size, box: Size = TILE_BOX) -> Size:
 
 
 def columns_of(count: int) -> int:
-    """Return the number of columns for so many tiles, so that few cells stay empty."""
-    rows = -(-count // _MOST_COLUMNS)
+    """Return the number of columns for n tiles, so that few cells stay empty."""
+    rows = -(-count // _MAX_COLUMNS)
     return -(-count // rows)
 
 
 def sprite_size(count: int, cell: Size) -> Size:
-    """Return the size of a sprite of so many tiles."""
+    """Return the size of a sprite of n tiles."""
     columns = columns_of(count)
     return Size(columns * cell.width_px, -(-count // columns) * cell.height_px)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from generator.core.formatting import readable
 
-_MOST_LABEL = 80  # characters
-_MOST_UNKNOWN = 3  # parts; a name with more belongs to another video
+_MAX_LABEL = 80  # characters
+_MAX_UNKNOWN = 3  # parts; a name with more belongs to another video
 _UNKNOWN = "Subtitles"
 
 # Tag, codes of ISO 639-2 (and what else people write), English name, the language's own name.
@@ -205,7 +205,7 @@ _YOUTUBE = re.compile(r"([a-z]{2,3})-(?=[^A-Z\d]*[A-Z\d])[\w-]{8,12}", re.ASCII)
 _WORD = re.compile(r"[^\W_]+")
 _NUMERAL = re.compile(r"[ivx]+", re.IGNORECASE | re.ASCII)  # ii is a language, and a second part
 _EPISODE = re.compile(r"s\d{1,3}e\d{1,4}", re.IGNORECASE | re.ASCII)
-_LEAST_NAME = 4  # letters; what is shorter may be a word of any language
+_MIN_NAME = 4  # letters; what is shorter may be a word of any language
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ class _ParsedName:
             self.forced = True
         elif word in _SDH:
             self.sdh = True
-        elif not is_plain and len(word) < _LEAST_NAME:
+        elif not is_plain and len(word) < _MIN_NAME:
             return False
         elif word == _HI:
             self.is_hi = True
@@ -275,7 +275,7 @@ class _ParsedName:
             full_label = name + ", ".join(notes) + ")"
         else:
             full_label = f"{name} ({', '.join(notes)})" if notes else name
-        return SubtitleSuffix(first, self.forced, sdh, (label or full_label)[:_MOST_LABEL].rstrip())
+        return SubtitleSuffix(first, self.forced, sdh, (label or full_label)[:_MAX_LABEL].rstrip())
 
 
 def suffix_of(middle: str) -> SubtitleSuffix | None:
@@ -293,7 +293,7 @@ def suffix_of(middle: str) -> SubtitleSuffix | None:
             return None
         if part.strip():
             parsed.read(part.strip())
-    if len(parsed.others) > _MOST_UNKNOWN or any(map(_EPISODE.search, parsed.others)):
+    if len(parsed.others) > _MAX_UNKNOWN or any(map(_EPISODE.search, parsed.others)):
         return None
     return parsed.suffix()
 

@@ -34,30 +34,30 @@ _MIX: dict[int, _Rows] = {  # linear light to that of BT.709: a row each for red
     ),
 }
 # 14 bits: linear light in as fine steps as 8-bit sRGB needs, from tables that are quickly built.
-_FORMAT, _MOST = "gbrp14le", 255 << 6  # where swscale has white, and lutrgb cuts
+_FORMAT, _MAX = "gbrp14le", 255 << 6  # where swscale has white, and lutrgb cuts
 _HEADROOM = 4  # times paper white; what is brighter is clipped here, before gamuts are mapped
-_WHITE = _MOST / _HEADROOM
+_WHITE = _MAX / _HEADROOM
 _PEAK_NITS, _HLG_NITS, _PAPER_NITS = 10_000, 1_000, 203
 _EXACT = "flags=accurate_rnd+full_chroma_int"
 
 _PQ_LIGHT = (
-    f"0*st(0,pow(min(val/{_MOST},1),{32 / 2523!r}))+"
+    f"0*st(0,pow(min(val/{_MAX},1),{32 / 2523!r}))+"
     f"{_WHITE * _PEAK_NITS / _PAPER_NITS!r}"
     f"*pow(max(ld(0)-{3424 / 4096!r},0)/({2413 / 128!r}-{2392 / 128!r}*ld(0)),{16384 / 2610!r})"
 )
 # The system gamma of a screen of 1,000 cd/m2, for each color, as zimg has it.
 _HLG_LIGHT = (
-    f"0*st(0,min(val/{_MOST},1))+"
+    f"0*st(0,min(val/{_MAX},1))+"
     f"{_WHITE * _HLG_NITS / _PAPER_NITS!r}"
     "*pow(if(lte(ld(0),0.5),ld(0)*ld(0)/3,(exp((ld(0)-0.55991073)/0.17883277)+0.28466892)/12),1.2)"
 )
 _SRGB_LIGHT = (
-    f"0*st(0,min(val/{_MOST},1))+"
+    f"0*st(0,min(val/{_MAX},1))+"
     f"{_WHITE!r}*if(lte(ld(0),0.04045),ld(0)/12.92,pow((ld(0)+0.055)/1.055,2.4))"
 )
 _ENCODE = (
     f"0*st(0,min(val/{_WHITE!r},1))+"
-    f"{_MOST}*if(lte(ld(0),0.0031308),12.92*ld(0),1.055*pow(ld(0),1/2.4)-0.055)"
+    f"{_MAX}*if(lte(ld(0),0.0031308),12.92*ld(0),1.055*pow(ld(0),1/2.4)-0.055)"
 )
 
 Step = tuple[str, str]  # a filter of FFmpeg's, and its options

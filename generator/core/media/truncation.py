@@ -45,12 +45,12 @@ class _Box:
     end: int
 
 
-_MOST_READS = 1000
+_MAX_READS = 1000
 _SLACK_BYTES = 16  # writers that count a header twice, or not at all
 _ABSURD_BYTES = 1 << 50
 _HEAD_BYTES = 16
 
-_NO_PICTURES = "none of its pictures are there"
+_NO_PICTURES = "it has no frames"
 _MP4_FIRST = {
     b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx", b"moof",
     b"uuid",
@@ -97,7 +97,7 @@ class _Bounded:
 
     def __init__(self, file: Readable) -> None:
         self._file = file
-        self._left = _MOST_READS
+        self._left = _MAX_READS
         self.size_bytes = file.size_bytes
 
     def read_at(self, offset: int, size: int) -> bytes:

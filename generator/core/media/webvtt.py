@@ -14,7 +14,7 @@ from urllib.parse import quote
 from generator.core.model import Chapter
 
 _HEADER = "WEBVTT\n"
-_MOST_S = 10_000 * 3600.0
+_MAX_S = 10_000 * 3600.0
 _DAY_S = 86_400.0
 _IN_URLS = "/:?#[]@!$&'()*+,;=%~"
 
@@ -43,7 +43,7 @@ _CLASSES |= {f"bg_{name}" for name in _CLASSES}
 _ALIASES = {"em": "i", "strong": "b"}
 _REOPENED = {"i", "b", "u", "c", "font"}  # reopened where their parent is closed too early
 _DEEPEST = 8
-_MOST_ANNOTATION = 100  # characters
+_MAX_ANNOTATION = 100  # characters
 
 _WRITTEN_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d)\.(\d{3})", re.ASCII)
 _WRITTEN_TIMES = re.compile(  # escaped text has no ">" of its own
@@ -200,7 +200,7 @@ def _by_start(timed: tuple[tuple[int, int], Cue]) -> int:
 
 
 def _span_ms(start_s: float, end_s: float) -> tuple[int, int] | None:
-    if not (abs(start_s) < _MOST_S and abs(end_s) < _MOST_S):  # NaN compares with nothing
+    if not (abs(start_s) < _MAX_S and abs(end_s) < _MAX_S):  # NaN compares with nothing
         return None
     start_ms, end_ms = max(_ms(start_s), 0), _ms(end_s)
     return (start_ms, end_ms) if start_ms < end_ms else None
@@ -301,7 +301,7 @@ class _MarkupWriter:
                 opening = _font(annotation)
             case "v":
                 self._close("v")  # often missing before the next speaker
-                speaker = " ".join(_plain(annotation).split())[:_MOST_ANNOTATION].rstrip(" -")
+                speaker = " ".join(_plain(annotation).split())[:_MAX_ANNOTATION].rstrip(" -")
                 opening = f"<v {escape_cue_text(speaker)}>" if speaker else ""
             case "lang":
                 tag = annotation.strip()

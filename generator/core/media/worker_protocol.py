@@ -32,7 +32,7 @@ from generator.core.model import (
 
 _HEAD = struct.Struct(">4sII")
 _MARK = b"reel"
-_MOST_BYTES = 64 << 20  # three small pictures are some 200 kB; subtitles may be many
+_MAX_BYTES = 64 << 20  # three small pictures are some 200 kB; subtitles may be many
 _COLOR = re.compile(r"[0-9a-f]{6}")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -110,7 +110,7 @@ def missing(start: bytes | bytearray) -> int:
     if len(start) < _HEAD.size:
         return _HEAD.size - len(start)
     mark, header_bytes, body_bytes = _HEAD.unpack_from(start)
-    if mark != _MARK or header_bytes + body_bytes > _MOST_BYTES:
+    if mark != _MARK or header_bytes + body_bytes > _MAX_BYTES:
         raise ProtocolError("not a message")
     return int(_HEAD.size + header_bytes + body_bytes - len(start))
 

@@ -13,10 +13,10 @@ from urllib.parse import unquote_plus
 from generator.core.model import Event, EventKind, VideoId
 
 VERSION = 1
-_SLACK_US = 300_000_000  # how far the sender's clock may be ahead of ours
+_SLACK_US = 300_000_000  # how far the sender's clock may be ahead
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _HIGHEST = (1 << 63) - 1
-_MOST_TAGS, _LONGEST_TAG, _LONGEST_NAME = 100, 200, 100
+_MAX_TAGS, _MAX_TAG, _MAX_NAME = 100, 200, 100
 _SOURCES = frozenset({"owner", "visitor"})
 _FROM_S3 = "aws:s3"
 
@@ -130,7 +130,7 @@ def _number(payload: Mapping[str, object], name: str, least: int = 0) -> int:
 
 def _has_only(value: Mapping[str, object], *names: str) -> bool:
     visitor = value.get("visitor", "-")
-    return _is_text(visitor, _LONGEST_NAME) and value.keys() - {"visitor"} == set(names)
+    return _is_text(visitor, _MAX_NAME) and value.keys() - {"visitor"} == set(names)
 
 
 def _is_rating(value: Mapping[str, object]) -> bool:
@@ -144,9 +144,9 @@ def _is_mark(value: Mapping[str, object]) -> bool:
 
 def _are_tags(value: Mapping[str, object]) -> bool:
     names = value.get("names")
-    if value.keys() != {"names"} or not isinstance(names, list) or len(names) > _MOST_TAGS:
+    if value.keys() != {"names"} or not isinstance(names, list) or len(names) > _MAX_TAGS:
         return False
-    return all(_is_text(one, _LONGEST_TAG) for one in names)
+    return all(_is_text(one, _MAX_TAG) for one in names)
 
 
 def _is_text(value: object, longest: int) -> bool:

@@ -19,9 +19,9 @@ from generator.core.site.scopes import Scope, ScopeKind, folder_of, parent_of
 
 Context = Mapping[str, object]
 
-_MOST_STARS = 5
+_MAX_STARS = 5
 _LIKELY = {playability.Playability.PLAYS, playability.Playability.UNKNOWN}
-_SITEMAP_LONGEST_S = 28_800  # limits of the video extension of sitemaps
+_SITEMAP_MAX_S = 28_800  # limits of the video extension of sitemaps
 _SITEMAP_TAGS = 32
 
 
@@ -390,7 +390,7 @@ def _origin(url: str) -> Context | None:
 
 
 _STAR_MARKS = tuple(
-    tuple(number < stars for number in range(_MOST_STARS)) for stars in range(_MOST_STARS + 1)
+    tuple(number < stars for number in range(_MAX_STARS)) for stars in range(_MAX_STARS + 1)
 )
 
 
@@ -419,13 +419,13 @@ def _facts(video: Video) -> Iterable[tuple[str, str]]:
     if probe.duration_s is not None:
         yield "Length", formatting.duration(probe.duration_s) or ""
     if probe.width_px and probe.height_px:
-        yield "Picture", f"{probe.width_px} × {probe.height_px}"  # noqa: RUF001 (a multiplication sign is meant)
+        yield "Resolution", f"{probe.width_px} × {probe.height_px}"  # noqa: RUF001 (a multiplication sign is meant)
     yield "Size", formatting.file_size(video.size_bytes)
     codecs = [codec for codec in (probe.video_codec, probe.audio_codec) if codec]
     if codecs:
         yield "Codecs", ", ".join(codecs)
     if probe.fps:
-        yield "Frames", f"{probe.fps:g} a second"
+        yield "Frame rate", f"{probe.fps:g} fps"
     if video.is_dated:
         yield "Recorded", _recorded_day(video)
     yield "Added", formatting.date(video.added_at)
@@ -568,7 +568,7 @@ def sitemap_entry(site: SiteContext, video: Video) -> Context:
         "title": video.title,
         "description": _description(video),
         "content_url": _played(site, video).url,
-        "duration_s": str(min(int(seconds), _SITEMAP_LONGEST_S)) if seconds else None,
+        "duration_s": str(min(int(seconds), _SITEMAP_MAX_S)) if seconds else None,
         "published": formatting.rfc3339(video.added_at),
         "tags": video.tags[:_SITEMAP_TAGS],
     }

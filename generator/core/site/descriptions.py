@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-MOST_CHARACTERS = 20_000  # of a description; the rest is left out
+MAX_CHARACTERS = 20_000  # of a description; the rest is left out
 SUMMARY_CHARACTERS = 200
 
 _FIRST_HEADING, _LAST_HEADING = 3, 6  # below the page's own h1 and h2
 _LEADS_AWAY = 'rel="nofollow noopener ugc"'
-_MOST_PORT = 65_535
+_MAX_PORT = 65_535
 _MORE = "…"
 
 # What HTML or XML forbids, and what changes the direction of the text around it.
@@ -80,10 +80,10 @@ def as_html(text: str, film: SeekTarget, *, is_markdown: bool = False) -> str:
 
     Its headings, if it has any, are h3 to h6. Links to times have the class "t".
     """
-    shown = _clean(text[:MOST_CHARACTERS]).strip()
+    shown = _clean(text[:MAX_CHARACTERS]).strip()
     if not shown:
         return ""
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         shown += _MORE
     return _markdown(shown, film) if is_markdown else _plain(shown, film)
 
@@ -126,7 +126,7 @@ def address_of(url: str) -> str | None:
     # A name or a password in front of the host looks like another host.
     if parts.scheme not in {"http", "https"} or "@" in parts.netloc or not _HOST.fullmatch(host):
         return None
-    if port is not None and port > _MOST_PORT:
+    if port is not None and port > _MAX_PORT:
         return None
     place = host if port is None else f"{host}:{port}"
     query = f"?{_encoded(parts.query)}" if parts.query else ""

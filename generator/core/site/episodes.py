@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from generator.core.model import Video
 
-_MOST = 99_999
+_MAX = 99_999
 _SEPARATED = r"(?<![^\W_])"
 _SEASON = r"s(?:eason|taffel|aison|erie)?[ ._-]{0,2}(?P<season>\d{1,4})"
 _MARKS = tuple(
@@ -79,7 +79,7 @@ def numbered(video: Video) -> Numbered:
         episode = int(leading["episode"])
     if season is None:
         season = _season_of(folder.rpartition("/")[2])
-    return Numbered(series, rest, min(season, _MOST), min(episode, _MOST))
+    return Numbered(series, rest, min(season, _MAX), min(episode, _MAX))
 
 
 @lru_cache(maxsize=1 << 12)

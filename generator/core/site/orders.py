@@ -58,18 +58,18 @@ VIDEO_ORDERS = (
     Order("oldest", SortKey.ADDED, descending=False, label="Oldest"),
     Order("title", SortKey.TITLE, descending=False, label="Title A to Z"),
     Order("title-desc", SortKey.TITLE, descending=True, label="Title Z to A"),
-    Order("name", SortKey.PLACE, descending=False, label="By number and name"),
-    Order("name-desc", SortKey.PLACE, descending=True, label="By number and name, last first"),
+    Order("name", SortKey.PLACE, descending=False, label="Episode order"),
+    Order("name-desc", SortKey.PLACE, descending=True, label="Episode order (reversed)"),
     Order("rating", SortKey.RATING, descending=True, label="Best rated"),
-    Order("rating-asc", SortKey.RATING, descending=False, label="Least rated"),
+    Order("rating-asc", SortKey.RATING, descending=False, label="Lowest rated"),
     Order("views", SortKey.VIEWS, descending=True, label="Most viewed"),
     Order("views-asc", SortKey.VIEWS, descending=False, label="Least viewed"),
     Order("duration", SortKey.DURATION, descending=True, label="Longest"),
     Order("duration-asc", SortKey.DURATION, descending=False, label="Shortest"),
     Order("size", SortKey.SIZE, descending=True, label="Largest"),
     Order("size-asc", SortKey.SIZE, descending=False, label="Smallest"),
-    Order("recorded", SortKey.RECORDED, descending=True, label="Recorded last"),
-    Order("recorded-asc", SortKey.RECORDED, descending=False, label="Recorded first"),
+    Order("recorded", SortKey.RECORDED, descending=True, label="Recorded: newest first"),
+    Order("recorded-asc", SortKey.RECORDED, descending=False, label="Recorded: oldest first"),
 )
 RANDOM = Order("random", SortKey.SHUFFLE, descending=False, label="Random")
 TAG_ORDERS = (

@@ -10,7 +10,7 @@ from generator.core.site.orders import RANDOM, SUBFOLDERS, TAG_ORDERS, VIDEO_ORD
 from generator.core.site.scopes import Scope, ScopeKind
 from generator.core.site.shelves import Alteration, Shelf
 
-MOST_ALTERED = 12  # cards on one page; with more, rendering it is cheaper than patching
+MAX_ALTERED = 12  # cards on one page; with more, rendering it is cheaper than patching
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,7 @@ def fixed_pages(reason: str) -> tuple[Page, ...]:
 
 def altered_page(page: Page, alteration: Alteration | None, touched: set[int]) -> Page:
     """Return a page of a shelf as a patch of cards, if nothing else differs; else as it is."""
-    if alteration is None or len(touched) > MOST_ALTERED:
+    if alteration is None or len(touched) > MAX_ALTERED:
         return page
     subject = page.subject
     assert isinstance(subject, ShelfSubject)

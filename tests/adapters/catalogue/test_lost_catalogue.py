@@ -54,7 +54,7 @@ def lose(file: Path) -> None:
         Path(f"{file}{ending}").unlink(missing_ok=True)
 
 
-def test_a_catalogue_that_was_there_is_not_begun_anew(file: Path) -> None:
+def test_a_catalogue_that_was_there_is_not_is_rebuilt(file: Path) -> None:
     lose(file)
 
     with pytest.raises(LostCatalogueError, match="is gone, but there was one") as refusal:

@@ -326,7 +326,7 @@ def test_another_kind_of_file_is_refused_for_that(workers: MediaWorkers, tmp_pat
     picture = tmp_path / "picture.mp4"
     plain(RED, (64, 64)).save(picture, "PNG")
 
-    assert reason_of(looked_into(workers, picture)) == "is of a kind that is not taken as video"
+    assert reason_of(looked_into(workers, picture)) == "unsupported format"
 
 
 def test_only_regular_files_are_opened(

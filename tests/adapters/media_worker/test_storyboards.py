@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 from generator.adapters.media_worker import storyboard
 from generator.adapters.media_worker.storyboard import board
 from generator.adapters.media_worker.video_file import UnusableFileError, VideoFile
-from generator.core.media.storyboards import MOST_TILES
+from generator.core.media.storyboards import MAX_TILES
 from generator.core.model import EncodedStoryboard
 
 Color = tuple[int, int, int]
@@ -88,7 +88,7 @@ def board_of(file: Path) -> EncodedStoryboard:
     assert sprite.size == (made.columns * made.tile_width_px, rows * made.tile_height_px)
     assert made.starts_s[0] == 0
     assert all(earlier < later for earlier, later in pairwise(made.starts_s))
-    assert 2 <= len(made.starts_s) <= MOST_TILES
+    assert 2 <= len(made.starts_s) <= MAX_TILES
     return made
 
 
@@ -399,7 +399,7 @@ def test_a_length_that_is_claimed_costs_no_tiles(tmp_path: Path) -> None:
 def test_no_more_is_decoded_than_a_storyboard_is_worth(
     tmp_path: Path, wheel: list[VideoFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storyboard, "MOST_PX", 4 * SIZE[0] * SIZE[1])
+    monkeypatch.setattr(storyboard, "MAX_PX", 4 * SIZE[0] * SIZE[1])
 
     made = board_of(clip(tmp_path / "film.mp4", wheel))
 

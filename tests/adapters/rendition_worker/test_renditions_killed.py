@@ -235,7 +235,7 @@ def test_a_copy_that_was_taken_leaves_nothing_behind(make: Maker, tmp_path: Path
     assert renditions.jobs() == []
 
 
-def test_a_file_that_changed_is_begun_anew(make: Maker, tmp_path: Path) -> None:
+def test_a_file_that_changed_is_is_rebuilt(make: Maker, tmp_path: Path) -> None:
     source = film(tmp_path / "film.mp4")
     made(make(source))
     film(source, times_s=[Fraction(number, 25) for number in range(30)])
@@ -354,7 +354,7 @@ def rogue(deed: str) -> tuple[str, ...]:
         ("say(FinalMessage('refused', 'too dark'))", "too dark"),
         (
             "os.kill(os.getpid(), signal.SIGKILL)",
-            "the encoder was killed again and again (signal 9)",
+            "the encoder was killed repeatedly (signal 9)",
         ),
     ],
 )

@@ -194,8 +194,8 @@ def test_names_that_are_escaped_in_addresses_are_keys_as_they_stand(
 @pytest.mark.parametrize(
     ("key", "why"),
     [
-        (os.fsdecode(b"video/caf\xe9.mp4"), "no UTF-8"),
-        (os.fsdecode(b"a\x1b[1m\n\xff.mp4"), "no UTF-8"),
+        (os.fsdecode(b"video/caf\xe9.mp4"), "not UTF-8"),
+        (os.fsdecode(b"a\x1b[1m\n\xff.mp4"), "not UTF-8"),
         ("ä" * 513, "1026 bytes"),
         ("", "0 bytes"),
     ],
@@ -475,7 +475,7 @@ def store(answers: list[tuple[int, str]]) -> Iterator[str]:
         (404, "NoSuchBucket", "no such bucket"),
         (403, "AccessDenied", "access is denied"),
         (403, "InvalidAccessKeyId", "access key is not known"),
-        (403, "SignatureDoesNotMatch", "secret key is not"),
+        (403, "SignatureDoesNotMatch", "secret key does not match"),
         (403, "RequestTimeTooSkewed", "clock of this machine"),
         (400, "EntityTooLarge", "larger than the store takes"),
         (400, "ExpiredToken", "expired"),

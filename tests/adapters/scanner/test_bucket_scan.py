@@ -177,7 +177,7 @@ def test_of_a_listing_that_breaks_off_nothing_is_believed() -> None:
         @override
         def listed(self, front: str, *, deep: bool = True, most: int = 0) -> Iterator[ListingPart]:
             yield next(super().listed(front, deep=deep, most=most))
-            raise StoreUnavailableError(5, "the store broke off")
+            raise StoreUnavailableError(5, "the store closed the connection early")
 
     keys = Broken({"lib/a.mp4", "lib/a.srt", "lib//b.mp4", "lib/c.mp4"})
     roots = {"": BucketRoot("b", "lib")}
@@ -185,7 +185,7 @@ def test_of_a_listing_that_breaks_off_nothing_is_believed() -> None:
         walk_buckets(roots, {"": keys}, compile_filter()),
         scan_buckets(roots, {"": keys}, compile_filter(), folders=[Place("", "")]),
     ):
-        assert walk.roots[""].trouble == "cannot be read: the store broke off"
+        assert walk.roots[""].trouble == "cannot be read: the store closed the connection early"
         assert (walk.files, walk.sidecars, walk.unwanted) == ({"": {}}, {"": {}}, ())
         assert not walk.covers(Place("", "a.mp4"))
 
@@ -275,8 +275,8 @@ def test_what_is_read_from_begin_to_end_takes_few_requests_and_is_not_kept(
     file = HttpRangeFile(remote.url("r/long"))
     while file.read(1 << 20):
         kept = file.kept_bytes
-        assert kept <= http_range.MOST_KEPT * http_range.BLOCK_BYTES
-    assert file.requests <= 4 + size // (http_range.BLOCK_BYTES * http_range.MOST_BLOCKS_TOGETHER)
+        assert kept <= http_range.MAX_KEPT * http_range.BLOCK_BYTES
+    assert file.requests <= 4 + size // (http_range.BLOCK_BYTES * http_range.MAX_BLOCKS_TOGETHER)
     assert file.fetched_bytes == size
     file.close()
 
@@ -324,7 +324,7 @@ def test_a_busy_store_is_asked_again(store: Store, remote: S3Reader) -> None:
     [
         ((403, "InvalidObjectState"), ForbiddenError, "is archived"),
         ((403, "AccessDenied"), ForbiddenError, "may not be read"),
-        ((400, "ExpiredToken"), StoreUnavailableError, "too short a time"),
+        ((400, "ExpiredToken"), StoreUnavailableError, "expired too soon"),
         ((404, "NoSuchKey"), ObjectChangedError, "replaced or removed"),
         ((412, "PreconditionFailed"), ObjectChangedError, "replaced or removed"),
         ((503, "SlowDown"), StoreUnavailableError, "the store answers 503"),

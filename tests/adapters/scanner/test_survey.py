@@ -30,7 +30,7 @@ def test_every_file_is_counted_once_by_why_it_is_no_video(library: Path) -> None
     counted = survey_folder(library, intake, follow_links=False)
 
     assert not walk({"": library}, intake, follow_links=False).files[""]
-    assert counted.others == {".jpg": 2, "without an ending": 2}
+    assert counted.others == {".jpg": 2, "without an extension": 2}
     assert (counted.passed_over, counted.ignored, counted.links) == (3, 1, 2)
     assert counted.files == len(NAMES) + 2
 
@@ -45,10 +45,10 @@ def test_the_note_names_the_folder_and_what_is_in_it(
     tell_of_no_video(Settings(library=(tmp_path / "none",)), Receipt())
     told = capsys.readouterr().err
 
-    assert f"in {library}: 10 files: 2 .jpg; 2 without an ending; 1 ignored by" in told
+    assert f"in {library}: 10 files: 2 .jpg; 2 without an extension; 1 ignored by" in told
     assert "3 hidden, unfinished" in told
-    assert f"in {tmp_path / 'none'}: there is no file at all" in told
-    assert "ends in .mp4, .mkv" in told
+    assert f"in {tmp_path / 'none'}: there are no files" in told
+    assert "extensions are .mp4, .mkv" in told
 
 
 def test_nothing_is_said_where_there_is_a_video(capsys: pytest.CaptureFixture[str]) -> None:

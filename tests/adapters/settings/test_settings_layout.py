@@ -103,10 +103,10 @@ def test_all_mistakes_are_listed_with_where_they_stand(file: Path) -> None:
     assert sorted(lines) == [
         (
             "  [media] jobs: Input should be a valid integer, unable to parse string as an integer"
-            " (it is many)"
+            " (got many)"
         ),
         "  [watch] settle_s: [watch] settle_s is set twice",
-        "  nothing: is no setting",
-        "  s3.bukket: is no setting; did you mean [s3] bucket?",
-        "  titel: is no setting; did you mean title?",
+        "  nothing: unknown setting",
+        "  s3.bukket: unknown setting; did you mean [s3] bucket?",
+        "  titel: unknown setting; did you mean title?",
     ]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from generator.core.delivery.host_files import (
     FOR_EVER,
-    MOST_REDIRECTS,
+    MAX_REDIRECTS,
     headers_file,
     redirects_file,
 )
@@ -58,12 +58,12 @@ def test_what_is_kept_for_ever_is_what_publishing_lets_be_kept_for_ever() -> Non
     assert cache_control(asset, 60) == FOR_EVER
 
 
-@given(count=st.integers(0, 3 * MOST_REDIRECTS), long=st.integers(0, 3))
+@given(count=st.integers(0, 3 * MAX_REDIRECTS), long=st.integers(0, 3))
 def test_as_many_pages_lead_on_as_hosts_take_the_newest_first(count: int, long: int) -> None:
     forwards = [(OutPath("x" * 1000), "/y")] * long
     forwards += [(OutPath(f"all/newest-{number}.html"), "/all.html") for number in range(count)]
 
     lines = redirects_file("/films", forwards).decode().splitlines()
 
-    most = min(count, MOST_REDIRECTS)
+    most = min(count, MAX_REDIRECTS)
     assert lines == [f"/films/all/newest-{n}.html /all.html 302" for n in range(most)]

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from generator.core.delivery.invalidations import (
     FREE_A_MONTH,
+    MAX_WILDCARDS,
     MEDIA,
-    MOST_WILDCARDS,
     PATH_USD,
     Invalidations,
     addresses_of,
@@ -56,7 +56,7 @@ def test_every_changed_path_is_invalidated_or_told_as_left(
             assert any(covers(path, address) for path in planned.paths), key
     assert len(planned.paths) == len(set(planned.paths))
     assert spent + len(planned.paths) <= max(budget, spent)
-    assert len(planned.wildcards) <= MOST_WILDCARDS
+    assert len(planned.wildcards) <= MAX_WILDCARDS
     assert planned.cost_usd == cost_usd(len(planned.paths), spent)
     for path in planned.paths:
         assert path.startswith("/")
@@ -121,8 +121,8 @@ def test_no_more_wildcards_are_sent_than_may_be_under_way() -> None:
         changed, base="", budget=1000, spent=0, held=lambda key: 10**9 if key == "tag/" else 10
     )
 
-    assert len(planned.wildcards) == MOST_WILDCARDS
-    assert len(planned.left) == 120 - 3 * MOST_WILDCARDS
+    assert len(planned.wildcards) == MAX_WILDCARDS
+    assert len(planned.left) == 120 - 3 * MAX_WILDCARDS
 
 
 def test_a_page_that_is_asked_for_by_two_names_is_invalidated_by_both_or_left() -> None:

@@ -256,11 +256,11 @@ def test_a_bare_port_is_taken_of_both_protocols(listen: str, lines: list[tuple[s
         ({"listen": ""}, "listen"),
         ({"server_name": "a; }"}, "server_name"),
         ({"server_name": "~^regular$"}, "server_name"),
-        ({"base": "/a b"}, "cannot live at"),
+        ({"base": "/a b"}, "cannot be served at"),
         ({"ignore": ("[\xe0-\U0010ffff]" * 60,)}, "expression is too long"),
-        ({"base": "sub"}, "cannot live at"),
-        ({"base": "/sub/"}, "cannot live at"),
-        ({"base": "/.hidden"}, "cannot live at"),
+        ({"base": "sub"}, "cannot be served at"),
+        ({"base": "/sub/"}, "cannot be served at"),
+        ({"base": "/.hidden"}, "cannot be served at"),
     ],
 )
 def test_what_nginx_cannot_express_is_refused(wrong: dict[str, object], reason: str) -> None:

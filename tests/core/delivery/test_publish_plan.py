@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.core.delivery.publish_plan import (
-    LEAST_DELETIONS,
+    MIN_DELETIONS,
     DesiredObject,
     ObjectKind,
     PublishedObject,
@@ -224,8 +224,8 @@ def test_only_a_later_event_of_the_same_catalogue_is_later(
 
 @given(st.integers(0, 10**6), st.floats(0, 1))
 def test_a_few_deletions_are_always_possible(count: int, share: float) -> None:
-    assert most_deletions(count, share) >= LEAST_DELETIONS
-    assert most_deletions(count, share) <= max(LEAST_DELETIONS, count)
+    assert most_deletions(count, share) >= MIN_DELETIONS
+    assert most_deletions(count, share) <= max(MIN_DELETIONS, count)
 
 
 def test_requests_cost_what_the_price_list_says() -> None:

@@ -33,10 +33,11 @@ def test_a_file_may_grow_for_an_hour_after_it_was_touched(age_s: int, *, may: bo
 
 def test_the_reason_tells_what_happens_next_only_where_something_does() -> None:
     assert complaint("1 MB of 2 MB are there", waits=True) == (
-        "is cut short: 1 MB of 2 MB are there; it is taken when it is whole, or in an hour as it is"
+        "is truncated: 1 MB of 2 MB are there;"
+        " it will be read when complete, or after an hour as it is"
     )
     assert complaint("1 MB of 2 MB are there", waits=False) == (
-        "is cut short: 1 MB of 2 MB are there"
+        "is truncated: 1 MB of 2 MB are there"
     )
 
 

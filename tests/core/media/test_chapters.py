@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from generator.core.formatting import readable
 from generator.core.media.chapters import (
-    MOST_CHAPTERS,
+    MAX_CHAPTERS,
     chapter_in,
     chapters_in,
     seconds_in,
@@ -40,7 +40,7 @@ def clock(seconds: int) -> str:
 def plausible(chapters: tuple[Chapter, ...], duration_s: float | None = None) -> bool:
     starts_s = [chapter.start_s for chapter in chapters]
     return (
-        len(chapters) <= MOST_CHAPTERS
+        len(chapters) <= MAX_CHAPTERS
         and all(math.isfinite(start_s) and start_s >= 0 for start_s in starts_s)
         and all(earlier < later for earlier, later in pairwise(starts_s))
         and all(readable(one.title) == one.title and 0 < len(one.title) <= 200 for one in chapters)
@@ -99,7 +99,7 @@ def test_of_thousands_of_chapters_the_first_are_kept() -> None:
     tidy = tidy_chapters(Chapter(float(number), "x" * 999) for number in range(10**5))
 
     assert plausible(tidy)
-    assert (len(tidy), tidy[-1].start_s) == (MOST_CHAPTERS, MOST_CHAPTERS - 1)
+    assert (len(tidy), tidy[-1].start_s) == (MAX_CHAPTERS, MAX_CHAPTERS - 1)
 
 
 @given(

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from generator.core.media.stills import Size
 from generator.core.media.storyboards import (
     FEWEST_TILES,
-    LEAST_APART_S,
-    MOST_PX,
-    MOST_TILES,
+    MAX_PX,
+    MAX_TILES,
+    MIN_APART_S,
     TILE_BOX,
     Corner,
     board_times,
@@ -28,7 +28,7 @@ WEBP_MOST_PX = 16_383
 sides = st.integers(1, 65_535)
 sizes = st.builds(Size, sides, sides)
 cells = sizes.map(tile_size)
-counts = st.integers(FEWEST_TILES, MOST_TILES)
+counts = st.integers(FEWEST_TILES, MAX_TILES)
 seconds = st.floats(0.001, 31 * 86_400)
 ascending = st.lists(st.floats(0, 1e6), unique=True, max_size=150).map(sorted)
 
@@ -39,18 +39,18 @@ def test_instants_are_evenly_spaced_from_the_start_to_before_the_end(
 ) -> None:
     times = board_times(duration, frame)
 
-    assert len(times) == 0 or FEWEST_TILES <= len(times) <= MOST_TILES
+    assert len(times) == 0 or FEWEST_TILES <= len(times) <= MAX_TILES
     for number, instant in enumerate(times):
         assert instant == pytest.approx(number * duration / len(times))
         assert instant < duration
-    assert all(later - earlier > LEAST_APART_S - 0.001 for earlier, later in pairwise(times))
+    assert all(later - earlier > MIN_APART_S - 0.001 for earlier, later in pairwise(times))
 
 
 @given(duration=seconds, frame=sizes)
 def test_no_more_is_to_be_decoded_than_a_storyboard_is_worth(duration: float, frame: Size) -> None:
     count = len(board_times(duration, frame))
 
-    assert count <= FEWEST_TILES or count * frame.width_px * frame.height_px <= MOST_PX
+    assert count <= FEWEST_TILES or count * frame.width_px * frame.height_px <= MAX_PX
 
 
 @pytest.mark.parametrize(

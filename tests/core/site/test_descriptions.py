@@ -13,7 +13,7 @@ from typing_extensions import override
 from generator.core.formatting import readable
 from generator.core.model import Chapter
 from generator.core.site.descriptions import (
-    MOST_CHARACTERS,
+    MAX_CHARACTERS,
     SeekTarget,
     address_of,
     as_html,
@@ -317,9 +317,9 @@ def test_markdown_is_shown_as_such_with_its_links_and_without_its_pictures() -> 
 @settings(max_examples=12)
 @given(piece=pieces, is_markdown=st.booleans())
 def test_a_text_without_end_has_one_on_the_page(piece: str, *, is_markdown: bool) -> None:
-    html = as_html(piece * MOST_CHARACTERS, FILM, is_markdown=is_markdown)
+    html = as_html(piece * MAX_CHARACTERS, FILM, is_markdown=is_markdown)
 
-    assert len(Reader(html).text) <= 2 * MOST_CHARACTERS + 100
+    assert len(Reader(html).text) <= 2 * MAX_CHARACTERS + 100
 
 
 @given(

@@ -60,7 +60,7 @@ def read_metadata(
             case SidecarKind.JSON:
                 return json_sidecar.read_tagfile(name, content, video)
             case SidecarKind.SUBTITLES | SidecarKind.PICTURE:
-                raise UnusableFileError("is no description")
+                raise UnusableFileError("is not a description")
     except RecursionError:
         raise UnusableFileError("is nested too deeply to be read") from None
     except MemoryError:

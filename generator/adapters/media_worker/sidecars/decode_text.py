@@ -21,8 +21,8 @@ _DECLARABLE = frozenset(
 )
 _PREFIX_CHARACTERS = 4096  # characters
 _UNPRINTABLE = dict.fromkeys({*range(32)} - {*b"\t\n\v\f\r\x1a\x1b"})
-_MOST_UNPRINTABLE = 0.1  # of text
-_LONGEST_INT = 20  # digits
+_MAX_UNPRINTABLE = 0.1  # of text
+_MAX_INT = 20  # digits
 
 
 def decode_text(content: bytes, declared: str = "") -> str:
@@ -37,7 +37,7 @@ def decode_text(content: bytes, declared: str = "") -> str:
     text = _decode(content, declared)
     start = text[:_PREFIX_CHARACTERS]
     printable = len(start.translate(_UNPRINTABLE))
-    if "\0" in text or len(start) - printable > _MOST_UNPRINTABLE * len(start):
+    if "\0" in text or len(start) - printable > _MAX_UNPRINTABLE * len(start):
         raise UnusableFileError("is not text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -57,7 +57,7 @@ def json_in(content: bytes) -> object:
         value: object = _DECODER.raw_decode(text)[0]
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise UnusableFileError(f"is not sound JSON ({place})") from error
+        raise UnusableFileError(f"is not valid JSON ({place})") from error
     return value
 
 
@@ -96,7 +96,7 @@ def _allowed_codec(declared: str) -> str:
 
 
 def _parse_int(digits: str) -> int | None:
-    return int(digits) if len(digits) <= _LONGEST_INT else None
+    return int(digits) if len(digits) <= _MAX_INT else None
 
 
 _DECODER = json.JSONDecoder(parse_int=_parse_int, strict=False)

@@ -37,8 +37,8 @@ _SEASONS, _EPISODES = ("season",), ("episode",)
 _KNOWN_FIELDS = frozenset(
     _TITLES + _TEXTS + _DATES + _CREATORS + _URLS + _TAGS + _SEASONS + _EPISODES
 )
-_MOST_VALUES = 1000  # of one field
-_MOST_NAME = 40  # characters
+_MAX_VALUES = 1000  # of one field
+_MAX_NAME = 40  # characters
 _XML_NAMES = ("amp", "lt", "gt", "quot", "apos")
 _AMPERSAND = re.compile(
     r"<!\[CDATA\[.*?(?:\]\]>|\Z)|&(?:(#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{0,31});)?",
@@ -128,7 +128,7 @@ class _Fields(ContentHandler):
             raise _FirstVideoReadError
         if self._depth == 1 and self._field:
             values = self.values.setdefault(self._field, [])
-            if len(values) < _MOST_VALUES:
+            if len(values) < _MAX_VALUES:
                 values.append("".join(self._pieces).strip())
             self._field, self._pieces = "", []
         self._depth -= 1
@@ -147,9 +147,9 @@ def _fields(text: str, lines_above: int) -> _Fields:
             return _parse(_repair_xml(text))
     except SAXParseException as error:
         line = lines_above + (error.getLineNumber() or 1)
-        raise UnusableFileError(f"is not sound XML (line {line})") from error
+        raise UnusableFileError(f"is not valid XML (line {line})") from error
     except DefusedXmlException as error:
-        raise UnusableFileError("declares entities, which can be used to do harm") from error
+        raise UnusableFileError("declares entities, which is not allowed") from error
 
 
 def _parse(text: str) -> _Fields:
@@ -161,7 +161,7 @@ def _parse(text: str) -> _Fields:
         parser.parse(source)
     except _FirstVideoReadError:
         return fields
-    about = readable(fields.outermost)[:_MOST_NAME]
+    about = readable(fields.outermost)[:_MAX_NAME]
     raise UnusableFileError(f"is not about a video: it begins with <{about}>")
 
 

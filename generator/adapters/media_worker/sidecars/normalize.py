@@ -16,18 +16,18 @@ from generator.core.library.file_filter import VIDEO_SUFFIXES
 from generator.core.media.chapters import chapter_in, seconds_in, tidy_chapters
 from generator.core.model import Chapter
 
-MOST_LINE = 300  # characters
-MOST_PROSE = 10_000
-MOST_ADDRESS = 2_000
-MOST_TAG = 100
-MOST_TAGS = 200
+MAX_LINE = 300  # characters
+MAX_PROSE = 10_000
+MAX_ADDRESS = 2_000
+MAX_TAG = 100
+MAX_TAGS = 200
 
 _Value = TypeVar("_Value")
-_MOST_MEMBERS = 10_000  # members of a list
-_MOST_NAMES = 10
-_MOST_NUMBER = 10**18
-_MOST_TIME = 64  # characters
-_MOST_INDEX = 99_999  # of an episode, a season, an entry of a list
+_MAX_MEMBERS = 10_000  # members of a list
+_MAX_NAMES = 10
+_MAX_NUMBER = 10**18
+_MAX_TIME = 64  # characters
+_MAX_INDEX = 99_999  # of an episode, a season, an entry of a list
 _ZERO_WIDTH_JOINERS = "\u200c\u200d"
 _BREAKS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 _BLANK_LINES = re.compile(r"\A(?: *\n)+")
@@ -42,12 +42,12 @@ def first(read: Callable[[object], _Value | None], *values: object) -> _Value | 
 
 
 def one_line(value: object) -> str | None:
-    """Return one line of at most `MOST_LINE` characters, from text or an integer."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MOST_NUMBER:
+    """Return one line of at most `MAX_LINE` characters, from text or an integer."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_NUMBER:
         return str(value)
     if not isinstance(value, str):
         return None
-    return readable(value.lstrip()[: 4 * MOST_LINE])[:MOST_LINE].rstrip() or None
+    return readable(value.lstrip()[: 4 * MAX_LINE])[:MAX_LINE].rstrip() or None
 
 
 def title(value: object) -> str | None:
@@ -61,17 +61,17 @@ def names(value: object) -> str | None:
     """Return one line with all names of a list."""
     if not isinstance(value, list):
         return one_line(value)
-    lines = filter(None, map(one_line, value[:_MOST_MEMBERS]))
-    return one_line(", ".join(islice(dict.fromkeys(lines), _MOST_NAMES)))
+    lines = filter(None, map(one_line, value[:_MAX_MEMBERS]))
+    return one_line(", ".join(islice(dict.fromkeys(lines), _MAX_NAMES)))
 
 
 def prose(value: object) -> str | None:
-    """Return text of at most `MOST_PROSE` characters, without controls other than line feeds."""
+    """Return text of at most `MAX_PROSE` characters, without controls other than line feeds."""
     if not isinstance(value, str):
         return None
-    text = _BREAKS.sub("\n", value[: 4 * MOST_PROSE]).replace("\t", "    ")
-    shown = "".join(filter(None, map(_clean_character, text)))[:MOST_PROSE]
-    text = unicodedata.normalize("NFC", shown)[:MOST_PROSE]  # NFC can make it longer
+    text = _BREAKS.sub("\n", value[: 4 * MAX_PROSE]).replace("\t", "    ")
+    shown = "".join(filter(None, map(_clean_character, text)))[:MAX_PROSE]
+    text = unicodedata.normalize("NFC", shown)[:MAX_PROSE]  # NFC can make it longer
     return _BLANK_LINES.sub("", text.rstrip()) or None
 
 
@@ -84,10 +84,10 @@ def _clean_character(character: str) -> str:
 
 def address(value: object) -> str | None:
     """Return an http or https URL that browsers accept and that has no credentials."""
-    if not isinstance(value, str) or not 0 < len(value) <= MOST_ADDRESS * 2:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ADDRESS * 2:
         return None
     text = value.strip()
-    if len(text) > MOST_ADDRESS or _NOT_IN_URL.search(text) or readable(text) != text:
+    if len(text) > MAX_ADDRESS or _NOT_IN_URL.search(text) or readable(text) != text:
         return None
     try:
         parts = urlsplit(text)
@@ -105,41 +105,41 @@ def number(value: object) -> int | None:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         return None
-    return value if 0 <= value <= _MOST_INDEX else None
+    return value if 0 <= value <= _MAX_INDEX else None
 
 
 def clean_tags(*values: object) -> tuple[str, ...]:
     """Return tags of lists, and of texts with separators such as commas."""
     tags: dict[str, None] = {}
     for value in values:
-        for tag in map(_tag, islice(_members(value), _MOST_MEMBERS)):
-            if tag and len(tags) < MOST_TAGS:
+        for tag in map(_tag, islice(_members(value), _MAX_MEMBERS)):
+            if tag and len(tags) < MAX_TAGS:
                 tags[tag] = None
     return tuple(tags)
 
 
 def _members(value: object) -> Iterable[object]:
     if isinstance(value, str):
-        return _TAG_SEPARATORS.split(value[: MOST_TAG * MOST_TAGS])
+        return _TAG_SEPARATORS.split(value[: MAX_TAG * MAX_TAGS])
     return value if isinstance(value, list) else ()
 
 
 def _tag(value: object) -> str:
     text = one_line(value)
-    return normalize_tag(normalize_tag(text or "")[:MOST_TAG])
+    return normalize_tag(normalize_tag(text or "")[:MAX_TAG])
 
 
 def chapters(value: object) -> tuple[Chapter, ...]:
     """Return tidy chapters of tables, of lines ("1:23 Title"), or of titles by time."""
     if isinstance(value, str):
-        value = value[:MOST_PROSE].splitlines()
+        value = value[:MAX_PROSE].splitlines()
     if isinstance(value, Mapping):
         value = [
-            {"start": start, "title": name} for start, name in islice(value.items(), _MOST_MEMBERS)
+            {"start": start, "title": name} for start, name in islice(value.items(), _MAX_MEMBERS)
         ]
     if not isinstance(value, list):
         return ()
-    parsed = map(_chapter, value[:_MOST_MEMBERS])
+    parsed = map(_chapter, value[:_MAX_MEMBERS])
     return tidy_chapters(chapter for chapter in parsed if chapter is not None)
 
 
@@ -161,7 +161,7 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, time):  # TOML parses 00:01:23 as a time of day
         value = value.isoformat()
     if isinstance(value, str):
-        return seconds_in(value[:_MOST_TIME])
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST_NUMBER:
+        return seconds_in(value[:_MAX_TIME])
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MAX_NUMBER:
         return float(value)  # NaN compares False above
     return None

@@ -12,7 +12,7 @@ from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.media.dates import at_of, moment_of, offset_of
 from generator.core.model import Metadata
 
-_MOST_FRONT = 64 * 1024  # characters; YAML is parsed at some 200 KB a second
+_MAX_FRONT = 64 * 1024  # characters; YAML is parsed at some 200 KB a second
 _FENCES = {
     "---": re.compile(r"^(?:---|\.\.\.)[ \t]*$", re.MULTILINE),
     "+++": re.compile(r"^\+\+\+[ \t]*$", re.MULTILINE),
@@ -27,7 +27,7 @@ _TOML_TEXT = re.compile(
     re.DOTALL,
 )
 _TOML_SEPARATORS = re.compile(r"[=,{}\[\]\n]")
-_MOST_DOTS = 16  # in one key of TOML: the cost in tomllib is quadratic
+_MAX_DOTS = 16  # in one key of TOML: the cost in tomllib is quadratic
 _LONG_NUMBER = re.compile(r"\d[\d_]{999,}", re.ASCII)
 
 
@@ -39,7 +39,7 @@ def read_own(name: str, content: bytes) -> Metadata:
     """
     text = decode_text(content)
     if name.lower().endswith(".toml"):
-        return _metadata(_toml(text, "is not sound TOML"))
+        return _metadata(_toml(text, "is not valid TOML"))
     fields, body = _split_front_matter(text)
     title = normalize.one_line(fields.get("title"))
     heading, below = _heading(body)
@@ -77,12 +77,12 @@ def _split_front_matter(text: str) -> tuple[dict[str, object], str]:
     if closing is None:
         return {}, text  # a thematic break, then
     front, body = "\n" + rest[: closing.start()], rest[closing.end() :]  # keeps line numbers
-    if len(front) > _MOST_FRONT:
+    if len(front) > _MAX_FRONT:
         raise UnusableFileError(
-            f"has more than {_MOST_FRONT >> 10} KB between its first {opening} and the next"
+            f"has more than {_MAX_FRONT >> 10} KB between its first {opening} and the next"
         )
     if opening == "+++":
-        return _toml(front, "has TOML in front that is not sound"), body
+        return _toml(front, "has invalid TOML front matter"), body
     fields = _yaml(front)
     return ({}, text) if fields is None else (fields, body)
 
@@ -116,8 +116,8 @@ def _heading(body: str) -> tuple[str | None, str]:
 
 def _toml(text: str, complaint: str) -> dict[str, object]:
     keys_and_values = _TOML_SEPARATORS.split(_TOML_TEXT.sub("", text))
-    if any(token.count(".") > _MOST_DOTS for token in keys_and_values):
-        raise UnusableFileError(f"{complaint}: it names tables within tables without end")
+    if any(token.count(".") > _MAX_DOTS for token in keys_and_values):
+        raise UnusableFileError(f"{complaint}: it has too many nested tables")
     try:
         return _lower(_toml_value(text))
     except ValueError as error:
@@ -144,9 +144,9 @@ def _yaml(text: str) -> dict[str, object] | None:
         value: object = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - safer than the safe
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UnusableFileError(f"has YAML in front that is not sound (line {line})") from error
+        raise UnusableFileError(f"has invalid YAML front matter (line {line})") from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise UnusableFileError("has YAML in front that is not sound") from error
+        raise UnusableFileError("has invalid YAML front matter") from error
     if not isinstance(value, dict):
         return None if value else {}
     fields = {

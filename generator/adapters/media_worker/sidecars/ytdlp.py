@@ -11,8 +11,8 @@ from generator.core.model import Metadata
 _LISTS = ("playlist", "multi_video")
 _CHANNEL_PREFIXES = ("UC", "UU")  # YouTube's ids of a channel, and of all its uploads
 _SAME_CUT_S = 2.0  # durations are whole seconds, and audio may end a little after video
-_MOST_LENGTH_S = 10**9
-_MOST_CHAPTERS = 10_000
+_MAX_LENGTH_S = 10**9
+_MAX_CHAPTERS = 10_000
 
 
 def read_ytdlp(content: bytes, duration_s: float | None = None) -> Metadata:
@@ -72,7 +72,7 @@ def _is_other_cut(fields: Mapping[str, object], duration_s: float | None) -> boo
         chapters = fields.get("chapters")
         ends = [
             _length(chapter.get("end_time"))
-            for chapter in (chapters if isinstance(chapters, list) else ())[:_MOST_CHAPTERS]
+            for chapter in (chapters if isinstance(chapters, list) else ())[:_MAX_CHAPTERS]
             if isinstance(chapter, dict)
         ]
         length_s = max((end_s for end_s in ends if end_s is not None), default=None)
@@ -84,4 +84,4 @@ def _is_other_cut(fields: Mapping[str, object], duration_s: float | None) -> boo
 def _length(value: object) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return float(value) if 0 < value < _MOST_LENGTH_S else None
+    return float(value) if 0 < value < _MAX_LENGTH_S else None

@@ -2,8 +2,8 @@
 """Detects the encoding of subtitle files, which declare none.
 
 UTF is recognized by byte order marks, zeros and validity. Of legacy encodings, those for Latin
-letters are rated by the letters of their languages; charset-normalizer, which takes half of Western
-Europe for Windows-1250, detects the other scripts.
+letters are rated by the letters of their languages; charset-normalizer, which misdetects much of
+Western Europe as Windows-1250, detects the other scripts.
 """
 
 import codecs
@@ -92,12 +92,12 @@ _GOOD_SHARE = 0.9  # share of them that are letters of one language
 _WESTERN_BONUS = 0.03  # bonus of Western Europe: one odd character is not another alphabet
 _HEBREW = re.compile(rb"[\xe0-\xfa]")
 _NOT_HEBREW = re.compile(rb"[\xc0-\xdf\xfb-\xff]")  # capitals etc. of other alphabets
-_LEAST_HEBREW, _MOST_STRANGE = 200, 0.005  # letters; share of others
+_MIN_HEBREW, _MAX_STRANGE = 200, 0.005  # letters; share of others
 _NOISE = 0.6  # threshold of charset-normalizer; its default rejects some short texts
 _SAMPLE_BYTES = 1 << 16
 _DAMAGE_DIVISOR = 10  # in UTF-8, a tenth of the characters beyond ASCII may be damaged
 _PREFIX_BYTES = 4096
-_MOST_CONTROL = 0.02  # of text
+_MAX_CONTROL = 0.02  # of text
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _ASCII_LETTER = re.compile(rb"[A-Za-z]")
 
@@ -122,7 +122,7 @@ def decode_subtitles(content: bytes, language: str = "") -> str:
         UnusableFileError: it is not text.
     """
     (text,) = texts_of([content], language)
-    if len(_CONTROL.findall(text)) > _MOST_CONTROL * len(text):
+    if len(_CONTROL.findall(text)) > _MAX_CONTROL * len(text):
         raise UnusableFileError("is not text")
     return text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
 
@@ -196,7 +196,7 @@ def _cyrillic_encoding(sample: bytes) -> str:
 def _seems_hebrew(sample: bytes) -> bool:
     """Return whether nearly all letters are in the range of Hebrew, which others share."""
     letters = len(_HEBREW.findall(sample))
-    return letters > _LEAST_HEBREW and len(_NOT_HEBREW.findall(sample)) < _MOST_STRANGE * letters
+    return letters > _MIN_HEBREW and len(_NOT_HEBREW.findall(sample)) < _MAX_STRANGE * letters
 
 
 def _latin_encoding(sample: bytes, language: str) -> str:

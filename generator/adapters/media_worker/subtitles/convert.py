@@ -15,8 +15,8 @@ from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.media.subtitle_names import language_in
 from generator.core.media.webvtt import Cue, write_cues
 
-MOST_BYTES = 5 << 20
-MOST_CUES = 50_000  # ten hours of speech have 15,000
+MAX_BYTES = 5 << 20
+MAX_CUES = 50_000  # ten hours of speech have 15,000
 
 _WITHOUT_CUES = write_cues(())
 _SIGNATURE = "WEBVTT"
@@ -54,8 +54,8 @@ def to_webvtt(name: str, content: bytes) -> bytes:
     Raises:
         UnusableFileError: it is too large, not text, or has no subtitles; no other error is raised.
     """
-    if len(content) > MOST_BYTES:
-        raise UnusableFileError(f"is larger than {MOST_BYTES >> 20} MB, and is not read")
+    if len(content) > MAX_BYTES:
+        raise UnusableFileError(f"is larger than {MAX_BYTES >> 20} MB, and is not read")
     if content.startswith(_PS_MARKER):
         raise UnusableFileError("holds subtitles as pictures (VobSub), which browsers cannot show")
     text = decode_subtitles(content, language_in(name))
@@ -68,14 +68,14 @@ def encode_webvtt(cues: Iterator[Cue]) -> bytes:
     Raises:
         UnusableFileError: there are no visible ones, or too many.
     """
-    first_cues = list(islice(cues, MOST_CUES + 1))
-    if len(first_cues) > MOST_CUES:
-        raise UnusableFileError(f"holds more than {MOST_CUES:,} subtitles, more than browsers bear")
+    first_cues = list(islice(cues, MAX_CUES + 1))
+    if len(first_cues) > MAX_CUES:
+        raise UnusableFileError(f"holds more than {MAX_CUES:,} subtitles, too many for browsers")
     content = write_cues(first_cues)
     if content == _WITHOUT_CUES:
         raise UnusableFileError("holds no subtitles that can be read")
-    if len(content) > MOST_BYTES * 2:
-        raise UnusableFileError(f"would be larger than {MOST_BYTES >> 19} MB as WebVTT")
+    if len(content) > MAX_BYTES * 2:
+        raise UnusableFileError(f"would be larger than {MAX_BYTES >> 19} MB as WebVTT")
     return content
 
 
@@ -171,19 +171,19 @@ def _substation(text: str) -> Iterator[Cue]:
 
 
 def _microdvd(text: str) -> Iterator[Cue]:
-    yield from _by_pysubs2(text, "microdvd", "counts in frames, and does not say how fast they are")
+    yield from _by_pysubs2(text, "microdvd", "is timed in frames, but has no frame rate")
 
 
 def _ttml(text: str) -> Iterator[Cue]:
     from defusedxml import ElementTree  # noqa: PLC0415 (few files need it)
 
-    reason = "is TTML of a kind that is not read"
+    reason = "is an unsupported kind of TTML"
     try:
         ElementTree.fromstring(text)
     except MemoryError:
         raise
     except Exception as error:
-        raise UnusableFileError("is no sound XML, or might be a trap") from error
+        raise UnusableFileError("is not valid XML, or declares entities") from error
     yield from _by_pysubs2(text, "ttml", reason)
 
 

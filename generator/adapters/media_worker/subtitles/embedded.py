@@ -16,8 +16,8 @@ from av.subtitles.stream import SubtitleStream
 from generator.adapters.media_worker.subtitles.ass import AssScript, merge_cues
 from generator.adapters.media_worker.subtitles.charset import texts_of
 from generator.adapters.media_worker.subtitles.convert import (
-    MOST_BYTES,
-    MOST_CUES,
+    MAX_BYTES,
+    MAX_CUES,
     encode_webvtt,
     from_subrip,
 )
@@ -26,10 +26,10 @@ from generator.core.media.subtitle_names import SubtitleSuffix, suffix_of_stream
 from generator.core.media.webvtt import Cue, escape_cue_text
 from generator.core.model import MetadataSource, Subtitles
 
-_MOST_STREAMS = 64
-_MOST_OUTPUT_BYTES = 32 << 20  # of one video
+_MAX_STREAMS = 64
+_MAX_OUTPUT_BYTES = 32 << 20  # of one video
 _DEFAULT_DURATION_S = 5.0  # at most, for a packet without a duration
-_MOST_S = 60.0  # of reading: Matroska is read completely, and a storyboard follows
+_MAX_S = 60.0  # of reading: Matroska is read completely, and a storyboard follows
 _MARKED_SDH = Disposition.hearing_impaired | Disposition.captions
 
 
@@ -55,7 +55,7 @@ class _Stream:
 
     @property
     def is_too_large(self) -> bool:
-        return self.size_bytes > MOST_BYTES or len(self.lines) > MOST_CUES * 2
+        return self.size_bytes > MAX_BYTES or len(self.lines) > MAX_CUES * 2
 
 
 def embedded_subtitles(video: VideoFile) -> tuple[Subtitles, ...]:
@@ -67,11 +67,11 @@ def embedded_subtitles(video: VideoFile) -> tuple[Subtitles, ...]:
     streams: dict[int, _Stream] = {}
     started_s = monotonic()
     for start_s, packet in video.text_packets(_READERS.keys()):
-        if monotonic() - started_s > _MOST_S:
+        if monotonic() - started_s > _MAX_S:
             return ()
         stream = streams.get(packet.stream_index)
         if stream is None:
-            if len(streams) >= _MOST_STREAMS:
+            if len(streams) >= _MAX_STREAMS:
                 continue
             stream = streams[packet.stream_index] = _stream_of(packet.stream)
         stream.size_bytes += packet.size
@@ -79,7 +79,7 @@ def embedded_subtitles(video: VideoFile) -> tuple[Subtitles, ...]:
             duration_s = float((packet.duration or 0) * packet.time_base)
             stream.lines.append(_TextPacket(start_s, duration_s, bytes(packet), _settings(packet)))
     converted: list[Subtitles] = []
-    left_bytes = _MOST_OUTPUT_BYTES
+    left_bytes = _MAX_OUTPUT_BYTES
     for _, stream in sorted(streams.items()):
         content = b"" if stream.is_too_large else _content(stream)
         if content and len(content) <= left_bytes:

@@ -259,8 +259,8 @@ def test_cyrillic_is_read_where_it_is_declared() -> None:
     [
         ("", "is empty"),
         (" \n\t", "is empty"),
-        ("<movie><title>No end & bare <b>", r"is not sound XML \(line 1\)"),
-        ("\n\n<movie>\n<title>x</movie>", r"is not sound XML \(line 4\)"),
+        ("<movie><title>No end & bare <b>", r"is not valid XML \(line 1\)"),
+        ("\n\n<movie>\n<title>x</movie>", r"is not valid XML \(line 4\)"),
         ("<html><body>404</body></html>", "is not about a video: it begins with <html>"),
         ("<tvshow><a><video><title>x</title></video></a></tvshow>", "begins with <tvshow>"),
         ("<movie>\0</movie>", "is not text"),
@@ -365,9 +365,9 @@ def test_toml_without_anything_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("title = The Harbour", r"is not sound TOML \(line 1, column 9\)"),
-        ("a = 1\na = 2\n", r"is not sound TOML \(line 2, column 6\)"),
-        ('title = "no end', "is not sound TOML"),
+        ("title = The Harbour", r"is not valid TOML \(line 1, column 9\)"),
+        ("a = 1\na = 2\n", r"is not valid TOML \(line 2, column 6\)"),
+        ('title = "no end', "is not valid TOML"),
         ("x = " + "[" * 5000, "is nested too deeply to be read"),
         ("\0", "is not text"),
     ],
@@ -472,11 +472,11 @@ def test_the_first_heading_is_the_title_and_the_rest_the_description(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("---\ntitle: a\nbad: b: c\n---\n", r"has YAML in front that is not sound \(line 3\)"),
-        ('---\n"\\UFFFFFFFF": a\n---\n', "has YAML in front that is not sound"),
-        ("---\n? [a]\n: b\n---\n", "has YAML in front that is not sound"),
-        ("---\na: &a [*a]\n---\n", "has YAML in front that is not sound"),
-        ("+++\na = b\n+++\n", r"has TOML in front that is not sound \(line 2, column 5\)"),
+        ("---\ntitle: a\nbad: b: c\n---\n", r"has invalid YAML front matter \(line 3\)"),
+        ('---\n"\\UFFFFFFFF": a\n---\n', "has invalid YAML front matter"),
+        ("---\n? [a]\n: b\n---\n", "has invalid YAML front matter"),
+        ("---\na: &a [*a]\n---\n", "has invalid YAML front matter"),
+        ("+++\na = b\n+++\n", r"has invalid TOML front matter \(line 2, column 5\)"),
         ("---\na: " + "[" * 9000 + "\n---\n", "nested too deeply"),
         ("---\n" + "a: b\n" * 20_000 + "---\n", "more than 64 KB between its first --- and"),
         ("\x01\x02\x03\x04", "is not text"),
@@ -539,7 +539,7 @@ def test_tags_that_the_old_server_kept_are_read(shared: Path) -> None:
             refused.append((file.name, str(error)))
 
     assert refused == [
-        ("Hiking_Keynote_f2b3baaa.mp4.json", "is not sound JSON (line 1, column 11)")
+        ("Hiking_Keynote_f2b3baaa.mp4.json", "is not valid JSON (line 1, column 11)")
     ]
     assert len(told) == 11
     assert {one.title for one in told.values()} == {None}
@@ -638,7 +638,7 @@ def test_long_texts_are_cut_and_controls_left_out() -> None:
 
 def test_a_kind_that_holds_no_description_is_refused() -> None:
     for kind in (SidecarKind.SUBTITLES, SidecarKind.PICTURE):
-        with pytest.raises(UnusableFileError, match="is no description"):
+        with pytest.raises(UnusableFileError, match="is not a description"):
             read_metadata(kind, "film.srt", b"x")
 
 

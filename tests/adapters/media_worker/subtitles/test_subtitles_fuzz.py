@@ -20,7 +20,7 @@ from generator.adapters.media_worker.video_file import UnusableFileError, VideoF
 from generator.core.media.webvtt import escape_cue_text as escaped
 
 SUFFIXES = ["srt", "vtt", "ass", "ssa", "sub", "sbv", "ttml", "txt", ""]
-MOST_SECONDS = 5  # of this processor, for a file of 256 KB; most take a tenth
+MAX_SECONDS = 5  # of this processor, for a file of 256 KB; most take a tenth
 LARGE_BYTES = 1 << 18
 PIECES = [
     "1\n", "42\n", "00:00:01,000 --> 00:00:02,000\n",
@@ -284,5 +284,5 @@ def test_no_file_keeps_the_reader_busy(head: str, unit: str) -> None:
     except UnusableFileError:
         made = b""
 
-    assert process_time() - begun < MOST_SECONDS
+    assert process_time() - begun < MAX_SECONDS
     assert len(made) < 20 * LARGE_BYTES
