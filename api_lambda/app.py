@@ -184,7 +184,7 @@ def _local(settings: ServiceSettings) -> _Opened:
         *_write_operations(service, schemas.EventRecorded, HTTPStatus.OK),
         operation("GET", _VIDEOS, service.video, schemas.VideoShown),
         operation("GET", "/api/videos", service.videos, schemas.VideoList),
-        operation("GET", "/api/changes", service.changes, schemas.Changes),
+        operation("GET", "/api/changes", service.changes, schemas.ChangedVideos),
         operation("GET", "/api/receipts/{event}", service.receipt, schemas.RenderReceipt),
         operation(
             "POST",

@@ -152,6 +152,10 @@ def kept_secret(state: Path) -> bytes:
     try:
         if not file.exists():
             _make_secret(file)
+        if not file.is_file():  # a pipe would block
+            raise SettingsError(
+                f"{file} is not a regular file", hint="move it away: reelshelf uses this name"
+            )
         secret = secret_of(file.read_bytes().decode("ascii"))
     except OSError as error:
         raise SettingsError(

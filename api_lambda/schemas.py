@@ -279,7 +279,7 @@ class RenderReceipt(ResponseModel):
     refresh: dict[str, object] | None
 
 
-class Changes(ResponseModel):
+class ChangedVideos(ResponseModel):
     """What changed; `complete` is false after too many changes, or without `since`."""
 
     version: int

@@ -28,6 +28,7 @@ COPIES = (".gz", ".br")
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _READ_BYTES = 1 << 16  # more than the size of nearly every page
 _MARK_BYTES = 4096  # more than the size of any mark
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe in the place of a file would block
 _C = ctypes.CDLL(None, use_errno=True)
 _SYNCFS = getattr(_C, "syncfs", None)  # Linux; elsewhere os.sync
 _RENAMEAT2 = getattr(_C, "renameat2", None)  # likewise
@@ -105,8 +106,7 @@ class Output:
             SettingsError: its file is not a mark; it is left alone.
         """
         try:
-            with open(f"{self._root}/{MARK}", "rb") as file:
-                text = file.read(_MARK_BYTES).decode("utf-8", "replace")
+            text = _first_bytes(f"{self._root}/{MARK}").decode("utf-8", "replace")
         except FileNotFoundError:
             return OutputMark() if self.has_manifest() else None
         except NotADirectoryError:
@@ -145,8 +145,7 @@ class Output:
             SettingsError: its file is not a manifest; it is left alone.
         """
         try:
-            with open(f"{self._root}/{MANIFEST}", "rb") as file:
-                first = file.readline(_MARK_BYTES)
+            first = _first_bytes(f"{self._root}/{MANIFEST}").partition(b"\n")[0] + b"\n"
         except (FileNotFoundError, NotADirectoryError):
             return False
         except IsADirectoryError:
@@ -160,11 +159,9 @@ class Output:
 
     def manifest(self) -> set[OutPath]:
         """Return the files that reelshelf wrote; "….gz" stands for both compressed copies."""
-        try:
-            text = Path(f"{self._root}/{MANIFEST}").read_bytes().decode("ascii", "replace")
-        except (FileNotFoundError, NotADirectoryError):
+        if not self.has_manifest():
             return set()
-        return files_in(text)
+        return files_in(Path(f"{self._root}/{MANIFEST}").read_bytes().decode("ascii", "replace"))
 
     def note(self, created: Iterable[OutPath], deleted: Iterable[OutPath] = ()) -> None:
         """Append to the manifest; new files are listed on the disk before they are created.
@@ -491,9 +488,20 @@ def listed(names: Iterable[str]) -> str:
     return shown + (f" and {hidden} more" if hidden > 0 else "")
 
 
+def _first_bytes(file: str) -> bytes:
+    """Return the first bytes of a regular file; of others, what no mark begins with."""
+    descriptor = os.open(file, _READ)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b"not a regular file"
+        return os.read(descriptor, _MARK_BYTES)
+    finally:
+        os.close(descriptor)
+
+
 def _read(final: str, flags: int = 0) -> bytes | None:
     try:
-        descriptor = os.open(final, os.O_RDONLY | os.O_CLOEXEC | flags)
+        descriptor = os.open(final, _READ | flags)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
@@ -504,7 +512,7 @@ def _read(final: str, flags: int = 0) -> bytes | None:
         while content := os.read(descriptor, _READ_BYTES):
             parts.append(content)
         return b"".join(parts)
-    except IsADirectoryError:
+    except (IsADirectoryError, BlockingIOError):  # the latter: a pipe
         return None
     finally:
         os.close(descriptor)

@@ -22,7 +22,7 @@ from typing import Protocol, Self, TypeVar
 from filelock import FileLock, Timeout
 
 from generator import __version__
-from generator.adapters.catalogue import Catalogue
+from generator.adapters.catalogue import Catalogue, LostCatalogueError
 from generator.adapters.ledger import Ledger
 from generator.adapters.output import Output
 from generator.adapters.renderer import Renderer
@@ -104,6 +104,7 @@ class Engine:
         self._adopts = adopt
         self._numbers_changed = False  # of events: the catalogue was restored
         self.site = settings.site
+        is_new_folder = not settings.state.exists()
         settings.state.mkdir(parents=True, exist_ok=True)
         for file in (settings.state / name for name in _OURS):
             if file.exists() and not file.is_file():  # perhaps a pipe, which would block
@@ -131,8 +132,12 @@ class Engine:
             self.recovery = Recovery(self.ledger, self.catalogue, Output(settings.out))
             self._shipped = shipped
             self.renderer = self._retry_if_damaged(self._renderer)
-        except BaseException:
+        except BaseException as error:
             self._lock.release()
+            if is_new_folder and isinstance(error, LostCatalogueError):
+                with suppress(OSError):  # an empty folder would be in the way of the real one
+                    lock.unlink()
+                    settings.state.rmdir()
             raise
 
     @contextmanager

@@ -4,6 +4,7 @@ A file that is new or has new content is probed and gets a poster, and its metad
 sidecars, is read. Generated files are in the output folder before the log mentions them.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -47,6 +48,7 @@ from generator.render.owned_files import MadeFile, OwnedFiles
 
 SCAN = "scan"  # the source of events that a scan records
 _TOGETHER = 32  # results recorded in one transaction
+_RECORD_S = 1.0  # none waits longer for others: a build that is killed keeps it
 
 
 class ProbeWorkers(Protocol):
@@ -116,11 +118,12 @@ class ProbeRun:
         """Probe files and record the results; results so far are kept if it is stopped."""
         by_place = {task.place: task for task in tasks}
         batch: list[_Probed] = []
+        recorded_s = time.monotonic()
         for done, probed in enumerate(self._results(by_place), 1):
             batch.append(probed)
-            if len(batch) >= _TOGETHER:
+            if len(batch) >= _TOGETHER or time.monotonic() - recorded_s > _RECORD_S:
                 self._record(batch)
-                batch = []
+                batch, recorded_s = [], time.monotonic()
             self.progress("posters", done, len(by_place))
         self._record(batch)
 

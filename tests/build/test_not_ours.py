@@ -191,6 +191,25 @@ def test_a_copy_that_somebody_puts_beside_our_page_stays_when_the_page_changes(
     assert [copy.read_text(encoding="utf-8") for copy in copies] == ["mine", "mine"]
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "name", ["out/.reelshelf", "out/.reelshelf-files", "out/all.html", "state/catalogue.id"]
+)
+def test_a_pipe_in_the_place_of_a_file_stops_no_build(tmp_path: Path, name: str) -> None:
+    with a_site(tmp_path) as engine:
+        engine.refresh(trial.NOW)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+
+    if "/." in name:
+        with pytest.raises(SettingsError, match=r"\.reelshelf.* is not a ma"):
+            do("full", tmp_path, 1)
+    else:
+        do("move", tmp_path, 1)
+        do("full", tmp_path, 2)
+    assert (tmp_path / name).is_fifo() == (name != "out/all.html")
+
+
 def test_a_folder_with_hidden_files_alone_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
     (tmp_path / "out/.git").mkdir(parents=True)
     (tmp_path / "out/.git/HEAD").write_text("ref: refs/heads/main", encoding="utf-8")

@@ -63,7 +63,7 @@ def _evidence(file: Path, output_mark: Path | None) -> str:
         return f"{file.with_name(MARK)} names it"
     if file.with_name("ledger.db").is_file():
         return f"{file.with_name('ledger.db')} was made from it"
-    if output_mark is not None:
+    if output_mark is not None and output_mark.is_file():
         with suppress(OSError):
             mark = read_mark(output_mark.read_bytes()[:4096].decode("utf-8", "replace"))
             if mark is not None and mark.catalogue:
@@ -121,7 +121,7 @@ def write_mark(file: Path, identity: str) -> None:
     """Write the mark beside a catalogue."""
     mark = file.with_name(MARK)
     with suppress(OSError):  # a read-only folder, or a full disk: next time
-        if not mark.is_file():
+        if not os.path.lexists(mark):
             mark.write_text(identity + "\n", encoding="ascii")
 
 

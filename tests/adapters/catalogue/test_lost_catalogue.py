@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from forks import Command, completed
+from paths import TEMPLATES
 from typer.testing import CliRunner
 
+from benchmarks import trial
 from generator.adapters.catalogue import Catalogue, LostCatalogueError, restore_backup
+from generator.build.engine import Engine
 from generator.cli import app
 from generator.core.delivery.folder_marks import MARK, OutputMark
 from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
@@ -81,6 +84,17 @@ def test_an_empty_one_is_lost_too(file: Path, content: str) -> None:
         Catalogue(file)
 
     assert file.read_bytes() == before
+
+
+def test_a_refused_build_leaves_no_state_folder_in_the_way_of_the_real_one(tmp_path: Path) -> None:
+    settings = trial.settings(tmp_path)
+    with Engine(settings, TEMPLATES) as engine:
+        engine.refresh(trial.NOW)
+    settings.state.rename(tmp_path / "away")
+    with pytest.raises(LostCatalogueError):
+        Engine(settings, TEMPLATES)
+
+    assert not settings.state.exists()
 
 
 def test_a_ledger_or_the_output_says_as_well_that_there_was_one(tmp_path: Path) -> None:
