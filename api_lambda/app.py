@@ -138,6 +138,8 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
 
     @lru_cache(maxsize=1)
     def document() -> bytes:
+        for route in operations:  # at the first request: FastAPI takes a tenth of a second
+            declare(app, route, is_queued=is_remote)
         return openapi(app)
 
     async def contract(request: Reading) -> Response:
@@ -156,8 +158,6 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
     )
     app.dispatcher = Dispatcher(service, policy, operations, _LOCAL_ONLY if is_remote else ())
     app.state.close, app.state.service = service.close, service
-    for route in operations:
-        declare(app, route, is_queued=is_remote)
     return app
 
 
