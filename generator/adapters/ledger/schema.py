@@ -96,6 +96,8 @@ _NAMES = (
     "ALTER TABLE uninvalidated RENAME TO pending_invalidation",
     "ALTER TABLE upload RENAME TO multipart_upload",
     "UPDATE page SET template = 'redirect.html' WHERE template = 'forward.html'",
+    """UPDATE fact SET name = replace(name, 'forward.html', 'redirect.html')
+        WHERE name IN ('template/forward.html', 'plain/forward.html')""",
 )
 
 

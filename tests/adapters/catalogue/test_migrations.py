@@ -194,6 +194,7 @@ def test_a_ledger_keeps_redirects_and_what_was_published(tmp_path: Path) -> None
             "INSERT INTO former VALUES (1, 'k', 'a.html', 'shelf', 'd', 1, 'old', NULL, '1', 'v')",
             "INSERT INTO fact VALUES ('publishing', '1')",
             "INSERT INTO page VALUES ('a.html', 'forward.html', x'00', 1, 1, 'r', NULL)",
+            "INSERT INTO fact VALUES ('template/forward.html', 'digest')",
             "INSERT INTO unsent VALUES (7)",
             "INSERT INTO uninvalidated VALUES ('k')",
             "INSERT INTO upload VALUES ('k', 'u')",
@@ -211,4 +212,6 @@ def test_a_ledger_keeps_redirects_and_what_was_published(tmp_path: Path) -> None
         assert record.pending_videos() == [7]
         assert record.pending_invalidations() == ["k"]
         assert record.upload("k") == "u"
+        # else pages of the old template would count as pages of the new one
+        assert ledger.facts("template/") == {"redirect.html": "digest"}
     assert rows(file, "SELECT template FROM page") == [("redirect.html",)]
