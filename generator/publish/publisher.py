@@ -28,6 +28,7 @@ from generator.core.delivery.publish_plan import (
     upload_steps,
 )
 from generator.core.errors import PublishError, SettingsError
+from generator.core.formatting import readable
 from generator.core.model import OutPath
 from generator.publish.inventory import Inventory, InventoryTaker
 from generator.publish.journal import Journal
@@ -247,10 +248,10 @@ class Publisher:
         receipt.left.update(inventory.left)
         receipt.refused, receipt.unchanged = plan.refused, plan.same
         for stray in inventory.foreign[:20]:
-            log.warning("%s in the bucket is not ours, and was left alone", stray)
+            log.warning("%s in the bucket is not ours, and was left alone", readable(stray))
         receipt.replaced = sorted(inventory.replaceable)
         for key in receipt.replaced[:20]:
-            log.warning("%s in the bucket is not ours, and is replaced", key)
+            log.warning("%s in the bucket is not ours, and is replaced", readable(key))
         conditions = Conditions(on_puts=True, on_deletions=True)
         if plan.steps:
             self._warn_of_loopback()
@@ -313,7 +314,7 @@ class Publisher:
         """Log what was not published, once as long as the reason is the same."""
         for path, reason in left.items():
             if self._logged_left.get(path) != reason:
-                log.warning("%s was not published: %s", path, reason)
+                log.warning("%s was not published: %s", readable(path), reason)
         self._logged_left = dict(left)
 
     def _check_built(self) -> None:
@@ -404,7 +405,8 @@ class Publisher:
         ]
         if unknown:
             raise PublishError(
-                f"{len(unknown)} objects have no former version that is known ({unknown[0]}, …)",
+                f"{len(unknown)} objects have no former version that is known"
+                f" ({readable(unknown[0])}, …)",
                 hint="they were put before versioning was on; build what was, and publish that",
             )
 

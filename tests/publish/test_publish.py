@@ -345,6 +345,23 @@ def test_a_name_that_no_object_can_have_is_told_and_keeps_nothing_else(
     assert objects(s3) == expected(home)
 
 
+def test_a_name_that_the_store_answers_with_404_keeps_nothing_else(
+    home: Home, s3: BaseClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    home.put("new\nline.mp4")
+    with home.engine() as engine:
+        home.build(engine)
+        receipt = home.publisher(engine).publish(by_hand=True)
+
+        assert list(receipt.left) == ["video/new%0Aline.mp4"]
+        assert "cannot put video/new line.mp4 in the bucket" in next(iter(receipt.left.values()))
+        assert "new\nline" not in caplog.text
+        for _ in range(3):
+            home.publisher(engine).publish()
+        assert not home.publisher(engine).is_behind()
+    assert objects(s3) == expected(home)
+
+
 # -- what is gone
 
 
