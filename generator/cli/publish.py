@@ -68,6 +68,10 @@ def publish(
         bool,
         typer.Option("--replace", help="Replace objects of others where those of ours belong."),
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Delete what is left where the site was published before."),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Delete all that is due; put pages over newer ones.")
     ] = False,
@@ -83,14 +87,19 @@ def publish(
     verbose: Verbose = False,
 ) -> None:
     """Make the bucket equal to the site, and print the receipt."""
-    if sum((dry_run, rollback, watch)) > 1 or (rollback and (verify or force or adopt or replace)):
+    if sum((dry_run, rollback, watch)) > 1 or (
+        rollback and (verify or force or adopt or replace or prune)
+    ):
         raise SettingsError(
             "--dry-run, --rollback and --watch do not go together",
-            hint="--verify, --force, --adopt and --replace go with a publish, --watch or --dry-run",
+            hint="--verify, --force, --adopt, --replace and --prune go with a publish, --watch or"
+            " --dry-run",
         )
     settings = _settings(config, bucket, out_folder)
     start_log(verbose=verbose, as_json=as_json)
-    asked: dict[str, bool] = {"verify": verify, "force": force, "adopt": adopt, "replace": replace}
+    asked: dict[str, bool] = {
+        "verify": verify, "force": force, "adopt": adopt, "replace": replace, "prune": prune,
+    }  # fmt: skip
     if watch:
         _watch(settings, asked, accept_loss=accept_loss, as_json=as_json)
         return
@@ -206,6 +215,12 @@ def _lines(receipt: PublishReceipt, *, dry: bool) -> list[str]:
     if receipt.refused:
         lines.append(
             f"         {receipt.refused} deletions are more than delete_limit allows: --force"
+        )
+    for left in receipt.left_behind:
+        at = f" at {left.endpoint}" if left.endpoint else ""
+        lines.append(
+            f"former   {left.objects} objects of ours are still in {readable(left.place)}{at}"
+            f" ({readable(left.example)}, …): --prune deletes them"
         )
     if receipt.invalidated or receipt.invalidation_error:
         lines.append(f"cdn      {receipt.invalidated} paths invalidated")

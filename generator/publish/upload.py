@@ -242,7 +242,7 @@ class Uploader:
 
 
 class _Attempts:
-    """Counts failed conditional requests for one object, and tells why they fail in the end."""
+    """Counts failed conditional requests for one object, and raises the reason in the end."""
 
     def __init__(self, key: str, hint: str) -> None:
         self._key, self._hint, self._count = key, hint, 0
