@@ -75,6 +75,10 @@ def publish(
             help="Replace objects that reelshelf did not upload if a page needs their key.",
         ),
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Delete what is left where the site was published before."),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Ignore the deletion limit and overwrite newer pages.")
     ] = False,
@@ -90,15 +94,19 @@ def publish(
     verbose: Verbose = False,
 ) -> None:
     """Upload what changed to the bucket, and print the receipt."""
-    if sum((dry_run, rollback, watch)) > 1 or (rollback and (verify or force or adopt or replace)):
+    if sum((dry_run, rollback, watch)) > 1 or (
+        rollback and (verify or force or adopt or replace or prune)
+    ):
         raise SettingsError(
             "--dry-run, --rollback and --watch cannot be combined",
-            hint="--verify, --force, --adopt and --replace work with a publish, --watch or"
+            hint="--verify, --force, --adopt, --replace and --prune work with a publish, --watch or"
             " --dry-run",
         )
     settings = _settings(config, bucket, out_folder)
     start_log(verbose=verbose, as_json=as_json)
-    asked: dict[str, bool] = {"verify": verify, "force": force, "adopt": adopt, "replace": replace}
+    asked: dict[str, bool] = {
+        "verify": verify, "force": force, "adopt": adopt, "replace": replace, "prune": prune,
+    }  # fmt: skip
     if watch:
         _watch(settings, asked, accept_loss=accept_loss, as_json=as_json)
         return
@@ -216,6 +224,12 @@ def _lines(receipt: PublishReceipt, *, dry: bool) -> list[str]:
     )
     if receipt.refused:
         lines.append(f"         {receipt.refused} deletions exceed delete_limit: use --force")
+    for left in receipt.left_behind:
+        at = f" at {left.endpoint}" if left.endpoint else ""
+        lines.append(
+            f"former   {left.objects} objects of this site are still in {readable(left.place)}{at}"
+            f" ({readable(left.example)}, …): use --prune to delete them"
+        )
     if receipt.invalidated or receipt.invalidation_error:
         lines.append(f"cdn      {receipt.invalidated} paths invalidated")
     if receipt.invalidation_error:

@@ -114,14 +114,8 @@ class InventoryTaker:
             inventory = Inventory(
                 desired, {} if is_new else record.all(), is_full, record.pending_pages(), is_new
             )
-            if not self._settings.publish_media:
-                media = [
-                    k for k, item in inventory.published.items() if item.kind is ObjectKind.MEDIA
-                ]
-                inventory.lost += media
-                for key in media:
-                    del inventory.published[key]
-            self._add_videos(inventory, {video.id: video for video in ledger.all_videos()})
+            videos = {video.id: video for video in ledger.all_videos()}
+            self._add_videos(inventory, videos)
             if verify or is_new:
                 self._compare(inventory, now, adopt=adopt, replace=replace)
         else:
@@ -139,8 +133,11 @@ class InventoryTaker:
                 **record.gone_until(now - self._settings.delete_grace_s),
                 **record.of([self._objects.prefix + path for path in paths]),
             }
-            self._add_videos(inventory, ledger.videos(ids))
+            videos = ledger.videos(ids)
+            self._add_videos(inventory, videos)
             inventory.published |= record.of(list(inventory.desired))
+        if not self._settings.publish_media:
+            self._keep_media(inventory, videos)
         for path in ledger.failed():
             key = self._objects.prefix + path
             if key in inventory.published:  # the bucket keeps its former content, too
@@ -203,9 +200,7 @@ class InventoryTaker:
                 absent.add(number)  # the object stays; an event will report the file
                 continue
             digest = f"{file.size_bytes:x}-{file.fingerprint}"
-            address = urls.media_path(video.place).lstrip("/")
-            name = unquote(address, errors="surrogateescape").removeprefix("video/")
-            key = self._objects.media_prefix + name
+            address, key = self._media_address(video), self._media_key(video)
             try:
                 check_key(key)
             except InvalidKeyError as error:
@@ -221,11 +216,41 @@ class InventoryTaker:
             if item.kind is not ObjectKind.MEDIA or item.video not in absent
         }
 
+    def _media_address(self, video: Video) -> str:
+        return urls.media_path(video.place).lstrip("/")
+
+    def _media_key(self, video: Video) -> str:
+        name = unquote(self._media_address(video), errors="surrogateescape").removeprefix("video/")
+        return self._objects.media_prefix + name
+
+    def _keep_media(self, inventory: Inventory, videos: Mapping[VideoId, Video]) -> None:
+        """Leave the objects of existing videos as they are: no video is published any more.
+
+        Those of videos that are gone are deleted like other objects.
+        """
+        media = {k: one for k, one in inventory.published.items() if one.kind is ObjectKind.MEDIA}
+        if not media:
+            return
+        waiting = [one.video for one in media.values() if one.video is not None]
+        known = {**videos, **({} if inventory.is_full else self._ledger.videos(waiting))}
+        for video in known.values():
+            key = self._media_key(video)
+            record = inventory.published.pop(key, None) if key in media else None
+            if record is not None and (record.gone_at is not None or record.video != video.id):
+                inventory.recovered.append(replace(record, gone_at=None, video=video.id))
+
+    def _is_of_no_concern(self, key: str) -> bool:
+        """Return whether foreign objects at a key are expected: the user may put videos there."""
+        is_media = key.startswith(self._objects.media_prefix)
+        return is_media and not self._settings.publish_media
+
     def _compare(self, inventory: Inventory, now: int, *, adopt: bool, replace: bool) -> None:
         """List the bucket, and bring the record in line with it."""
         ownership = self._ownership
         is_known = ownership.check(take_over=replace)
-        listed = {stored.key: stored for stored in self._listed()}
+        has_media = any(one.kind is ObjectKind.MEDIA for one in inventory.published.values())
+        with_media = self._settings.publish_media or not self._objects.is_apart or has_media
+        listed = {stored.key: stored for stored in self._listed(with_media=with_media)}
         nested = ownership.nested()
         inventory.lost += [key for key in inventory.published if key not in listed]
         unsure = [
@@ -298,7 +323,8 @@ class InventoryTaker:
         key = head.key
         desired, before = inventory.desired.get(key), inventory.published.get(key)
         if desired is None:
-            inventory.foreign.append(key)
+            if not self._is_of_no_concern(key):
+                inventory.foreign.append(key)
             if before is not None:
                 inventory.lost.append(key)
             return
@@ -313,15 +339,15 @@ class InventoryTaker:
         if before is not None:  # if interrupted before the put, it is checked again
             inventory.recovered.append(replace(record, etag=""))
 
-    def _listed(self) -> Iterator[StoredObject]:
+    def _listed(self, *, with_media: bool) -> Iterator[StoredObject]:
         prefix, apart = self._objects.prefix, self._objects.is_apart
         others: tuple[str, ...] = (OURS, prefix + OURS)
-        if apart or not self._settings.publish_media:
+        if apart:
             others += (f"{prefix}video/",)
         for stored in self._objects.site.listed(prefix):
             if not stored.key.startswith(others):
                 yield stored
-        if apart and self._settings.publish_media:
+        if apart and with_media:
             yield from self._objects.media.listed(self._objects.media_prefix)
 
 

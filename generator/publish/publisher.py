@@ -1,5 +1,6 @@
 """The publisher: take inventory, plan, upload, commit; and roll back to the former publish."""
 
+import json
 import logging
 import time
 from collections import Counter
@@ -28,7 +29,9 @@ from generator.core.delivery.publish_plan import (
     upload_steps,
 )
 from generator.core.errors import PublishError, SettingsError
+from generator.core.formatting import readable
 from generator.core.model import OutPath
+from generator.publish.former_targets import FormerTargets
 from generator.publish.inventory import Inventory, InventoryTaker
 from generator.publish.journal import Journal
 from generator.publish.ownership import SiteOwnership
@@ -50,6 +53,7 @@ class PublishOptions:
     adopt: bool
     replace: bool
     by_hand: bool = False
+    prune: bool = False
 
 
 class Publisher:
@@ -83,6 +87,9 @@ class Publisher:
         self._ownership = SiteOwnership(self._objects, self._state, with_media=with_media)
         self._inventory_taker = InventoryTaker(
             engine, self._settings, self._objects, self._state, self._record, self._ownership
+        )
+        self._former_targets = FormerTargets(
+            self._settings, self._objects, self._state, self._record
         )
         self._changed: list[OutPath] = []
         self._logged_hold = False
@@ -142,13 +149,14 @@ class Publisher:
                 if prefix + path not in recorded and path not in pages
             )
 
-    def publish(
+    def publish(  # noqa: PLR0913 (one for each option of the command)
         self,
         *,
         force: bool = False,
         verify: bool = False,
         adopt: bool = False,
         replace: bool = False,
+        prune: bool = False,
         by_hand: bool = False,
         progress: Progress | None = None,
     ) -> PublishReceipt:
@@ -162,6 +170,7 @@ class Publisher:
             adopt: the same, in a bucket that also has foreign objects; all of them stay.
             replace: the same, but foreign objects at needed keys are replaced, and so is the mark
                 of another site; no others are touched.
+            prune: delete what is left in former targets.
             by_hand: a manual publish: it ends the hold after a rollback, and retries refused
                 objects at once.
             progress: called with the step, the number done, and the total.
@@ -182,7 +191,9 @@ class Publisher:
         self._logged_hold = False
         try:
             self._publish(
-                receipt, progress or _silent, PublishOptions(force, verify, adopt, replace, by_hand)
+                receipt,
+                progress or _silent,
+                PublishOptions(force, verify, adopt, replace, by_hand, prune),
             )
         finally:
             self._account(receipt, before)
@@ -195,6 +206,7 @@ class Publisher:
         verify: bool = False,
         adopt: bool = False,
         replace: bool = False,
+        prune: bool = False,
     ) -> tuple[PublishReceipt, PublishPlan]:
         """Return what `publish` would do, without doing it: at most list the bucket."""
         receipt, before = self._receipt(), self._counts()
@@ -217,6 +229,9 @@ class Publisher:
         receipt.deleted = sum(map(len, plan.deletions))
         receipt.refused, receipt.unchanged = plan.refused, plan.same
         receipt.waiting = self._record.count_waiting() + len(plan.gone) - receipt.deleted
+        receipt.left_behind = self._record.left_behind()
+        if prune:
+            receipt.deleted += sum(left.objects for left in receipt.left_behind)
         self._account(receipt, before)
         puts = {"PutObject": receipt.put}
         invalidations = self._invalidations(
@@ -249,10 +264,15 @@ class Publisher:
         receipt.left.update(inventory.left)
         receipt.refused, receipt.unchanged = plan.refused, plan.same
         for stray in inventory.foreign[:20]:
-            log.warning("%s in the bucket was not uploaded by reelshelf, and was left alone", stray)
+            log.warning(
+                "%s in the bucket was not uploaded by reelshelf, and was left alone",
+                readable(stray),
+            )
         receipt.replaced = sorted(inventory.replaceable)
         for key in receipt.replaced[:20]:
-            log.warning("%s in the bucket was not uploaded by reelshelf, and is replaced", key)
+            log.warning(
+                "%s in the bucket was not uploaded by reelshelf, and is replaced", readable(key)
+            )
         conditions = Conditions(on_puts=True, on_deletions=True)
         if plan.steps:
             self._warn_of_loopback()
@@ -270,7 +290,27 @@ class Publisher:
         uploader.listed, uploader.replaceable = inventory.listed, inventory.replaceable
         self._perform(plan, uploader, journal, progress)
         self._end(inventory, receipt)
+        self._tell_left_behind(receipt, prune=options.prune)
         self._invalidate(receipt)
+
+    def _tell_left_behind(self, receipt: PublishReceipt, *, prune: bool) -> None:
+        """Delete what is left in former targets if asked for; log the rest, once."""
+        if prune and self._record.left_behind():
+            with receipt.phase("prune"):
+                conditions = self._conditions()
+                self._former_targets.delete(receipt, is_conditional=conditions.on_deletions)
+            self._log_left(receipt.left)
+        receipt.left_behind = self._record.left_behind()
+        places = json.dumps([(left.endpoint, left.place) for left in receipt.left_behind])
+        if places == (self._state.get("left_behind") or "[]"):
+            return
+        for left in receipt.left_behind:
+            log.warning(
+                "%d objects of ours stay in %s, which is not published to any more (%s, …):"
+                " `reelshelf publish --prune` deletes them",
+                left.objects, left.place, readable(left.example),
+            )  # fmt: skip
+        self._state.remember(left_behind=places)
 
     def _perform(
         self, plan: PublishPlan, uploader: Uploader, journal: Journal, progress: Progress
@@ -315,7 +355,7 @@ class Publisher:
         """Log what was not published, once as long as the reason is the same."""
         for path, reason in left.items():
             if self._logged_left.get(path) != reason:
-                log.warning("%s was not published: %s", path, reason)
+                log.warning("%s was not published: %s", readable(path), reason)
         self._logged_left = dict(left)
 
     def _check_built(self) -> None:
@@ -407,7 +447,8 @@ class Publisher:
         ]
         if unknown:
             raise PublishError(
-                f"{len(unknown)} objects have no known previous version ({unknown[0]}, …)",
+                f"{len(unknown)} objects have no known previous version"
+                f" ({readable(unknown[0])}, …)",
                 hint="they were uploaded before versioning was on; rebuild the previous site"
                 " and publish that",
             )
@@ -434,10 +475,17 @@ class Publisher:
         if self._state.get("under_way") != "1":
             number += 1
         if inventory.is_new:
+            self._former_targets.leave()
             record.clear()
         acts = bool(plan.steps or plan.deletions)
         if not (
-            acts or settled or plan.gone or plan.back or inventory.resolved or inventory.is_full
+            acts
+            or settled
+            or plan.gone
+            or plan.back
+            or inventory.resolved
+            or inventory.is_full
+            or inventory.recovered
         ):
             return number
         with record.transaction():

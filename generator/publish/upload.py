@@ -21,6 +21,7 @@ from generator.core.delivery.publish_plan import (
     is_later,
 )
 from generator.core.errors import PublishError
+from generator.core.formatting import readable
 from generator.publish.site_objects import NotThereError, SiteObjects
 
 FILES = frozenset({ObjectKind.MEDIA, ObjectKind.COPY})  # large ones
@@ -107,18 +108,18 @@ class Uploader:
             done = self._resolved(desired, before, current)
             if done is not None:
                 return done
-        for _ in range(_TRIES):
+        attempts = _Attempts(desired.key, "does another publisher run for this bucket?")
+        while True:
             try:
                 return self._upload(desired, current)
-            except PreconditionFailedError:
+            except PreconditionFailedError as error:
+                expected = current
                 current = self._objects.bucket_of(desired.key).head(desired.key)
+                failure = error
             done = self._resolved(desired, before, current)
             if done is not None:
                 return done
-        raise PublishError(
-            f"{desired.key} keeps changing",
-            hint="does another publisher run for this bucket?",
-        )
+            attempts.failed(failure, expected, current)
 
     def _resolved(
         self, desired: DesiredObject, before: PublishedObject | None, current: StoredObject | None
@@ -196,22 +197,23 @@ class Uploader:
         is_conditional = self._conditions.on_deletions
         if not gone.etag or not is_conditional:
             current = bucket.head(gone.key)
-        for _ in range(_TRIES):
+        attempts = _Attempts(gone.key, "publish again")
+        while True:
             if current is None or not self._is_ours(current, gone):
                 return done
             if self._is_newer(current.cursor):
                 return replace(done, is_late=True)
             try:
                 bucket.delete(gone.key, current.etag if is_conditional else ANY)
-            except PreconditionFailedError:
-                current = bucket.head(gone.key)
+            except PreconditionFailedError as error:
+                expected, current = current, bucket.head(gone.key)
+                attempts.failed(error, expected, current)
                 continue
             former = PreviousVersion(
                 gone.key, gone.path, gone.kind, current.digest, current.size_bytes,
                 gone.headers_digest, gone.video, current.cursor, current.version,
             )  # fmt: skip
             return replace(done, former=former, is_put=True)
-        raise PublishError(f"{gone.key} keeps changing", hint="publish again")
 
     # -- restoring
 
@@ -224,20 +226,47 @@ class Uploader:
         if not is_conditional or (current is not None and not current.etag):
             current = bucket.head(desired.key)
         done = UploadResult(desired.key, desired.path, desired.kind)
-        for _ in range(_TRIES):
+        attempts = _Attempts(desired.key, "stop other publishers")
+        while True:
             if current is not None and not self._is_ours(current, put.before):
                 return replace(done, left="an object that reelshelf did not upload is there now")
             match = ABSENT if current is None else current.etag
             try:
                 stored = bucket.put(desired.key, body, headers, match if is_conditional else ANY)
-            except PreconditionFailedError:
-                current = bucket.head(desired.key)
+            except PreconditionFailedError as error:
+                expected, current = current, bucket.head(desired.key)
+                attempts.failed(error, expected, current)
                 continue
             now = replace(
                 self._objects.recorded(desired, stored), headers_digest=headers_digest(headers)
             )
             return replace(done, now=now, is_put=True)
-        raise PublishError(f"{desired.key} keeps changing", hint="stop other publishers")
+
+
+class _Attempts:
+    """Counts failed conditional requests for one object, and raises the reason in the end."""
+
+    def __init__(self, key: str, hint: str) -> None:
+        self._key, self._hint, self._count = key, hint, 0
+
+    def failed(
+        self,
+        error: PreconditionFailedError,
+        expected: StoredObject | None,
+        current: StoredObject | None,
+    ) -> None:
+        """Record that a request failed; return if it is worth another try.
+
+        Raises:
+            ObjectRefusedError: the object is as expected, so the store refuses it.
+            PublishError: the object keeps changing.
+        """
+        self._count += 1
+        if self._count < _TRIES:
+            return
+        if _etag(expected) == _etag(current):
+            raise ObjectRefusedError(error.refusal, hint=error.hint) from error
+        raise PublishError(f"{readable(self._key)} keeps changing", hint=self._hint) from error
 
 
 class _StoreAccess:
@@ -282,6 +311,10 @@ def _left(desired: DesiredObject, why: str, *, is_refused: bool = False) -> Uplo
     return UploadResult(
         desired.key, desired.path, desired.kind, left=why, is_refused=is_refused, desired=desired
     )
+
+
+def _etag(stored: StoredObject | None) -> str:
+    return "" if stored is None else stored.etag
 
 
 def _recorded_state(before: PublishedObject | None) -> StoredObject | None:

@@ -15,7 +15,7 @@ from paths import TEMPLATES
 
 from benchmarks import trial
 from generator.adapters.queues.redis_stream import RedisStreamQueue
-from generator.adapters.s3.bucket import ObjectRefusedError
+from generator.adapters.s3.bucket import ObjectRefusedError, PreconditionFailedError
 from generator.build.engine import Engine
 from generator.core.delivery.publish_plan import ObjectHeaders, PublishReceipt, identity_of
 from generator.core.errors import OwnedByAnotherError, PublishError, ReelshelfError
@@ -421,6 +421,78 @@ def test_one_object_that_is_refused_keeps_no_other_one(home: Home) -> None:
     assert home.publish().put == len(films)
     assert home.there() == home.site()
     assert not home.publisher().is_behind()
+
+
+@pytest.mark.parametrize("was_there", [False, True])
+def test_a_condition_that_fails_though_nothing_changed_is_a_refusal(
+    home: Home, *, was_there: bool
+) -> None:
+    if was_there:
+        home.publish()
+        home.engine.catalogue.append([event for _ in range(9) for event in rate(home.history)])
+        home.build()
+
+    def refuse(operation: str, key: str) -> None:
+        if operation == "PutObject" and key == "best.html":
+            raise PreconditionFailedError(key, refusal="cannot put best.html: Conflict")
+
+    home.bucket.refuse = refuse
+
+    receipt = home.publish()
+
+    assert receipt.left == {"best.html": "cannot put best.html: Conflict"}
+    others = {key: body for key, body in home.site().items() if key != "best.html"}
+    assert home.there().items() >= others.items()
+    home.bucket.refuse = lambda *_: None
+    home.publish()
+    assert home.there() == home.site()
+
+
+def test_a_deletion_whose_condition_fails_though_nothing_changed_is_a_refusal(home: Home) -> None:
+    home.publish()
+    film = next(key for key in home.there() if key.startswith("video/"))
+    home.engine.catalogue.append(
+        [
+            home.history.event(kind, int(film.rpartition(" ")[2].removesuffix(".mp4")))
+            for kind in (EventKind.VIDEO_MISSING, EventKind.VIDEO_DROPPED)
+        ]
+    )
+    home.build()
+
+    def refuse(operation: str, key: str) -> None:
+        if operation == "DeleteObject" and key == film:
+            raise PreconditionFailedError(key, refusal="cannot delete it: Conflict")
+
+    home.bucket.refuse = refuse
+
+    receipt = home.publish()
+
+    assert list(receipt.left.values()) == ["cannot delete it: Conflict"]
+    assert set(home.there()) == {*home.site(), film}
+    home.bucket.refuse = lambda *_: None
+    home.publish()
+    assert home.there() == home.site()
+
+
+def test_an_object_that_another_publisher_keeps_changing_ends_the_publish(home: Home) -> None:
+    home.publish()
+    own = home.engine.catalogue.identity()
+    home.engine.catalogue.append([event for _ in range(9) for event in rate(home.history)])
+    home.build()
+
+    def change(operation: str, key: str) -> None:
+        if operation == "PutObject" and key == "best.html":
+            headers = ObjectHeaders("text/html", "", cursor=f"{own}:0", digest="other")
+            home.bucket.keep(key, str(home.bucket.requests).encode(), headers)
+
+    home.bucket.refuse = change
+
+    with pytest.raises(PublishError, match=r"best\.html keeps changing") as caught:
+        home.publish()
+    assert "another publisher" in caught.value.hint
+    home.bucket.refuse = lambda *_: None
+    home.publish()
+    assert home.there() == home.site()
 
 
 def test_what_is_refused_again_and_again_is_tried_less_and_less_often(home: Home) -> None:

@@ -31,7 +31,7 @@ from generator.adapters.media.worker_pool import MediaWorkers
 from generator.adapters.s3.bucket import ANY, Bucket, StoredObject
 from generator.adapters.s3.cloudfront import Distribution
 from generator.build.engine import Engine
-from generator.core.delivery.publish_plan import ObjectHeaders
+from generator.core.delivery.publish_plan import ObjectHeaders, PublishReceipt
 from generator.core.errors import PublishError
 from generator.core.model import Event, EventKind
 from generator.publish import Publisher, publisher_of
@@ -356,6 +356,23 @@ def test_a_name_that_no_object_can_have_is_told_and_keeps_nothing_else(
     assert objects(s3) == expected(home)
 
 
+def test_a_name_that_the_store_answers_with_404_keeps_nothing_else(
+    home: Home, s3: BaseClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    home.put("new\nline.mp4")
+    with home.engine() as engine:
+        home.build(engine)
+        receipt = home.publisher(engine).publish(by_hand=True)
+
+        assert list(receipt.left) == ["video/new%0Aline.mp4"]
+        assert "cannot put video/new line.mp4 in the bucket" in next(iter(receipt.left.values()))
+        assert "new\nline" not in caplog.text
+        for _ in range(3):
+            home.publisher(engine).publish()
+        assert not home.publisher(engine).is_behind()
+    assert objects(s3) == expected(home)
+
+
 # -- what is gone
 
 
@@ -416,6 +433,164 @@ def test_more_deletions_than_one_publish_may_make_are_refused_without_force(
             assert f"video/{NAMES[0]}" in objects(s3)
             assert home.publisher(engine).publish(force=True).deleted == receipt.refused
     assert objects(s3) == expected(home, NAMES[1:])
+
+
+# -- former targets
+
+
+def publish_all(home: Home, *, ignore: tuple[str, ...] = (), **asked: bool) -> PublishReceipt:
+    """Build and publish with the settings of `home`."""
+    home.settings = home.settings.model_copy(update={"ignore": ignore})
+    home.now += 10
+    with home.engine() as engine:
+        home.build(engine)
+        return publisher_of(engine, clock=lambda: float(home.now)).publish(by_hand=True, **asked)
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_video_that_goes_is_deleted_though_videos_are_not_published_any_more(
+    home: Home, s3: BaseClient, *, verify: bool
+) -> None:
+    publish_all(home)
+    s3.put_object(Bucket=OURS, Key="video/theirs.mp4", Body=b"theirs")
+    home.configure(publish_media=False)
+
+    receipt = publish_all(home, verify=verify)
+
+    assert objects(s3) == expected(home) | {"video/theirs.mp4": b"theirs"}
+    assert (receipt.deleted, receipt.foreign, receipt.left_behind) == (0, [], [])
+    home.put(NAMES[1])  # replaced: it is not put
+    receipt = publish_all(home, ignore=(NAMES[0],), verify=verify)
+    assert receipt.deleted
+    assert "media" not in receipt.kinds
+    videos = {key for key in objects(s3) if key.startswith("video/")}
+    assert videos == {*(f"video/{name}" for name in NAMES[1:]), "video/theirs.mp4"}
+    assert not publish_all(home, ignore=(NAMES[0],), verify=verify).did_something
+
+
+def test_without_a_record_the_videos_of_before_are_found_and_only_needless_ones_deleted(
+    home: Home, s3: BaseClient
+) -> None:
+    publish_all(home)
+    home.configure(publish_media=False)
+    for file in home.settings.state.glob("ledger.db*"):
+        file.unlink()
+
+    publish_all(home, ignore=(NAMES[0],))
+    publish_all(home, ignore=(NAMES[0],))
+
+    videos = {key for key in objects(s3) if key.startswith("video/")}
+    assert videos == {f"video/{name}" for name in NAMES[1:]}
+    publish_all(home, ignore=NAMES[:2])
+    assert {key for key in objects(s3) if key.startswith("video/")} == {f"video/{NAMES[2]}"}
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "count"),
+    [
+        ({"media_bucket": "other"}, (OURS, "video/"), len(NAMES)),
+        ({"site_url": "https://example.org/films"}, (OURS, "video/"), None),
+        ({"bucket": "other"}, (OURS, "video/"), None),
+    ],
+)
+def test_what_stays_in_a_former_target_is_told_until_it_is_pruned(
+    home: Home,
+    s3: BaseClient,
+    caplog: pytest.LogCaptureFixture,
+    change: dict[str, object],
+    place: tuple[str, str],
+    count: int | None,
+) -> None:
+    create(s3, "other")
+    publish_all(home)
+    before = objects(s3)
+    home.configure(**change)
+
+    for verify in (False, False, True):
+        receipt = publish_all(home, ignore=(NAMES[0],), verify=verify)
+        left = {(one.bucket, one.prefix): one for one in receipt.left_behind}
+        assert left[place].objects == len(NAMES)
+        assert left[place].example == f"video/{NAMES[0]}"
+        assert sum(one.objects for one in left.values()) == (count or len(before))
+        assert json.loads(json.dumps(receipt.as_dict()))["left_behind"]
+    assert caplog.text.count(f"3 objects of ours stay in {OURS} below video/") == 1
+    assert f"video/{NAMES[0]}" in objects(s3)
+
+    s3.put_object(Bucket=OURS, Key=f"video/{NAMES[1]}", Body=b"theirs")
+    there, other = objects(s3), objects(s3, "other")
+    receipt = publish_all(home, ignore=(NAMES[0],), prune=True)
+
+    assert receipt.left_behind == []
+    assert receipt.deleted == (count or len(before)) - 1
+    now = objects(s3)
+    assert now[f"video/{NAMES[1]}"] == b"theirs"
+    assert len(now) == len(there) - receipt.deleted
+    assert objects(s3, "other") == other
+    receipt = publish_all(home, ignore=(NAMES[0],), verify=True)
+    assert (receipt.put, receipt.deleted, receipt.left_behind) == (0, 0, [])
+
+
+def test_a_former_target_that_is_published_to_again_is_not_told(home: Home, s3: BaseClient) -> None:
+    create(s3, "other")
+    publish_all(home)
+    home.configure(bucket="other")
+    assert {one.bucket for one in publish_all(home).left_behind} == {OURS}
+    home.configure()
+    receipt = publish_all(home)
+    assert {one.bucket for one in receipt.left_behind} == {"other"}
+    assert receipt.put == 0
+    publish_all(home, prune=True)
+    assert objects(s3) == expected(home)
+    assert objects(s3, "other") == {}
+
+
+def test_pruning_leaves_what_is_published_now_below_the_former_path(
+    home: Home, s3: BaseClient
+) -> None:
+    home.put(f"video/{NAMES[0]}")
+    names = (*NAMES, f"video/{NAMES[0]}")  # in the root at the key of the first one below /video
+    publish_all(home)
+    home.configure(site_url="https://example.org/video")
+    publish_all(home)
+    publish_all(home, prune=True)
+    assert objects(s3) == {f"video/{key}": body for key, body in expected(home, names).items()}
+    receipt = publish_all(home, verify=True)
+    assert (receipt.put, receipt.deleted) == (0, 0)
+
+
+def test_another_address_of_the_same_bucket_loses_nothing_by_pruning(
+    home: Home, s3: BaseClient, aws: Aws
+) -> None:
+    publish_all(home)
+    home.configure(s3_endpoint=aws.address.replace("127.0.0.1", "localhost"))
+    publish_all(home, ignore=(NAMES[0],))
+    receipt = publish_all(home, ignore=(NAMES[0],), prune=True)
+    assert (receipt.deleted, receipt.left, receipt.left_behind) == (0, {}, [])
+    assert objects(s3) == expected(home, NAMES[1:])
+
+
+def test_what_cannot_be_pruned_stays_known_and_keeps_nothing_else(
+    home: Home, s3: BaseClient
+) -> None:
+    create(s3, "other")
+    publish_all(home)
+    home.configure(bucket="other")
+    publish_all(home)
+    refused = "cannot delete it: access is denied"
+    delete = Bucket.delete
+
+    def deny(self: Bucket, key: str, match: str = ANY) -> None:
+        if self.name == OURS:
+            raise PublishError(refused)
+        delete(self, key, match)
+
+    with patch.object(Bucket, "delete", deny):
+        receipt = publish_all(home, ignore=(NAMES[0],), prune=True)
+    assert set(receipt.left.values()) == {refused}
+    assert receipt.left_behind
+    assert f"video/{NAMES[0]}" not in objects(s3, "other")
+    assert not publish_all(home, ignore=(NAMES[0],), prune=True).left
+    assert objects(s3) == {}
 
 
 # -- pages that are not as they should be

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
-from generator.core.delivery.publish_plan import ObjectKind, PublishedObject
+from generator.core.delivery.publish_plan import LeftBehind, ObjectKind, PublishedObject
 from generator.core.model import OutPath, VideoId
 
 _COLUMNS = "key, path, kind, digest, etag, size, headers_digest, video, cursor, version, gone_at"
@@ -48,6 +48,20 @@ class RejectedObject:
     reason: str
     tries: int = 1
     retry_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectLeftBehind:
+    """An object of ours in a target that is not published to any more.
+
+    `prefix` is that of the former place in the bucket.
+    """
+
+    endpoint: str
+    bucket: str
+    prefix: str
+    key: str
+    kind: ObjectKind
 
 
 class PublishedRecord:
@@ -149,10 +163,6 @@ class PublishedRecord:
         """Record since when objects wait for deletion; None: they do not."""
         self._many("UPDATE published SET gone_at = ? WHERE key = ?", ((at, key) for key in keys))
 
-    def forget_media(self) -> None:
-        """Forget all media files: they are managed elsewhere from now on."""
-        self._many("DELETE FROM published WHERE kind = ?", [(ObjectKind.MEDIA,)])
-
     def clear(self) -> None:
         """Forget everything: it is a different bucket."""
         with self.transaction():
@@ -244,6 +254,46 @@ class PublishedRecord:
     def drop_refused(self, keys: Iterable[str]) -> None:
         """Record that objects were accepted, or are no longer needed."""
         self._many("DELETE FROM refused WHERE key = ?", ((key,) for key in keys))
+
+    # -- what is left in former targets
+
+    def leave_behind(self, items: Iterable[ObjectLeftBehind]) -> None:
+        """Record objects in a former target."""
+        self._many(
+            "INSERT OR REPLACE INTO left_behind VALUES (?, ?, ?, ?, ?)",
+            ((i.endpoint, i.bucket, i.prefix, i.key, i.kind) for i in items),
+        )
+
+    def all_left_behind(self) -> list[ObjectLeftBehind]:
+        """Return all objects in former targets."""
+        rows = self._rows("SELECT endpoint, bucket, prefix, key, kind FROM left_behind")
+        return [
+            ObjectLeftBehind(row[0], row[1], row[2], row[3], ObjectKind(row[4])) for row in rows
+        ]
+
+    def left_behind(self) -> list[LeftBehind]:
+        """Return how many objects are in each former target, with an example: a video if any."""
+        rows = self._rows(
+            "SELECT endpoint, bucket, prefix, count(*),"
+            " coalesce(min(CASE WHEN kind = ? THEN key END), min(key))"
+            " FROM left_behind GROUP BY endpoint, bucket, prefix ORDER BY endpoint, bucket, prefix",
+            (ObjectKind.MEDIA,),
+        )
+        return [LeftBehind(*row) for row in rows]
+
+    def drop_left_behind(self, items: Iterable[ObjectLeftBehind]) -> None:
+        """Record that objects in a former target were deleted, or are not ours."""
+        self._many(
+            "DELETE FROM left_behind WHERE endpoint = ? AND bucket = ? AND key = ?",
+            ((i.endpoint, i.bucket, i.key) for i in items),
+        )
+
+    def drop_left_behind_in(self, endpoint: str, bucket: str, prefix: str) -> None:
+        """Record that a place is published to again."""
+        self._many(
+            "DELETE FROM left_behind WHERE endpoint = ? AND bucket = ? AND prefix = ?",
+            [(endpoint, bucket, prefix)],
+        )
 
     # -- what is to be invalidated
 

@@ -81,6 +81,17 @@ def rename_ledger_tables(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def objects_left_behind(db: sqlite_utils.Database) -> None:
+    """Add which objects are still in targets that are not published to any more."""
+    db.execute(
+        """CREATE TABLE left_behind (
+            endpoint TEXT NOT NULL, bucket TEXT NOT NULL, prefix TEXT NOT NULL,
+            key TEXT NOT NULL, kind TEXT NOT NULL, PRIMARY KEY (endpoint, bucket, key)
+        ) STRICT, WITHOUT ROWID"""
+    )
+
+
 _NAMES = (
     "ALTER TABLE shown RENAME TO video_snapshot",
     "ALTER TABLE packed RENAME TO compressed",

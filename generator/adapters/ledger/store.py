@@ -77,7 +77,7 @@ class Ledger(CheckedFile):
         "fact", "scope", "list", "shelf", "redirect", "suspended_redirect", "video_snapshot",
         "page", "refresh", "compressed", "failed",
         "published", "pending_page", "pending_video", "multipart_upload", "pending_invalidation",
-        "previous_version", "refused",
+        "previous_version", "refused", "left_behind",
         "owned", "suspect", "folder",
     )  # fmt: skip
     _JSON: ClassVar[tuple[tuple[str, str], ...]] = (

@@ -61,7 +61,14 @@ class StoredObject:
 
 
 class PreconditionFailedError(PublishError):
-    """The object is not what the condition expects; the bucket is as it was."""
+    """The object is not what the condition expects; the bucket is as it was.
+
+    `refusal` says what it means if the object is what the condition expects after all.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", refusal: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.refusal = refusal or message
 
 
 class InvalidKeyError(PublishError):
@@ -125,7 +132,7 @@ class Bucket:
             InvalidKeyError: no object can have this key.
         """
         check_key(key)
-        with self._translate_errors("put", key, conditional=bool(match)):
+        with self._translate_errors("put", key, match):
             answer = self._client.put_object(
                 Bucket=self.name, Key=key, Body=body, ContentMD5=_md5(body),
                 **_put_arguments(key, headers), **_condition(match), **self._sums,
@@ -170,7 +177,7 @@ class Bucket:
             PreconditionFailedError: `match` does not hold.
         """
         try:
-            with self._translate_errors("delete", key, conditional=bool(match)):
+            with self._translate_errors("delete", key, match):
                 self._client.delete_object(Bucket=self.name, Key=key, **_condition(match))
         except PreconditionFailedError:
             if self.head(key) is not None:
@@ -398,7 +405,7 @@ class Bucket:
             {"PartNumber": number, "ETag": _quoted(etag)} for number, etag in enumerate(etags, 1)
         ]
         try:
-            with self._translate_errors("put", key, conditional=bool(match)):
+            with self._translate_errors("put", key, match):
                 answer = self._client.complete_multipart_upload(
                     Bucket=self.name, Key=key, UploadId=upload.id,
                     MultipartUpload={"Parts": numbered}, **_condition(match),
@@ -428,10 +435,8 @@ class Bucket:
         with self._counting:
             self.requests[event_name.rpartition(".")[2]] += 1
 
-    def _translate_errors(
-        self, doing: str, key: str = "", *, conditional: bool = False
-    ) -> "_ErrorTranslator":
-        return _ErrorTranslator(self.name, doing, key, conditional=conditional)
+    def _translate_errors(self, doing: str, key: str = "", match: str = ANY) -> "_ErrorTranslator":
+        return _ErrorTranslator(self.name, doing, key, match)
 
 
 def check_key(key: str) -> None:
@@ -475,9 +480,9 @@ class _MultipartUpload:
 class _ErrorTranslator:
     """Raises errors of boto3 in a block as PublishError, with a hint."""
 
-    def __init__(self, bucket: str, doing: str, key: str, *, conditional: bool) -> None:
+    def __init__(self, bucket: str, doing: str, key: str, match: str) -> None:
         self._bucket, self._doing, self._key = bucket, doing, key
-        self._conditional = conditional
+        self._match = match
 
     def __enter__(self) -> None:
         pass
@@ -488,15 +493,22 @@ class _ErrorTranslator:
         if not _is_boto_error(error):
             return
         code, status = _code(error), _status(error)
-        if self._conditional and (status in _CHANGED_STATUS or code in _ABSENT_CODES):
-            raise _changed(self._key) from error
         response = getattr(error, "response", {})
         if status == HTTPStatus.FORBIDDEN and _is_clock_off(response):
             code = "RequestTimeTooSkewed"  # not every refusal says so: one of HEAD has no body
         why, hint = explain_refusal(code, status, str(response.get("Error", {}).get("Message", "")))
         what = f"{_shown(self._key)} in the bucket" if self._key else "the bucket"
+        message = f"cannot {self._doing} {what} {self._bucket}: {why}"
+        if self._is_changed(code, status):
+            raise _changed(self._key, message) from error
         kind = ObjectRefusedError if self._key and is_of_one_object(code, status) else PublishError
-        raise kind(f"cannot {self._doing} {what} {self._bucket}: {why}", hint=hint) from error
+        raise kind(message, hint=hint) from error
+
+    def _is_changed(self, code: str, status: int) -> bool:
+        """Return whether the condition did not hold; what must be absent cannot be missing."""
+        if self._match == ANY:
+            return False
+        return status in _CHANGED_STATUS or (self._match != ABSENT and code in _ABSENT_CODES)
 
 
 class _absent:  # noqa: N801 (reads as a word of the language, as `suppress` does)
@@ -595,9 +607,11 @@ def _shown(key: str) -> str:
     return readable(key)  # names may have control characters
 
 
-def _changed(key: str) -> PreconditionFailedError:
+def _changed(key: str, refusal: str = "") -> PreconditionFailedError:
     return PreconditionFailedError(
-        f"{_shown(key)} in the bucket has changed", hint="publish again: the bucket will be checked"
+        f"{_shown(key)} in the bucket has changed",
+        hint="publish again: the bucket will be checked",
+        refusal=refusal,
     )
 
 

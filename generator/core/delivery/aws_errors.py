@@ -11,7 +11,7 @@ _CLOCK = re.compile(r"expired|not yet current|too skewed|request time", re.IGNOR
 _SIGNED = frozenset({"SignatureDoesNotMatch", "InvalidSignatureException", "AccessDenied"})
 
 # Statuses with which a store may refuse one object and accept the next one,
-_OF_ONE = frozenset({400, 403, 405, 406, 409, 411, 413, 414, 415, 422, 431, 451, 500, 501})
+_OF_ONE = frozenset({*range(400, 600)} - {401, 407, 429, 503, 507})
 # unless the error code is about all of them.
 _OF_ALL = frozenset({
     "NoCredentialsError", "PartialCredentialsError", "ExpiredToken", "InvalidAccessKeyId",
@@ -56,6 +56,14 @@ _EXPLANATIONS: dict[str, tuple[str, str]] = {
     "InvalidBucketName": ("that is not a valid bucket name", "check the setting `bucket`"),
     "EntityTooLarge": ("it is larger than the store takes", "set publish_media = false"),
     "QuotaExceeded": ("the store is full", "free some space there, and publish again"),
+    "404": (
+        "the store answers that it does not exist",
+        "check the setting `bucket`; if that is right, give the file another name",
+    ),
+    "PreconditionFailed": (
+        "the store says that it changed, but it did not",
+        "publish again; if it persists, check the store's documentation of conditional writes",
+    ),
     "KeyTooLongError": ("its key is longer than 1,024 bytes", "give the file a shorter name"),
     "InvalidURI": ("the store does not accept its key", "give the file another name"),
     "BadDigest": ("the bytes changed in transit", "publish again, or check the network"),
@@ -109,7 +117,8 @@ _SAME = {
     "IllegalLocationConstraintException": "PermanentRedirect",
     "MovedPermanently": "PermanentRedirect",
     "ParamValidationError": "InvalidBucketName",
-    "404": "NoSuchBucket",
+    "NoSuchKey": "404",
+    "NotFound": "404",
     "413": "EntityTooLarge",
     "507": "QuotaExceeded",
     "InsufficientStorage": "QuotaExceeded",

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 from ipaddress import ip_address
@@ -368,6 +368,25 @@ def requests_usd(requests: Mapping[str, int]) -> float:
     return round(puts * PUTS_USD + reads * READS_USD, 9)
 
 
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """How many objects of ours are in a place that is not published to any more.
+
+    `example` is the key of one of them.
+    """
+
+    endpoint: str
+    bucket: str
+    prefix: str
+    objects: int
+    example: str
+
+    @property
+    def place(self) -> str:
+        """Return the bucket, and the prefix if there is one."""
+        return f"{self.bucket} below {self.prefix}" if self.prefix else self.bucket
+
+
 @dataclass(slots=True)
 class PublishReceipt:
     """The report of one publish. Counts are of objects; `clock` returns seconds for the phases.
@@ -376,7 +395,8 @@ class PublishReceipt:
     not overwritten, for those in the bucket are newer. `adopted` were there already. `strays` are
     foreign, and were left alone; `replaced` (their keys) were foreign too, and were replaced
     on request. `waiting` are to be deleted after the grace period; `refused` deletions are more
-    than one publish may make. `is_held`: nothing was done after a rollback.
+    than one publish may make. `left_behind` are objects of ours in former targets. `is_held`:
+    nothing was done after a rollback.
     """
 
     clock: Callable[[], float] = lambda: 0.0
@@ -398,6 +418,7 @@ class PublishReceipt:
     left: dict[str, str] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
+    left_behind: list[LeftBehind] = field(default_factory=list)
     requests: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     invalidation_error: str = ""
@@ -429,6 +450,7 @@ class PublishReceipt:
         return {
             **fields,
             "kinds": dict(self.kinds),
+            "left_behind": [asdict(left) for left in self.left_behind],
             "seconds": {name: round(value, 4) for name, value in self.seconds.items()},
             "total_s": round(self.total_s, 4),
         }

@@ -23,6 +23,7 @@ from generator.adapters.s3.bucket import (
     IN_PARTS_FROM,
     Bucket,
     InvalidKeyError,
+    ObjectRefusedError,
     PreconditionFailedError,
     StoredObject,
     check_key,
@@ -508,6 +509,18 @@ def test_what_changed_is_told_from_what_is_refused(status: int, code: str) -> No
         with pytest.raises(PublishError) as caught:
             bucket.put("a.html", b"", PAGE)
     assert not isinstance(caught.value, PreconditionFailedError)
+
+
+@pytest.mark.usefixtures("away")
+@pytest.mark.parametrize("code", ["NoSuchKey", "NotFound", ""])
+def test_not_found_means_changed_only_where_something_was_expected(code: str) -> None:
+    with store([(404, said(code) if code else "")]) as address:
+        bucket = Bucket("films", endpoint=address)
+        with pytest.raises(PreconditionFailedError):
+            bucket.put("new\nline.html", b"", PAGE, "0" * 32)
+        with pytest.raises(ObjectRefusedError) as caught:
+            bucket.put("new\nline.html", b"", PAGE, ABSENT)
+    assert str(caught.value).startswith("cannot put new line.html in the bucket films: ")
 
 
 def test_a_store_that_is_busy_is_asked_again_and_then_told_of(away: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,7 @@ def test_what_concerns_one_object_is_told_from_what_concerns_all() -> None:
     for code, status in (
         ("XMinioInvalidObjectName", 400), ("EntityTooLarge", 400), ("InvalidURI", 400),
         ("AccessDenied", 403), ("403", 403), ("", 413), ("NotImplemented", 501),
+        ("NoSuchKey", 404), ("404", 404), ("NoSuchUpload", 404), ("Gone", 410), ("502", 502),
     ):  # fmt: skip
         assert is_of_one_object(code, status), code
     for code, status in (
