@@ -56,7 +56,7 @@ class FormerTargets:
             self._record.drop_left_behind_in(self._settings.s3_endpoint, bucket, prefix)
 
     def delete(self, receipt: PublishReceipt, *, is_conditional: bool) -> None:
-        """Delete what is left in former targets, unless it is not ours any more.
+        """Delete what is left in former targets, unless it is no longer an object of this site.
 
         `is_conditional`: the current store supports conditional deletions.
 
