@@ -306,7 +306,7 @@ class Publisher:
             return
         for left in receipt.left_behind:
             log.warning(
-                "%d objects of this site are still in %s, which is not published to any more (%s, …):"
+                "%d objects of this site are still in %s, a former target (%s, …):"
                 " `reelshelf publish --prune` deletes them",
                 left.objects, left.place, readable(left.example),
             )  # fmt: skip

@@ -513,7 +513,7 @@ def test_what_stays_in_a_former_target_is_told_until_it_is_pruned(
         assert left[place].example == f"video/{NAMES[0]}"
         assert sum(one.objects for one in left.values()) == (count or len(before))
         assert json.loads(json.dumps(receipt.as_dict()))["left_behind"]
-    assert caplog.text.count(f"3 objects of ours stay in {OURS} below video/") == 1
+    assert caplog.text.count(f"3 objects of this site are still in {OURS} below video/") == 1
     assert f"video/{NAMES[0]}" in objects(s3)
 
     s3.put_object(Bucket=OURS, Key=f"video/{NAMES[1]}", Body=b"theirs")
