@@ -326,14 +326,14 @@ class Engine:
             self._drop_made_files(planned, differences)
             self._redirect_merged(planned, differences, everything=not since)
             self._expire_redirects(planned, now)
-            plan_suspended(self.ledger, self.site, planned, now)
+            everything = full or suspects.all
+            plan_suspended(self.ledger, planned, now, everything=everything or bool(stale))
             enabled = self.settings.host_files
             until = now + REDIRECT_S
             plan_host_files(self.ledger, planned, until, FOR_GOOD, enabled=enabled)
             torn, sound = self.recovery.examine(
                 suspects.paths - planned.pages.keys() - planned.gone
             )
-            everything = full or suspects.all
             to_render = retried | torn | missing
         run = self._new_run(receipt, suspects.paths)
         if planned.pages or planned.gone or planned.lists or cursor != since:
@@ -545,7 +545,7 @@ class Engine:
             if everything or video in hidden:
                 path = urls.watch_path(video, slug)
                 planned.gone.add(path)
-                planned.redirects[path] = self.site.link(urls.watch_path(*into))
+                planned.redirects[path] = urls.watch_path(*into)
                 planned.lasting.add(path)
 
     def _expire_redirects(self, planned: Plan, now: int) -> None:

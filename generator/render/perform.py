@@ -217,7 +217,7 @@ def redirect_pages(ledger: Ledger) -> list[Page]:
     return _redirect_pages(ledger.redirects())
 
 
-def _redirect_pages(redirects: dict[OutPath, str]) -> list[Page]:
+def _redirect_pages(redirects: dict[OutPath, OutPath]) -> list[Page]:
     return [
         Page(path, "redirect.html", RedirectSubject(target), "its videos moved on")
         for path, target in redirects.items()

@@ -473,11 +473,11 @@ class Ledger(CheckedFile):
 
     # -- redirects
 
-    def redirects(self) -> dict[OutPath, str]:
+    def redirects(self) -> dict[OutPath, OutPath]:
         """Return every redirect, with its target."""
         return dict(self._connection.execute("SELECT path, target FROM redirect"))
 
-    def newest_redirects(self) -> Iterator[tuple[int, OutPath, str]]:
+    def newest_redirects(self) -> Iterator[tuple[int, OutPath, OutPath]]:
         """Yield redirects as (until, path, target), those that expire last first."""
         yield from self._connection.execute(
             "SELECT expires_at, path, target FROM redirect ORDER BY expires_at DESC, path DESC"
@@ -492,16 +492,24 @@ class Ledger(CheckedFile):
         rows = self._cursor.execute("SELECT path FROM redirect WHERE expires_at <= ?", (instant,))
         return [row[0] for row in rows]
 
-    def redirects_to(self, targets: Sequence[str]) -> list[OutPath]:
-        """Return the redirects to these URLs."""
+    def redirects_to(self, targets: Sequence[OutPath]) -> list[OutPath]:
+        """Return the redirects to these pages."""
         return [row[0] for row in self._in("SELECT path FROM redirect WHERE target IN", targets)]
+
+    def orphaned_redirects(self) -> list[OutPath]:
+        """Return the redirects whose target is no page; one that failed counts as a page."""
+        rows = self._cursor.execute(
+            "SELECT path FROM redirect WHERE target NOT IN"
+            " (SELECT path FROM page UNION ALL SELECT path FROM failed)"
+        )
+        return [row[0] for row in rows]
 
     def has_suspended(self) -> bool:
         """Return whether any redirect is suspended as its target is gone."""
         return self._fetch_one("SELECT 1 FROM suspended_redirect LIMIT 1", ()) is not None
 
-    def suspended_to(self, targets: Sequence[str]) -> list[tuple[OutPath, str, int]]:
-        """Return (path, target, until) of the suspended redirects to these URLs."""
+    def suspended_to(self, targets: Sequence[OutPath]) -> list[tuple[OutPath, OutPath, int]]:
+        """Return (path, target, until) of the suspended redirects to these pages."""
         query = "SELECT path, target, expires_at FROM suspended_redirect WHERE target IN"
         return list(self._in(query, targets))
 
@@ -519,7 +527,7 @@ class Ledger(CheckedFile):
         )
         self._cursor.execute("DELETE FROM suspended_redirect WHERE expires_at <= ?", (until,))
 
-    def put_redirects(self, forwards: Mapping[OutPath, str], until: int) -> None:
+    def put_redirects(self, forwards: Mapping[OutPath, OutPath], until: int) -> None:
         """Store redirects."""
         self._cursor.executemany(
             "INSERT OR REPLACE INTO redirect VALUES (?, ?, ?)",
