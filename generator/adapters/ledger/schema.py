@@ -102,6 +102,12 @@ def redirects_to_pages(db: sqlite_utils.Database) -> None:
             db.execute("UPDATE fact SET value = '0' WHERE name = 'version'")
 
 
+@migrations()
+def files_made_since(db: sqlite_utils.Database) -> None:
+    """Add which files were made for videos since the last refresh that ended."""
+    db.execute("CREATE TABLE made_file (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")
+
+
 def _page_of(url: str, pages: Container[str]) -> str:
     """Return the output path of a URL: the longest that is a page, or looks like one."""
     parts = url.split("/")[1:]
