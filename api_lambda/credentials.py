@@ -152,7 +152,7 @@ def kept_secret(state: Path) -> bytes:
     try:
         if not file.exists():
             _make_secret(file)
-        if not file.is_file():  # a pipe would block
+        if file.is_fifo():  # it would block
             raise SettingsError(
                 f"{file} is not a regular file", hint="move it away: reelshelf uses this name"
             )

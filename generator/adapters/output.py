@@ -128,6 +128,7 @@ class Output:
 
     def _create_mark(self, mark: OutputMark) -> None:
         """Write the first mark atomically, so that no partial file is left."""
+        self._scratch_id = mark.folder[:12]
         with suppress(OSError):  # not every file system supports it
             descriptor = os.open(self._root, os.O_TMPFILE | os.O_WRONLY, 0o644)
             try:

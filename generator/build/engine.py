@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -329,16 +330,17 @@ class Engine:
             differences = self._differences(0 if full or suspects.all else since)
             planned = plan(self.ledger, self.site, differences)
             self._drop_made_files(planned, differences)
+            self._drop_unshown_files(planned)
             self._redirect_merged(planned, differences, everything=not since)
             self._expire_redirects(planned, now)
-            plan_suspended(self.ledger, self.site, planned, now)
+            everything = full or suspects.all
+            plan_suspended(self.ledger, planned, now, everything=everything or bool(stale))
             enabled = self.settings.host_files
             until = now + REDIRECT_S
             plan_host_files(self.ledger, planned, until, FOR_GOOD, enabled=enabled)
             torn, sound = self.recovery.examine(
                 suspects.paths - planned.pages.keys() - planned.gone
             )
-            everything = full or suspects.all
             to_render = retried | torn | missing
         run = self._new_run(receipt, suspects.paths)
         if planned.pages or planned.gone or planned.lists or cursor != since:
@@ -349,7 +351,11 @@ class Engine:
         if everything or (first and not was_empty):
             with receipt.phase("sweep"):
                 receipt.removed += self.recovery.sweep(self.renderer.assets().keys())
+        with self.ledger.transaction():
+            self.ledger.drop_made_files()
         self.recovery.trust(suspects, sound)
+        if verify:
+            self.recovery.end_repairs()
         receipt.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
         self._report_failures(receipt)
         return receipt
@@ -539,6 +545,17 @@ class Engine:
                 kept = urls.made_files(after) if after is not None else ()
                 planned.gone.update(set(urls.made_files(before)).difference(kept))
 
+    def _drop_unshown_files(self, planned: Plan) -> None:
+        """Plan to delete files made for videos since the last refresh, but not shown.
+
+        One that was interrupted, or stopped by a wrong template, leaves files of videos that are
+        hidden or changed again by now.
+        """
+        for video, paths in groupby(self.ledger.made_files(), key=urls.video_of_made):
+            shown = planned.shown.get(video) or next(iter(self.catalogue.shown([video])), None)
+            kept = urls.made_files(shown) if shown is not None else ()
+            planned.gone.update(set(paths).difference(kept))
+
     def _redirect_merged(
         self, planned: Plan, differences: Iterable[VideoChange], *, everything: bool
     ) -> None:
@@ -550,7 +567,7 @@ class Engine:
             if everything or video in hidden:
                 path = urls.watch_path(video, slug)
                 planned.gone.add(path)
-                planned.redirects[path] = self.site.link(urls.watch_path(*into))
+                planned.redirects[path] = urls.watch_path(*into)
                 planned.lasting.add(path)
 
     def _expire_redirects(self, planned: Plan, now: int) -> None:

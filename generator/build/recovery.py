@@ -49,6 +49,7 @@ class Recovery:
         self.ledger, self.catalogue, self.output = ledger, catalogue, output
         self.stamp = ""
         self.by_manifest = False
+        self._unrepaired: set[str] = set()  # folders with missing files
 
     @property
     def files(self) -> OwnedFiles:
@@ -68,6 +69,7 @@ class Recovery:
         """
         ledger, output = self.ledger, self.output
         mark = output.mark() or OutputMark()
+        output.clear_scratch({path.rpartition("/")[0] for path in ledger.made_files()})
         if not ledger.fact("begun"):
             if mark.stamp and mark.stamp == ledger.fact("output") and not output.has_manifest():
                 self._begin_manifest()  # left by 0.4.0
@@ -176,8 +178,9 @@ class Recovery:
             self.output.forget_folders()
             names = self.output.names_in(folder)
             files = self.ledger.files_in(folder)
-            missing |= {path for path in files if path.rpartition("/")[2] not in names}
-            self.output.touched.add(folder)
+            gone = {path for path in files if path.rpartition("/")[2] not in names}
+            (self._unrepaired if gone else self.output.touched).add(folder)
+            missing |= gone
         lost = {path for path in missing if not path.endswith(COPIES)}
         if lost:
             log.warning(
@@ -187,9 +190,17 @@ class Recovery:
             )
         return frozenset(lost)
 
+    def end_repairs(self) -> None:
+        """Take all that `missing_files` returned for made again: the refresh has ended."""
+        self.output.touched |= self._unrepaired
+        self._unrepaired = set()
+
     def note_folders(self) -> None:
-        """Record the mtimes of written folders: a later change was made by others."""
-        touched, self.output.touched = self.output.touched, set()
+        """Record the mtimes of written folders: a later change was made by others.
+
+        Those where files are still missing, as a refresh was stopped, count as changed.
+        """
+        touched, self.output.touched = self.output.touched - self._unrepaired, set()
         if touched:
             with self.ledger.transaction():
                 self.ledger.put_folders({path: self.output.changed_at(path) for path in touched})
@@ -210,10 +221,11 @@ class Recovery:
         removed = self.files.delete(stray)
         with self.ledger.transaction():
             self.ledger.drop_pages(former)
+            self.ledger.watch_folders({"", *folders_of(owned)})  # until `note_folders`
         self.output.clear_scratch(folders_of(owned))
         self.output.remove_empty_folders(folders_of(stray))
         self.files.rewrite_manifest()
-        self.output.touched |= folders_of(owned)
+        self.output.touched |= {"", *folders_of(owned)}
         self._log_foreign_files(owned)
         return removed
 

@@ -76,7 +76,7 @@ def _redirect(draft: Draft, former: Scope, now: Scope) -> None:
         target = _page(draft, now, order)
         if path != target:
             plan.gone.add(path)
-            plan.redirects[path] = draft.site.link(target)
+            plan.redirects[path] = target
             plan.lasting.add(path)
 
 

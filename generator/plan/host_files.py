@@ -55,7 +55,7 @@ def _redirects_changed(ledger: Ledger, plan: Plan) -> bool:
     return bool(plan.redirects) or ledger.has_redirect([*plan.pages, *plan.gone])
 
 
-def _pages(rows: Iterator[tuple[int, OutPath, str]], reason: str) -> tuple[Page, Page]:
+def _pages(rows: Iterator[tuple[int, OutPath, OutPath]], reason: str) -> tuple[Page, Page]:
     newest = tuple((path, target) for _, path, target in islice(rows, MAX_REDIRECTS))
     return (
         Page(urls.HEADERS, "", HeadersSubject(), reason),

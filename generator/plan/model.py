@@ -26,13 +26,14 @@ class PlannedList:
 class Plan:
     """What a refresh is to do.
 
-    `gone` are pages to delete; `redirects` replace some of them, those in `lasting` permanently.
+    `gone` are pages to delete; `redirects` replace some of them, each with its target, those in
+    `lasting` permanently.
     Those in `suspended` are removed with their target, and restored with it.
     """
 
     pages: dict[OutPath, Page] = field(default_factory=dict)
     gone: set[OutPath] = field(default_factory=set)
-    redirects: dict[OutPath, str] = field(default_factory=dict)
+    redirects: dict[OutPath, OutPath] = field(default_factory=dict)
     lasting: set[OutPath] = field(default_factory=set)
     suspended: set[OutPath] = field(default_factory=set)
     lists: list[PlannedList] = field(default_factory=list)

@@ -5,42 +5,50 @@ But a disk that is unplugged for a month comes back with all its old addresses.
 """
 
 from generator.adapters.ledger import Ledger
-from generator.core.model import OutPath
-from generator.core.site.contexts import SiteContext
 from generator.plan.model import Plan
 
 FOR_GOOD = 1 << 62
 
 
-def plan_suspended(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
+def plan_suspended(ledger: Ledger, plan: Plan, now: int, *, everything: bool = False) -> None:
     """Remove redirects whose target is removed, and restore those whose target is back.
 
     Args:
         ledger: its state before the plan.
-        site: makes URLs of pages.
         plan: modified in place.
         now: the current instant.
+        everything: look at all redirects, not only at those to what the plan adds and removes.
     """
-    _remove_orphans(ledger, site, plan)
+    _remove_orphans(ledger, plan, everything=everything)
     if ledger.has_suspended():
-        _restore(ledger, site, plan, now)
+        _restore(ledger, plan, now, everything=everything)
 
 
-def _remove_orphans(ledger: Ledger, site: SiteContext, plan: Plan) -> None:
+def _remove_orphans(ledger: Ledger, plan: Plan, *, everything: bool) -> None:
+    kept = plan.pages.keys() | plan.redirects.keys()
     going = plan.gone - plan.redirects.keys()
+    if everything:
+        targets = ledger.redirects()
+        orphans = {path for path in ledger.orphaned_redirects() if targets[path] not in kept}
+        plan.suspended |= orphans - kept - plan.gone
+        plan.gone |= orphans - kept
+        going |= orphans - kept
     while going:
-        redirects = ledger.redirects_to([site.link(path) for path in sorted(going)])
-        going = set(redirects) - plan.pages.keys() - plan.redirects.keys() - plan.gone
+        redirects = ledger.redirects_to(sorted(going))
+        going = set(redirects) - kept - plan.gone
         plan.gone |= going
         plan.suspended |= going
 
 
-def _restore(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
+def _restore(ledger: Ledger, plan: Plan, now: int, *, everything: bool) -> None:
     pages = sorted(plan.pages)
     stored = ledger.digests(pages)
     coming = [*(path for path in pages if path not in stored), *plan.redirects]
+    if everything:
+        coming = sorted((ledger.digests().keys() - plan.gone) | plan.pages.keys())
+        coming += plan.redirects
     while coming:
-        waiting = ledger.suspended_to([site.link(path) for path in coming])
+        waiting = ledger.suspended_to(coming)
         taken = ledger.digests(sorted(path for path, _, _ in waiting))
         coming = []
         for path, target, until in waiting:
@@ -52,4 +60,4 @@ def _restore(ledger: Ledger, site: SiteContext, plan: Plan, now: int) -> None:
             plan.gone.add(path)
             if until >= FOR_GOOD:
                 plan.lasting.add(path)
-            coming.append(OutPath(path))
+            coming.append(path)

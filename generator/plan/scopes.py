@@ -175,7 +175,7 @@ def _unpage(draft: Draft, scope: Scope, lists: dict[SortKey, ListRow]) -> None:
     for path in every_path(draft, scope, lists):
         if path != plain:
             plan.gone.add(path)
-            plan.redirects[path] = draft.site.link(plain)
+            plan.redirects[path] = plain
     for key, row in lists.items():
         if key not in keys_of(scope, paged=False):
             plan.dropped_lists.append(row.id)

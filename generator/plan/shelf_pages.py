@@ -91,4 +91,4 @@ def _redirect_moved(draft: Draft, planned: PlannedList) -> None:
             now = urls.shelf_path(scope, order, None if end else moved.into)
             if now != former:
                 plan.gone.add(former)
-                plan.redirects[former] = draft.site.link(now)
+                plan.redirects[former] = now

@@ -18,17 +18,17 @@ def plan_sitemaps(draft: Draft) -> None:
         if draft.visible_changes[difference.video.id].feed:
             video = difference.video
             parts.setdefault(urls.sitemap_part(video.id), video.id)
-    stored = draft.ledger.digests([urls.sitemap_path(part) for part in parts])
     coming = {urls.sitemap_part(number) for number in draft.plan.shown}
     hidden = set(draft.plan.hidden)
     for part, cause in parts.items():
         path = urls.sitemap_path(part)
-        empty = part not in coming and hidden.issuperset(draft.ledger.shown_ids(*_span(part)))
+        stored = draft.ledger.shown_ids(*_span(part))
+        empty = part not in coming and hidden.issuperset(stored)
         if empty:
             draft.plan.gone.add(path)
         else:
             draft.add(sitemap_page(part, "sitemap entries changed", cause))
-        if empty == (path in stored):
+        if empty == bool(stored):
             draft.add(sitemap_index("sitemap list changed"))
 
 

@@ -56,16 +56,20 @@ class OwnedFiles:
         Args:
             paths: files, recorded already or not.
             copies: a foreign compressed copy beside a file keeps the file from being owned:
-                servers would send that copy in its place.
+                servers would send that copy in its place. Only pages have copies; what has none is
+                made for a video, and recorded as such until a refresh ends.
         """
         recorded = self.of(paths)
         fresh = [path for path in dict.fromkeys(paths) if path not in recorded]
         taken = self._taken(fresh, copies=copies)
         ours = [path for path in fresh if path not in taken]
-        # a build of many that is killed finds them in the manifest
-        if ours and len(ours) < _MANY:
+        made = [] if copies else [path for path in paths if path not in taken]
+        if ours or made:
             with self._ledger.transaction():
-                self._ledger.own(ours)
+                # a build of many that is killed finds them in the manifest
+                self._ledger.own(ours if len(ours) < _MANY else ())
+                self._ledger.add_made_files(made)
+                self._ledger.watch_folders({path.rpartition("/")[0] for path in ours})
         self._output.note(ours)
         return frozenset(taken)
 

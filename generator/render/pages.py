@@ -156,7 +156,8 @@ class PageRenderer:
             case HeadersSubject():
                 return host_files.headers_file(self._site.base)
             case RedirectsSubject(redirects):
-                return host_files.redirects_file(self._site.base, redirects)
+                links = ((path, self._site.link(target)) for path, target in redirects)
+                return host_files.redirects_file(self._site.base, links)
             case _:
                 return self._renderer.render(page.template, self._context(page))
 
@@ -194,7 +195,8 @@ class PageRenderer:
                 videos = self._fragments.part(low, low + urls.SITEMAP_IDS)
                 return {"entries": tuple(contexts.sitemap_entry(self._site, v) for v in videos)}
             case RedirectSubject(target):
-                return {**self._head(page.path, "Moved", indexed=False), "target": target}
+                head = self._head(page.path, "Moved", indexed=False)
+                return {**head, "target": self._site.link(target)}
             case StaticSubject():
                 return self._fixed(page.path)
             case (

@@ -108,7 +108,7 @@ def stored_fragments(ledger: Ledger) -> FragmentSource:
     fragments = FragmentSource(ledger.cards, ledger.minis, ledger.scope_cards)
     fragments.videos, fragments.part, fragments.subfolders = ledger.videos, part, subfolders
     fragments.slug = lambda number: ledger.videos((number,))[number].slug
-    fragments.parts = lambda: _parts(ledger.paths_like("sitemap/"))
+    fragments.parts = lambda: _parts(ledger.shown_parts(urls.SITEMAP_IDS))
     return fragments
 
 
@@ -121,6 +121,7 @@ def render_all_fragments(run: RenderRun, videos: Iterable[Video]) -> None:
     run.fragments.whole = True
     run.fragments.videos = lambda ids: {number: by_id[number] for number in ids}
     run.fragments.slug = lambda number: by_id[number].slug
+    run.fragments.parts = lambda: _parts({urls.sitemap_part(number) for number in by_id})
     run.fragments.part = lambda low, high: [
         by_id[number] for number in map(VideoId, range(low, high)) if number in by_id
     ]
@@ -167,8 +168,12 @@ def overlay(run: RenderRun, plan: Plan) -> None:
     fragments.slug = slug
     fragments.whole = not run.ledger.fact("begun")
     fragments.parts = lambda: _parts(
-        (set(run.ledger.paths_like("sitemap/")) - plan.gone)
-        | {path for path in plan.pages if path.startswith("sitemap/")}
+        part
+        for part in {
+            *run.ledger.shown_parts(urls.SITEMAP_IDS),
+            *(urls.sitemap_part(number) for number in shown),
+        }
+        if urls.sitemap_path(part) not in plan.gone
     )
 
 
@@ -188,12 +193,9 @@ def _first_shelf(ledger: Ledger, scope: int) -> Shelf:
     return ListingEditor(ledger.view(row.id), NAME_LIMITS).end(highest=False)
 
 
-def _parts(paths: Iterable[OutPath]) -> list[OutPath]:
-    return sorted((path for path in paths if path != urls.SITEMAP_PAGES), key=_part_number)
-
-
-def _part_number(path: OutPath) -> int:
-    return int(path.removeprefix("sitemap/").removesuffix(".xml"))
+def _parts(numbers: Iterable[int]) -> list[OutPath]:
+    """Return the sitemaps that the index names: those with videos, even if one is not written."""
+    return [urls.sitemap_path(number) for number in sorted(numbers)]
 
 
 def perform(run: RenderRun, plan: Plan) -> None:
@@ -212,7 +214,7 @@ def redirect_pages(ledger: Ledger) -> list[Page]:
     return _redirect_pages(ledger.redirects())
 
 
-def _redirect_pages(redirects: dict[OutPath, str]) -> list[Page]:
+def _redirect_pages(redirects: dict[OutPath, OutPath]) -> list[Page]:
     return [
         Page(path, "redirect.html", RedirectSubject(target), "merged into another shelf")
         for path, target in redirects.items()

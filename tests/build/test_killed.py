@@ -9,10 +9,10 @@ import os
 import random
 import shutil
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from histories import History, full_render, tree
@@ -21,8 +21,10 @@ from paths import TEMPLATES
 from benchmarks import trial
 from generator.adapters.output import Output
 from generator.build.engine import Engine
+from generator.core.build_receipt import Receipt
 from generator.core.errors import SettingsError
-from generator.core.model import OutPath
+from generator.core.model import Event, EventKind, OutPath, Poster, VideoId
+from generator.core.site import urls
 from generator.watch.compression import compress_some
 
 VIDEOS = 100
@@ -189,6 +191,138 @@ def test_a_disk_that_is_full_leaves_whole_pages_and_the_next_build_goes_on(
         engine.refresh(trial.NOW + 1)
 
         assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")
+
+
+class Torn(Output):
+    """An output folder whose process is killed while it writes its n-th file."""
+
+    def __init__(self, root: Path, changes: int) -> None:
+        super().__init__(root)
+        self._left = changes
+
+    def _place(self, scratch: str, final: str, content: bytes, *, owned: bool) -> None:
+        self._left -= 1
+        if not self._left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super()._place(scratch, final, content, owned=owned)
+
+
+class Stills:
+    """A scan that finds new videos, and makes their stills each time."""
+
+    def __init__(self, *videos: int, version: int = 0, lost: bool = False) -> None:
+        self.videos, self.version, self.lost = videos, version, lost
+
+    def files(self) -> dict[OutPath, bytes]:
+        posters = {video: trial.poster(video + 1000 * self.version) for video in self.videos}
+        paths = {
+            path: f"{path} {video}".encode()
+            for video, event in posters.items()
+            for path in urls.still_files(VideoId(video), poster_of(event.value))
+        }
+        return {} if self.lost else paths
+
+    def __call__(self, builder: Engine, receipt: Receipt, **_: bool) -> None:
+        append, now = builder.catalogue.append, receipt.at
+        append([trial.found(video, random.Random(video)) for video in self.videos])
+        builder.files.make(self.files().items())
+        for video in self.videos:
+            value = trial.poster(video + 1000 * self.version).value
+            name, number = f"{video}-{self.version}", VideoId(video)
+            if self.lost:
+                for kind in (EventKind.VIDEO_MISSING, EventKind.VIDEO_DROPPED):
+                    append([Event(f"{kind}-{name}", kind, now, "test", number)])
+            else:
+                append([Event(f"made-{name}", EventKind.POSTER_MADE, now, "test", number, value)])
+
+
+def poster_of(value: Mapping[str, object]) -> Poster:
+    poster = cast("dict[str, Any]", value["poster"])
+    return Poster(**{**poster, "widths_px": tuple(poster["widths_px"])})
+
+
+NEW = (VIDEOS + 1, VIDEOS + 2)
+
+
+@pytest.mark.parametrize("changes", [2, 3, 5, 6, 7, 30])
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize(
+    "then",
+    [Stills(*NEW), Stills(*NEW, version=1), Stills(*NEW, lost=True)],
+    ids=["shown", "changed", "lost"],
+)
+def test_no_file_made_for_a_video_that_no_page_ever_showed_stays(
+    tmp_path: Path, changes: int, then: Stills, *, built: bool
+) -> None:
+    prepare(tmp_path, built=built)
+
+    def build() -> None:
+        with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+            engine.output = Torn(tmp_path / "out", changes)
+            engine.refresh(trial.NOW + 1, Stills(*NEW), verify=True)
+
+    assert in_a_process_that_dies(build)
+
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        engine.refresh(trial.NOW + 2, then, verify=True)
+        expected = full_render(engine, tmp_path / "full")
+        assert not list(engine.ledger.made_files())
+    assert tree(tmp_path / "out") == {**expected, **then.files()}
+
+
+@pytest.mark.parametrize("after", ["the files", "a page", "everything"])
+def test_files_that_go_after_a_kill_are_missed_in_whatever_folder_they_were(
+    tmp_path: Path, after: str
+) -> None:
+    prepare(tmp_path, built=False)
+    stills = Stills(*NEW)
+
+    def build() -> None:
+        with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+            changes = {"the files": 7, "a page": 40, "everything": 1 << 20}[after]
+            engine.output = Torn(tmp_path / "out", changes)
+            engine.refresh(trial.NOW + 1, stills, verify=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_a_process_that_dies(build)
+    if after != "everything":
+        assert in_a_process_that_dies(lambda: finish_and_die(tmp_path, stills))
+    before = tree(tmp_path / "out")
+    for folder in ("thumb", "watch", "assets"):
+        shutil.rmtree(tmp_path / "out" / folder)
+    (tmp_path / "out/robots.txt").unlink()
+
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        engine.refresh(trial.NOW + 3, stills, verify=True)
+
+    assert tree(tmp_path / "out") == before
+
+
+def finish_and_die(folder: Path, stills: Stills) -> None:
+    with Engine(trial.settings(folder), TEMPLATES) as engine:
+        engine.refresh(trial.NOW + 2, stills, verify=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("room", [0, 3, 30])
+def test_files_that_are_missing_stay_missed_until_a_build_ended(tmp_path: Path, room: int) -> None:
+    prepare(tmp_path, built=True)
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        engine.seal(engine.refresh(trial.NOW + 1))
+    before = tree(tmp_path / "out")
+    for name in sorted(before)[::2]:
+        (tmp_path / "out" / name).unlink()
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        engine.output = Full(tmp_path / "out", room, takes_small=False)
+        with pytest.raises(OSError, match="No space left"):
+            engine.refresh(trial.NOW + 2, verify=True)
+
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        with engine.ledger.transaction():  # what the stopped build was about to write is missing,
+            engine.ledger.trust(engine.ledger.suspects())  # even if nothing else is known of it
+        engine.refresh(trial.NOW + 3, verify=True)
+
+    assert tree(tmp_path / "out") == before
 
 
 class Full(Output):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from histories import tree
+from histories import History, full_render, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paths import TEMPLATES
@@ -236,6 +237,40 @@ def test_a_file_in_the_place_of_a_page_stays_and_the_page_is_written_once_it_wen
 
         assert receipt.failures == {}
         assert b"Sitemap" in (tmp_path / "out/robots.txt").read_bytes()
+
+
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 10**6),
+    taken=st.sets(st.integers(0, 3)),
+    deeds=st.lists(st.sampled_from(["change", "full", "free"]), min_size=1, max_size=6),
+)
+def test_the_sitemap_index_names_the_same_parts_whichever_of_them_are_somebodys(
+    seed: int, taken: set[int], deeds: list[str]
+) -> None:
+    with a_folder() as folder:
+        (folder / "out/sitemap").mkdir(parents=True)
+        for part in taken:
+            (folder / f"out/sitemap/{part}.xml").write_text("mine", encoding="utf-8")
+        history = History(120, seed)
+        with a_site(folder, videos=120, adopt=True) as engine:
+            engine.refresh(trial.NOW)
+            for number, deed in enumerate([*deeds, "free"]):
+                if deed == "change":
+                    for _ in range(5):
+                        engine.catalogue.append(history.draw())
+                elif deed == "free":
+                    for part in taken:
+                        (folder / f"out/sitemap/{part}.xml").unlink()
+                    taken = set()
+                engine.refresh(trial.NOW + number, lambda *_, **__: None, full=deed == "full")
+
+                parts = {video.id // 50 for video in engine.catalogue.shown()}
+                index = (folder / "out/sitemap.xml").read_text(encoding="utf-8")
+                assert set(map(int, re.findall(r"/sitemap/(\d+)\.xml", index))) == parts
+                for part in taken:
+                    assert (folder / f"out/sitemap/{part}.xml").read_bytes() == b"mine"
+            assert tree(folder / "out") == full_render(engine, folder / "full")
 
 
 def test_a_copy_of_somebodys_beside_a_page_keeps_servers_from_a_page_that_they_would_not_send(

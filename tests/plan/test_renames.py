@@ -12,10 +12,11 @@ from paths import TEMPLATES
 
 from benchmarks import trial
 from generator.build.engine import REDIRECT_S, Engine
-from generator.core.model import Event, EventKind, VideoId
+from generator.core.model import Event, EventKind, OutPath, VideoId
 from generator.core.site import urls
 from generator.core.site.orders import VIDEO_ORDERS
 from generator.core.site.scopes import Scope, ScopeKind
+from generator.plan import FOR_GOOD
 
 
 class Shelves:
@@ -133,6 +134,58 @@ def test_no_page_leads_to_what_is_hidden_and_all_lead_there_again_once_it_is_bac
         assert site.leads("attic") == page_of("secret")
         assert site.leads("secret") == page_of("very secret")
         assert tree(tmp_path / "out") == full_render(site.engine, tmp_path / "again")
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("bases", [("", "/films"), ("/films", ""), ("/films", "/my/films")])
+def test_redirects_follow_the_site_to_another_path_and_vanish_with_their_target_there(
+    tmp_path: Path, bases: tuple[str, str], *, full: bool
+) -> None:
+    before, after = (f"https://videos.example.org{base}" for base in bases)
+    site = Shelves(tmp_path, host_files=True, site_url=before)
+    with site.engine:
+        site.add("attic", *["attic"] * 150, "b")
+        site.build()
+        site.move("attic", "secret")
+        site.build()
+    at = trial.settings(tmp_path, host_files=True, site_url=after)
+    site.engine = Engine(at, TEMPLATES)
+    with site.engine:
+        site.now += 10
+        site.engine.refresh(site.now, full=full)
+        assert f'url={bases[1]}/{page_of("secret")}"' in site.page("attic")
+        assert site.page("", "_redirects").count(f" {bases[1]}/folder/secret~") > len(VIDEO_ORDERS)
+        assert tree(tmp_path / "out") == full_render(site.engine, tmp_path / "full")
+
+        site.lose("secret")
+        site.build()
+        hidden = tree(tmp_path / "out")
+        assert not [path for path, page in hidden.items() if b"secret" in page or "attic" in path]
+        site.find("secret")
+        site.build()
+        assert f'url={bases[1]}/{page_of("secret")}"' in site.page("attic")
+
+
+def test_a_full_build_removes_redirects_without_a_target_and_restores_those_with_one(
+    tmp_path: Path,
+) -> None:
+    site = Shelves(tmp_path, host_files=True)
+    with site.engine:
+        site.add("a", "a", "b", "c")
+        site.build()
+        site.move("a", "d")
+        site.build()
+        right = tree(tmp_path / "out")
+        ledger, former, lost = site.engine.ledger, OutPath(page_of("a")), OutPath("folder/e~0.html")
+        with ledger.transaction():  # as versions left it that compared URLs
+            ledger.suspend_redirects([former])
+            ledger.drop_redirects([former])
+            ledger.drop_pages([former])
+            ledger.put_redirects({lost: OutPath(page_of("z"))}, FOR_GOOD)
+        site.now += 10
+        site.engine.refresh(site.now, full=True)
+        assert tree(tmp_path / "out") == right
+        assert tree(tmp_path / "out") == full_render(site.engine, tmp_path / "full")
 
 
 def test_folders_around_and_below_are_led_to_theirs(tmp_path: Path) -> None:

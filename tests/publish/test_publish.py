@@ -875,7 +875,7 @@ def test_a_rollback_brings_the_former_site_back_and_holds_publishing(
     with home.engine() as engine:
         home.build(engine)
         home.publisher(engine).publish()
-        with pytest.raises(PublishError, match="no former publish"):
+        with pytest.raises(PublishError, match="no previous publish"):
             home.publisher(engine).rollback()
         before = objects(s3)
         home.put("new.mp4")
@@ -1001,7 +1001,7 @@ def test_the_command_publishes_and_tells_what_it_did(folder: Home, s3: BaseClien
     ("arguments", "code", "told"),
     [
         (("--bucket", "nowhere"), 1, "no such bucket"),
-        (("--rollback",), 1, "no former publish"),
+        (("--rollback",), 1, "no previous publish"),
         (("--rollback", "--watch"), 2, "cannot be combined"),
         (("--bucket", ""), 2, "no bucket is configured"),
     ],

@@ -1,5 +1,8 @@
 """The tables of the ledger, created by migrations; each may empty it and have it refilled."""
 
+import re
+from collections.abc import Container
+
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
@@ -91,6 +94,50 @@ def objects_left_behind(db: sqlite_utils.Database) -> None:
         ) STRICT, WITHOUT ROWID"""
     )
 
+
+@migrations()
+def redirects_to_pages(db: sqlite_utils.Database) -> None:
+    """Have redirects name the page that they lead to instead of its URL; render all pages again.
+
+    Where the site is below a path, the URL began with it, even if it was a former path.
+    """
+    pages = {row[0] for row in db.execute("SELECT path FROM page").fetchall()}
+    for table in ("redirect", "suspended_redirect"):
+        rows = [
+            (_page_of(target, pages), path)
+            for path, target in db.execute(f"SELECT path, target FROM {table}").fetchall()  # noqa: S608 (literals)
+            if target.startswith("/")  # an interrupted migration has begun with them
+        ]
+        db.conn.executemany(f"UPDATE {table} SET target = ? WHERE path = ?", rows)  # noqa: S608 (literals)
+        if rows:
+            db.execute("UPDATE fact SET value = '0' WHERE name = 'version'")
+
+
+@migrations()
+def files_made_since(db: sqlite_utils.Database) -> None:
+    """Add which files were made for videos since the last refresh that ended."""
+    db.execute("CREATE TABLE made_file (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")
+
+
+def _page_of(url: str, pages: Container[str]) -> str:
+    """Return the output path of a URL: the longest that is a page, or looks like one."""
+    parts = url.split("/")[1:]
+    paths = ["/".join(parts[start:]) for start in range(len(parts))]
+    existing = (path for path in paths if path in pages)
+    alike = (path for path in paths if _TARGET.fullmatch(path))
+    return next(existing, next(alike, paths[0]))
+
+
+_ORDERS = (
+    r"(?:newest|oldest|(?:title|name)(?:-desc)?"
+    r"|(?:rating|views|duration|size|recorded)(?:-asc)?)(?:-[0-9]+)?"
+)
+_FOLDER = r"(?:folders|folder/[^/~]*~[0-9a-f]+)"
+_TARGET = re.compile(
+    rf"(?:watch/[^/]+|random(?:-[0-9]+)?"
+    rf"|(?:all|favorites|tag/[^/]+|{_FOLDER})(?:/{_ORDERS})?|{_FOLDER}/folders(?:-[0-9]+)?"
+    r"|tags(?:/(?:name|count)(?:-[0-9]+)?)?)\.html"
+)
 
 _NAMES = (
     "ALTER TABLE shown RENAME TO video_snapshot",

@@ -78,7 +78,7 @@ class Ledger(CheckedFile):
         "page", "refresh", "compressed", "failed",
         "published", "pending_page", "pending_video", "multipart_upload", "pending_invalidation",
         "previous_version", "refused", "left_behind",
-        "owned", "suspect", "folder",
+        "owned", "suspect", "folder", "made_file",
     )  # fmt: skip
     _JSON: ClassVar[tuple[tuple[str, str], ...]] = (
         ("video_snapshot", "facts"), ("refresh", "receipt"),
@@ -299,6 +299,18 @@ class Ledger(CheckedFile):
         )
         return [VideoId(row[0]) for row in rows]
 
+    def shown_parts(self, size: int) -> list[int]:
+        """Return the parts (ids divided by `size`) that have shown videos, ascending."""
+        rows = self._cursor.execute(
+            "WITH RECURSIVE part (number) AS ("
+            " SELECT min(video) / :size FROM video_snapshot"
+            " UNION ALL SELECT (SELECT min(video) / :size FROM video_snapshot"
+            " WHERE video >= (number + 1) * :size) FROM part WHERE number IS NOT NULL)"
+            " SELECT number FROM part WHERE number IS NOT NULL",
+            {"size": size},
+        )
+        return [row[0] for row in rows]
+
     def cards(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Return the cards of videos."""
         return dict(self._in("SELECT video, card FROM video_snapshot WHERE video IN", sorted(ids)))
@@ -461,6 +473,26 @@ class Ledger(CheckedFile):
         rows = [(path, changed_ns) for path, changed_ns in folders.items() if changed_ns]
         self._cursor.executemany("INSERT OR REPLACE INTO folder VALUES (?, ?)", rows)
 
+    def watch_folders(self, folders: Iterable[str]) -> None:
+        """Record that folders are written to: they count as changed until their time is stored."""
+        rows = [(path,) for path in folders]
+        self._cursor.executemany("INSERT OR REPLACE INTO folder VALUES (?, 1)", rows)
+
+    def made_files(self) -> Iterator[OutPath]:
+        """Yield the files made for videos since the last refresh that ended, by path."""
+        for row in self._connection.execute("SELECT path FROM made_file ORDER BY path"):
+            yield row[0]
+
+    def add_made_files(self, paths: Iterable[OutPath]) -> None:
+        """Record files that are about to be made for videos; no page may ever show them."""
+        rows = [(path,) for path in paths]
+        self._cursor.executemany("INSERT OR IGNORE INTO made_file VALUES (?)", rows)
+
+    def drop_made_files(self) -> None:
+        """Record that every made file is shown, or deleted."""
+        if self._fetch_one("SELECT 1 FROM made_file LIMIT 1", ()):
+            self._cursor.execute("DELETE FROM made_file")
+
     def files_in(self, folder: str) -> list[OutPath]:
         """Return our files directly in a folder ("" for the top one)."""
         low, high = (f"{folder}/", f"{folder}0") if folder else ("", "\x7f")
@@ -473,11 +505,11 @@ class Ledger(CheckedFile):
 
     # -- redirects
 
-    def redirects(self) -> dict[OutPath, str]:
+    def redirects(self) -> dict[OutPath, OutPath]:
         """Return every redirect, with its target."""
         return dict(self._connection.execute("SELECT path, target FROM redirect"))
 
-    def newest_redirects(self) -> Iterator[tuple[int, OutPath, str]]:
+    def newest_redirects(self) -> Iterator[tuple[int, OutPath, OutPath]]:
         """Yield redirects as (until, path, target), those that expire last first."""
         yield from self._connection.execute(
             "SELECT expires_at, path, target FROM redirect ORDER BY expires_at DESC, path DESC"
@@ -492,16 +524,24 @@ class Ledger(CheckedFile):
         rows = self._cursor.execute("SELECT path FROM redirect WHERE expires_at <= ?", (instant,))
         return [row[0] for row in rows]
 
-    def redirects_to(self, targets: Sequence[str]) -> list[OutPath]:
-        """Return the redirects to these URLs."""
+    def redirects_to(self, targets: Sequence[OutPath]) -> list[OutPath]:
+        """Return the redirects to these pages."""
         return [row[0] for row in self._in("SELECT path FROM redirect WHERE target IN", targets)]
+
+    def orphaned_redirects(self) -> list[OutPath]:
+        """Return the redirects whose target is no page; one that failed counts as a page."""
+        rows = self._cursor.execute(
+            "SELECT path FROM redirect WHERE target NOT IN"
+            " (SELECT path FROM page UNION ALL SELECT path FROM failed)"
+        )
+        return [row[0] for row in rows]
 
     def has_suspended(self) -> bool:
         """Return whether any redirect is suspended as its target is gone."""
         return self._fetch_one("SELECT 1 FROM suspended_redirect LIMIT 1", ()) is not None
 
-    def suspended_to(self, targets: Sequence[str]) -> list[tuple[OutPath, str, int]]:
-        """Return (path, target, until) of the suspended redirects to these URLs."""
+    def suspended_to(self, targets: Sequence[OutPath]) -> list[tuple[OutPath, OutPath, int]]:
+        """Return (path, target, until) of the suspended redirects to these pages."""
         query = "SELECT path, target, expires_at FROM suspended_redirect WHERE target IN"
         return list(self._in(query, targets))
 
@@ -519,7 +559,7 @@ class Ledger(CheckedFile):
         )
         self._cursor.execute("DELETE FROM suspended_redirect WHERE expires_at <= ?", (until,))
 
-    def put_redirects(self, forwards: Mapping[OutPath, str], until: int) -> None:
+    def put_redirects(self, forwards: Mapping[OutPath, OutPath], until: int) -> None:
         """Store redirects."""
         self._cursor.executemany(
             "INSERT OR REPLACE INTO redirect VALUES (?, ?, ?)",

@@ -110,7 +110,7 @@ class ShelfCountSubject:
 class RedirectSubject:
     """A redirect page."""
 
-    target: str
+    target: OutPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class HeadersSubject:
 class RedirectsSubject:
     """The redirects for a static host: paths and their targets, the newest first."""
 
-    redirects: tuple[tuple[OutPath, str], ...]
+    redirects: tuple[tuple[OutPath, OutPath], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,11 @@ def is_made(path: OutPath) -> bool:
     return path.startswith(("thumb/", "text/", "board/", "play/"))
 
 
+def video_of_made(path: OutPath) -> VideoId:
+    """Return the video that a file of `made_files` was made for."""
+    return VideoId(int(path.rpartition("/")[2].partition("-")[0]))
+
+
 def media_path(place: Place) -> str:
     """Return the root-relative URL of a file, percent-encoded from its bytes."""
     raw = "/".join(part for part in (place.root, place.path) if part)

@@ -15,7 +15,7 @@ from generator.adapters.catalogue.schema import migrations as catalogue_migratio
 from generator.adapters.ledger import Ledger
 from generator.adapters.ledger.published import PublishedRecord
 from generator.adapters.ledger.schema import migrations as ledger_migrations
-from generator.core.model import Event, EventKind, Place, VideoId
+from generator.core.model import Event, EventKind, OutPath, Place, VideoId
 
 DUMP = Path(__file__).with_name("catalogue_0_4_0.sql")
 RENAMED = {"viewed": "views_by_day", "score": "vote_summary", "all_votes": "vote_totals"}
@@ -55,7 +55,8 @@ def migrate(file: Path) -> None:
         (
             ledger_migrations,
             """first_tables version_2 version_3 refused_objects ownership listings_by_name
-            resting_forwards rename_ledger_tables objects_left_behind""",
+            resting_forwards rename_ledger_tables objects_left_behind redirects_to_pages
+            files_made_since""",
         ),
     ],
 )
@@ -202,8 +203,8 @@ def test_a_ledger_keeps_redirects_and_what_was_published(tmp_path: Path) -> None
             connection.execute(statement)
 
     with Ledger(file) as ledger:
-        assert ledger.redirects() == {"a.html": "/b.html"}
-        assert ledger.suspended_to(["/d.html"]) == [("c.html", "/d.html", 8)]
+        assert ledger.redirects() == {"a.html": "b.html"}
+        assert ledger.suspended_to([OutPath("d.html")]) == [("c.html", "d.html", 8)]
         record = PublishedRecord(lambda: ledger.connection)
         (published,) = record.of(["k"]).values()
         assert published.headers_digest == "h"
@@ -215,3 +216,30 @@ def test_a_ledger_keeps_redirects_and_what_was_published(tmp_path: Path) -> None
         # else pages of the old template would count as pages of the new one
         assert ledger.facts("template/") == {"redirect.html": "digest"}
     assert rows(file, "SELECT template FROM page") == [("redirect.html",)]
+
+
+@pytest.mark.parametrize("base", ["", "/films", "/a/b", "/tag", "/all", "/watch/folder"])
+def test_redirects_of_a_site_below_a_path_lead_to_pages(tmp_path: Path, base: str) -> None:
+    file = tmp_path / "ledger.db"
+    there = ("all.html", "tag/a.html", "tag/a/name-desc.html", "watch/one-1.html", "random-3.html")
+    gone = (
+        "folder/x~0a1b2c3d4e.html",
+        "folder/x~0a1b2c3d4e/newest-12.html",
+        "folders/folders.html",
+    )
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        database = sqlite_utils.Database(connection)
+        ledger_migrations.apply(database, stop_before="redirects_to_pages")
+        connection.execute("INSERT INTO fact VALUES ('version', '0.4.0')")
+        page = "INSERT INTO page VALUES (?, 'shelf.html', x'00', 1, 1, 'r', NULL)"
+        connection.executemany(page, [(path,) for path in there])
+        for table, targets in (("redirect", there), ("suspended_redirect", gone)):
+            rows_ = [(f"old/{target}", f"{base}/{target}") for target in targets]
+            connection.executemany(f"INSERT INTO {table} VALUES (?, ?, 9)", rows_)
+
+    with Ledger(file) as ledger:
+        assert ledger.redirects() == {f"old/{target}": target for target in there}
+        assert sorted(ledger.suspended_to([OutPath(target) for target in gone])) == sorted(
+            (f"old/{target}", target, 9) for target in gone
+        )
+        assert ledger.fact("version") == "0"  # every page is rendered again
