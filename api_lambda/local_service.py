@@ -1,6 +1,6 @@
 """The service with a catalogue: writes are recorded at once, and everything can be read.
 
-One method for each operation; those that write are in `service`.
+One method for each operation; those that write are in `base_service`.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ from generator.core.model import (
     VideoId,
     VideoStats,
 )
-from generator.core.site import list_entry, urls
+from generator.core.site import list_json, urls
 
 _MAX_CHANGED = 1000  # videos in one answer about what changed
 _MAX_EVENTS = 20_000  # and events to read for it
@@ -249,7 +249,7 @@ class LocalService(Service):
         base = self._settings.base
         return {
             "videos": [
-                list_entry.entry(base, video, stats[video.id], following.get(video.id))
+                list_json.entry(base, video, stats[video.id], following.get(video.id))
                 for video in reader.shown(ids)
                 if video.id in stats
             ],

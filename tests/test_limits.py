@@ -180,7 +180,7 @@ def run(
         [sys.executable, "-m", "pytest", *plugins, "-rA", *options, folder],
         env={
             **os.environ,
-            "PYTHONPATH": str(TESTS / "support"),
+            "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS / "support")]),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             **environment,
         },

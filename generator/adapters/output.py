@@ -20,7 +20,7 @@ from uuid import uuid4
 from xxhash import xxh3_128_digest
 
 from generator.core.delivery.folder_marks import MANIFEST, MARK, OutputMark, read_mark
-from generator.core.delivery.manifest import HEADER, files_in, is_manifest, lines_of
+from generator.core.delivery.output_manifest import HEADER, files_in, is_manifest, lines_of
 from generator.core.errors import SettingsError
 from generator.core.model import OutPath
 

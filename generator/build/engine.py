@@ -24,11 +24,11 @@ from filelock import FileLock, Timeout
 
 from generator import __version__
 from generator.adapters.catalogue import Catalogue, LostCatalogueError
+from generator.adapters.integrity_check import SYMPTOMS, is_environment_error
 from generator.adapters.ledger import Ledger
 from generator.adapters.output import Output
 from generator.adapters.renderer import Renderer
 from generator.adapters.settings import Settings
-from generator.adapters.sqlite_check import SYMPTOMS, is_environment_error
 from generator.build.recovery import EVERYTHING, Recovery, folders_of
 from generator.core.build_receipt import Receipt
 from generator.core.delivery.folder_marks import MARK
@@ -37,7 +37,7 @@ from generator.core.model import OutPath, Video
 from generator.core.site import urls
 from generator.core.site.contexts import SiteContext
 from generator.core.site.orders import RANDOM, VIDEO_ORDERS
-from generator.core.site.page_values import Page
+from generator.core.site.page_types import Page
 from generator.core.site.scopes import ALL, FAVORITES, LIBRARY, TAGS, VideoChange
 from generator.plan import (
     FOR_GOOD,
@@ -410,7 +410,7 @@ class Engine:
     ) -> None:
         receipt, ledger = run.receipt, self.ledger
         if not (planned.pages or planned.gone or planned.lists or planned.shown or first):
-            with receipt.phase("settle"), ledger.transaction():
+            with receipt.phase("commit"), ledger.transaction():
                 self._remember(span[1], templates=False)
                 ledger.put_refresh(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
             return
@@ -421,7 +421,7 @@ class Engine:
             run.is_strict = first
             write_assets(run, self.renderer.assets())
             perform(run, planned)
-        with receipt.phase("settle"), ledger.transaction():
+        with receipt.phase("commit"), ledger.transaction():
             commit(run, planned, receipt.at)
             self._remember(span[1], templates=first)
             ledger.put_refresh(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
@@ -445,7 +445,7 @@ class Engine:
             run = self._new_run(receipt, suspects)
             run.compares = True
             self._render(run, videos, selection)
-        with receipt.phase("settle"), self.ledger.transaction():
+        with receipt.phase("commit"), self.ledger.transaction():
             commit_fragments(run, videos)
             commit_pages(run)
             if selection.stale:

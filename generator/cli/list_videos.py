@@ -11,7 +11,7 @@ from generator.adapters.next_video import following_pages
 from generator.adapters.settings import Settings
 from generator.cli.help import LOOK
 from generator.cli.options import Config, Json, app, open_catalogue, settled
-from generator.core.site import list_entry
+from generator.core.site import list_json
 
 _AT_ONCE = 500  # videos in memory
 
@@ -23,7 +23,7 @@ def list_videos(config: Config = None, as_json: Json = False) -> None:
     with open_catalogue(settings) as catalogue:
         entries = _entries(settings, catalogue)
         try:
-            lines = (f"{list_entry.text_line(entry)}\n" for entry in entries)
+            lines = (f"{list_json.text_line(entry)}\n" for entry in entries)
             for text in _json(entries) if as_json else lines:
                 sys.stdout.write(text)
             sys.stdout.flush()
@@ -41,7 +41,7 @@ def _entries(settings: Settings, catalogue: Catalogue) -> Iterator[dict[str, Any
         for video in catalogue.shown(ids):
             if video.id in figures:
                 after = following.get(video.id)
-                yield list_entry.entry(settings.site.base, video, figures[video.id], after)
+                yield list_json.entry(settings.site.base, video, figures[video.id], after)
 
 
 def _json(entries: Iterator[dict[str, Any]]) -> Iterator[str]:

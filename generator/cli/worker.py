@@ -48,9 +48,9 @@ from generator.core.queue.queue import OwnerMarkUnsupportedError, Queue, Receive
 from generator.scan.observe import LibraryScan
 from generator.scan.probe import DryRunWorkers
 from generator.watch.build_loop import BuildLoop
+from generator.worker.api_state_sync import SharedStateSync
 from generator.worker.in_flight import USUAL_TIMING
 from generator.worker.publish_schedule import SitePublisher
-from generator.worker.shared_state import SharedStateSync
 from generator.worker.worker import EventLoop, Worker
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from generator.adapters.ledger import Ledger, ListRow, ScopeRow
 from generator.core.model import OutPath, Video
 from generator.core.site.contexts import SiteContext
 from generator.core.site.orders import Order, SortKey, video_key
-from generator.core.site.page_values import Page
+from generator.core.site.page_types import Page
 from generator.core.site.scopes import (
     MembershipChange,
     Scope,

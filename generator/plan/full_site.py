@@ -7,7 +7,7 @@ from generator.core.model import Video
 from generator.core.site import urls
 from generator.core.site.contexts import SiteContext
 from generator.core.site.orders import SortKey
-from generator.core.site.page_values import Page, fixed_pages, pages_of_shelf, scope_page
+from generator.core.site.page_types import Page, fixed_pages, pages_of_shelf, scope_page
 from generator.core.site.scopes import limits_of
 from generator.core.site.shelves import ListingEditor
 from generator.plan.draft import Draft

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from generator.core.site import urls
 from generator.core.site.orders import VIDEO_ORDERS, SortKey, member
-from generator.core.site.page_values import (
+from generator.core.site.page_types import (
     FeedSubject,
     Page,
     Section,

@@ -8,7 +8,7 @@ from generator.adapters.ledger import Ledger
 from generator.core.delivery.host_files import MAX_REDIRECTS
 from generator.core.model import OutPath
 from generator.core.site import urls
-from generator.core.site.page_values import HeadersSubject, Page, RedirectsSubject
+from generator.core.site.page_types import HeadersSubject, Page, RedirectsSubject
 from generator.plan.model import Plan
 
 FACT = "host_files"  # "1" while both are pages of the site

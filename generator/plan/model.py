@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from generator.adapters.ledger import ListRow, ScopeRow
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site.orders import SortKey
-from generator.core.site.page_values import Page
+from generator.core.site.page_types import Page
 from generator.core.site.scopes import Scope
 from generator.core.site.shelves import Changes, ListingEditor
 

@@ -6,7 +6,7 @@ from generator.adapters.ledger import ListRow, ScopeRow
 from generator.core.model import Video, VideoId
 from generator.core.site import urls
 from generator.core.site.orders import Order, SortKey, member
-from generator.core.site.page_values import (
+from generator.core.site.page_types import (
     AlteredSubject,
     Page,
     ScopeSubject,

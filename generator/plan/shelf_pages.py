@@ -6,7 +6,7 @@ from generator.adapters.ledger import ListRow, ScopeRow
 from generator.core.model import OutPath
 from generator.core.site import urls
 from generator.core.site.orders import Order, SortKey
-from generator.core.site.page_values import (
+from generator.core.site.page_types import (
     MAX_ALTERED,
     Page,
     ShelfSubject,

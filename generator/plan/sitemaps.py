@@ -2,7 +2,7 @@
 
 from generator.core.model import Storyboard, Video, VideoId
 from generator.core.site import urls
-from generator.core.site.page_values import (
+from generator.core.site.page_types import (
     Page,
     SitemapSubject,
     StaticSubject,

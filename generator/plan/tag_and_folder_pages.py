@@ -6,7 +6,7 @@ from typing import TypeAlias
 from generator.adapters.ledger import ScopeRow
 from generator.core.site import urls
 from generator.core.site.orders import VIDEO_ORDERS, SortKey, scope_key
-from generator.core.site.page_values import shelf_page
+from generator.core.site.page_types import shelf_page
 from generator.core.site.scopes import LIBRARY, TAGS, Scope, ScopeKind, keys_of, parent_of
 from generator.core.site.shelves import Changes
 from generator.plan.draft import Draft

@@ -6,7 +6,7 @@ from dataclasses import replace
 from generator.core.model import Video, VideoId
 from generator.core.site import urls
 from generator.core.site.orders import SortKey, member
-from generator.core.site.page_values import ChaptersSubject, Page, VideoSubject
+from generator.core.site.page_types import ChaptersSubject, Page, VideoSubject
 from generator.core.site.scopes import Scope, ScopeKind, VideoChange, folder_of
 from generator.plan.draft import Draft
 

@@ -11,7 +11,7 @@ from generator.core.model import OutPath, Video, VideoId
 from generator.core.site import contexts, urls
 from generator.core.site.contexts import Context, Html, Neighbors, SiteContext
 from generator.core.site.orders import NEWEST, RANDOM, SUBFOLDERS, VIDEO_ORDERS, Order, member
-from generator.core.site.page_values import (
+from generator.core.site.page_types import (
     AlteredSubject,
     ChaptersSubject,
     FeedSubject,

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from generator.adapters.ledger import Ledger
 from generator.adapters.output import Output, digest_of
 from generator.core.model import OutPath, VideoId
-from generator.core.site.page_values import AlteredSubject, Page
+from generator.core.site.page_types import AlteredSubject, Page
 from generator.render.pages import FragmentSource
 
 

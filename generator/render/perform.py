@@ -14,7 +14,7 @@ from generator.core.errors import TemplateError
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site import urls
 from generator.core.site.orders import SortKey
-from generator.core.site.page_values import (
+from generator.core.site.page_types import (
     ChaptersSubject,
     Page,
     RedirectSubject,

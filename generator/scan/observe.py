@@ -19,7 +19,7 @@ from generator.core import formatting
 from generator.core.build_receipt import Receipt
 from generator.core.errors import GuardError, SettingsError
 from generator.core.library import guard, unfinished
-from generator.core.library.bucket_objects import ObjectChangedError, StoreUnavailableError
+from generator.core.library.bucket_listing import ObjectChangedError, StoreUnavailableError
 from generator.core.library.bucket_roots import SCHEME
 from generator.core.library.guard import Device, RootChange, objection
 from generator.core.library.identity import FingerprintedFile, Identities, KnownFile, identify

@@ -14,7 +14,7 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.output import Output
 from generator.core.build_receipt import Receipt
 from generator.core.library import unfinished
-from generator.core.library.bucket_objects import StoreUnavailableError, is_address, unsigned
+from generator.core.library.bucket_listing import StoreUnavailableError, is_address, unsigned
 from generator.core.library.file_filter import may_be_sound
 from generator.core.library.identity import FingerprintedFile, KnownFile
 from generator.core.library.sidecar_files import sidecar_digest

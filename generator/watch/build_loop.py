@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Protocol
 
 from generator.adapters.catalogue import Catalogue
-from generator.adapters.file_change_listener import FileNotifier
+from generator.adapters.file_notifier import FileNotifier
 from generator.adapters.settings import Settings
 from generator.adapters.watcher import USUAL_PACE, Watcher, WatchMethod, WatchMode
 from generator.build.engine import Engine

@@ -25,6 +25,7 @@ from generator.core.errors import OwnedByAnotherError, QueueError
 from generator.core.queue.messages import ObjectNotification
 from generator.core.queue.queue import Queue, ReceivedMessage
 from generator.watch.build_loop import BackgroundWork, BuildLoop, RefreshTask
+from generator.worker.api_state_sync import SharedStateSync
 from generator.worker.backoff import Backoff
 from generator.worker.consume import consume
 from generator.worker.in_flight import USUAL_TIMING, InFlight, WorkerTiming
@@ -33,7 +34,6 @@ from generator.worker.publish_schedule import (
     PublishSchedule,
     SitePublisher,
 )
-from generator.worker.shared_state import SharedStateSync
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from generator.adapters.catalogue import Catalogue
 from generator.adapters.redis_state import OwnerKeys, RedisState
 from generator.core.errors import QueueError, SettingsError
 from generator.core.model import Event, EventKind, VideoId, VideoStats
-from generator.worker.shared_state import SharedStateSync
+from generator.worker.api_state_sync import SharedStateSync
 
 SECRET = bytes.fromhex("5e" * 32)
 OWNERS = "rs_the-token-of-the-owner"

@@ -32,7 +32,7 @@ from generator.core.model import (
     VideoId,
     VideoStats,
 )
-from generator.core.site import list_entry
+from generator.core.site import list_json
 
 VIDEOS = 130  # in two folders, with a boundary of a portion in neither
 NEXT = re.compile(r'rel="next" href="([^"]+)"')
@@ -244,11 +244,11 @@ def test_plays_names_the_browsers_that_are_sure_to_play_it(
     video = Video(VideoId(1), "a", place, "A", 0, -(10**15), 1, probe, rendition=copy)
     figures = VideoStats(VideoId(1), 1, None, 0, None, 0, False, ())  # noqa: FBT003
 
-    told = list_entry.entry("", video, figures, None)
+    told = list_json.entry("", video, figures, None)
 
     assert told["plays"] == plays
     assert told["file"] == "/video/films/a.mp4"
-    assert "films/a.mp4  -  A" in list_entry.text_line(told)
+    assert "films/a.mp4  -  A" in list_json.text_line(told)
 
 
 @pytest.mark.parametrize(

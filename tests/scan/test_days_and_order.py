@@ -2,7 +2,9 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -10,11 +12,13 @@ from unicodedata import normalize
 
 import av
 import pytest
+import sqlite_utils
 from clips import make_clip
 from real_library import Library
 from test_sidecars_on_pages import Desk
 
 from generator.adapters.ledger import Ledger
+from generator.adapters.ledger.schema import migrations
 from generator.adapters.media.worker_pool import MediaWorkers
 from generator.core.formatting import date, iso_time
 from generator.core.model import Video
@@ -206,11 +210,11 @@ def test_a_companion_in_another_spelling_is_noticed_and_read(desk: Desk) -> None
 
 def test_an_old_ledger_begins_anew_and_remembers_what_was_published(tmp_path: Path) -> None:
     file = tmp_path / "ledger.db"
-    with Ledger(file) as ledger:
-        ledger.remember("begun", "1")
-        ledger.remember("publishing", "1")
-        ledger.remember("published/cursor", "7")
-        ledger._connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'listings_by_name'")  # noqa: SLF001 - as it was before
+    facts = [("begun", "1"), ("publishing", "1"), ("published/cursor", "7")]
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        database = sqlite_utils.Database(connection)
+        migrations.apply(database, stop_before="listings_by_name")
+        connection.executemany("INSERT INTO fact VALUES (?, ?)", facts)
 
     with Ledger(file) as ledger:
         assert (ledger.fact("begun"), ledger.fact("publishing")) == ("", "1")

@@ -35,7 +35,7 @@ IMPORTED = (
     "generator.adapters.queues.sqs", "generator.adapters.redis_state",
     "generator.adapters.s3.bucket", "generator.adapters.s3.cloudfront",
     "generator.adapters.s3.owner_mark", "generator.adapters.next_video", "generator.build.engine",
-    "generator.core.site.list_entry", "generator.devserver", "generator.publish",
+    "generator.core.site.list_json", "generator.devserver", "generator.publish",
     "generator.scan.observe", "generator.watch.background_jobs", "generator.watch.build_loop",
     "generator.worker.worker", "rich.markdown", "rich.progress", "typer", "uvicorn",
     "uvicorn.loops.auto", "uvicorn.protocols.http.auto",

@@ -40,9 +40,9 @@ from generator.core.queue.queue import Queue, QueueDepth, ReceivedMessage
 from generator.publish import publisher_of
 from generator.scan.probe import DryRunWorkers
 from generator.watch.build_loop import BuildLoop
+from generator.worker.api_state_sync import SharedStateSync
 from generator.worker.consume import ConsumedMessages, consume
 from generator.worker.in_flight import WorkerTiming
-from generator.worker.shared_state import SharedStateSync
 from generator.worker.worker import EventLoop, Worker
 
 LIMIT_S = 60.0
@@ -589,7 +589,7 @@ def test_keys_are_shared_again_with_what_was_started_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "generator.worker.shared_state._KEYS_S", 3600
+        "generator.worker.api_state_sync._KEYS_S", 3600
     )  # not only because it is time
     shares = Forgetful()
     sharing = SharedStateSync(shares, b"secret")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sqlite_utils
 
-from generator.adapters.catalogue.database_guard import (
+from generator.adapters.catalogue.lost_database import (
     ENDINGS,
     MARK,
     log_of,
@@ -23,7 +23,7 @@ from generator.adapters.catalogue.database_guard import (
     write_mark,
 )
 from generator.adapters.catalogue.schema import written_by_newer
-from generator.adapters.sqlite_check import is_environment_error
+from generator.adapters.integrity_check import is_environment_error
 from generator.core.errors import SettingsError
 
 _BUSY_S = 10.0

@@ -17,7 +17,8 @@ from uuid import uuid4
 import sqlite_utils
 
 from generator.adapters.catalogue import log_compaction
-from generator.adapters.catalogue.database_guard import (
+from generator.adapters.catalogue.files import CatalogueFiles
+from generator.adapters.catalogue.lost_database import (
     create_private,
     is_database,
     make_private,
@@ -25,9 +26,8 @@ from generator.adapters.catalogue.database_guard import (
     refuse_if_lost,
     write_mark,
 )
-from generator.adapters.catalogue.files import CatalogueFiles
-from generator.adapters.catalogue.folds import FOLDS
 from generator.adapters.catalogue.pending_jobs import Todo
+from generator.adapters.catalogue.projections import FOLDS
 from generator.adapters.catalogue.rows import (
     batches,
     stats_from_row,
@@ -36,7 +36,7 @@ from generator.adapters.catalogue.rows import (
 )
 from generator.adapters.catalogue.schema import JSON, TABLES, migrations, written_by_newer
 from generator.adapters.catalogue.tokens import TokenStore
-from generator.adapters.sqlite_check import CheckedFile, is_environment_error
+from generator.adapters.integrity_check import CheckedFile, is_environment_error
 from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
 from generator.core.model import (
     OPINIONS,

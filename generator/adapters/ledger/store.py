@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 import sqlite_utils
 
+from generator.adapters.integrity_check import CheckedFile, is_environment_error
 from generator.adapters.ledger.listings import ListView, packed
 from generator.adapters.ledger.schema import migrations
-from generator.adapters.sqlite_check import CheckedFile, is_environment_error
 from generator.core.errors import SettingsError
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site.orders import SortKey

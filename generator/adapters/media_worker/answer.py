@@ -7,7 +7,7 @@ from dataclasses import replace
 from generator.adapters.media_worker import cover_art, sidecars, storyboard, subtitles
 from generator.adapters.media_worker.stills import poster
 from generator.adapters.media_worker.video_file import READ_ONLY, UnusableFileError, VideoFile
-from generator.core.library.bucket_objects import (
+from generator.core.library.bucket_listing import (
     EMPTY,
     ForbiddenError,
     ObjectChangedError,

@@ -11,7 +11,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from time import monotonic
 from urllib.parse import urlsplit
 
-from generator.core.library.bucket_objects import (
+from generator.core.library.bucket_listing import (
     EMPTY,
     ForbiddenError,
     ObjectChangedError,

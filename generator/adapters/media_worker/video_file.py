@@ -27,7 +27,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from generator.adapters.media_worker import probe
-from generator.core.library.bucket_objects import is_address
+from generator.core.library.bucket_listing import is_address
 from generator.core.media.dates import at_of, moment_of_tags, offset_of
 from generator.core.media.stills import (
     PREVIEW_BOX,

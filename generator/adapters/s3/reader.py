@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from generator.adapters.s3 import session
-from generator.core.library.bucket_objects import (
+from generator.core.library.bucket_listing import (
     ForbiddenError,
     ListingPart,
     ObjectChangedError,

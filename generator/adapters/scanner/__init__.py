@@ -2,9 +2,9 @@
 
 from generator.adapters.scanner.buckets import merge_walks, scan_buckets, walk_buckets
 from generator.adapters.scanner.devices import devices
+from generator.adapters.scanner.empty_library import FolderSurvey, survey_folder
 from generator.adapters.scanner.folders import has_beside, is_gone, scan_folders, stat_one, walk
 from generator.adapters.scanner.report import RootState, Walk
-from generator.adapters.scanner.survey import FolderSurvey, survey_folder
 
 __all__ = [
     "FolderSurvey",

@@ -7,7 +7,7 @@ at its end, its result is dropped: the root counts as unreadable.
 from collections.abc import Iterable, Mapping
 
 from generator.adapters.scanner.report import RootState, Walk, above
-from generator.core.library.bucket_objects import BucketLister
+from generator.core.library.bucket_listing import BucketLister
 from generator.core.library.bucket_roots import BucketRoot, is_path
 from generator.core.library.file_filter import FileFilter
 from generator.core.library.sidecar_files import is_sidecar

@@ -35,7 +35,7 @@ from generator.adapters.settings.toml_tables import (
 )
 from generator.core.errors import SettingsError
 from generator.core.library.bucket_roots import SCHEME, BucketRoot, bucket_of
-from generator.core.library.overlap import Folder, objections
+from generator.core.library.folder_overlap import Folder, objections
 from generator.core.site.contexts import SiteContext
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,9 @@ class Settings(BaseSettings):
     max_loss_share: Annotated[
         float,
         Field(
-            ge=0, le=1, description="Largest share of the library that one scan may lose, 0 to 1."
+            ge=0,
+            le=1,
+            description="Largest fraction of the library that one scan may lose, 0 to 1.",
         ),
     ] = 0.5
     scan_every_s: Annotated[
@@ -178,7 +180,7 @@ class Settings(BaseSettings):
         ),
     ] = 0
     file_limit_s: Annotated[
-        float, Field(gt=0, le=3600, description="Seconds that one file may take.")
+        float, Field(gt=0, le=3600, description="Timeout for one file, in seconds.")
     ] = 30.0
     file_memory_mb: Annotated[
         int, Field(ge=64, le=1 << 20, description="Megabytes of memory that one file may take.")
@@ -214,7 +216,7 @@ class Settings(BaseSettings):
     ] = 0
     compress: Annotated[
         Literal["background", "off"],
-        Field(description='Make .gz and .br copies of pages in the background, or "off".'),
+        Field(description='Make .gz and .br copies of pages: "background" or "off".'),
     ] = "background"
     api: Annotated[bool, Field(description="Pages call the API to rate, tag and count views.")] = (
         True
@@ -257,14 +259,14 @@ class Settings(BaseSettings):
         Field(ge=0, le=_YEAR_S, description="Seconds that a CDN may cache a page."),
     ] = 60
     publish_every_s: Annotated[
-        float, Field(ge=0, le=21600, description="Seconds between two publishes, at least.")
+        float, Field(ge=0, le=21600, description="Minimum seconds between two publishes.")
     ] = 0.0
     delete_grace_s: Annotated[
         int,
         Field(
             ge=0,
             le=100 * _YEAR_S,
-            description="Seconds until what is gone is deleted from the bucket.",
+            description="Seconds before removed pages and files are deleted from the bucket.",
         ),
     ] = 3600
     delete_limit: Annotated[
@@ -272,7 +274,7 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=1,
-            description="Largest share of the bucket that one publish may delete, 0 to 1.",
+            description="Largest fraction of the bucket that one publish may delete, 0 to 1.",
         ),
     ] = 0.1
     cloudfront_distribution: Annotated[
@@ -293,19 +295,20 @@ class Settings(BaseSettings):
         str, Field(description="Queue of events: the URL of an SQS queue, or redis://host:6379/0.")
     ] = ""
     state_bucket: Annotated[
-        str, Field(description="Versioned bucket for the worker's owner mark and a Lambda's state.")
+        str,
+        Field(description="Versioned bucket for the worker's ownership lock and a Lambda's state."),
     ] = ""
     debounce_ms: Annotated[
         float,
         Field(
             ge=0,
             le=60_000,
-            description="Milliseconds: events that follow each other this closely are one rebuild.",
+            description="Milliseconds to wait for more events before a rebuild.",
         ),
     ] = 3.0
     max_wait_ms: Annotated[
         float,
-        Field(ge=0, le=60_000, description="Milliseconds that an event waits for others, at most."),
+        Field(ge=0, le=60_000, description="Longest that a rebuild is put off, in milliseconds."),
     ] = 100.0
 
     @field_validator("title", "description")

@@ -24,7 +24,7 @@ from generator.adapters.s3.reader import S3Reader
 from generator.adapters.scanner import scan_buckets, walk_buckets
 from generator.adapters.settings import Settings, load
 from generator.core.errors import SettingsError
-from generator.core.library.bucket_objects import (
+from generator.core.library.bucket_listing import (
     ForbiddenError,
     ListingPart,
     ObjectChangedError,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.core.library.bucket_objects import file_name, is_address, time_of, unsigned
+from generator.core.library.bucket_listing import file_name, is_address, time_of, unsigned
 from generator.core.library.bucket_roots import BucketRoot, bucket_of, is_path, places_of
 from generator.core.model import Place
 from generator.core.queue.messages import ObjectNotification

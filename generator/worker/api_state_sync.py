@@ -13,7 +13,7 @@ _KEYS_S = 60.0  # how often unchanged keys are pushed
 
 
 class SharedStateStore(Protocol):
-    """The store that APIs on other machines read: `generator.adapters.redis_state.SharedState`."""
+    """The store that APIs on other machines read: `generator.adapters.redis_state.RedisState`."""
 
     def begin_era(self) -> None:
         """Forget all stats."""
