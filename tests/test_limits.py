@@ -130,7 +130,7 @@ def fill():
     return Path.home()
 
 @pytest.fixture(scope="module")
-def todo(): return fill()
+def longer(): return fill()
 
 def test_homes_differ(longer, tmp_path):
     child = multiprocessing.get_context("forkserver").Process(target=fill)
