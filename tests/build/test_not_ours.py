@@ -403,7 +403,7 @@ def test_folders_that_hold_each_other_are_refused(
         result = CliRunner().invoke(app, arguments, env={"REELSHELF_STATE": state})
 
         assert isinstance(result.exception, SettingsError), arguments
-        assert "must lie apart: library" in result.exception.hint
+        assert "must not overlap: library" in result.exception.hint
         assert_unchanged(before, home)
         assert sorted(path.name for path in home.iterdir()) == ["alias", "films"]
 

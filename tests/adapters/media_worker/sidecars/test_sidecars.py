@@ -509,13 +509,13 @@ def test_the_examples_of_the_reference_are_read_in_full() -> None:
 
     assert [name for name, _ in blocks] == ["toml", "markdown"]
     assert in_toml == Metadata(
-        title="The harbour in winter",
+        title="The harbor in winter",
         description="Ice on the boats, and nobody there.",
         recorded_at=utc(2024, 1, 14, 8, 30),
         recorded_offset_min=60,
         creator="Ann",
-        url="https://example.org/harbour",
-        tags=("harbour", "winter"),
+        url="https://example.org/harbor",
+        tags=("harbor", "winter"),
         chapters=(Chapter(0.0, "The pier"), Chapter(83.0, "The boats")),
     )
     assert in_markdown == replace(

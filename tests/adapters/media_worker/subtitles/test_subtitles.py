@@ -396,7 +396,7 @@ def test_timed_text_is_read_and_traps_in_it_are_not() -> None:
     assert seen("film.ttml", start + text) == ["Hi <you>\nthere"]
     assert "declares entities" in reason("film.ttml", bomb + text)
     assert "declares entities" in reason("film.ttml", start + text[:-9])
-    assert "of a kind" in reason("film.ttml", text.replace('"1s"', '"25f"'))
+    assert "unsupported kind" in reason("film.ttml", text.replace('"1s"', '"25f"'))
 
 
 def test_files_that_cannot_be_shown_are_refused_with_a_reason() -> None:
