@@ -120,10 +120,15 @@ class RedisState:
         with self._translate_errors():
             self._redis.set(self._era, secrets.token_hex(_ERA_BYTES))
 
+    def _keep_era(self) -> None:
+        """Begin an era if there is none: a Redis that lost its data has stats of no video."""
+        self._redis.set(self._era, secrets.token_hex(_ERA_BYTES), nx=True)
+
     def put_stats(self, stats: Iterable[VideoStats]) -> None:
         """Store stats, unless newer ones are there."""
         rows = list(stats)
         with self._translate_errors():
+            self._keep_era()
             for start in range(0, len(rows), _BATCH):
                 batch = rows[start : start + _BATCH]
                 payloads = [
@@ -141,6 +146,7 @@ class RedisState:
             versions: the number of the last event about each.
         """
         with self._translate_errors():
+            self._keep_era()
             for video, version in versions.items():
                 self._put(keys=[self._era, f"{self._stats}{video}"], args=[_KEPT_S, version, ""])
 

@@ -56,7 +56,7 @@ class SharedStateSync:
 
     def _push(self, catalogue: Catalogue) -> None:
         last = catalogue.last_event()
-        if self._seq is None:
+        if self._seq is None or last < self._seq:  # the latter: the catalogue was restored
             self._store.begin_era()
         elif last > self._seq:
             changed = catalogue.changed_since(self._seq)

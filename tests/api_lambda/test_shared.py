@@ -79,6 +79,16 @@ def test_older_figures_do_not_overwrite_newer_ones_but_a_new_era_does(shared: Re
     assert shared.stats(VideoId(3)) == older
 
 
+def test_figures_are_known_again_after_the_store_lost_all(shared: RedisState) -> None:
+    shared.begin_era()
+    shared.put_stats([FIGURES])
+    shared._redis.flushall()  # noqa: SLF001
+    assert shared.stats(VideoId(3)) is None
+
+    shared.put_stats([FIGURES])
+    assert shared.stats(VideoId(3)) == FIGURES
+
+
 def test_nothing_more_is_told_of_a_video_that_is_not_shown(
     shared: RedisState, tmp_path: Path
 ) -> None:
