@@ -134,11 +134,11 @@ class Engine:
             self._shipped = shipped
             self.renderer = self._retry_if_damaged(self._renderer)
         except BaseException as error:
-            self._lock.release()
             if is_new_folder and isinstance(error, LostCatalogueError):
                 with suppress(OSError):  # an empty folder would be in the way of the real one
-                    lock.unlink()
+                    lock.unlink()  # while it is held: nobody else's
                     settings.state.rmdir()
+            self._lock.release()
             raise
 
     @contextmanager

@@ -192,14 +192,17 @@ def _replace_file(file: Path, text: str) -> None:
     target = file.resolve()  # behind a link
     scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with scratch.open("x", encoding="utf-8") as content:
-            content.write(text)
-        if target.exists():
-            shutil.copymode(target, scratch)
-        scratch.replace(target)
+        with scratch.open("x", encoding="utf-8") as content:  # never a file that is there
+            try:
+                content.write(text)
+                content.flush()
+                if target.exists():
+                    shutil.copymode(target, scratch)
+                scratch.replace(target)
+            except OSError:
+                scratch.unlink(missing_ok=True)
+                raise
     except OSError as error:
-        with suppress(OSError):
-            scratch.unlink()
         raise SettingsError(
             f"cannot write {file}: {error.strerror}", hint="it is as it was; choose another file"
         ) from error

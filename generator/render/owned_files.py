@@ -15,6 +15,12 @@ from generator.core.model import OutPath
 
 MadeFile = tuple[OutPath, bytes]  # path, content
 
+OF_ONE_FILE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EBUSY}
+    | {errno.ELOOP, errno.ENAMETOOLONG, errno.ETXTBSY, errno.EEXIST}
+)  # errors about one file; others are about the disk or the folder
+_MANY = 2000  # files from which on the folder is listed instead of checking each
+
 
 def why_not_written(path: str, error: OSError) -> str:
     """Return why one file of the output was not written; raise errors about more than that."""
@@ -23,13 +29,6 @@ def why_not_written(path: str, error: OSError) -> str:
     if isinstance(error, FileExistsError):
         return f"{path} is a file that reelshelf did not write: move it away, and retry"
     return f"cannot write {path}: {error.strerror}"
-
-
-OF_ONE_FILE = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EBUSY}
-    | {errno.ELOOP, errno.ENAMETOOLONG, errno.ETXTBSY, errno.EEXIST}
-)  # errors about one file; others are about the disk or the folder
-_MANY = 2000  # files from which on the folder is listed instead of checking each
 
 
 class OwnedFiles:

@@ -94,12 +94,12 @@ class PendingEvents:
             self._notified.clear()
             self._promised_s = now_s
         version = self._engine.catalogue.foreign_version()
-        if version != self._version or (
+        is_changed = version != self._version or (
             self._promised_s is not None and now_s > self._promised_s + _PROMISE_S
-        ):
+        )
+        if is_changed:
             self._version, self._promised_s = version, None
-            self._is_restored = self._engine.shows_another_history()
-        elif self._is_restored:  # until a refresh compared everything
+        if is_changed or self._is_restored:  # the latter: until a refresh compared everything
             self._is_restored = self._engine.shows_another_history()
         if self._is_restored:
             self._checked = 0  # events have other numbers now

@@ -3,6 +3,8 @@
 The names of migrations stand in every catalogue: a migration that is renamed makes it unreadable.
 """
 
+from contextlib import closing
+
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
@@ -250,6 +252,6 @@ def written_by_newer(database: sqlite_utils.Database) -> bool:
     """Return whether the catalogue has a migration that this release does not know."""
     if "_sqlite_migrations" not in database.table_names():
         return False
-    known = migrations.pending(sqlite_utils.Database(memory=True))  # by an empty one: all
-    names = {migration.name for migration in known}
+    with closing(sqlite_utils.Database(memory=True)) as empty:
+        names = {migration.name for migration in migrations.pending(empty)}  # all there are
     return any(migration.name not in names for migration in migrations.applied(database))
