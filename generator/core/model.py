@@ -46,6 +46,10 @@ class EventKind(StrEnum):
     RENDITION_MADE = "RenditionMade"
     RENDITION_FAILED = "RenditionFailed"
     RENDITION_DROPPED = "RenditionDropped"
+    ADDED_DATE_SET = "AddedDateSet"
+    IMPORT_DEFERRED = "ImportDeferred"
+    EVENT_UNDONE = "EventUndone"
+    EVENT_REDONE = "EventRedone"
 
 
 OPINIONS = frozenset(
@@ -59,6 +63,8 @@ OPINIONS = frozenset(
         EventKind.RETAGGED,
     }
 )  # the last one of a kind counts
+
+UNDOABLE = OPINIONS | {EventKind.VIEWED, EventKind.ADDED_DATE_SET, EventKind.IMPORT_DEFERRED}
 
 
 class MetadataSource(StrEnum):
@@ -375,8 +381,9 @@ class FileProblem:
 class Event:
     """An event before it is in the log. `id` is its idempotency key.
 
-    `occurred_at_us` is for events from a queue: when the API received them, in microseconds since
-    1970. They are ordered by it, whenever they arrive; None: by arrival.
+    `occurred_at_us` is for events that arrive late, from a queue or an import: when they happened,
+    in microseconds since 1970. They are ordered by it, whenever they arrive; None: by arrival.
+    Events of one `batch` are undone together.
     """
 
     id: str
@@ -386,6 +393,7 @@ class Event:
     video: VideoId | None = None
     value: Mapping[str, object] = field(default_factory=dict)
     occurred_at_us: int | None = None
+    batch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ def compact(connection: sqlite3.Connection, now: int, cursor: int, most: int) ->
     """
     row = connection.execute("SELECT value FROM fact WHERE name = ?", (_CURSOR_FACT,)).fetchone()
     events = connection.execute(
-        "SELECT seq, kind, video, value ->> 'count', at FROM event"
+        "SELECT seq, kind, video, value ->> 'count', at, source, id,"
+        " id IN (SELECT event FROM undone) FROM event"
         " WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?",
         (int(row[0]) if row else 0, cursor, most),
     ).fetchall()
@@ -31,10 +32,12 @@ def compact(connection: sqlite3.Connection, now: int, cursor: int, most: int) ->
         old.append(event)
     if not old:
         return 0
-    views = [event for event in old if event[1] == "Viewed"]
+    # an import is recognized by its events when it is repeated
+    views = [event for event in old if event[1] == "Viewed" and event[5] != "import"]
     counts: Counter[tuple[int, int]] = Counter()
-    for _, _, video, count, at in views:
-        counts[video, at // _DAY_S] += 1 if count is None else int(count)
+    for _, _, video, count, at, _, _, is_undone in views:
+        if not is_undone:
+            counts[video, at // _DAY_S] += 1 if count is None else int(count)
     connection.executemany(
         # views of a merged copy go to the other video, those of a forgotten one nowhere
         "INSERT INTO views_by_day SELECT coalesce(merged_into, id), date(? * 86400, 'unixepoch'), ?"
@@ -43,5 +46,8 @@ def compact(connection: sqlite3.Connection, now: int, cursor: int, most: int) ->
         [(day, count, video) for (video, day), count in counts.items()],
     )
     connection.executemany("DELETE FROM event WHERE seq = ?", [(event[0],) for event in views])
+    connection.executemany(
+        "DELETE FROM undone WHERE event = ?", [(event[6],) for event in views if event[7]]
+    )
     connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (_CURSOR_FACT, str(old[-1][0])))
     return len(old)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from generator.adapters.catalogue import field_sources
-from generator.adapters.catalogue.rows import to_sql
+from generator.adapters.catalogue.rows import folded_name, to_sql
 from generator.core.formatting import normalize_tag
 from generator.core.library import unfinished
 from generator.core.model import SIDECAR, Event, EventKind, MetadataSource, VideoId
@@ -31,8 +31,8 @@ def _insert_video(connection: sqlite3.Connection, event: Event) -> VideoId:
     marks = ", ".join("?" * len(columns))
     cursor = connection.execute(
         f"INSERT INTO video (id, {', '.join(columns)})"  # noqa: S608 (names are constants above)
-        f" VALUES ((SELECT coalesce(max(id), 0) + 1 FROM video), {marks})",
-        values,
+        f" VALUES (coalesce(?, (SELECT coalesce(max(id), 0) + 1 FROM video)), {marks})",
+        (event.video, *values),  # a replay gives it the id that it had
     )
     assert cursor.lastrowid is not None
     video = VideoId(cursor.lastrowid)
@@ -265,7 +265,7 @@ def _take_vote(
             "INSERT OR REPLACE INTO vote VALUES (?, ?, ?, ?)", (video, visitor, stars, at)
         )
         less = before[0] if before else 0
-        _count_votes(connection, video, votes=before is None, stars=stars - less)
+        count_votes(connection, video, votes=before is None, stars=stars - less)
 
 
 _LATER = "DO UPDATE SET stars = excluded.stars, at = excluded.at WHERE excluded.at > rating.at"
@@ -293,7 +293,7 @@ def _forget_opinions(connection: sqlite3.Connection, video: VideoId) -> None:
         "SELECT visitor, stars FROM vote WHERE video = ?", (video,)
     ).fetchall():
         connection.execute("DELETE FROM vote WHERE video = ? AND visitor = ?", (video, visitor))
-        _count_votes(connection, video, votes=-1, stars=-stars)
+        count_votes(connection, video, votes=-1, stars=-stars)
     for table in (
         "rating",
         "views",
@@ -309,8 +309,9 @@ def _forget_opinions(connection: sqlite3.Connection, video: VideoId) -> None:
 def _forget_file(connection: sqlite3.Connection, video: VideoId, at: int) -> None:
     """Match no file to this video again, and drop its pages."""
     connection.execute(
-        "UPDATE video SET path = '', fingerprint = '', dropped = 1, sidecar_digest = '',"
-        " missing_at = coalesce(missing_at, ?), poster = NULL, storyboard = NULL,"
+        "UPDATE video SET path = '', folded_name = '', fingerprint = '', dropped = 1,"
+        " sidecar_digest = '', missing_at = coalesce(missing_at, ?), poster = NULL,"
+        " storyboard = NULL,"
         " rendition = NULL, description = '', creator = '', url = '', chapters = NULL,"
         " tracks = NULL, storyboard_tried = 1, subtitles_tried = 1, playability = '' WHERE id = ?",
         (at, video),
@@ -409,7 +410,7 @@ def _rated(connection: sqlite3.Connection, event: Event) -> VideoId:
         "INSERT OR REPLACE INTO vote VALUES (?, ?, ?, ?)", (video, visitor, stars, event.at)
     )
     assert isinstance(stars, int)
-    _count_votes(connection, video, votes=before is None, stars=stars - (before or 0))
+    count_votes(connection, video, votes=before is None, stars=stars - (before or 0))
     return video
 
 
@@ -422,7 +423,7 @@ def _unrated(connection: sqlite3.Connection, event: Event) -> VideoId:
     before = _vote(connection, video, visitor)
     if before is not None:
         connection.execute("DELETE FROM vote WHERE video = ? AND visitor = ?", (video, visitor))
-        _count_votes(connection, video, votes=-1, stars=-before)
+        count_votes(connection, video, votes=-1, stars=-before)
     return video
 
 
@@ -433,7 +434,7 @@ def _vote(connection: sqlite3.Connection, video: VideoId, visitor: object) -> in
     return int(row[0]) if row else None
 
 
-def _count_votes(connection: sqlite3.Connection, video: VideoId, *, votes: int, stars: int) -> None:
+def count_votes(connection: sqlite3.Connection, video: VideoId, *, votes: int, stars: int) -> None:
     """Add votes and stars, and recompute the video's mean, weighted towards the library's.
 
     The means of other videos stay as they are, although the library's changed: else each vote
@@ -530,6 +531,14 @@ def _mark(
     return video
 
 
+def _added_date_set(connection: sqlite3.Connection, event: Event) -> VideoId:
+    video = _subject(event)
+    connection.execute(
+        "UPDATE video SET added_at = ? WHERE id = ?", (event.value["added_at"], video)
+    )
+    return video
+
+
 def _rebuild_asked(connection: sqlite3.Connection, event: Event) -> None:
     """Change nothing: the builder only needs to find the event in the log."""
     del connection, event
@@ -564,7 +573,10 @@ def _columns(
     value: Mapping[str, object], allowed: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     columns = tuple(name for name in allowed if name in value)
-    return columns, tuple(_sql_path(value) if c == "path" else value[c] for c in columns)
+    values = tuple(_sql_path(value) if c == "path" else value[c] for c in columns)
+    if "path" not in columns:
+        return columns, values
+    return (*columns, "folded_name"), (*values, folded_name(str(value["path"])))
 
 
 def _sql_path(value: Mapping[str, object]) -> str | bytes:
@@ -606,4 +618,5 @@ FOLDS: dict[EventKind, Fold] = {
     EventKind.RENDITION_MADE: _rendered,
     EventKind.RENDITION_FAILED: _not_rendered,
     EventKind.RENDITION_DROPPED: _rendition_dropped,
+    EventKind.ADDED_DATE_SET: _added_date_set,
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from generator.core.formatting import rounded_down
+from generator.core.library.import_entries import folded
 from generator.core.model import (
     Chapter,
     Place,
@@ -40,6 +41,11 @@ def to_sql(path: str) -> str | bytes:
 def from_sql(path: str | bytes) -> str:
     """Return a path of the catalogue as text."""
     return path if isinstance(path, str) else os.fsdecode(path)
+
+
+def folded_name(path: str) -> str | bytes:
+    """Return the file name of a path, as the catalogue looks it up: see `import_entries.folded`."""
+    return to_sql(folded(path.rpartition("/")[2]))
 
 
 def video_from_row(row: tuple[Any, ...]) -> Video:

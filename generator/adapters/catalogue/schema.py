@@ -8,15 +8,18 @@ from contextlib import closing
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
+from generator.adapters.catalogue.rows import folded_name, from_sql
+
 migrations = Migrations("catalogue")
 
 TABLES = (
     "video", "event", "rating", "views", "favorite", "tag", "problem", "fact", "vote",
-    "visitor_favorite", "vote_summary", "vote_totals", "token", "views_by_day", "field",
+    "visitor_favorite", "vote_summary", "vote_totals", "token", "views_by_day", "field", "undone",
+    "deferred_import",
 )  # fmt: skip
 JSON = (
     ("event", "value"), ("video", "poster"), ("video", "chapters"), ("video", "tracks"),
-    ("video", "storyboard"), ("video", "rendition"),
+    ("video", "storyboard"), ("video", "rendition"), ("deferred_import", "entry"),
 )  # fmt: skip
 
 
@@ -87,6 +90,37 @@ def rename_columns_and_tables(db: sqlite_utils.Database) -> None:
 def scan_clock(db: sqlite_utils.Database) -> None:
     """Add when a video went missing by the scan clock: see `CatalogueFiles.missing_for`."""
     db.execute("ALTER TABLE video ADD COLUMN missing_clock_s INTEGER")
+
+
+@migrations()
+def undo_and_imports(db: sqlite_utils.Database) -> None:
+    """Add batches of events, which events are undone, and imports that wait for their file."""
+    for statement in _TABLES_FOR_UNDO:
+        db.execute(statement)
+    videos = db.execute("SELECT id, path FROM video WHERE path != ''").fetchall()
+    db.conn.executemany(
+        "UPDATE video SET folded_name = ? WHERE id = ?",
+        ((folded_name(from_sql(path)), video) for video, path in videos),
+    )
+
+
+_TABLES_FOR_UNDO = (
+    # of its file, in lower case and NFC, as `rows.folded_name` returns it; "" for forgotten ones
+    "ALTER TABLE video ADD COLUMN folded_name ANY NOT NULL DEFAULT ''",
+    "CREATE INDEX video_folded_name ON video (folded_name)",
+    "ALTER TABLE event ADD COLUMN batch TEXT",  # null: it is undone alone
+    "CREATE INDEX event_batch ON event (batch, seq) WHERE batch IS NOT NULL",
+    """CREATE INDEX event_by_people ON event (seq) WHERE (kind IN ('Rated', 'Unrated',
+        'Favorited', 'Unfavorited', 'Tagged', 'Untagged', 'Retagged', 'AddedDateSet',
+        'ImportDeferred', 'EventUndone', 'EventRedone') OR batch IS NOT NULL)""",
+    "CREATE TABLE undone (event TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",  # ids of events
+    """CREATE TABLE deferred_import (
+        id TEXT PRIMARY KEY, -- of the event that it becomes
+        folded_name ANY NOT NULL, -- of the file it waits for
+        entry TEXT NOT NULL, batch TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX deferred_import_name ON deferred_import (folded_name)",
+)
 
 
 _NAMES = (

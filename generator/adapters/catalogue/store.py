@@ -16,8 +16,10 @@ from uuid import uuid4
 
 import sqlite_utils
 
-from generator.adapters.catalogue import log_compaction
+from generator.adapters.catalogue import deferred_imports, event_log, log_compaction
 from generator.adapters.catalogue.files import CatalogueFiles
+from generator.adapters.catalogue.history import History, PastEvent, replay_until
+from generator.adapters.catalogue.importing import ImportOutcome, ImportTarget, import_entries
 from generator.adapters.catalogue.lost_database import (
     create_private,
     is_database,
@@ -27,7 +29,6 @@ from generator.adapters.catalogue.lost_database import (
     write_mark,
 )
 from generator.adapters.catalogue.pending_jobs import Todo
-from generator.adapters.catalogue.projections import FOLDS
 from generator.adapters.catalogue.rows import (
     batches,
     stats_from_row,
@@ -38,8 +39,8 @@ from generator.adapters.catalogue.schema import JSON, TABLES, migrations, writte
 from generator.adapters.catalogue.tokens import TokenStore
 from generator.adapters.integrity_check import CheckedFile, is_environment_error
 from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
+from generator.core.library.import_entries import ImportEntry
 from generator.core.model import (
-    OPINIONS,
     Event,
     EventKind,
     EventOutcome,
@@ -80,18 +81,7 @@ _BEFORE = """
     SELECT seq, kind, event.video, value, at, (SELECT dropped FROM video WHERE id = ?2)
     FROM (SELECT 1) LEFT JOIN event ON event.id = ?1
 """
-# Opinions on a video, or on one that was merged into it, given after an event that arrived late.
-# Those written to the catalogue directly have no `occurred_at_us`: they come last in their second.
-_ORDER = "coalesce(occurred_at_us, at * 1000000 + 999999)"
-_OPINIONS_AFTER = f"""
-    SELECT id, kind, value, at, source FROM event
-    WHERE video IN (SELECT ?1 UNION ALL SELECT id FROM video WHERE merged_into = ?1)
-    AND kind IN ('Rated', 'Unrated', 'Favorited', 'Unfavorited', 'Tagged', 'Untagged', 'Retagged')
-    AND {_ORDER} >= ?2 AND ({_ORDER} > ?2 OR occurred_at_us IS NULL OR id > ?3)
-    ORDER BY {_ORDER}, occurred_at_us IS NULL, CASE WHEN occurred_at_us IS NULL THEN seq ELSE id END
-"""  # noqa: S608 (literals above)
 _PROBE, _PROBE_BYTES = "probe", 64 * 1024  # as much as a batch of events
-_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Catalogue(CheckedFile, CatalogueFiles):
@@ -124,9 +114,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
         output_mark: Path | None = None,
         anew: bool = False,
     ) -> None:
-        self._file = file
-        self._is_on_disk = str(file) != ":memory:"
-        self._file_id: tuple[int, int] | None = None
+        self._begin(file)
         if self._is_on_disk:
             if not anew:
                 refuse_if_lost(file, output_mark)
@@ -151,6 +139,11 @@ class Catalogue(CheckedFile, CatalogueFiles):
         except ReelshelfError:
             self._connection.close()
             raise
+
+    def _begin(self, file: Path) -> None:
+        self._file = file
+        self._is_on_disk = str(file) != ":memory:"
+        self._file_id: tuple[int, int] | None = None
 
     def _out_of_reach(self, error: Exception) -> SettingsError:
         return SettingsError(
@@ -200,9 +193,17 @@ class Catalogue(CheckedFile, CatalogueFiles):
 
     def copy(self) -> "Catalogue":
         """Return a copy of this catalogue, in memory."""
-        twin = Catalogue(Path(":memory:"))
-        self._connection.backup(twin._connection)
-        return twin
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._connection.backup(connection)
+        return self._over(connection)
+
+    @classmethod
+    def _over(cls, connection: sqlite3.Connection) -> "Catalogue":
+        """Return a catalogue over a database in memory that has its tables."""
+        catalogue = cls.__new__(cls)
+        catalogue._begin(Path(":memory:"))  # noqa: SLF001 (our own)
+        catalogue._connection = connection  # noqa: SLF001
+        return catalogue
 
     def image(self) -> bytes:
         """Return the content of the database file as it is now."""
@@ -217,7 +218,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
             One result each, in order; `new` is false for an id that was already in the log.
         """
         with self._transaction():
-            return tuple(self._append(event) for event in events)
+            return tuple(event_log.append(self._connection, event) for event in events)
 
     def record(self, events: Sequence[Event]) -> list[EventOutcome]:
         """Append the events that can be, in one transaction; the others are rejected one by one.
@@ -251,7 +252,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
             return self._record(replace(event, video=into))
         if event.video is not None and dropped != 0 and not self._waited(event):
             return EventVerdict.UNKNOWN_VIDEO, 0, 0, None
-        recorded = self._insert(event)
+        recorded = event_log.insert(self._connection, event)
         return EventVerdict.RECORDED, recorded.seq, event.at, recorded.video
 
     def _waited(self, event: Event) -> bool:
@@ -284,42 +285,48 @@ class Catalogue(CheckedFile, CatalogueFiles):
                 self._truncate_log()
             raise
 
-    def _append(self, event: Event) -> RecordedEvent:
-        row = self._connection.execute(
-            "SELECT seq, video FROM event WHERE id = ?", (event.id,)
-        ).fetchone()
-        if row is not None:
-            return RecordedEvent(row[0], row[1], new=False)
-        return self._insert(event)
+    def import_entries(self, entries: Iterable[ImportEntry], target: ImportTarget) -> ImportOutcome:
+        """Import entries of other programs; those without a video wait for their file.
 
-    def _insert(self, event: Event) -> RecordedEvent:
-        video = FOLDS[event.kind](self._connection, event)
-        if event.occurred_at_us is not None and event.kind in OPINIONS:
-            self._fold_again(event)
-        cursor = self._connection.execute(
-            "INSERT INTO event (id, kind, video, value, at, source, occurred_at_us)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                event.id,
-                event.kind,
-                video,
-                _json(event.value),
-                event.at,
-                event.source,
-                event.occurred_at_us,
-            ),
-        )
-        assert cursor.lastrowid is not None
-        return RecordedEvent(cursor.lastrowid, video, new=True)
+        Raises:
+            sqlite3.OperationalError: not all was written; the same import again completes it.
+        """
+        return import_entries(self._connection, self._transaction, entries, target)
 
-    def _fold_again(self, late: Event) -> None:
-        """Fold again the opinions given after one that arrived late: the last one given counts."""
-        after = self._connection.execute(
-            _OPINIONS_AFTER, (late.video, late.occurred_at_us, late.id)
-        )
-        for key, kind, value, at, source in after.fetchall():
-            event = Event(key, EventKind(kind), at, source, late.video, json.loads(value))
-            FOLDS[event.kind](self._connection, event)
+    def waiting_imports(self) -> Iterator[ImportEntry]:
+        """Yield the imported entries that wait for their file, by key."""
+        return deferred_imports.waiting(self._connection)
+
+    @property
+    def history(self) -> History:
+        """Return what people did."""
+        return History(self._connection)
+
+    def undo(self, events: Iterable[PastEvent], now: int, source: str) -> list[Event]:
+        """Undo events by new ones, in one transaction; return those.
+
+        Raises:
+            NothingToUndoError: none of them can be undone.
+        """
+        with self._transaction():
+            return self.history.undo(events, now, source)
+
+    def redo(self, events: Iterable[PastEvent], now: int, source: str) -> list[Event]:
+        """Have undone events count again, in one transaction; return the new events.
+
+        Raises:
+            NothingToUndoError: none of them is undone.
+        """
+        with self._transaction():
+            return self.history.redo(events, now, source)
+
+    def at(self, instant: int) -> "Catalogue":
+        """Return the catalogue as it was at an instant, in memory; it takes the whole log."""
+        past = event_log.empty_twin(self._connection)
+        past.execute("BEGIN")
+        replay_until(self._connection, past, instant)
+        past.execute("COMMIT")
+        return self._over(past)
 
     def last_event(self) -> int:
         """Return the number of the newest event, 0 if there is none."""

@@ -119,6 +119,24 @@ class LibraryIndex:
             raise UnusableKeyError(f"may be {shown}")
         return hits[0] if hits else None
 
+    def distance(self, key: str, video: VideoId) -> int:
+        """Return how far a key is from the path of its video: 0 for the same text."""
+        path = self._places[video].path
+        if key == path:
+            return 0
+        text = "/".join(parts_of(key))
+        same = (_equal, _equal_normalized, _equal_folded)
+        return next((rank for rank, equal in enumerate(same, 1) if equal(text, path)), 4)
+
+    def path_below(self, key: str) -> str:
+        """Return the key as a path below the library, if it is one below a folder above it."""
+        parts = parts_of(key)
+        for root in self._roots:
+            for path in self._paths(parts, root):
+                if path != "/".join(parts):
+                    return path
+        return key
+
     def _hits(self, key: str, parts: tuple[str, ...]) -> list[VideoId]:
         alike = self._by_name.get(folded(parts[-1]), [])
         for same in (_equal, _equal_normalized, _equal_folded):
