@@ -57,23 +57,23 @@ class Output:
         """Return the folder."""
         return Path(self._root)
 
-    def prepare(self, *, adopt: bool = False) -> None:
+    def prepare(self, *, keep_others: bool = False) -> None:
         """Create the folder, and mark it as owned by this site.
 
         Args:
-            adopt: other files may be in it; they stay as they are.
+            keep_others: other files may be in it; they stay as they are.
 
         Raises:
             SettingsError: it holds files that reelshelf did not write; they are left alone.
             OSError: the folder cannot be created or written to.
         """
         os.makedirs(self._root, exist_ok=True)
-        self.check(adopt=adopt)
+        self.check(keep_others=keep_others)
         if self.mark() is None:
             self._create_mark(OutputMark(folder=uuid4().hex))
 
-    def check(self, *, adopt: bool = False) -> None:
-        """Check that the folder is owned by this site, empty, missing, or to be adopted.
+    def check(self, *, keep_others: bool = False) -> None:
+        """Check that the folder is owned by this site, empty or missing; or may hold others' files.
 
         Raises:
             SettingsError: as `prepare`.
@@ -89,12 +89,13 @@ class Output:
             ) from None
         is_ours = self.mark() is not None
         self.has_manifest()
-        if names and not adopt and not is_ours:
+        if names and not keep_others and not is_ours:
             raise SettingsError(
                 f"the output folder {self._root} holds files that reelshelf did not write:"
                 f" {listed(names)}",
                 hint="name an empty folder (--out, or out in reelshelf.toml);"
-                " or build here with --adopt, which lists them first and leaves them as they are",
+                " or build here with --keep-others, which lists them first and leaves them as they"
+                " are",
             )
 
     # -- mark and manifest

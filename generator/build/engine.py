@@ -82,7 +82,7 @@ class Engine:
     Args:
         settings: what is built, from what, and where.
         shipped: the folder of the shipped templates.
-        adopt: allow other files in the output folder; they stay as they are.
+        keep_others: allow other files in the output folder; they stay as they are.
         new_catalogue: create a new catalogue if it is lost or empty.
 
     Raises:
@@ -97,12 +97,12 @@ class Engine:
         settings: Settings,
         shipped: Path,
         *,
-        adopt: bool = False,
+        keep_others: bool = False,
         new_catalogue: bool = False,
     ) -> None:
-        Output(settings.out).check(adopt=adopt)
+        Output(settings.out).check(keep_others=keep_others)
         self.settings = settings
-        self._adopts = adopt
+        self._keeps_others = keep_others
         self._numbers_changed = False  # of events: the catalogue was restored
         self.site = settings.site
         is_new_folder = not settings.state.exists()
@@ -311,7 +311,7 @@ class Engine:
         receipt = Receipt(perf_counter, number=self.ledger.next_refresh(), at=now)
         self.recovery.stamp = ""
         self._reload_templates()
-        self.output.prepare(adopt=self._adopts)
+        self.output.prepare(keep_others=self._keeps_others)
         first = not self.ledger.fact("begun")
         was_empty = first and next(self.output.files(), None) is None
         suspects = self.recovery.suspects()

@@ -13,7 +13,7 @@ import typer
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.settings import FILE, Settings, commented
 from generator.build.engine import Engine
-from generator.cli.help import START
+from generator.cli.help import START, renamed_flag
 from generator.cli.options import (
     AcceptLoss,
     Adopt,
@@ -21,6 +21,7 @@ from generator.cli.options import (
     Folders,
     Jobs,
     Json,
+    KeepOthers,
     Library,
     NewCatalogue,
     Nice,
@@ -88,6 +89,7 @@ def build(
         bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")
     ] = False,
     accept_loss: AcceptLoss = False,
+    keep_others: KeepOthers = False,
     adopt: Adopt = False,
     new_catalogue: NewCatalogue = False,
     no_compress: Annotated[
@@ -102,11 +104,15 @@ def build(
     verbose: Verbose = False,
 ) -> None:
     """Bring the site up to date once, and print the receipt."""
+    keep_others = renamed_flag("--adopt", "--keep-others", old_value=adopt, new_value=keep_others)
     settings = settings_of(
         config, [*(library or ()), *(folders or ())], out_folder, jobs=jobs, nice=nice
     )
     start_log(verbose=verbose, as_json=as_json)
-    with stoppable(), engine_of(settings, adopt=adopt, new_catalogue=new_catalogue) as engine:
+    with (
+        stoppable(),
+        engine_of(settings, keep_others=keep_others, new_catalogue=new_catalogue) as engine,
+    ):
         if dry_run:
             receipt = _dry_run(engine, settings, accept_loss=accept_loss)
             tell_receipt(receipt, as_json=as_json, dry=True)
@@ -243,6 +249,7 @@ def watch(
     out_folder: Out = None,
     config: Config = None,
     accept_loss: AcceptLoss = False,
+    keep_others: KeepOthers = False,
     adopt: Adopt = False,
     new_catalogue: NewCatalogue = False,
     jobs: Jobs = None,
@@ -251,6 +258,7 @@ def watch(
     verbose: Verbose = False,
 ) -> None:
     """Build, then build again whenever the library changes. Stop it with Ctrl-C."""
+    keep_others = renamed_flag("--adopt", "--keep-others", old_value=adopt, new_value=keep_others)
 
     def read() -> Settings:
         return settings_of(
@@ -264,7 +272,9 @@ def watch(
         while True:  # until the settings change; then with those
             try:
                 with (
-                    engine_of(settings, adopt=adopt, new_catalogue=new_catalogue) as engine,
+                    engine_of(
+                        settings, keep_others=keep_others, new_catalogue=new_catalogue
+                    ) as engine,
                     watching_on(engine, settings) as watching,
                 ):
                     watching.accept_loss = accept_loss

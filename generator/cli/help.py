@@ -32,9 +32,13 @@ class GroupedCommands(TyperGroup):
                 formatter.write_dl(rows, col_max=width + _INDENT)
 
 
-def warn_renamed(old: str, new: str) -> None:
-    """Advise whoever used a name that is about to go."""
-    err.print(f"reelshelf: {old} was renamed to {new}; the old name works until the next release")
+def renamed_flag(old: str, new: str, *, old_value: bool, new_value: bool) -> bool:
+    """Return whether a flag is set by either of its names; advise whoever used the old one."""
+    if old_value:
+        err.print(
+            f"reelshelf: {old} was renamed to {new}; the old name works until the next release"
+        )
+    return old_value or new_value
 
 
 def hidden_option(name: str) -> Any:  # noqa: ANN401 (what typer.Option returns)

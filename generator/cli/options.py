@@ -20,7 +20,7 @@ from generator.adapters.output import Output
 from generator.adapters.scanner import FolderSurvey
 from generator.adapters.settings import FILE, Settings, load
 from generator.build.engine import Engine
-from generator.cli.help import GroupedCommands
+from generator.cli.help import GroupedCommands, hidden_option
 from generator.cli.terminal import SafeFormatter, err, out
 from generator.core import formatting
 from generator.core.build_receipt import Receipt
@@ -76,13 +76,14 @@ AcceptLoss = Annotated[
     bool,
     typer.Option("--accept-loss", help="Accept the scan even if much of the library is gone."),
 ]
-Adopt = Annotated[
+KeepOthers = Annotated[
     bool,
     typer.Option(
-        "--adopt",
+        "--keep-others",
         help="Build into a folder that holds other files: list them, and leave them as they are.",
     ),
 ]
+Adopt = Annotated[bool, hidden_option("--adopt")]
 NewCatalogue = Annotated[
     bool,
     typer.Option(
@@ -102,27 +103,31 @@ def open_catalogue(settings: Settings) -> Catalogue:
     return Catalogue(settings.state / "catalogue.db", output_mark=settings.out / MARK)
 
 
-def engine_of(settings: Settings, *, adopt: bool = False, new_catalogue: bool = False) -> Engine:
+def engine_of(
+    settings: Settings, *, keep_others: bool = False, new_catalogue: bool = False
+) -> Engine:
     """Return the builder of a site; files that it will leave alone are listed first.
 
     Raises:
         ReelshelfError: see `Engine`.
     """
     output = Output(settings.out)
-    if adopt and output.mark() is None:
+    if keep_others and output.mark() is None:
         others = list(islice(output.others(frozenset()), _MAX_OTHERS))
         if others:
             more = " at least" * (len(others) == _MAX_OTHERS)
             count = formatting.counted(len(others), "file")
             err.print(
-                f"adopting {settings.out}:{more} {count} that reelshelf did not write"
+                f"{settings.out} holds{more} {count} that reelshelf did not write, which"
                 " will be left as they are:",
                 markup=False,
                 soft_wrap=True,
             )
             for name in sorted(others):
                 err.print(f"  {formatting.readable(name)}", markup=False, soft_wrap=True)
-    return Engine(settings, shipped("templates"), adopt=adopt, new_catalogue=new_catalogue)
+    return Engine(
+        settings, shipped("templates"), keep_others=keep_others, new_catalogue=new_catalogue
+    )
 
 
 def fail(message: str, hint: str, code: int) -> None:

@@ -11,9 +11,10 @@ import typer
 
 from generator.adapters.settings import Settings, load
 from generator.build.engine import Engine
-from generator.cli.help import PUBLISH
+from generator.cli.help import PUBLISH, renamed_flag
 from generator.cli.options import (
     AcceptLoss,
+    Adopt,
     Config,
     Json,
     Out,
@@ -61,13 +62,14 @@ def publish(
     verify: Annotated[
         bool, typer.Option("--verify", help="List the bucket, and repair what others changed.")
     ] = False,
-    adopt: Annotated[
+    keep_others: Annotated[
         bool,
         typer.Option(
-            "--adopt",
+            "--keep-others",
             help="Publish beside objects that reelshelf did not upload; leave them as they are.",
         ),
     ] = False,
+    adopt: Adopt = False,
     replace: Annotated[
         bool,
         typer.Option(
@@ -94,18 +96,20 @@ def publish(
     verbose: Verbose = False,
 ) -> None:
     """Upload what changed to the bucket, and print the receipt."""
+    keep_others = renamed_flag("--adopt", "--keep-others", old_value=adopt, new_value=keep_others)
     if sum((dry_run, rollback, watch)) > 1 or (
-        rollback and (verify or force or adopt or replace or prune)
+        rollback and (verify or force or keep_others or replace or prune)
     ):
         raise SettingsError(
             "--dry-run, --rollback and --watch cannot be combined",
-            hint="--verify, --force, --adopt, --replace and --prune work with a publish, --watch or"
-            " --dry-run",
+            hint="--verify, --force, --keep-others, --replace and --prune work with a publish,"
+            " --watch or --dry-run",
         )
     settings = _settings(config, bucket, out_folder)
     start_log(verbose=verbose, as_json=as_json)
     asked: dict[str, bool] = {
-        "verify": verify, "force": force, "adopt": adopt, "replace": replace, "prune": prune,
+        "verify": verify, "force": force, "keep_others": keep_others, "replace": replace,
+        "prune": prune,
     }  # fmt: skip
     if watch:
         _watch(settings, asked, accept_loss=accept_loss, as_json=as_json)

@@ -13,13 +13,14 @@ from typing import Annotated
 import typer
 
 from generator.adapters.settings import FILE, Settings
-from generator.cli.help import SERVE, START, hidden_option, warn_renamed
+from generator.cli.help import SERVE, START, hidden_option, renamed_flag
 from generator.cli.options import (
     Adopt,
     Config,
     Folders,
     Jobs,
     Json,
+    KeepOthers,
     Library,
     NewCatalogue,
     Nice,
@@ -54,6 +55,7 @@ def dev(
         bool, typer.Option("--lan", help="Serve other devices on the local network, too.")
     ] = False,
     phone: Annotated[bool, hidden_option("--phone")] = False,
+    keep_others: KeepOthers = False,
     adopt: Adopt = False,
     new_catalogue: NewCatalogue = False,
     jobs: Jobs = None,
@@ -63,9 +65,8 @@ def dev(
 ) -> None:
     """Serve the site, rebuild it on every change, and reload open pages. Stop it with Ctrl-C."""
     host = address_named(host)
-    if phone:
-        warn_renamed("--phone", "--lan")
-        lan = True
+    keep_others = renamed_flag("--adopt", "--keep-others", old_value=adopt, new_value=keep_others)
+    lan = renamed_flag("--phone", "--lan", old_value=phone, new_value=lan)
     if lan and host != _HERE:
         raise SettingsError(
             f"--host {host} and --lan cannot be combined",
@@ -77,7 +78,7 @@ def dev(
         lambda: settings_of(
             config, [*(library or ()), *(folders or ())], out_folder, jobs=jobs, nice=nice
         ),
-        partial(engine_of, adopt=adopt, new_catalogue=new_catalogue),
+        partial(engine_of, keep_others=keep_others, new_catalogue=new_catalogue),
         config or Path(FILE),
         as_json=as_json,
     )

@@ -17,7 +17,7 @@ from generator.adapters.queues import MarkedQueue, open_queue
 from generator.adapters.s3.owner_mark import OwnerMark
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
-from generator.cli.help import PUBLISH, hidden_option, warn_renamed
+from generator.cli.help import PUBLISH, hidden_option, renamed_flag
 from generator.cli.options import (
     AcceptLoss,
     Config,
@@ -242,9 +242,7 @@ def queue_(
     as_json: Json = False,
 ) -> None:
     """Show the depth of the queue and its dead letters; the exit code is 1 if there are any."""
-    if put_back:
-        warn_renamed("--put-back", "--requeue")
-        requeue = True
+    requeue = renamed_flag("--put-back", "--requeue", old_value=put_back, new_value=requeue)
     settings = _settings(config, None, None)
     queue = open_queue(settings.queue)
     try:

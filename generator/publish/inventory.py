@@ -87,7 +87,7 @@ class InventoryTaker:
         now: int,
         *,
         verify: bool,
-        adopt: bool = False,
+        keep_others: bool = False,
         replace: bool = False,
         tries: bool = False,
     ) -> Inventory:
@@ -96,7 +96,7 @@ class InventoryTaker:
         Args:
             now: the current instant.
             verify: list the bucket.
-            adopt: the bucket may have foreign objects.
+            keep_others: the bucket may have foreign objects.
             replace: those at needed keys may be replaced.
             tries: retry refused objects at once.
 
@@ -117,7 +117,7 @@ class InventoryTaker:
             videos = {video.id: video for video in ledger.all_videos()}
             self._add_videos(inventory, videos)
             if verify or is_new:
-                self._compare(inventory, now, adopt=adopt, replace=replace)
+                self._compare(inventory, now, keep_others=keep_others, replace=replace)
         else:
             due = [item for item in refused if tries or replace or item.retry_at <= now]
             paths = record.pending_pages()
@@ -244,7 +244,7 @@ class InventoryTaker:
         is_media = key.startswith(self._objects.media_prefix)
         return is_media and not self._settings.publish_media
 
-    def _compare(self, inventory: Inventory, now: int, *, adopt: bool, replace: bool) -> None:
+    def _compare(self, inventory: Inventory, now: int, *, keep_others: bool, replace: bool) -> None:
         """List the bucket, and bring the record in line with it."""
         ownership = self._ownership
         is_known = ownership.check(take_over=replace)
@@ -271,7 +271,7 @@ class InventoryTaker:
             if (
                 inventory.is_new
                 and not is_known
-                and not adopt
+                and not keep_others
                 and (inventory.others or inventory.foreign)
             ):
                 ownership.refuse(

@@ -111,6 +111,6 @@ def _owned_error(what: str) -> PublishError:
         hint="publish into an empty bucket, or below another path (site_url);"
         " `reelshelf publish --replace --dry-run` lists what would be replaced, and"
         " --replace replaces it"
-        + ("" if "another site" in what else ", while --adopt publishes beside it")
+        + ("" if "another site" in what else ", while --keep-others publishes beside it")
         + "; nothing was changed",
     )

@@ -50,7 +50,7 @@ class PublishOptions:
 
     force: bool
     verify: bool
-    adopt: bool
+    keep_others: bool
     replace: bool
     by_hand: bool = False
     prune: bool = False
@@ -154,7 +154,7 @@ class Publisher:
         *,
         force: bool = False,
         verify: bool = False,
-        adopt: bool = False,
+        keep_others: bool = False,
         replace: bool = False,
         prune: bool = False,
         by_hand: bool = False,
@@ -167,7 +167,7 @@ class Publisher:
         Args:
             force: ignore the limit of deletions, and overwrite newer pages.
             verify: list the bucket, and repair objects that are not as they were put.
-            adopt: the same, in a bucket that also has foreign objects; all of them stay.
+            keep_others: the same, in a bucket that also has foreign objects; all of them stay.
             replace: the same, but foreign objects at needed keys are replaced, and so is the mark
                 of another site; no others are touched.
             prune: delete what is left in former targets.
@@ -193,7 +193,7 @@ class Publisher:
             self._publish(
                 receipt,
                 progress or _silent,
-                PublishOptions(force, verify, adopt, replace, by_hand, prune),
+                PublishOptions(force, verify, keep_others, replace, by_hand, prune),
             )
         finally:
             self._account(receipt, before)
@@ -204,7 +204,7 @@ class Publisher:
         *,
         force: bool = False,
         verify: bool = False,
-        adopt: bool = False,
+        keep_others: bool = False,
         replace: bool = False,
         prune: bool = False,
     ) -> tuple[PublishReceipt, PublishPlan]:
@@ -212,7 +212,7 @@ class Publisher:
         receipt, before = self._receipt(), self._counts()
         self._check_built()
         with receipt.phase("plan"):
-            inventory = self._take_inventory(PublishOptions(force, verify, adopt, replace))
+            inventory = self._take_inventory(PublishOptions(force, verify, keep_others, replace))
             plan = self._plan(inventory, force=force)
         receipt.is_full, receipt.left, receipt.foreign = (
             inventory.is_full,
@@ -243,11 +243,11 @@ class Publisher:
         return receipt, plan
 
     def _take_inventory(self, options: "PublishOptions") -> Inventory:
-        adopt = options.adopt or options.replace
+        keep_others = options.keep_others or options.replace
         return self._inventory_taker.take(
             self._now(),
-            verify=options.verify or adopt,
-            adopt=adopt,
+            verify=options.verify or keep_others,
+            keep_others=keep_others,
             replace=options.replace,
             tries=options.verify or options.force or options.by_hand,
         )

@@ -58,9 +58,9 @@ def a_folder() -> Iterator[Path]:
 @contextmanager
 def a_site(folder: Path, *, videos: int = VIDEOS, **more: Any) -> Iterator[Engine]:  # noqa: ANN401
     """Lend the builder of a site, with a few videos of which no file is there."""
-    adopt, anew = (bool(more.pop(name, False)) for name in ("adopt", "new_catalogue"))
+    keep_others, anew = (bool(more.pop(name, False)) for name in ("keep_others", "new_catalogue"))
     site = trial.settings(folder, **more)
-    with Engine(site, TEMPLATES, adopt=adopt, new_catalogue=anew) as engine:
+    with Engine(site, TEMPLATES, keep_others=keep_others, new_catalogue=anew) as engine:
         if not engine.catalogue.last_event():
             trial.fill(engine.catalogue, videos)
         yield engine
@@ -158,7 +158,7 @@ def do(deed: str, folder: Path, number: int) -> None:
         for file in (folder / "state").glob("ledger.db*"):
             file.unlink()
         return
-    with a_site(folder, adopt=True, host_files=bool(number % 2)) as engine:
+    with a_site(folder, keep_others=True, host_files=bool(number % 2)) as engine:
         happenings = {
             "rate": [Event(f"{number}", EventKind.RATED, 1, "test", VideoId(7), RATED)],
             "drop": [
@@ -218,7 +218,7 @@ def test_a_folder_with_hidden_files_alone_is_not_taken_for_an_empty_one(tmp_path
     with pytest.raises(SettingsError, match=r"did not write: \.git") as refusal, a_site(tmp_path):
         pass
 
-    assert "--adopt" in refusal.value.hint
+    assert "--keep-others" in refusal.value.hint
     assert not (tmp_path / "state").exists()
 
 
@@ -227,7 +227,7 @@ def test_a_file_in_the_place_of_a_page_stays_and_the_page_is_written_once_it_wen
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/robots.txt").write_text("mine", encoding="utf-8")
-    with a_site(tmp_path, adopt=True) as engine:
+    with a_site(tmp_path, keep_others=True) as engine:
         receipt = engine.refresh(trial.NOW)
         assert list(receipt.failures) == ["robots.txt"]
         assert "move it away" in receipt.failures[OutPath("robots.txt")]
@@ -253,7 +253,7 @@ def test_the_sitemap_index_names_the_same_parts_whichever_of_them_are_somebodys(
         for part in taken:
             (folder / f"out/sitemap/{part}.xml").write_text("mine", encoding="utf-8")
         history = History(120, seed)
-        with a_site(folder, videos=120, adopt=True) as engine:
+        with a_site(folder, videos=120, keep_others=True) as engine:
             engine.refresh(trial.NOW)
             for number, deed in enumerate([*deeds, "free"]):
                 if deed == "change":
@@ -278,7 +278,7 @@ def test_a_copy_of_somebodys_beside_a_page_keeps_servers_from_a_page_that_they_w
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/index.html.br").write_bytes(b"mine")
-    with a_site(tmp_path, adopt=True) as engine:
+    with a_site(tmp_path, keep_others=True) as engine:
         receipt = engine.refresh(trial.NOW)
         compress_all(engine.ledger, engine.output, lambda _: None)
 
@@ -409,8 +409,8 @@ def test_folders_that_hold_each_other_are_refused(
 
 
 COMMANDS = [
-    ["build"], ["build", "--full"], ["build", "--dry-run"], ["build", "--adopt"],
-    ["build", "--adopt", "--full"], ["build", "--new-catalogue"], ["build", "--no-compress"],
+    ["build"], ["build", "--full"], ["build", "--dry-run"], ["build", "--keep-others"],
+    ["build", "--keep-others", "--full"], ["build", "--new-catalogue"], ["build", "--no-compress"],
     ["init"], ["status"], ["why", "index.html"], ["why", "7"], ["problems"],
     ["problems", "--retry"], ["duplicates"], ["renditions"], ["renditions", "--drop"],
     ["token", "new"], ["token", "list"], ["nginx"], ["restore", "backup.db"],
@@ -451,7 +451,7 @@ def test_no_command_changes_a_file_that_is_not_ours(
         assert_unchanged(before, home)
 
 
-def test_an_adopted_folder_lists_first_what_it_will_leave_alone(
+def test_with_keep_others_a_build_lists_first_what_it_will_leave_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -459,7 +459,7 @@ def test_an_adopted_folder_lists_first_what_it_will_leave_alone(
     (tmp_path / "site/.git").mkdir(parents=True)
     (tmp_path / "site/notes.txt").write_text("mine", encoding="utf-8")
 
-    result = CliRunner().invoke(app, ["build", "-l", "films", "-o", "site", "--adopt"])
+    result = CliRunner().invoke(app, ["build", "-l", "films", "-o", "site", "--keep-others"])
 
     assert result.exit_code == 0
     assert result.stderr.index("  .git/") < result.stderr.index("  notes.txt")
@@ -547,7 +547,7 @@ def test_a_file_with_the_name_of_our_mark_is_somebodys(tmp_path: Path, text: str
     (tmp_path / "out").mkdir()
     (tmp_path / "out/.reelshelf").write_text(text, encoding="utf-8")
 
-    with pytest.raises(ReelshelfError, match="not a mark of"), a_site(tmp_path, adopt=True):
+    with pytest.raises(ReelshelfError, match="not a mark of"), a_site(tmp_path, keep_others=True):
         pass
 
     assert (tmp_path / "out/.reelshelf").read_text(encoding="utf-8") == text
@@ -606,7 +606,9 @@ def test_a_receipt_tells_pages_that_could_not_be_written(
     (tmp_path / "site").mkdir()
     (tmp_path / "site/index.html").write_text("mine", encoding="utf-8")
 
-    result = CliRunner().invoke(app, ["build", "-l", "films", "-o", "site", "--adopt", "--json"])
+    result = CliRunner().invoke(
+        app, ["build", "-l", "films", "-o", "site", "--keep-others", "--json"]
+    )
 
     assert result.exit_code == 1
     assert "index.html" in json.loads(result.stdout.splitlines()[-1])["failures"]

@@ -17,8 +17,8 @@ FAILS = ("--config", "no-such.toml")  # before anything is served
 OPTIONS = (
     "--json", "--verbose", "-v", "--full", "--dry-run", "--accept-loss", "--no-compress", "--drop",
     "--pages-only", "--retry", "--verify", "--force", "--rollback", "--requeue", "--put-back",
-    "--once", "--lan", "--phone", "--brotli", "--help", "--version", "--traceback", "--", "-",
-    "---", "-x", "--=",
+    "--once", "--lan", "--phone", "--keep-others", "--adopt", "--brotli", "--help",
+    "--version", "--traceback", "--", "-", "---", "-x", "--=",
 )  # fmt: skip
 WITH_VALUE = (
     "--library", "-l", "--out", "-o", "--config", "-c", "--jobs", "-j", "--nice", "--bucket", "-b",

@@ -211,7 +211,14 @@ def test_the_help_lists_every_command_in_a_group_with_its_whole_sentence(tmp_pat
 
 @pytest.mark.parametrize(
     ("arguments", "new"),
-    [(["queue", "--put-back"], "--requeue"), (["dev", "--phone", "--host", "::1"], "--lan")],
+    [
+        (["queue", "--put-back"], "--requeue"),
+        (["dev", "--phone", "--host", "::1"], "--lan"),
+        (["build", "--adopt"], "--keep-others"),
+        (["watch", "--adopt"], "--keep-others"),
+        (["dev", "--adopt"], "--keep-others"),
+        (["publish", "--adopt"], "--keep-others"),
+    ],
 )
 def test_an_old_name_works_with_a_word_of_advice(
     tmp_path: Path, arguments: list[str], new: str

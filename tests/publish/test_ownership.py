@@ -224,7 +224,7 @@ def put_by_another(home: Home) -> None:
 @given(
     seed=st.integers(0, 10**6),
     steps=st.lists(st.sampled_from(STEPS), min_size=3, max_size=9),
-    more=st.sampled_from([{}, {"adopt": True}, {"replace": True}]),
+    more=st.sampled_from([{}, {"keep_others": True}, {"replace": True}]),
     minds=st.booleans(),
 )
 def test_nothing_of_others_changes_whatever_we_do(
@@ -255,16 +255,16 @@ def test_nothing_of_others_changes_whatever_we_do(
 # -- the first time
 
 
-def test_a_bucket_with_other_objects_is_refused_until_a_person_adopts_it(home: Home) -> None:
+def test_a_bucket_with_other_objects_is_refused_until_a_person_keeps_them(home: Home) -> None:
     home.bucket.keep("notes.txt", b"notes", HEADERS)
     home.bucket.keep("index.html", b"another site", HEADERS)
     with pytest.raises(PublishError, match=r"2 objects that reelshelf did not upload") as refused:
         home.publish()
     assert "--replace --dry-run" in refused.value.hint
-    assert "--adopt" in refused.value.hint
+    assert "--keep-others" in refused.value.hint
     assert "PutObject" not in home.bucket.requests
 
-    receipt = home.publish(adopt=True)
+    receipt = home.publish(keep_others=True)
     assert not receipt.replaced
     assert list(receipt.left) == ["index.html"]
     site = {**home.site(), "notes.txt": b"notes", "index.html": b"another site"}
@@ -305,7 +305,7 @@ def test_two_sites_do_not_share_the_same_keys(home: Home) -> None:
                 other.publish(**asked)
         assert home.bucket.objects == before
         with pytest.raises(PublishError, match="another site in it"):
-            other.publish(adopt=True)
+            other.publish(keep_others=True)
         other.publish(replace=True)
         home.engine.catalogue.append(rate(home.history))
         home.build()

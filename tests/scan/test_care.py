@@ -678,7 +678,7 @@ def test_somebodys_file_in_the_place_of_a_poster_is_one_problem_and_stops_nothin
     poster.parent.mkdir(parents=True)
     poster.write_bytes(content[:-9])  # a copy of the site that was cut short
     library.put("b.mp4")
-    with library.engine(adopt=True) as engine:
+    with library.engine(keep_others=True) as engine:
         receipt = library.build(engine)
         (problem,) = engine.catalogue.problems()
 

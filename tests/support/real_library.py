@@ -48,8 +48,8 @@ class Library:
         return file
 
     @contextmanager
-    def engine(self, *, adopt: bool = False) -> Iterator[Engine]:
-        with Engine(self.settings, TEMPLATES, adopt=adopt) as engine:
+    def engine(self, *, keep_others: bool = False) -> Iterator[Engine]:
+        with Engine(self.settings, TEMPLATES, keep_others=keep_others) as engine:
             yield engine
 
     def build(self, engine: Engine, *, accept_loss: bool = True, full: bool = False) -> Receipt:
