@@ -326,9 +326,9 @@ class LocalService(Service):
     async def health(self, request: Reading) -> Response:
         """Check that the catalogue can be read, and as far as possible that it can be written."""
         del request
-        version = self.reader.last_event()
+        last_event = self.reader.last_event()
         await self._try_writing()
-        return json_response({"status": "ok", "version": version})
+        return json_response({"status": "ok", "last_event": last_event})
 
     async def _try_writing(self) -> None:
         """Return if a write would succeed now; no events are touched by that.

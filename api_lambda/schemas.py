@@ -325,7 +325,7 @@ class CatalogueHealth(ResponseModel):
     """The catalogue can be read; the number of its last event."""
 
     status: Literal["ok"]
-    version: int
+    last_event: int
 
 
 class Health(ResponseModel):

@@ -226,6 +226,12 @@ def test_the_state_tells_what_changed_since(owner: Asker) -> None:
     assert [one["id"] for one in after["videos"]] == [3, 7]
 
 
+def test_health_has_the_number_of_the_last_event(owner: Asker) -> None:
+    written = owner("PUT", "/api/videos/3/favorite").json
+
+    assert owner("GET", "/api/health").json == {"status": "ok", "last_event": written["seq"]}
+
+
 def test_a_random_video_is_one_of_those_that_are_wanted(owner: Asker) -> None:
     owner("PUT", "/api/videos/3/tags", {"tags": ["fjord"]})
     owner("PUT", "/api/videos/3/rating", {"stars": 4})
