@@ -60,7 +60,7 @@ class ReceiptWatch:
         self._last_read = (0, 0.0)  # the last event that was shown, and until when that is cached
 
     def now(self, event: int, *, may_wait: bool) -> str | None:
-        """Return the receipt of the first refresh that showed an event, None while none did.
+        """Return the receipt of the first build that showed an event, None while none did.
 
         With `may_wait`, a request right after another one gets None without a read: many that come
         together cost one.

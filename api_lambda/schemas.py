@@ -271,7 +271,7 @@ class Queued(ResponseModel):
 
 
 class RenderReceipt(ResponseModel):
-    """Whether pages show an event, and the receipt of the refresh that wrote them."""
+    """Whether pages show an event, and the receipt of the build that wrote them."""
 
     event: str
     seq: int

@@ -1,4 +1,4 @@
-"""A burst of 1,000 mixed events, shown by one refresh: each page is written once."""
+"""A burst of 1,000 mixed events, shown by one build: each page is written once."""
 
 import random
 import statistics

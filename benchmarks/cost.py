@@ -45,7 +45,7 @@ PRICES = (
     ("CloudWatch, a GB of logs", LOG_GB, "5 GB"),
 )  # fmt: skip
 
-# Pages that so many events in one refresh change, counted: views of any videos, each of which shows
+# Pages that so many events in one build change, counted: views of any videos, each of which shows
 # an exact count (below 1,000 views), at 200 and 5,000 videos; ratings at 1,000 and 100,000.
 VIEWS_PUT = {200: {1: 36, 42: 214, 1000: 393}, 5_000: {14: 1_028, 833: 8_300, 20_000: 13_119}}
 RATINGS_PUT = {1_000: {1: 61, 17: 707, 1000: 2_211}, 100_000: {1: 80, 17: 1_390, 1000: 57_387}}

@@ -16,7 +16,7 @@ ROUNDS = 5
 
 
 def run(videos: int | None, folder: Path) -> dict[str, object]:
-    """Return the median seconds of a refresh, scan included, and its slowest phase."""
+    """Return the median seconds of a build, scan included, and its slowest phase."""
     count = videos or 100_000
     settings = trial.settings(folder, settle_s=0)
     with Engine(settings, shipped("templates")) as engine:

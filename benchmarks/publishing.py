@@ -82,7 +82,7 @@ def prepare(engine: Engine, videos: int) -> None:
 
 
 def change(engine: Engine, pages: int) -> None:
-    """Change so many pages, as a refresh would have left them."""
+    """Change so many pages, as a build would have left them."""
     paths = engine.ledger.paths_like("watch/")[:pages]
     rows = []
     for path in paths:

@@ -108,7 +108,7 @@ def rate(engine: Engine, video: int, stars: int) -> None:
 
 
 def floor(engine: Engine) -> float:
-    """Write what the last refresh wrote once more, bare; return milliseconds."""
+    """Write what the last build wrote once more, bare; return milliseconds."""
     last = engine.ledger.refresh()
     assert last is not None
     root = str(engine.output.root)

@@ -1,6 +1,6 @@
 """The builder of a small site as a Lambda: invoked once a minute, it shows what is in the queue.
 
-One run fetches the state, receives events and notices from the queue, records them, refreshes,
+One run fetches the state, receives events and notices from the queue, records them, builds,
 writes the state back if no other run did so meanwhile, deletes the messages, publishes, and writes
 the state back once more with the result. After a crash or a race with another run, the next one
 ends at the same site.
@@ -221,7 +221,7 @@ class LambdaBuilder:
         raise AssertionError("the state keeps changing")
 
     def _refreshed(self, consumed: ConsumedMessages) -> int:
-        """Refresh, and scan the library where needed; return how many pages changed."""
+        """Build, and scan the library where needed; return how many pages changed."""
         engine, _ = self._current()
         now = int(self.clock())
         requested, full = engine.catalogue.asked_since(engine.cursor)

@@ -1,4 +1,4 @@
-"""The one route: observe, record, plan, perform, commit.
+"""The one route, of which a run is a build: scan, plan, render, commit.
 
 A file event, a rating, a first build and an import all go through `Engine.refresh`; there is no
 other way to cause a page to be written.
@@ -183,7 +183,7 @@ class Engine:
         self.ledger.start_over()
         return DamagedError(
             str(damage),
-            hint="the next refresh rebuilds it from the catalogue; nothing is lost",
+            hint="the next build rebuilds it from the catalogue; nothing is lost",
             is_rebuilt=True,
         )
 
@@ -293,11 +293,11 @@ class Engine:
             verify: check whether files of the site are missing, and make those again.
 
         Raises:
-            ReelshelfError: the site is as it was, or partly updated: the next refresh ends at the
+            ReelshelfError: the site is as it was, or partly updated: the next build ends at the
                 same site either way.
             OSError: likewise; the disk is full, or not writable.
         """
-        gc.disable()  # a refresh makes millions of small objects and hardly a cycle
+        gc.disable()  # a build makes millions of small objects and hardly a cycle
         try:
             return self._retry_if_damaged(
                 lambda: self._refresh(now, observe, full=full, verify=verify)
@@ -306,7 +306,7 @@ class Engine:
             gc.enable()
 
     def _refresh(self, now: int, observe: "Observe | None", *, full: bool, verify: bool) -> Receipt:
-        if full and (damage := self.ledger.damage_found()):  # also where a refresh does not read
+        if full and (damage := self.ledger.damage_found()):  # also where a build does not read
             raise self._emptied_ledger(damage)
         receipt = Receipt(perf_counter, number=self.ledger.next_refresh(), at=now)
         self.recovery.stamp = ""
@@ -361,7 +361,7 @@ class Engine:
         return receipt
 
     def preview(self, now: int, catalogue: Catalogue) -> Receipt:
-        """Return what a refresh to another state of the catalogue would do; change nothing."""
+        """Return what a build to another state of the catalogue would do; change nothing."""
         receipt = Receipt(perf_counter, number=self.ledger.next_refresh(), at=now)
         with receipt.phase("plan"):
             since = self.cursor
@@ -478,7 +478,7 @@ class Engine:
             log.warning("%s keeps its previous content: %s", path, reason)
 
     def _remember(self, cursor: int, *, templates: bool) -> None:
-        """Store what the next refresh compares with; called within a transaction.
+        """Store what the next build compares with; called within a transaction.
 
         Args:
             cursor: the last event that the pages reflect.
@@ -546,7 +546,7 @@ class Engine:
                 planned.gone.update(set(urls.made_files(before)).difference(kept))
 
     def _drop_unshown_files(self, planned: Plan) -> None:
-        """Plan to delete files made for videos since the last refresh, but not shown.
+        """Plan to delete files made for videos since the last build, but not shown.
 
         One that was interrupted, or stopped by a wrong template, leaves files of videos that are
         hidden or changed again by now.

@@ -41,7 +41,7 @@ class Suspects:
 class Recovery:
     """Which files of one output folder can be trusted.
 
-    `stamp` is the mark that the current refresh left in the output folder; "" before it writes.
+    `stamp` is the mark that the current build left in the output folder; "" before it writes.
     `by_manifest`: the pages in the ledger may be those of another folder.
     """
 
@@ -75,7 +75,7 @@ class Recovery:
                 self._begin_manifest()  # left by 0.4.0
             self.files.reload()
             return Suspects()  # what is not in the ledger is compared with the disk anyway
-        if mark.stamp and mark.stamp == ledger.fact("next_stamp"):  # of an interrupted refresh
+        if mark.stamp and mark.stamp == ledger.fact("next_stamp"):  # of an interrupted build
             with ledger.transaction():
                 ledger.remember("stamp", mark.stamp)
         if not self.left_output():
@@ -191,14 +191,14 @@ class Recovery:
         return frozenset(lost)
 
     def end_repairs(self) -> None:
-        """Take all that `missing_files` returned for made again: the refresh has ended."""
+        """Take all that `missing_files` returned for made again: the build has ended."""
         self.output.touched |= self._unrepaired
         self._unrepaired = set()
 
     def note_folders(self) -> None:
         """Record the mtimes of written folders: a later change was made by others.
 
-        Those where files are still missing, as a refresh was stopped, count as changed.
+        Those where files are still missing, as a build was stopped, count as changed.
         """
         touched, self.output.touched = self.output.touched - self._unrepaired, set()
         if touched:

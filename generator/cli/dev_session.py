@@ -1,4 +1,4 @@
-"""The build thread of `dev`: it rebuilds on every change and notifies the server."""
+"""The build thread of `dev`: it builds on every change and notifies the server."""
 
 import logging
 import time
@@ -152,7 +152,7 @@ class DevSession:
 
 
 def _show(receipt: Receipt, server: DevServer) -> None:
-    """Have open pages show what a refresh did."""
+    """Have open pages show what a build did."""
     changed = bool(receipt.written or receipt.removed)
     if receipt.failures:
         shown = [f"{page}: {reason}" for page, reason in receipt.failures.items()][:_MAX_TOLD]

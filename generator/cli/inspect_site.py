@@ -71,7 +71,7 @@ def _why_page(
     made = f", by {page.template}" if page.template else ""
     lines = [f"{page.path}  ({formatting.file_size(page.size)}{made})"]
     if refresh is not None:
-        lines.append(f"  written {formatting.rfc3339(refresh[1])} in refresh {page.refresh}")
+        lines.append(f"  written {formatting.rfc3339(refresh[1])} in build {page.refresh}")
     lines.append(f"  reason: {page.reason}")
     events: list[dict[str, object]] = []
     if page.cause is not None:
@@ -118,7 +118,7 @@ def _why_event(subject: str, catalogue: Catalogue, ledger: Ledger) -> dict[str, 
     if refresh is None:
         lines.append("  not on its pages yet: `reelshelf watch` or `reelshelf build` writes them")
     else:
-        lines.append(f"  shown {formatting.rfc3339(refresh[1])} by refresh {refresh[0]}")
+        lines.append(f"  shown {formatting.rfc3339(refresh[1])} by build {refresh[0]}")
         if event.video is not None:
             pages = [p for p in ledger.pages_caused_by(event.video) if p.refresh == refresh[0]]
         lines += [f"  {page.path}  reason: {page.reason}" for page in pages]
@@ -228,7 +228,7 @@ def status(config: Config = None, as_json: Json = False) -> None:
         f"problems {counts['problems'] or 'none'}",
         f"pages    {pages} ({formatting.file_size(size)}) in {settings.out}",
         f"events   {counts['events']}; {_behind(behind)}",
-        f"changed  {f'{changed}, by the last refresh with changes' if changed else 'never'}",
+        f"changed  {f'{changed}, by the last build with changes' if changed else 'never'}",
     ]
     show(as_json, answer, "\n".join(lines))
 

@@ -289,7 +289,7 @@ def _surveyed(counted: FolderSurvey) -> str:
 
 
 def tell_receipt(receipt: Receipt, *, as_json: bool, dry: bool = False) -> None:
-    """Print the whole receipt of a refresh."""
+    """Print the whole receipt of a build."""
     if as_json:
         print(json.dumps({**receipt.as_dict(), "dry_run": dry}))  # noqa: T201 (this is the output)
     else:
@@ -342,7 +342,7 @@ def watching_on(engine: Engine, settings: Settings) -> Iterator[BuildLoop]:
 
 
 def tell_line(receipt: Receipt, *, as_json: bool) -> None:
-    """Print a refresh in one line."""
+    """Print a build in one line."""
     if as_json:
         known = receipt.as_dict().items()
         answer = {name: value for name, value in known if name not in _COUNTED_BY_BUILD}

@@ -63,7 +63,7 @@ def dev(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Serve the site, rebuild it on every change, and reload open pages. Stop it with Ctrl-C."""
+    """Serve the site, build it on every change, and reload open pages. Stop it with Ctrl-C."""
     host = address_named(host)
     keep_others = renamed_flag("--adopt", "--keep-others", old_value=adopt, new_value=keep_others)
     lan = renamed_flag("--phone", "--lan", old_value=phone, new_value=lan)

@@ -136,7 +136,7 @@ def _settings(
 
 
 def _look(engine: Engine, settings: Settings) -> Receipt:
-    """Refresh, scanning the library if there is one."""
+    """Build, scanning the library if there is one."""
     if not settings.library:
         return engine.refresh(now())
     with workers_of(settings) as workers:

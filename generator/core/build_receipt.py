@@ -1,4 +1,4 @@
-"""Receipts: what a refresh found and did, and how long each phase took."""
+"""Receipts: what a build found and did, and how long each phase took."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Receipt:
-    """The report of one refresh. Counts are of videos, or of pages; times are in seconds.
+    """The report of one build. Counts are of videos, or of pages; times are in seconds.
 
     `clock` returns monotonic seconds; without one no time is taken.
     """
@@ -54,7 +54,7 @@ class Receipt:
             self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
 
     def add(self, other: "Receipt") -> None:
-        """Add what a later refresh did to the pages, for one receipt of both."""
+        """Add what a later build did to the pages, for one receipt of both."""
         for name in ("planned", "written", "unchanged", "removed", "bytes_written", "events"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for reason, count in other.reasons.items():

@@ -21,7 +21,7 @@ class DamagedError(ReelshelfError):
     """A database is corrupt.
 
     A catalogue is left as it is. A ledger can be rebuilt from it; if `is_rebuilt`, it was emptied
-    for that, and the next refresh fills it.
+    for that, and the next build fills it.
     """
 
     def __init__(self, message: str, *, hint: str, is_rebuilt: bool = False) -> None:

@@ -1,7 +1,7 @@
 """The draft: a plan while it is made, and what of the ledger was read for it.
 
 Every module of this package adds its pages to one draft, and finds in it what an earlier one looked
-up. Scopes and listings in it are as they will be after the refresh.
+up. Scopes and listings in it are as they will be after the build.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""The full site: every page, and what only a first refresh plans."""
+"""The full site: every page, and what only a first build plans."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -19,7 +19,7 @@ _ALL_REASON = "full render"
 
 
 def plan_first(draft: Draft) -> None:
-    """Plan, for the first refresh of a ledger, the pages that never change by themselves."""
+    """Plan, for the first build of a ledger, the pages that never change by themselves."""
     if not draft.is_first:
         return
     reason = "new page"

@@ -1,4 +1,4 @@
-"""The plan of a refresh, as a value."""
+"""The plan of a build, as a value."""
 
 from dataclasses import dataclass, field
 
@@ -24,7 +24,7 @@ class PlannedList:
 
 @dataclass(slots=True)
 class Plan:
-    """What a refresh is to do.
+    """What a build is to do.
 
     `gone` are pages to delete; `redirects` replace some of them, each with its target, those in
     `lasting` permanently.

@@ -60,7 +60,7 @@ class Publisher:
     """Publishes what an engine built. For the thread of the engine; starts threads of its own.
 
     Args:
-        engine: the builder of the site; it must not refresh meanwhile.
+        engine: the builder of the site; it must not build meanwhile.
         bucket: the target.
         cdn: the CDN in front of the bucket.
         settings: None for those of the engine.

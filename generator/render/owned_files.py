@@ -56,7 +56,7 @@ class OwnedFiles:
             paths: files, recorded already or not.
             copies: a foreign compressed copy beside a file keeps the file from being owned:
                 servers would send that copy in its place. Only pages have copies; what has none is
-                made for a video, and recorded as such until a refresh ends.
+                made for a video, and recorded as such until a build ends.
         """
         recorded = self.of(paths)
         fresh = [path for path in dict.fromkeys(paths) if path not in recorded]

@@ -15,7 +15,7 @@ from generator.render.pages import FragmentSource
 
 
 class PagePatcher:
-    """Patches pages of one refresh.
+    """Patches pages of one build.
 
     `digests` are the verified digests of pages on the disk, `altered` the videos whose cards
     changed or are gone, `plain` the templates that may do more with cards than print them.

@@ -1,7 +1,7 @@
 """Performing: a plan becomes files, which are then recorded in the ledger in one transaction.
 
 Pages are on the disk before the ledger has them. Which paths are about to be written is recorded
-first, so that a refresh killed at any point leaves nothing that the next one does not repair.
+first, so that a build killed at any point leaves nothing that the next one does not repair.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,7 +42,7 @@ _NOT_OURS = (
 
 @dataclass(slots=True)
 class RenderRun:
-    """One refresh in progress: what it writes with, and what it has written so far."""
+    """One build in progress: what it writes with, and what it has written so far."""
 
     ledger: Ledger
     output: Output

@@ -1,4 +1,4 @@
-"""The backlog: background work that takes longer than a refresh, and can be stopped at any moment.
+"""The backlog: background work that takes longer than a build, and can be stopped at any moment.
 
 Storyboards and embedded subtitles come first; playable copies are made one at a time, in parallel.
 The work to do is read from the catalogue, newest videos first; results become events there. So a

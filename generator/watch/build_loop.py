@@ -1,4 +1,4 @@
-"""The build loop: refresh whenever something may have changed.
+"""The build loop: build whenever something may have changed.
 
 Files of the library, events recorded by others, templates and settings are treated alike: a hint
 that comes early, late, twice or not at all costs only time. Periodic scans find what hints missed.
@@ -35,7 +35,7 @@ _IDLE_S = 1.0  # idle time before background work, such as compression, starts
 _AT_ONCE = 20  # copies, so that a change never waits long for them
 _COMPACT_S = 3600.0
 _RETRY_S = 30.0  # after a failed scan
-_EVENTS_RETRY_S = 2.0  # after a failed refresh for events alone, which is cheap
+_EVENTS_RETRY_S = 2.0  # after a failed build for events alone, which is cheap
 _BURST_S = 0.3  # file changes that follow each other faster are one batch
 _AGAIN_S = 0.2  # minimum before a file that was not stable is checked again
 _EDIT_S = 0.05  # an editor may write a file in several steps
@@ -46,7 +46,7 @@ Failure = DamagedError | GuardError | TemplateError | OSError
 
 @dataclass(frozen=True, slots=True)
 class RefreshTask:
-    """A pending refresh: whether to scan the library, and which part (None: all of it)."""
+    """A pending build: whether to scan the library, and which part (None: all of it)."""
 
     scan: bool = False
     scope: ScanScope | None = None
@@ -54,7 +54,7 @@ class RefreshTask:
 
 
 class BackgroundWork(Protocol):
-    """Work that takes longer than a refresh, done in the background, a little at a time."""
+    """Work that takes longer than a build, done in the background, a little at a time."""
 
     def ready(self) -> bool:
         """Return whether something is finished."""
@@ -68,7 +68,7 @@ class BackgroundWork(Protocol):
 
 @dataclass(slots=True)
 class BuildLoop:
-    """Refreshes until stopped. A failed one is logged, and retried at the next hint.
+    """Builds until stopped. A failed one is logged, and retried at the next hint.
 
     `config` is the settings file: when it changes, `receipts` ends and `outdated` is true.
     """
@@ -81,11 +81,11 @@ class BuildLoop:
     on_failure: Callable[[Failure], None] = lambda _: None
     background: BackgroundWork | None = None
     outdated: bool = False
-    has_built: bool = False  # with these settings: then a failing first refresh is retried, too
+    has_built: bool = False  # with these settings: then a failing first build is retried, too
     _stopped: bool = False
     _edited: bool = False  # perhaps a template
     _is_failing: bool = False
-    _logged: str = ""  # the last failure, until a refresh succeeds
+    _logged: str = ""  # the last failure, until a build succeeds
     _background_s: float = 0.0  # no background work until then
     _watcher: Watcher | None = None
     _events: PendingEvents = field(init=False)
@@ -105,7 +105,7 @@ class BuildLoop:
         self._events = PendingEvents(self.engine, self.settings)
 
     def receipts(self) -> Iterator[Receipt]:
-        """Yield the receipt of the first refresh, and of each one that changed something."""
+        """Yield the receipt of the first build, and of each one that changed something."""
         settings, self._scanned = self.settings, time.monotonic()
         pace = replace(USUAL_PACE, quiet_s=_BURST_S, poll_s=settings.poll_every_s)
         with (
@@ -193,7 +193,7 @@ class BuildLoop:
     # -- the next task
 
     def _next(self) -> RefreshTask | None:
-        """Wait, and return the refresh that is due; None if none is."""
+        """Wait, and return the build that is due; None if none is."""
         left_s = self._scanned + self.settings.scan_every_s - time.monotonic()
         again_s = max(self.settings.settle_s, _AGAIN_S)
         put_off_s = self._put_off_s - time.monotonic() if self._put_off else left_s

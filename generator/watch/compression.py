@@ -15,7 +15,7 @@ _AT_ONCE = 100
 def compress_some(ledger: Ledger, output: Output, limit: int = _AT_ONCE) -> int:
     """Compress up to `limit` pages that have no compressed copies; return how many were due.
 
-    Must not run while pages are written: the builder calls it between refreshes, holding its lock.
+    Must not run while pages are written: the builder calls it between builds, holding its lock.
     A page whose bytes differ from the ledger is skipped.
     """
     waiting = ledger.uncompressed(compressor.MIN_BYTES, limit)

@@ -86,7 +86,7 @@ class PendingEvents:
         return min(max(due_s, 0.0), longest_s)
 
     def rest(self, seconds: float) -> None:
-        """Delay events: the refresh that was to show them failed."""
+        """Delay events: the build that was to show them failed."""
         self._rest_s = time.monotonic() + seconds
 
     def _is_waiting(self, now_s: float) -> bool:
@@ -99,7 +99,7 @@ class PendingEvents:
         )
         if is_changed:
             self._version, self._promised_s = version, None
-        if is_changed or self._is_restored:  # the latter: until a refresh compared everything
+        if is_changed or self._is_restored:  # the latter: until a build compared everything
             self._is_restored = self._engine.shows_another_history()
         if self._is_restored:
             self._checked = 0  # events have other numbers now

@@ -1,7 +1,7 @@
 """The worker: messages of a queue are recorded, shown, published, and only then deleted.
 
 A thread receives messages and records their events, through a connection of its own. The builder
-sees that as it sees any other writer, and refreshes; then the site is published. A message is
+sees that as it sees any other writer, and builds; then the site is published. A message is
 deleted when its event is on published pages, and invisible to other workers until then. After a
 crash, messages that were not deleted are delivered again; recording them is idempotent.
 """
@@ -38,16 +38,16 @@ from generator.worker.publish_schedule import (
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 100  # messages recorded in one transaction
-_BATCH = 1_000  # messages between two refreshes of `drain`
+_BATCH = 1_000  # messages between two builds of `drain`
 
 
 class SiteBuilder(Protocol):
-    """Refreshes the site whenever due: `BuildLoop`."""
+    """Builds the site whenever due: `BuildLoop`."""
 
     background: BackgroundWork | None
 
     def receipts(self) -> Iterator[Receipt]:
-        """Yield the receipt of the first refresh, and of each one that changed something."""
+        """Yield the receipt of the first build, and of each one that changed something."""
 
     def stop(self) -> None:
         """End `receipts` soon; may be called from another thread."""
@@ -97,7 +97,7 @@ class Worker:
     # -- until stopped
 
     def run(self, builder: SiteBuilder) -> Iterator[Receipt]:
-        """Work until `builder` is stopped; yield a receipt of each refresh, published if possible.
+        """Work until `builder` is stopped; yield a receipt of each build, published if possible.
 
         Raises:
             OwnedByAnotherError: another builder took the site; messages in flight are returned.
@@ -219,7 +219,7 @@ class Worker:
         """Receive all messages, show, publish and delete them; return one receipt for all.
 
         Args:
-            refresh: the first refresh, which may scan the library.
+            refresh: the first build, which may scan the library.
 
         Raises:
             PublishError: the site is not published; messages not deleted are returned.

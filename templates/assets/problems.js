@@ -108,7 +108,7 @@
     (following ?? others[0] ?? all).focus();
   };
 
-  // The refresh that shows an event has looked at what the event asks for.
+  // The build that shows an event has looked at what the event asks for.
   const isShown = async (event) => {
     for (let tries = 60; tries; tries -= 1) {
       const { reply } = await ask("GET", `/receipts/${event}?wait=10`);

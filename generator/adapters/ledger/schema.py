@@ -115,7 +115,7 @@ def redirects_to_pages(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def files_made_since(db: sqlite_utils.Database) -> None:
-    """Add which files were made for videos since the last refresh that ended."""
+    """Add which files were made for videos since the last build that ended."""
     db.execute("CREATE TABLE made_file (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")
 
 

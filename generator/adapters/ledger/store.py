@@ -2,7 +2,7 @@
 
 It holds the listings, the shelves they are divided into, what was rendered and why, and the cursor:
 the number of the last event that the pages show. It is written by one builder at a time, in one
-transaction per refresh, after the pages are on the disk.
+transaction per build, after the pages are on the disk.
 """
 
 import sqlite3
@@ -142,7 +142,7 @@ class Ledger(CheckedFile):
             name.unlink(missing_ok=True)
 
     def start_over(self) -> None:
-        """Delete and create it: the next refresh fills it from the catalogue."""
+        """Delete and create it: the next build fills it from the catalogue."""
         self.close()
         self._remove()
         self._connect()
@@ -355,7 +355,7 @@ class Ledger(CheckedFile):
         return [PageRow(*row) for row in rows]
 
     def pages_of_refresh(self, number: int) -> list[OutPath]:
-        """Return the pages that were last written by a refresh."""
+        """Return the pages that were last written by a build."""
         rows = self._connection.execute("SELECT path FROM page WHERE refresh = ?", (number,))
         return [row[0] for row in rows]
 
@@ -479,7 +479,7 @@ class Ledger(CheckedFile):
         self._cursor.executemany("INSERT OR REPLACE INTO folder VALUES (?, 1)", rows)
 
     def made_files(self) -> Iterator[OutPath]:
-        """Yield the files made for videos since the last refresh that ended, by path."""
+        """Yield the files made for videos since the last build that ended, by path."""
         for row in self._connection.execute("SELECT path FROM made_file ORDER BY path"):
             yield row[0]
 
@@ -573,7 +573,7 @@ class Ledger(CheckedFile):
     # -- receipts
 
     def put_refresh(self, number: int, at: int, since: int, cursor: int, receipt: str) -> None:
-        """Record a refresh, or its latest state; the last 1,000 are kept."""
+        """Record a build, or its latest state; the last 1,000 are kept."""
         self._cursor.execute(
             "INSERT INTO refresh VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
             " SET cursor = excluded.cursor, receipt = excluded.receipt",
@@ -582,17 +582,17 @@ class Ledger(CheckedFile):
         self._cursor.execute("DELETE FROM refresh WHERE id <= ?", (number - 1000,))
 
     def forget_spans(self) -> None:
-        """Have no earlier refresh count as the one that showed an event: their numbers changed."""
+        """Have no earlier build count as the one that showed an event: their numbers changed."""
         self._cursor.execute("UPDATE refresh SET since = 0, cursor = 0")
 
     def next_refresh(self) -> int:
-        """Return the number of the next refresh."""
+        """Return the number of the next build."""
         row = self._fetch_one("SELECT coalesce(max(id), 0) + 1 FROM refresh", ())
         assert row is not None
         return int(row[0])
 
     def refresh(self, number: int | None = None) -> tuple[int, int, int, int, str] | None:
-        """Return (number, instant, since, cursor, receipt) of a refresh, or of the last one."""
+        """Return (number, instant, since, cursor, receipt) of a build, or of the last one."""
         if number is None:
             row = self._fetch_one("SELECT * FROM refresh ORDER BY id DESC LIMIT 1", ())
         else:
@@ -600,7 +600,7 @@ class Ledger(CheckedFile):
         return (row[0], row[1], row[2], row[3], row[4]) if row else None
 
     def refresh_of(self, event: int) -> tuple[int, int] | None:
-        """Return (number, instant) of the refresh that showed an event, if it is still recorded."""
+        """Return (number, instant) of the build that showed an event, if it is still recorded."""
         row = self._fetch_one(
             "SELECT id, at FROM refresh WHERE since < ? AND cursor >= ? ORDER BY id LIMIT 1",
             (event, event),
@@ -664,7 +664,7 @@ def _name(name: str | bytes) -> str:
 class ShownEvents:
     """What a ledger says of events: the last one that pages show, its id, and receipts.
 
-    `receipts` has, by number of an event, the receipt of the first refresh that showed it. `cursor`
+    `receipts` has, by number of an event, the receipt of the first build that showed it. `cursor`
     and `key` are the number and the id of the last event that was compared, "" if unknown.
     """
 

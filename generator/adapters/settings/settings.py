@@ -236,7 +236,7 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=_DAY_S,
-            description="Seconds that views alone wait until pages are rebuilt.",
+            description="Seconds that views alone wait for a build.",
         ),
     ] = 5.0
     bucket: Annotated[str, Field(description="Bucket that `publish` uploads the site to.")] = ""
@@ -303,12 +303,12 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=60_000,
-            description="Milliseconds to wait for more events before a rebuild.",
+            description="Milliseconds to wait for more events before a build.",
         ),
     ] = 3.0
     max_wait_ms: Annotated[
         float,
-        Field(ge=0, le=60_000, description="Longest that a rebuild is put off, in milliseconds."),
+        Field(ge=0, le=60_000, description="Longest that a build is put off, in milliseconds."),
     ] = 100.0
 
     @field_validator("title", "description")

@@ -13,7 +13,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 class OutputMark:
     """The mark in an output folder.
 
-    `folder` is its unique id. `stamp` is that of the last refresh that wrote to it: a ledger with
+    `folder` is its unique id. `stamp` is that of the last build that wrote to it: a ledger with
     the same one is up to date with it. `catalogue` is the identity of the catalogue that was
     rendered. "" is for what is unknown.
     """
