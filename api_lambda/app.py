@@ -15,12 +15,12 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from api_lambda import schemas
-from api_lambda.base_service import Service, ServiceSettings
 from api_lambda.context import Authenticator, Reading, Response
 from api_lambda.dispatch import AccessPolicy, Dispatcher, Operation, operation
 from api_lambda.openapi import declare, openapi
 from api_lambda.owner_secrets import EnvSecrets, key_ring
 from api_lambda.permissions import Action, Loopback
+from api_lambda.service import Service, ServiceSettings
 from generator import __version__
 from generator.adapters.queues import open_queue
 from generator.adapters.redis_state import RedisState, is_redis

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api_lambda.batching import Batcher
+from api_lambda.batcher import Batcher
 from generator.core.errors import QueueError
 from generator.core.queue.queue import Queue
 

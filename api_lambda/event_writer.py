@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from api_lambda.batching import Batcher
+from api_lambda.batcher import Batcher
 from api_lambda.catalogue_reopening import CatalogueFile, OpenCatalogue
 from generator.adapters.catalogue import Catalogue
 from generator.core.errors import ReelshelfError

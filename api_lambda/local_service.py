@@ -1,6 +1,6 @@
 """The service with a catalogue: writes are recorded at once, and everything can be read.
 
-One method for each operation; those that write are in `base_service`.
+One method for each operation; those that write are in `service`.
 """
 
 import asyncio
@@ -19,7 +19,6 @@ from fastapi import Query
 from typing_extensions import override
 
 from api_lambda import events, schemas
-from api_lambda.base_service import Service, ServiceSettings
 from api_lambda.catalogue_reopening import CatalogueFile, OpenCatalogue
 from api_lambda.context import (
     EventId,
@@ -39,6 +38,7 @@ from api_lambda.event_writer import EventWriter, NotRecordedError
 from api_lambda.permissions import Role, client_of
 from api_lambda.problems import Problem, unavailable
 from api_lambda.receipt_polling import ReceiptWatch
+from api_lambda.service import Service, ServiceSettings
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.next_video import following_pages
 from generator.core import formatting

@@ -14,7 +14,6 @@ from threading import Lock
 
 from typing_extensions import override
 
-from api_lambda.base_service import Service, ServiceSettings
 from api_lambda.context import (
     Id,
     Reading,
@@ -30,6 +29,7 @@ from api_lambda.owner_secrets import KeyRing
 from api_lambda.permissions import Caller, Proofs, Role, may
 from api_lambda.problems import Problem, unavailable
 from api_lambda.rate_limit import LOGINS, LOGINS_S, MINUTE_S, SharedRateLimit
+from api_lambda.service import Service, ServiceSettings
 from generator.adapters.redis_state import RedisState
 from generator.core.errors import QueueError, ReelshelfError
 from generator.core.model import Event, VideoId, VideoStats

@@ -81,14 +81,14 @@ ZIPS = (
     ),
     Zip(
         "builder",
-        ("generator.lambda_builder", "generator.adapters.media_worker.__main__"),
+        ("generator.builder_lambda", "generator.adapters.media_worker.__main__"),
         _AWS | _SHAPES | _CATALOGUE
         | {"av",  "charset-normalizer", "defusedxml", "filelock", "jinja2",
            "markdown-it-py", "markupsafe", "mdurl", "pillow", "pysubs2", "python-slugify",
            "pyyaml", "text-unidecode", "xxhash"},
         ("templates",),
         "import boto3; [boto3.client(one) for one in ('s3', 'sqs', 'cloudfront')]\n"
-        "import av, PIL.Image, PIL.ImageOps, jinja2\nimport generator.lambda_builder as it\n"
+        "import av, PIL.Image, PIL.ImageOps, jinja2\nimport generator.builder_lambda as it\n"
         "import generator.adapters.media_worker.answer\n"
         "assert callable(it.handler)",
     ),

@@ -42,7 +42,7 @@ HEADLESS = Path("/usr/lib/chromium/chromium-headless-shell")
 
 # Files that take long go first, so that no worker is left with one when the others are done.
 LONG = (
-    "test_a_minute", "test_any_course", "test_exactness", "test_lambda_builder", "test_publish",
+    "test_a_minute", "test_any_course", "test_exactness", "test_builder_lambda", "test_publish",
     "test_worker", "test_following", "test_what_people_do", "test_cli", "test_clicks",
     "test_watch_page", "test_care", "test_bucket_library", "test_renditions_killed",
     "test_renditions", "test_queue_races", "test_bucket", "test_host_files",

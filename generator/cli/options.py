@@ -271,6 +271,12 @@ def tell_of_no_video(settings: Settings, receipt: Receipt) -> None:
     err.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
+def tell_of_buckets(settings: Settings) -> None:
+    """Say that films in buckets are not served: a player would tell no more than that."""
+    for root in settings.buckets.values():
+        err.print(f"note: the videos in {root} are not served from here; a CDN has to serve them")
+
+
 def _surveyed(counted: FolderSurvey) -> str:
     if not counted.files:
         return "there are no files"

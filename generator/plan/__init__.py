@@ -14,9 +14,9 @@ from generator.plan.folder_redirects import plan_renames
 from generator.plan.full_site import every_page, plan_first
 from generator.plan.home_and_feeds import plan_overviews
 from generator.plan.host_files import host_pages, plan_host_files
+from generator.plan.listings import plan_scopes
 from generator.plan.model import Plan, PlannedList
 from generator.plan.redirect_expiry import FOR_GOOD, plan_suspended
-from generator.plan.scopes import plan_scopes
 from generator.plan.sitemaps import plan_sitemaps, plan_storyboards
 from generator.plan.tag_and_folder_pages import plan_indexes
 from generator.plan.watch_pages import plan_chapters, plan_watch_pages

@@ -17,10 +17,10 @@ from benchmarks import trial
 from generator.adapters.queues.redis_stream import RedisStreamQueue
 from generator.adapters.s3.bucket import ObjectRefusedError, PreconditionFailedError
 from generator.build.engine import Engine
+from generator.builder_lambda import BuilderLambda
 from generator.core.delivery.publish_plan import ObjectHeaders, PublishReceipt, identity_of
 from generator.core.errors import OwnedByAnotherError, PublishError, ReelshelfError
 from generator.core.model import EventKind
-from generator.lambda_builder import LambdaBuilder
 from generator.publish import Publisher
 from generator.worker.remote_state import LEASE, Lease
 
@@ -597,7 +597,7 @@ def test_two_sites_do_not_share_the_state_of_a_lambda(tmp_path: Path) -> None:
     for bucket, who in (("first", "lambda"), ("second", "another")):
         given = trial.settings(tmp_path, bucket=bucket, state_bucket="state")
         with pytest.raises(ReelshelfError) as error:
-            LambdaBuilder(given, TEMPLATES, queue, state).run()
+            BuilderLambda(given, TEMPLATES, queue, state).run()
         assert isinstance(error.value, OwnedByAnotherError) == (who == "another")
     assert "state of another site" in str(error.value)
 

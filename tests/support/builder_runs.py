@@ -17,9 +17,9 @@ from generator.adapters.queues import open_queue
 from generator.adapters.s3 import session
 from generator.adapters.s3.bucket import Bucket
 from generator.adapters.settings import Settings
+from generator.builder_lambda import BuilderLambda, LambdaRun
 from generator.cli.options import shipped
 from generator.core.errors import ReelshelfError
-from generator.lambda_builder import LambdaBuilder, LambdaRun
 
 DIED, DIED_SURELY = 7, 8
 PAUSE_S = 0.1
@@ -40,13 +40,13 @@ def settings_of(folder: Path, queue: str, state_bucket: str, bucket: str) -> Set
     )
 
 
-def builder_of(settings: Settings, lease_s: float = 960.0) -> LambdaBuilder:
+def builder_of(settings: Settings, lease_s: float = 960.0) -> BuilderLambda:
     state = Bucket(settings.state_bucket)
     queue = open_queue(settings.queue)
-    return LambdaBuilder(settings, shipped("templates"), queue, state, lease_s=lease_s)
+    return BuilderLambda(settings, shipped("templates"), queue, state, lease_s=lease_s)
 
 
-def run_or_rest(builder: LambdaBuilder) -> LambdaRun:
+def run_or_rest(builder: BuilderLambda) -> LambdaRun:
     """Run once; pause where nothing could be done, as what others hold comes back in seconds."""
     run = builder.run()
     if run.state != "built":
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def live(
-    builder: LambdaBuilder, chance: random.Random, deaths: float, surely: list[str], stopped: Path
+    builder: BuilderLambda, chance: random.Random, deaths: float, surely: list[str], stopped: Path
 ) -> None:
     """Run again and again until stopped, or dead."""
 

@@ -28,6 +28,7 @@ from generator.adapters.queues import open_queue
 from generator.adapters.s3.bucket import ABSENT, Bucket
 from generator.adapters.s3.owner_mark import OwnerMark
 from generator.build.engine import Engine
+from generator.builder_lambda import BuilderLambda, LambdaRun
 from generator.core.delivery.publish_plan import ObjectHeaders
 from generator.core.errors import OwnedByAnotherError, PublishError
 from generator.core.library.bucket_roots import BucketRoot as LibraryBucket
@@ -35,7 +36,6 @@ from generator.core.model import Event, EventKind, VideoId
 from generator.core.queue import messages
 from generator.core.queue.queue import Queue
 from generator.core.site import urls
-from generator.lambda_builder import LambdaBuilder, LambdaRun
 from generator.publish import publisher_of
 from generator.worker.remote_state import STATE, Lease, RemoteState
 
@@ -83,7 +83,7 @@ def buckets() -> tuple[str, str]:
 
 
 @pytest.fixture
-def builder(tmp_path: Path, queue_url: str, buckets: tuple[str, str]) -> Iterator[LambdaBuilder]:
+def builder(tmp_path: Path, queue_url: str, buckets: tuple[str, str]) -> Iterator[BuilderLambda]:
     """A builder over a small library that is published already."""
     settings = settings_of(tmp_path / "first", queue_url, *buckets)
     carried = RemoteState(Bucket(settings.state_bucket), settings.state)
@@ -151,7 +151,7 @@ def figures_of(events: list[Event]) -> dict[int, tuple[object, ...]]:
         return {f.id: (f.stars, f.views, f.favorite) for f in catalogue.stats(videos)}
 
 
-def assert_published(builder: LambdaBuilder, folder: Path) -> None:
+def assert_published(builder: BuilderLambda, folder: Path) -> None:
     """The bucket holds what rendering every page of the state in the bucket gives."""
     settings = settings_of(
         folder, builder.settings.queue, builder.settings.state_bucket, builder.settings.bucket
@@ -172,7 +172,7 @@ def assert_published(builder: LambdaBuilder, folder: Path) -> None:
 
 @contextmanager
 def processes(
-    builder: LambdaBuilder, folder: Path, lease_s: float, deaths: float
+    builder: BuilderLambda, folder: Path, lease_s: float, deaths: float
 ) -> Iterator[Counter[str]]:
     """Let builders run, each begun anew whenever it dies; tell where they died."""
     stop, died = folder / "stop", Counter[str]()
@@ -223,7 +223,7 @@ def _is_drained(queue: Queue) -> bool:
 
 @pytest.mark.parametrize(("lease_s", "deaths"), [(0.0, 0.12), (0.5, 0.12)])
 def test_builders_race_and_die_and_every_count_is_exact(
-    builder: LambdaBuilder, tmp_path: Path, lease_s: float, deaths: float
+    builder: BuilderLambda, tmp_path: Path, lease_s: float, deaths: float
 ) -> None:
     events = told(seed=7)
     send(builder.settings.queue, events, seed=8)
@@ -248,7 +248,7 @@ class Killed(BaseException):
     "step", ["leased", "recorded", "refreshed", "committed", "deleted", "published"]
 )
 def test_killed_at_any_step_the_next_run_ends_at_the_same_site(
-    builder: LambdaBuilder, tmp_path: Path, step: str
+    builder: BuilderLambda, tmp_path: Path, step: str
 ) -> None:
     events = told(seed=1)[:20]
     send(builder.settings.queue, events, seed=2)
@@ -269,7 +269,7 @@ def test_killed_at_any_step_the_next_run_ends_at_the_same_site(
     assert_published(builder, tmp_path / "check")
 
 
-def _until_idle(builder: LambdaBuilder) -> list[LambdaRun]:
+def _until_idle(builder: BuilderLambda) -> list[LambdaRun]:
     queue, runs = open_queue(builder.settings.queue), []
     end_s = time.monotonic() + MAX_S
     while not _is_drained(queue) or not runs or runs[-1].state != "idle":
@@ -288,21 +288,21 @@ def rated(number: int, stars: int) -> Event:
     )
 
 
-def other_than(builder: LambdaBuilder, folder: Path) -> LambdaBuilder:
+def other_than(builder: BuilderLambda, folder: Path) -> BuilderLambda:
     settings = builder.settings
     return builder_of(
         settings_of(folder, settings.queue, settings.state_bucket, settings.bucket), lease_s=0.0
     )
 
 
-def begin_with_three_stars(builder: LambdaBuilder) -> None:
+def begin_with_three_stars(builder: BuilderLambda) -> None:
     builder.lease_s = 0.0
     send(builder.settings.queue, [rated(0, 3)], seed=1)
     _until_idle(builder)
 
 
 def test_what_one_put_who_could_not_note_it_is_found_out_by_the_next(
-    builder: LambdaBuilder, tmp_path: Path
+    builder: BuilderLambda, tmp_path: Path
 ) -> None:
     begin_with_three_stars(builder)
     send(builder.settings.queue, [rated(1, 5)], seed=1)
@@ -322,7 +322,7 @@ def test_what_one_put_who_could_not_note_it_is_found_out_by_the_next(
 
 
 def test_what_one_put_after_a_newer_one_was_done_is_mended(
-    builder: LambdaBuilder, tmp_path: Path
+    builder: BuilderLambda, tmp_path: Path
 ) -> None:
     begin_with_three_stars(builder)
     send(builder.settings.queue, [rated(1, 5)], seed=1)
@@ -341,7 +341,7 @@ def test_what_one_put_after_a_newer_one_was_done_is_mended(
     assert_published(builder, tmp_path / "check")
 
 
-def test_a_run_with_nothing_to_do_puts_nothing(builder: LambdaBuilder) -> None:
+def test_a_run_with_nothing_to_do_puts_nothing(builder: BuilderLambda) -> None:
     builder.run()
     before = builder.state.requests.copy()
 
@@ -350,7 +350,7 @@ def test_a_run_with_nothing_to_do_puts_nothing(builder: LambdaBuilder) -> None:
     assert (builder.state.requests - before).keys() <= {"HeadObject", "GetObject"}
 
 
-def test_a_site_that_a_worker_at_home_owns_is_left_to_it(builder: LambdaBuilder) -> None:
+def test_a_site_that_a_worker_at_home_owns_is_left_to_it(builder: BuilderLambda) -> None:
     send(builder.settings.queue, told(seed=3)[:5], seed=3)
     OwnerMark(builder.state).claim("home", "another catalogue", 1)
 
@@ -363,7 +363,7 @@ def test_a_site_that_a_worker_at_home_owns_is_left_to_it(builder: LambdaBuilder)
     queue.close()
 
 
-def test_while_another_one_builds_messages_are_given_back_at_once(builder: LambdaBuilder) -> None:
+def test_while_another_one_builds_messages_are_given_back_at_once(builder: BuilderLambda) -> None:
     send(builder.settings.queue, told(seed=3)[:5], seed=3)
     other = Lease(builder.state, 60.0)
     assert other.take()
@@ -377,7 +377,7 @@ def test_while_another_one_builds_messages_are_given_back_at_once(builder: Lambd
 
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_a_film_that_a_notice_tells_of_is_shown_or_told_of_again(
-    builder: LambdaBuilder, aws: Aws, tmp_path: Path, *, is_refused: bool
+    builder: BuilderLambda, aws: Aws, tmp_path: Path, *, is_refused: bool
 ) -> None:
     with store_before(aws) as store:
         store.create("films")
@@ -408,7 +408,7 @@ def test_a_film_that_a_notice_tells_of_is_shown_or_told_of_again(
     assert [run.messages for run in runs if run.messages] == [1, 1][: 1 + is_refused]
 
 
-def hint(builder: LambdaBuilder, key: str) -> None:
+def hint(builder: BuilderLambda, key: str) -> None:
     """Put what S3 says of a new object into the queue; no look at everything is due."""
     carried = RemoteState(builder.state, builder.settings.state)
     carried.fetch()
@@ -422,7 +422,7 @@ def hint(builder: LambdaBuilder, key: str) -> None:
     queue.close()
 
 
-def test_a_state_that_cannot_be_read_is_told_and_left(builder: LambdaBuilder) -> None:
+def test_a_state_that_cannot_be_read_is_told_and_left(builder: BuilderLambda) -> None:
     builder.state.put(STATE, b"no archive", ObjectHeaders("application/zip", "no-store"), "")
     with pytest.raises(PublishError, match="not the state of a site"):
         builder.run()
@@ -432,7 +432,7 @@ def test_a_state_that_cannot_be_read_is_told_and_left(builder: LambdaBuilder) ->
 
 
 def test_of_two_who_put_back_the_same_state_one_is_refused(
-    builder: LambdaBuilder, tmp_path: Path
+    builder: BuilderLambda, tmp_path: Path
 ) -> None:
     carried = [RemoteState(builder.state, tmp_path / name) for name in ("a", "b")]
     for one in carried:
@@ -467,7 +467,7 @@ def test_a_lease_that_is_over_can_be_taken_and_one_that_is_not_cannot(
 
 
 def test_a_first_run_that_died_before_it_committed_is_no_lost_catalogue(
-    builder: LambdaBuilder,
+    builder: BuilderLambda,
 ) -> None:
     send(builder.settings.queue, told(seed=3)[:5], seed=3)
 

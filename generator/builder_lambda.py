@@ -54,7 +54,7 @@ class LambdaRun:
 
 
 @dataclass(slots=True)
-class LambdaBuilder:
+class BuilderLambda:
     """One builder: a queue, a state in a bucket, and a local folder that may be lost at any time.
 
     `on_step` is called with each step of a run. `lease_s` must be longer than a run can take.
@@ -279,14 +279,14 @@ class LambdaBuilder:
 
 
 @lru_cache(maxsize=1)
-def _builder() -> LambdaBuilder:
+def _builder() -> BuilderLambda:
     settings = load(None, {})
     state = Bucket(
         settings.state_bucket or settings.bucket,
         endpoint=settings.s3_endpoint,
         region=settings.s3_region,
     )
-    return LambdaBuilder(settings, _shipped_templates(), open_queue(settings.queue), state)
+    return BuilderLambda(settings, _shipped_templates(), open_queue(settings.queue), state)
 
 
 def _shipped_templates() -> Path:
