@@ -105,7 +105,7 @@ def shipped_templates() -> Path:
     return ROOT / "templates"
 
 
-def told(seed: int) -> list[Event]:
+def events_of(seed: int) -> list[Event]:
     """Return what people do: views, and ratings of which the last one told counts."""
     chance = random.Random(seed)
     begin_us = trial.NOW * 1_000_000
@@ -160,11 +160,11 @@ def assert_published(builder: BuilderLambda, folder: Path) -> None:
     with Engine(settings, shipped_templates()) as engine:
         output = Output(folder / "whole")
         engine.render_into(output)
-        wanted = {str(path): output.read(path) for path in output.files()}
+        expected = {str(path): output.read(path) for path in output.files()}
     bucket = Bucket(settings.bucket)
     keys = {one.key for one in bucket.listed()}
-    assert {key for key in keys if not key.startswith(("_reelshelf/", "thumb/"))} == set(wanted)
-    for key, content in wanted.items():
+    assert {key for key in keys if not key.startswith(("_reelshelf/", "thumb/"))} == set(expected)
+    for key, content in expected.items():
         found = bucket.get(key)
         assert found is not None
         assert found[0] == content, key
@@ -225,7 +225,7 @@ def _is_drained(queue: Queue) -> bool:
 def test_builders_race_and_die_and_every_count_is_exact(
     builder: BuilderLambda, tmp_path: Path, lease_s: float, deaths: float
 ) -> None:
-    events = told(seed=7)
+    events = events_of(seed=7)
     send(builder.settings.queue, events, seed=8)
 
     with processes(builder, tmp_path, lease_s, deaths) as died:
@@ -250,7 +250,7 @@ class Killed(BaseException):
 def test_killed_at_any_step_the_next_run_ends_at_the_same_site(
     builder: BuilderLambda, tmp_path: Path, step: str
 ) -> None:
-    events = told(seed=1)[:20]
+    events = events_of(seed=1)[:20]
     send(builder.settings.queue, events, seed=2)
 
     def kill(reached: str) -> None:
@@ -351,7 +351,7 @@ def test_a_run_with_nothing_to_do_puts_nothing(builder: BuilderLambda) -> None:
 
 
 def test_a_site_that_a_worker_at_home_owns_is_left_to_it(builder: BuilderLambda) -> None:
-    send(builder.settings.queue, told(seed=3)[:5], seed=3)
+    send(builder.settings.queue, events_of(seed=3)[:5], seed=3)
     OwnerMark(builder.state).claim("home", "another catalogue", 1)
 
     with pytest.raises(OwnedByAnotherError, match="a worker at home"):
@@ -364,7 +364,7 @@ def test_a_site_that_a_worker_at_home_owns_is_left_to_it(builder: BuilderLambda)
 
 
 def test_while_another_one_builds_messages_are_given_back_at_once(builder: BuilderLambda) -> None:
-    send(builder.settings.queue, told(seed=3)[:5], seed=3)
+    send(builder.settings.queue, events_of(seed=3)[:5], seed=3)
     other = Lease(builder.state, 60.0)
     assert other.take()
 
@@ -415,10 +415,10 @@ def hint(builder: BuilderLambda, key: str) -> None:
     with Engine(builder.settings, shipped_templates()) as engine:
         engine.catalogue.note("looked_at", str(int(time.time())))
         carried.commit(engine)
-    told = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
+    notice = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
     where = {"bucket": {"name": "films"}, "object": {"key": key}}
     queue = open_queue(builder.settings.queue)
-    queue.send([json.dumps({"Records": [{**told, "s3": where}]})])
+    queue.send([json.dumps({"Records": [{**notice, "s3": where}]})])
     queue.close()
 
 
@@ -469,7 +469,7 @@ def test_a_lease_that_is_over_can_be_taken_and_one_that_is_not_cannot(
 def test_a_first_run_that_died_before_it_committed_is_no_lost_catalogue(
     builder: BuilderLambda,
 ) -> None:
-    send(builder.settings.queue, told(seed=3)[:5], seed=3)
+    send(builder.settings.queue, events_of(seed=3)[:5], seed=3)
 
     class DiedError(Exception):
         """As if the process had ended."""

@@ -45,14 +45,14 @@ def test_a_thousand_ratings_cost_their_pages_and_little_else() -> None:
     assert api < 0.002
 
 
-@pytest.mark.parametrize("size", cost.SIZES, ids=lambda one: one.name)
+@pytest.mark.parametrize("size", cost.SIZES, ids=lambda amount: amount.name)
 def test_a_bill_is_the_sum_of_its_lines_and_publishing_less_often_is_cheaper(
     size: cost.Size,
 ) -> None:
     bills = [cost.bill(size, often) for often in sorted(size.put)]
 
-    for one in bills:
-        lines = [getattr(one, name) for name in one.__slots__]
+    for amount in bills:
+        lines = [getattr(amount, name) for name in amount.__slots__]
         assert min(lines) >= 0
-        assert one.total == pytest.approx(sum(lines))
-    assert [one.total for one in bills] == sorted(one.total for one in bills)
+        assert amount.total == pytest.approx(sum(lines))
+    assert [amount.total for amount in bills] == sorted(amount.total for amount in bills)

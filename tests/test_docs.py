@@ -88,11 +88,11 @@ def test_there_are_commands() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_option_and_argument_has_help(name: str) -> None:
-    told = CliRunner(env={"COLUMNS": "200"}).invoke(app, [name, "--help"]).stdout
+    help_text = CliRunner(env={"COLUMNS": "200"}).invoke(app, [name, "--help"]).stdout
 
     without = [option for option, text in COMMANDS[name].items() if not text]
     assert without == []
-    assert all(option in told for option in COMMANDS[name] if option.startswith("--"))
+    assert all(option in help_text for option in COMMANDS[name] if option.startswith("--"))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -347,16 +347,16 @@ def test_every_toml_example_is_a_settings_file() -> None:
 
 @pytest.mark.parametrize(("language", "suffix"), [("toml", "toml"), ("markdown", "md")])
 def test_the_examples_of_our_own_sidecars_are_read_as_they_say(language: str, suffix: str) -> None:
-    found = [text for kind, text in blocks(text_of("reference/sidecars.md")) if kind == language]
+    examples = [text for kind, text in blocks(text_of("reference/sidecars.md")) if kind == language]
 
-    assert found
-    for text in found:
-        told = read_metadata(SidecarKind.OWN, f"harbor.{suffix}", text.encode())
-        assert (told.title, told.creator) == ("The harbor in winter", "Ann")
-        assert told.tags == ("harbor", "winter")
-        assert [one.title for one in told.chapters] == ["The pier", "The boats"]
-        assert told.recorded_at
-        assert told.description
+    assert examples
+    for text in examples:
+        metadata = read_metadata(SidecarKind.OWN, f"harbor.{suffix}", text.encode())
+        assert (metadata.title, metadata.creator) == ("The harbor in winter", "Ann")
+        assert metadata.tags == ("harbor", "winter")
+        assert [one.title for one in metadata.chapters] == ["The pier", "The boats"]
+        assert metadata.recorded_at
+        assert metadata.description
 
 
 def test_the_questions_to_the_catalogue_can_be_asked() -> None:

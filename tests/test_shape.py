@@ -10,6 +10,7 @@ from paths import ROOT
 
 GENERATOR = ROOT / "generator"
 MODULES = sorted([*GENERATOR.rglob("*.py"), *(ROOT / "api_lambda").rglob("*.py")])
+TEST_MODULES = sorted((ROOT / "tests").rglob("*.py"))
 MAX_LINES = 700
 OUR_OWN_PHRASES = re.compile(  # redirects, acknowledge, dead letters, unknown, low priority, sync
     r"\b(leads? on|lets? go of|puts? aside|nobody knows( of)?|stands? back|bring home"
@@ -153,7 +154,7 @@ def test_classes_and_public_functions_have_one_name_each() -> None:
     assert doubled.keys() <= ONCE_EACH, doubled
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
+@pytest.mark.parametrize("module", [*MODULES, *TEST_MODULES], ids=name_of)
 def test_what_lives_longer_than_a_few_lines_is_called_what_it_is(module: Path) -> None:
     names = sorted(vague_names(module))
 

@@ -87,13 +87,13 @@ def test_what_lies_between_the_samples_is_not_read(tmp_path: Path) -> None:
 
 
 def test_the_size_counts_where_the_samples_are_the_same(tmp_path: Path) -> None:
-    one, other = tmp_path / "one.mp4", tmp_path / "other.mp4"
-    one.write_bytes(b"")
-    os.truncate(one, BIG)
+    first, other = tmp_path / "one.mp4", tmp_path / "other.mp4"
+    first.write_bytes(b"")
+    os.truncate(first, BIG)
     other.write_bytes(b"")
     os.truncate(other, BIG + 1)
 
-    assert fingerprint(os.fspath(one)) != fingerprint(os.fspath(other))
+    assert fingerprint(os.fspath(first)) != fingerprint(os.fspath(other))
 
 
 def test_a_name_and_a_time_do_not_count(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def made(folder: Path, **own: bytes) -> Renderer:
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         (b"one\ntwo\n\xff\n", "page, line 3: it is not UTF-8"),
         ("x\n".encode("utf-16"), "page, line 1: it is not UTF-8"),
@@ -43,13 +43,15 @@ def made(folder: Path, **own: bytes) -> Renderer:
         (b"{{ title | nothing }}", "nothing"),
     ],
 )
-def test_a_template_that_cannot_be_right_is_told(tmp_path: Path, source: bytes, told: str) -> None:
+def test_a_template_that_cannot_be_right_is_told(
+    tmp_path: Path, source: bytes, message: str
+) -> None:
     renderer = made(tmp_path, page=source)
 
     with pytest.raises(TemplateError) as error:
         renderer.render("page.html", {"title": "x"})
 
-    assert told in str(error.value).replace("page.html", "page")
+    assert message in str(error.value).replace("page.html", "page")
     assert error.value.hint
 
 

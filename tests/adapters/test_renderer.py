@@ -116,7 +116,7 @@ def test_an_asset_has_a_digest_in_its_name_and_templates_know_it(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         ("{% if %}", "line 1"),
         ("{{ nobody }}", "'nobody' is undefined"),
@@ -124,8 +124,8 @@ def test_an_asset_has_a_digest_in_its_name_and_templates_know_it(tmp_path: Path)
         ("{% extends 'gone.html' %}", "gone.html"),
     ],
 )
-def test_a_wrong_template_says_what_is_wrong(tmp_path: Path, source: str, told: str) -> None:
+def test_a_wrong_template_says_what_is_wrong(tmp_path: Path, source: str, message: str) -> None:
     made = renderer(tmp_path, page=source)
 
-    with pytest.raises(TemplateError, match=told):
+    with pytest.raises(TemplateError, match=message):
         made.render("page.html", {"name": "x"})

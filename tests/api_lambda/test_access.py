@@ -128,17 +128,17 @@ class Row:
 
 
 def rows() -> list[Row]:
-    found = []
+    table = []
     for line in TABLE.strip().split("\n"):
         who, proof, way, site, token, rule, may, refusal = (
             cell.strip() for cell in line.split("|")
         )
         what = {"all": ALL, "nothing": NONE, "view": VIEWS}[may]
-        found.append(
+        table.append(
             Row(who, proof, way, site, token == "yes", rule, frozenset(what.split()),
                 0 if refusal == "-" else int(refusal))
         )  # fmt: skip
-    return found
+    return table
 
 
 @pytest.fixture

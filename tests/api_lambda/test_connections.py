@@ -120,19 +120,19 @@ def test_what_does_not_come_in_time_is_told_and_closed(
     said: bytes, answered: bytes, quick: Served
 ) -> None:
     with closing(quick.connect(said)) as line:
-        told = answer(line)
+        response = answer(line)
 
-    assert told.startswith(answered)
-    assert bool(told) == bool(answered)
+    assert response.startswith(answered)
+    assert bool(response) == bool(answered)
 
 
 def test_a_body_that_was_refused_and_never_ends_is_closed(quick: Served) -> None:
     head = b"POST /refuse HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     with closing(quick.connect(head)) as line:
-        told = answer(line)
+        response = answer(line)
 
-    assert told.startswith(b"HTTP/1.1 413")
-    assert b"408" not in told
+    assert response.startswith(b"HTTP/1.1 413")
+    assert b"408" not in response
 
 
 def test_who_does_not_take_his_answer_is_closed(quick: Served) -> None:
@@ -175,49 +175,49 @@ def test_a_body_without_end_is_cut_off(patient: Served) -> None:
 
 def test_nonsense_is_answered_as_a_problem(patient: Served) -> None:
     with closing(patient.connect(b"\x16\x03\x01 what is this\r\n\r\n")) as line:
-        told = answer(line)
+        response = answer(line)
 
-    assert told.startswith(b"HTTP/1.1 400")
-    assert b"application/problem+json" in told
+    assert response.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in response
 
 
 def test_who_is_slow_and_honest_gets_an_answer(patient: Served) -> None:
     with closing(patient.connect()) as line:
         for byte in POST + b"Content-Length: 5\r\nConnection: close\r\n\r\nabcde":
             line.sendall(bytes([byte]))
-        told = answer(line)
+        response = answer(line)
 
-    assert told.startswith(b"HTTP/1.1 200")
-    assert told.endswith(b"5")
+    assert response.startswith(b"HTTP/1.1 200")
+    assert response.endswith(b"5")
 
 
 def test_requests_in_one_piece_and_one_after_the_other_are_answered(quick: Served) -> None:
     last = GET + b"Connection: close\r\n\r\n"
     with closing(quick.connect((GET + b"\r\n") * 2 + last)) as line:
-        told = answer(line)
+        response = answer(line)
     with closing(quick.connect(POST + b"Content-Length: 2\r\n\r\nab" + last)) as line:
         mixed = answer(line)
 
-    assert told.count(b"HTTP/1.1 200") == 3
+    assert response.count(b"HTTP/1.1 200") == 3
     assert mixed.count(b"HTTP/1.1 200") == 2
 
 
 def test_who_sends_the_next_request_slowly_gets_the_answer_to_the_first(quick: Served) -> None:
     first = b"GET /soon HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with closing(quick.connect(first + GET)) as line:
-        told = answer(line)
+        response = answer(line)
 
-    assert told.startswith(b"HTTP/1.1 200")
-    assert b"HTTP/1.1 408" in told
+    assert response.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 408" in response
 
 
-@pytest.mark.parametrize("said", [b"", GET, POST + b"Content-Length: 5\r\n\r\nab"])
-def test_many_who_say_nothing_keep_nobody_out(said: bytes) -> None:
+@pytest.mark.parametrize("sent", [b"", GET, POST + b"Content-Length: 5\r\n\r\nab"])
+def test_many_who_say_nothing_keep_nobody_out(sent: bytes) -> None:
     with served(ConnectionLimits(connections=40)) as server, ExitStack() as stack:
         for _ in range(200):
             line = server.connect()
             stack.callback(line.close)
-            line.sendall(said)
+            line.sendall(sent)
 
         told = [fetch(server.port, "GET", "/api/x").status for _ in range(20)]
 

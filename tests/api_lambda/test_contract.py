@@ -21,11 +21,11 @@ METHODS = {"get", "put", "post", "delete"}
 
 
 def test_every_answer_that_is_no_success_is_declared_as_a_problem(owner: Asker) -> None:
-    told = owner("GET", "/api/openapi.json").json
+    document = owner("GET", "/api/openapi.json").json
 
     refusals = [
         (path, method, status, set(answer["content"]))
-        for path, operations in told["paths"].items()
+        for path, operations in document["paths"].items()
         for method, one in operations.items()
         for status, answer in one["responses"].items()
         if int(status) >= 400
@@ -37,27 +37,27 @@ def test_every_answer_that_is_no_success_is_declared_as_a_problem(owner: Asker) 
 def test_every_operation_has_a_name_a_summary_and_says_when_the_catalogue_is_away(
     owner: Asker,
 ) -> None:
-    told = owner("GET", "/api/openapi.json").json
-    operations = [one for path in told["paths"].values() for one in path.values()]
+    document = owner("GET", "/api/openapi.json").json
+    operations = [one for path in document["paths"].values() for one in path.values()]
 
-    assert told["openapi"].startswith("3.1")
+    assert document["openapi"].startswith("3.1")
     assert len({one["operationId"] for one in operations}) == len(operations) == 22
     assert all(one["summary"] and one["description"] for one in operations)
     assert all("503" in one["responses"] for one in operations)
 
 
 def test_writes_take_the_id_of_their_event_and_reads_do_not(owner: Asker) -> None:
-    told = owner("GET", "/api/openapi.json").json
+    document = owner("GET", "/api/openapi.json").json
 
     taking = {
         (method, path)
-        for path, operations in told["paths"].items()
+        for path, operations in document["paths"].items()
         for method, one in operations.items()
         if any(parameter["name"] == "idempotency-key" for parameter in one.get("parameters", ()))
     }
     assert taking == {
         (method, path)
-        for path, operations in told["paths"].items()
+        for path, operations in document["paths"].items()
         for method in operations
         if method != "get" and path != "/api/session"
     }
@@ -93,18 +93,18 @@ def fuzzed(port: int, folder: Path) -> str:
 
 def test_an_api_before_a_queue_tells_what_it_can_and_no_more(tmp_path: Path) -> None:
     app = create_app(ApiConfig(tmp_path, secrets=EnvSecrets(secret="5e" * 32)), Tray())
-    told = Asker(app)("GET", "/api/openapi.json").json
+    document = Asker(app)("GET", "/api/openapi.json").json
     app.state.close()
 
     operations = {
         f"{method} {path}": one["responses"]
-        for path, methods in told["paths"].items()
+        for path, methods in document["paths"].items()
         for method, one in methods.items()
     }
     deeds = [answers for answers in operations.values() if "202" in answers]
     assert len(operations) == 16
     assert len(deeds) == 10
-    assert not [path for path in told["paths"] if "problems" in path or "state" in path]
+    assert not [path for path in document["paths"] if "problems" in path or "state" in path]
     assert all("409" not in one and "200" not in one and "503" in one for one in deeds)
     assert all("Idempotency-Key" in one["503"]["description"] for one in deeds)
 

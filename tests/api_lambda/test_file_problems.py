@@ -49,16 +49,16 @@ def count_events(catalogue: Catalogue, kind: EventKind) -> int:
     return int(count)
 
 
-def told(owner: Asker) -> list[dict[str, Any]]:
+def listed(owner: Asker) -> list[dict[str, Any]]:
     """Return everything that is told, asking on as often as there is more."""
-    found: list[dict[str, Any]] = []
+    problems: list[dict[str, Any]] = []
     following: str | None = ""
     while following is not None:
         answer = owner("GET", f"/api/problems?after={following}" if following else "/api/problems")
         assert answer.status == 200, answer.body
-        found += answer.json["problems"]
+        problems += answer.json["problems"]
         following = answer.json["next"]
-    return found
+    return problems
 
 
 # -- what is told
@@ -73,28 +73,28 @@ def test_any_name_travels_both_ways_in_letters_that_every_program_can_hold(path:
     assert events.decode_path(sent) == path
 
 
-def ordered(found: Iterable[Place]) -> list[FileProblem]:
+def ordered(refused_places: Iterable[Place]) -> list[FileProblem]:
     """Return problems as the catalogue orders them."""
     with Catalogue(Path(":memory:")) as catalogue:
-        catalogue.append(refused(place.path, root=place.root) for place in found)
+        catalogue.append(refused(place.path, root=place.root) for place in refused_places)
         return catalogue.problems()
 
 
-@given(found=st.lists(places, unique=True), most=st.integers(1, 7))
+@given(refused_places=st.lists(places, unique=True), most=st.integers(1, 7))
 def test_page_after_page_tells_every_problem_once_and_in_order(
-    found: list[Place], most: int
+    refused_places: list[Place], most: int
 ) -> None:
-    problems = ordered(found)
+    problems = ordered(refused_places)
     pages: list[Sequence[FileProblem]] = []
     cursor: str | None = ""
     while cursor is not None:
         page, cursor = events.problems_after(problems, cursor, most)
         pages.append(page)
-        assert len(pages) <= len(found) + 1
+        assert len(pages) <= len(refused_places) + 1
 
     assert [one for page in pages for one in page] == problems
     assert [len(page) for page in pages[:-1]] == [most] * (len(pages) - 1)
-    assert all(pages) or not found
+    assert all(pages) or not refused_places
 
 
 @given(found=st.lists(places, unique=True, min_size=2), which=st.data())
@@ -151,7 +151,7 @@ def test_many_problems_are_told_a_hundred_at_a_time(owner: Asker, catalogue: Cat
     catalogue.append(refused(name) for name in names)
 
     first = owner("GET", "/api/problems").json
-    whole = told(owner)
+    whole = listed(owner)
 
     assert (first["total"], len(first["problems"])) == (250, 100)
     assert sorted(events.decode_path(one["path"]) for one in whole) == sorted(names)
@@ -166,7 +166,7 @@ def test_a_file_is_tried_again_by_the_place_that_was_told_and_no_other_is(
 ) -> None:
     catalogue.append([refused(os.fsdecode(name)), refused("other.mp4")])
     (place,) = (
-        {"root": p["root"], "path": p["path"]} for p in told(owner) if p["name"] != "other.mp4"
+        {"root": p["root"], "path": p["path"]} for p in listed(owner) if p["name"] != "other.mp4"
     )
 
     answer = owner("POST", "/api/problems/retry", {"places": [place]})
@@ -199,16 +199,20 @@ def test_thousands_of_files_are_tried_again_at_one_word(owner: Asker, catalogue:
 
 def test_a_poster_that_failed_is_wanted_again(owner: Asker, catalogue: Catalogue) -> None:
     video = VideoId(3)
-    (known,) = catalogue.files_of([video])
+    (known_file,) = catalogue.files_of([video])
     catalogue.append(
         [Event("no picture", EventKind.POSTER_FAILED, NOW, "scan", video, {"reason": "no"})]
     )
-    (one,) = told(owner)
+    (problem,) = listed(owner)
 
-    owner("POST", "/api/problems/retry", {"places": [{"root": one["root"], "path": one["path"]}]})
+    owner(
+        "POST",
+        "/api/problems/retry",
+        {"places": [{"root": problem["root"], "path": problem["path"]}]},
+    )
 
-    assert events.decode_path(one["path"]) == known.place.path
-    assert one["stage"] == "poster"
+    assert events.decode_path(problem["path"]) == known_file.place.path
+    assert problem["stage"] == "poster"
     assert catalogue.problems() == []
 
 
@@ -267,16 +271,17 @@ def test_a_wish_whose_answer_got_lost_before_it_was_whole_is_made_whole(
 
 
 @given(
-    found=st.lists(places, unique=True, max_size=9), key=st.text("aZ9-_", min_size=8, max_size=64)
+    refused_places=st.lists(places, unique=True, max_size=9),
+    key=st.text("aZ9-_", min_size=8, max_size=64),
 )
 def test_a_wish_has_an_event_of_its_own_for_each_place_with_an_id_as_others_have(
-    found: list[Place], key: str
+    refused_places: list[Place], key: str
 ) -> None:
-    ids = {events.cleared(key, place, NOW).id for place in found}
+    ids = {events.cleared(key, place, NOW).id for place in refused_places}
 
-    assert len(ids) == len(found)
+    assert len(ids) == len(refused_places)
     assert all(re.fullmatch(KEY_PATTERN, one) for one in ids)
-    assert not ids & {events.cleared(f"{key}x", place, NOW).id for place in found}
+    assert not ids & {events.cleared(f"{key}x", place, NOW).id for place in refused_places}
 
 
 def test_a_place_that_is_in_order_is_left_alone(owner: Asker, catalogue: Catalogue) -> None:

@@ -136,14 +136,14 @@ def test_what_the_lambda_accepts_is_in_the_queue_and_a_queue_that_is_gone_is_tol
         }
         with lambda_running(tmp_path / "nowhere", **settings) as runtime:
             bare, _ = call(runtime, "PUT", "/api/videos/3/favorite")
-            done, told = call(runtime, "PUT", "/api/videos/3/favorite", **owner)
-            found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+            done, body = call(runtime, "PUT", "/api/videos/3/favorite", **owner)
+            messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
             sqs.delete_queue(QueueUrl=queue)
             away, why = call(runtime, "PUT", "/api/videos/3/favorite", **owner)
 
     assert (bare, done, away) == (403, 202, 503)
-    assert told["event"] == "key-00000001" == json.loads(found[0]["Body"])["id"]
-    assert len(found) == 1
+    assert body["event"] == "key-00000001" == json.loads(messages[0]["Body"])["id"]
+    assert len(messages) == 1
     assert why["title"] == "Service Unavailable"
     assert queue not in why["detail"]
     assert not (tmp_path / "nowhere").exists()

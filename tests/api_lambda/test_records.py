@@ -25,7 +25,7 @@ class Records(RuleBasedStateMachine):
         super().__init__()
         self.catalogue = Catalogue(Path(":memory:"))
         trial.fill(self.catalogue, VIDEOS)
-        self.told: list[tuple[Event, int]] = []
+        self.recorded: list[tuple[Event, int]] = []
         self.stars: dict[tuple[VideoId, str | None], int] = {}
         self.favorites: set[tuple[VideoId, str | None]] = set()
         self.views: dict[VideoId, int] = {}
@@ -34,25 +34,30 @@ class Records(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        for one in self.catalogue.shown():
-            self.views[one.id] = one.views
-            self.tags[one.id] = set(one.tags)
-            if one.stars:
-                self.stars[one.id, None] = one.stars
-            if one.favorite:
-                self.favorites.add((one.id, None))
+        for video in self.catalogue.shown():
+            self.views[video.id] = video.views
+            self.tags[video.id] = set(video.tags)
+            if video.stars:
+                self.stars[video.id, None] = video.stars
+            if video.favorite:
+                self.favorites.add((video.id, None))
 
     def tell(
         self, kind: EventKind, video: VideoId | None, who: str | None = None, **value: object
     ) -> EventOutcome:
         value |= {} if who is None else {"visitor": who}
         happening = Event(
-            f"event-{len(self.told)}", kind, trial.NOW + len(self.told), "test", video, value
+            f"event-{len(self.recorded)}",
+            kind,
+            trial.NOW + len(self.recorded),
+            "test",
+            video,
+            value,
         )
         (outcome,) = self.catalogue.record([happening])
         assert outcome.verdict is EventVerdict.RECORDED
         assert outcome.at == happening.at
-        self.told.append((happening, outcome.seq))
+        self.recorded.append((happening, outcome.seq))
         return outcome
 
     @rule(video=videos, who=people, given=stars)
@@ -110,19 +115,19 @@ class Records(RuleBasedStateMachine):
 
     @rule(choice=st.randoms(use_true_random=False))
     def tell_again(self, choice: st.randoms) -> None:  # type: ignore[valid-type]
-        if not self.told:
+        if not self.recorded:
             return
-        some = choice.choices(self.told, k=3)  # type: ignore[attr-defined]
-        outcomes = self.catalogue.record([one for one, _ in some])
+        repeated = choice.choices(self.recorded, k=3)  # type: ignore[attr-defined]
+        outcomes = self.catalogue.record([one for one, _ in repeated])
         assert [(one.verdict, one.seq, one.at) for one in outcomes] == [
-            (EventVerdict.REPEATED, seq, one.at) for one, seq in some
+            (EventVerdict.REPEATED, seq, one.at) for one, seq in repeated
         ]
 
     @rule(video=videos)
     def tell_something_else_with_an_id_of_before(self, video: VideoId) -> None:
-        if not self.told:
+        if not self.recorded:
             return
-        before = self.told[-1][0]
+        before = self.recorded[-1][0]
         other = Event(before.id, before.kind, trial.NOW, "test", video, {"stars": 9})
         unknown = Event("new", EventKind.VIEWED, trial.NOW, "test", VideoId(UNKNOWN))
         outcomes = self.catalogue.record([other, unknown])
@@ -133,25 +138,32 @@ class Records(RuleBasedStateMachine):
 
     @invariant()
     def figures_are_those_of_the_model(self) -> None:
-        shown = {one.id: one for one in self.catalogue.shown()}
-        for one in self.catalogue.stats(shown):
-            voters = [who for video, who in self.stars if video == one.id and who is not None]
-            video = shown[one.id]
-            assert one.stars == video.stars == self.stars.get((one.id, None))
-            assert one.favorite == video.favorite == ((one.id, None) in self.favorites)
-            assert one.views == video.views == self.views[one.id]
-            assert one.tags == video.tags == tuple(sorted(self.tags[one.id]))
-            assert one.votes == video.votes == len(voters)
-            assert one.score_tenths == video.score_tenths == self.tenths.get(one.id)
+        shown = {shown_video.id: shown_video for shown_video in self.catalogue.shown()}
+        for shown_video in self.catalogue.stats(shown):
+            voters = [
+                who for video, who in self.stars if video == shown_video.id and who is not None
+            ]
+            video = shown[shown_video.id]
+            assert shown_video.stars == video.stars == self.stars.get((shown_video.id, None))
+            assert (
+                shown_video.favorite == video.favorite == ((shown_video.id, None) in self.favorites)
+            )
+            assert shown_video.views == video.views == self.views[shown_video.id]
+            assert shown_video.tags == video.tags == tuple(sorted(self.tags[shown_video.id]))
+            assert shown_video.votes == video.votes == len(voters)
+            assert shown_video.score_tenths == video.score_tenths == self.tenths.get(shown_video.id)
             for who in ("ann", "bob", "eve"):
-                mark = (self.stars.get((one.id, who)), (one.id, who) in self.favorites)
-                assert self.catalogue.mark_of(one.id, who) == mark
+                mark = (
+                    self.stars.get((shown_video.id, who)),
+                    (shown_video.id, who) in self.favorites,
+                )
+                assert self.catalogue.mark_of(shown_video.id, who) == mark
 
     @invariant()
     def versions_are_numbers_of_last_events(self) -> None:
-        last = {one.video: seq for one, seq in self.told}
+        last = {one.video: seq for one, seq in self.recorded}
         for one in self.catalogue.stats(v for v in last if v is not None):
-            assert one.version == last[one.id]
+            assert one.version == last
 
     def teardown(self) -> None:
         self.catalogue.close()

@@ -135,8 +135,8 @@ def test_what_goes_through_the_queue_comes_to_the_same_as_what_goes_straight(
     more: dict[str, Any] = {"visitors_may": visitors, "clock": lambda: clock["now"]}
     straight = create_app(ApiConfig(folder / "straight", durable=False, **more))
     queued = create_app(ApiConfig(folder / "queued", secrets=secrets, **more), tray)
-    with Catalogue(folder / "straight" / "catalogue.db") as one:
-        one.tokens.add(Token("one", "one", digest(OWNERS), 5))
+    with Catalogue(folder / "straight" / "catalogue.db") as direct:
+        direct.tokens.add(Token("one", "one", digest(OWNERS), 5))
     (folder / "straight" / "api-secret").write_text(SECRET)
     for number, (what, amount, is_owner) in enumerate(asked):
         clock["now"] = float(next(times))
@@ -151,10 +151,10 @@ def test_what_goes_through_the_queue_comes_to_the_same_as_what_goes_straight(
 
     with Catalogue(folder / "queued" / "catalogue.db") as two:
         outcomes = two.record(list(reversed(tray.happenings)))  # in whatever order it comes
-        assert {one.verdict for one in outcomes} <= {EventVerdict.RECORDED}
+        assert {direct.verdict for direct in outcomes} <= {EventVerdict.RECORDED}
         (after,) = two.stats([VideoId(3)])
-    with Catalogue(folder / "straight" / "catalogue.db") as one:
-        (before,) = one.stats([VideoId(3)])
+    with Catalogue(folder / "straight" / "catalogue.db") as direct:
+        (before,) = direct.stats([VideoId(3)])
     assert (after.stars, after.votes, after.views, after.favorite, after.tags) == (
         before.stars, before.votes, before.views, before.favorite, before.tags,
     )  # fmt: skip
@@ -335,13 +335,13 @@ def test_only_who_knows_the_origins_secret_is_let_in_and_two_are_known_while_it_
     app = remote(("old-secret", "new-secret"))
     tried = ["", "old", "old-secret ", "old-secret", "new-secret", "näh"]
 
-    told = [
+    statuses = [
         Asker(app, FAR)("GET", "/api/health", headers={"x-origin-verify": one} if one else {})
         for one in tried
     ]
 
-    assert [one.status for one in told] == [403, 403, 403, 200, 200, 403]
-    assert told[0].header("content-type") == "application/problem+json"
+    assert [one.status for one in statuses] == [403, 403, 403, 200, 200, 403]
+    assert statuses[0].header("content-type") == "application/problem+json"
     assert Asker(app, FAR)("GET", "/api/nothing").status == 403
 
 
@@ -384,10 +384,10 @@ def test_secrets_are_taken_out_of_the_environment() -> None:
         "REELSHELF_QUEUE": "https://example.org/1/q",
     }
 
-    told = take_secrets(environment)
+    secrets = take_secrets(environment)
 
     origins = ("one-of-16-letters", "two-of-16-letters")
-    assert told == Secrets("a, b", SECRET, "", origins, is_set=True)
+    assert secrets == Secrets("a, b", SECRET, "", origins, is_set=True)
     assert list(environment) == ["REELSHELF_QUEUE"]
 
 
@@ -402,7 +402,7 @@ def test_what_the_cdn_says_has_to_be_what_nobody_else_knows(origins: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("told", "about"),
+    ("given", "about"),
     [
         (Secrets(), "REELSHELF_SECRET"),
         (Secrets(digests=digest("x")), "REELSHELF_SECRET"),
@@ -412,10 +412,10 @@ def test_what_the_cdn_says_has_to_be_what_nobody_else_knows(origins: str) -> Non
     ],
 )
 def test_secrets_that_are_missing_or_make_no_sense_are_told_at_once(
-    tmp_path: Path, tray: Tray, told: Secrets, about: str
+    tmp_path: Path, tray: Tray, given: Secrets, about: str
 ) -> None:
     with pytest.raises(SettingsError, match=about) as caught:
-        create_app(ApiConfig(tmp_path, secrets=told), tray)
+        create_app(ApiConfig(tmp_path, secrets=given), tray)
 
     assert caught.value.hint
     assert "rs_a-token" not in str(caught.value)
@@ -424,8 +424,8 @@ def test_secrets_that_are_missing_or_make_no_sense_are_told_at_once(
 def test_letters_are_what_the_worker_reads(owner: Asker, tray: Tray) -> None:
     owner("PUT", f"{VIDEO}/tags", {"tags": ["Ærø", "日本", 'q"\\']}, key="key-00000001")
 
-    told = json.loads(tray.bodies[0])
+    message = json.loads(tray.bodies[0])
 
-    assert told["id"] == "key-00000001"
-    assert told["v"] == 1
+    assert message["id"] == "key-00000001"
+    assert message["v"] == 1
     assert hashlib.sha256(tray.bodies[0].encode("ascii")).hexdigest()  # plain ASCII, for any queue

@@ -74,10 +74,10 @@ def test_what_is_answered_is_in_the_catalogue_that_lies_at_its_path(
     owner("PUT", "/api/videos/4/rating", {"stars": 1})
 
     restore(state, backup)
-    told = [owner("PUT", f"/api/videos/{n}/rating", {"stars": 5}) for n in (5, 6)]
+    responses = [owner("PUT", f"/api/videos/{n}/rating", {"stars": 5}) for n in (5, 6)]
     shown = owner("GET", "/api/videos/3").json["stars"]
 
-    assert [one.status for one in told] == [200, 200]
+    assert [one.status for one in responses] == [200, 200]
     assert stars(state) == {**before, 5: 5, 6: 5}
     assert shown == before.get(3)
     assert "is now in use" in caplog.text
@@ -192,7 +192,7 @@ def test_what_was_acknowledged_after_the_last_of_many_restores_is_there(
     state: Path, backup: Path, owner: Asker
 ) -> None:
     """Writes go on while the file is replaced; what the last catalogue lacks was never promised."""
-    stop, told = Event(), []
+    stop, acknowledged = Event(), []
 
     def write() -> None:
         for n in range(100_000):
@@ -200,23 +200,23 @@ def test_what_was_acknowledged_after_the_last_of_many_restores_is_there(
                 return
             answer = owner("PUT", f"/api/videos/{n % 19 + 1}/rating", {"stars": n % 5 + 1})
             if answer.status == 200:
-                told.append(answer.json["event"])
+                acknowledged.append(answer.json["event"])
 
     writer = Thread(target=write)
     writer.start()
     before = 0
     for restore in WAYS * 3:
-        reached = len(told) + 5
-        until(lambda: len(told) >= reached)  # noqa: B023 (it is asked before the next round)
+        reached = len(acknowledged) + 5
+        until(lambda: len(acknowledged) >= reached)  # noqa: B023 (it is asked before the next round)
         restore(state, backup)
-        before = len(told) + 1  # one may be under way
-    reached = len(told) + 20
-    until(lambda: len(told) >= reached)
+        before = len(acknowledged) + 1  # one may be under way
+    reached = len(acknowledged) + 20
+    until(lambda: len(acknowledged) >= reached)
     stop.set()
     writer.join()
 
     with Catalogue(state / "catalogue.db") as catalogue:
-        lost = [key for key in told[before:] if catalogue.event_by_id(key) is None]
+        lost = [key for key in acknowledged[before:] if catalogue.event_by_id(key) is None]
     assert lost == []
 
 
@@ -235,10 +235,10 @@ def test_a_copy_over_the_open_file_promises_nothing_that_is_not_to_be_found(
             catalogue.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     shutil.copyfile(source, state / "catalogue.db")
-    told = [owner("PUT", f"/api/videos/{n}/rating", {"stars": 5}) for n in (5, 6)]
+    responses = [owner("PUT", f"/api/videos/{n}/rating", {"stars": 5}) for n in (5, 6)]
 
-    promised = [one.json["event"] for one in told if one.status == 200]
-    assert {one.status for one in told} <= {200, 503}
+    promised = [one.json["event"] for one in responses if one.status == 200]
+    assert {one.status for one in responses} <= {200, 503}
     if promised:
         with Catalogue(state / "catalogue.db") as catalogue:
             assert [key for key in promised if catalogue.event_by_id(key) is None] == []

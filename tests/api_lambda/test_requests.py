@@ -29,14 +29,14 @@ Make = Callable[..., FastAPI]
 
 
 def test_a_write_answers_with_its_event_the_new_figures_and_where_to_ask(owner: Asker) -> None:
-    told = owner("PUT", "/api/videos/3/rating", {"stars": 4}, key="my-own-key").json
+    response = owner("PUT", "/api/videos/3/rating", {"stars": 4}, key="my-own-key").json
 
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told.pop("at"))
-    assert told["video"]["stars"] == 4
-    assert told["video"]["version"] == told["seq"]
-    assert told["event"] == "my-own-key"
-    assert told["receipt"] == "/api/receipts/my-own-key"
-    assert owner("GET", "/api/videos/3").json.items() >= told["video"].items()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", response.pop("at"))
+    assert response["video"]["stars"] == 4
+    assert response["video"]["version"] == response["seq"]
+    assert response["event"] == "my-own-key"
+    assert response["receipt"] == "/api/receipts/my-own-key"
+    assert owner("GET", "/api/videos/3").json.items() >= response["video"].items()
 
 
 def test_everything_that_was_done_can_be_undone(owner: Asker) -> None:
@@ -175,19 +175,19 @@ def test_visitors_have_one_vote_each_and_the_owner_keeps_his_rating(make_app: Ma
     owner, stranger = Asker(app), Asker(app, client=FAR)
     owner("PUT", "/api/videos/3/rating", {"stars": 5})
     pseudonym = stranger("GET", "/api/videos/3").cookies[VISITOR_COOKIE]
-    known = stranger.with_headers(cookie=f"{VISITOR_COOKIE}={pseudonym}")
+    returning = stranger.with_headers(cookie=f"{VISITOR_COOKIE}={pseudonym}")
 
-    known("PUT", "/api/videos/3/rating", {"stars": 1})
-    known("PUT", "/api/videos/3/rating", {"stars": 2})
-    known("PUT", "/api/videos/3/favorite")
+    returning("PUT", "/api/videos/3/rating", {"stars": 1})
+    returning("PUT", "/api/videos/3/rating", {"stars": 2})
+    returning("PUT", "/api/videos/3/favorite")
     stranger("PUT", "/api/videos/3/rating", {"stars": 4})
 
-    told = known("GET", "/api/videos/3")
-    assert told.cookies == {}
-    assert (told.json["stars"], told.json["rating"]["votes"]) == (5, 2)
-    assert 2 < told.json["rating"]["mean"] < 4
-    assert told.json["you"]["stars"] == 2
-    assert told.json["you"]["favorite"]
+    response = returning("GET", "/api/videos/3")
+    assert response.cookies == {}
+    assert (response.json["stars"], response.json["rating"]["votes"]) == (5, 2)
+    assert 2 < response.json["rating"]["mean"] < 4
+    assert response.json["you"]["stars"] == 2
+    assert response.json["you"]["favorite"]
     forged = stranger.with_headers(cookie=f"{VISITOR_COOKIE}=x{pseudonym}")
     assert forged("GET", "/api/videos/3").json["you"]["stars"] is None
 
@@ -246,21 +246,21 @@ def test_a_random_video_is_one_of_those_that_are_wanted(owner: Asker) -> None:
 
 
 def test_a_receipt_is_waited_for_until_pages_show_the_event(owner: Asker, state: Path) -> None:
-    told = owner("PUT", "/api/videos/3/rating", {"stars": 4}).json
-    waiting = owner("GET", told["receipt"]).json
+    response = owner("PUT", "/api/videos/3/rating", {"stars": 4}).json
+    waiting = owner("GET", response["receipt"]).json
 
     async def settled() -> dict[str, Any]:
-        asked = asyncio.create_task(owner.ask("GET", told["receipt"] + "?wait=10"))
+        asked = asyncio.create_task(owner.ask("GET", response["receipt"] + "?wait=10"))
         await asyncio.sleep(0)
         with Ledger(state / "ledger.db") as ledger, ledger.transaction():
             for number in (1, 2):
-                cursor = told["seq"] + number - 2
+                cursor = response["seq"] + number - 2
                 ledger.put_refresh(number, 0, 0, cursor, json.dumps({"number": number}))
         answer: dict[str, Any] = (await asked).json
         return answer
 
     assert waiting == {
-        "event": told["event"], "seq": told["seq"], "state": "waiting", "refresh": None,
+        "event": response["event"], "seq": response["seq"], "state": "waiting", "refresh": None,
     }  # fmt: skip
     assert asyncio.run(settled()) == {**waiting, "state": "shown", "refresh": {"number": 2}}
     assert owner("GET", "/api/receipts/no-such-event").status == 404
@@ -441,9 +441,11 @@ def test_logging_in_and_out_and_the_end_of_a_token(state: Path, make_app: Make) 
 
         began = stranger("POST", "/api/session", {"token": secret})
         (cookie,) = (value for name, value in began.headers if name == "set-cookie")
-        known = stranger.with_headers(cookie=f"{SESSION_COOKIE}={began.cookies[SESSION_COOKIE]}")
-        role = known("GET", "/api/session").json["role"]
-        ended = known("DELETE", "/api/session")
+        returning = stranger.with_headers(
+            cookie=f"{SESSION_COOKIE}={began.cookies[SESSION_COOKIE]}"
+        )
+        role = returning("GET", "/api/session").json["role"]
+        ended = returning("DELETE", "/api/session")
         catalogue.tokens.revoke(made.id, NOW)
 
     assert (began.status, role) == (204, "owner")
@@ -451,7 +453,7 @@ def test_logging_in_and_out_and_the_end_of_a_token(state: Path, make_app: Make) 
     assert cookie.endswith("; Secure; HttpOnly; SameSite=Strict")
     assert "; Path=/;" in cookie
     assert ended.cookies == {SESSION_COOKIE: ""}
-    assert known("GET", "/api/session").json["role"] == "visitor"
+    assert returning("GET", "/api/session").json["role"] == "visitor"
 
 
 def test_guessing_tokens_is_slow(make_app: Make) -> None:
@@ -488,12 +490,12 @@ def test_what_was_meant_as_the_owners_is_no_visitors_vote(make_app: Make) -> Non
 def test_over_plain_http_a_visitor_is_known_again_too(make_app: Make) -> None:
     plain = Asker(make_app(visitors_may=EVERYTHING), client=FAR, extra={"scheme": "http"})
     ((name, value),) = plain("GET", "/api/videos/3").cookies.items()
-    known = plain.with_headers(cookie=f"{name}={value}")
+    returning = plain.with_headers(cookie=f"{name}={value}")
 
     for stars in (1, 2, 3):
-        told = known("PUT", "/api/videos/3/rating", {"stars": stars})
+        response = returning("PUT", "/api/videos/3/rating", {"stars": stars})
 
     assert not name.startswith("__Host-")
-    assert told.json["video"]["rating"]["votes"] == 1
-    secure = known.with_headers(x_forwarded_proto="https", cookie="")
+    assert response.json["video"]["rating"]["votes"] == 1
+    secure = returning.with_headers(x_forwarded_proto="https", cookie="")
     assert list(secure("GET", "/api/videos/3").cookies) == [VISITOR_COOKIE]

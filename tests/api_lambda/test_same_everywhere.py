@@ -118,18 +118,20 @@ def with_keys(sent: list[Sent]) -> list[Sent]:
 
 
 def by_nginx(port: int, sent: list[Sent]) -> list[Told]:
-    told = []
-    for one in sent:
+    responses = []
+    for request in sent:
         with closing(HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)) as connection:
-            headers = {"Host": "videos.example.org", **one.headers}
-            connection.request(one.method, BASE + one.path, one.content or None, headers)
+            headers = {"Host": "videos.example.org", **request.headers}
+            connection.request(
+                request.method, BASE + request.path, request.content or None, headers
+            )
             with connection.getresponse() as answer:
-                told.append((answer.status, answer.getheaders(), answer.read()))
-    return [(status, matter(headers, body), body) for status, headers, body in told]
+                responses.append((answer.status, answer.getheaders(), answer.read()))
+    return [(status, matter(headers, body), body) for status, headers, body in responses]
 
 
 def by_lambda(runtime: Runtime, sent: list[Sent]) -> list[Told]:
-    told: list[Told] = []
+    responses: list[Told] = []
     for one in sent:
         headers = {"Host": "videos.example.org", **one.headers}
         answer = runtime.call(event_of(one.method, one.path, headers, one.content))
@@ -140,8 +142,8 @@ def by_lambda(runtime: Runtime, sent: list[Sent]) -> list[Told]:
         ]
         body = answer.get("body", "")
         content = base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode()
-        told.append((answer["statusCode"], matter(pairs, content), content))
-    return told
+        responses.append((answer["statusCode"], matter(pairs, content), content))
+    return responses
 
 
 def matter(headers: list[tuple[str, str]], body: bytes) -> list[tuple[str, str]]:
@@ -219,10 +221,10 @@ def test_nginx_with_uvicorn_and_a_lambda_answer_the_same_to_the_byte(
         with lambda_running(later, **SETTINGS) as runtime:
             again_of_lambda = by_lambda(runtime, sent)
 
-    for one, here, there in zip(sent, first, first_of_lambda, strict=True):
-        assert without_time(here) == without_time(there), one
-    for one, here, there in zip(sent, again, again_of_lambda, strict=True):
-        assert here == there, one  # the times too, for these events were told before
+    for request, here, there in zip(sent, first, first_of_lambda, strict=True):
+        assert without_time(here) == without_time(there), request
+    for request, here, there in zip(sent, again, again_of_lambda, strict=True):
+        assert here == there, request  # the times too, for these events were told before
     assert [status for status, *_ in first[:12]] == [200] * 10 + [202, 200]
     assert {status for status, *_ in first} == {
         200, 202, 204, 400, 401, 403, 404, 405, 413, 415, 422,
@@ -296,10 +298,10 @@ def letters_in(aws: Aws, queue: str) -> Iterator[str]:
     """Yield what is in a queue, but for when it was told."""
     with closing(client(aws)) as sqs:
         while some := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
-            for one in some:
-                told = {**json.loads(one["Body"]), "at": 0, "occurred_at_us": 0}
+            for message in some:
+                told = {**json.loads(message["Body"]), "at": 0, "occurred_at_us": 0}
                 yield json.dumps(told)
-                sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
 
 
 def client(aws: Aws) -> Any:  # noqa: ANN401 (boto3 has no types)

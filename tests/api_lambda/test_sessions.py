@@ -170,21 +170,21 @@ def test_two_sites_of_one_host_leave_each_other_alone(
         made, their_secret = new_token("theirs", NOW)
         catalogue.tokens.add(made)
     app = create_app(ApiConfig(theirs, durable=False, base=other.get("base", "")))
-    one = Asker(make_app(visitors_may=frozenset({"rate"})), client=FAR)
+    first = Asker(make_app(visitors_may=frozenset({"rate"})), client=FAR)
     two = Asker(app, client=FAR).with_headers(host=other.get("host", "localhost:8001"))
 
     jar = {
-        **one("POST", "/api/session", {"token": secret}).cookies,
+        **first("POST", "/api/session", {"token": secret}).cookies,
         **two("POST", "/api/session", {"token": their_secret}).cookies,
     }
     both = "; ".join(f"{name}={value}" for name, value in jar.items())
-    one, two = one.with_headers(cookie=both), two.with_headers(cookie=both)
-    roles = (role(one), role(two))
+    first, two = first.with_headers(cookie=both), two.with_headers(cookie=both)
+    roles = (role(first), role(two))
     gone = two("DELETE", "/api/session").cookies
 
     assert roles == ("owner", "owner")
     assert not set(gone) & {name for name in jar if name.endswith("-8001")} or "base" in other
-    assert (role(one), role(two)) == ("owner", "visitor")
+    assert (role(first), role(two)) == ("owner", "visitor")
     app.state.close()
 
 
@@ -328,11 +328,11 @@ def test_a_secret_that_is_none_is_refused_and_nothing_is_signed_with_it(
 
     with pytest.raises(SettingsError, match="cannot sign cookies") as caught:
         kept_secret(state)
-    told = Asker(make_app(), client=FAR)("POST", "/api/session", {"token": secret})
+    response = Asker(make_app(), client=FAR)("POST", "/api/session", {"token": secret})
 
     assert "remove it" in caught.value.hint
-    assert (told.status, told.cookies) == (503, {})
-    assert str(state) not in told.body.decode()
+    assert (response.status, response.cookies) == (503, {})
+    assert str(state) not in response.body.decode()
     assert (state / "api-secret").read_bytes() == content
 
 

@@ -48,12 +48,12 @@ class Machines:
 
 
 def drained(queue: Queue) -> list[Event]:
-    found: list[Event] = []
+    drained_events: list[Event] = []
     while batch := queue.receive(1000, 0.0):
         told = [messages.decode_message(one.body, 1 << 60) for one in batch]
-        found += [one for one in told if isinstance(one, Event)]
+        drained_events += [one for one in told if isinstance(one, Event)]
         queue.delete(batch)
-    return found
+    return drained_events
 
 
 @pytest.fixture

@@ -203,15 +203,15 @@ def test_exact_figures_are_told_with_what_they_are_to_who_asks(
     visitor = Asker(opened(), FAR)
     owner = visitor.with_headers(authorization=f"Bearer {OWNERS}")
 
-    told = {
+    figures = {
         "id": 3, "version": 812, "stars": 4, "rating": {"mean": 3.9, "votes": 12},
         "views": 1234, "favorite": True, "tags": ["fjord"],
     }  # fmt: skip
     may = ["view", "rate", "favorite", "tag", "rebuild", "retry"]
     you = {"role": "owner", "may": may, "stars": 4, "favorite": True}
-    assert owner("GET", "/api/videos/3").json == {**told, "you": you}
+    assert owner("GET", "/api/videos/3").json == {**figures, "you": you}
     assert visitor("GET", "/api/videos/3").json == {
-        **told, "you": {"role": "visitor", "may": ["view"]},
+        **figures, "you": {"role": "visitor", "may": ["view"]},
     }  # fmt: skip
     assert visitor("GET", "/api/videos/4").json == {
         "id": 4, "you": {"role": "visitor", "may": ["view"]},
@@ -261,13 +261,13 @@ def test_while_redis_is_away_what_was_known_of_the_owner_is_and_figures_are_not(
         assert asker("GET", "/api/videos/3").json["views"] == 1234
 
         redis.kill()
-        told = []
+        statuses = []
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
                 now += 6
-                told.append(asker("GET", "/api/videos/3"))
-        assert [one.status for one in told] == [200] * 3
-        assert {tuple(one.json) for one in told} == {("id", "you")}
+                statuses.append(asker("GET", "/api/videos/3"))
+        assert [one.status for one in statuses] == [200] * 3
+        assert {tuple(one.json) for one in statuses} == {("id", "you")}
         assert asker("GET", "/api/health").status == 503
         assert [
             sum(part in one.message for one in caplog.records)

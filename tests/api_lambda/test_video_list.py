@@ -102,34 +102,34 @@ def paged(api: Asker, limit: int) -> list[dict[str, Any]]:
     videos: list[dict[str, Any]] = []
     after: int | None = 0
     while after is not None:
-        told = api("GET", f"/api/videos?after={after}&limit={limit}").json
-        assert len(told["videos"]) <= limit
-        videos += told["videos"]
-        assert told["after"] in {None, videos[-1]["id"]}
-        after = told["after"]
+        page = api("GET", f"/api/videos?after={after}&limit={limit}").json
+        assert len(page["videos"]) <= limit
+        videos += page["videos"]
+        assert page["after"] in {None, videos[-1]["id"]}
+        after = page["after"]
     return videos
 
 
 def test_the_command_and_the_api_list_the_same_and_all_that_is_shown(
     site: Path, api: Asker
 ) -> None:
-    told = json.loads(listed(site, "--json"))
+    listing = json.loads(listed(site, "--json"))
 
-    assert list(told) == ["videos"]
-    ids = [one["id"] for one in told["videos"]]
+    assert list(listing) == ["videos"]
+    ids = [one["id"] for one in listing["videos"]]
     assert ids == [i for i in range(1, VIDEOS + 2) if i != 4]
-    assert paged(api, 7) == paged(api, 500) == told["videos"]
+    assert paged(api, 7) == paged(api, 500) == listing["videos"]
     assert len(listed(site).splitlines()) == len(ids)
 
 
 def test_what_follows_is_what_the_watch_page_leads_to(site: Path, api: Asker) -> None:
-    videos = {one["id"]: one for one in paged(api, 50)}
+    videos = {entry["id"]: entry for entry in paged(api, 50)}
 
-    for one in videos.values():
-        page = (site / "out" / one["watch"].lstrip("/")).read_text(encoding="utf-8")
+    for entry in videos.values():
+        page = (site / "out" / entry["watch"].lstrip("/")).read_text(encoding="utf-8")
         found = NEXT.search(page)
-        assert one["next"] == (found[1] if found else None)
-    assert sum(one["next"] is None for one in videos.values()) == 2  # at the end of each folder
+        assert entry["next"] == (found[1] if found else None)
+    assert sum(entry["next"] is None for entry in videos.values()) == 2  # at the end of each folder
 
 
 def test_a_video_has_what_its_page_tells_and_exact_figures(api: Asker) -> None:
@@ -186,20 +186,20 @@ def test_behind_the_last_video_there_is_nothing(owner: Asker) -> None:
 
 
 def test_the_last_part_says_that_it_is_the_last(make_app: Callable[..., FastAPI]) -> None:
-    told = Asker(make_app(base="/films"))("GET", "/api/videos?after=15&limit=5").json
+    page = Asker(make_app(base="/films"))("GET", "/api/videos?after=15&limit=5").json
 
-    assert [one["id"] for one in told["videos"]] == [16, 17, 18, 19, 20]
-    assert told["after"] is None
-    assert told["videos"][0]["watch"].startswith("/films/watch/")
-    assert told["videos"][0]["file"].startswith("/films/video/")
+    assert [one["id"] for one in page["videos"]] == [16, 17, 18, 19, 20]
+    assert page["after"] is None
+    assert page["videos"][0]["watch"].startswith("/films/watch/")
+    assert page["videos"][0]["file"].startswith("/films/video/")
 
 
 def test_before_a_queue_the_list_is_not_to_be_had(tmp_path: Path) -> None:
     app = create_app(ApiConfig(tmp_path, secrets=EnvSecrets(secret="5e" * 32)), Tray())
-    told = Asker(app)("GET", "/api/videos")
+    response = Asker(app)("GET", "/api/videos")
     app.state.close()
 
-    assert told.status == 501
+    assert response.status == 501
 
 
 def test_whoever_reads_the_list_may_stop_reading(site: Path) -> None:
@@ -244,11 +244,11 @@ def test_plays_names_the_browsers_that_are_sure_to_play_it(
     video = Video(VideoId(1), "a", place, "A", 0, -(10**15), 1, probe, rendition=copy)
     figures = VideoStats(VideoId(1), 1, None, 0, None, 0, False, ())  # noqa: FBT003
 
-    told = list_json.entry("", video, figures, None)
+    entry = list_json.entry("", video, figures, None)
 
-    assert told["plays"] == plays
-    assert told["file"] == "/video/films/a.mp4"
-    assert "films/a.mp4  -  A" in list_json.text_line(told)
+    assert entry["plays"] == plays
+    assert entry["file"] == "/video/films/a.mp4"
+    assert "films/a.mp4  -  A" in list_json.text_line(entry)
 
 
 @pytest.mark.parametrize(

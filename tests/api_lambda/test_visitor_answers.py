@@ -40,7 +40,7 @@ def test_no_answer_tells_of_a_video_that_is_not_shown(
     hide(state, 3)
     asker = Asker(make_app(visitors_may=EVERYTHING), client=client)
 
-    told = [
+    responses = [
         asker("GET", "/api/changes?since=0"),
         asker("GET", "/api/videos/3"),
         asker("GET", "/api/random?tag=secrettag"),
@@ -52,14 +52,14 @@ def test_no_answer_tells_of_a_video_that_is_not_shown(
         *(asker("GET", "/api/random") for _ in range(30)),
     ]
 
-    assert [one["id"] for one in told[0].json["videos"]] == [
-        n for n in range(1, 21) if n != 3 and n in {v["id"] for v in told[0].json["videos"]}
+    assert [one["id"] for one in responses[0].json["videos"]] == [
+        n for n in range(1, 21) if n != 3 and n in {v["id"] for v in responses[0].json["videos"]}
     ]
-    assert told[0].json["complete"]
-    assert [one.status for one in told[1:3]] == [404, 404]
-    assert {one.status for one in told[4:8]} <= {404, 409}  # 409: a key of somebody else's
-    assert "secrettag" not in "".join(one.body.decode() for one in told)
-    assert 3 not in [one.json["id"] for one in told[8:]]
+    assert responses[0].json["complete"]
+    assert [one.status for one in responses[1:3]] == [404, 404]
+    assert {one.status for one in responses[4:8]} <= {404, 409}  # 409: a key of somebody else's
+    assert "secrettag" not in "".join(one.body.decode() for one in responses)
+    assert 3 not in [one.json["id"] for one in responses[8:]]
     hide(state, 3, dropped=0)
     assert 3 in [one["id"] for one in asker("GET", "/api/changes?since=0").json["videos"]]
 
@@ -91,10 +91,10 @@ def test_who_finds_no_room_to_wait_is_answered_at_once(
     service: Any = owner.app.state.service  # type: ignore[attr-defined]
     monkeypatch.setattr(service, "_receipts", ReceiptWatch(state / "ledger.db", str, most=0))
 
-    told = owner("GET", f"/api/receipts/{event}?wait=10")
+    response = owner("GET", f"/api/receipts/{event}?wait=10")
 
-    assert (told.status, told.json["state"]) == (200, "waiting")
-    assert told.header("retry-after") == "1"
+    assert (response.status, response.json["state"]) == (200, "waiting")
+    assert response.header("retry-after") == "1"
 
 
 def test_many_wait_with_one_look_and_each_gets_the_receipt_of_their_event(state: Path) -> None:

@@ -42,7 +42,7 @@ def view(key: str, video: int = 1) -> Event:
     return Event(key, EventKind.VIEWED, 5, "test", VideoId(video))
 
 
-async def told(recorder: EventWriter) -> EventOutcome:
+async def outcome_of(recorder: EventWriter) -> EventOutcome:
     return await recorder.record(view("patient"))
 
 
@@ -68,7 +68,7 @@ def test_many_threads_and_another_process_lose_and_double_nothing(state: Path) -
             owner.ask("POST", "/api/videos/1/views", key=f"key-{thread}-{n // 2:05}")
             for n in range(120)
         ]
-        return [told.status for told in await asyncio.gather(*asked)]
+        return [outcome_of.status for outcome_of in await asyncio.gather(*asked)]
 
     with ThreadPoolExecutor(8) as threads:
         statuses = [
@@ -102,12 +102,12 @@ def test_who_holds_the_catalogue_makes_others_wait_and_nobody_fail(state: Path) 
     release = threading.Timer(EVERY_MS / 1000, holder.execute, ("COMMIT",))
     release.start()
 
-    told = Asker(app)("PUT", "/api/videos/3/favorite")
+    response = Asker(app)("PUT", "/api/videos/3/favorite")
 
     release.join()
     holder.close()
     app.state.close()
-    assert told.status == 200
+    assert response.status == 200
 
 
 def test_who_holds_it_longer_than_sqlite_waits_is_waited_for_all_the_same(state: Path) -> None:
@@ -123,7 +123,7 @@ def test_who_holds_it_longer_than_sqlite_waits_is_waited_for_all_the_same(state:
     release = threading.Timer(EVERY_MS / 1000, holder.execute, ("COMMIT",))
     release.start()
 
-    outcome = asyncio.run(told(recorder))
+    outcome = asyncio.run(outcome_of(recorder))
 
     release.join()
     holder.close()
@@ -250,10 +250,10 @@ def test_a_killed_server_has_every_event_on_disk_that_it_acknowledged(
             key = f"key-{thread}-{number:06}"
             path = f"/api/videos/{number % VIDEOS + 1}/views"
             try:
-                told = fetch(port, "POST", path, {}, {"idempotency-key": key})
+                response = fetch(port, "POST", path, {}, {"idempotency-key": key})
             except (OSError, HTTPException):
                 return
-            assert told.status == 200, told.body
+            assert response.status == 200, response.body
             acknowledged.append(key)
             if len(acknowledged) >= 200:
                 enough.set()

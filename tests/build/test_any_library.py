@@ -31,7 +31,7 @@ def build(library: Path, folder: Path) -> tuple[Engine, Settings]:
     return engine, settings
 
 
-def told(engine: Engine) -> dict[str, str]:
+def reasons_of(engine: Engine) -> dict[str, str]:
     return {problem.place.path: problem.reason for problem in engine.catalogue.problems()}
 
 
@@ -57,7 +57,7 @@ def test_every_real_file_is_shown_or_told(real: tuple[Engine, Path, Path]) -> No
     shown = {video.place.path for video in engine.catalogue.shown()}
 
     assert files
-    assert files == shown | (told(engine).keys() & files)
+    assert files == shown | (reasons_of(engine).keys() & files)
 
 
 def test_a_frame_that_can_be_had_is_a_poster(real: tuple[Engine, Path, Path], shared: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_frame_that_can_be_had_is_a_poster(real: tuple[Engine, Path, Path], sh
         and (library / (name := entry["path"].removeprefix("videos/"))).is_file()
     }
 
-    without = {name: told(engine).get(name, "") for name in frames - posters}
+    without = {name: reasons_of(engine).get(name, "") for name in frames - posters}
 
     assert all(without.values()), without
 
@@ -111,7 +111,7 @@ def test_every_hostile_file_is_shown_told_or_rightly_passed_over(
 ) -> None:
     engine, manifest, _ = hostile
     videos = {video.place.path: video for video in engine.catalogue.shown()}
-    problems = told(engine)
+    problems = reasons_of(engine)
     intake = compile_filter()
 
     for entry in manifest:
@@ -194,7 +194,7 @@ def test_a_hostile_video_is_found_by_its_very_bytes(
     engine, manifest, _ = hostile
     odd = [path_of(e) for e in manifest if e["trait"] == "not utf-8" and e["kind"] == "names"]
 
-    found = [engine.catalogue.find(Place("", path)) for path in odd]
+    videos = [engine.catalogue.find(Place("", path)) for path in odd]
 
     assert odd
-    assert all(found) or all(path in told(engine) for path in odd)
+    assert all(videos) or all(path in reasons_of(engine) for path in odd)

@@ -153,10 +153,10 @@ def test_what_a_damaged_catalogue_breaks_in_a_builder_is_told_as_damage(site: Si
             opened.seek(_PAGE)
             opened.write(b"\xff" * (size - _PAGE))
         engine.catalogue.foreign_version()
-        with pytest.raises(DamagedError, match=r"catalogue\.db is damaged") as told:
+        with pytest.raises(DamagedError, match=r"catalogue\.db is damaged") as damage:
             engine.refresh(1_700_000_000, full=True)
 
-    assert "reelshelf restore BACKUP" in told.value.hint
+    assert "reelshelf restore BACKUP" in damage.value.hint
     assert file.stat().st_size == size
 
 

@@ -56,10 +56,10 @@ def test_a_file_that_is_no_video_gives_exit_code_1_and_a_reason(site: Path) -> N
     (site / "videos/bad.mp4").write_bytes(b"nothing")
 
     done = reelshelf(site, "build")
-    told = reelshelf(site, "problems", "--json")
+    printed = reelshelf(site, "problems", "--json")
 
-    assert (done.returncode, told.returncode) == (1, 1)
-    (problem,) = json.loads(told.stdout)["problems"]
+    assert (done.returncode, printed.returncode) == (1, 1)
+    (problem,) = json.loads(printed.stdout)["problems"]
     assert problem["path"] == "bad.mp4"
     assert problem["reason"]
 
@@ -79,11 +79,11 @@ def test_why_tells_the_way_from_a_page_to_its_event(site: Path) -> None:
     reelshelf(site, "build")
     page = next((site / "site_out/watch").glob("fjord-*.html")).name
 
-    told = json.loads(reelshelf(site, "why", f"watch/{page}", "--json").stdout)
+    printed = json.loads(reelshelf(site, "why", f"watch/{page}", "--json").stdout)
     video = reelshelf(site, "why", "videos/Norway/Fjord.mp4")
 
-    assert told["reason"] == "new page"
-    assert [event["kind"] for event in told["events"]] == ["PosterMade", "VideoFound"]
+    assert printed["reason"] == "new page"
+    assert [event["kind"] for event in printed["events"]] == ["PosterMade", "VideoFound"]
     assert f"watch/{page}" in video.stdout
 
 

@@ -64,7 +64,7 @@ def test_why_takes_any_subject(built: Path, subject: str) -> None:
 
 
 def test_why_tells_what_an_event_was_about(built: Path) -> None:
-    told = (
+    printed = (
         (EventKind.TAGGED, {"names": ["winter", "x\x1b[31m"]}),
         (EventKind.UNTAGGED, {"names": ["winter"]}),
         (EventKind.RATED, {"stars": 1}),
@@ -72,7 +72,7 @@ def test_why_tells_what_an_event_was_about(built: Path) -> None:
     with Catalogue(built / "state/catalogue.db") as catalogue:
         catalogue.append(
             Event(uuid4().hex, kind, 1_800_000_000, "owner", VideoId(1), value)
-            for kind, value in told
+            for kind, value in printed
         )
 
     text = command(built, "why", "1").out
@@ -94,10 +94,10 @@ def test_the_name_of_a_token_steers_no_terminal(built: Path) -> None:
 def test_wrong_use_is_told_as_json_where_that_is_asked_for(built: Path) -> None:
     for arguments in (["build", "--nonsense"], ["why"], ["build", "--jobs", "x"], ["nonsense"]):
         answer = command(built, *arguments, "--json")
-        told = json.loads(answer.out)
+        problem = json.loads(answer.out)
         assert answer.code == 2
-        assert told["error"]
-        assert "--help" in told["hint"]
+        assert problem["error"]
+        assert "--help" in problem["hint"]
 
 
 def test_a_build_tells_how_many_videos_will_not_play(built: Path) -> None:
@@ -130,17 +130,17 @@ def test_watch_goes_on_with_the_former_settings_where_changed_ones_cannot_be_use
         try:
             watching.stdout.readline()
             file.write_text(plain + 'templates = "mine"\n', encoding="utf-8")
-            told = ""
-            while "keeping the previous" not in told and len(told) < 2_000:
-                told += watching.stderr.readline()
+            log = ""
+            while "keeping the previous" not in log and len(log) < 2_000:
+                log += watching.stderr.readline()
             watching.stdout.readline()  # with the former ones
             file.write_text(plain + 'title = "Another"\n', encoding="utf-8")
             receipt = json.loads(watching.stdout.readline())
         finally:
             watching.send_signal(signal.SIGINT)
 
-    assert "watch.html" in told
-    assert "keeping the previous settings" in told
+    assert "watch.html" in log
+    assert "keeping the previous settings" in log
     assert receipt["written"] > 10
     assert watching.returncode == 0
     assert "Another" in (tmp_path / "site_out/index.html").read_text(encoding="utf-8")

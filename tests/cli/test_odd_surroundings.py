@@ -170,10 +170,10 @@ def test_every_number_has_bounds(folder: Path) -> None:
         lines = (f"{name} = {value}\n" for name in numbers)
         (folder / "reelshelf.toml").write_text("".join(lines), encoding="utf-8")
 
-        with pytest.raises(SettingsError) as told:
+        with pytest.raises(SettingsError) as refusal:
             load(folder / "reelshelf.toml", {})
 
-        assert [name for name in numbers if f" {place_of(name)}: " not in str(told.value)] == []
+        assert [name for name in numbers if f" {place_of(name)}: " not in str(refusal.value)] == []
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -242,10 +242,10 @@ def test_no_stream_and_no_locale_gives_a_traceback(folder: Path) -> None:
         """,
     )
 
-    told = done.stderr.decode()
+    printed = done.stderr.decode()
     assert done.stdout.split() == [b"1", b"2"]
-    assert "Traceback" not in told
-    assert "Exception ignored" not in told
-    assert "No space left on device" in told
-    assert "\\ufffd" in told
-    assert "started in is gone" in told
+    assert "Traceback" not in printed
+    assert "Exception ignored" not in printed
+    assert "No space left on device" in printed
+    assert "\\ufffd" in printed
+    assert "started in is gone" in printed

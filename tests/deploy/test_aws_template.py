@@ -28,7 +28,7 @@ class Fault:
 
     old: str
     new: str
-    said: str
+    messages_of: str
 
 
 def planted() -> Iterator[tuple[str, Fault]]:
@@ -36,10 +36,10 @@ def planted() -> Iterator[tuple[str, Fault]]:
     text = (ROOT / "tests" / "deploy" / "template_faults.txt").read_text(encoding="utf-8")
     for part in re.split(r"^# ", text, flags=re.MULTILINE)[1:]:
         name, *lines = part.rstrip("\n").split("\n")
-        old, new, said = (
+        old, new, message = (
             "\n".join(line[1:] for line in lines if line[:1] == sign) for sign in "-+="
         )
-        yield name, Fault(old, new, said)
+        yield name, Fault(old, new, message)
 
 
 FAULTS = dict(planted())
@@ -64,7 +64,7 @@ def check() -> Callable[..., dict[str, list[str]]]:
 
 
 @pytest.fixture(scope="module")
-def said(
+def messages_of(
     check: Callable[..., dict[str, list[str]]], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[str]]:
     """Return what is said of each planted fault."""
@@ -110,8 +110,8 @@ def test_there_is_nothing_to_say_of_the_template(linted: Linted) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_told(fault: str, said: dict[str, list[str]]) -> None:
-    assert [line for line in said[fault] if FAULTS[fault].said in line], said[fault]
+def test_a_planted_fault_is_told(fault: str, messages_of: dict[str, list[str]]) -> None:
+    assert [line for line in messages_of[fault] if FAULTS[fault].said in line], messages_of[fault]
 
 
 def test_what_a_linter_knows_is_seen_once_the_template_is_translated(linted: Linted) -> None:
@@ -202,13 +202,13 @@ def test_versions_are_chosen_for_where_they_run_and_not_for_where_we_are() -> No
         make_lambda.chosen(locked, ["one", "third"], "3.13", "aarch64")
 
 
-@pytest.mark.parametrize("one", make_lambda.ZIPS, ids=lambda one: one.name)
-def test_all_that_a_zip_is_to_hold_is_locked(one: make_lambda.Zip) -> None:
+@pytest.mark.parametrize("archive", make_lambda.ZIPS, ids=lambda archive: archive.name)
+def test_all_that_a_zip_is_to_hold_is_locked(archive: make_lambda.Zip) -> None:
     locked = (ROOT / "requirements" / "run.txt").read_text(encoding="utf-8")
 
-    lines = make_lambda.chosen(locked, one.packages, make_lambda.PYTHON, "aarch64")
+    lines = make_lambda.chosen(locked, archive.packages, make_lambda.PYTHON, "aarch64")
 
-    assert len(lines) == len(one.packages)
+    assert len(lines) == len(archive.packages)
     assert all("--hash=sha256:" in line for line in lines)
 
 
@@ -237,14 +237,14 @@ def test_late_and_relative_imports_are_reached(tmp_path: Path) -> None:
     assert found == {"__init__", "start", "far", "near", "above"}
 
 
-@pytest.mark.parametrize("one", make_lambda.ZIPS, ids=lambda one: one.name)
-def test_every_package_that_is_imported_is_in_the_zip(one: make_lambda.Zip) -> None:
+@pytest.mark.parametrize("archive", make_lambda.ZIPS, ids=lambda archive: archive.name)
+def test_every_package_that_is_imported_is_in_the_zip(archive: make_lambda.Zip) -> None:
     owners = importlib.metadata.packages_distributions()
     missing = {}
-    for module in make_lambda.reachable(ROOT, one.starts):
-        for name in set(imported(module)) - sys.stdlib_module_names - NEVER_IMPORTED[one.name]:
+    for module in make_lambda.reachable(ROOT, archive.starts):
+        for name in set(imported(module)) - sys.stdlib_module_names - NEVER_IMPORTED[archive.name]:
             packages = {re.sub(r"[-_.]+", "-", found).lower() for found in owners.get(name, ())}
-            if name not in make_lambda.OURS and not packages & one.packages:
+            if name not in make_lambda.OURS and not packages & archive.packages:
                 missing[name] = module.name
 
     assert missing == {}

@@ -96,10 +96,10 @@ def ask(application: Application, tmp_path: Path) -> Iterator[Served]:
 def problem(answer: Answer) -> dict[str, object]:
     assert answer["Content-Type"] == "application/problem+json"
     assert answer["Cache-Control"] == "no-store"
-    told = json.loads(answer.body)
-    assert isinstance(told, dict)
-    assert told["status"] == answer.status
-    return told
+    body = json.loads(answer.body)
+    assert isinstance(body, dict)
+    assert body["status"] == answer.status
+    return body
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])

@@ -65,11 +65,11 @@ async def reload(ask: Served, times: int = 1) -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_every_open_page_is_told_once_a_build(ask: Served, count: int) -> None:
     async def heard() -> list[list[str]]:
-        async with opened(ask) as one, opened(ask) as other:
+        async with opened(ask) as first, opened(ask) as other:
             await reload(ask, count)
-            for line in (one, other, one, other):
+            for line in (first, other, first, other):
                 await greet(line)  # the answer to this comes after all that was sent before
-            return [await commands(one, count + 2), await commands(other, count + 2)]
+            return [await commands(first, count + 2), await commands(other, count + 2)]
 
     assert run(heard()) == [["reload"] * count + ["hello", "hello"]] * 2
 

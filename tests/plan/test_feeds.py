@@ -69,14 +69,14 @@ def test_what_was_written_is_what_the_entry_says() -> None:
 
 
 @given(st.integers(1, 1 << 40), st.integers(1, 1 << 40), st.text(max_size=20))
-def test_an_id_is_a_videos_own_wherever_the_site_lives(one: int, other: int, title: str) -> None:
+def test_an_id_is_a_videos_own_wherever_the_site_lives(video: int, other: int, title: str) -> None:
     moved = contexts.SiteContext("http://other.example", "", title or "x", SITE.identity)
     another = replace(SITE, identity=f"{8:032x}")
-    uid = SITE.uid(f"video/{one}")
-    assert uid == moved.uid(f"video/{one}")
+    uid = SITE.uid(f"video/{video}")
+    assert uid == moved.uid(f"video/{video}")
     assert UUID(uid).version == 5
-    assert uid not in {another.uid(f"video/{one}"), SITE.uid()}
-    assert (uid == SITE.uid(f"video/{other}")) == (one == other)
+    assert uid not in {another.uid(f"video/{video}"), SITE.uid()}
+    assert (uid == SITE.uid(f"video/{other}")) == (video == other)
 
 
 def test_feeds_keep_their_ids_when_the_site_moves_or_its_ledger_is_lost(tmp_path: Path) -> None:
@@ -100,12 +100,12 @@ def test_feeds_keep_their_ids_when_the_site_moves_or_its_ledger_is_lost(tmp_path
 def test_another_catalogue_with_the_same_videos_has_ids_of_its_own(
     tmp_path: Path, name: str
 ) -> None:
-    found = []
+    ids = []
     for _ in range(2):
         with Engine(trial.settings(tmp_path), TEMPLATES, new_catalogue=True) as engine:
             trial.fill(engine.catalogue, 3)
             engine.refresh(trial.NOW)
-        found.append((tmp_path / "out" / name).read_text(encoding="utf-8"))
+        ids.append((tmp_path / "out" / name).read_text(encoding="utf-8"))
         for file in (tmp_path / "state").glob("catalogue.db*"):
             file.unlink()
-    assert found[0] != found[1]
+    assert ids[0] != ids[1]

@@ -133,14 +133,14 @@ def test_what_is_a_page_again_does_not_lead_on_any_more(tmp_path: Path) -> None:
     with Engine(trial.settings(tmp_path, host_files=True), TEMPLATES) as engine:
         trial.fill(engine.catalogue, 1200)
         engine.refresh(trial.NOW)
-        some = range(100, 1200)
-        drop(engine, some)
+        numbers = range(100, 1200)
+        drop(engine, numbers)
         engine.refresh(trial.NOW)
         led = engine.ledger.redirects().keys()
         history = History(0, 1)
         back = [
             history.event(EventKind.VIDEO_RETURNED, number, **history.file(number, "back", "back"))
-            for number in some
+            for number in numbers
         ]
         engine.catalogue.append(back)
 

@@ -277,18 +277,18 @@ def test_after_any_renames_every_folder_leads_somewhere_and_pages_are_exact(
     with site.engine:
         site.add(*(chance.choice(names) for _ in range(8)), *(["a"] * 130 if large else []))
         site.build()
-        seen = {one for one in site.places.values() if one}
+        seen = {page for page in site.places.values() if page}
         for number, move in enumerate(moves):
             random.Random(move).shuffle(names)
             former, now = [name for name in names if name][:2]
             if not now.startswith(f"{former}/"):
                 site.move(former, now)
             site.build()
-            seen |= {one for one in site.places.values() if one}
-            for one in seen:
-                assert site.page(one)
-                led, steps = site.leads(one), 0  # to a folder's page, in the end
+            seen |= {page for page in site.places.values() if page}
+            for page in seen:
+                assert site.page(page)
+                led, steps = site.leads(page), 0  # to a folder's page, in the end
                 while led is not None:
                     led, steps = target(site.page("", led)), steps + 1
-                    assert steps <= len(moves), f"{one} leads on for ever"
+                    assert steps <= len(moves), f"{page} leads on for ever"
             assert tree(folder / "out") == full_render(site.engine, folder / f"full-{number}")

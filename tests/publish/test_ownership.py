@@ -60,15 +60,20 @@ class Home:
         file = self.folder / "films" / str(value["path"])
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"12345")
-        found = {**value, "slug": f"film-{video}", "added_at": self.now, "recorded_at": self.now}
+        value_of_video = {
+            **value,
+            "slug": f"film-{video}",
+            "added_at": self.now,
+            "recorded_at": self.now,
+        }
         probe = {"container": "mp4"}
         self.engine.catalogue.append(
-            [self.history.event(EventKind.VIDEO_FOUND, video, **found, **probe)]
+            [self.history.event(EventKind.VIDEO_FOUND, video, **value_of_video, **probe)]
         )
 
     def remove(self) -> None:
         if len(self.history.there) > 1:
-            video = self.history.some()
+            video = self.history.any_video()
             self.history.there.discard(video)
             self.engine.catalogue.append(
                 [

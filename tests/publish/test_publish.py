@@ -245,17 +245,17 @@ def test_headers_say_what_it_is_and_how_long_it_may_be_kept(home: Home, s3: Base
     with home.engine() as engine:
         home.build(engine)
         home.publisher(engine).publish()
-    told = {key: s3.head_object(Bucket=OURS, Key=key) for key in objects(s3)}
-    cached = {key: head["CacheControl"] for key, head in told.items()}
+    heads = {key: s3.head_object(Bucket=OURS, Key=key) for key in objects(s3)}
+    cached = {key: head["CacheControl"] for key, head in heads.items()}
 
-    assert told["atom.xml"]["ContentType"] == "application/atom+xml; charset=utf-8"
-    assert told["index.html"]["ContentType"] == "text/html; charset=utf-8"
-    assert told[f"video/{NAMES[1]}"]["ContentType"] == "video/mp4"
+    assert heads["atom.xml"]["ContentType"] == "application/atom+xml; charset=utf-8"
+    assert heads["index.html"]["ContentType"] == "text/html; charset=utf-8"
+    assert heads[f"video/{NAMES[1]}"]["ContentType"] == "video/mp4"
     assert cached["index.html"] == "public, max-age=0, s-maxage=60, stale-while-revalidate=60"
     for_ever = {key for key, cache in cached.items() if cache.endswith("immutable")}
-    assert for_ever == {key for key in told if key.startswith(("assets/", "thumb/"))}
-    assert all(head["Metadata"]["reelshelf-digest"] for head in told.values())
-    assert not any("ContentEncoding" in head for head in told.values())
+    assert for_ever == {key for key in heads if key.startswith(("assets/", "thumb/"))}
+    assert all(head["Metadata"]["reelshelf-digest"] for head in heads.values())
+    assert not any("ContentEncoding" in head for head in heads.values())
 
 
 def test_another_encoding_puts_texts_again_and_nothing_else(home: Home, s3: BaseClient) -> None:
@@ -643,12 +643,12 @@ class Cut(Bucket):
 
     def __init__(self) -> None:
         super().__init__(OURS)
-        self.at, self.after, self.sent, self.one = 1, False, 0, RLock()
+        self.at, self.after, self.sent, self.lock = 1, False, 0, RLock()
         self.passed = 0  # how many requests reached the store
 
     @contextmanager
     def _cutting(self) -> Iterator[None]:
-        with self.one:
+        with self.lock:
             self.sent += 1
             if self.sent > self.at or (self.sent == self.at and not self.after):
                 raise PublishError("cut")
@@ -998,7 +998,7 @@ def test_the_command_publishes_and_tells_what_it_did(folder: Home, s3: BaseClien
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (("--bucket", "nowhere"), 1, "no such bucket"),
         (("--rollback",), 1, "no previous publish"),
@@ -1007,11 +1007,11 @@ def test_the_command_publishes_and_tells_what_it_did(folder: Home, s3: BaseClien
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_line_with_a_hint(
-    folder: Home, arguments: tuple[str, ...], code: int, told: str
+    folder: Home, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     done = command(folder, *arguments)
     assert done.returncode == code
-    assert told in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 2
     assert "Traceback" not in done.stderr
 

@@ -157,13 +157,13 @@ def test_a_scan_that_cannot_be_believed_changes_nothing_and_names_the_command(
     deed(site / "videos")
     try:
         done = build(site)
-        told = json.loads(build(site, "--json").stdout)
+        printed = json.loads(build(site, "--json").stdout)
 
         assert done.returncode == 1
         assert reason in " ".join(done.stderr.split())
         assert "the scan was rejected, and nothing was changed" in done.stderr
         could_be_read = "cannot be read" not in reason  # or to accept the loss would not help
-        assert ("`reelshelf build --accept-loss`" in told["hint"]) is could_be_read
+        assert ("`reelshelf build --accept-loss`" in printed["hint"]) is could_be_read
         assert len(done.stderr.strip().splitlines()) == 2
         assert tables(site) == before
         assert tree(site / "site_out") == pages
@@ -373,18 +373,18 @@ def test_the_address_of_a_copy_leads_on_for_good(library: Library) -> None:
     file = library.put("one.mp4")
     with library.engine() as engine:
         library.build(engine)
-        (one,) = engine.catalogue.shown()
+        (video,) = engine.catalogue.shown()
         shutil.copy2(file, library.library / "two.mp4")
         library.build(engine)
         (copy,) = engine.catalogue.shown([find(engine, "two.mp4")])
         file.unlink()
         library.build(engine)
         page = library.folder / "out" / urls.watch_path(copy.id, copy.slug)
-        leads_to = urls.watch_path(one.id, one.slug)
+        leads_to = urls.watch_path(video.id, video.slug)
         assert leads_to in page.read_text(encoding="utf-8")
 
         library.now += 31 * DAY_S
-        engine.catalogue.append([Event("v", EventKind.RATED, 1, "t", one.id, {"stars": 5})])
+        engine.catalogue.append([Event("v", EventKind.RATED, 1, "t", video.id, {"stars": 5})])
         library.build(engine)
         library.build(engine, full=True)
         assert leads_to in page.read_text(encoding="utf-8")
@@ -402,7 +402,7 @@ def test_the_address_of_a_copy_leads_on_for_good(library: Library) -> None:
         assert engine.catalogue.record([late])[0].verdict is EventVerdict.REPEATED
         library.build(engine)
         (after,) = engine.catalogue.shown()
-        assert (after.id, after.stars, after.place) == (one.id, 2, Place("", "two.mp4"))
+        assert (after.id, after.stars, after.place) == (video.id, 2, Place("", "two.mp4"))
 
 
 def test_what_lies_beside_a_copy_is_the_videos_when_both_change_at_once(library: Library) -> None:
@@ -428,10 +428,10 @@ def test_files_that_are_there_twice_are_listed(site: Path) -> None:
     shutil.copy2(site / "videos/film 1.mp4", site / "videos/again.mp4")
     build(site)
 
-    told, text = reelshelf(site, "duplicates", "--json"), reelshelf(site, "duplicates").stdout
+    printed, text = reelshelf(site, "duplicates", "--json"), reelshelf(site, "duplicates").stdout
 
-    assert told.returncode == 0
-    rows = json.loads(told.stdout)["duplicates"]
+    assert printed.returncode == 0
+    rows = json.loads(printed.stdout)["duplicates"]
     assert {row["path"] for row in rows} == {"film 1.mp4", "again.mp4"}
     assert len({(row["fingerprint"], row["size_bytes"]) for row in rows}) == 1
     assert all(str(row["video"]) in text and row["path"] in text for row in rows)
@@ -580,7 +580,7 @@ def test_a_file_that_grows_after_it_was_taken_is_taken_again(
     put(alone, "film.ts", growing[1])
     with alone.engine() as engine:
         alone.build(engine)
-        (wanted,) = engine.catalogue.shown()
+        (grown,) = engine.catalogue.shown()
     with library.engine() as engine:
         put(library, "film.ts", growing[0])
         assert library.build(engine).found == 1
@@ -591,7 +591,7 @@ def test_a_file_that_grows_after_it_was_taken_is_taken_again(
 
         (video,) = engine.catalogue.shown()
         assert half.probe != video.probe
-        assert (video.probe, video.poster) == (wanted.probe, wanted.poster)
+        assert (video.probe, video.poster) == (grown.probe, grown.poster)
         (known,) = engine.catalogue.files_of([video.id])
         assert known.fingerprint == fingerprint(str(file))
 
@@ -604,13 +604,13 @@ def watching(tmp_path: Path, workers: MediaWorkers, clip: Path) -> Iterator[Whil
     way.end()
 
 
-def until(way: WhileWatching, name: str, wanted: str) -> Video:
+def until(way: WhileWatching, name: str, title: str) -> Video:
     """Wait until the watch knows a video's file as it is, and return it."""
     file = way.home.films / name
     while True:
         with Catalogue(way.home.settings.state / "catalogue.db") as catalogue:
             for one in catalogue.present():
-                if one.place == way.home.place(file) and one.fingerprint == wanted:
+                if one.place == way.home.place(file) and one.fingerprint == title:
                     (video,) = catalogue.shown([one.video])
                     if video.poster is not None:
                         return video
@@ -635,14 +635,14 @@ def test_a_watch_takes_a_file_that_grows_again_with_nobodys_help(
 def test_a_watch_takes_a_file_that_was_cut_short_once_it_is_whole(
     watching: WhileWatching,
 ) -> None:
-    some, whole = cut(watching.home.clip)
-    file = watching.home.put(watching.home.films / "film.mp4", some)
+    part, whole = cut(watching.home.clip)
+    file = watching.home.put(watching.home.films / "film.mp4", part)
     with Catalogue(watching.home.settings.state / "catalogue.db") as catalogue:
         while not catalogue.problems():
             watching.receipts.get(timeout=60)
         assert catalogue.problems()[0].stage == "incomplete"
     with file.open("ab") as more:
-        more.write(whole[len(some) :])
+        more.write(whole[len(part) :])
 
     until(watching, "film.mp4", fingerprint(str(file)))
 

@@ -174,10 +174,10 @@ def test_watch_pages_lead_on_by_number_and_one_sidecar_moves_a_handful(desk: Des
     desk.look()
 
     videos = shown(desk)
-    for one, following in pairwise(names):
+    for current, following in pairwise(names):
         after = videos[following]
         assert f'rel="next" href="/watch/{after.slug}-{after.id}.html"' in watch_page(
-            desk, videos[one]
+            desk, videos[current]
         )
     folder = page(desk, urls.scope_path(LIBRARY))
     assert f'data-names="{" ".join(str(videos[name].id) for name in names)}"' in folder

@@ -53,12 +53,12 @@ def test_what_belongs_to_a_film_and_is_a_link_is_seen_when_what_it_leads_to_chan
     tmp_path: Path, library: Library
 ) -> None:
     library.put("film.mp4")
-    told = tmp_path / "told"
-    told.write_text('title = "One"\n')
-    (library.library / "film.toml").symlink_to(told)
+    notes = tmp_path / "told"
+    notes.write_text('title = "One"\n')
+    (library.library / "film.toml").symlink_to(notes)
     with library.engine() as engine:
         library.build(engine)
-        told.write_text('title = "Another"\n')
+        notes.write_text('title = "Another"\n')
 
         library.build(engine)
 

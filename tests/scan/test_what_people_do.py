@@ -197,26 +197,26 @@ def test_a_system_that_writes_accents_in_two_parts(desk: Desk) -> None:
 
 def test_renaming_a_folder(desk: Desk) -> None:
     films = desk.home.films
-    one, two = desk.watched("Season 1/one.mp4", "Season 1/Extras/two.mp4")
+    first, two = desk.watched("Season 1/one.mp4", "Season 1/Extras/two.mp4")
 
     (films / "Season 1").rename(films / "First season")
 
     desk.done()
-    desk.kept(one, films / "First season/one.mp4")
+    desk.kept(first, films / "First season/one.mp4")
     desk.kept(two, films / "First season/Extras/two.mp4")
     desk.is_tidy()
 
 
 def test_swapping_the_names_of_two_files(desk: Desk) -> None:
     films = desk.home.films
-    one, two = desk.watched("one.mp4", "two.mp4")
+    first, two = desk.watched("one.mp4", "two.mp4")
 
     (films / "one.mp4").rename(films / "for a moment.mp4")
     (films / "two.mp4").rename(films / "one.mp4")
     (films / "for a moment.mp4").rename(films / "two.mp4")
 
     desk.done()
-    desk.kept(one, films / "two.mp4")
+    desk.kept(first, films / "two.mp4")
     desk.kept(two, films / "one.mp4")
     desk.is_tidy()
 

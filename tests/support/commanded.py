@@ -28,7 +28,7 @@ class Answer:
 
 def command(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Answer:
     """Run `reelshelf` with some arguments in a folder, which is its home, too."""
-    printed, told = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+    printed, errors = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
     before, code = Path.cwd(), 0
     kept = {k: v for k, v in os.environ.items() if not k.startswith("REELSHELF_")}
     surroundings = {**kept, "HOME": str(folder), "REELSHELF_SETTLE_S": "0", **(environment or {})}
@@ -36,7 +36,7 @@ def command(folder: Path, *arguments: str, environment: Mapping[str, str] | None
         patch.dict(os.environ, surroundings, clear=True),
         patch.object(sys, "argv", ["reelshelf", *arguments]),
         redirect_stdout(printed),
-        redirect_stderr(told),
+        redirect_stderr(errors),
     ):
         os.chdir(folder)
         try:
@@ -46,9 +46,9 @@ def command(folder: Path, *arguments: str, environment: Mapping[str, str] | None
         finally:
             os.chdir(before)
             for handler in logging.getLogger().handlers[:]:
-                if getattr(handler, "stream", None) is told:
+                if getattr(handler, "stream", None) is errors:
                     logging.getLogger().removeHandler(handler)
             with suppress(ValueError):
-                printed.flush(), told.flush()
-    texts = (one.buffer.getvalue().decode("utf-8", "replace") for one in (printed, told))  # type: ignore[attr-defined]
+                printed.flush(), errors.flush()
+    texts = (one.buffer.getvalue().decode("utf-8", "replace") for one in (printed, errors))  # type: ignore[attr-defined]
     return Answer(code, *texts)

@@ -24,11 +24,14 @@ class Handing(BaseHTTPRequestHandler):
             return
         file = self.files[int(number)]
         content = file.read_bytes()
-        wanted = re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if wanted is None:
+        byte_range = re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if byte_range is None:
             self._send(200, media_type(file.name), content, {})
             return
-        first, last = int(wanted[1]), min(int(wanted[2] or len(content) - 1), len(content) - 1)
+        first, last = (
+            int(byte_range[1]),
+            min(int(byte_range[2] or len(content) - 1), len(content) - 1),
+        )
         span = {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
         self._send(206, media_type(file.name), content[first : last + 1], span)
 

@@ -55,7 +55,7 @@ class History:
         step = self.chance.choice(STEPS)
         return step(self) if self.there else add(self)
 
-    def some(self) -> int:
+    def any_video(self) -> int:
         return self.chance.choice(sorted(self.there))
 
     def file(self, video: int, folder: str, word: str) -> dict[str, object]:
@@ -78,45 +78,47 @@ def add(history: History) -> list[Event]:
 
 def rate(history: History) -> list[Event]:
     stars = history.chance.randint(1, 5)
-    return [history.event(EventKind.RATED, history.some(), stars=stars)]
+    return [history.event(EventKind.RATED, history.any_video(), stars=stars)]
 
 
 def unrate(history: History) -> list[Event]:
-    return [history.event(EventKind.UNRATED, history.some())]
+    return [history.event(EventKind.UNRATED, history.any_video())]
 
 
 def view(history: History) -> list[Event]:
     return [
-        history.event(EventKind.VIEWED, history.some(), count=history.chance.choice([1, 1, 900]))
+        history.event(
+            EventKind.VIEWED, history.any_video(), count=history.chance.choice([1, 1, 900])
+        )
     ]
 
 
 def favorite(history: History) -> list[Event]:
     kind = history.chance.choice([EventKind.FAVORITED, EventKind.UNFAVORITED])
-    return [history.event(kind, history.some())]
+    return [history.event(kind, history.any_video())]
 
 
 def tag(history: History) -> list[Event]:
     kind = history.chance.choice([EventKind.TAGGED, EventKind.UNTAGGED])
     name = history.chance.choice(["new", "c", "c++", f"{trial.WORDS[0]} 0", "日本"])
-    return [history.event(kind, history.some(), name=name)]
+    return [history.event(kind, history.any_video(), name=name)]
 
 
 def vote(history: History) -> list[Event]:
     visitor = f"visitor-{history.chance.randrange(9)}"
     if history.chance.random() < 0.2:
-        return [history.event(EventKind.UNRATED, history.some(), visitor=visitor)]
+        return [history.event(EventKind.UNRATED, history.any_video(), visitor=visitor)]
     stars = history.chance.randint(1, 5)
-    return [history.event(EventKind.RATED, history.some(), stars=stars, visitor=visitor)]
+    return [history.event(EventKind.RATED, history.any_video(), stars=stars, visitor=visitor)]
 
 
 def retag(history: History) -> list[Event]:
     names = history.chance.sample(["new", "c", "c++", "日本", trial.tag_name(3)], 2)
-    return [history.event(EventKind.RETAGGED, history.some(), names=sorted(names))]
+    return [history.event(EventKind.RETAGGED, history.any_video(), names=sorted(names))]
 
 
 def move(history: History) -> list[Event]:
-    video, folder = history.some(), history.chance.choice(["A", "A/B", "A/B/C", "x", "Ä ö?"])
+    video, folder = history.any_video(), history.chance.choice(["A", "A/B", "A/B/C", "x", "Ä ö?"])
     return [history.event(EventKind.VIDEO_MOVED, video, **history.file(video, folder, "moved"))]
 
 
@@ -145,7 +147,7 @@ def new_poster(history: History) -> list[Event]:
     digest = f"{history.chance.getrandbits(48):012x}"
     poster = {"digest": digest, "widths_px": [320], "width_px": 320, "height_px": 180}
     value = {"poster": {**poster, "color": "112233"}}
-    return [history.event(EventKind.POSTER_MADE, history.some(), **value)]
+    return [history.event(EventKind.POSTER_MADE, history.any_video(), **value)]
 
 
 def new_board(history: History) -> list[Event]:
@@ -153,7 +155,7 @@ def new_board(history: History) -> list[Event]:
     board |= {"tile_width_px": 160, "tile_height_px": 90}
     none = history.chance.random() < 0.3
     value = {"storyboard": None if none else board}
-    return [history.event(EventKind.BOARD_MADE, history.some(), **value)]
+    return [history.event(EventKind.BOARD_MADE, history.any_video(), **value)]
 
 
 def describe(history: History) -> list[Event]:
@@ -169,15 +171,15 @@ def describe(history: History) -> list[Event]:
     ]
     said = dict(chance.sample(sayings, chance.choice([0, 1, 2, 6])))
     value = {"details": {source: said}, "read": [source], "sidecar_digest": f"{history.count}"}
-    return [history.event(EventKind.VIDEO_DESCRIBED, history.some(), **value)]
+    return [history.event(EventKind.VIDEO_DESCRIBED, history.any_video(), **value)]
 
 
 def new_rendition(history: History) -> list[Event]:
     if history.chance.random() < 0.3:
-        return [history.event(EventKind.RENDITION_DROPPED, history.some())]
+        return [history.event(EventKind.RENDITION_DROPPED, history.any_video())]
     copy = {"digest": f"{history.chance.getrandbits(48):012x}", "size_bytes": 9}
     copy |= {"made_by": "remux", "container": "mp4", "codecs": "avc1.64001f", "is_hls": False}
-    return [history.event(EventKind.RENDITION_MADE, history.some(), rendition=copy)]
+    return [history.event(EventKind.RENDITION_MADE, history.any_video(), rendition=copy)]
 
 
 STEPS = [

@@ -42,7 +42,7 @@ class MemoryBucket(Bucket):
     hidden: set[str] = field(default_factory=set)  # what a listing does not tell yet
 
     def __post_init__(self) -> None:
-        self._one, self._number = RLock(), 0
+        self._lock, self._number = RLock(), 0
 
     def _asked(self, operation: str, key: str = "") -> None:
         self.requests[operation] += 1
@@ -63,7 +63,7 @@ class MemoryBucket(Bucket):
         return kept
 
     def put(self, key: str, body: bytes, headers: ObjectHeaders, match: str = ANY) -> StoredObject:
-        with self._one:
+        with self._lock:
             self._asked("PutObject", key)
             if self.minds_conditions:
                 self._check(key, match)
@@ -76,20 +76,20 @@ class MemoryBucket(Bucket):
         return self.put(key, file.read_bytes(), headers, match)
 
     def delete(self, key: str, match: str = ANY) -> None:
-        with self._one:
+        with self._lock:
             self._asked("DeleteObject", key)
             if self.minds_conditions_of_deletions and key in self.objects:
                 self._check(key, match)
             self.objects.pop(key, None)
 
     def head(self, key: str) -> StoredObject | None:
-        with self._one:
+        with self._lock:
             self._asked("HeadObject", key)
             there = self.objects.get(key)
             return None if there is None else _stored(key, there)
 
     def get(self, key: str) -> tuple[bytes, StoredObject] | None:
-        with self._one:
+        with self._lock:
             self._asked("GetObject", key)
             there = self.objects.get(key)
             return None if there is None else (there.body, _stored(key, there))

@@ -178,7 +178,7 @@ class Maker:
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
-        self.told: list[RenditionProgress] = []
+        self.progress: list[RenditionProgress] = []
 
     def __call__(
         self,
@@ -201,11 +201,11 @@ class Maker:
 
     def wait(self, renditions: RenditionRunner) -> FinishedCopy | Rejected:
         while renditions.is_busy:
-            found = renditions.poll(LIMIT_S)
-            if isinstance(found, RenditionProgress):
-                self.told.append(found)
-            elif found is not None:
-                return found
+            outcome = renditions.poll(LIMIT_S)
+            if isinstance(outcome, RenditionProgress):
+                self.progress.append(outcome)
+            elif outcome is not None:
+                return outcome
         pytest.fail("it ended without a word")
 
 

@@ -95,12 +95,12 @@ def tree(pid: int) -> str:
 
 def marked(mark: str) -> list[Process]:
     """Return the processes that were started with `mark` in their environment."""
-    needle, found = mark.encode(), []
+    needle, pids = mark.encode(), []
     for process in running():
         with suppress(OSError):
             if needle in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
-                found.append(process)
-    return found
+                pids.append(process)
+    return pids
 
 
 def kill_all(processes: Iterable[Process]) -> None:

@@ -128,15 +128,15 @@ async def greet(line: Line) -> None:
     await line.write_message(json.dumps({"command": "hello", "protocols": []}))
 
 
-async def told(line: Line) -> dict[str, Any]:
+async def read_message(line: Line) -> dict[str, Any]:
     message = await asyncio.wait_for(line.read_message(), LIMIT_S)
     assert message is not None, "the line was closed"
-    told: dict[str, Any] = json.loads(message)
-    return told
+    read_message: dict[str, Any] = json.loads(message)
+    return read_message
 
 
 async def commands(line: Line, count: int) -> list[str]:
-    return [(await told(line))["command"] for _ in range(count)]
+    return [(await read_message(line))["command"] for _ in range(count)]
 
 
 def run(deed: Coroutine[Any, Any, T]) -> T:

@@ -41,14 +41,14 @@ def shown(content: bytes) -> list[Shown]:
     text = content.decode()
     assert text.startswith("WEBVTT\n")
     assert not set(text) & {"\r", "\0", "\ufeff"}
-    found = []
+    cues = []
     for cue in webvtt.from_string(text, strict=True):
         settings = str(CueSettings.from_string(str(cue.settings), strict=True))
-        found.append(Shown(_ms(cue.start), _ms(cue.end), unescape(cue.text), settings))
-    assert [cue.start_ms for cue in found] == sorted(cue.start_ms for cue in found)
-    assert all(cue.start_ms < cue.end_ms and cue.text for cue in found)
-    assert len(found) == text.count(" --> ") == text.count("-->")
-    return found
+        cues.append(Shown(_ms(cue.start), _ms(cue.end), unescape(cue.text), settings))
+    assert [cue.start_ms for cue in cues] == sorted(cue.start_ms for cue in cues)
+    assert all(cue.start_ms < cue.end_ms and cue.text for cue in cues)
+    assert len(cues) == text.count(" --> ") == text.count("-->")
+    return cues
 
 
 def words(text: str) -> str:

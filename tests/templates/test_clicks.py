@@ -106,10 +106,10 @@ def star(page: Page, number: int) -> Locator:
     return page.get_by_role("radio", name="1 star" if number == 1 else f"{number} stars")
 
 
-def until(said: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool]) -> None:
     """Wait for something on the disk that no page shows."""
     deadline, pause = time.monotonic() + 20, threading.Event()
-    while not said():
+    while not condition():
         assert time.monotonic() < deadline
         pause.wait(0.01)  # those who are to say it may be threads of ours
 
@@ -145,11 +145,11 @@ def dev(
     ) as serving:
         assert serving.stdout is not None
         try:
-            told = next(line for line in map(json.loads, serving.stdout) if "address" in line)
+            announced = next(line for line in map(json.loads, serving.stdout) if "address" in line)
             out = folder / "site_out"
             pages = {re.split(r"-\d+\.html", page.name)[0]: page for page in out.glob("watch/*")}
             watch = {name.title(): f"/watch/{page.name}" for name, page in pages.items()}
-            yield Dev(told["address"].rstrip("/"), out, watch)
+            yield Dev(announced["address"].rstrip("/"), out, watch)
         finally:
             serving.send_signal(signal.SIGINT)
 

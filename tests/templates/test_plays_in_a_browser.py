@@ -65,27 +65,27 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def play(page: Page, files: list[Path]) -> list[Played]:
     """Return what becomes of each file in a <video src>."""
-    found: list[Played] = []
+    plays: list[Played] = []
     with served(files) as address:
         page.goto(address)
         for first in range(0, len(files), AT_ONCE):
             some = range(first, min(first + AT_ONCE, len(files)))
             told = page.evaluate(PLAY, [[f"/{number}" for number in some], LIMIT_MS])
-            found += [Played(one["picture"], one["sound"], one["why"]) for one in told]
+            plays += [Played(one["picture"], one["sound"], one["why"]) for one in told]
         page.goto("about:blank")  # so that nothing is asked of a server that is gone
-    return found
+    return plays
 
 
 def probes(files: list[Path]) -> dict[Path, Probe]:
     """Return what files say of themselves; what is no video is left out."""
-    told = {}
+    by_name = {}
     for file in files:
         try:
             with VideoFile(os.fspath(file)) as film:
-                told[file] = film.probe()
+                by_name[file] = film.probe()
         except UnusableFileError:
             continue
-    return told
+    return by_name
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_every_type_of_a_film_that_plays_is_one_that_is_tried(
 
 
 def test_every_line_of_the_tables_is_kept(tmp_path: Path, page: Page) -> None:
-    wanted = [
+    expected = [
         (container, picture, sound)
         for container, (pictures, sounds) in TAKES.items()
         for picture, sound in [
@@ -146,17 +146,17 @@ def test_every_line_of_the_tables_is_kept(tmp_path: Path, page: Page) -> None:
         coded_clip(
             tmp_path / f"{picture}-{sound}.{container}", PICTURES[picture], SOUNDS.get(sound, "")
         )
-        for container, picture, sound in wanted
+        for container, picture, sound in expected
     ]
-    told = probes(files)
+    probed = probes(files)
 
     played = dict(zip(files, play(page, files), strict=True))
 
-    verdict = {file.name: verdicts(told[file])["Chromium"] for file in files}
+    verdict = {file.name: verdicts(probed[file])["Chromium"] for file in files}
     assert set(verdict.values()) == {Playability.PLAYS}
-    assert [file.name for file in files if not played[file].all_of(told[file])] == []
-    assert {(told[file].video_codec, told[file].audio_codec or "") for file in files} == {
-        (picture, sound) for _, picture, sound in wanted
+    assert [file.name for file in files if not played[file].all_of(probed[file])] == []
+    assert {(probed[file].video_codec, probed[file].audio_codec or "") for file in files} == {
+        (picture, sound) for _, picture, sound in expected
     }
 
 

@@ -267,7 +267,7 @@ def test_a_page_says_what_visitors_think_where_any_has_voted() -> None:
 def test_ratings_are_sorted_by_the_script_as_by_the_builder(
     figures: list[tuple[int | None, int | None]],
 ) -> None:
-    one, other = (
+    first, other = (
         replace(VIDEO_1, stars=stars, votes=0 if tenths is None else 3, score_tenths=tenths)
         for stars, tenths in figures
     )
@@ -281,7 +281,7 @@ def test_ratings_are_sorted_by_the_script_as_by_the_builder(
     def by_builder(video: Video) -> bytes:
         return video_key(video, SortKey.RATING)
 
-    assert (by_script(one) < by_script(other)) == (by_builder(one) < by_builder(other))
+    assert (by_script(first) < by_script(other)) == (by_builder(first) < by_builder(other))
 
 
 def test_a_video_that_has_little_says_nothing_of_what_others_have() -> None:
@@ -392,23 +392,25 @@ def test_sources_stand_in_the_order_in_which_they_are_to_be_tried(
     )
 )
 def test_tracks_can_be_told_apart_and_one_that_is_forced_shows(tracks: list[Track]) -> None:
-    told = as_told(replace(VIDEO_1, tracks=tuple(tracks)))["tracks"]
-    assert isinstance(told, tuple)
-    names = [(track["kind"], track["language"], track["label"]) for track in told]
+    tracks_shown = as_told(replace(VIDEO_1, tracks=tuple(tracks)))["tracks"]
+    assert isinstance(tracks_shown, tuple)
+    names = [(track["kind"], track["language"], track["label"]) for track in tracks_shown]
 
     assert len(set(names)) == len(names) == len(tracks)
     assert all(all(name) for name in names)
-    shown = [track.forced for track, one in zip(tracks, told, strict=True) if one["default"]]
+    shown = [
+        track.forced for track, one in zip(tracks, tracks_shown, strict=True) if one["default"]
+    ]
     assert shown == ([True] if any(track.forced for track in tracks) else [])
 
 
 def test_a_rich_page_is_the_same_filled_and_by_jinja() -> None:
     frame_of = site()
-    told = frame_of["site"]
-    assert isinstance(told, dict)
-    renderer = Renderer(TEMPLATES, None, {**told, "nav": frame_of["nav"]})
+    frame = frame_of["site"]
+    assert isinstance(frame, dict)
+    renderer = Renderer(TEMPLATES, None, {**frame, "nav": frame_of["nav"]})
     links = {path.partition("-")[0].rpartition("/")[2]: f"/{path}" for path in renderer.assets()}
-    plain = {"assets": links, "nav": frame_of["nav"], "site": told}
+    plain = {"assets": links, "nav": frame_of["nav"], "site": frame}
     video = replace(
         VIDEO_1,
         description=f"{NASTY[0]} 0:05 https://a.example/",
@@ -422,13 +424,13 @@ def test_a_rich_page_is_the_same_filled_and_by_jinja() -> None:
         storyboard=Storyboard("c0de", 9, 3, 160, 90),
         rendition=Rendition("c0de", 9, "transcode", "mp4", "avc1.64001f,mp4a.40.2", is_hls=True),
     )
-    for one in (video, replace(video, rendition=None, tracks=()), VIDEO_1):
-        context = as_told(one)
+    for sample in (video, replace(video, rendition=None, tracks=()), VIDEO_1):
+        context = as_told(sample)
         page = renderer.render("watch.html", context).decode()
 
         assert "watch.html" not in renderer.plain
         assert page == render("watch.html", {**_unshared(context), **plain})
-        assert ("Plays in Safari" in page) == (one.rendition is None and one is not VIDEO_1)
+        assert ("Plays in Safari" in page) == (sample.rendition is None and sample is not VIDEO_1)
 
 
 def _unshared(value: object) -> Any:  # noqa: ANN401 (what a template takes)

@@ -138,11 +138,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Made:
     renderer = Renderer(TEMPLATES, None, frame)
     for path, content in renderer.assets().items():
         write(made, path, content)
-    for one in VIDEOS:
-        context = contexts.watch_context(SITE, one, Neighbors())
-        write(made, urls.watch_path_of(one), renderer.render("watch.html", context))
-        write_made_files(made, one)
-    cards = b"".join(renderer.render("card.html", contexts.card(SITE, one)) for one in VIDEOS)
+    for video in VIDEOS:
+        context = contexts.watch_context(SITE, video, Neighbors())
+        write(made, urls.watch_path_of(video), renderer.render("watch.html", context))
+        write_made_files(made, video)
+    cards = b"".join(renderer.render("card.html", contexts.card(SITE, video)) for video in VIDEOS)
     write(made, OutPath("all.html"), renderer.render("shelf.html", shelf(cards)))
     write(made, OutPath("index.html"), renderer.render("shelf.html", shelf(cards)))
     gone = {"page": contexts.page(SITE, urls.NOT_FOUND, "Not found")}
@@ -172,20 +172,20 @@ def write(made: Made, path: OutPath, content: bytes) -> None:
     file.write_bytes(content)
 
 
-def write_made_files(made: Made, one: Video) -> None:
-    for said in one.tracks:
+def write_made_files(made: Made, video: Video) -> None:
+    for said in video.tracks:
         text = f"WEBVTT\n\n00:00.000 --> 00:{LENGTH_S}.000\n{said.label}\n"
-        write(made, urls.track_file(one.id, said.digest), text.encode())
-    if one.chapters:
-        write(made, urls.chapters_path(one.id), chapters_vtt(one.chapters, LENGTH_S))
-    if one.storyboard:
-        sprite, index = urls.board_files(one.id, one.storyboard)
+        write(made, urls.track_file(video.id, said.digest), text.encode())
+    if video.chapters:
+        write(made, urls.chapters_path(video.id), chapters_vtt(video.chapters, LENGTH_S))
+    if video.storyboard:
+        sprite, index = urls.board_files(video.id, video.storyboard)
         write(made, sprite, sheet_of_tiles())
         starts_s = [2.0 * number for number in range(len(TILES))]
         name = sprite.rpartition("/")[2]
         write(made, index, board_vtt(starts_s, LENGTH_S, COLUMNS, TILE_WIDTH, TILE_HEIGHT, name))
-    if one.rendition:
-        film, *_ = urls.rendition_files(one.id, one.rendition)
+    if video.rendition:
+        film, *_ = urls.rendition_files(video.id, video.rendition)
         (made.out / film).parent.mkdir(parents=True)
         shutil.copy(made.folder / "library/film.webm", made.out / film)
 
@@ -531,10 +531,10 @@ def strip_of(page: Page) -> Locator:
 
 
 @pytest.mark.parametrize(
-    ("part", "tile", "said"),
+    ("part", "tile", "label"),
     [(0.02, 0, "0:00 Setting out"), (0.4, 2, "0:04 The <b>ridge</b>"), (0.97, 5, "0:11 Home")],
 )
-def test_the_strip_shows_what_is_where(windows: Open, part: float, tile: int, said: str) -> None:
+def test_the_strip_shows_what_is_where(windows: Open, part: float, tile: int, label: str) -> None:
     page = ready(windows().watch(RICH))
     strip, peek = strip_of(page), page.locator(".peek")
     expect(peek).to_be_hidden()
@@ -542,7 +542,7 @@ def test_the_strip_shows_what_is_where(windows: Open, part: float, tile: int, sa
     point_at(page, strip, part)
 
     expect(peek.locator(".tile")).to_be_visible()
-    assert peek.inner_text().split() == said.split()
+    assert peek.inner_text().split() == label.split()
     assert color_of(peek.locator(".tile")) == TILES[tile]
     page.mouse.move(0, 0)
     expect(peek).to_be_hidden()
@@ -776,10 +776,10 @@ def test_the_dev_server_serves_copies_by_range_and_all_else_as_what_it_is(
     server = DevServer(ServedSite(site.out, {"": site.folder / "library"}), port=free_port())
     with running(server) as ask:
         part = ask(f"/{copy}", headers={"Range": "bytes=10-19"})
-        told = [ask(f"/{path}")["Content-Type"] for path in (copy, sprite, index)]
+        types = [ask(f"/{path}")["Content-Type"] for path in (copy, sprite, index)]
 
     assert (part.status, part.body) == (206, (site.out / copy).read_bytes()[10:20])
-    assert told == ["video/webm", "image/webp", "text/vtt; charset=utf-8"]
+    assert types == ["video/webm", "image/webp", "text/vtt; charset=utf-8"]
 
 
 def test_structured_data_tells_of_the_chapters(site: Made) -> None:

@@ -128,10 +128,10 @@ def test_the_newest_come_first(library: Library) -> None:
     with library.engine() as engine:
         library.build(engine)
 
-        wanted = engine.catalogue.todo.to_enrich(2, boards=True)
+        newest = engine.catalogue.todo.to_enrich(2, boards=True)
 
-        assert [video(engine, one.video).title for one in wanted] == ["2", "1"]
-        assert all(one.board and not one.texts for one in wanted)
+        assert [video(engine, one.video).title for one in newest] == ["2", "1"]
+        assert all(one.board and not one.texts for one in newest)
 
 
 def test_without_storyboards_nothing_is_to_be_done(library: Library) -> None:
@@ -233,11 +233,11 @@ def test_a_full_disk_is_no_fault_of_the_file_whose_copy_it_does_not_take(library
     with library.engine() as engine, Backlog(library.settings) as backlog:
         library.build(engine)
         while backlog.enqueue(engine.catalogue) and backlog.rendered == 0:
-            found = backlog._finished.get(timeout=LONG_S)  # noqa: SLF001 (before it is recorded)
-            if isinstance(found.result, FinishedCopy):
-                refused = DiskFull(found.job.file.place, "the disk is full")
-                found = replace(found, result=refused)
-            backlog._finished.put(found)  # noqa: SLF001
+            outcome = backlog._finished.get(timeout=LONG_S)  # noqa: SLF001 (before it is recorded)
+            if isinstance(outcome.result, FinishedCopy):
+                refused = DiskFull(outcome.job.file.place, "the disk is full")
+                outcome = replace(outcome, result=refused)
+            backlog._finished.put(outcome)  # noqa: SLF001
             backlog.record(engine.catalogue, engine.files, library.now)
 
         assert engine.catalogue.problems() == []

@@ -61,12 +61,12 @@ def test_every_acknowledged_event_counts_once_while_pages_are_built(tmp_path: Pa
             )
             for name in ("one", "other")
         ]
-        told: list[list[tuple[int, str, int | None, int]]] = [[], []]
+        accepted: list[list[tuple[int, str, int | None, int]]] = [[], []]
 
         def listen(number: int) -> None:
             with writers[number] as writer:
                 assert writer.stdout is not None
-                told[number] = [tuple(json.loads(line)) for line in writer.stdout]
+                accepted[number] = [tuple(json.loads(line)) for line in writer.stdout]
 
         listeners = [threading.Thread(target=listen, args=(number,)) for number in (0, 1)]
         for listener in listeners:
@@ -75,7 +75,7 @@ def test_every_acknowledged_event_counts_once_while_pages_are_built(tmp_path: Pa
             listener.join()
         assert [writer.returncode for writer in writers] == [0, 0]
 
-        acknowledged = [event for some in told for event in some]
+        acknowledged = [event for some in accepted for event in some]
         shown = 0
         while shown < len(acknowledged):  # each event is in one receipt, and in one only
             shown += builder.next().events

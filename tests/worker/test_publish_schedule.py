@@ -33,12 +33,12 @@ class Trial:
     def beat(self, every_s: float) -> PublishSchedule:
         return PublishSchedule(cast(Engine, Built(self)), self, every_s)
 
-    def idle(self, one: PublishSchedule, seconds: int) -> None:
+    def idle(self, schedule: PublishSchedule, seconds: int) -> None:
         """Let time go by, as a builder with nothing else to do does."""
         for _ in range(seconds):
             self.now_s += 1
-            if one.is_due():
-                one.publish()
+            if schedule.is_due():
+                schedule.publish()
 
 
 @dataclass
@@ -63,50 +63,50 @@ def trial(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trial]:
 
 
 def test_every_build_is_published_at_once_unless_settings_say_otherwise(trial: Trial) -> None:
-    one = trial.beat(0)
+    schedule = trial.beat(0)
     for _ in range(3):
         trial.built += 1
-        assert one.publish() == trial.built
+        assert schedule.publish() == trial.built
 
 
 def test_builds_wait_until_it_is_time_and_go_together(trial: Trial) -> None:
-    one = trial.beat(60)
+    schedule = trial.beat(60)
     trial.built = 1
-    assert one.publish() == 1
+    assert schedule.publish() == 1
     for _ in range(5):
         trial.built += 1
         trial.now_s += 1
-        assert one.publish() == 1
-    trial.idle(one, 54)
+        assert schedule.publish() == 1
+    trial.idle(schedule, 54)
     assert trial.published_at == [1000]
-    trial.idle(one, 600)
+    trial.idle(schedule, 600)
     assert trial.published_at == [1000, 1060]
     assert trial.cursor == 6
 
 
 def test_who_cannot_hold_more_does_not_wait(trial: Trial) -> None:
-    one = trial.beat(3600)
-    one.publish()
+    schedule = trial.beat(3600)
+    schedule.publish()
     trial.built = 1
-    assert one.publish() == 0
-    assert one.is_due(at_once=True)
-    assert one.publish(at_once=True) == 1
+    assert schedule.publish() == 0
+    assert schedule.is_due(at_once=True)
+    assert schedule.publish(at_once=True) == 1
 
 
 def test_a_failure_is_tried_again_less_and_less_often(trial: Trial) -> None:
-    one, trial.is_away, trial.built = trial.beat(0), True, 1
-    one.publish()
-    trial.idle(one, 20)
+    schedule, trial.is_away, trial.built = trial.beat(0), True, 1
+    schedule.publish()
+    trial.idle(schedule, 20)
     assert trial.published_at == [1000, 1001, 1003, 1007, 1015]
     trial.is_away = False
-    trial.idle(one, 20)
+    trial.idle(schedule, 20)
     assert trial.published_at[5:] == [1031]
     assert trial.cursor == 1
 
 
 def test_what_no_build_tells_of_is_found_within_half_a_minute(trial: Trial) -> None:
-    one = trial.beat(0)
-    one.publish()
+    schedule = trial.beat(0)
+    schedule.publish()
     trial.built = 1
-    trial.idle(one, 30)
+    trial.idle(schedule, 30)
     assert trial.cursor == 1

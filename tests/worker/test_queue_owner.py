@@ -62,20 +62,20 @@ def test_an_sqs_queue_without_a_bucket_has_one_worker(tmp_path: Path, cloud: Aws
 
 
 def test_marks_of_streams_are_apart_and_minded_by_one_of_two(redis: Redis) -> None:
-    one, other = (
+    first, other = (
         RedisStreamQueue(redis.address),
         RedisStreamQueue(f"{redis.address}?stream=b:events"),
     )
-    OwnerMark(one.mark).claim("home", "a", 1)
+    OwnerMark(first.mark).claim("home", "a", 1)
     OwnerMark(other.mark).claim("home", "b", 1)
-    assert not one.set_mark(b"late", "*")
-    assert not one.set_mark(b"late", "what it was before")
+    assert not first.set_mark(b"late", "*")
+    assert not first.set_mark(b"late", "what it was before")
     with pytest.raises(OwnedByAnotherError):
-        OwnerMark(one.mark).claim("home", "b", 2)
-    OwnerMark(one.mark).claim("home", "b", 2, take_over=True)
+        OwnerMark(first.mark).claim("home", "b", 2)
+    OwnerMark(first.mark).claim("home", "b", 2, take_over=True)
     with pytest.raises(OwnedByAnotherError):
-        OwnerMark(one.mark).check("home", "a")
-    for queue in (one, other):
+        OwnerMark(first.mark).check("home", "a")
+    for queue in (first, other):
         queue.close()
 
 

@@ -51,13 +51,13 @@ class Memory:
     def receive(self, most: int, wait_s: float) -> list[ReceivedMessage]:
         del wait_s
         self._chance.shuffle(self._waiting)
-        some = [replace(one, times=one.times + 1) for one in self._waiting[:most]]
-        came = {one.id: one for one in some}
+        batch = [replace(one, times=one.times + 1) for one in self._waiting[:most]]
+        came = {one.id: one for one in batch}
         self._waiting = [came.get(one.id, one) for one in self._waiting]
         aside = [one for one in self._waiting if one.times > self._most_times]
         self._aside += aside
         self._waiting = [one for one in self._waiting if one.times <= self._most_times]
-        return [one for one in some if one not in aside]
+        return [one for one in batch if one not in aside]
 
     def delete(self, messages: Sequence[ReceivedMessage]) -> None:
         gone = {one.id for one in messages if self._chance.random() < 0.7}  # or it was not heard
@@ -149,10 +149,10 @@ def folded(catalogue: Catalogue) -> dict[VideoId, tuple[VideoStats, list[object]
     }
 
 
-def expected(told: Sequence[Event]) -> dict[VideoId, tuple[VideoStats, list[object]]]:
+def expected(recorded: Sequence[Event]) -> dict[VideoId, tuple[VideoStats, list[object]]]:
     """Return what comes of events in the order they were told."""
     with fresh(Path(":memory:")) as catalogue:
-        for one in told:
+        for one in recorded:
             catalogue.record([one])
         return folded(catalogue)
 
@@ -177,14 +177,14 @@ def drain(queue: Queue, catalogue: Catalogue) -> Counter[str]:
 def test_whatever_a_queue_does_the_state_is_that_of_events_in_the_order_told(
     count: int, seed: int
 ) -> None:
-    told, queue = events(count, seed), Memory(seed, most_times=10**6)
-    queue.send([encode_message(one) for one in told])
+    recorded, queue = events(count, seed), Memory(seed, most_times=10**6)
+    queue.send([encode_message(one) for one in recorded])
 
     with fresh(Path(":memory:")) as catalogue:
         counts = drain(queue, catalogue)
-        state, ids = folded(catalogue), [catalogue.event_by_id(one.id) for one in told]
+        state, ids = folded(catalogue), [catalogue.event_by_id(one.id) for one in recorded]
 
-    assert state == expected(told)
+    assert state == expected(recorded)
     assert all(ids)
     assert counts["taken"] - counts["repeated"] == count
 
@@ -192,12 +192,12 @@ def test_whatever_a_queue_does_the_state_is_that_of_events_in_the_order_told(
 @settings(max_examples=30)
 @given(bodies=st.lists(st.text() | st.sampled_from(['{"v":2}', "[]", "null", "{}"]), max_size=5))
 def test_what_nobody_can_read_is_put_aside_and_never_in_the_way(bodies: list[str]) -> None:
-    told, queue = events(5, 1), Memory(len(bodies))
-    queue.send([*bodies, *(encode_message(one) for one in told)])
+    recorded, queue = events(5, 1), Memory(len(bodies))
+    queue.send([*bodies, *(encode_message(one) for one in recorded)])
 
     with fresh(Path(":memory:")) as catalogue:
         drain(queue, catalogue)
-        assert folded(catalogue) == expected(told)
+        assert folded(catalogue) == expected(recorded)
 
     aside = {one.body for one in queue.dead(1000)}
     assert aside >= set(bodies)
@@ -207,16 +207,16 @@ def test_what_nobody_can_read_is_put_aside_and_never_in_the_way(bodies: list[str
 def test_what_can_never_be_recorded_is_refused_with_the_reason_and_let_go(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    known = Event(
+    unrecordable = Event(
         "an-event-1", EventKind.RATED, trial.NOW, "owner", VideoId(1), {"stars": 3}, START_US
     )
-    stranger = replace(known, id="an-event-2", video=VideoId(999))
-    impostor = replace(known, value={"stars": 5})
+    stranger = replace(unrecordable, id="an-event-2", video=VideoId(999))
+    impostor = replace(unrecordable, value={"stars": 5})
     where = {"bucket": {"name": "b"}, "object": {"key": "a.mp4"}}
     record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": where}
     notice = {"Records": [record]}
     texts = [
-        encode_message(known),
+        encode_message(unrecordable),
         encode_message(stranger),
         encode_message(impostor),
         json.dumps(notice),
@@ -321,8 +321,8 @@ def race(opened: Callable[[], Queue], file: Path, beside: Callable[[], None]) ->
 def test_four_consumers_of_one_sqs_that_race_and_die_count_everything_exactly(
     tmp_path: Path,
 ) -> None:
-    told = events(250, 7)
-    letters = [encode_message(one) for one in told]
+    recorded = events(250, 7)
+    letters = [encode_message(one) for one in recorded]
     random.Random(7).shuffle(letters)
     with aws_server() as aws, environment(aws):
         url = made(visibility_s=2, most_times=50)
@@ -341,15 +341,15 @@ def test_four_consumers_of_one_sqs_that_race_and_die_count_everything_exactly(
     assert deaths > 0
     assert (depth.waiting, depth.in_flight, depth.dead) == (0, 0, 0)
     with Catalogue(tmp_path / "catalogue.db") as catalogue:
-        assert folded(catalogue) == expected(told)
+        assert folded(catalogue) == expected(recorded)
 
 
 def test_four_consumers_of_a_redis_that_is_killed_count_everything_exactly(
     tmp_path: Path, program: Callable[[str], str]
 ) -> None:
     program("redis-server")
-    told = events(400, 8)
-    letters = [encode_message(one) for one in told]
+    recorded = events(400, 8)
+    letters = [encode_message(one) for one in recorded]
     random.Random(8).shuffle(letters)
     fresh(tmp_path / "catalogue.db").close()
     with redis_server(tmp_path) as redis:
@@ -368,7 +368,7 @@ def test_four_consumers_of_a_redis_that_is_killed_count_everything_exactly(
     assert (depth.waiting, depth.in_flight, depth.dead) == (0, 0, 1)
     assert [one.body for one in aside] == ["poison"]
     with Catalogue(tmp_path / "catalogue.db") as catalogue:
-        assert folded(catalogue) == expected(told)
+        assert folded(catalogue) == expected(recorded)
 
 
 def killed_in_the_middle(redis: Redis, sender: Queue, letters: Sequence[str]) -> None:

@@ -667,10 +667,10 @@ def test_of_several_that_claim_a_site_at_once_one_gets_it() -> None:
         won.append(name)
 
     threads = [threading.Thread(target=claim, args=(f"catalogue-{n}",)) for n in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join(LIMIT_S)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT_S)
 
     owner = mark.read()
     assert owner is not None

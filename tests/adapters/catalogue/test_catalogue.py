@@ -48,21 +48,21 @@ deeds = st.sampled_from(
 )
 
 
-@given(told=st.lists(deeds, max_size=12))
-def test_an_event_told_again_changes_nothing(told: list[Event]) -> None:
+@given(events=st.lists(deeds, max_size=12))
+def test_an_event_told_again_changes_nothing(events: list[Event]) -> None:
     once, again = (Catalogue(Path(":memory:")) for _ in range(2))
-    for one in (once, again):
-        trial.fill(one, 2, seed=1)
-    first_time = {one.id: one for one in reversed(told)}
-    in_order = sorted(first_time.values(), key=told.index)
+    for outcome in (once, again):
+        trial.fill(outcome, 2, seed=1)
+    first_time = {outcome.id: outcome for outcome in reversed(events)}
+    in_order = sorted(first_time.values(), key=events.index)
 
     once.append(in_order)
-    again.append(told)
+    again.append(events)
 
     assert list(once.shown()) == list(again.shown())
     assert once.counts() == again.counts()
-    for one in (once, again):
-        one.close()
+    for outcome in (once, again):
+        outcome.close()
 
 
 def test_an_id_that_is_known_answers_with_the_event_of_before(catalogue: Catalogue) -> None:
@@ -116,16 +116,16 @@ def test_a_path_that_is_not_utf8_is_kept_to_the_byte(catalogue: Catalogue) -> No
 
 
 def test_two_connections_may_write_at_once(tmp_path: Path) -> None:
-    one, other = (Catalogue(tmp_path / "catalogue.db") for _ in range(2))
-    trial.fill(one, 1, seed=3)
-    (video,) = one.shown()
+    first, other = (Catalogue(tmp_path / "catalogue.db") for _ in range(2))
+    trial.fill(first, 1, seed=3)
+    (video,) = first.shown()
 
     for number in range(50):
-        (one if number % 2 else other).append([event(f"v{number}", EventKind.VIEWED)])
+        (first if number % 2 else other).append([event(f"v{number}", EventKind.VIEWED)])
 
     (after,) = other.shown()
     assert after.views == video.views + 50
-    one.close()
+    first.close()
     other.close()
 
 
@@ -296,29 +296,29 @@ def test_the_builder_is_told_what_is_asked_and_whether_only_views_came(
 
 
 def test_what_others_write_shows_in_the_foreign_version(tmp_path: Path) -> None:
-    one, other = (Catalogue(tmp_path / "catalogue.db") for _ in range(2))
-    trial.fill(one, 1)
+    first, other = (Catalogue(tmp_path / "catalogue.db") for _ in range(2))
+    trial.fill(first, 1)
     before = other.foreign_version()
 
     other.append([event("own", EventKind.VIEWED)])
     own = other.foreign_version()
-    one.append([event("foreign", EventKind.VIEWED)])
+    first.append([event("foreign", EventKind.VIEWED)])
 
     assert own == before
     assert other.foreign_version() != before
-    one.close()
+    first.close()
     other.close()
 
 
-@given(told=st.lists(st.tuples(deeds, st.integers(0, 100)), max_size=20), most=st.integers(1, 5))
+@given(counted=st.lists(st.tuples(deeds, st.integers(0, 100)), max_size=20), most=st.integers(1, 5))
 def test_old_views_become_counts_by_day_and_no_figure_changes(
-    told: list[tuple[Event, int]], most: int
+    counted: list[tuple[Event, int]], most: int
 ) -> None:
     with Catalogue(Path(":memory:")) as catalogue:
         trial.fill(catalogue, 2, seed=1)
         catalogue.append(
             replace(one, id=f"{number}", at=trial.NOW + day * 86400)
-            for number, (one, day) in enumerate(sorted(told, key=lambda pair: pair[1]))
+            for number, (one, day) in enumerate(sorted(counted, key=lambda pair: pair[1]))
         )
         before = catalogue.stats([VideoId(1), VideoId(2)]), list(catalogue.shown())
         last, name = catalogue.last_event(), catalogue.event_id(catalogue.last_event())

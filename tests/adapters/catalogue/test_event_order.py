@@ -40,7 +40,7 @@ deeds = st.one_of(
 
 
 @st.composite
-def told(draw: st.DrawFn) -> list[Event]:
+def told_events(draw: st.DrawFn) -> list[Event]:
     made = []
     for number, (kind, value) in enumerate(draw(st.lists(deeds, min_size=6, max_size=16))):
         instant_us = trial.NOW * 1_000_000 + draw(st.integers(0, 3_000_000))
@@ -79,7 +79,7 @@ def state_of(catalogue: Catalogue) -> dict[str, list[tuple[object, ...]]]:
 
 
 @settings(max_examples=120)
-@given(told(), st.randoms(use_true_random=False))
+@given(told_events(), st.randoms(use_true_random=False))
 def test_any_order_of_arrival_gives_the_same(events: list[Event], chance: Random) -> None:
     in_order = sorted(events, key=lambda one: (one.occurred_at_us, one.id))
     arrived = [*events, *chance.choices(events, k=len(events))]  # some come twice

@@ -24,12 +24,12 @@ LIMIT_S = 60.0
 @pytest.fixture
 def litestream() -> str:
     beside = Path(sys.executable).parent / "litestream"
-    found = str(beside) if beside.is_file() else shutil.which("litestream")
-    if found is None:
+    program = str(beside) if beside.is_file() else shutil.which("litestream")
+    if program is None:
         if os.environ.get("CI") == "true":
             pytest.fail("litestream is not installed, and under CI=true every test runs")
         pytest.skip("litestream is not installed")
-    return found
+    return program
 
 
 @contextmanager

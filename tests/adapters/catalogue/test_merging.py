@@ -32,12 +32,14 @@ def catalogue() -> Iterator[Catalogue]:
         yield made
 
 
-def told(key: str, kind: EventKind, video: VideoId, at: int = trial.NOW, **value: object) -> Event:
+def event_of(
+    key: str, kind: EventKind, video: VideoId, at: int = trial.NOW, **value: object
+) -> Event:
     return Event(key, kind, at, "owner", video, value)
 
 
 def merge(catalogue: Catalogue, copy: VideoId = COPY, into: VideoId = ONE) -> None:
-    catalogue.append([told(f"m{copy}", EventKind.VIDEO_MERGED, copy, into=into)])
+    catalogue.append([event_of(f"m{copy}", EventKind.VIDEO_MERGED, copy, into=into)])
 
 
 def rows(catalogue: Catalogue, table: str) -> list[tuple[object, ...]]:
@@ -47,14 +49,14 @@ def rows(catalogue: Catalogue, table: str) -> list[tuple[object, ...]]:
 def test_all_that_people_made_of_the_copy_goes_to_the_video(catalogue: Catalogue) -> None:
     catalogue.append(
         [
-            told("1", EventKind.RATED, COPY, stars=4),
-            told("2", EventKind.VIEWED, COPY, count=7),
-            told("3", EventKind.VIEWED, ONE, count=5),
-            told("4", EventKind.FAVORITED, COPY),
-            told("5", EventKind.TAGGED, COPY, name="mine"),
-            told("6", EventKind.UNTAGGED, COPY, name="folder"),
-            told("7", EventKind.RATED, COPY, stars=5, visitor="ann"),
-            told("8", EventKind.FAVORITED, COPY, visitor="ann"),
+            event_of("1", EventKind.RATED, COPY, stars=4),
+            event_of("2", EventKind.VIEWED, COPY, count=7),
+            event_of("3", EventKind.VIEWED, ONE, count=5),
+            event_of("4", EventKind.FAVORITED, COPY),
+            event_of("5", EventKind.TAGGED, COPY, name="mine"),
+            event_of("6", EventKind.UNTAGGED, COPY, name="folder"),
+            event_of("7", EventKind.RATED, COPY, stars=5, visitor="ann"),
+            event_of("8", EventKind.FAVORITED, COPY, visitor="ann"),
         ]
     )
 
@@ -70,7 +72,7 @@ def test_all_that_people_made_of_the_copy_goes_to_the_video(catalogue: Catalogue
 
 
 def test_tags_that_only_the_folder_of_the_copy_gave_stay_behind(catalogue: Catalogue) -> None:
-    catalogue.append([told("1", EventKind.FOLDER_TAGGED, COPY, folder_tags=["copies"])])
+    catalogue.append([event_of("1", EventKind.FOLDER_TAGGED, COPY, folder_tags=["copies"])])
 
     merge(catalogue)
 
@@ -85,8 +87,8 @@ def test_of_two_ratings_the_later_one_counts(
         who = {} if visitor is None else {"visitor": visitor}
         catalogue.append(
             [
-                told(f"1{visitor}", EventKind.RATED, ONE, first, stars=2, **who),
-                told(f"2{visitor}", EventKind.RATED, COPY, second, stars=5, **who),
+                event_of(f"1{visitor}", EventKind.RATED, ONE, first, stars=2, **who),
+                event_of(f"2{visitor}", EventKind.RATED, COPY, second, stars=5, **who),
             ]
         )
 
@@ -101,9 +103,9 @@ def test_views_of_long_ago_are_counted_by_day_for_the_video(catalogue: Catalogue
     early = trial.NOW - DAY_S
     catalogue.append(
         [
-            told("1", EventKind.VIEWED, ONE, early, count=3),
-            told("2", EventKind.VIEWED, COPY, early, count=4),
-            told("3", EventKind.VIEWED, OTHER, early, count=1),
+            event_of("1", EventKind.VIEWED, ONE, early, count=3),
+            event_of("2", EventKind.VIEWED, COPY, early, count=4),
+            event_of("3", EventKind.VIEWED, OTHER, early, count=1),
         ]
     )
     catalogue.compact(trial.NOW + 50 * DAY_S, catalogue.last_event() + 1)
@@ -118,7 +120,7 @@ def test_views_of_long_ago_are_counted_by_day_for_the_video(catalogue: Catalogue
 def test_views_of_the_copy_that_the_log_lets_go_later_are_the_videos_too(
     catalogue: Catalogue,
 ) -> None:
-    catalogue.append([told("1", EventKind.VIEWED, OTHER, count=4)])
+    catalogue.append([event_of("1", EventKind.VIEWED, OTHER, count=4)])
     merge(catalogue, OTHER, COPY)
     merge(catalogue, COPY, ONE)
 
@@ -131,7 +133,7 @@ def test_views_of_the_copy_that_the_log_lets_go_later_are_the_videos_too(
 def test_what_is_told_late_of_the_copy_is_recorded_for_the_video(catalogue: Catalogue) -> None:
     merge(catalogue)
 
-    (outcome,) = catalogue.record([told("late", EventKind.RATED, COPY, stars=3)])
+    (outcome,) = catalogue.record([event_of("late", EventKind.RATED, COPY, stars=3)])
 
     assert outcome.verdict is EventVerdict.RECORDED
     assert outcome.stats is not None
@@ -145,7 +147,7 @@ def test_what_is_told_late_of_a_copy_of_a_copy_is_recorded_for_the_video(
     merge(catalogue, OTHER, COPY)
     merge(catalogue, COPY, ONE)
 
-    (outcome,) = catalogue.record([told("late", EventKind.VIEWED, OTHER)])
+    (outcome,) = catalogue.record([event_of("late", EventKind.VIEWED, OTHER)])
 
     assert outcome.stats is not None
     assert (outcome.stats.id, outcome.stats.views) == (ONE, 1)
@@ -158,7 +160,7 @@ def test_what_is_told_late_of_a_copy_of_a_copy_is_recorded_for_the_video(
 def test_an_id_told_twice_around_the_merge_counts_once(
     catalogue: Catalogue, *, before: bool
 ) -> None:
-    event = told("same", EventKind.VIEWED, COPY)
+    event = event_of("same", EventKind.VIEWED, COPY)
     if before:
         catalogue.record([event])
     merge(catalogue)
@@ -173,15 +175,17 @@ def test_an_id_told_twice_around_the_merge_counts_once(
 
 
 def test_an_id_that_is_another_events_is_refused_for_a_copy_too(catalogue: Catalogue) -> None:
-    catalogue.record([told("same", EventKind.VIEWED, COPY), told("other", EventKind.VIEWED, OTHER)])
+    catalogue.record(
+        [event_of("same", EventKind.VIEWED, COPY), event_of("other", EventKind.VIEWED, OTHER)]
+    )
     merge(catalogue)
 
     verdicts = [
         catalogue.record([one])[0].verdict
         for one in (
-            told("same", EventKind.FAVORITED, COPY),
-            told("same", EventKind.VIEWED, COPY, count=2),
-            told("other", EventKind.VIEWED, COPY),
+            event_of("same", EventKind.FAVORITED, COPY),
+            event_of("same", EventKind.VIEWED, COPY, count=2),
+            event_of("other", EventKind.VIEWED, COPY),
         )
     ]
 
@@ -203,12 +207,12 @@ def test_a_forgotten_video_is_forgotten_with_all_that_people_made_of_it(
 ) -> None:
     catalogue.append(
         [
-            told("1", EventKind.RATED, COPY, stars=4),
-            told("2", EventKind.RATED, COPY, stars=2, visitor="ann"),
-            told("3", EventKind.RATED, ONE, stars=5, visitor="ann"),
-            told("4", EventKind.VIEWED, COPY),
-            told("5", EventKind.VIDEO_MISSING, COPY),
-            told("6", EventKind.VIDEO_FORGOTTEN, COPY),
+            event_of("1", EventKind.RATED, COPY, stars=4),
+            event_of("2", EventKind.RATED, COPY, stars=2, visitor="ann"),
+            event_of("3", EventKind.RATED, ONE, stars=5, visitor="ann"),
+            event_of("4", EventKind.VIEWED, COPY),
+            event_of("5", EventKind.VIDEO_MISSING, COPY),
+            event_of("6", EventKind.VIDEO_FORGOTTEN, COPY),
         ]
     )
     catalogue.compact(trial.NOW + 50 * DAY_S, catalogue.last_event() + 1)
@@ -216,7 +220,7 @@ def test_a_forgotten_video_is_forgotten_with_all_that_people_made_of_it(
     assert rows(catalogue, "vote_totals") == [(1, 1, 5)]
     assert rows(catalogue, "rating") == rows(catalogue, "views_by_day") == []
     assert (
-        catalogue.record([told("7", EventKind.VIEWED, COPY)])[0].verdict
+        catalogue.record([event_of("7", EventKind.VIEWED, COPY)])[0].verdict
         is EventVerdict.UNKNOWN_VIDEO
     )
     assert catalogue.counts()["missing"] == 0
@@ -247,7 +251,9 @@ VALUES = {
 def event(number: int, video: VideoId, at: int, opinion: tuple[EventKind, object, object]) -> Event:
     kind, what, visitor = opinion
     value = {VALUES[kind]: what} if kind in VALUES else {}
-    return told(f"d{number}", kind, video, at, **value, **({"visitor": visitor} if visitor else {}))
+    return event_of(
+        f"d{number}", kind, video, at, **value, **({"visitor": visitor} if visitor else {})
+    )
 
 
 @given(doings=doings, later=doings)
@@ -256,20 +262,20 @@ def test_a_merge_loses_no_persons_doing(
     later: list[tuple[VideoId, int, tuple[EventKind, object, object]]],
 ) -> None:
     with catalogue_of() as catalogue:
-        catalogue.record([event(number, *one) for number, one in enumerate(doings)])
-        before = {one.id: one for one in catalogue.stats([ONE, COPY, OTHER])}
-        marks = {who: [catalogue.mark_of(one, who) for one in (ONE, COPY)] for who in VISITORS}
+        catalogue.record([event(number, *deed) for number, deed in enumerate(doings)])
+        before = {deed.id: deed for deed in catalogue.stats([ONE, COPY, OTHER])}
+        marks = {who: [catalogue.mark_of(deed, who) for deed in (ONE, COPY)] for who in VISITORS}
         given_tags = {row[1:] for row in rows(catalogue, "tag") if row[0] in {ONE, COPY}}
         ratings = [row[1:] for row in rows(catalogue, "rating") if row[0] in {ONE, COPY}]
 
         merge(catalogue)
 
         (after,) = catalogue.stats([ONE])
-        one, copy = before[ONE], before[COPY]
-        assert after.views == one.views + copy.views
-        assert after.favorite == (one.favorite or copy.favorite)
+        deed, copy = before[ONE], before[COPY]
+        assert after.views == deed.views + copy.views
+        assert after.favorite == (deed.favorite or copy.favorite)
         assert after.stars == (
-            max(ratings, key=lambda row: (row[1], row[0] == one.stars))[0] if ratings else None
+            max(ratings, key=lambda row: (row[1], row[0] == deed.stars))[0] if ratings else None
         )
         said = {row[1]: row[3] for row in rows(catalogue, "tag") if row[0] == ONE}
         assert said.keys() == {name for name, *_ in given_tags}
@@ -284,7 +290,7 @@ def test_a_merge_loses_no_persons_doing(
         repeated = [event(number, *doing) for number, doing in enumerate(doings)]
         repeated += [event(100 + number, *doing) for number, doing in enumerate(later)]
         figures = catalogue.stats([ONE, OTHER])
-        assert all(one.verdict is EventVerdict.REPEATED for one in catalogue.record(repeated))
+        assert all(deed.verdict is EventVerdict.REPEATED for deed in catalogue.record(repeated))
         assert catalogue.stats([ONE, OTHER]) == figures
         is_consistent(catalogue)
 

@@ -71,7 +71,7 @@ def noted(tmp_path: Path) -> list[int]:
     return [int(line) for line in (tmp_path / "notes").read_text().split()]
 
 
-def told(workers: MediaWorkers, *commands: str) -> dict[str, str]:
+def answers_of(workers: MediaWorkers, *commands: str) -> dict[str, str]:
     """Return what came of each command to a rogue worker."""
     found = workers.examine((Place("", command), f"/{command}") for command in commands)
     return {one.place.path: one.reason for one in found if isinstance(one, Rejected)}
@@ -90,7 +90,7 @@ def told(workers: MediaWorkers, *commands: str) -> dict[str, str]:
 def test_a_file_that_ends_its_worker_costs_that_file_alone(
     rogues: Callable[..., MediaWorkers], command: str, reason: str
 ) -> None:
-    found = told(rogues(), "one", command, "two")
+    found = answers_of(rogues(), "one", command, "two")
 
     assert found == {"one": "was looked at", command: reason, "two": "was looked at"}
 
@@ -98,11 +98,11 @@ def test_a_file_that_ends_its_worker_costs_that_file_alone(
 def test_a_hang_ends_at_the_time_limit_with_all_it_started(
     rogues: Callable[..., MediaWorkers], tmp_path: Path
 ) -> None:
-    found = told(rogues(time_limit_s=0.4), "one", "hang", "two")
+    outcomes = answers_of(rogues(time_limit_s=0.4), "one", "hang", "two")
 
     hung, its_child = noted(tmp_path)[:2]
-    assert found["hang"] == "took longer than 0.4 s"
-    assert (found["one"], found["two"]) == ("was looked at", "was looked at")
+    assert outcomes["hang"] == "took longer than 0.4 s"
+    assert (outcomes["one"], outcomes["two"]) == ("was looked at", "was looked at")
     assert is_gone(hung)
     assert is_gone(its_child)
 
@@ -111,28 +111,28 @@ def test_others_go_on_while_one_hangs(rogues: Callable[..., MediaWorkers]) -> No
     workers = rogues(jobs=2, time_limit_s=2)
     others = [str(number) for number in range(50)]
 
-    found = list(told(workers, "hang", *others))
+    outcomes = list(answers_of(workers, "hang", *others))
 
-    assert found[-1] == "hang"
-    assert sorted(found[:-1]) == sorted(others)
+    assert outcomes[-1] == "hang"
+    assert sorted(outcomes[:-1]) == sorted(others)
 
 
 @pytest.mark.parametrize("command", ["die later", "chatter"])
 def test_a_file_is_not_blamed_for_what_the_one_before_did(
     rogues: Callable[..., MediaWorkers], command: str
 ) -> None:
-    assert set(told(rogues(), command, "one", command, "two").values()) == {"was looked at"}
+    assert set(answers_of(rogues(), command, "one", command, "two").values()) == {"was looked at"}
 
 
 def test_a_worker_that_was_killed_while_idle_is_replaced(
     rogues: Callable[..., MediaWorkers], tmp_path: Path
 ) -> None:
     workers = rogues()
-    told(workers, "one")
+    answers_of(workers, "one")
     os.kill(noted(tmp_path)[0], signal.SIGKILL)
     is_gone(noted(tmp_path)[0])
 
-    assert told(workers, "two") == {"two": "was looked at"}
+    assert answers_of(workers, "two") == {"two": "was looked at"}
 
 
 def test_workers_live_on_from_file_to_file(
@@ -140,7 +140,7 @@ def test_workers_live_on_from_file_to_file(
 ) -> None:
     workers = rogues()
     for number in range(20):
-        told(workers, str(number))
+        answers_of(workers, str(number))
 
     assert len(noted(tmp_path)) == 2  # one worker and its child
 
@@ -183,7 +183,7 @@ def test_the_time_limit_of_a_file_does_not_count_the_start_of_its_worker(
     )
     command = (sys.executable, str(slow), str(tmp_path / "notes"))
     with MediaWorkers(jobs=1, time_limit_s=0.4, command=command) as workers:
-        assert told(workers, "one") == {"one": "was looked at"}
+        assert answers_of(workers, "one") == {"one": "was looked at"}
 
 
 def test_paths_are_read_as_they_are_needed(rogues: Callable[..., MediaWorkers]) -> None:
@@ -205,7 +205,7 @@ def test_paths_are_read_as_they_are_needed(rogues: Callable[..., MediaWorkers]) 
 def test_a_worker_that_cannot_be_started_is_nobodys_fault_but_said() -> None:
     for command in (("/no/such/program",), (sys.executable, "-c", "print('hello')")):
         with MediaWorkers(jobs=1, command=command) as workers, pytest.raises(MediaError):
-            told(workers, "one")
+            answers_of(workers, "one")
 
 
 def test_a_worker_is_held_in_memory_cores_and_files(clip: Path) -> None:
@@ -254,7 +254,7 @@ def test_nothing_is_left_of_results_nobody_waited_for(
     for _ in workers.examine(paths):
         break
 
-    assert told(workers, "two") == {"two": "was looked at"}
+    assert answers_of(workers, "two") == {"two": "was looked at"}
     workers.close()
     assert all(is_gone(pid) for pid in noted(tmp_path))
 

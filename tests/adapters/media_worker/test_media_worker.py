@@ -91,10 +91,10 @@ def looked_into(workers: MediaWorkers, file: Path | str) -> ProbeResult | Reject
     return found
 
 
-def stills_of(found: ProbeResult | Rejected) -> Stills:
-    assert isinstance(found, ProbeResult)
-    assert found.stills is not None, found.poster_problem
-    return found.stills
+def stills_of(outcome: ProbeResult | Rejected) -> Stills:
+    assert isinstance(outcome, ProbeResult)
+    assert outcome.stills is not None, outcome.poster_problem
+    return outcome.stills
 
 
 def reason_of(found: ProbeResult | Rejected) -> str:
@@ -136,17 +136,17 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_clip_says_what_it_is(workers: MediaWorkers, clip: Path) -> None:
-    found = looked_into(workers, clip)
+    outcome = looked_into(workers, clip)
 
-    assert isinstance(found, ProbeResult)
-    assert found.place == Place("", "it")
-    assert found.probe.container == "mov,mp4,m4a,3gp,3g2,mj2"
-    assert found.probe.duration_s == pytest.approx(2, abs=0.05)
-    assert (found.probe.width_px, found.probe.height_px) == (64, 36)
-    assert found.probe.fps == 5
-    assert (found.probe.video_codec, found.probe.audio_codec) == ("h264", None)
-    assert found.probe.recorded_at == 1_562_328_000
-    assert found.poster_problem == ""
+    assert isinstance(outcome, ProbeResult)
+    assert outcome.place == Place("", "it")
+    assert outcome.probe.container == "mov,mp4,m4a,3gp,3g2,mj2"
+    assert outcome.probe.duration_s == pytest.approx(2, abs=0.05)
+    assert (outcome.probe.width_px, outcome.probe.height_px) == (64, 36)
+    assert outcome.probe.fps == 5
+    assert (outcome.probe.video_codec, outcome.probe.audio_codec) == ("h264", None)
+    assert outcome.probe.recorded_at == 1_562_328_000
+    assert outcome.poster_problem == ""
 
 
 @pytest.mark.parametrize(
@@ -186,11 +186,11 @@ def test_a_rotated_video_stands_upright(
     lying = upright.rotate(-rotation, expand=True)
     clip = film(tmp_path / "clip.mp4", [lying] * 2, rotation=rotation)
 
-    found = looked_into(workers, clip)
+    outcome = looked_into(workers, clip)
 
-    assert isinstance(found, ProbeResult)
-    assert (found.probe.width_px, found.probe.height_px) == (320, 240)
-    for content in (stills_of(found).webp[0].content, stills_of(found).jpeg):
+    assert isinstance(outcome, ProbeResult)
+    assert (outcome.probe.width_px, outcome.probe.height_px) == (320, 240)
+    for content in (stills_of(outcome).webp[0].content, stills_of(outcome).jpeg):
         picture = picture_of(content)
         wide, high = picture.width * 3 // 4, picture.height * 3 // 4
         assert near(picture.getpixel((wide // 3, high // 3)), RED)
@@ -216,11 +216,11 @@ def test_wide_pixels_make_a_wide_picture(workers: MediaWorkers, tmp_path: Path) 
     pictures = [plain(GREEN, (240, 240))] * 2
     clip = film(tmp_path / "clip.mp4", pictures, aspect=Fraction(4, 3))
 
-    found = looked_into(workers, clip)
+    outcome = looked_into(workers, clip)
 
-    assert isinstance(found, ProbeResult)
-    assert (found.probe.width_px, found.probe.height_px) == (320, 240)
-    assert picture_of(stills_of(found).jpeg).size == (320, 240)
+    assert isinstance(outcome, ProbeResult)
+    assert (outcome.probe.width_px, outcome.probe.height_px) == (320, 240)
+    assert picture_of(stills_of(outcome).jpeg).size == (320, 240)
 
 
 @pytest.mark.parametrize("key_every", [5, 100])
@@ -266,11 +266,11 @@ def test_a_video_without_a_picture_to_show_is_probed_all_the_same(
         whole[:start] + bytes(whole.index(b"moov") - 4 - start) + whole[whole.index(b"moov") - 4 :]
     )
 
-    found = looked_into(workers, noise)
+    outcome = looked_into(workers, noise)
 
-    assert isinstance(found, ProbeResult)
-    assert (found.stills, found.poster_problem) == (None, "no picture can be decoded")
-    assert found.probe.width_px == 64
+    assert isinstance(outcome, ProbeResult)
+    assert (outcome.stills, outcome.poster_problem) == (None, "no picture can be decoded")
+    assert outcome.probe.width_px == 64
 
 
 def test_a_file_that_needs_too_much_memory_has_no_poster_and_says_so(
@@ -279,11 +279,11 @@ def test_a_file_that_needs_too_much_memory_has_no_poster_and_says_so(
     large = film(tmp_path / "large.mp4", [plain(RED, (7680, 4320))], codec="mjpeg")
 
     with MediaWorkers(jobs=1, memory_mb=24) as workers:
-        found, after = looked_into(workers, large), looked_into(workers, clip)
+        outcome, after = looked_into(workers, large), looked_into(workers, clip)
 
-    assert isinstance(found, ProbeResult)
-    assert (found.stills, found.poster_problem) == (None, "needed more than 24 MB")
-    assert (found.probe.width_px, found.probe.height_px) == (7680, 4320)
+    assert isinstance(outcome, ProbeResult)
+    assert (outcome.stills, outcome.poster_problem) == (None, "needed more than 24 MB")
+    assert (outcome.probe.width_px, outcome.probe.height_px) == (7680, 4320)
     assert stills_of(after)
 
 
@@ -380,10 +380,10 @@ def test_no_name_is_taken_for_anything_but_a_name(
     file = tmp_path / os.fsdecode(name)
     file.write_bytes(clip.read_bytes())
 
-    (found,) = workers.examine([(Place("", file.name), str(file))])
+    (outcome,) = workers.examine([(Place("", file.name), str(file))])
 
-    assert found.place == Place("", file.name)
-    assert stills_of(found).webp
+    assert outcome.place == Place("", file.name)
+    assert stills_of(outcome).webp
 
 
 def test_a_path_no_file_can_have_is_refused(workers: MediaWorkers) -> None:
@@ -396,11 +396,11 @@ def test_every_real_file_is_examined_or_refused(workers: MediaWorkers, shared: P
     files = [file for file in videos.glob("*/*") if file.is_file()]
     paths = [(Place("", str(file.relative_to(videos))), str(file)) for file in files]
 
-    found = list(workers.examine(paths))
+    outcomes = list(workers.examine(paths))
 
-    broken = [one for one in found if "decoder" in problem_of(one) or "took" in problem_of(one)]
-    assert {one.place for one in found} == {place for place, _ in paths}
-    assert len(found) == len(paths)
+    broken = [one for one in outcomes if "decoder" in problem_of(one) or "took" in problem_of(one)]
+    assert {one.place for one in outcomes} == {place for place, _ in paths}
+    assert len(outcomes) == len(paths)
     assert broken == []
 
 
@@ -408,33 +408,33 @@ def test_there_is_a_poster_wherever_ffmpeg_got_a_picture(
     workers: MediaWorkers, shared: Path
 ) -> None:
     manifest = json.loads((shared / "media" / "manifest.json").read_text())
-    wanted = {
+    with_poster = {
         entry["file"].removeprefix("videos/")
         for entry in manifest["files"]
         if "ok" in (entry.get("frame_at_10pct"), entry.get("frame_at_0"))
     }
-    paths = [(Place("", name), str(shared / "media" / "videos" / name)) for name in wanted]
+    paths = [(Place("", name), str(shared / "media" / "videos" / name)) for name in with_poster]
 
-    found = workers.examine(paths)
+    outcomes = workers.examine(paths)
 
     missing = {
-        one.place.path for one in found if not isinstance(one, ProbeResult) or not one.stills
+        one.place.path for one in outcomes if not isinstance(one, ProbeResult) or not one.stills
     }
     assert missing == NOT_VIDEO
 
 
 def test_probes_agree_with_ffprobe(workers: MediaWorkers, shared: Path) -> None:
     manifest = json.loads((shared / "media" / "manifest.json").read_text())
-    said = {
+    by_ffprobe = {
         entry["file"]: (sorted((entry["width"], entry["height"])), entry["vcodec"][0])
         for entry in manifest["files"]
         if entry.get("frame_at_10pct") == "ok"
         and entry.get("sar") in (None, "1:1", "N/A")
         and entry["file"].startswith("videos/")
     }
-    paths = [(Place("", name), str(shared / "media" / name)) for name in said]
+    paths = [(Place("", name), str(shared / "media" / name)) for name in by_ffprobe]
 
-    found = {
+    probes = {
         one.place.path: (
             sorted((one.probe.width_px or 0, one.probe.height_px or 0)),
             one.probe.video_codec,
@@ -443,7 +443,7 @@ def test_probes_agree_with_ffprobe(workers: MediaWorkers, shared: Path) -> None:
         if isinstance(one, ProbeResult)
     }
 
-    assert found == said
+    assert probes == by_ffprobe
 
 
 @pytest.mark.system("ffmpeg")
@@ -461,20 +461,21 @@ def test_every_hostile_file_passes_through_and_nothing_outside_is_read(
     }
     paths = [(Place("", path), str(hostile / path)) for path in expected]
 
-    found = {one.place.path: one for one in workers.examine(paths)}
+    outcomes = {one.place.path: one for one in workers.examine(paths)}
 
-    assert set(found) == set(expected)
-    assert [path for path in found if "decoder" in problem_of(found[path])] == []
+    assert set(outcomes) == set(expected)
+    assert [path for path in outcomes if "decoder" in problem_of(outcomes[path])] == []
     assert [
         path
         for path, expect in expected.items()
-        if expect == "video" and (isinstance(found[path], Rejected) or problem_of(found[path]))
+        if expect == "video"
+        and (isinstance(outcomes[path], Rejected) or problem_of(outcomes[path]))
     ] == []
     assert [
         path
-        for path in found
+        for path in outcomes
         if "playlist" in path or "concat_lfi" in path
-        if isinstance(found[path], ProbeResult)
+        if isinstance(outcomes[path], ProbeResult)
     ] == []
     assert outside
     assert [path for path in outside if path.stat().st_atime != 0] == []

@@ -86,10 +86,14 @@ def test_what_cannot_be_read_is_as_if_it_were_not_there(tmp_path: Path) -> None:
 def test_a_film_says_what_it_is_coded_with(
     tmp_path: Path, name: str, picture: str, sound: str, container: str, codecs: str
 ) -> None:
-    told = probed(coded_clip(tmp_path / name, picture, sound))
+    probe_result = probed(coded_clip(tmp_path / name, picture, sound))
 
-    assert (told.container, told.codecs, told.pixel_format) == (container, codecs, "yuv420p")
-    assert told.fast_start == (False if "mov" in container else None)
+    assert (probe_result.container, probe_result.codecs, probe_result.pixel_format) == (
+        container,
+        codecs,
+        "yuv420p",
+    )
+    assert probe_result.fast_start == (False if "mov" in container else None)
 
 
 @pytest.mark.parametrize("tag", ["hvc1", "hev1"])
@@ -104,10 +108,10 @@ def test_hevc_is_called_what_the_file_calls_it(tmp_path: Path, tag: str) -> None
             container.mux(stream.encode(VideoFrame(64, 64, "yuv420p10le")))
         container.mux(stream.encode(None))
 
-    told = probed(file)
+    probe_result = probed(file)
 
-    assert re.fullmatch(tag + r"\.2\.4\.L30(\.[0-9A-F]+)+", told.codecs)
-    assert told.pixel_format == "yuv420p10le"
+    assert re.fullmatch(tag + r"\.2\.4\.L30(\.[0-9A-F]+)+", probe_result.codecs)
+    assert probe_result.pixel_format == "yuv420p10le"
 
 
 def test_av1_is_named_with_its_depth(tmp_path: Path) -> None:

@@ -275,13 +275,13 @@ def test_a_picture_that_becomes_another_is_fitted_into_the_tiles_of_the_first(
     assert (made.tile_width_px, made.tile_height_px) == tile
     shown = dict(zip(made.starts_s, tiles_of(made), strict=True))
     for part, size in enumerate((tile, fitted, tile)):
-        one = next(shown[start] for start in shown if part * 4 <= start < (part + 1) * 4)
-        assert near(middle_of(one), WHEEL[part])
-        assert near(one.getpixel((tile[0] // 2, (tile[1] - size[1]) // 2 + 5)), WHEEL[part])
+        still = next(shown[start] for start in shown if part * 4 <= start < (part + 1) * 4)
+        assert near(middle_of(still), WHEEL[part])
+        assert near(still.getpixel((tile[0] // 2, (tile[1] - size[1]) // 2 + 5)), WHEEL[part])
         if size[0] < tile[0]:
-            assert near(one.getpixel((20, 45)), BLACK)
+            assert near(still.getpixel((20, 45)), BLACK)
         if size[1] < tile[1]:
-            assert near(one.getpixel((26, 15)), BLACK)
+            assert near(still.getpixel((26, 15)), BLACK)
 
 
 def test_a_video_without_a_length_is_gone_through_once(
@@ -483,14 +483,14 @@ def test_nothing_but_its_own_errors_leave_for_hostile_files(
     subprocess.run(command, check=True, capture_output=True)
     entries = json.loads((tmp_path / "library.manifest.json").read_text())
 
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for entry in entries:
         try:
             board_of(library / entry["path"])
-            found[entry["path"]] = "made"
+            reasons[entry["path"]] = "made"
         except UnusableFileError as error:
-            found[entry["path"]] = str(error)
+            reasons[entry["path"]] = str(error)
 
-    assert len(found) > 40
-    assert found["bombs/fps_1000.mp4"] == "made"
-    assert [path for path in found if "lfi" in path and found[path] == "made"] == []
+    assert len(reasons) > 40
+    assert reasons["bombs/fps_1000.mp4"] == "made"
+    assert [path for path in reasons if "lfi" in path and reasons[path] == "made"] == []

@@ -41,10 +41,10 @@ def pictures(film: Path) -> list[Image.Image]:
     return shown
 
 
-def shows(film: Path, wanted: tuple[tuple[int, int, int], ...] = WANTED, within: int = 8) -> bool:
+def shows(film: Path, expected: tuple[tuple[int, int, int], ...] = WANTED, within: int = 8) -> bool:
     for picture in pictures(film):
         width, height = picture.size
-        for number, color in enumerate(wanted):
+        for number, color in enumerate(expected):
             seen = picture.getpixel((width * (2 * number + 1) // 6, height // 2))
             assert isinstance(seen, tuple)
             assert max(abs(a - b) for a, b in zip(seen, color, strict=True)) <= within, seen
@@ -122,10 +122,10 @@ def test_stills_and_storyboards_stand_as_a_screen_shows_them(tmp_path: Path, nam
     film = film_of(tmp_path / "film.mp4", corner(), tags, codec="libx264")
     held(film, ORIENTATIONS[name])
 
-    found = pictures(film)
+    stills = pictures(film)
 
     lying = ORIENTATIONS[name][0] == 0
-    for picture in found:
+    for picture in stills:
         width, height = picture.size
         assert (width < height) == lying
         assert red_corner(picture) == SHOWN_AT[name]
@@ -184,7 +184,7 @@ def test_the_matrix_that_is_written_is_the_one_that_is_read(tmp_path: Path) -> N
 
     with av.open(str(film)) as container:
         frame = next(container.decode(video=0))
-    told = frame.side_data.get("DISPLAYMATRIX")
+    matrix = frame.side_data.get("DISPLAYMATRIX")
 
-    assert told is not None
-    assert struct.unpack("=9i", bytes(told))[:5] == (-65_536, 0, 0, 0, 65_536)
+    assert matrix is not None
+    assert struct.unpack("=9i", bytes(matrix))[:5] == (-65_536, 0, 0, 0, 65_536)

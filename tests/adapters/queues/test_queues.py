@@ -134,22 +134,22 @@ def test_a_letter_of_every_kind_of_text_comes_as_it_was(queue: Queue) -> None:
     texts = ["Ærø 映画 🎬", '{"a":"\\u0000"}', "a\tb\nc", "x" * 200_000]
     queue.send(texts)
 
-    found: list[ReceivedMessage] = []
-    while len(found) < len(texts):
-        found += queue.receive(10, 5)
-    assert bodies(found) == sorted(texts)
+    received: list[ReceivedMessage] = []
+    while len(received) < len(texts):
+        received += queue.receive(10, 5)
+    assert bodies(received) == sorted(texts)
 
 
 def test_poison_is_put_aside_after_five_times_and_comes_back_when_asked(queue: Queue) -> None:
     queue.send(["poison", "good"])
     times: list[int] = []
     while messages := queue.receive(10, 1):
-        for one in messages:
-            if one.body == "good":
-                queue.delete([one])
+        for message in messages:
+            if message.body == "good":
+                queue.delete([message])
             else:
-                times.append(one.times)
-                queue.extend([one], 0)
+                times.append(message.times)
+                queue.extend([message], 0)
 
     assert times == [1, 2, 3, 4, 5]
     assert queue.depth().dead == 1
@@ -165,15 +165,15 @@ def test_poison_is_put_aside_after_five_times_and_comes_back_when_asked(queue: Q
 
 def test_a_wait_ends_when_something_comes(queue: Queue) -> None:
     queue.depth()  # connected, and the group is made
-    found: list[ReceivedMessage] = []
-    waiting = threading.Thread(target=lambda: found.extend(queue.receive(10, 20)))
+    received: list[ReceivedMessage] = []
+    waiting = threading.Thread(target=lambda: received.extend(queue.receive(10, 20)))
     begun_s = time.monotonic()
     waiting.start()
 
     queue.send(["here"])
 
     waiting.join(LIMIT_S)
-    assert bodies(found) == ["here"]
+    assert bodies(received) == ["here"]
     assert time.monotonic() - begun_s < 10
 
 
@@ -334,15 +334,15 @@ def test_what_a_redis_took_is_there_after_it_was_killed(redis: Redis) -> None:
         queue.send(["lost, and the sender knows"])
     redis.start()
 
-    found: dict[str, ReceivedMessage] = {}
+    received: dict[str, ReceivedMessage] = {}
 
     def all_of_them() -> bool:
         with suppress(QueueError):  # it may still be loading
-            found.update({one.body: one for one in queue.receive(50, 0.1)})
-        return len(found) == 40
+            received.update({one.body: one for one in queue.receive(50, 0.1)})
+        return len(received) == 40
 
     eventually(all_of_them)
-    assert set(found).isdisjoint({one.body for one in first[:10]})
+    assert set(received).isdisjoint({one.body for one in first[:10]})
     queue.close()
 
 

@@ -31,7 +31,7 @@ Packets = dict[str, list[tuple[bytes, float, float, bool]]]
 
 def packets_of(file: Path) -> Packets:
     """Return payload, times and key of every packet by codec and number, from 0 on."""
-    found: Packets = {}
+    packets: Packets = {}
     with av.open(file, metadata_errors="replace") as container:
         for packet in container.demux():
             if packet.size and packet.stream.type in {"video", "audio"}:
@@ -40,8 +40,8 @@ def packets_of(file: Path) -> Packets:
                 base = float(packet.time_base)
                 name = f"{packet.stream.codec_context.codec.canonical_name}"
                 row = (bytes(packet), packet.pts * base, dts * base, packet.is_keyframe)
-                found.setdefault(name, []).append(row)
-    return found
+                packets.setdefault(name, []).append(row)
+    return packets
 
 
 def assert_same_packets(source: Packets, copy: Packets, within: float = 1e-4) -> None:
@@ -575,12 +575,12 @@ def served(folder: Path) -> Iterator[str]:
             page = b"<!doctype html><link rel=icon href=data:,><video muted></video>"
             content = file.read_bytes() if file.is_file() else page
             kind = TYPES.get(file.suffix, "text/html")
-            wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-            first = int(wanted[1]) if wanted else 0
-            last = int(wanted[2]) if wanted and wanted[2] else len(content) - 1
+            byte_range = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+            first = int(byte_range[1]) if byte_range else 0
+            last = int(byte_range[2]) if byte_range and byte_range[2] else len(content) - 1
             last = min(last, len(content) - 1)
-            self.send_response(206 if wanted else 200)
-            if wanted:
+            self.send_response(206 if byte_range else 200)
+            if byte_range:
                 self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
             self.send_header("Accept-Ranges", "bytes")
             self.send_header("Content-Type", kind)
@@ -618,10 +618,10 @@ def test_a_browser_plays_seeks_and_knows_the_length(
             "document.createElement('video').canPlayType(`${'" + TYPES[".m3u8"] + "'}`)"
         )
         names = [copy.file.name, *(["list.m3u8"] if is_hls and can else [])]
-        told = {name: page.evaluate(WATCH, address + name) for name in names}
+        states = {name: page.evaluate(WATCH, address + name) for name in names}
         page.close()
 
-    for length_s, width, at_s in told.values():
+    for length_s, width, at_s in states.values():
         assert length_s == pytest.approx(20, abs=0.2)
         assert width == WIDTH
         assert 15 <= at_s < 16

@@ -121,13 +121,13 @@ def test_killed_again_and_again_it_gets_further_every_time(
     make: Maker, source: Path, unbroken: bytes
 ) -> None:
     counts = []
-    found: FinishedCopy | Rejected = Rejected(PLACE, "")
-    while isinstance(found, Rejected):
-        found = make(source, command=dying("file", 3))
+    outcome: FinishedCopy | Rejected = Rejected(PLACE, "")
+    while isinstance(outcome, Rejected):
+        outcome = make(source, command=dying("file", 3))
         counts.append(len(list((make.scratch / "7").iterdir())))
         assert len(counts) < 10
 
-    assert found.file.read_bytes() == unbroken
+    assert outcome.file.read_bytes() == unbroken
     assert len(counts) > 1
 
 
@@ -207,9 +207,9 @@ def test_progress_is_told_in_seconds_of_the_film(make: Maker, tmp_path: Path) ->
 
     made(make(source))
 
-    assert make.told
-    assert all(0 <= told.done_s <= 16.1 for told in make.told)
-    assert all(told.total_s is None or abs(told.total_s - 16) < 0.2 for told in make.told)
+    assert make.progress
+    assert all(0 <= told.done_s <= 16.1 for told in make.progress)
+    assert all(told.total_s is None or abs(told.total_s - 16) < 0.2 for told in make.progress)
 
 
 def test_a_copy_that_was_made_and_not_taken_is_told_again_at_once(
@@ -246,12 +246,12 @@ def test_a_file_that_changed_is_is_rebuilt(make: Maker, tmp_path: Path) -> None:
 def test_a_full_disk_is_told_before_anything_is_written(make: Maker, tmp_path: Path) -> None:
     source = film(tmp_path / "film.mp4")
 
-    found = make(source, expected_bytes=1 << 60)
+    outcome = make(source, expected_bytes=1 << 60)
 
-    assert isinstance(found, DiskFull)
+    assert isinstance(outcome, DiskFull)
     assert re.fullmatch(
         r"a copy temporarily needs some [\d.,]+ TB, and .* of the disk may be used: make room",
-        found.reason,
+        outcome.reason,
     )
 
 
@@ -386,10 +386,10 @@ def test_a_full_disk_that_the_program_meets_is_no_fault_of_the_file(
 ) -> None:
     source = film(tmp_path / "film.mkv", codec="libx264")
 
-    found = make(source, command=rogue("say(FinalMessage('full', 'the disk is full'))"))
+    outcome = make(source, command=rogue("say(FinalMessage('full', 'the disk is full'))"))
 
-    assert isinstance(found, DiskFull)
-    assert found.reason == "the disk is full"
+    assert isinstance(outcome, DiskFull)
+    assert outcome.reason == "the disk is full"
     assert not (make.scratch / "7").exists()
 
 

@@ -239,10 +239,10 @@ def test_a_large_file_goes_up_in_parts(bucket: Bucket, film: Path) -> None:
 
     stored = bucket.put_file("video/film.mp4", film, PAGE, ABSENT, parts)
 
-    found = bucket.get("video/film.mp4")
-    assert found is not None
-    assert found[0] == film.read_bytes()
-    assert found[1] == stored
+    uploaded = bucket.get("video/film.mp4")
+    assert uploaded is not None
+    assert uploaded[0] == film.read_bytes()
+    assert uploaded[1] == stored
     assert stored.etag.endswith("-3")
     assert bucket.requests["UploadPart"] == 3
     assert parts == {}
@@ -404,11 +404,11 @@ def test_a_store_that_minds_conditions_is_told_from_one_that_does_not(bucket: Bu
     assert list(bucket.listed()) == []
     with store([(200, "")]) as address:
         assert not Bucket("films", endpoint=address).has_conditions()
-    with store([(200, ""), (412, said("PreconditionFailed")), (200, "")]) as address:
+    with store([(200, ""), (412, error_with("PreconditionFailed")), (200, "")]) as address:
         assert not Bucket("films", endpoint=address).has_conditions()  # it minds but one kind
-    with store([(501, said("NotImplemented"))]) as address:
+    with store([(501, error_with("NotImplemented"))]) as address:
         assert not Bucket("films", endpoint=address).has_conditions()
-    with store([(403, said("AccessDenied"))]) as address, pytest.raises(PublishError):
+    with store([(403, error_with("AccessDenied"))]) as address, pytest.raises(PublishError):
         Bucket("films", endpoint=address).has_conditions()
 
 
@@ -430,7 +430,7 @@ def test_a_former_version_comes_back_with_its_headers(bucket: Bucket) -> None:
 # -- what goes wrong
 
 
-def said(code: str, message: str = "As the server says.") -> str:
+def error_with(code: str, message: str = "As the server says.") -> str:
     return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
 
 
@@ -489,7 +489,7 @@ def store(answers: list[tuple[int, str]]) -> Iterator[str]:
     ],
 )
 def test_a_refusal_says_what_why_and_what_to_do(status: int, code: str, why: str) -> None:
-    with store([(status, said(code) if code else "")]) as address:
+    with store([(status, error_with(code) if code else "")]) as address:
         bucket = Bucket("films", endpoint=address)
         with pytest.raises(PublishError, match=why) as caught:
             bucket.put("a.html", b"", PAGE, "0" * 32)
@@ -502,7 +502,7 @@ def test_a_refusal_says_what_why_and_what_to_do(status: int, code: str, why: str
 @pytest.mark.usefixtures("away")
 @pytest.mark.parametrize(("status", "code"), [(412, "PreconditionFailed"), (409, "Conflict")])
 def test_what_changed_is_told_from_what_is_refused(status: int, code: str) -> None:
-    with store([(status, said(code))]) as address:
+    with store([(status, error_with(code))]) as address:
         bucket = Bucket("films", endpoint=address)
         with pytest.raises(PreconditionFailedError):
             bucket.put("a.html", b"", PAGE, ABSENT)
@@ -514,7 +514,7 @@ def test_what_changed_is_told_from_what_is_refused(status: int, code: str) -> No
 @pytest.mark.usefixtures("away")
 @pytest.mark.parametrize("code", ["NoSuchKey", "NotFound", ""])
 def test_not_found_means_changed_only_where_something_was_expected(code: str) -> None:
-    with store([(404, said(code) if code else "")]) as address:
+    with store([(404, error_with(code) if code else "")]) as address:
         bucket = Bucket("films", endpoint=address)
         with pytest.raises(PreconditionFailedError):
             bucket.put("new\nline.html", b"", PAGE, "0" * 32)
@@ -525,11 +525,11 @@ def test_not_found_means_changed_only_where_something_was_expected(code: str) ->
 
 def test_a_store_that_is_busy_is_asked_again_and_then_told_of(away: pytest.MonkeyPatch) -> None:
     away.setattr("botocore.endpoint.time.sleep", lambda _: None)
-    with store([(503, said("SlowDown"))] * 2 + [(200, "")]) as address:
+    with store([(503, error_with("SlowDown"))] * 2 + [(200, "")]) as address:
         bucket = Bucket("films", endpoint=address)
         bucket.put("a", b"", PAGE)
         assert bucket.requests["PutObject"] == 3
-    with store([(503, said("SlowDown"))]) as address:
+    with store([(503, error_with("SlowDown"))]) as address:
         bucket = Bucket("films", endpoint=address)
         with pytest.raises(PublishError, match="throttles"):
             bucket.put("a", b"", PAGE)
@@ -540,7 +540,7 @@ def test_no_error_tells_a_secret(away: pytest.MonkeyPatch) -> None:
     key, secret = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
     away.setenv("AWS_ACCESS_KEY_ID", key)
     away.setenv("AWS_SECRET_ACCESS_KEY", secret)
-    with store([(418, said("Teapot", "you sent @AUTH@, AWSAccessKeyId=other"))]) as address:
+    with store([(418, error_with("Teapot", "you sent @AUTH@, AWSAccessKeyId=other"))]) as address:
         with pytest.raises(PublishError) as caught:
             Bucket("films", endpoint=address).put("a", b"", PAGE)
         with pytest.raises(PublishError) as other:
@@ -572,12 +572,12 @@ def test_a_store_that_cannot_be_reached_is_told_of(away: pytest.MonkeyPatch) -> 
 
 
 def test_nobody_pays_for_boto3_who_opens_no_bucket() -> None:
-    told = (
+    program = (
         "import sys; from generator.adapters.s3 import bucket, cloudfront;"
         " print('boto3' in sys.modules)"
     )
 
-    answer = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True)
+    answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
     assert answer.stdout == b"False\n"
 
@@ -659,7 +659,7 @@ def test_too_many_at_once_are_waited_for_but_not_for_ever() -> None:
     waited: list[float] = []
     full = (
         400,
-        said("TooManyInvalidationsInProgress")
+        error_with("TooManyInvalidationsInProgress")
         .replace("<Error>", "<ErrorResponse><Error>")
         .replace("</Error>", "</Error></ErrorResponse>"),
     )

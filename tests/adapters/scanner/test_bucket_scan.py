@@ -393,10 +393,10 @@ def test_a_film_that_is_replaced_while_it_is_looked_into_is_put_off(
             store.put(FILMS, "m/a.mp4", content[:-1] + b"!")
 
     store.before = replace
-    (found,) = workers.answer([ProbeRequest(Place("", "a.mp4"), remote.url("m/a.mp4"))])
-    assert isinstance(found, Rejected)
-    assert found.passing
-    assert "was replaced" in found.reason
+    (outcome,) = workers.answer([ProbeRequest(Place("", "a.mp4"), remote.url("m/a.mp4"))])
+    assert isinstance(outcome, Rejected)
+    assert outcome.passing
+    assert "was replaced" in outcome.reason
 
 
 def test_a_store_that_fails_in_the_middle_of_a_film_is_not_the_films_fault(
@@ -409,12 +409,12 @@ def test_a_store_that_fails_in_the_middle_of_a_film_is_not_the_films_fault(
         store.refuse = lambda *_, after=refused_after: (
             (503, "SlowDown") if len(store.asked) >= after else None
         )
-        (found,) = workers.answer([ProbeRequest(Place("", "a.mkv"), remote.url("m/a.mkv"))])
+        (outcome,) = workers.answer([ProbeRequest(Place("", "a.mkv"), remote.url("m/a.mkv"))])
         if any(one.status == 503 for one in store.take()):
-            assert isinstance(found, Rejected)
-            assert found.passing
+            assert isinstance(outcome, Rejected)
+            assert outcome.passing
         else:
-            assert isinstance(found, ProbeResult)
+            assert isinstance(outcome, ProbeResult)
 
 
 def test_ffmpeg_opens_nothing_by_itself_whatever_a_file_says(

@@ -453,11 +453,11 @@ def test_a_path_too_long_to_open_is_told(tmp_path: Path) -> None:
     report = walked(tmp_path)
     subprocess.run(["rm", "-rf", tmp_path / name], check=True)
 
-    (told,) = report.unwanted
-    assert told.reason == "its path is too long (over 3839 bytes)"
-    assert told.place in report.unread
-    assert len(report.files[""]) == told.place.path.count("/")
-    assert not report.covers(Place("", f"{told.place.path}/a.mp4"))
+    (skipped,) = report.unwanted
+    assert skipped.reason == "its path is too long (over 3839 bytes)"
+    assert skipped.place in report.unread
+    assert len(report.files[""]) == skipped.place.path.count("/")
+    assert not report.covers(Place("", f"{skipped.place.path}/a.mp4"))
 
 
 def test_a_folder_that_goes_while_the_library_is_read_is_not_taken_for_empty(

@@ -43,12 +43,12 @@ def test_the_note_names_the_folder_and_what_is_in_it(
 
     tell_of_no_video(settings, Receipt())
     tell_of_no_video(Settings(library=(tmp_path / "none",)), Receipt())
-    told = capsys.readouterr().err
+    note = capsys.readouterr().err
 
-    assert f"in {library}: 10 files: 2 .jpg; 2 without an extension; 1 ignored by" in told
-    assert "3 hidden, unfinished" in told
-    assert f"in {tmp_path / 'none'}: there are no files" in told
-    assert "extensions are .mp4, .mkv" in told
+    assert f"in {library}: 10 files: 2 .jpg; 2 without an extension; 1 ignored by" in note
+    assert "3 hidden, unfinished" in note
+    assert f"in {tmp_path / 'none'}: there are no files" in note
+    assert "extensions are .mp4, .mkv" in note
 
 
 def test_nothing_is_said_where_there_is_a_video(capsys: pytest.CaptureFixture[str]) -> None:

@@ -412,11 +412,11 @@ def grounds(mounts: Mapping[str, str]) -> Callable[[Path], RootFolder | None]:
     """Return a survey of a system where some folders are mounts of some kind."""
 
     def survey(root: Path) -> RootFolder | None:
-        found = survey_root(root)
+        survey = survey_root(root)
         kind = mounts.get(root.name)
-        if found is None or kind is None:
-            return found
-        return replace(found, mounts=(Mount(1, found.path, kind),))
+        if survey is None or kind is None:
+            return survey
+        return replace(survey, mounts=(Mount(1, survey.path, kind),))
 
     return survey
 
@@ -621,12 +621,12 @@ print("done")
     (tmp_path / "lib").mkdir()
     (tmp_path / "test.py").write_text(code)
 
-    said = in_a_world_of_its_own(
+    printed = in_a_world_of_its_own(
         "echo 5 > /proc/sys/user/max_inotify_watches; "
         f"'{sys.executable}' -W error '{tmp_path}/test.py' '{tmp_path}/lib' 0.05"
     )
 
-    assert said == "done\n"
+    assert printed == "done\n"
 
 
 def test_a_disk_that_is_unmounted_and_mounted_again_is_watched_again(tmp_path: Path) -> None:
@@ -646,13 +646,13 @@ print("done")
     (tmp_path / "lib/disk").mkdir(parents=True)
     (tmp_path / "test.py").write_text(code)
 
-    said = in_a_world_of_its_own(
+    printed = in_a_world_of_its_own(
         f"mount -t tmpfs none '{tmp_path}/lib/disk'; "
         f"'{sys.executable}' -W error '{tmp_path}/test.py' '{tmp_path}/lib' 0.05",
         "--mount",
     )
 
-    assert said == "done\n"
+    assert printed == "done\n"
 
 
 def test_a_disk_exchanged_between_two_checks_is_watched_again(tmp_path: Path) -> None:
@@ -668,10 +668,10 @@ print("done")
     (tmp_path / "lib").mkdir()
     (tmp_path / "test.py").write_text(code)
 
-    said = in_a_world_of_its_own(
+    printed = in_a_world_of_its_own(
         f"mount -t tmpfs none '{tmp_path}/lib'; "
         f"'{sys.executable}' -W error '{tmp_path}/test.py' '{tmp_path}/lib' 60",
         "--mount",
     )
 
-    assert said == "done\n"
+    assert printed == "done\n"

@@ -26,12 +26,12 @@ def test_every_name_for_the_same_leads_to_one_that_is_told() -> None:
 
 
 def test_secrets_are_left_out_of_what_a_server_says() -> None:
-    said = (
+    message = (
         "AKIAIOSFODNN7EXAMPLE Credential=AKIAX/1/s3, Signature=ab12 https://me:pw@host/ "
         "https://host/a?X-Amz-Credential=who&X-Amz-Signature=ab12&x=1"
     )
 
-    shown = presentable(said)
+    shown = presentable(message)
 
     assert not any(one in shown for one in ("AKIA", "ab12", "me:pw", "who"))
     assert "host" in shown

@@ -19,13 +19,13 @@ RULE = re.compile(r"(/\S+)((?:\n  [A-Za-z-]+: [!-~ ]+)+)")
 
 def rules(base: str) -> dict[str, dict[str, str]]:
     """Read `_headers` as the hosts do."""
-    found = {}
+    by_path = {}
     for block in headers_file(base).decode().strip().split("\n\n"):
         rule = RULE.fullmatch(block)
         assert rule, block
         lines = (line.strip().partition(": ") for line in rule[2].strip().splitlines())
-        found[rule[1]] = {name: value for name, _, value in lines}
-    return found
+        by_path[rule[1]] = {name: value for name, _, value in lines}
+    return by_path
 
 
 @pytest.mark.parametrize("base", ["", "/films", "/a/b~c"])

@@ -201,7 +201,7 @@ def test_a_site_below_a_folder_has_only_that_folder() -> None:
 
 def test_every_type_of_video_is_told_and_served() -> None:
     conf = filled()
-    told = {
+    served_types = {
         suffix: block.words[0]
         for types in conf.named("types")
         for block in types.inside
@@ -209,8 +209,8 @@ def test_every_type_of_video_is_told_and_served() -> None:
     }
 
     assert MEDIA_TYPES.keys() <= VIDEO_SUFFIXES
-    assert {suffix: told[suffix] for suffix in MEDIA_TYPES} == MEDIA_TYPES
-    assert {suffix: told[suffix] for suffix in PLAY_TYPES} == PLAY_TYPES
+    assert {suffix: served_types[suffix] for suffix in MEDIA_TYPES} == MEDIA_TYPES
+    assert {suffix: served_types[suffix] for suffix in PLAY_TYPES} == PLAY_TYPES
 
 
 def test_without_ipv6_a_port_is_taken_of_ipv4_alone() -> None:

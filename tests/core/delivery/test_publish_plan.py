@@ -39,7 +39,7 @@ PATHS = (
 PAGES = frozenset({ObjectKind.WATCH, ObjectKind.SHELF, ObjectKind.INDEX, ObjectKind.FEED})
 
 
-def wanted(path: str, digest: str = "1") -> DesiredObject:
+def object_at(path: str, digest: str = "1") -> DesiredObject:
     return DesiredObject(path, path, object_kind(path), digest)
 
 
@@ -50,24 +50,24 @@ def published(
 
 
 def plan(
-    some: Mapping[str, DesiredObject],
+    desired: Mapping[str, DesiredObject],
     there: Mapping[str, PublishedObject],
     rules: PublishRules = RULES,
 ) -> PublishPlan:
-    return plan_publish(some, there, lambda _: "", rules, NOW)
+    return plan_publish(desired, there, lambda _: "", rules, NOW)
 
 
 @st.composite
 def scenes(draw: st.DrawFn) -> tuple[dict[str, DesiredObject], dict[str, PublishedObject]]:
-    some, there = {}, {}
+    desired, there = {}, {}
     for path in PATHS:
         if draw(st.booleans()):
-            some[path] = wanted(path, draw(st.sampled_from("123")))
+            desired[path] = object_at(path, draw(st.sampled_from("123")))
         if draw(st.booleans()):
             gone_at = draw(st.none() | st.integers(NOW - 2 * GRACE_S, NOW))
             etag = draw(st.sampled_from(("e", "e", "")))
             there[path] = published(path, draw(st.sampled_from("123")), gone_at, etag)
-    return some, there
+    return desired, there
 
 
 Scenes = tuple[dict[str, DesiredObject], dict[str, PublishedObject]]
@@ -75,34 +75,36 @@ Scenes = tuple[dict[str, DesiredObject], dict[str, PublishedObject]]
 
 @given(scenes())
 def test_afterwards_everything_is_as_it_is_wanted(scene: Scenes) -> None:
-    some, there = scene
-    planned = plan(some, there)
+    desired, there = scene
+    planned = plan(desired, there)
     result = {key: one.digest for key, one in there.items()}
     result |= {put.desired.key: put.desired.digest for put in planned.puts}
 
-    assert {key: result[key] for key in some} == {key: one.digest for key, one in some.items()}
+    assert {key: result[key] for key in desired} == {
+        key: one.digest for key, one in desired.items()
+    }
     put = {one.desired.key for one in planned.puts}
-    for key in some.keys() - put:
-        assert there[key].digest == some[key].digest
+    for key in desired.keys() - put:
+        assert there[key].digest == desired[key].digest
         assert there[key].etag
         assert (there[key].gone_at is not None) == (key in planned.back)
-    assert planned.same == len(some) - len(put)
+    assert planned.same == len(desired) - len(put)
     assert {put.before for put in planned.puts} <= {None, *there.values()}
 
 
 @given(scenes())
 def test_a_second_plan_after_the_first_has_nothing_to_put(scene: Scenes) -> None:
-    some, there = scene
-    planned = plan(some, there)
+    desired, there = scene
+    planned = plan(desired, there)
     after = {
-        **{key: published(key, one.digest) for key, one in there.items() if key not in some},
-        **{key: published(key, one.digest) for key, one in some.items()},
+        **{key: published(key, one.digest) for key, one in there.items() if key not in desired},
+        **{key: published(key, one.digest) for key, one in desired.items()},
     }
     for step in planned.deletions:
         for gone in step:
             del after[gone.key]
-    assert not plan(some, after).steps
-    assert not plan(some, after).back
+    assert not plan(desired, after).steps
+    assert not plan(desired, after).back
 
 
 @given(scenes())
@@ -128,21 +130,21 @@ def test_nothing_is_put_before_what_it_may_lead_to(scene: Scenes) -> None:
 
 @given(scenes())
 def test_what_is_wanted_is_never_deleted_and_what_is_gone_has_its_grace(scene: Scenes) -> None:
-    some, there = scene
-    planned = plan(some, there)
+    desired, there = scene
+    planned = plan(desired, there)
     deleted = [one for step in planned.deletions for one in step]
 
-    assert not {one.key for one in deleted} & some.keys()
+    assert not {one.key for one in deleted} & desired.keys()
     assert all(one.gone_at is not None and one.gone_at + GRACE_S <= NOW for one in deleted)
     assert {one.key for one in deleted} == {
         key
         for key, one in there.items()
-        if key not in some and one.gone_at is not None and one.gone_at + GRACE_S <= NOW
+        if key not in desired and one.gone_at is not None and one.gone_at + GRACE_S <= NOW
     }
     ranks = [rank(one) for one in deleted]
     assert ranks == sorted(ranks, reverse=True), "what leads goes before what is led to"
     assert set(planned.gone) == {
-        key for key, one in there.items() if key not in some and one.gone_at is None
+        key for key, one in there.items() if key not in desired and one.gone_at is None
     }
 
 
@@ -158,7 +160,7 @@ def test_more_deletions_than_may_be_are_not_made_at_all(scene: Scenes, most: int
 
 
 def test_the_home_page_is_the_last_of_the_new_pages_and_feeds_come_before_it() -> None:
-    planned = plan({path: wanted(path) for path in PATHS}, {})
+    planned = plan({path: object_at(path) for path in PATHS}, {})
     steps = [{put.desired.path for put in step} for step in planned.steps]
 
     assert steps[-1] == {"index.html"}
@@ -168,7 +170,7 @@ def test_the_home_page_is_the_last_of_the_new_pages_and_feeds_come_before_it() -
 
 
 def test_headers_that_changed_are_a_reason_to_put() -> None:
-    one = wanted("index.html")
+    one = object_at("index.html")
     there = {"index.html": published("index.html", "1")}
     assert plan_publish({"index.html": one}, there, lambda _: "other", RULES, NOW).steps
 
@@ -186,7 +188,7 @@ def test_headers_that_changed_are_a_reason_to_put() -> None:
     ],
 )
 def test_content_types_do_not_depend_on_the_machine(path: str, content_type: str) -> None:
-    assert headers_of(wanted(path), RULES, "").content_type == content_type
+    assert headers_of(object_at(path), RULES, "").content_type == content_type
 
 
 def test_only_what_has_its_digest_in_its_name_is_kept_for_ever() -> None:
@@ -195,15 +197,18 @@ def test_only_what_has_its_digest_in_its_name_is_kept_for_ever() -> None:
     )
     assert "immutable" not in cache_control(made, 60)
     for path in ("index.html", "text/0/1-chapters.vtt", "board/0.json", "video/a.mp4"):
-        assert "immutable" not in cache_control(wanted(path), 60)
-    assert "immutable" in cache_control(wanted("assets/style-0123456789.css"), 60)
-    assert "s-maxage" not in cache_control(wanted("index.html"), 0)
+        assert "immutable" not in cache_control(object_at(path), 60)
+    assert "immutable" in cache_control(object_at("assets/style-0123456789.css"), 60)
+    assert "s-maxage" not in cache_control(object_at("index.html"), 0)
 
 
 def test_the_look_of_headers_is_not_what_they_note() -> None:
-    one = wanted("index.html")
-    first, other = headers_of(one, RULES, "a:1"), headers_of(wanted("index.html", "2"), RULES, "")
-    zipped = headers_of(one, PublishRules(60, 0, gzip=True, most=0), "a:1")
+    desired = object_at("index.html")
+    first, other = (
+        headers_of(desired, RULES, "a:1"),
+        headers_of(object_at("index.html", "2"), RULES, ""),
+    )
+    zipped = headers_of(desired, PublishRules(60, 0, gzip=True, most=0), "a:1")
     assert headers_digest(first) == headers_digest(other)
     assert headers_digest(first) != headers_digest(zipped)
     assert zipped.encoding == "gzip"

@@ -16,11 +16,11 @@ numbers = st.integers(0, (1 << 64) - 1)
 marks = st.builds(Device, st.sampled_from(["", "a", "b"]), numbers, st.sampled_from([0, 5, 6]))
 
 
-def look(known: int = 20, lost: int = 0, **more: object) -> RootChange:
+def look(videos: int = 20, lost: int = 0, **more: object) -> RootChange:
     what: dict[str, object] = {
         "trouble": "", "is_empty": False, "other_device": False, **more,
     }  # fmt: skip
-    return RootChange("/srv", known, lost, **what)  # type: ignore[arg-type]
+    return RootChange("/srv", videos, lost, **what)  # type: ignore[arg-type]
 
 
 def test_within_one_boot_another_number_is_another_device() -> None:
@@ -39,12 +39,12 @@ def test_a_file_system_is_the_same_whatever_number_it_has_and_whenever() -> None
     assert is_other(Device("a", 1, 7), Device("b", 1, 8))
 
 
-@given(one=marks, other=marks)
+@given(first=marks, other=marks)
 def test_whether_two_devices_are_one_does_not_depend_on_which_was_first(
-    one: Device, other: Device
+    first: Device, other: Device
 ) -> None:
-    assert is_other(one, other) == is_other(other, one)
-    assert not is_other(one, one)
+    assert is_other(first, other) == is_other(other, first)
+    assert not is_other(first, first)
 
 
 @given(devices=st.dictionaries(st.text('/ab \n"\udcff', max_size=5), marks, max_size=3))

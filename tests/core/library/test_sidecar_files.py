@@ -8,7 +8,7 @@ from generator.core.library.sidecar_files import between, is_sidecar, sidecar_di
 from generator.core.model import SidecarKind
 
 
-def told(videos: list[str], files: list[str]) -> dict[str, list[tuple[str, str]]]:
+def owned_by(videos: list[str], files: list[str]) -> dict[str, list[tuple[str, str]]]:
     found = sidecars_of("", videos, {file: (1, 1) for file in files if is_sidecar(file)})
     return {
         video: [(one.kind.value, one.place.path) for one in some] for video, some in found.items()
@@ -42,7 +42,7 @@ def told(videos: list[str], files: list[str]) -> dict[str, list[tuple[str, str]]
     ],
 )
 def test_a_file_named_like_a_video_belongs_to_it(file: str, kind: str) -> None:
-    assert told(["film.mp4"], [file]) == {"film.mp4": [(kind, file)]}
+    assert owned_by(["film.mp4"], [file]) == {"film.mp4": [(kind, file)]}
 
 
 @pytest.mark.parametrize(
@@ -53,18 +53,18 @@ def test_a_file_named_like_a_video_belongs_to_it(file: str, kind: str) -> None:
     ],
 )  # fmt: skip
 def test_a_file_named_otherwise_belongs_to_nobody(file: str) -> None:
-    assert told(["film.mp4"], [file]) == {}
+    assert owned_by(["film.mp4"], [file]) == {}
 
 
 def test_of_two_videos_that_begin_alike_the_longer_name_has_the_subtitles() -> None:
-    assert told(["a.mp4", "a.b.mp4"], ["a.b.en.srt", "a.en.srt"]) == {
+    assert owned_by(["a.mp4", "a.b.mp4"], ["a.b.en.srt", "a.en.srt"]) == {
         "a.b.mp4": [("subtitles", "a.b.en.srt")],
         "a.mp4": [("subtitles", "a.en.srt")],
     }
 
 
 def test_a_companion_with_the_whole_name_belongs_to_one_of_two_with_the_same_stem() -> None:
-    found = told(["same.mp4", "same.mkv"], ["same.mkv.jpg", "same.nfo"])
+    found = owned_by(["same.mp4", "same.mkv"], ["same.mkv.jpg", "same.nfo"])
 
     assert found == {
         "same.mp4": [("nfo", "same.nfo")],
@@ -73,15 +73,15 @@ def test_a_companion_with_the_whole_name_belongs_to_one_of_two_with_the_same_ste
 
 
 def test_the_picture_of_a_folder_belongs_to_a_video_that_is_alone_there() -> None:
-    assert told(["a/one.mp4", "b/two.mp4", "b/three.mp4"], ["a/folder.jpg", "b/folder.jpg"]) == {
-        "a/one.mp4": [("picture", "a/folder.jpg")]
-    }
+    assert owned_by(
+        ["a/one.mp4", "b/two.mp4", "b/three.mp4"], ["a/folder.jpg", "b/folder.jpg"]
+    ) == {"a/one.mp4": [("picture", "a/folder.jpg")]}
 
 
 def test_the_best_picture_comes_first() -> None:
     files = ["folder.jpg", "film-poster.jpg", "film-thumb.jpg", "film.png"]
 
-    assert [path for _, path in told(["film.mp4"], files)["film.mp4"]] == [
+    assert [path for _, path in owned_by(["film.mp4"], files)["film.mp4"]] == [
         "film.png",
         "film-thumb.jpg",
         "film-poster.jpg",
@@ -90,7 +90,7 @@ def test_the_best_picture_comes_first() -> None:
 
 
 def test_of_our_own_two_the_stricter_comes_first() -> None:
-    assert told(["film.mp4"], ["film.md", "film.toml"]) == {
+    assert owned_by(["film.mp4"], ["film.md", "film.toml"]) == {
         "film.mp4": [("own", "film.toml"), ("own", "film.md")]
     }
 
@@ -110,10 +110,10 @@ def test_what_belongs_lies_in_the_same_folder_and_begins_alike(
     videos = [f"{folder}{stem}.mp4" for stem in stems]
     sizes = {folder + file: (1, 2) for file in files if is_sidecar(file)}
 
-    for video, some in sidecars_of("", videos, sizes).items():
+    for video, owned in sidecars_of("", videos, sizes).items():
         stem = video.removesuffix(".mp4")
         assert video in videos
-        for one in some:
+        for one in owned:
             assert one.place.path.startswith(stem)
             assert one.place.path in sizes
 
@@ -163,4 +163,4 @@ def test_a_signature_is_another_when_anything_beside_changed(
 def test_every_kind_has_a_name_by_which_it_is_found() -> None:
     files = ["f.toml", "f.nfo", "f.info.json", "f.mp4.json", "f.srt", "f.jpg"]
 
-    assert {kind for kind, _ in told(["f.mp4"], files)["f.mp4"]} == set(SidecarKind)
+    assert {kind for kind, _ in owned_by(["f.mp4"], files)["f.mp4"]} == set(SidecarKind)

@@ -65,12 +65,12 @@ def test_wherever_takeout_cuts_a_name_the_film_finds_it(name: str, number: str) 
 
 def test_of_two_that_begin_alike_only_the_number_or_the_title_within_tells() -> None:
     numbered = LONG.replace(".", "(1).")
-    one, other = LONG[:46] + ".json", LONG[:46] + "(1).json"
+    first, other = LONG[:46] + ".json", LONG[:46] + "(1).json"
 
-    found = owners([LONG, numbered], one, other)
+    owned = owners([LONG, numbered], first, other)
 
-    assert found[numbered][0] == other
-    assert found[LONG] == [one]
+    assert owned[numbered][0] == other
+    assert owned[LONG] == [first]
     assert agrees(LONG, LONG)
     assert agrees(numbered, LONG)
     assert not agrees(LONG, LONG.replace("_x.", "_y."))
@@ -118,10 +118,10 @@ def test_a_name_in_another_spelling_is_the_same_name(video: str, companion: str,
     names = [stem + end for end in (".toml", ".nfo", ".fr.srt", "-poster.jpg", ".info.json")]
     names.append(stem + ".mp4.json")
 
-    found = owners(["a/" + film, "a/z.mp4"], *("a/" + name for name in names))
+    owned = owners(["a/" + film, "a/z.mp4"], *("a/" + name for name in names))
 
-    assert {path.removeprefix("a/") for path in found["a/" + film]} == set(names)
-    assert list(found) == ["a/" + film]
+    assert {path.removeprefix("a/") for path in owned["a/" + film]} == set(names)
+    assert list(owned) == ["a/" + film]
     assert between(film, stem + ".fr.srt") == "fr"
 
 
@@ -131,20 +131,20 @@ def test_what_has_the_very_name_comes_before_what_is_only_spelled_like_it() -> N
     files = ["Movie.toml", "movie.toml", "MASSE.toml", "maße.toml"]
     files += [composed.replace("mp4", "toml"), decomposed.replace("mp4", "toml")]
 
-    found = owners(films, *files)
+    owned = owners(films, *files)
 
-    assert found["Movie.mp4"] == ["Movie.toml"]
-    assert found["MOVIE.mp4"] == ["movie.toml"]  # of several, the first
-    assert found[composed] == [composed.replace("mp4", "toml")]
-    assert found[decomposed] == [decomposed.replace("mp4", "toml")]
-    assert found["Maße.mp4"] == ["maße.toml"]
-    assert found["Masse.mp4"] == ["MASSE.toml"]
+    assert owned["Movie.mp4"] == ["Movie.toml"]
+    assert owned["MOVIE.mp4"] == ["movie.toml"]  # of several, the first
+    assert owned[composed] == [composed.replace("mp4", "toml")]
+    assert owned[decomposed] == [decomposed.replace("mp4", "toml")]
+    assert owned["Maße.mp4"] == ["maße.toml"]
+    assert owned["Masse.mp4"] == ["MASSE.toml"]
 
 
 @given(st.text(), st.text())
-def test_any_two_names_are_one_name_or_two_both_ways(one: str, other: str) -> None:
-    assert level_of(one, one) == 0
-    assert level_of(one, other) == level_of(other, one)
+def test_any_two_names_are_one_name_or_two_both_ways(first: str, other: str) -> None:
+    assert level_of(first, first) == 0
+    assert level_of(first, other) == level_of(other, first)
     names = NameIndex()
-    names.add(one, "film")
-    assert bool(names.find(other)[1]) is (level_of(one, other) is not None)
+    names.add(first, "film")
+    assert bool(names.find(other)[1]) is (level_of(first, other) is not None)

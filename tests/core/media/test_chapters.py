@@ -111,11 +111,11 @@ def test_of_thousands_of_chapters_the_first_are_kept() -> None:
 def test_chapters_are_found_in_every_form_that_people_write(
     form: str, starts: set[int], title: str, prose: list[str]
 ) -> None:
-    wanted = [Chapter(float(start), f"{title} {start} x") for start in (0, *sorted(starts))]
-    lines = [form.format(t=clock(int(one.start_s)), n=one.title) for one in wanted]
+    expected = [Chapter(float(start), f"{title} {start} x") for start in (0, *sorted(starts))]
+    lines = [form.format(t=clock(int(one.start_s)), n=one.title) for one in expected]
 
     assert chapters_in("\n".join([*prose, *lines, *prose])) == tuple(
-        Chapter(one.start_s, readable(one.title)) for one in wanted
+        Chapter(one.start_s, readable(one.title)) for one in expected
     )
 
 

@@ -59,13 +59,13 @@ def test_one_stream_without_a_name_leaves_all_without(coding: Coding) -> None:
 def test_h264_is_named_by_three_bytes_however_they_are_packed(
     profile: int, compatible: int, level: int, rest: bytes
 ) -> None:
-    told = bytes((profile, compatible, level))
-    boxed = Coding("h264", b"\x01" + told + b"\xff\xe1" + rest)
-    streamed = Coding("h264", b"\x00\x00\x00\x01\x09\x10\x00\x00\x00\x01\x67" + told + rest)
+    three_bytes = bytes((profile, compatible, level))
+    boxed = Coding("h264", b"\x01" + three_bytes + b"\xff\xe1" + rest)
+    streamed = Coding("h264", b"\x00\x00\x00\x01\x09\x10\x00\x00\x00\x01\x67" + three_bytes + rest)
 
-    assert codec_name(boxed) == f"avc1.{told.hex()}"
-    if b"\x00\x00\x01" not in told:  # which a stream cannot hold
-        assert codec_name(streamed) == f"avc1.{told.hex()}"
+    assert codec_name(boxed) == f"avc1.{three_bytes.hex()}"
+    if b"\x00\x00\x01" not in three_bytes:  # which a stream cannot hold
+        assert codec_name(streamed) == f"avc1.{three_bytes.hex()}"
 
 
 @pytest.mark.parametrize(
@@ -132,14 +132,14 @@ def test_names_as_browsers_know_them(coding: Coding, name: str) -> None:
 def test_a_name_of_hevc_tells_all_that_the_box_does(
     *, space: int, high: bool, profile: int, compatible: int, constraints: bytes, level: int
 ) -> None:
-    told = (
+    properties = (
         bytes([space << 6 | high << 5 | profile])
         + compatible.to_bytes(4, "big")
         + constraints
         + bytes([level])
     )
 
-    name = codec_name(Coding("hevc", b"\x01" + told + b"\xf0\x00"))
+    name = codec_name(Coding("hevc", b"\x01" + properties + b"\xf0\x00"))
 
     entry, who, flags, tier, *rest = name.split(".")
     assert entry == "hvc1"
@@ -150,17 +150,17 @@ def test_a_name_of_hevc_tells_all_that_the_box_does(
     assert not rest or rest[-1] != "0"
 
 
-@given(told=st.binary(min_size=12, max_size=12))
-def test_hevc_has_the_same_name_in_a_stream_that_escapes_its_zeros(told: bytes) -> None:
+@given(content=st.binary(min_size=12, max_size=12))
+def test_hevc_has_the_same_name_in_a_stream_that_escapes_its_zeros(content: bytes) -> None:
     unit, zeros = b"\x42\x01\x01", 0
-    for one in told + b"\xff":
-        if zeros >= 2 and one <= 3:
+    for byte in content + b"\xff":
+        if zeros >= 2 and byte <= 3:
             unit, zeros = unit + b"\x03", 0
-        unit += bytes([one])
-        zeros = zeros + 1 if one == 0 else 0
+        unit += bytes([byte])
+        zeros = zeros + 1 if byte == 0 else 0
     stream = b"\x00\x00\x00\x01\x40\x01\x0c\x00\x00\x01" + unit + b"\x00\x00\x01\x44\x01"
 
-    assert codec_name(Coding("hevc", stream)) == codec_name(Coding("hevc", b"\x01" + told))
+    assert codec_name(Coding("hevc", stream)) == codec_name(Coding("hevc", b"\x01" + content))
 
 
 @given(kind=st.integers(1, 95), rest=st.integers(0, 31))

@@ -95,12 +95,14 @@ def probe(container: str, codecs: str, pixel_format: str = "yuv420p", **other: o
 
 @given(probe=any_probes)
 def test_whatever_a_file_is_there_is_one_verdict_a_family(probe: Probe) -> None:
-    told = verdicts(probe)
+    by_family = verdicts(probe)
 
-    assert tuple(told) == FAMILIES
-    assert need(probe) in told.values()
-    assert (need(probe) is Playability.PLAYS) == (set(told.values()) == {Playability.PLAYS})
-    assert (Playability.UNKNOWN in told.values()) == (set(told.values()) == {Playability.UNKNOWN})
+    assert tuple(by_family) == FAMILIES
+    assert need(probe) in by_family.values()
+    assert (need(probe) is Playability.PLAYS) == (set(by_family.values()) == {Playability.PLAYS})
+    assert (Playability.UNKNOWN in by_family.values()) == (
+        set(by_family.values()) == {Playability.UNKNOWN}
+    )
 
 
 @given(probe=any_probes)
@@ -125,12 +127,12 @@ def test_what_plays_after_a_remux_plays_in_the_container_it_goes_to(probe: Probe
 def test_a_badge_is_short_and_missing_where_all_play_it(
     probe: Probe, *, has_rendition: bool, is_remux: bool
 ) -> None:
-    told = badge(probe, has_rendition=has_rendition, is_remux=is_remux)
+    text = badge(probe, has_rendition=has_rendition, is_remux=is_remux)
 
     if need(probe) is Playability.PLAYS or (has_rendition and not is_remux):
-        assert told is None
-    if told is not None:
-        assert re.fullmatch(r"[A-Z][A-Za-z ,;]{9,60}", told)
+        assert text is None
+    if text is not None:
+        assert re.fullmatch(r"[A-Z][A-Za-z ,;]{9,60}", text)
 
 
 @given(probe=any_probes, path=st.text(max_size=20), suffix=st.sampled_from(["mp4", "MOV", "mkv"]))
@@ -379,14 +381,14 @@ def test_the_reference_tells_what_the_tables_do() -> None:
             }
             for part in (pictures, sounds)
         )
-        told = {
+        rows = {
             (picture, sound): verdicts(probe(container, ",".join(filter(None, names))))
             for picture in PICTURES
             for sound in [None, *SOUNDS]
             for names in [(NAMES[picture][0], sound and NAMES[sound][0])]
         }
         for family in FAMILIES:
-            plays = {key for key, one in told.items() if one[family] is Playability.PLAYS}
+            plays = {key for key, one in rows.items() if one[family] is Playability.PLAYS}
             assert {SPELLED[picture] for picture, _ in plays} == shown[family]
             assert {SPELLED[sound] for _, sound in plays if sound} == heard[family]
 

@@ -391,13 +391,13 @@ def test_a_request_arrives_as_it_was_sent(request: RenditionRequest) -> None:
     assert unpack_rendition_request(pack_rendition_request(request)) == request
 
 
-@given(told=words)
-def test_what_is_told_arrives_as_one_line(told: HeartbeatMessage | FinalMessage) -> None:
-    line = pack_line(told)
+@given(sent=words)
+def test_what_is_told_arrives_as_one_line(sent: HeartbeatMessage | FinalMessage) -> None:
+    line = pack_line(sent)
 
     assert line.count(b"\n") == 1
     assert len(line) < 8192
-    assert unpack_line(line) == told
+    assert unpack_line(line) == sent
 
 
 @given(
@@ -457,13 +457,13 @@ def test_nonsense_is_told_as_such_and_never_believed(content: bytes) -> None:
     ],
 )
 def test_fragments_that_cannot_be_are_not_believed(fragments: list[list[object]]) -> None:
-    said = {
+    fields = {
         "digest": "0" * 12, "size_bytes": 1000, "codecs": "", "made_by": REMUX, "head_bytes": 900,
         "fragments": fragments, "complaint": "",
     }  # fmt: skip
 
     with pytest.raises(ProtocolError):
-        unpack_finished(json.dumps(said).encode(), is_hls=True)
+        unpack_finished(json.dumps(fields).encode(), is_hls=True)
 
 
 def test_a_line_without_end_is_not_read() -> None:

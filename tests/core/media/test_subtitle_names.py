@@ -79,10 +79,10 @@ def test_what_stands_before_the_suffix_is_understood(middle: str, suffix: Subtit
 def test_hi_alone_is_hindi_and_beside_a_language_for_the_hearing_impaired(
     middle: str, language: str, *, sdh: bool
 ) -> None:
-    found = suffix_of(middle)
+    suffix = suffix_of(middle)
 
-    assert found is not None
-    assert (found.language, found.sdh) == (language, sdh)
+    assert suffix is not None
+    assert (suffix.language, suffix.sdh) == (language, sdh)
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_what_yt_dlp_puts_behind_a_language_tells_tracks_apart(middle: str, note
     ],
 )  # fmt: skip
 def test_a_translation_is_in_the_language_it_was_made_in(middle: str, language: str) -> None:
-    found = suffix_of(middle)
+    suffix = suffix_of(middle)
 
-    assert found is not None
-    assert found.language == language
-    assert "translated from" in found.label
+    assert suffix is not None
+    assert suffix.language == language
+    assert "translated from" in suffix.label
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ def test_a_translation_is_in_the_language_it_was_made_in(middle: str, language: 
     ],
 )  # fmt: skip
 def test_a_region_is_no_language_it_was_translated_from(middle: str, language: str) -> None:
-    found = suffix_of(middle)
+    suffix = suffix_of(middle)
 
-    assert found is not None
-    assert found.language == language
-    assert "translated" not in found.label
+    assert suffix is not None
+    assert suffix.language == language
+    assert "translated" not in suffix.label
 
 
 @pytest.mark.parametrize("middle", ["live_chat", "en.live_chat", "rechat", "danmaku"])
@@ -151,11 +151,11 @@ def test_codes_names_and_flags_are_understood_in_any_order(
     flags = [data.draw(st.sampled_from(FLAGS[mark])) for mark in sorted(marks)]
     parts = data.draw(st.permutations([name, *flags, *data.draw(st.sampled_from([[], ["2"]]))]))
 
-    found = suffix_of(".".join(parts))
+    suffix = suffix_of(".".join(parts))
 
-    assert found is not None
-    assert (found.language, found.forced, found.sdh) == (tag, "forced" in marks, "sdh" in marks)
-    assert ("forced" in found.label, "SDH" in found.label) == (found.forced, found.sdh)
+    assert suffix is not None
+    assert (suffix.language, suffix.forced, suffix.sdh) == (tag, "forced" in marks, "sdh" in marks)
+    assert ("forced" in suffix.label, "SDH" in suffix.label) == (suffix.forced, suffix.sdh)
 
 
 names = st.text(st.characters(codec=None), max_size=60) | st.lists(
@@ -168,10 +168,10 @@ names = st.text(st.characters(codec=None), max_size=60) | st.lists(
 
 @given(names)
 def test_any_name_gives_a_tag_and_a_label_of_one_line_or_nothing(middle: str) -> None:
-    found = suffix_of(middle)
+    suffix = suffix_of(middle)
 
-    if found is not None:
-        sound(found)
+    if suffix is not None:
+        sound(suffix)
 
 
 @given(names, names, st.sampled_from([(False, False), (True, False), (False, True)]))
@@ -179,19 +179,19 @@ def test_whatever_a_container_says_gives_a_tag_and_a_label_of_one_line(
     language: str, title: str, marks: tuple[bool, bool]
 ) -> None:
     forced, sdh = marks
-    found = suffix_of_stream(language, title, forced=forced, sdh=sdh)
+    suffix = suffix_of_stream(language, title, forced=forced, sdh=sdh)
 
-    sound(found)
-    assert found.forced >= forced
-    assert found.sdh >= sdh
+    sound(suffix)
+    assert suffix.forced >= forced
+    assert suffix.sdh >= sdh
 
 
-def sound(found: SubtitleSuffix) -> None:
-    assert TAG.fullmatch(found.language)
-    assert found.label.strip()
-    assert found.label.isprintable() or "\u200d" in found.label or "\u200c" in found.label
-    assert len(found.label) <= 80
-    found.label.encode()
+def sound(suffix: SubtitleSuffix) -> None:
+    assert TAG.fullmatch(suffix.language)
+    assert suffix.label.strip()
+    assert suffix.label.isprintable() or "\u200d" in suffix.label or "\u200c" in suffix.label
+    assert len(suffix.label) <= 80
+    suffix.label.encode()
 
 
 @pytest.mark.parametrize(

@@ -121,10 +121,10 @@ def test_a_file_that_lost_its_end_says_so_or_nothing_but_never_breaks(
 ) -> None:
     there = whole[: int(len(whole) * share)]
 
-    told = cut_short(there)
+    verdict = cut_short(there)
 
-    assert told in {"", "it has no frames"} or re.fullmatch(
-        r"[\d,.]+ (bytes|KB) of [\d,.]+ (bytes|KB) are there", told
+    assert verdict in {"", "it has no frames"} or re.fullmatch(
+        r"[\d,.]+ (bytes|KB) of [\d,.]+ (bytes|KB) are there", verdict
     )
 
 

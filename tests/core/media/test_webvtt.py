@@ -188,11 +188,11 @@ def test_chapters_follow_each_other(judge: Referee, starts_s: list[float], title
     starts_s.sort()
     content = chapters_vtt(tuple(Chapter(one, f"{title} x") for one in starts_s), None)
 
-    found = shown(content)
+    cues = shown(content)
     assert judge.complaints(content, "chapters") == []
-    assert [cue.start_ms for cue in found] == [round(one * 1000) for one in starts_s]
-    assert all(one.end_ms == following.start_ms for one, following in pairwise(found))
-    assert all("\n" not in cue.text and cue.text.endswith("x") for cue in found)
+    assert [cue.start_ms for cue in cues] == [round(one * 1000) for one in starts_s]
+    assert all(one.end_ms == following.start_ms for one, following in pairwise(cues))
+    assert all("\n" not in cue.text and cue.text.endswith("x") for cue in cues)
 
 
 def test_the_last_chapter_lasts_until_the_end_of_the_video() -> None:

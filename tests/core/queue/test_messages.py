@@ -71,11 +71,11 @@ def test_a_letter_with_one_wrong_field_is_refused_or_reads_well(
 ) -> None:
     told = {**json.loads(messages.encode_message(happening)), field: wrong}
     try:
-        found = messages.decode_message(json.dumps(told), NOW_US)
+        event = messages.decode_message(json.dumps(told), NOW_US)
     except MessageError:
         return
-    assert isinstance(found, Event)
-    assert messages.decode_message(messages.encode_message(found), NOW_US) == found
+    assert isinstance(event, Event)
+    assert messages.decode_message(messages.encode_message(event), NOW_US) == event
 
 
 def test_a_message_sent_before_0_4_0_is_read() -> None:

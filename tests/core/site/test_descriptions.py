@@ -168,25 +168,25 @@ def test_plain_text_is_all_there(text: str) -> None:
 @given(text=written, is_markdown=st.booleans())
 def test_a_summary_is_a_short_line_of_the_beginning(text: str, *, is_markdown: bool) -> None:
     html = as_html(text, FILM, is_markdown=is_markdown)
-    said = summary(html)
+    short = summary(html)
 
-    assert len(said) <= 200
-    assert said == readable(said)
+    assert len(short) <= 200
+    assert short == readable(short)
     if not is_markdown:
         shown = squeezed(readable(Reader(html).text))
-        assert shown.startswith(squeezed(said.removesuffix("…")))
+        assert shown.startswith(squeezed(short.removesuffix("…")))
 
 
 @given(words=st.lists(st.sampled_from(["a", "word", "some", "&", "<b>"]), min_size=90))
 def test_a_summary_of_a_long_text_is_long_and_ends_with_a_word(words: list[str]) -> None:
-    said = summary(as_html(" ".join(words), FILM))
+    short = summary(as_html(" ".join(words), FILM))
 
     if len(" ".join(words)) > 200:
-        assert 100 < len(said) <= 200
-        assert said.endswith("…")
-        assert said[:-1].split() == words[: len(said.split())]
+        assert 100 < len(short) <= 200
+        assert short.endswith("…")
+        assert short[:-1].split() == words[: len(short.split())]
     else:
-        assert said == " ".join(words)
+        assert short == " ".join(words)
 
 
 def test_a_summary_of_one_long_word_or_address_is_still_one() -> None:
@@ -342,21 +342,21 @@ def test_each_chapter_is_a_link_to_where_it_begins(starts: list[float], titles: 
 
 def _items(html: str) -> Iterable[tuple[str, str]]:
     class Items(HTMLParser):
-        found: list[tuple[str, str]]
+        links: list[tuple[str, str]]
 
         @override
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             assert tag in {"li", "a", "small", "bdi"}
             if tag == "a":
-                self.found.append((dict(attrs)["href"] or "", ""))
+                self.links.append((dict(attrs)["href"] or "", ""))
 
         @override
         def handle_data(self, data: str) -> None:
-            href, text = self.found.pop()
-            self.found.append((href, text + data))
+            href, text = self.links.pop()
+            self.links.append((href, text + data))
 
     reader = Items()
-    reader.found = []
+    reader.links = []
     reader.feed(html)
     reader.close()
-    return reader.found
+    return reader.links

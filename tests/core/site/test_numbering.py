@@ -71,10 +71,10 @@ def test_a_folder_of_which_half_has_sidecars_is_in_one_order() -> None:
 
 
 def test_a_sidecar_knows_better_than_a_name_and_a_mark_better_than_a_list() -> None:
-    told = [film("z.mp4", episode=1, season=1), film("a.mp4", episode=2, season=1)]
+    films = [film("z.mp4", episode=1, season=1), film("a.mp4", episode=2, season=1)]
     listed = [film("Show S01E01.mp4", playlist_index=9), film("Show S01E02.mp4", playlist_index=1)]
 
-    assert in_order(told) == ["z.mp4", "a.mp4"]
+    assert in_order(films) == ["z.mp4", "a.mp4"]
     assert in_order(listed) == ["Show S01E01.mp4", "Show S01E02.mp4"]
 
 

@@ -22,11 +22,11 @@ def video(number: int = 1, title: str = "t", **more: object) -> Video:
 
 
 def test_titles_sort_as_people_read() -> None:
-    wanted = ["", "2 Tage", "10 Tage", "apfel", "Äpfel 2", "Äpfel 10", "Apfel 010b", "zebra"]
+    expected = ["", "2 Tage", "10 Tage", "apfel", "Äpfel 2", "Äpfel 10", "Apfel 010b", "zebra"]
 
-    shuffled = wanted[4:] + wanted[:4]
+    shuffled = expected[4:] + expected[:4]
 
-    assert sorted(shuffled, key=collation) == wanted
+    assert sorted(shuffled, key=collation) == expected
 
 
 @given(st.integers(1, 2**32 - 1), texts, st.sampled_from(list(SortKey)[:8]))
@@ -75,10 +75,10 @@ def test_counts_are_rounded_as_people_read_them() -> None:
 
 
 @given(texts, texts)
-def test_two_tags_never_share_an_address(one: str, other: str) -> None:
-    scopes = [Scope(ScopeKind.TAG, name) for name in (one, other)]
+def test_two_tags_never_share_an_address(tag: str, other: str) -> None:
+    scopes = [Scope(ScopeKind.TAG, name) for name in (tag, other)]
 
-    assert (urls.scope_base(scopes[0]) == urls.scope_base(scopes[1])) == (one == other)
+    assert (urls.scope_base(scopes[0]) == urls.scope_base(scopes[1])) == (tag == other)
 
 
 @given(st.text(st.characters(codec=None), max_size=60))

@@ -55,30 +55,30 @@ def utc(*parts: int) -> int:
 def test_what_ytdlp_wrote_is_read(shared: Path) -> None:
     file = shared / "media/text/kieraneglin/example.info.json"
 
-    told = read_metadata(SidecarKind.YTDLP, file.name, file.read_bytes())
+    metadata = read_metadata(SidecarKind.YTDLP, file.name, file.read_bytes())
 
-    assert told.title == "Pinchflat Example Video"
-    assert told.description == "Test metadata for Pinchflat"
-    assert told.recorded_at == utc(2021, 7, 20)
-    assert told.creator == "PinchflatTestChannel"
-    assert told.url == "https://www.youtube.com/watch?v=ABC123"
-    assert told.tags == ("test", "development")
-    assert told.chapters[:2] == (Chapter(0.0, "Introduction"), Chapter(31.0, "Part 1"))
+    assert metadata.title == "Pinchflat Example Video"
+    assert metadata.description == "Test metadata for Pinchflat"
+    assert metadata.recorded_at == utc(2021, 7, 20)
+    assert metadata.creator == "PinchflatTestChannel"
+    assert metadata.url == "https://www.youtube.com/watch?v=ABC123"
+    assert metadata.tags == ("test", "development")
+    assert metadata.chapters[:2] == (Chapter(0.0, "Introduction"), Chapter(31.0, "Part 1"))
 
 
 def test_every_real_description_by_ytdlp_is_read(shared: Path) -> None:
     files = sorted((shared / "media/text/meeb").glob("*.json"))
 
-    told = {
+    metadata = {
         file.stem: read_metadata(SidecarKind.YTDLP, file.name, file.read_bytes()) for file in files
     }
 
-    assert len(told["metadata_low_formats"].chapters) == 27
-    assert told["metadata_low_formats"].creator == "Above & Beyond"
-    assert told["metadata"].tags == ("test category 1", "test category 2")
-    assert told["metadata_60fps"].recorded_at == utc(2019, 11, 11)
-    assert told["metadata_issue_499_1080p50"].title == "Test"
-    assert told["minimal_metadata"] == NOTHING
+    assert len(metadata["metadata_low_formats"].chapters) == 27
+    assert metadata["metadata_low_formats"].creator == "Above & Beyond"
+    assert metadata["metadata"].tags == ("test category 1", "test category 2")
+    assert metadata["metadata_60fps"].recorded_at == utc(2019, 11, 11)
+    assert metadata["metadata_issue_499_1080p50"].title == "Test"
+    assert metadata["minimal_metadata"] == NOTHING
 
 
 def test_the_exact_time_of_upload_is_better_than_its_day() -> None:
@@ -102,7 +102,7 @@ def test_a_playlist_is_no_video(said: dict[str, object]) -> None:
 
 
 def test_wrong_types_are_left_out_and_the_rest_is_taken() -> None:
-    told = ytdlp(
+    metadata = ytdlp(
         title=["a"], fulltitle="b", tags={"a": 1}, categories=[None, "Music", ["x"], {}],
         chapters=[3, {"start_time": "x"}, {"start_time": 0, "title": []}, {"start_time": 1e999},
                   {"start_time": 9, "title": "ok"}, {"start_time": True, "title": "no"}],
@@ -110,7 +110,7 @@ def test_wrong_types_are_left_out_and_the_rest_is_taken() -> None:
         original_url="https://a.example/",
     )  # fmt: skip
 
-    assert told == Metadata(
+    assert metadata == Metadata(
         title="b",
         tags=("music",),
         url="https://a.example/",
@@ -124,24 +124,24 @@ def test_wrong_types_are_left_out_and_the_rest_is_taken() -> None:
 def test_what_kodi_wrote_is_read(shared: Path) -> None:
     file = shared / "media/text/jellyfin/The Bone Orchard.nfo"
 
-    told = read_metadata(SidecarKind.NFO, file.name, file.read_bytes())
+    metadata = read_metadata(SidecarKind.NFO, file.name, file.read_bytes())
 
-    assert told.title == "The Bone Orchard"
-    assert (told.description or "").startswith("When Shadow Moon is released from prison")
-    assert told.recorded_at == utc(2017, 4, 30)
-    assert told.creator == "David Slade"
-    assert told.tags == ("drama", "mystery", "sci-fi & fantasy")
+    assert metadata.title == "The Bone Orchard"
+    assert (metadata.description or "").startswith("When Shadow Moon is released from prison")
+    assert metadata.recorded_at == utc(2017, 4, 30)
+    assert metadata.creator == "David Slade"
+    assert metadata.tags == ("drama", "mystery", "sci-fi & fantasy")
 
 
 def test_every_real_nfo_is_read_or_is_about_something_else(shared: Path) -> None:
     titles, addresses, refused = {}, {}, {}
     for file in sorted((shared / "media/text/jellyfin").glob("*.nfo")):
         try:
-            told = read_metadata(SidecarKind.NFO, file.name, file.read_bytes())
+            metadata = read_metadata(SidecarKind.NFO, file.name, file.read_bytes())
         except UnusableFileError as error:
             refused[file.stem] = str(error)
         else:
-            titles[file.stem], addresses[file.stem] = told.title, told.url
+            titles[file.stem], addresses[file.stem] = metadata.title, metadata.url
 
     assert refused == {"American Gods": "is not about a video: it begins with <tvshow>"}
     assert titles["Dancing Queen"] == "Dancing Queen"
@@ -168,12 +168,12 @@ def test_art_made_of_letters_says_nothing() -> None:
 
 
 def test_only_what_stands_right_below_the_root_counts() -> None:
-    told = movie(
+    metadata = movie(
         "<actor><name>A</name><title>no</title></actor><title/><title>yes</title>"
         "<plot>some <b>bold</b> text</plot><set><year>1999</year></set>"
     )
 
-    assert told == Metadata(title="yes", description="some bold text")
+    assert metadata == Metadata(title="yes", description="some bold text")
 
 
 @pytest.mark.parametrize(
@@ -212,11 +212,11 @@ def test_genres_between_slashes_are_tags_of_their_own() -> None:
 
 
 def test_ampersands_and_names_of_html_are_understood() -> None:
-    told = movie("<title>A & B &eacute;&nbsp;&copy; &lt;i&gt; &amp; &#0;&#xD800;&#x110000;&#x1F3B8;"
-                 " &bogus;<![CDATA[ & &amp; ]]></title><plot>a\x0bb</plot>")  # fmt: skip
+    metadata = movie("<title>A & B &eacute;&nbsp;&copy; &lt;i&gt; &amp; &#0;&#xD800;&#x110000;"
+                 "&#x1F3B8; &bogus;<![CDATA[ & &amp; ]]></title><plot>a\x0bb</plot>")  # fmt: skip
 
-    assert told.title == "A & B \xe9 \xa9 <i> & \U0001f3b8 &bogus; & &amp;"
-    assert told.description == "ab"
+    assert metadata.title == "A & B \xe9 \xa9 <i> & \U0001f3b8 &bogus; & &amp;"
+    assert metadata.description == "ab"
 
 
 @pytest.mark.parametrize(
@@ -278,17 +278,17 @@ def test_an_nfo_that_cannot_be_read_is_told_of(text: str, reason: str) -> None:
 
 
 def test_several_episodes_held_together_give_the_first() -> None:
-    one, two = (f"<episodedetails><title>{name}</title></episodedetails>" for name in "ab")
+    first, two = (f"<episodedetails><title>{name}</title></episodedetails>" for name in "ab")
 
-    assert nfo(f"<xbmcmultiepisode>{one}{two}</xbmcmultiepisode>").title == "a"
-    assert nfo(one + two).title == "a"
+    assert nfo(f"<xbmcmultiepisode>{first}{two}</xbmcmultiepisode>").title == "a"
+    assert nfo(first + two).title == "a"
 
 
 # Our own
 
 
 def test_our_own_toml_is_read() -> None:
-    told = toml(
+    metadata = toml(
         """
         title = "The Harbour"
         description = '''
@@ -302,7 +302,7 @@ def test_our_own_toml_is_read() -> None:
         """
     )
 
-    assert told == Metadata(
+    assert metadata == Metadata(
         title="The Harbour",
         description="        Two lines,\n        not *Markdown*.",
         recorded_at=utc(2024, 5, 1, 12, 30),
@@ -383,7 +383,7 @@ def test_a_number_of_thousands_of_digits_spoils_nothing_else() -> None:
 
 
 def test_markdown_with_yaml_in_front_is_read() -> None:
-    told = own(
+    metadata = own(
         """\ufeff---
 title: "Harbour: the film"
 date: 2024-05-01
@@ -405,7 +405,7 @@ Some *words*.
 """
     )
 
-    assert told == Metadata(
+    assert metadata == Metadata(
         title="Harbour: the film",
         description="Some *words*.\n\n    code stays",
         is_markdown=True,
@@ -463,10 +463,10 @@ def test_markdown_with_plain_lines_in_front_is_read() -> None:
 def test_the_first_heading_is_the_title_and_the_rest_the_description(
     text: str, title: str | None, description: str | None
 ) -> None:
-    told = own(text)
+    metadata = own(text)
 
-    assert (told.title, told.description) == (title, description)
-    assert told.is_markdown is (description is not None)
+    assert (metadata.title, metadata.description) == (title, description)
+    assert metadata.is_markdown is (description is not None)
 
 
 @pytest.mark.parametrize(
@@ -493,12 +493,12 @@ def test_yaml_makes_nothing_and_nothing_grows(tmp_path: Path) -> None:
     )
     trace = tmp_path / "trace"
 
-    told = own(
+    metadata = own(
         f"---\ntitle: !!python/object/apply:os.mkdir [{trace}]\n"
         f"a: &a [x, x]\n{bomb}\ntags: *i\nm: &m {{!!merge <<: [*a, *a]}}\n---\nText"
     )
 
-    assert told == Metadata(description="Text", is_markdown=True)
+    assert metadata == Metadata(description="Text", is_markdown=True)
     assert not trace.exists()
 
 
@@ -531,19 +531,19 @@ def test_the_examples_of_the_reference_are_read_in_full() -> None:
 
 
 def test_tags_that_the_old_server_kept_are_read(shared: Path) -> None:
-    told, refused = {}, []
+    by_file, refused = {}, []
     for file in sorted((shared / "media/legacy/variants/sidecar_tags").glob("*.json")):
         try:
-            told[file.name] = read_metadata(SidecarKind.JSON, file.name, file.read_bytes())
+            by_file[file.name] = read_metadata(SidecarKind.JSON, file.name, file.read_bytes())
         except UnusableFileError as error:
             refused.append((file.name, str(error)))
 
     assert refused == [
         ("Hiking_Keynote_f2b3baaa.mp4.json", "is not valid JSON (line 1, column 11)")
     ]
-    assert len(told) == 11
-    assert {one.title for one in told.values()} == {None}
-    hiking = told["Hiking-Review_Travel-Birthday_Garden.mp4.json"]
+    assert len(by_file) == 11
+    assert {one.title for one in by_file.values()} == {None}
+    hiking = by_file["Hiking-Review_Travel-Birthday_Garden.mp4.json"]
     assert hiking.tags == ("drone", "b-roll", "to watch")
 
 
@@ -569,16 +569,16 @@ def test_tags_of_every_shape_are_read(said: object, tags: tuple[str, ...]) -> No
     assert tagfile(said).tags == tags
 
 
-@pytest.mark.parametrize("said", [None, 7, "text", True, 1.5])
-def test_json_of_another_shape_is_told_of(said: object) -> None:
+@pytest.mark.parametrize("content", [None, 7, "text", True, 1.5])
+def test_json_of_another_shape_is_told_of(content: object) -> None:
     with pytest.raises(UnusableFileError, match="neither a list of tags nor an object"):
-        tagfile(said)
+        tagfile(content)
     with pytest.raises(UnusableFileError, match="is not what yt-dlp writes"):
-        read_metadata(SidecarKind.YTDLP, "a.info.json", json.dumps(said).encode())
+        read_metadata(SidecarKind.YTDLP, "a.info.json", json.dumps(content).encode())
 
 
 def test_what_takeout_wrote_is_read() -> None:
-    told = tagfile(
+    metadata = tagfile(
         {
             "title": "VID_20200912.mp4",
             "description": "At the harbour",
@@ -589,7 +589,7 @@ def test_what_takeout_wrote_is_read() -> None:
         "VID_20200912.mp4.json",
     )
 
-    assert told == Metadata(
+    assert metadata == Metadata(
         description="At the harbour", recorded_at=1_600_000_000, recorded_offset_min=0
     )
 
@@ -623,17 +623,17 @@ def test_one_wrong_byte_does_not_spoil_the_letters_of_a_whole_text() -> None:
 
 
 def test_long_texts_are_cut_and_controls_left_out() -> None:
-    told = ytdlp(
+    metadata = ytdlp(
         title="\u202e" + "title " * 99,
         description="a\r\nb\x00\x1b[31m\u2028c\u202e\tq\ud800e\u0301\n\n" + "x" * 20_000,
         uploader=" \n ",
     )
 
-    assert told.title is not None
-    assert told.description is not None
-    assert (len(told.title), len(told.description)) == (299, 9_999)
-    assert told.description.startswith("a\nb[31m\nc    q\ufffd\xe9\n\nxxx")
-    assert told.creator is None
+    assert metadata.title is not None
+    assert metadata.description is not None
+    assert (len(metadata.title), len(metadata.description)) == (299, 9_999)
+    assert metadata.description.startswith("a\nb[31m\nc    q\ufffd\xe9\n\nxxx")
+    assert metadata.creator is None
 
 
 def test_a_kind_that_holds_no_description_is_refused() -> None:
@@ -653,7 +653,7 @@ def test_only_what_ytdlp_writes_may_be_large() -> None:
 
 
 def test_what_a_container_holds_is_read() -> None:
-    told = embedded_metadata(
+    metadata = embedded_metadata(
         {
             "TITLE": " The Harbour ",
             "DESCRIPTION": "Short",
@@ -666,7 +666,7 @@ def test_what_a_container_holds_is_read() -> None:
         [(0.0, 83.0, "Intro"), (83.0, 99.0, "Song")],
     )
 
-    assert told == Metadata(
+    assert metadata == Metadata(
         title="The Harbour",
         description="Long\nand wide",
         creator="Ann",
@@ -683,7 +683,7 @@ def test_a_comment_that_is_an_address_is_where_it_came_from() -> None:
 
 
 def test_what_phones_and_cameras_write_says_nothing_but_when() -> None:
-    told = embedded_metadata(
+    metadata = embedded_metadata(
         {
             "major_brand": "qt  ",
             "creation_time": "2020-09-12T10:00:00.000000Z",
@@ -694,7 +694,7 @@ def test_what_phones_and_cameras_write_says_nothing_but_when() -> None:
         [(0.0, 9.0, "")],
     )
 
-    assert told == Metadata(recorded_at=utc(2020, 9, 12, 10), recorded_offset_min=120)
+    assert metadata == Metadata(recorded_at=utc(2020, 9, 12, 10), recorded_offset_min=120)
 
 
 @pytest.mark.parametrize(

@@ -243,16 +243,19 @@ def test_real_files_that_were_damaged(draw: st.DataObject, shared: Path) -> None
 
 
 @given(
-    said=trees | fields | long_fields,
+    content=trees | fields | long_fields,
     kind=st.sampled_from([SidecarKind.YTDLP, SidecarKind.JSON]),
     encoding=encodings,
 )
-def test_json_of_any_shape(said: object, kind: SidecarKind, encoding: str) -> None:
-    details = read(kind, NAMES[kind], written(json.dumps(said), encoding))
+def test_json_of_any_shape(content: object, kind: SidecarKind, encoding: str) -> None:
+    details = read(kind, NAMES[kind], written(json.dumps(content), encoding))
 
-    is_list = isinstance(said, list) and kind is SidecarKind.JSON
-    is_list_of_videos = isinstance(said, dict) and said.get("_type") in ("playlist", "multi_video")
-    assert (details is not None) == (isinstance(said, dict) or is_list) or is_list_of_videos
+    is_list = isinstance(content, list) and kind is SidecarKind.JSON
+    is_list_of_videos = isinstance(content, dict) and content.get("_type") in (
+        "playlist",
+        "multi_video",
+    )
+    assert (details is not None) == (isinstance(content, dict) or is_list) or is_list_of_videos
 
 
 @settings(max_examples=100)
@@ -332,10 +335,10 @@ def test_containers_that_hold_anything(
     "text", ["\u0958" * 9_990, "e\u0301" * 9_990, "\u0130" * 9_990, "\t" * 9_990]
 )
 def test_a_text_that_changes_its_length_keeps_the_limits(text: str) -> None:
-    said: dict[str, object] = dict.fromkeys(FIELDS, f"x{text}x") | {"tags": [f"x{text}x"]}
+    fields: dict[str, object] = dict.fromkeys(FIELDS, f"x{text}x") | {"tags": [f"x{text}x"]}
 
     for kind in (SidecarKind.YTDLP, SidecarKind.JSON):
-        read(kind, NAMES[kind], json.dumps(said).encode())
+        read(kind, NAMES[kind], json.dumps(fields).encode())
     assert sound(embedded_metadata({"title": text, "comment": text, "genre": text}, ()))
 
 
@@ -415,8 +418,8 @@ try:
 except UnusableFileError as error:
     print(error)
 """
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
 
-    assert told.stdout == "needs more memory than allowed to be read\n"
+    assert done.stdout == "needs more memory than allowed to be read\n"

@@ -144,13 +144,13 @@ def test_real_files_become_valid_webvtt_or_hold_nothing(
         try:
             made = to_webvtt(file.name if file.suffix else f"{file.name}.srt", content)
         except UnusableFileError as error:
-            told = str(error)
+            reason = str(error)
         else:
-            told = ""
+            reason = ""
             assert judge.complaints(made) == [], name
             assert shown(made)
         is_empty = name in EMPTY or (file.suffix == ".vtt" and b"-->" not in content)
-        assert (told == "holds no subtitles that can be read") == is_empty, name
+        assert (reason == "holds no subtitles that can be read") == is_empty, name
 
 
 def test_hostile_files_become_valid_webvtt_or_are_refused(
@@ -162,18 +162,18 @@ def test_hostile_files_become_valid_webvtt_or_are_refused(
     subprocess.run(
         [sys.executable, maker, library, "--only", "sidecars"], check=True, capture_output=True
     )
-    told: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for file in library.rglob("*.*"):
         if file.suffix in SUFFIXES:
             try:
                 made = to_webvtt(file.name, file.read_bytes())
             except UnusableFileError as error:
-                told[file.stem] = str(error)
+                reasons[file.stem] = str(error)
             else:
                 assert judge.complaints(made) == []
-                told[file.stem] = " | ".join(cue.text for cue in shown(made))
+                reasons[file.stem] = " | ".join(cue.text for cue in shown(made))
 
-    assert told == {
+    assert reasons == {
         "srt_html": "alert(1)x --> & &",
         "srt_binary": "is not text",
         "srt_times": "neg",
@@ -239,7 +239,7 @@ def test_subrip_keeps_what_is_said_and_its_italics_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         (r"- One\N- Two\hthree", "- One\n- Two\xa0three"),
         (r"One\ntwo", "One\ntwo"),
@@ -249,11 +249,11 @@ def test_subrip_keeps_what_is_said_and_its_italics_alone() -> None:
     ],
 )
 def test_breaks_and_spaces_of_substation_in_subrip_are_none_of_its_letters(
-    text: str, told: str, judge: Referee
+    text: str, expected: str, judge: Referee
 ) -> None:
     content = to_webvtt("film.srt", subrip(text).encode())
 
-    assert [cue.text for cue in shown(content)] == [told]
+    assert [cue.text for cue in shown(content)] == [expected]
     assert judge.complaints(content) == []
 
 
@@ -445,18 +445,18 @@ def made_film(
 
     def make(name: str, *inner: Inner, options: tuple[str, ...] = ()) -> tuple[Subtitles, ...]:
         files: list[str] = []
-        told: list[str] = []
-        for number, one in enumerate(inner):
-            file = tmp_path / f"{number}.{one.suffix}"
-            file.write_bytes(one.content)
+        arguments: list[str] = []
+        for number, track in enumerate(inner):
+            file = tmp_path / f"{number}.{track.suffix}"
+            file.write_bytes(track.content)
             files += ["-i", str(file)]
-            told += ["-map", str(number + 1), f"-c:s:{number}", one.codec]
-            told += [f"-disposition:s:{number}", one.disposition]
-            for pair in one.metadata:
-                told += [f"-metadata:s:s:{number}", pair]
+            arguments += ["-map", str(number + 1), f"-c:s:{number}", track.codec]
+            arguments += [f"-disposition:s:{number}", track.disposition]
+            for pair in track.metadata:
+                arguments += [f"-metadata:s:s:{number}", pair]
         codec = "libvpx" if name.endswith("webm") else "mpeg4"
         film = tmp_path / name
-        command = [ffmpeg, "-v", "error", *SHOW, *files, "-map", "0", "-c:v", codec, *told]
+        command = [ffmpeg, "-v", "error", *SHOW, *files, "-map", "0", "-c:v", codec, *arguments]
         subprocess.run([*command, *options, str(film)], check=True)
         with VideoFile(str(film)) as opened:
             return embedded_subtitles(opened)
@@ -467,7 +467,7 @@ def made_film(
 def test_subtitles_inside_a_matroska_are_found_with_all_that_is_told_of_them(
     made_film: Callable[..., tuple[Subtitles, ...]], judge: Referee
 ) -> None:
-    found = made_film(
+    tracks = made_film(
         "film.mkv",
         Inner(
             subrip("<i>Hi</i> {you} & me", "C:\\new", "\xc4").encode(),
@@ -483,21 +483,21 @@ def test_subtitles_inside_a_matroska_are_found_with_all_that_is_told_of_them(
         Inner(subrip(" ").encode()),
     )
 
-    assert [(one.language, one.label, one.forced, one.sdh, one.source) for one in found] == [
+    assert [(one.language, one.label, one.forced, one.sdh, one.source) for one in tracks] == [
         ("de", "Deutsch", False, False, MetadataSource.EMBEDDED),
         ("", "F\xfcr alle", True, False, MetadataSource.EMBEDDED),
         ("en", "English (SDH)", False, True, MetadataSource.EMBEDDED),
     ]
-    assert all(judge.complaints(one.content) == [] for one in found)
-    assert shown(found[0].content) == [
+    assert all(judge.complaints(one.content) == [] for one in tracks)
+    assert shown(tracks[0].content) == [
         Shown(1000, 2000, "Hi {you} & me", ""),
         Shown(2000, 3000, r"C:\new", ""),
         Shown(3000, 4000, "\xc4", ""),
     ]
-    assert b"<i>Hi</i>" in found[0].content
-    assert shown(found[1].content) == [Shown(1000, 2000, "La, la\nla", "line:0")]
-    assert b"<i>La,</i> la\n" in found[1].content
-    assert b"\n<v Bob>Hi &amp; ho</v>\n" in found[2].content
+    assert b"<i>Hi</i>" in tracks[0].content
+    assert shown(tracks[1].content) == [Shown(1000, 2000, "La, la\nla", "line:0")]
+    assert b"<i>La,</i> la\n" in tracks[1].content
+    assert b"\n<v Bob>Hi &amp; ho</v>\n" in tracks[2].content
 
 
 def test_subtitles_inside_an_mp4_keep_times_and_italics(
@@ -506,14 +506,14 @@ def test_subtitles_inside_an_mp4_keep_times_and_italics(
     spoken = subrip("A <i>b</i> {c} <b>\xe9</b>d", "1 < 2 &amp; 3", "")
     inner = Inner(spoken.encode(), codec="mov_text", metadata=("language=pol",))
 
-    (found,) = made_film("film.mp4", inner)
+    (tracks,) = made_film("film.mp4", inner)
 
-    assert (found.language, found.label) == ("pl", "Polski")
-    assert [(cue.start_ms, cue.end_ms) for cue in shown(found.content)] == [
+    assert (tracks.language, tracks.label) == ("pl", "Polski")
+    assert [(cue.start_ms, cue.end_ms) for cue in shown(tracks.content)] == [
         (1000, 2000),
         (2000, 3000),
     ]
-    assert "A <i>b</i> {c} <b>\xe9</b>d\n" in found.content.decode()
+    assert "A <i>b</i> {c} <b>\xe9</b>d\n" in tracks.content.decode()
 
 
 def test_subtitles_inside_a_webm_are_found(
@@ -595,10 +595,10 @@ def test_what_lies_behind_a_damaged_place_is_lost_and_no_more(
         film.write_bytes(whole[:end])
         try:
             with VideoFile(str(film)) as opened:
-                found = embedded_subtitles(opened)
+                tracks = embedded_subtitles(opened)
         except UnusableFileError:
             continue
-        assert all(set(texts_of(one)) <= {"one", "two"} for one in found)
+        assert all(set(texts_of(one)) <= {"one", "two"} for one in tracks)
 
 
 def texts_of(subtitles: Subtitles) -> list[str]:

@@ -145,64 +145,64 @@ def clock(ms: int, mark: str, digits: int = 3) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{mark}{rest}"
 
 
-def as_subrip(said: list[Said]) -> str:
+def as_subrip(cues: list[Said]) -> str:
     return "\n".join(
         f"{number}\n{clock(one.start_ms, ',')} --> {clock(one.end_ms, ',')}\n{escaped(one.text)}\n"
-        for number, one in enumerate(said, 1)
+        for number, one in enumerate(cues, 1)
     )
 
 
-def as_webvtt(said: list[Said]) -> str:
+def as_webvtt(cues: list[Said]) -> str:
     return "WEBVTT\n\n" + "\n".join(
         f"{clock(one.start_ms, '.')} --> {clock(one.end_ms, '.')} line:0\n{escaped(one.text)}\n"
-        for one in said
+        for one in cues
     )
 
 
-def as_substation(said: list[Said]) -> str:
+def as_substation(cues: list[Said]) -> str:
     return "[Events]\nFormat: Layer, Start, End, Style, Text\n" + "".join(
         f"Dialogue: 0,{clock(one.start_ms, '.', 2)},{clock(one.end_ms, '.', 2)},Default,"
         + one.text.replace("{", r"\{").replace("}", r"\}").replace("\n", r"\N")
         + "\n"
-        for one in said
+        for one in cues
     )
 
 
-def as_youtube(said: list[Said]) -> str:
+def as_youtube(cues: list[Said]) -> str:
     return "\n".join(
         f"{clock(one.start_ms, '.')},{clock(one.end_ms, '.')}\n{escaped(one.text)}\n"
-        for one in said
+        for one in cues
     )
 
 
 @given(dialogues, st.sampled_from(["srt", "vtt", "sbv"]), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_times_and_words_come_through_to_the_millisecond(
-    judge: Referee, said: list[Said], kind: str, line_end: str
+    judge: Referee, cues: list[Said], kind: str, line_end: str
 ) -> None:
     writers = {"srt": as_subrip, "vtt": as_webvtt, "sbv": as_youtube}
-    text = writers[kind](said)
+    text = writers[kind](cues)
 
     made = to_webvtt(f"film.{kind}", text.replace("\n", line_end).encode())
 
     assert judge.complaints(made) == []
     assert [Said(one.start_ms, one.end_ms, words(one.text)) for one in shown(made)] == [
-        Said(one.start_ms, one.end_ms, words(one.text)) for one in said
+        Said(one.start_ms, one.end_ms, words(one.text)) for one in cues
     ]
 
 
 @given(dialogues)
 def test_words_of_substation_come_through_and_repeated_ones_are_joined(said: list[Said]) -> None:
-    plain = [Said(one.start_ms, one.end_ms, one.text.replace("\\", "/")) for one in said]
+    plain = [Said(line.start_ms, line.end_ms, line.text.replace("\\", "/")) for line in said]
 
-    found = shown(to_webvtt("film.ass", as_substation(plain).encode()))
+    cues_shown = shown(to_webvtt("film.ass", as_substation(plain).encode()))
 
-    assert {words(one.text) for one in found} == {words(one.text) for one in plain}
-    for one in plain:
+    assert {words(line.text) for line in cues_shown} == {words(line.text) for line in plain}
+    for line in plain:
         assert any(
-            cue.start_ms <= one.start_ms
-            and cue.end_ms >= one.end_ms
-            and words(cue.text) == words(one.text)
-            for cue in found
+            cue.start_ms <= line.start_ms
+            and cue.end_ms >= line.end_ms
+            and words(cue.text) == words(line.text)
+            for cue in cues_shown
         )
 
 
@@ -211,15 +211,15 @@ def test_whatever_is_said_in_a_language_is_read_in_its_encoding(
     spoken: tuple[str, str], data: st.DataObject
 ) -> None:
     language, encoding = spoken
-    some = st.lists(st.sampled_from(SPOKEN[language]), min_size=3, unique=True)
-    said = [
+    phrases = st.lists(st.sampled_from(SPOKEN[language]), min_size=3, unique=True)
+    cues = [
         Said(number * 1000, number * 1000 + 900, text)
-        for number, text in enumerate(data.draw(some))
+        for number, text in enumerate(data.draw(phrases))
     ]
 
-    found = shown(to_webvtt(f"film.{language}.srt", as_subrip(said).encode(encoding)))
+    found = shown(to_webvtt(f"film.{language}.srt", as_subrip(cues).encode(encoding)))
 
-    assert [one.text for one in found] == [one.text for one in said]
+    assert [one.text for one in found] == [one.text for one in cues]
 
 
 @pytest.fixture(scope="module")
@@ -254,11 +254,11 @@ def test_inside_a_damaged_video_are_valid_subtitles_or_none(
         file.write_bytes(changed)
         try:
             with VideoFile(str(file)) as film:
-                found = embedded_subtitles(film)
+                tracks = embedded_subtitles(film)
         except UnusableFileError:
-            found = ()
+            tracks = ()
 
-    for one in found:
+    for one in tracks:
         assert shown(one.content)
         assert judge.complaints(one.content) == []
 
