@@ -20,9 +20,9 @@ from served import (
     greet,
     introduce,
     opened,
+    read_message,
     run,
     running,
-    told,
     write,
 )
 
@@ -78,7 +78,7 @@ def test_a_page_is_told_to_load_itself_whole(ask: Served) -> None:
     async def message() -> dict[str, Any]:
         async with opened(ask) as line:
             ask.server.reload()
-            return await told(line)
+            return await read_message(line)
 
     assert run(message()) == {"command": "reload", "path": "*", "liveCSS": False}
 
@@ -182,9 +182,9 @@ async def told_after(ask: Served, *deeds: Callable[[], None]) -> list[int]:
             await asyncio.to_thread(deed)
             await asyncio.to_thread(ask, "/")
             await greet(line)
-            heard = [(await told(line))["command"]]
+            heard = [(await read_message(line))["command"]]
             while heard[-1] != "hello":
-                heard.append((await told(line))["command"])
+                heard.append((await read_message(line))["command"])
             counts.append(heard.count("reload"))
     return counts
 
