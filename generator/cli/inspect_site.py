@@ -86,8 +86,7 @@ def _why_page(
 def _why_video(
     subject: str, settings: Settings, catalogue: Catalogue, ledger: Ledger
 ) -> dict[str, Any] | None:
-    number = _NUMBER.fullmatch(subject)
-    video = VideoId(int(subject)) if number else _find(subject, settings, catalogue)
+    video = find_video(subject, settings, catalogue)
     if video is None:
         return None
     events = _events(catalogue, video, None)
@@ -133,7 +132,10 @@ def _why_event(subject: str, catalogue: Catalogue, ledger: Ledger) -> dict[str, 
     }
 
 
-def _find(subject: str, settings: Settings, catalogue: Catalogue) -> VideoId | None:
+def find_video(subject: str, settings: Settings, catalogue: Catalogue) -> VideoId | None:
+    """Return the video with that number (there may be none), or that file."""
+    if _NUMBER.fullmatch(subject):
+        return VideoId(int(subject))
     absolute = Path(subject).absolute()
     for root, folder in settings.roots.items():
         inside = absolute.relative_to(folder) if absolute.is_relative_to(folder) else Path(subject)

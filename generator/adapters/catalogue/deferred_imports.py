@@ -100,7 +100,7 @@ def event_for(
     )
 
 
-def put(connection: sqlite3.Connection, event: Event) -> None:
+def defer(connection: sqlite3.Connection, event: Event) -> None:
     """Have an entry wait, unless it counts already."""
     key = str(event.value["id"])
     row = connection.execute("SELECT 1 FROM event WHERE id = ?", (key,)).fetchone()

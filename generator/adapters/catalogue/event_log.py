@@ -96,7 +96,7 @@ def _fold(connection: sqlite3.Connection, event: Event) -> VideoId | None:
         case EventKind.EVENT_REDONE:
             return _redo(connection, event)
         case EventKind.IMPORT_DEFERRED:
-            deferred_imports.put(connection, event)
+            deferred_imports.defer(connection, event)
             return None
         case _:
             if event.source == deferred_imports.SOURCE:
@@ -171,7 +171,7 @@ def _is_undone(connection: sqlite3.Connection, key: str) -> bool:
 
 def _count_anew(connection: sqlite3.Connection, target: Event, *, sign: int) -> VideoId | None:
     if target.kind is EventKind.IMPORT_DEFERRED:
-        deferred_imports.withdraw(connection, target) if sign < 0 else deferred_imports.put(
+        deferred_imports.withdraw(connection, target) if sign < 0 else deferred_imports.defer(
             connection, target
         )
         return None

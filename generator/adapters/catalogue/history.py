@@ -39,7 +39,7 @@ class PastEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class HistoryEntry:
     """What people did at once: one event, or all of a batch. `count` is how many events it has."""
 
     first: PastEvent
@@ -64,10 +64,10 @@ class History:
             (video, video, before, before, limit),
         )
 
-    def actions(self, limit: int, before: int = 0) -> list[Action]:
+    def entries(self, limit: int, before: int = 0) -> list[HistoryEntry]:
         """Return what people did, newest first, each batch once; pages are as in `of_video`."""
-        actions: list[Action] = []
-        while len(actions) < limit:
+        entries: list[HistoryEntry] = []
+        while len(entries) < limit:
             event = next(
                 iter(
                     self._select(
@@ -86,8 +86,8 @@ class History:
                     " WHERE batch = ?",
                     (event.batch,),
                 ).fetchone()
-            actions.append(Action(event, count, undone))
-        return actions
+            entries.append(HistoryEntry(event, count, undone))
+        return entries
 
     def find(self, name: str) -> list[PastEvent]:
         """Return the event with that number or id, or those of the batch with that id."""

@@ -135,10 +135,10 @@ def _write(
 ) -> None:
     for portion in _portions(counted):
         with transaction():
-            known = _recorded(connection, [identified.id for _, identified in portion])
+            recorded_ids = _recorded(connection, [identified.id for _, identified in portion])
             for video, identified in portion:
                 event = None
-                if identified.id not in known:
+                if identified.id not in recorded_ids:
                     event = deferred_imports.event_for(connection, video, identified, batch)
                 if event is None:
                     outcome.unchanged.append(identified.entry)
@@ -156,9 +156,9 @@ def _defer(
 ) -> None:
     for portion in _portions(waiting):
         with transaction():
-            known = _recorded(connection, [entry.id for entry in portion])
+            recorded_ids = _recorded(connection, [entry.id for entry in portion])
             for identified in portion:
-                if identified.id in known:  # its file came, and is gone for good
+                if identified.id in recorded_ids:  # its file came, and is gone for good
                     outcome.unchanged.append(identified.entry)
                     continue
                 event = deferred_imports.deferral(identified, *now_and_batch)
@@ -174,12 +174,12 @@ def _portions(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
 
 
 def _recorded(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
-    known: set[str] = set()
+    recorded_ids: set[str] = set()
     for batch in batches(ids):
         marks = ",".join("?" * len(batch))
         query = f"SELECT id FROM event WHERE id IN ({marks})"  # noqa: S608 (marks only)
-        known.update(key for (key,) in connection.execute(query, batch))
-    return known
+        recorded_ids.update(key for (key,) in connection.execute(query, batch))
+    return recorded_ids
 
 
 def _compare_stars(

@@ -88,10 +88,8 @@ def test_a_batch_is_undone_and_redone_as_a_whole() -> None:
         assert people_state(catalogue) == people_state(without)
         catalogue.redo(history.last_undone(), NOW, "owner")
         assert people_state(catalogue) == whole
-        actions = [
-            (action.first.kind, action.count, action.undone) for action in history.actions(9)
-        ]
-        assert actions[-2:] == [(EventKind.VIEWED, 3, 0), (EventKind.RATED, 1, 0)]
+        entries = [(entry.first.kind, entry.count, entry.undone) for entry in history.entries(9)]
+        assert entries[-2:] == [(EventKind.VIEWED, 3, 0), (EventKind.RATED, 1, 0)]
 
 
 def test_undo_goes_back_step_by_step_and_redo_forward() -> None:
@@ -136,7 +134,7 @@ def test_the_history_is_read_by_its_index() -> None:
         connection: sqlite3.Connection = catalogue._connection  # noqa: SLF001
         statements: list[str] = []
         connection.set_trace_callback(statements.append)
-        catalogue.history.actions(5)
+        catalogue.history.entries(5)
         catalogue.history.last_done()
         connection.set_trace_callback(None)
         plans = [
