@@ -15,6 +15,7 @@ from tornado.routing import Matcher
 from tornado.web import HTTPError
 from typing_extensions import override
 
+from generator.core.site import old_addresses as old
 from generator.devserver.files import Message
 from generator.devserver.handlers import BaseHandler, ServedState
 
@@ -31,7 +32,11 @@ class IsForApi(Matcher):
     @override
     def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
         site = self._state.site
-        return {} if site.api and request.path.startswith(f"{site.base}/api/") else None
+        path = request.path.removeprefix(site.base)
+        is_for_api = request.path.startswith(f"{site.base}/api/") or (
+            site.old_addresses and path in old.CALLS
+        )
+        return {} if site.api and is_for_api else None
 
 
 class ApiBridge(BaseHandler):

@@ -443,6 +443,9 @@ def commit(run: RenderRun, plan: Plan, now: int) -> None:
     lasting = {path: target for path, target in plan.redirects.items() if path in plan.lasting}
     ledger.put_redirects(plan.redirects, until)
     ledger.put_redirects(lasting, FOR_GOOD)
+    ledger.put_old_addresses(plan.old_addresses)
+    if plan.dropped_old_addresses:
+        ledger.drop_old_addresses(plan.dropped_old_addresses)
     ledger.remember("next_scope", str(plan.next_scope))
     ledger.remember("next_list", str(plan.next_list))
 

@@ -4,10 +4,20 @@ from generator.adapters.ledger.listings import ListView
 from generator.adapters.ledger.store import (
     Ledger,
     ListRow,
+    OldAddressRow,
     PageRow,
     ScopeRow,
     ShownEvents,
     shown_events,
 )
 
-__all__ = ["Ledger", "ListRow", "ListView", "PageRow", "ScopeRow", "ShownEvents", "shown_events"]
+__all__ = [
+    "Ledger",
+    "ListRow",
+    "ListView",
+    "OldAddressRow",
+    "PageRow",
+    "ScopeRow",
+    "ShownEvents",
+    "shown_events",
+]
