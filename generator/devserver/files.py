@@ -61,7 +61,7 @@ class SiteFile:
 
 @dataclass(frozen=True, slots=True)
 class FormerAddress:
-    """Where an address of a former server leads: a URL, a page that leads on, or a plain text."""
+    """Where an address of a former server leads: a URL, a redirect page, or a plain text."""
 
     redirect: str = ""
     page: SiteFile | None = None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import islice
 
-from generator.adapters.ledger import Ledger, OldAddressRow
+from generator.adapters.ledger import Ledger, OldAddressRow, OldAddressTable
 from generator.core.delivery.host_files import MAX_REDIRECTS
 from generator.core.model import OutPath
 from generator.core.site import old_addresses as old
@@ -96,7 +96,7 @@ def _with_old_addresses(
     """Yield redirects, each redirect page of an old address replaced by the address itself."""
     paths = [path for path, _ in redirects if path.startswith(old.FOLDER)]
     addresses: dict[OutPath, set[OutPath]] = {path: set() for path in paths}
-    for row in (*ledger.old_addresses(paths), *more):
+    for row in (*OldAddressTable(ledger.connection).rows(paths), *more):
         if row.path in addresses:
             addresses[row.path].add(row.address)
     for path, target in redirects:

@@ -8,7 +8,7 @@ its files; else the first one.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
-from generator.adapters.ledger import Ledger, OldAddressRow
+from generator.adapters.ledger import Ledger, OldAddressRow, OldAddressTable
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site import old_addresses as old
 from generator.core.site import urls
@@ -33,13 +33,13 @@ def plan_old_addresses(
     had = bool(ledger.fact(FACT))
     if not enabled:
         if had:
-            plan.dropped_old_addresses = set(ledger.redirects_below(old.FOLDER))
+            plan.dropped_old_addresses = OldAddressTable(ledger.connection).pages(old.FOLDER)
             plan.gone |= plan.dropped_old_addresses
         return
-    wanted = _tag_redirects(ledger, plan, is_first=not had)
-    wanted |= _video_redirects(ledger, plan, changes, is_first=not had)
-    stored = ledger.redirect_targets(list(wanted))
-    for path, target in wanted.items():
+    redirects = _tag_redirects(ledger, plan, is_first=not had)
+    redirects |= _video_redirects(ledger, plan, changes, is_first=not had)
+    stored = OldAddressTable(ledger.connection).targets(list(redirects))
+    for path, target in redirects.items():
         if stored.get(path) != target:
             plan.redirects[path] = target
             plan.lasting.add(path)
@@ -74,7 +74,7 @@ def _video_redirects(
         if not is_first and change.before is not None and _is_renamed(change):
             paths |= dict.fromkeys(map(old.page_of, old.watch_addresses(change.before)))
     candidates: dict[OutPath, set[tuple[VideoId, OutPath]]] = defaultdict(set)
-    for row in (*ledger.old_addresses(list(paths)), *rows):
+    for row in (*OldAddressTable(ledger.connection).rows(list(paths)), *rows):
         candidates[row.path].add((row.video, row.address))
     videos = _videos(ledger, plan, {video for rest in candidates.values() for video, _ in rest})
     redirects = {}

@@ -1,10 +1,10 @@
 """The ledger: the builder's own SQLite file, rebuildable from the catalogue at any time."""
 
 from generator.adapters.ledger.listings import ListView
+from generator.adapters.ledger.old_addresses import OldAddressRow, OldAddressTable
 from generator.adapters.ledger.store import (
     Ledger,
     ListRow,
-    OldAddressRow,
     PageRow,
     ScopeRow,
     ShownEvents,
@@ -16,6 +16,7 @@ __all__ = [
     "ListRow",
     "ListView",
     "OldAddressRow",
+    "OldAddressTable",
     "PageRow",
     "ScopeRow",
     "ShownEvents",

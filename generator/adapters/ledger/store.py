@@ -47,15 +47,6 @@ class ListRow:
 
 
 @dataclass(frozen=True, slots=True)
-class OldAddressRow:
-    """An old address, percent-encoded, its redirect page, and its video; 0: it is a tag's."""
-
-    path: OutPath
-    video: VideoId
-    address: OutPath
-
-
-@dataclass(frozen=True, slots=True)
 class PageRow:
     """What was rendered, from what, when and why. `cause` is a video, or None."""
 
@@ -578,41 +569,6 @@ class Ledger(CheckedFile):
     def drop_redirects(self, paths: Iterable[OutPath]) -> None:
         """Delete redirects."""
         self._cursor.executemany("DELETE FROM redirect WHERE path = ?", [(p,) for p in paths])
-
-    # -- old addresses
-
-    def redirects_below(self, folder: str) -> list[OutPath]:
-        """Return the redirects in a folder ("old/"), those that are suspended, too."""
-        span = (folder, folder[:-1] + "0") * 2
-        rows = self._cursor.execute(
-            "SELECT path FROM redirect WHERE path >= ? AND path < ? UNION"
-            " SELECT path FROM suspended_redirect WHERE path >= ? AND path < ?",
-            span,
-        )
-        return [row[0] for row in rows]
-
-    def redirect_targets(self, paths: Sequence[OutPath]) -> dict[OutPath, OutPath]:
-        """Return the targets of those of these pages that are redirects."""
-        return dict(self._in("SELECT path, target FROM redirect WHERE path IN", paths))
-
-    def old_addresses(self, paths: Sequence[OutPath]) -> list[OldAddressRow]:
-        """Return what is recorded of redirect pages of old addresses, by path and video."""
-        query = "SELECT path, video, address FROM old_address WHERE path IN"
-        return [OldAddressRow(*row) for row in self._in(query, paths)]
-
-    def put_old_addresses(self, rows: Iterable[OldAddressRow]) -> None:
-        """Store which videos old addresses are about."""
-        self._cursor.executemany(
-            "INSERT OR IGNORE INTO old_address VALUES (?, ?, ?)",
-            [(row.path, row.video, row.address) for row in rows],
-        )
-
-    def drop_old_addresses(self, paths: Iterable[OutPath]) -> None:
-        """Forget all old addresses, and that redirects to be dropped were suspended."""
-        self._cursor.execute("DELETE FROM old_address")
-        self._cursor.executemany(
-            "DELETE FROM suspended_redirect WHERE path = ?", [(path,) for path in paths]
-        )
 
     # -- receipts
 

@@ -59,7 +59,7 @@ def page_of(address: bytes) -> OutPath:
     return OutPath(f"{FOLDER}{digits[:2]}/{digits[2:]}.html")
 
 
-def file_name(place: Place) -> str:
+def bare_name(place: Place) -> str:
     """Return the bare name of a file, which is all that the old server knew of it."""
     return place.path.rpartition("/")[2]
 
@@ -69,7 +69,7 @@ def watch_addresses(video: Video) -> tuple[bytes, ...]:
 
     A folder copied from a Mac may have changed from one form to the other.
     """
-    name = file_name(video.place)
+    name = bare_name(video.place)
     forms = [name]
     if not name.isascii():
         forms += [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
