@@ -32,10 +32,9 @@ class IsForApi(Matcher):
     @override
     def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
         site = self._state.site
-        path = request.path.removeprefix(site.base)
-        is_for_api = request.path.startswith(f"{site.base}/api/") or (
-            site.old_addresses and path in old.CALLS
-        )
+        front, path = f"{site.base}/", request.path
+        is_old_call = site.old_addresses and path.removeprefix(site.base) in old.CALLS
+        is_for_api = path.startswith(f"{front}api/") or (is_old_call and path.startswith(front))
         return {} if site.api and is_for_api else None
 
 

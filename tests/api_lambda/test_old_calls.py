@@ -4,18 +4,22 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
-from asking import Asker, Told, Tray
+from asking import Asker, Told, Tray, fetch, serving
 from fastapi import FastAPI
+from nginx_server import TEMPLATE, running, write_config
 from old_library import OldLibrary
 
 from api_lambda.app import ApiConfig, create_app
 from api_lambda.owner_secrets import EnvSecrets
 from generator.adapters.catalogue import Catalogue
+from generator.core.delivery import nginx as nginx_conf
 from generator.core.model import VideoId
+from generator.devserver import DevServer, ServedSite
 
 FILM = "100% sure #1 - é.mp4"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -238,3 +242,54 @@ def test_before_a_queue_numbers_are_understood_and_names_are_not(tmp_path: Path)
         assert len(tray.bodies) == 3
     finally:
         app.state.close()
+
+
+@pytest.mark.parametrize("base", ["", "/films"])
+def test_nginx_passes_old_calls_to_the_api(
+    built: Path,
+    tmp_path: Path,
+    program: Callable[[str], str],
+    free_port: Callable[[], int],
+    base: str,
+) -> None:
+    state, socket, port = shutil.copytree(built, tmp_path / "state"), tmp_path / "s", free_port()
+    socket.mkdir()
+    place = f"unix:{socket}/api"
+    text = nginx_conf.config(
+        TEMPLATE,
+        out=str(tmp_path),
+        roots={"": str(tmp_path)},
+        listen=f"127.0.0.1:{port}",
+        server_name="_",
+        base=base,
+        api=place,
+        old_addresses=True,
+    )
+    main = write_config(tmp_path / "nginx", text)
+    options = ("--socket", f"{socket}/api")
+    settings = {"REELSHELF_OLD_ADDRESSES": "true", "REELSHELF_SITE_URL": f"http://x{base}"}
+    with serving(state, *options, **settings), running(program("nginx"), main, port):
+        for path in (f"{socket}/api", str(socket)):
+            Path(path).chmod(0o777)
+        told = fetch(port, "POST", f"{base}/view", {"filename": FILM})
+        assert (told.status, told.json["views"]) == (200, 1), told.body
+        assert fetch(port, "GET", f"{base}/get_views?filename={quote(FILM)}").json["views"] == 1
+        assert fetch(port, "GET", f"{base}/api/ratings/{quote(FILM)}").json["rating"] == 0
+        assert fetch(port, "POST", f"{base}/rate", {"filename": FILM, "rating": 3}).status == 403
+
+
+def test_the_dev_server_passes_old_calls_to_the_api(make: Make, tmp_path: Path) -> None:
+    site = ServedSite(tmp_path, {}, "/films", api=make(), old_addresses=True)
+    server = DevServer(site)
+    server.start()
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        port = urlsplit(server.address).port or 80
+        told = fetch(port, "POST", "/films/rate", {"filename": FILM, "rating": 3})
+        assert told.json == {"success": True, "filename": FILM, "rating": 3}
+        assert fetch(port, "POST", "/rate", {"filename": FILM, "rating": 1}).status == 405
+        assert fetch(port, "GET", f"/films/get_views?filename={quote(FILM)}").json["views"] == 0
+    finally:
+        server.stop()
+        thread.join()
