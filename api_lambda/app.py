@@ -3,11 +3,11 @@
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from api_lambda import schemas
-from api_lambda.context import Authenticator, Reading, Response
+from api_lambda.context import Reading, Response
 from api_lambda.dispatch import AccessPolicy, Dispatcher, Operation, operation
 from api_lambda.openapi import declare, openapi
 from api_lambda.owner_secrets import EnvSecrets, key_ring
@@ -27,6 +27,10 @@ from generator.adapters.redis_state import RedisState, is_redis
 from generator.adapters.settings import Settings
 from generator.core.queue.queue import Queue
 
+if TYPE_CHECKING:
+    from api_lambda.local_service import LocalService
+    from api_lambda.queued_service import QueuedService
+
 _VIDEOS = "/api/videos/{id}"
 _LOCAL_ONLY = (
     "/api/videos",
@@ -35,6 +39,7 @@ _LOCAL_ONLY = (
     "/api/random",
     "/api/problems",
     "/api/problems/retry",
+    "/api/tags/popular",
 )
 
 
@@ -44,7 +49,8 @@ class ApiConfig:
 
     `origins` are those of the site's own pages; `proxies` are the trusted proxies besides this
     machine, whose X-Forwarded-For counts; `clock` returns seconds since 1970. With `queue`, the
-    URL of a queue, events go there and nothing of `state` is opened.
+    URL of a queue, events go there and nothing of `state` is opened. `old_addresses`: scripts of a
+    former server are answered, too.
     """
 
     state: Path
@@ -57,6 +63,7 @@ class ApiConfig:
     proxies: frozenset[str] = frozenset()
     clock: Callable[[], float] = time.time
     queue: str = ""
+    old_addresses: bool = False
     secrets: EnvSecrets = field(default_factory=EnvSecrets)
 
     @classmethod
@@ -77,6 +84,7 @@ class ApiConfig:
             durable=settings.durable,
             owner_on_loopback=owner_on_loopback,
             queue=settings.queue if secrets is not None else "",
+            old_addresses=settings.old_addresses,
             secrets=secrets or EnvSecrets(),
         )
 
@@ -119,6 +127,8 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
     service, service_operations = (
         _remote(config, settings, queue) if is_remote else _local(settings)
     )
+    if config.old_addresses:
+        service_operations += _old_operations(service, settings, is_remote=is_remote)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -168,11 +178,7 @@ class Contract(BaseModel):
     paths: dict[str, object]
 
 
-class _OpenService(Authenticator, Protocol):
-    def close(self) -> None: ...
-
-
-_Opened = tuple[_OpenService, tuple[Operation, ...]]
+_Opened = tuple["LocalService | QueuedService", tuple[Operation, ...]]
 
 
 def _local(settings: ServiceSettings) -> _Opened:
@@ -228,6 +234,38 @@ def _remote(config: ApiConfig, settings: ServiceSettings, queue: Queue | None) -
         operation("GET", "/api/health", service.health, schemas.Health),
         *_sessions(service),
     )
+
+
+def _old_operations(
+    service: "LocalService | QueuedService", settings: ServiceSettings, *, is_remote: bool
+) -> tuple[Operation, ...]:
+    """Return what scripts of a former server call."""
+    from api_lambda.old_calls import OldCalls, OldNames  # noqa: PLC0415 (off by default)
+
+    names = None
+    if not is_remote:
+        from generator.adapters import old_names  # noqa: PLC0415 (SQLite: not before a queue)
+
+        ledger = settings.state / "ledger.db"
+        names = OldNames(
+            partial(old_names.video_named, ledger), partial(old_names.most_used_tags, ledger)
+        )
+    calls = OldCalls(service, names, service.salt_of, settings.proxies)
+    done, ratings = schemas.OldOutcome, "/api/ratings/{name}"
+    operations: tuple[Operation, ...] = (
+        operation("POST", "/rate", calls.old_rate, done, Action.RATE),
+        operation("POST", "/view", calls.old_view, done, Action.VIEW),
+        operation("POST", "/tag", calls.old_tag, done, Action.TAG),
+        operation("POST", "/delete_tag", calls.old_untag, done, Action.TAG),
+        operation("POST", "/favorite", calls.old_favorite, done, Action.FAVORITE),
+        operation("GET", "/get_views", calls.old_views, schemas.OldViewsShown),
+        operation("GET", ratings, calls.old_rating, schemas.OldRatingShown),
+        operation("POST", ratings, calls.old_rating_set, done, Action.RATE),
+    )
+    if not is_remote:
+        path = "/api/tags/popular"
+        operations += (operation("GET", path, calls.old_popular_tags, schemas.OldTagsShown),)
+    return tuple(replace(called, is_old=True) for called in operations)
 
 
 def _write_operations(

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ValidationError
 
 from api_lambda.context import Authenticator, RequestContext, Response
+from api_lambda.old_forms import form_fields, form_type
 from api_lambda.permissions import (
     Action,
     Caller,
@@ -28,6 +29,7 @@ from api_lambda.permissions import (
     is_from_cdn,
     is_json,
     may,
+    may_be_cross_site_form,
     role_of,
 )
 from api_lambda.problems import (
@@ -48,7 +50,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY = 16 * 1024
 _KEY = re.compile(KEY_PATTERN)
-_PARAMETERS = {"id": "[0-9]{1,19}", "tag": ".+", "event": "[A-Za-z0-9_-]{1,64}"}
+_PARAMETERS = {"id": "[0-9]{1,19}", "tag": ".+", "event": "[A-Za-z0-9_-]{1,64}", "name": ".+"}
 _UNSAFE = frozenset({"POST", "PUT", "DELETE"})
 
 
@@ -57,7 +59,8 @@ class Operation:
     """One method of one path.
 
     `action` is the permission it needs, None for none; `response_model` is the body that comes
-    with `status`, None for no body.
+    with `status`, None for no body. `is_old`: scripts of a former server call it, and may send a
+    form instead of JSON.
     """
 
     method: str
@@ -69,6 +72,7 @@ class Operation:
     body: type[BaseModel] | None = None
     needs_body: bool = False
     query: type[BaseModel] | None = None
+    is_old: bool = False
 
 
 def operation(
@@ -261,7 +265,15 @@ async def _body(route: Operation, caller: Caller, receive: Receive) -> BaseModel
     content = await _content(caller.headers, receive)
     if not content and not route.needs_body:
         return None
-    if not is_json(caller.headers.get("content-type")):
+    content_type = caller.headers.get("content-type", "")
+    if route.is_old and form_type(content_type):
+        if may_be_cross_site_form(caller):
+            raise Problem(HTTPStatus.FORBIDDEN, "cross-site requests may not do this")
+        try:
+            return route.body.model_validate(form_fields(content_type, content))
+        except ValidationError as error:
+            raise _invalid("invalid body", _errors(error)) from error
+    if not is_json(content_type):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send application/json")
     try:
         return route.body.model_validate_json(content)

@@ -151,6 +151,11 @@ def view_id(salt: bytes, video: VideoId, visit: str, now: int) -> str:
     return "view-" + _digest(salt, f"{video}|{visit}|{now // _HOUR_S}")
 
 
+def toggle_id(salt: bytes, video: VideoId, visit: str, moment: int) -> str:
+    """Return the id of a favorite that is switched over; the same for a request sent again."""
+    return "flip-" + _digest(salt, f"{video}|{visit}|{moment}")
+
+
 def visit_of(salt: bytes, address: str, agent: str) -> str:
     """Return an id for a visit whose page sent none; it reveals nothing without the salt."""
     return "by-" + _digest(salt, f"{address}|{agent}")

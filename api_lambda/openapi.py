@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from api_lambda.credentials import SESSION_COOKIE
 from api_lambda.dispatch import Operation
+from api_lambda.old_forms import FORM_TYPES
 from api_lambda.problems import PROBLEM_TYPE
 from api_lambda.schemas import ProblemDetails
 
@@ -22,6 +23,7 @@ _WHY = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The Content-Type is not application/json.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The body, the query or the Idempotency-Key is invalid.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests; Retry-After says when to retry.",
+    HTTPStatus.NOT_IMPLEMENTED: "File names are not known here: send the number of the video.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The catalogue is out of reach, or the disk is full;"
     " nothing was recorded.",
 }
@@ -43,6 +45,8 @@ def declare(app: FastAPI, operation: Operation, *, is_queued: bool = False) -> N
         is_queued: whether events go into a queue, which detects no conflicts.
     """
     refusals = _refusals(operation) - ({HTTPStatus.CONFLICT} if is_queued else set())
+    if is_queued and operation.is_old:
+        refusals.add(HTTPStatus.NOT_IMPLEMENTED)
     why = _WHY | _NOT_QUEUED if is_queued else _WHY
     app.add_api_route(
         operation.path,
@@ -52,6 +56,7 @@ def declare(app: FastAPI, operation: Operation, *, is_queued: bool = False) -> N
         status_code=operation.status,
         response_model=operation.response_model,
         response_description=HTTPStatus(operation.status).phrase,
+        deprecated=operation.is_old or None,
         responses={int(status): _problem(status, why[status]) for status in sorted(refusals)},
     )
 
@@ -79,6 +84,9 @@ def openapi(app: FastAPI) -> bytes:
     for path in document["paths"].values():
         for method in path.values():
             _correct(method)
+            if method.get("deprecated") and "requestBody" in method:
+                content = method["requestBody"]["content"]
+                content |= dict.fromkeys(FORM_TYPES, content["application/json"])
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -92,7 +100,7 @@ def _refusals(operation: Operation) -> set[HTTPStatus]:
     is_write = operation.method != "GET"
     if is_write or operation.action is not None:
         statuses.add(HTTPStatus.FORBIDDEN)
-    if "{" in operation.path or operation.path.endswith("/random"):
+    if "{" in operation.path or operation.path.endswith("/random") or operation.is_old:
         statuses.add(HTTPStatus.NOT_FOUND)
     if is_write and operation.action is not None:
         statuses |= {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}

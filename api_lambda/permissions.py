@@ -163,6 +163,16 @@ def is_cross_site(caller: Caller, origins: frozenset[str]) -> bool:
     return scheme not in {"http", "https"} or host != caller.headers.get("host", "").lower()
 
 
+def may_be_cross_site_form(caller: Caller) -> bool:
+    """Return whether a form may come from a page of another site: a browser that does not say.
+
+    Forms need no preflight, unlike JSON. What is no browser may send them.
+    """
+    says = {"sec-fetch-site", "origin"}.intersection(caller.headers)
+    is_browser = caller.headers.get("user-agent", "").startswith("Mozilla/")
+    return not says and (is_browser or "cookie" in caller.headers)
+
+
 def client_of(caller: Caller, proxies: frozenset[str]) -> str:
     """Return the client's address: as forwarded, if the proxy or CDN in front is ours.
 

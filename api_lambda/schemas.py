@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from api_lambda.permissions import Action, Role
 
@@ -133,6 +133,101 @@ class RandomQuery(RequestModel):
     stars: Annotated[
         int, Field(ge=0, le=5, description="at least this many stars from the owner")
     ] = 0
+
+
+class OldRequest(BaseModel):
+    """Base of what scripts of a former server send: unknown fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class OldVideo(OldRequest):
+    """A video, by its bare file name or its number."""
+
+    filename: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=1024,
+            validation_alias=AliasChoices("filename", "video", "video_id"),
+            examples=["My film.mp4"],
+        ),
+        BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    ]
+
+
+class OldStars(OldRequest):
+    """A rating of a former server's script; 0 removes it."""
+
+    rating: Annotated[int, Field(ge=0, le=5, examples=[4])]
+
+
+class OldRating(OldVideo, OldStars):
+    """A video and its rating."""
+
+
+class OldTag(OldVideo):
+    """A video and a tag of it, with or without "#"."""
+
+    tag: Annotated[str, Field(min_length=1, max_length=MAX_TAG, examples=["#winter"])]
+
+
+class OldFavorite(OldVideo):
+    """A video, and whether it is to be a favorite; without: the opposite of what it is."""
+
+    favorite: bool | None = None
+
+
+class OldVideoQuery(OldRequest):
+    """The video that is asked about."""
+
+    filename: Annotated[str, Field(min_length=1, max_length=1024, examples=["My film.mp4"])]
+
+
+class OldTagsQuery(OldRequest):
+    """How many tags are asked for."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_LISTED)] = 20
+
+
+class OldOutcome(ResponseModel):
+    """What an old call did; what is not known before a queue is left out."""
+
+    success: Literal[True]
+    filename: str
+    rating: Annotated[int | None, Field(ge=0, le=5, examples=[4])] = None
+    views: int | None = None
+    favorite: bool | None = None
+    tags: list[str] | None = Field(None, description='with "#"')
+
+
+class OldRatingShown(ResponseModel):
+    """The rating of a video; 0 for none."""
+
+    filename: str
+    rating: Annotated[int, Field(ge=0, le=5)]
+    average: Annotated[float, Field(ge=0, le=5)]
+    count: Annotated[int, Field(ge=0)]
+
+
+class OldViewsShown(ResponseModel):
+    """How often a video was viewed."""
+
+    filename: str
+    views: int
+
+
+class OldTagCount(ResponseModel):
+    """A tag and the number of its videos."""
+
+    tag: Annotated[str, Field(description='with "#"')]
+    count: int
+
+
+class OldTagsShown(ResponseModel):
+    """The tags of most videos."""
+
+    tags: list[OldTagCount]
 
 
 class Mean(ResponseModel):

@@ -75,6 +75,10 @@ class Service(ABC):
     async def _salt_of(self, day: str) -> bytes:
         """Return the salt of a day."""
 
+    async def salt_of(self, day: str) -> bytes:
+        """Return the salt of a day, as in `events.day_of`."""
+        return await self._salt_of(day)
+
     @abstractmethod
     async def _write(self, request: RequestContext, event: Event) -> Response:
         """Record or send an event about a video."""

@@ -46,6 +46,7 @@ from generator.plan import (
     host_pages,
     plan,
     plan_host_files,
+    plan_old_addresses,
     plan_suspended,
 )
 from generator.render.owned_files import OwnedFiles
@@ -334,10 +335,19 @@ class Engine:
             self._redirect_merged(planned, differences, everything=not since)
             self._expire_redirects(planned, now)
             everything = full or suspects.all
+            plan_old_addresses(
+                self.ledger, planned, differences, enabled=self.settings.old_addresses
+            )
             plan_suspended(self.ledger, planned, now, everything=everything or bool(stale))
-            enabled = self.settings.host_files
             until = now + REDIRECT_S
-            plan_host_files(self.ledger, planned, until, FOR_GOOD, enabled=enabled)
+            plan_host_files(
+                self.ledger,
+                planned,
+                until,
+                FOR_GOOD,
+                enabled=self.settings.host_files,
+                old_addresses=self.settings.old_addresses,
+            )
             torn, sound = self.recovery.examine(
                 suspects.paths - planned.pages.keys() - planned.gone
             )
@@ -395,7 +405,10 @@ class Engine:
         write_pages(run, list(self._pages(library, selection)))
 
     def _pages(self, videos: Sequence[Video], selection: "PageSelection") -> Iterator[Page]:
-        hosts = host_pages(self.ledger, _ANEW) if self.settings.host_files else ()
+        old = self.settings.old_addresses
+        hosts = (
+            host_pages(self.ledger, _ANEW, old_addresses=old) if self.settings.host_files else ()
+        )
         every = every_page(self.ledger, self.site, videos)
         for page in (*every, *redirect_pages(self.ledger), *hosts):
             if (
@@ -490,6 +503,7 @@ class Engine:
             "cursor_event": self.catalogue.event_id(cursor),
             "catalogue": self.catalogue.identity(),
             "host_files": "1" if self.settings.host_files else "",
+            "old_addresses": "1" if self.settings.old_addresses else "",
         }
         if self.recovery.stamp:
             facts |= {"stamp": self.recovery.stamp, "next_stamp": ""}

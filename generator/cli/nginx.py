@@ -68,6 +68,7 @@ def nginx(
             ignore=settings.ignore,
             api=api,
             ipv6=_has_ipv6(),
+            old_addresses=settings.old_addresses,
         )
     except ValueError as error:
         hint = "rename the folder or fix the option"

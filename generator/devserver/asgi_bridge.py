@@ -15,6 +15,7 @@ from tornado.routing import Matcher
 from tornado.web import HTTPError
 from typing_extensions import override
 
+from generator.core.site import old_addresses as old
 from generator.devserver.files import Message
 from generator.devserver.handlers import BaseHandler, ServedState
 
@@ -31,7 +32,10 @@ class IsForApi(Matcher):
     @override
     def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
         site = self._state.site
-        return {} if site.api and request.path.startswith(f"{site.base}/api/") else None
+        front, path = f"{site.base}/", request.path
+        is_old_call = site.old_addresses and path.removeprefix(site.base) in old.CALLS
+        is_for_api = path.startswith(f"{front}api/") or (is_old_call and path.startswith(front))
+        return {} if site.api and is_for_api else None
 
 
 class ApiBridge(BaseHandler):

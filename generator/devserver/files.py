@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from generator.core.library.file_filter import FileFilter, compile_filter
+from generator.core.model import OutPath
+from generator.core.site import old_addresses as old
 from generator.core.site import urls
 
 Message = MutableMapping[str, Any]  # as in ASGI
@@ -58,6 +60,15 @@ class SiteFile:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerAddress:
+    """Where an address of a former server leads: a URL, a redirect page, or a plain text."""
+
+    redirect: str = ""
+    page: SiteFile | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ServedSite:
     """A site and its library; `api`, if any, serves `base`/api/.
 
@@ -70,6 +81,7 @@ class ServedSite:
     follow_links: bool = False
     api: App | None = None
     file_filter: FileFilter = field(default_factory=compile_filter)
+    old_addresses: bool = False
 
     @property
     def not_found(self) -> SiteFile:
@@ -90,6 +102,23 @@ class ServedSite:
         is_video = path.startswith("play/") and path.endswith((".mp4", ".webm"))
         place = SiteFile(self.out, path, is_video=is_video)
         return place if _may_be_served(path) and place != self.not_found else None
+
+    def former(self, address: str) -> FormerAddress | None:
+        """Return where a URL path of a former server leads; None: it is none, or is off."""
+        path = unquote_to_bytes(address.encode("latin-1"))
+        front = f"{self.base}/".encode()
+        if not self.old_addresses or not path.startswith(front):
+            return None
+        path = path.removeprefix(front)
+        kind, _, name = path.partition(b"/")
+        page = old.FIXED.get(OutPath(path.decode("latin-1")))
+        if page is not None:
+            return FormerAddress(redirect=f"{self.base}/{page}")
+        if kind == b"video" and name and b"/" not in name:
+            return FormerAddress(redirect=f"{self.base}/watch/{quote(name, safe='')}")
+        if kind in {b"watch", b"tag"} and name and not name.endswith(b".html"):
+            return FormerAddress(page=SiteFile(self.out, old.page_of(path)))
+        return FormerAddress(text=old.PONG) if path == old.PING.encode() else None
 
     def _video_file(self, path: str) -> SiteFile | None:
         name = ""

@@ -131,12 +131,27 @@ class FileHandler(BaseHandler):
             self.redirect(base + "/")
             return
         place = self.site.place(self.request.path)
-        if place is None or not await self._send(place):
+        if place is not None and await self._send(place):
+            return
+        if not await self._send_former():
             self.set_status(404)
             if not await self._send(self.site.not_found):
                 self._send_page("html", BARE_PAGE, self.state.builds, self.state.failure)
 
     head = get  # type: ignore[mutable-override]  # likewise
+
+    async def _send_former(self) -> bool:
+        """Answer an address of a former server; return False if it is none."""
+        former = self.site.former(self.request.path)
+        if former is None:
+            return False
+        if former.page is not None:
+            return await self._send(former.page)
+        if former.redirect:
+            self.redirect(former.redirect)
+        else:
+            self._send_page("txt", former.text.encode(), self.state.builds, None)
+        return True
 
     async def _send(self, place: SiteFile) -> bool:
         """Send a file; return False if there is none."""

@@ -16,6 +16,7 @@ from generator.plan.home_and_feeds import plan_overviews
 from generator.plan.host_files import host_pages, plan_host_files
 from generator.plan.listings import plan_scopes
 from generator.plan.model import Plan, PlannedList
+from generator.plan.old_addresses import plan_old_addresses
 from generator.plan.redirect_expiry import FOR_GOOD, plan_suspended
 from generator.plan.sitemaps import plan_sitemaps, plan_storyboards
 from generator.plan.tag_and_folder_pages import plan_indexes
@@ -29,6 +30,7 @@ __all__ = [
     "host_pages",
     "plan",
     "plan_host_files",
+    "plan_old_addresses",
     "plan_suspended",
 ]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from generator.adapters.ledger import ListRow, ScopeRow
+from generator.adapters.ledger import ListRow, OldAddressRow, ScopeRow
 from generator.core.model import OutPath, Video, VideoId
 from generator.core.site.orders import SortKey
 from generator.core.site.page_types import Page
@@ -28,7 +28,8 @@ class Plan:
 
     `gone` are pages to delete; `redirects` replace some of them, each with its target, those in
     `lasting` permanently.
-    Those in `suspended` are removed with their target, and restored with it.
+    Those in `suspended` are removed with their target, and restored with it. All old addresses
+    are forgotten if there are `dropped_old_addresses`.
     """
 
     pages: dict[OutPath, Page] = field(default_factory=dict)
@@ -36,6 +37,8 @@ class Plan:
     redirects: dict[OutPath, OutPath] = field(default_factory=dict)
     lasting: set[OutPath] = field(default_factory=set)
     suspended: set[OutPath] = field(default_factory=set)
+    old_addresses: list[OldAddressRow] = field(default_factory=list)
+    dropped_old_addresses: set[OutPath] = field(default_factory=set)
     lists: list[PlannedList] = field(default_factory=list)
     dropped_lists: list[int] = field(default_factory=list)
     scopes: dict[Scope, ScopeRow] = field(default_factory=dict)

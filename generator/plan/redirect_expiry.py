@@ -54,6 +54,8 @@ def _restore(ledger: Ledger, plan: Plan, now: int, *, everything: bool) -> None:
         for path, target, until in waiting:
             if until <= now or path in plan.pages or path in plan.redirects:
                 continue
+            if path in plan.dropped_old_addresses:
+                continue
             if path in taken:  # another page has its URL
                 continue
             plan.redirects[path] = target

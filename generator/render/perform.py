@@ -7,7 +7,7 @@ first, so that a build killed at any point leaves nothing that the next one does
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from generator.adapters.ledger import Ledger, ListRow, PageRow, ScopeRow
+from generator.adapters.ledger import Ledger, ListRow, OldAddressTable, PageRow, ScopeRow
 from generator.adapters.output import Output, digest_of
 from generator.core.build_receipt import Receipt
 from generator.core.errors import TemplateError
@@ -443,6 +443,10 @@ def commit(run: RenderRun, plan: Plan, now: int) -> None:
     lasting = {path: target for path, target in plan.redirects.items() if path in plan.lasting}
     ledger.put_redirects(plan.redirects, until)
     ledger.put_redirects(lasting, FOR_GOOD)
+    old_addresses = OldAddressTable(ledger.connection)
+    old_addresses.put(plan.old_addresses)
+    if plan.dropped_old_addresses:
+        old_addresses.drop(plan.dropped_old_addresses)
     ledger.remember("next_scope", str(plan.next_scope))
     ledger.remember("next_list", str(plan.next_list))
 

@@ -41,7 +41,7 @@ def site(tmp_path: Path) -> Iterator[Path]:
     return tmp_path
 
 
-def answer(site: Path, *arguments: str) -> Any:
+def answer(site: Path, *arguments: str) -> Any:  # noqa: ANN401 (JSON)
     done = command(site, *arguments, "--json")
     assert done.code == 0, done.text
     return json.loads(done.out)

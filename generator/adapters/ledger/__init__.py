@@ -1,6 +1,7 @@
 """The ledger: the builder's own SQLite file, rebuildable from the catalogue at any time."""
 
 from generator.adapters.ledger.listings import ListView
+from generator.adapters.ledger.old_addresses import OldAddressRow, OldAddressTable
 from generator.adapters.ledger.store import (
     Ledger,
     ListRow,
@@ -10,4 +11,14 @@ from generator.adapters.ledger.store import (
     shown_events,
 )
 
-__all__ = ["Ledger", "ListRow", "ListView", "PageRow", "ScopeRow", "ShownEvents", "shown_events"]
+__all__ = [
+    "Ledger",
+    "ListRow",
+    "ListView",
+    "OldAddressRow",
+    "OldAddressTable",
+    "PageRow",
+    "ScopeRow",
+    "ShownEvents",
+    "shown_events",
+]

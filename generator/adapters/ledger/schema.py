@@ -119,6 +119,17 @@ def files_made_since(db: sqlite_utils.Database) -> None:
     db.execute("CREATE TABLE made_file (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID")
 
 
+@migrations()
+def old_addresses(db: sqlite_utils.Database) -> None:
+    """Add which video each redirect page of an old address is about; 0: a tag."""
+    db.execute(
+        """CREATE TABLE old_address (
+            path TEXT NOT NULL, video INTEGER NOT NULL, address TEXT NOT NULL, -- percent-encoded
+            PRIMARY KEY (path, video, address)
+        ) STRICT, WITHOUT ROWID"""
+    )
+
+
 def _page_of(url: str, pages: Container[str]) -> str:
     """Return the output path of a URL: the longest that is a page, or looks like one."""
     parts = url.split("/")[1:]

@@ -78,7 +78,7 @@ class Ledger(CheckedFile):
         "page", "refresh", "compressed", "failed",
         "published", "pending_page", "pending_video", "multipart_upload", "pending_invalidation",
         "previous_version", "refused", "left_behind",
-        "owned", "suspect", "folder", "made_file",
+        "owned", "suspect", "folder", "made_file", "old_address",
     )  # fmt: skip
     _JSON: ClassVar[tuple[tuple[str, str], ...]] = (
         ("video_snapshot", "facts"), ("refresh", "receipt"),

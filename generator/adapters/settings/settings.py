@@ -291,6 +291,10 @@ class Settings(BaseSettings):
     host_files: Annotated[
         bool, Field(description="Write _headers and _redirects, for hosts that read them.")
     ] = False
+    old_addresses: Annotated[
+        bool,
+        Field(description="Redirect the addresses of a small video server (/watch/<file name>)."),
+    ] = False
     queue: Annotated[
         str, Field(description="Queue of events: the URL of an SQS queue, or redis://host:6379/0.")
     ] = ""

@@ -11,6 +11,7 @@ from zlib import crc32
 
 from generator.core.delivery import media_url_patterns
 from generator.core.formatting import MEDIA_TYPES, PLAYLIST_TYPE
+from generator.core.site import old_addresses as old_site
 
 # Pages have no inline scripts or styles, so none are allowed.
 CONTENT_POLICY: Mapping[str, str] = {
@@ -69,6 +70,12 @@ PLAY_TYPES: Mapping[str, str] = {
 _DOLLAR = "${reelshelf_dollar}"  # nginx has no other way to write "$" where it expands variables
 _MAX_ADDRESS = 255  # nginx stores the length of a location's name in one byte
 _MAX_WORD = 4000  # nginx reads its file 4,096 bytes at a time, and a token has to fit
+_HEX_DIGITS = "0123456789abcdef"
+# A video that is not at the top of the library any more: its former address leads to its page. An
+# error_page replaces all those of the server.
+_OLD_VIDEO = """error_page 404 = @reelshelf_old_video;
+error_page 403 = @reelshelf_old_video;
+error_page 500 503 @reelshelf_broken;"""
 _SECTION = re.compile(r"^ *@EACH ([A-Z]+)@\n(.*?)^ *@END@\n", re.MULTILINE | re.DOTALL)
 _BLANK = re.compile(r"^(?P<indent> *)@(?P<line>[A-Z_]+)@$|@(?P<word>[A-Z_]+)@", re.MULTILINE)
 _BASE = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
@@ -110,6 +117,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
     ignore: Iterable[str] = (),
     api: str = "",
     ipv6: bool = True,
+    old_addresses: bool = False,
 ) -> str:
     """Return `template` with its blanks filled in.
 
@@ -124,6 +132,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         follow_links: follow symbolic links in the library.
         ignore: the patterns of files and folders that are not part of the library.
         api: where `reelshelf api` serves: "8001", "host:8001" or "unix:/path"; "" for nowhere.
+        old_addresses: redirect the addresses of a former server (core/site/old_addresses.py).
         ipv6: whether the machine has IPv6: nginx does not start with an address it cannot bind.
 
     Raises:
@@ -147,7 +156,15 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
     }
     ignore = tuple(ignore)
     library = [
-        common | _root(base, name, path, ignore, follow_links=follow_links)
+        common
+        | _root(
+            base,
+            name,
+            path,
+            ignore,
+            follow_links=follow_links,
+            errors=_OLD_VIDEO if old_addresses and not name else "",
+        )
         for name, path in roots.items()
     ]
     has_dollar = any("$" in path for path in (out, *roots.values()))
@@ -156,6 +173,9 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         "BELOW": [common] if base else [],
         "DOLLAR": [common] if has_dollar else [],
         "API": [common | _api(api)] if api else [],
+        "OLD": [common | _old(base)] if old_addresses else [],
+        "OLDROOTS": [common] if old_addresses and "" not in roots else [],
+        "OLDAPI": [common | _api(api)] if old_addresses and api else [],
     }
     return "".join(_pieces(template, common, sections))
 
@@ -185,7 +205,7 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def _root(
-    base: str, name: str, path: str, ignore: Iterable[str], *, follow_links: bool
+    base: str, name: str, path: str, ignore: Iterable[str], *, follow_links: bool, errors: str
 ) -> dict[str, str]:
     address = f"{base}/video/{name}/" if name else f"{base}/video/"
     _check(address)
@@ -195,7 +215,7 @@ def _root(
     return {
         "ROOT": place,
         "ROOT_ADDRESS": _quoted(address),
-        "ROOT_REFUSED": "\n".join(_refused(front, ignore)),
+        "ROOT_REFUSED": "\n".join([*errors.splitlines(), *_refused(front, ignore)]),
         "ROOT_ALLOWED": _quoted(media_url_patterns.allowed(front)),
         "ROOT_LINKS": "off" if follow_links else f'on "from={place}/"',
         "MEDIA_TYPES": _types(MEDIA_TYPES),
@@ -223,6 +243,26 @@ def _api(place: str) -> dict[str, str]:
     return {
         "API_SERVER": server,
         "API_NAME": f"reelshelf_api_{crc32(server.encode()):08x}",
+    }
+
+
+def _old(base: str) -> dict[str, str]:
+    """Return the fixed addresses, the hash of the others, and the page that it leads to."""
+    fixed = [
+        f"location = {base}/{name} {{ return 302 {base}/{page}; }}"
+        for name, page in old_site.FIXED.items()
+    ]
+    share = f"{100 / len(_HEX_DIGITS):.2f}%"
+    shares = " ".join(f"{share} {digit};" for digit in _HEX_DIGITS[:-1]) + f" * {_HEX_DIGITS[-1]};"
+    digits = [f"$reelshelf_old_{place:x}" for place in range(old_site.DIGITS)]
+    hashed = [
+        f'split_clients "{place:x}$reelshelf_old" {digit} {{ {shares} }}'
+        for place, digit in enumerate(digits)
+    ]
+    return {
+        "OLD_FIXED": "\n".join(fixed),
+        "OLD_HASH": "\n".join(hashed),
+        "OLD_PAGE": "".join((*digits[:2], "/", *digits[2:])),
     }
 
 

@@ -57,7 +57,7 @@ def migrate(file: Path) -> None:
             ledger_migrations,
             """first_tables version_2 version_3 refused_objects ownership listings_by_name
             resting_forwards rename_ledger_tables objects_left_behind redirects_to_pages
-            files_made_since""",
+            files_made_since old_addresses""",
         ),
     ],
 )
