@@ -60,17 +60,38 @@ def read_nfo(content: bytes) -> Metadata:
     Raises:
         UnusableFileError: it is damaged, declares entities, or is about something else.
     """
+    text, xml = _texts_in(content)
+    if xml is None:
+        return Metadata(url=_address_in(text))
+    fields = _fields(xml, text.count("\n", 0, len(text) - len(xml)), _KNOWN_FIELDS)
+    _, _, rest = xml.partition(f"</{fields.root}>")
+    return _metadata(fields.values, _address_in(rest))
+
+
+def read_nfo_fields(content: bytes, names: frozenset[str]) -> dict[str, list[str]]:
+    """Return the texts of some fields in an .nfo, such as `read_nfo` does not return.
+
+    Args:
+        content: of the file.
+        names: of the fields, in lower case.
+
+    Raises:
+        UnusableFileError: as for `read_nfo`.
+    """
+    text, xml = _texts_in(content)
+    if xml is None:
+        return {}
+    return _fields(xml, text.count("\n", 0, len(text) - len(xml)), names).values
+
+
+def _texts_in(content: bytes) -> tuple[str, str | None]:
+    """Return the text of an .nfo, and from its first tag on; None if it has none."""
     declared = _DECLARED.search(content[:_DECLARED_WITHIN])
     text = decode_text(content, declared[1].decode() if declared else "")
     if not text.strip():
         raise UnusableFileError("is empty")
     first_tag = _XML.match(text) or _FIRST_TAG.search(text)
-    if first_tag is None:
-        return Metadata(url=_address_in(text))
-    xml = text[first_tag.start() :].lstrip()
-    fields = _fields(xml, text.count("\n", 0, len(text) - len(xml)))
-    _, _, rest = xml.partition(f"</{fields.root}>")
-    return _metadata(fields.values, _address_in(rest))
+    return text, None if first_tag is None else text[first_tag.start() :].lstrip()
 
 
 def _metadata(values: dict[str, list[str]], after_xml: str | None) -> Metadata:
@@ -97,14 +118,15 @@ def _address_in(text: str) -> str | None:
 
 
 class _Fields(ContentHandler):
-    """Collects the text of known fields, which are children of the root; the rest is ignored.
+    """Collects the text of some fields, which are children of the root; the rest is ignored.
 
     `root` is "" until a video begins: as the outermost element, or as its child where several
     episodes are in one file. `outermost` is the first element of the file.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: frozenset[str]) -> None:
         super().__init__()
+        self._names = names
         self.root = self.outermost = ""
         self.values: dict[str, list[str]] = {}
         self._depth = 0  # below the root, or below the outermost element
@@ -119,7 +141,7 @@ class _Fields(ContentHandler):
             self.root, self._depth = name, 0
             return
         self._depth += 1
-        if self.root and self._depth == 1 and plain in _KNOWN_FIELDS:
+        if self.root and self._depth == 1 and plain in self._names:
             self._field = plain
 
     @override
@@ -139,12 +161,12 @@ class _Fields(ContentHandler):
             self._pieces.append(content)
 
 
-def _fields(text: str, lines_above: int) -> _Fields:
+def _fields(text: str, lines_above: int, names: frozenset[str]) -> _Fields:
     try:
         try:
-            return _parse(text)
+            return _parse(text, names)
         except SAXParseException:
-            return _parse(_repair_xml(text))
+            return _parse(_repair_xml(text), names)
     except SAXParseException as error:
         line = lines_above + (error.getLineNumber() or 1)
         raise UnusableFileError(f"is not valid XML (line {line})") from error
@@ -152,8 +174,8 @@ def _fields(text: str, lines_above: int) -> _Fields:
         raise UnusableFileError("declares entities, which is not allowed") from error
 
 
-def _parse(text: str) -> _Fields:
-    fields, parser, source = _Fields(), make_parser(), InputSource()
+def _parse(text: str, names: frozenset[str]) -> _Fields:
+    fields, parser, source = _Fields(names), make_parser(), InputSource()
     parser.setContentHandler(fields)
     source.setByteStream(BytesIO(text.encode()))
     source.setEncoding("utf-8")  # whatever is declared
