@@ -25,7 +25,7 @@ from generator.cli import (
     publish,
     renditions,
     restore,
-    tagging,
+    tag,
     token,
     worker,
 )
@@ -47,7 +47,7 @@ __all__ = [
     "renditions",
     "restore",
     "shipped",
-    "tagging",
+    "tag",
     "token",
     "worker",
 ]

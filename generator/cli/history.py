@@ -30,7 +30,9 @@ def history(
     video: Annotated[
         str | None, typer.Argument(help="A video's file or number; without it, all videos.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000)] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=100_000, help="How many lines.")
+    ] = 20,
     config: Config = None,
     as_json: Json = False,
 ) -> None:

@@ -71,9 +71,9 @@ def form(asker: Asker, path: str, **fields: str) -> Told:
 
 def test_an_old_script_gets_the_answers_that_it_expects(owner: Asker, tmp_path: Path) -> None:
     def post(path: str, **body: object) -> Any:  # noqa: ANN401 (JSON)
-        told = owner("POST", path, {"filename": FILM, **body})
-        assert told.status == 200, told.body
-        return told.json
+        answer = owner("POST", path, {"filename": FILM, **body})
+        assert answer.status == 200, answer.body
+        return answer.json
 
     assert post("/rate", rating=4) == {"success": True, "filename": FILM, "rating": 4}
     assert post("/view")["views"] == 1
@@ -95,8 +95,8 @@ def test_forms_are_as_good_as_json(owner: Asker, tmp_path: Path) -> None:
         f'---b-\r\nContent-Disposition: form-data; name="filename"\r\n\r\n{FILM}\r\n'
         '---b-\r\nContent-Disposition: form-data; name="tag"\r\n\r\n#é\r\n---b---\r\n'
     )
-    told = owner("POST", "/tag", body.encode(), headers=PARTS)
-    assert told.json["tags"] == ["#fjord", "#winter", "#é"]
+    answer = owner("POST", "/tag", body.encode(), headers=PARTS)
+    assert answer.json["tags"] == ["#fjord", "#winter", "#é"]
     assert form(owner, "/favorite", filename=FILM, favorite="false").json["favorite"] is False
     assert form(owner, "/rate", filename=FILM, rating="0").json["rating"] == 0
     assert stats(tmp_path).stars is None
@@ -143,8 +143,8 @@ def test_visitors_may_what_they_may_elsewhere(make: Make, tmp_path: Path) -> Non
     assert visitor("POST", f"/api/ratings/{FILM}", {"rating": 1}).status == 403
 
     voter = Asker(make(visitors_may=frozenset({"rate", "favorite"})), FAR)
-    told = voter("POST", "/rate", {"filename": FILM, "rating": 5})
-    (cookie,) = told.cookies.items()
+    answer = voter("POST", "/rate", {"filename": FILM, "rating": 5})
+    (cookie,) = answer.cookies.items()
     again = voter.with_headers(cookie="=".join(cookie))
     assert again("GET", f"/api/ratings/{FILM}").json["rating"] == 5
     assert (stats(tmp_path).stars, stats(tmp_path).votes) == (None, 1)
@@ -152,8 +152,8 @@ def test_visitors_may_what_they_may_elsewhere(make: Make, tmp_path: Path) -> Non
 
 def test_the_rate_limit_counts_old_calls(make: Make) -> None:
     visitor = Asker(make(visitor_writes_per_minute=2), FAR)
-    told = [visitor("POST", "/view", {"filename": FILM}).status for _ in range(3)]
-    assert told == [200, 200, 429]
+    answer = [visitor("POST", "/view", {"filename": FILM}).status for _ in range(3)]
+    assert answer == [200, 200, 429]
 
 
 @pytest.mark.parametrize(
@@ -191,10 +191,10 @@ def test_a_form_of_this_site_is_taken(owner: Asker) -> None:
     ],
 )
 def test_bad_input_gets_a_problem(owner: Asker, path: str, body: object, status: int) -> None:
-    told = owner("POST", path, body)
+    answer = owner("POST", path, body)
 
-    assert told.status == status
-    assert told.header("content-type") == "application/problem+json"
+    assert answer.status == status
+    assert answer.header("content-type") == "application/problem+json"
 
 
 def test_forms_are_not_taken_elsewhere(owner: Asker) -> None:
@@ -231,8 +231,8 @@ def test_before_a_queue_numbers_are_understood_and_names_are_not(tmp_path: Path)
     app = create_app(config, tray)
     owner = Asker(app)
     try:
-        told = owner("POST", "/rate", {"filename": 7, "rating": 4})
-        assert (told.status, told.json["rating"]) == (200, 4)
+        answer = owner("POST", "/rate", {"filename": 7, "rating": 4})
+        assert (answer.status, answer.json["rating"]) == (200, 4)
         assert json.loads(tray.bodies[0])["video"] == 7
         assert owner("POST", "/tag", {"filename": "7", "tag": "#x"}).json["success"] is True
         assert owner("POST", "/favorite", {"filename": "7"}).status == 422
@@ -271,8 +271,8 @@ def test_nginx_passes_old_calls_to_the_api(
     with serving(state, *options, **settings), running(program("nginx"), main, port):
         for path in (f"{socket}/api", str(socket)):
             Path(path).chmod(0o777)
-        told = fetch(port, "POST", f"{base}/view", {"filename": FILM})
-        assert (told.status, told.json["views"]) == (200, 1), told.body
+        answer = fetch(port, "POST", f"{base}/view", {"filename": FILM})
+        assert (answer.status, answer.json["views"]) == (200, 1), answer.body
         assert fetch(port, "GET", f"{base}/get_views?filename={quote(FILM)}").json["views"] == 1
         assert fetch(port, "GET", f"{base}/api/ratings/{quote(FILM)}").json["rating"] == 0
         assert fetch(port, "POST", f"{base}/rate", {"filename": FILM, "rating": 3}).status == 403
@@ -286,8 +286,8 @@ def test_the_dev_server_passes_old_calls_to_the_api(make: Make, tmp_path: Path) 
     thread.start()
     try:
         port = urlsplit(server.address).port or 80
-        told = fetch(port, "POST", "/films/rate", {"filename": FILM, "rating": 3})
-        assert told.json == {"success": True, "filename": FILM, "rating": 3}
+        answer = fetch(port, "POST", "/films/rate", {"filename": FILM, "rating": 3})
+        assert answer.json == {"success": True, "filename": FILM, "rating": 3}
         assert fetch(port, "POST", "/rate", {"filename": FILM, "rating": 1}).status == 405
         assert fetch(port, "GET", f"/films/get_views?filename={quote(FILM)}").json["views"] == 0
     finally:

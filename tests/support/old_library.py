@@ -32,7 +32,7 @@ class OldLibrary:
         self.engine.catalogue.append([Event(name, kind, self.now, "test", VideoId(video), value)])
 
     def add(self, paths: Mapping[int, str], tags: Mapping[int, list[str]] | None = None) -> None:
-        events = [self._found(video, path) for video, path in paths.items()]
+        events = [self._matches(video, path) for video, path in paths.items()]
         self.engine.catalogue.append(events)
         for video, names in (tags or {}).items():
             self.append(EventKind.RETAGGED, video, names=names)
@@ -55,7 +55,7 @@ class OldLibrary:
     def page(self, video: int) -> str:
         return str(urls.watch_path(VideoId(video), f"film-{video}"))
 
-    def _found(self, video: int, path: str) -> Event:
+    def _matches(self, video: int, path: str) -> Event:
         value = {
             **_file(video, path), "title": f"film {video}", "slug": f"film-{video}",
             "added_at": self.now, "recorded_at": self.now, "container": "mp4",
