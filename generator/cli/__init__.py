@@ -17,6 +17,7 @@ import typer
 from generator.cli import (
     api,
     build,
+    export,
     inspect_site,
     list_videos,
     publish,
@@ -34,6 +35,7 @@ __all__ = [
     "api",
     "app",
     "build",
+    "export",
     "inspect_site",
     "list_videos",
     "main",

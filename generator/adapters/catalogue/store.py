@@ -17,6 +17,7 @@ from uuid import uuid4
 import sqlite_utils
 
 from generator.adapters.catalogue import log_compaction
+from generator.adapters.catalogue.export_reader import ExportReader
 from generator.adapters.catalogue.files import CatalogueFiles
 from generator.adapters.catalogue.lost_database import (
     create_private,
@@ -36,6 +37,7 @@ from generator.adapters.catalogue.rows import (
 )
 from generator.adapters.catalogue.schema import JSON, TABLES, migrations, written_by_newer
 from generator.adapters.catalogue.tokens import TokenStore
+from generator.adapters.catalogue.written_nfo import WrittenNfo
 from generator.adapters.integrity_check import CheckedFile, is_environment_error
 from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
 from generator.core.model import (
@@ -207,6 +209,15 @@ class Catalogue(CheckedFile, CatalogueFiles):
     def image(self) -> bytes:
         """Return the content of the database file as it is now."""
         return self._connection.serialize()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[ExportReader]:
+        """Yield a reader of one state of the catalogue, whatever is written meanwhile."""
+        self._connection.execute("BEGIN")
+        try:
+            yield ExportReader(self._connection)
+        finally:
+            self._connection.execute("ROLLBACK")
 
     # -- the log
 
@@ -422,6 +433,11 @@ class Catalogue(CheckedFile, CatalogueFiles):
     def tokens(self) -> TokenStore:
         """Return the tokens, ended sessions and salts."""
         return TokenStore(self._connection)
+
+    @property
+    def written_nfo(self) -> WrittenNfo:
+        """Return the record of the .nfo files that were written into the library."""
+        return WrittenNfo(self._connection)
 
     def stats(self, ids: Iterable[VideoId]) -> list[VideoStats]:
         """Return the stats of the videos among `ids` that have pages, ascending."""
