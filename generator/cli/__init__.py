@@ -16,6 +16,7 @@ import typer
 
 from generator.cli import (
     api,
+    backup,
     build,
     export,
     inspect_site,
@@ -34,6 +35,7 @@ from generator.core.errors import ReelshelfError
 __all__ = [
     "api",
     "app",
+    "backup",
     "build",
     "export",
     "inspect_site",

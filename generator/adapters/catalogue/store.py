@@ -15,8 +15,10 @@ from typing import ClassVar
 from uuid import uuid4
 
 import sqlite_utils
+from typing_extensions import override
 
 from generator.adapters.catalogue import log_compaction
+from generator.adapters.catalogue.backup_record import restore_advice
 from generator.adapters.catalogue.export_reader import ExportReader
 from generator.adapters.catalogue.files import CatalogueFiles
 from generator.adapters.catalogue.lost_database import (
@@ -39,7 +41,7 @@ from generator.adapters.catalogue.schema import JSON, TABLES, migrations, writte
 from generator.adapters.catalogue.tokens import TokenStore
 from generator.adapters.catalogue.written_nfo import WrittenNfo
 from generator.adapters.integrity_check import CheckedFile, is_environment_error
-from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
+from generator.core.errors import DamagedError, ReelshelfError, ReplacedError, SettingsError
 from generator.core.model import (
     OPINIONS,
     Event,
@@ -115,7 +117,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
     _KIND = "catalogue"
     _NAMES: ClassVar[tuple[str, ...]] = TABLES
     _JSON: ClassVar[tuple[tuple[str, str], ...]] = JSON
-    _REMEDY = "`reelshelf restore BACKUP` puts a backup in its place; it is left as it is"
+    _REMEDY = "it is left as it is"
 
     def __init__(
         self,
@@ -183,6 +185,12 @@ class Catalogue(CheckedFile, CatalogueFiles):
             make_private(file)
             write_mark(file, identity)
             self._file_id = _id_of(file)
+
+    @override
+    def _damaged(self, complaint: str) -> DamagedError:
+        damaged = super()._damaged(complaint)
+        damaged.hint = f"{restore_advice(self._file.parent)}; {self._REMEDY}"
+        return damaged
 
     def is_replaced(self) -> bool:
         """Return whether the file was replaced or removed since it was opened."""
