@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from generator.adapters.catalogue import Catalogue, CheckedBackup, check_backup, list_backups
+from generator.adapters.catalogue import (
+    Catalogue,
+    CheckedBackup,
+    check_backup,
+    list_backups,
+    salvage_catalogue,
+)
 from generator.adapters.catalogue import restore_backup as restore_catalogue
 from generator.adapters.settings import Settings, load
 from generator.cli.help import CARE
@@ -24,6 +30,9 @@ def restore(
     latest: Annotated[
         bool, typer.Option("--latest", help="Restore the newest backup that is sound.")
     ] = False,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Add what can be read of the damaged catalogue.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Restore the catalogue from a checked backup, or list the backups; the previous one is kept.
@@ -35,6 +44,9 @@ def restore(
     settings = load(config, {}) if backup is not None else settled(config)
     if latest:
         backup = _newest(settings)
+    if salvage:
+        _salvage(settings, backup, as_json=as_json)
+        return
     if backup is None:
         _list(settings, as_json=as_json)
         return
@@ -57,6 +69,49 @@ def restore(
         "events": restored.events,
         "kept": str(restored.kept) if restored.kept else None,
         "tokens": list(restored.tokens),
+    }
+    show(as_json, answer, "\n".join(lines))
+
+
+def _salvage(settings: Settings, backup: Path | None, *, as_json: bool) -> None:
+    file = settings.state / "catalogue.db"
+    made = salvage_catalogue(file, backup, time.time())
+    report = made.report
+    gaps = [f"{first}" if first == last else f"{first}-{last}" for first, last in report.lost]
+    basis = f"on top of {backup}" if backup else "from its log alone"
+    holds = f"{counted(made.videos, 'video')}, {counted(made.events, 'event')}"
+    unread = f"{counted(report.unreadable_pages, 'page')} could not be read"
+    lines = [
+        f"salvaged {file} {basis}: {holds}",
+        f"read {counted(report.read, 'event')}, of which {report.added} were added; {unread}",
+        *(
+            [f"views counted by day that were added: {report.views_added}"]
+            * bool(report.views_added)
+        ),
+        *([f"numbers that no event has (lost, or old views): {', '.join(gaps)}"] * bool(gaps)),
+        *(
+            [f"{counted(report.videos_lost, 'video')} without a first event"]
+            * bool(report.videos_lost)
+        ),
+        *[f"could not be applied: {readable(name)}: {reason}" for name, reason in report.failed],
+        f"damaged catalogue saved as {made.kept}",
+        f"valid tokens: {', '.join(map(readable, made.tokens)) or 'none'}",
+        "`reelshelf build` (or a running `reelshelf watch`) brings the pages up to date",
+    ]
+    answer = {
+        "salvaged": str(file),
+        "backup": str(backup) if backup else None,
+        "videos": made.videos,
+        "events": made.events,
+        "read": report.read,
+        "added": report.added,
+        "missing_numbers": [list(gap) for gap in report.lost],
+        "failed": [{"event": name, "reason": reason} for name, reason in report.failed],
+        "videos_lost": report.videos_lost,
+        "views_added": report.views_added,
+        "unreadable_pages": report.unreadable_pages,
+        "kept": str(made.kept) if made.kept else None,
+        "tokens": list(made.tokens),
     }
     show(as_json, answer, "\n".join(lines))
 

@@ -6,6 +6,7 @@ from generator.adapters.catalogue.backup_record import CheckedBackup, check_back
 from generator.adapters.catalogue.backup_record import backup_files as list_backups
 from generator.adapters.catalogue.files import ScanComparison
 from generator.adapters.catalogue.lost_database import LostCatalogueError
+from generator.adapters.catalogue.rebuild import SalvageResult, salvage_catalogue
 from generator.adapters.catalogue.rows import stamp
 from generator.adapters.catalogue.store import Catalogue
 
@@ -15,10 +16,12 @@ __all__ = [
     "CheckedBackup",
     "LostCatalogueError",
     "RestoreResult",
+    "SalvageResult",
     "ScanComparison",
     "check_backup",
     "list_backups",
     "make_backup",
     "restore_backup",
+    "salvage_catalogue",
     "stamp",
 ]

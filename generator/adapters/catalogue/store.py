@@ -37,6 +37,7 @@ from generator.adapters.catalogue.rows import (
     to_sql,
     video_from_row,
 )
+from generator.adapters.catalogue.salvage import SalvagedRows, SalvageReport, add_salvaged
 from generator.adapters.catalogue.schema import JSON, TABLES, migrations, written_by_newer
 from generator.adapters.catalogue.tokens import TokenStore
 from generator.adapters.catalogue.written_nfo import WrittenNfo
@@ -117,7 +118,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
     _KIND = "catalogue"
     _NAMES: ClassVar[tuple[str, ...]] = TABLES
     _JSON: ClassVar[tuple[tuple[str, str], ...]] = JSON
-    _REMEDY = "it is left as it is"
+    _REMEDY = "with --salvage it adds all that can still be read; the file is left as it is"
 
     def __init__(
         self,
@@ -255,6 +256,15 @@ class Catalogue(CheckedFile, CatalogueFiles):
             EventOutcome(event.id, verdict, seq, at, stats.get(video) if video else None)
             for event, (verdict, seq, at, video) in zip(events, verdicts, strict=True)
         ]
+
+    def add_salvaged(self, rows: SalvagedRows) -> SalvageReport:
+        """Append the events of a damaged catalogue that this one lacks, in one transaction.
+
+        Raises:
+            SettingsError: they are not of one history; nothing was changed.
+        """
+        with self._transaction():
+            return add_salvaged(self._connection, rows, self._insert)
 
     def _record(self, event: Event) -> tuple[EventVerdict, int, int, VideoId | None]:
         seq, kind, video, value, at, dropped = self._connection.execute(
