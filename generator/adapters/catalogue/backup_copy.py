@@ -41,7 +41,8 @@ class BackupError(ReelshelfError):
 class BackupResult:
     """A backup that was made, and the old ones that were deleted.
 
-    `freed_bytes` is their size. `is_noted` is false if the catalogue could not be told of it.
+    `freed_bytes` is their size. `is_noted` is false if the catalogue could not record it. `stray`
+    are temporary files of killed backups that were removed.
     """
 
     file: Path
@@ -52,6 +53,7 @@ class BackupResult:
     deleted: tuple[str, ...] = ()
     freed_bytes: int = 0
     is_noted: bool = True
+    stray: tuple[str, ...] = ()
 
 
 def make_backup(
@@ -80,7 +82,7 @@ def make_backup(
         raise SettingsError(f"there is no catalogue {catalogue}", hint="`reelshelf build` makes it")
     started = time.monotonic()
     with backup_lock(state), _translated(catalogue, output or folder):
-        remove_stray(state)
+        stray = tuple(remove_stray(state))
         target = _target(state, folder, output, now)
         scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         record = read_record(state)
@@ -100,7 +102,7 @@ def make_backup(
         is_noted = _note(catalogue, now)
     seconds = time.monotonic() - started
     return BackupResult(
-        target, status.st_size, events, videos, seconds, deleted, freed, is_noted
+        target, status.st_size, events, videos, seconds, deleted, freed, is_noted, stray
     )  # fmt: skip
 
 

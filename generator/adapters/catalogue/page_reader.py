@@ -244,11 +244,11 @@ def _committed(log: bytes, page_bytes: int) -> tuple[dict[int, int], int]:
     count = 0
     for at in range(_LOG_HEADER_BYTES, len(log) - _FRAME_BYTES - page_bytes + 1,
                     _FRAME_BYTES + page_bytes):  # fmt: skip
-        page, pages, one, two, sum_1, sum_2 = struct.unpack_from(">6I", log, at)
+        page, pages, *salts, sum_1, sum_2 = struct.unpack_from(">6I", log, at)
         start = at + _FRAME_BYTES
         sums = _checksum(order, log[at : at + 8], sums)
         sums = _checksum(order, log[start : start + page_bytes], sums)
-        if (one, two) != (salt_1, salt_2) or sums != (sum_1, sum_2):
+        if salts != [salt_1, salt_2] or sums != (sum_1, sum_2):
             break
         waiting[page] = start
         if pages:

@@ -216,7 +216,9 @@ def test_what_is_in_the_log_of_the_database_only_is_read_too(damaged: Damaged) -
             catalogue.append([event])
             pages = (file.read_bytes(), Path(f"{file}-wal").read_bytes())
     file.write_bytes(bytes(PAGE) + pages[0][PAGE:])
-    Path(f"{file}-wal").write_bytes(pages[1][:-100])
+    torn = bytearray(pages[1])
+    torn[-PAGE - 8] ^= 1  # in the checksum of the last frame
+    Path(f"{file}-wal").write_bytes(torn)
 
     before = {row.event.id for row in salvage_rows(file).events.values()}
     Path(f"{file}-wal").write_bytes(pages[1])
@@ -296,14 +298,32 @@ def test_the_command_salvages_and_says_what_it_read(damaged: Damaged, tmp_path: 
     assert command(tmp_path, "restore", "--salvage").code == 2  # it is sound now
 
 
-def test_a_restored_history_does_not_come_back_from_freed_pages(damaged: Damaged) -> None:
+def test_deleted_rows_do_not_come_back_from_freed_pages(damaged: Damaged) -> None:
     file = damaged.copy()
+    with Catalogue(file, durable=False) as catalogue:
+        catalogue.append(
+            Event(f"undone {n}", EventKind.RATED, NOW, "owner", VideoId(1), {"stars": 2})
+            for n in range(900)
+        )
     restore_backup(damaged.backup, file, NOW)
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
+    rows = salvage_rows(file)
+    expected = {row[1] for row in log_of(damaged.backup).values()}
+    assert {row.event.id for row in rows.events.values()} == expected
+
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA secure_delete = OFF")  # by which some systems erase them
+        connection.executemany(
+            "INSERT INTO event (id, kind, value, at, source)"
+            " VALUES (?, 'RebuildAsked', '{}', 1, '')",
+            [(f"deleted {n}",) for n in range(900)],
+        )
+        connection.commit()
+        connection.execute("DELETE FROM event WHERE id LIKE 'deleted %'")
+        connection.commit()
+    assert b"deleted 450" in file.read_bytes()
 
     rows = salvage_rows(file)
 
-    assert {row.event.id for row in rows.events.values()} == {
-        row[1] for row in log_of(damaged.backup).values()
-    }
+    assert {row.event.id for row in rows.events.values()} == expected
