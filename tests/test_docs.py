@@ -141,7 +141,7 @@ def test_every_setting_stands_in_the_reference_with_its_default_and_environment_
         row[0]: (row[1], row[2]) for row in rows(sections_before(text_of("reference/settings.md")))
     }
     defaults = dict(re.findall(r"^# (\w+) = (.*)$", commented(), re.MULTILINE))
-    defaults |= {"library": "[]", "templates": ""}
+    defaults |= {"library": "[]", "templates": "", "backup_dir": ""}
 
     assert reference.pop("setting", None) is None
     assert reference == {

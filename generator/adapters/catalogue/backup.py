@@ -61,10 +61,10 @@ def restore_backup(backup: Path, file: Path, now: float) -> RestoreResult:
     if file.exists() and backup.exists() and backup.samefile(file):
         raise SettingsError(f"{backup} is the catalogue itself", hint="name a backup of it")
     clock = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    with _open_backup(backup) as source:
+    with open_backup(backup) as source:
         file.parent.mkdir(parents=True, exist_ok=True)
         if _is_sound(file):
-            kept: Path | None = _unused_file(file, f"before-restore-{clock}")
+            kept: Path | None = unused_file(file, f"before-restore-{clock}")
             assert kept is not None
             try:
                 _replace_content(source, file, kept)
@@ -72,7 +72,7 @@ def restore_backup(backup: Path, file: Path, now: float) -> RestoreResult:
                 kept.unlink()
                 raise
         else:
-            fresh = _unused_file(file, f"restored-{clock}")
+            fresh = unused_file(file, f"restored-{clock}")
             try:
                 with closing(_connected(fresh)) as target:
                     source.backup(target)
@@ -80,7 +80,7 @@ def restore_backup(backup: Path, file: Path, now: float) -> RestoreResult:
             except BaseException:
                 fresh.unlink()
                 raise
-            kept = _move_away(file, _unused_file(file, f"damaged-{clock}"))
+            kept = move_away(file, unused_file(file, f"damaged-{clock}"))
             fresh.replace(file)
     with closing(_connected(file)) as restored:
         counts = [
@@ -100,7 +100,7 @@ def restore_backup(backup: Path, file: Path, now: float) -> RestoreResult:
 
 
 @contextmanager
-def _open_backup(backup: Path) -> Iterator[sqlite3.Connection]:
+def open_backup(backup: Path) -> Iterator[sqlite3.Connection]:
     """Yield a backup, read-only and after an integrity check.
 
     Raises:
@@ -243,7 +243,7 @@ def _is_sound(file: Path) -> bool:
         return False
 
 
-def _unused_file(file: Path, kind: str) -> Path:
+def unused_file(file: Path, kind: str) -> Path:
     """Create an empty file beside a catalogue, under an unused name, and return it."""
     for number in count(1):
         path = file.with_name(f"catalogue-{kind}{f'-{number}' if number > 1 else ''}.db")
@@ -253,7 +253,7 @@ def _unused_file(file: Path, kind: str) -> Path:
     raise AssertionError
 
 
-def _move_away(file: Path, into: Path) -> Path | None:
+def move_away(file: Path, into: Path) -> Path | None:
     """Move a damaged catalogue and its WAL; return the new path, None if there was nothing."""
     for ending in ("", *ENDINGS):
         with suppress(FileNotFoundError):

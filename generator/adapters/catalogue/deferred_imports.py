@@ -22,6 +22,7 @@ _KINDS = {
     ImportField.STARS: EventKind.RATED,
     ImportField.FAVORITE: EventKind.FAVORITED,
     ImportField.VIEWS: EventKind.VIEWED,
+    ImportField.TOTAL_VIEWS: EventKind.VIEWED,
     ImportField.TAGS: EventKind.TAGGED,
     ImportField.REMOVED_TAGS: EventKind.UNTAGGED,
     ImportField.ADDED: EventKind.ADDED_DATE_SET,
@@ -32,6 +33,18 @@ _IMPORTED_VIEWS = """
     WHERE video IN (SELECT ?1 UNION ALL SELECT id FROM video WHERE merged_into = ?1)
     AND kind = 'Viewed' AND source = 'import' AND id NOT IN (SELECT event FROM undone)
 """
+
+_TOTAL_VIEWS = "SELECT coalesce((SELECT count FROM views WHERE video = ?), 0)"
+_SAME_STARS = "SELECT 1 FROM rating WHERE video = ? AND at = coalesce(?, at) AND stars = ?"
+_SAME_VOTE = (
+    "SELECT 1 FROM vote WHERE video = ? AND at = coalesce(?, at) AND stars = ? AND visitor = ?"
+)
+_SAME_FAVORITE = "SELECT 1 FROM favorite WHERE video = ? AND at = coalesce(?, at)"
+_SAME_VISITOR_FAVORITE = (
+    "SELECT 1 FROM visitor_favorite WHERE video = ? AND at = coalesce(?, at) AND visitor = ?"
+)
+_SAME_DATE = "SELECT 1 FROM video WHERE id = ? AND added_at = ?"
+_USER_TAGS = "SELECT name FROM tag WHERE video = ? AND source = 'user' AND removed = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +86,19 @@ def event_for(
 ) -> Event | None:
     """Return the event by which an entry counts for a video; None: it adds nothing.
 
-    Views are totals: only what no import has added before is added.
+    Of views only those are added that no import has added before, or that are not there.
     """
     entry, at = identified.entry, identified.happened_at
+    if _is_so(connection, video, entry):
+        return None
     value: dict[str, Any] = {}
     match entry.field:
         case ImportField.STARS:
             value = {"stars": entry.value}
-        case ImportField.VIEWS:
-            (before,) = connection.execute(_IMPORTED_VIEWS, (video,)).fetchone()
+        case ImportField.VIEWS | ImportField.TOTAL_VIEWS:
+            is_total = entry.field is ImportField.TOTAL_VIEWS
+            query = _TOTAL_VIEWS if is_total else _IMPORTED_VIEWS
+            (before,) = connection.execute(query, (video,)).fetchone()
             assert isinstance(entry.value, int)
             if entry.value <= before:
                 return None
@@ -98,6 +115,31 @@ def event_for(
     return Event(
         identified.id, _KINDS[entry.field], at, SOURCE, video, value, at * 1_000_000, batch
     )
+
+
+def _is_so(connection: sqlite3.Connection, video: VideoId, entry: ImportEntry) -> bool:
+    """Return whether the catalogue has already what an entry tells, as after an own export."""
+    query = _SAME_FAVORITE
+    values: tuple[object, ...] = (video, entry.at)
+    match entry.field:
+        case ImportField.STARS if entry.visitor:
+            query, values = _SAME_VOTE, (*values, entry.value, entry.visitor)
+        case ImportField.STARS:
+            query, values = _SAME_STARS, (*values, entry.value)
+        case ImportField.FAVORITE if entry.visitor:
+            query, values = _SAME_VISITOR_FAVORITE, (*values, entry.visitor)
+        case ImportField.FAVORITE:
+            pass
+        case ImportField.ADDED:
+            query, values = _SAME_DATE, (video, entry.value)
+        case ImportField.TAGS | ImportField.REMOVED_TAGS:
+            assert isinstance(entry.value, tuple)
+            removed = entry.field is ImportField.REMOVED_TAGS
+            rows = connection.execute(_USER_TAGS, (video, removed))
+            return set(entry.value) <= {name for (name,) in rows}
+        case ImportField.VIEWS | ImportField.TOTAL_VIEWS:
+            return False
+    return connection.execute(query, values).fetchone() is not None
 
 
 def defer(connection: sqlite3.Connection, event: Event) -> None:

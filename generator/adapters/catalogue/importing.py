@@ -73,6 +73,10 @@ def import_entries(
     matched: list[tuple[VideoId, IdentifiedEntry]] = []
     waiting: list[IdentifiedEntry] = []
     for entry in dict.fromkeys(entries):
+        if entry.field is ImportField.ADDED and int(str(entry.value)) > target.now:
+            reason = "was added in the future"
+            outcome.rejected.append(RejectedEntry(entry.source, entry.key, reason))
+            continue
         happened_at = target.written_at.get(entry.source, target.now)
         try:
             video, path = index.find(entry.key), index.path_below(entry.key)

@@ -51,3 +51,17 @@ def compact(connection: sqlite3.Connection, now: int, cursor: int, most: int) ->
     )
     connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (_CURSOR_FACT, str(old[-1][0])))
     return len(old)
+
+
+def count_compactable(connection: sqlite3.Connection, now: int, cursor: int) -> int:
+    """Return how many views `compact` would replace; nothing is changed."""
+    row = connection.execute("SELECT value FROM fact WHERE name = ?", (_CURSOR_FACT,)).fetchone()
+    done = int(row[0]) if row else 0
+    (end,) = connection.execute(
+        "SELECT coalesce(min(seq), ?1) FROM event WHERE seq > ?2 AND seq < ?1 AND at > ?3",
+        (cursor, done, now - KEPT_S),
+    ).fetchone()
+    (count,) = connection.execute(
+        "SELECT count(*) FROM event WHERE seq > ? AND seq < ? AND kind = 'Viewed'", (done, end)
+    ).fetchone()
+    return int(count)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import sqlite_utils
 
+from generator.adapters.catalogue.backup_record import restore_advice
 from generator.adapters.catalogue.schema import migrations
 from generator.core.delivery.folder_marks import read_mark
 from generator.core.errors import SettingsError
@@ -53,7 +54,7 @@ def refuse_if_lost(
         state = "is empty" if file.exists() else "is gone"
         raise LostCatalogueError(
             f"the catalogue {file} {state}, but there was one: {evidence}",
-            hint="put it back, or `reelshelf restore BACKUP`; `reelshelf build --new-catalogue`"
+            hint=f"put it back, or {restore_advice(file.parent)}; `reelshelf build --new-catalogue`"
             " starts without any ratings, tags, views and favorites (is this the state folder?)",
         )
 

@@ -15,8 +15,11 @@ from typing import ClassVar
 from uuid import uuid4
 
 import sqlite_utils
+from typing_extensions import override
 
 from generator.adapters.catalogue import deferred_imports, event_log, log_compaction
+from generator.adapters.catalogue.backup_record import restore_advice
+from generator.adapters.catalogue.export_reader import ExportReader
 from generator.adapters.catalogue.files import CatalogueFiles
 from generator.adapters.catalogue.history import History, PastEvent, replay_until
 from generator.adapters.catalogue.importing import ImportOutcome, ImportTarget, import_entries
@@ -35,10 +38,12 @@ from generator.adapters.catalogue.rows import (
     to_sql,
     video_from_row,
 )
+from generator.adapters.catalogue.salvage import SalvagedRows, SalvageReport, add_salvaged
 from generator.adapters.catalogue.schema import JSON, TABLES, migrations, written_by_newer
 from generator.adapters.catalogue.tokens import TokenStore
+from generator.adapters.catalogue.written_nfo import WrittenNfo
 from generator.adapters.integrity_check import CheckedFile, is_environment_error
-from generator.core.errors import ReelshelfError, ReplacedError, SettingsError
+from generator.core.errors import DamagedError, ReelshelfError, ReplacedError, SettingsError
 from generator.core.library.import_entries import ImportEntry
 from generator.core.model import (
     Event,
@@ -103,7 +108,7 @@ class Catalogue(CheckedFile, CatalogueFiles):
     _KIND = "catalogue"
     _NAMES: ClassVar[tuple[str, ...]] = TABLES
     _JSON: ClassVar[tuple[tuple[str, str], ...]] = JSON
-    _REMEDY = "`reelshelf restore BACKUP` puts a backup in its place; it is left as it is"
+    _REMEDY = "with --salvage it adds all that can still be read; the file is left as it is"
 
     def __init__(
         self,
@@ -175,6 +180,12 @@ class Catalogue(CheckedFile, CatalogueFiles):
             write_mark(file, identity)
             self._file_id = _id_of(file)
 
+    @override
+    def _damaged(self, complaint: str) -> DamagedError:
+        damaged = super()._damaged(complaint)
+        damaged.hint = f"{restore_advice(self._file.parent)}; {self._REMEDY}"
+        return damaged
+
     def is_replaced(self) -> bool:
         """Return whether the file was replaced or removed since it was opened."""
         return self._is_on_disk and self._file_id != _id_of(self._file)
@@ -209,6 +220,15 @@ class Catalogue(CheckedFile, CatalogueFiles):
         """Return the content of the database file as it is now."""
         return self._connection.serialize()
 
+    @contextmanager
+    def snapshot(self) -> Iterator[ExportReader]:
+        """Yield a reader of one state of the catalogue, whatever is written meanwhile."""
+        self._connection.execute("BEGIN")
+        try:
+            yield ExportReader(self._connection)
+        finally:
+            self._connection.execute("ROLLBACK")
+
     # -- the log
 
     def append(self, events: Iterable[Event]) -> tuple[RecordedEvent, ...]:
@@ -237,6 +257,19 @@ class Catalogue(CheckedFile, CatalogueFiles):
             EventOutcome(event.id, verdict, seq, at, stats.get(video) if video else None)
             for event, (verdict, seq, at, video) in zip(events, verdicts, strict=True)
         ]
+
+    def add_salvaged(self, rows: SalvagedRows) -> SalvageReport:
+        """Append the events of a damaged catalogue that this one lacks, in one transaction.
+
+        Raises:
+            SettingsError: they are not of one history; nothing was changed.
+        """
+        with self._transaction():
+            return add_salvaged(
+                self._connection,
+                rows,
+                lambda event: event_log.replay(self._connection, [event]),  # nothing waits twice
+            )
 
     def _record(self, event: Event) -> tuple[EventVerdict, int, int, VideoId | None]:
         seq, kind, video, value, at, dropped = self._connection.execute(
@@ -429,6 +462,11 @@ class Catalogue(CheckedFile, CatalogueFiles):
     def tokens(self) -> TokenStore:
         """Return the tokens, ended sessions and salts."""
         return TokenStore(self._connection)
+
+    @property
+    def written_nfo(self) -> WrittenNfo:
+        """Return the record of the .nfo files that were written into the library."""
+        return WrittenNfo(self._connection)
 
     def stats(self, ids: Iterable[VideoId]) -> list[VideoStats]:
         """Return the stats of the videos among `ids` that have pages, ascending."""

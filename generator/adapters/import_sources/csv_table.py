@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from generator.adapters.import_sources.source_entries import SourceEntries
 from generator.adapters.import_sources.source_files import UnreadableSourceError
 from generator.adapters.import_sources.tolerant_json import decode_source
+from generator.core.library.import_entries import ImportField
 from generator.core.library.import_values import shown_value
 
 _PATH = "path"
@@ -94,6 +95,6 @@ def _add_line(cells: Mapping[str, str], into: SourceEntries) -> None:
     elif favorite and favorite.lower() not in _NO:
         into.reject(key, f"{shown_value(favorite)} is neither yes nor no")
     if views:
-        into.views(key, views)
+        into.views(key, views, name=ImportField.TOTAL_VIEWS)
     if tags:
         into.tags(key, [tag for tag in _SEPARATORS.split(tags) if tag.strip()])

@@ -57,7 +57,7 @@ def _add_video(video: dict[str, object], library: Mapping[str, Path], into: Sour
     elif video.get("favorite") not in (None, False):
         into.reject(key, f"favorite is {shown_value(video['favorite'])}")
     if video.get("views") not in (None, 0):
-        into.views(key, video["views"], video.get("last_viewed"))
+        into.views(key, video["views"], video.get("last_viewed"), ImportField.TOTAL_VIEWS)
     for name, tags in (("user_tags", ImportField.TAGS), ("removed_tags", ImportField.REMOVED_TAGS)):
         if video.get(name):
             into.tags(key, video[name], name=tags)
@@ -104,8 +104,8 @@ def _add_waiting(
         into.stars(key, value, at, str(visitor))
     elif name == ImportField.FAVORITE and value is True:
         into.favorite(key, at, str(visitor))
-    elif name == ImportField.VIEWS:
-        into.views(key, value, at)
+    elif name in (ImportField.VIEWS, ImportField.TOTAL_VIEWS):
+        into.views(key, value, at, ImportField(str(name)))
     elif name in (ImportField.TAGS, ImportField.REMOVED_TAGS):
         into.tags(key, value, at, ImportField(str(name)))
     elif name == ImportField.ADDED:

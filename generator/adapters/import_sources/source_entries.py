@@ -69,9 +69,15 @@ class SourceEntries:
         """Add a rating."""
         self._number(key, ImportField.STARS, read, value, at, visitor)
 
-    def views(self, key: str, value: object, last_at: object = None) -> None:
+    def views(
+        self,
+        key: str,
+        value: object,
+        last_at: object = None,
+        name: ImportField = ImportField.VIEWS,
+    ) -> None:
         """Add a number of views."""
-        self._number(key, ImportField.VIEWS, views_in, value, last_at, "")
+        self._number(key, name, views_in, value, last_at, "")
 
     def favorite(self, key: str, at: object = None, visitor: str = "") -> None:
         """Add a favorite."""

@@ -111,7 +111,7 @@ class _SidecarReader:
         try:
             self._read(sidecar)
         except sidecars.OtherVideoError:
-            pass  # its content names another video
+            pass  # its content names another video, or it is our own export
         except UnusableFileError as error:
             self.complaints.append((sidecar.file, str(error)))
         except MemoryError:

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import pwd
 import re
 import tomllib
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from generator.adapters.settings.system_folders import homes, mounts
 from generator.adapters.settings.toml_tables import (
     FIRST,
     RENAMED,
@@ -35,7 +35,7 @@ from generator.adapters.settings.toml_tables import (
 )
 from generator.core.errors import SettingsError
 from generator.core.library.bucket_roots import SCHEME, BucketRoot, bucket_of
-from generator.core.library.folder_overlap import Folder, objections
+from generator.core.library.folder_overlap import Folder, backup_objections, objections
 from generator.core.site.contexts import SiteContext
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,6 @@ _advised: set[str] = set()  # once for each process
 
 FILE = "reelshelf.toml"
 _PREFIX = "REELSHELF_"
-_FIRST_USER_ID = 1000  # accounts from this id on belong to people
 _SECRETS = frozenset({"owner_digests", "secret", "secrets", "origin_secrets"})  # of the API
 _MOST_BYTES = 1 << 20  # of a settings file
 _MOST_SHOWN = 200  # of an invalid value
@@ -56,7 +55,7 @@ _CONTROLS = re.compile(
 )  # invalid in XML, or controls
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _PATH_SEPARATOR = re.compile(re.escape(os.pathsep) + "(?!//)")  # but not in "s3://"
-_PATHS = ("library", "out", "state", "templates")
+_PATHS = ("library", "out", "state", "templates", "backup_dir")
 
 
 def _split_list(value: object) -> object:
@@ -101,6 +100,18 @@ class Settings(BaseSettings):
         Path,
         Field(description="Folder of the catalogue, which you should back up, and of the ledger."),
     ] = Path("state")
+    backup_dir: Annotated[
+        Path | None,
+        Field(
+            description="Folder of the backups of the catalogue; by default in the state folder."
+        ),
+    ] = None
+    backups_keep: Annotated[
+        int,
+        Field(
+            ge=1, le=10_000, description="Number of backups to keep, the newest of each day first."
+        ),
+    ] = 10
     templates: Annotated[
         Path | None,
         Field(description="Folder of your own templates, which override the built-in ones."),
@@ -380,10 +391,10 @@ class Settings(BaseSettings):
             raise ValueError("is no folder")
         return value
 
-    @field_validator("out", "state")
+    @field_validator("out", "state", "backup_dir")
     @classmethod
-    def _check_folder(cls, value: Path) -> Path:
-        if os.path.lexists(value) and not value.is_dir():
+    def _check_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and os.path.lexists(value) and not value.is_dir():
             raise ValueError("is no folder, nor does it lead to one")
         return value
 
@@ -397,6 +408,11 @@ class Settings(BaseSettings):
             if any(root != other and _lies_in(root, other) for other in value):
                 raise ValueError(f"{root} lies within another folder of the library")
         return value
+
+    @property
+    def backups(self) -> Path:
+        """Return the folder of the backups of the catalogue."""
+        return self.backup_dir or self.state / "backups"
 
     @property
     def roots(self) -> dict[str, Path]:
@@ -490,7 +506,15 @@ def _overlaps(settings: Settings) -> list[str]:
     """Return why the output or the state may not be where it is."""
     roots = [_folder("library", path) for path in settings.roots.values()]
     out, state = _folder("out", settings.out), _folder("state", settings.state)
-    return list(dict.fromkeys(objections(out, state, roots, _homes(), _mounts())))
+    backups = _folder("backup_dir", settings.backups)
+    return list(
+        dict.fromkeys(
+            [
+                *objections(out, state, roots, homes(), mounts()),
+                *backup_objections(backups, [out, *roots]),
+            ]
+        )
+    )
 
 
 def _describe_folders(settings: Settings) -> str:
@@ -506,25 +530,6 @@ def _folder(name: str, path: Path) -> Folder:
             status = folder.stat()
             ids.append((status.st_dev, status.st_ino))
     return Folder(name, real, tuple(ids), Path(real).is_dir())
-
-
-def _homes() -> set[str]:
-    """Return the home folders of this machine, which an output folder must not replace."""
-    people = [user for user in pwd.getpwall() if user.pw_uid == 0 or user.pw_uid >= _FIRST_USER_ID]
-    homes = {os.path.expanduser("~"), *(user.pw_dir for user in people)}  # noqa: PTH111 (no error)
-    real = {os.path.realpath(home) for home in homes if home.startswith("/")}
-    return {home for home in real if home != "/" and Path(home).is_dir()}
-
-
-def _mounts() -> set[str]:
-    """Return the mount points of whole file systems."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:  # not Linux
-        return set()
-    fields = [line.split(" ") for line in lines.splitlines()]
-    roots = {field[4] for field in fields if len(field) > 4 and field[3] == "/"}  # noqa: PLR2004
-    return {re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), root) for root in roots}
 
 
 def _unknown_variables() -> Iterator[str]:

@@ -62,6 +62,19 @@ def objections(
             yield f"{folder.name}: {folder.path} holds the {_WORDS[other.name]} {other.path}"
 
 
+def backup_objections(backups: Folder, others: Iterable[Folder]) -> Iterator[str]:
+    """Yield why backups may not be in this folder: they are private, and others are served.
+
+    Args:
+        backups: where they go; it may hold one of the others, for only named files are touched.
+        others: output and library.
+    """
+    for other in others:
+        if backups.lies_in(other):
+            where = "is" if other.lies_in(backups) else "lies in"
+            yield f"{backups.name}: {backups.path} {where} the {_WORDS[other.name]} {other.path}"
+
+
 _WORDS: Mapping[str, str] = {
     "library": "library",
     "state": "state folder",

@@ -25,7 +25,8 @@ class ImportField(StrEnum):
 
     STARS = "stars"  # int, 1 to 5
     FAVORITE = "favorite"  # True
-    VIEWS = "views"  # int, 1 or more: the total so far
+    VIEWS = "views"  # int, 1 or more: those that the other program counted
+    TOTAL_VIEWS = "total_views"  # int, 1 or more: all there are, ours included
     TAGS = "tags"  # tuple of normalized tags, not empty
     REMOVED_TAGS = "removed_tags"  # likewise: tags of other sources that a person removed
     ADDED = "added"  # int: an instant

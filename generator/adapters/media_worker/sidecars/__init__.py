@@ -42,8 +42,8 @@ def read_metadata(
 
     Raises:
         UnusableFileError: it cannot be read, or is about something else.
-        OtherVideoError: its content is about another video; only if `video` is given. No other
-            error is raised.
+        OtherVideoError: its content is about another video, which only happens if `video` is given,
+            or it is an .nfo of our own export. No other error is raised.
     """
     try:
         match kind:

@@ -15,8 +15,10 @@ from typing_extensions import override
 
 from generator.adapters.media_worker.sidecars import normalize
 from generator.adapters.media_worker.sidecars.decode_text import decode_text
+from generator.adapters.media_worker.sidecars.json_sidecar import OtherVideoError
 from generator.adapters.media_worker.video_file import UnusableFileError
 from generator.core.formatting import readable
+from generator.core.library.export_format import is_own_nfo
 from generator.core.media.dates import at_of, moment_of, offset_of
 from generator.core.model import Metadata
 
@@ -59,7 +61,10 @@ def read_nfo(content: bytes) -> Metadata:
 
     Raises:
         UnusableFileError: it is damaged, declares entities, or is about something else.
+        OtherVideoError: it is an export of ours: what people did, which the catalogue knows better.
     """
+    if is_own_nfo(content):
+        raise OtherVideoError
     text, xml = _texts_in(content)
     if xml is None:
         return Metadata(url=_address_in(text))
@@ -78,6 +83,8 @@ def read_nfo_fields(content: bytes, names: frozenset[str]) -> dict[str, list[str
     Raises:
         UnusableFileError: as for `read_nfo`.
     """
+    if is_own_nfo(content):
+        return {}
     text, xml = _texts_in(content)
     if xml is None:
         return {}
