@@ -11,6 +11,7 @@ from paths import TEMPLATES
 from benchmarks import trial
 from generator.adapters.output import Output
 from generator.build.engine import REDIRECT_S, Engine
+from generator.core.errors import SettingsError
 from generator.core.model import Event, EventKind, OutPath, VideoId
 
 
@@ -121,3 +122,21 @@ def test_a_render_into_another_folder_claims_nothing_for_the_site(tmp_path: Path
         engine.render_into(Output(tmp_path / "other"))
 
         assert engine.ledger.all_owned() == before
+
+
+def test_a_scratch_file_of_a_killed_first_mark_is_no_reason_to_refuse_the_folder(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    left = out / ".0123456789ab-4711-0.tmp"
+    left.write_bytes(b'{"folder": "01')
+    with Engine(trial.settings(tmp_path), TEMPLATES) as engine:
+        trial.fill(engine.catalogue, 3)
+        engine.refresh(trial.NOW)
+    assert left.exists()  # perhaps it is not ours
+
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / ".mine.tmp").touch()
+    with pytest.raises(SettingsError, match=r"\.mine\.tmp"):
+        Output(tmp_path / "else").check()
