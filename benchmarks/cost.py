@@ -58,7 +58,7 @@ API_CALLS = 2  # one tells of a view, one asks for live figures
 VISITORS_WHO_RATE = 0.02
 API_GB, API_SECONDS = 1.0, 0.020
 ACCESS_LINE = 300  # bytes of log for each request to the API
-BUILDER_GB, BUILDER_SECONDS, BUILDER_PUTS = 1769 / 1024, 4.0, 4  # a run; lease and state
+BUILDER_GB, BUILDER_SECONDS, BUILDER_PUTS = 1769 / 1024, 4.0, 4  # a run; lease, state, mark
 PEAK = 4  # an evening, beside the mean
 
 

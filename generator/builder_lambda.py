@@ -20,7 +20,7 @@ from generator.adapters.s3.bucket import Bucket, PreconditionFailedError
 from generator.adapters.s3.owner_mark import KEY, OwnerMark
 from generator.adapters.settings import Settings, load
 from generator.build.engine import Engine
-from generator.core.errors import DamagedError, OwnedByAnotherError
+from generator.core.errors import DamagedError, OwnedByAnotherError, PublishError
 from generator.core.library.bucket_roots import places_of
 from generator.core.model import OutPath
 from generator.core.queue.queue import Queue, ReceivedMessage
@@ -71,12 +71,14 @@ class BuilderLambda:
     _engine: Engine | None = None
     _publisher: Publisher | None = None
     _is_scan_incomplete: bool = False  # a part of the library could not be scanned
+    _newest: int = 0  # the number of the newest state that was ever written
 
     def run(self) -> LambdaRun:
         """Show and publish what is in the queue; return a report.
 
         Raises:
             OwnedByAnotherError: a worker with a disk owns the site; nothing was received.
+            PublishError: the state is gone, or cannot be read; nothing was received.
             ReelshelfError: the next run does the rest; no message is lost.
         """
         run, begun_s = LambdaRun(), self.clock()
@@ -84,10 +86,7 @@ class BuilderLambda:
             # before anything is received: the queue may belong to a worker with a disk
             self._own(int(begun_s))
             self._sync()
-            messages = self._received()
-            run.messages = len(messages)
-            if messages or self._is_behind():
-                run.state = "built" if self._build_alone(run, messages) else "busy"
+            self._run(run)
         except DamagedError:
             self._drop_local_copy()
             raise
@@ -118,7 +117,7 @@ class BuilderLambda:
                 hint=f"give each site a state_bucket of its own; if this site moved, delete {KEY}"
                 " there",
             )
-        mark.claim("lambda", site, now, take_over=is_older)
+        self._newest = mark.claim("lambda", site, now, take_over=is_older).state
 
     # -- the state
 
@@ -135,7 +134,20 @@ class BuilderLambda:
         assert self._remote_state is not None
         self.close()
         self._remote_state.fetch()
+        if self._remote_state.is_first and self._newest:
+            raise PublishError(
+                f"{STATE} in the bucket {self.state.name} is gone: the catalogue of the site",
+                hint="copy a former version of the object to its key (`aws s3api"
+                f" list-object-versions`); to begin without it, delete {KEY} there, too; events"
+                " stay in the queue",
+            )
         self._open(is_new=True)
+        if self._remote_state.number < self._newest:
+            log.warning(
+                "the state in %s is older than what was published: comparing every object",
+                self.state.name,
+            )
+            self._current()[1].mark_restored()
 
     def _open(self, *, is_new: bool) -> None:
         # the local folders may name a catalogue that was never written to the bucket
@@ -164,6 +176,17 @@ class BuilderLambda:
 
     # -- a run
 
+    def _run(self, run: LambdaRun) -> None:
+        lease = Lease(self.state, self.lease_s, self.clock)
+        # Not even received: what is received too often becomes a dead letter.
+        if lease.is_held():
+            run.state = "busy"
+            return
+        messages = self._received()
+        run.messages = len(messages)
+        if messages or self._is_behind():
+            run.state = "built" if self._build_alone(lease, run, messages) else "busy"
+
     def _received(self) -> list[ReceivedMessage]:
         messages: list[ReceivedMessage] = []
         end_s = self.clock() + _GATHER_S
@@ -174,9 +197,10 @@ class BuilderLambda:
             messages += batch
         return messages
 
-    def _build_alone(self, run: LambdaRun, messages: Sequence[ReceivedMessage]) -> bool:
+    def _build_alone(
+        self, lease: Lease, run: LambdaRun, messages: Sequence[ReceivedMessage]
+    ) -> bool:
         """Build if no other run does; return whether we did."""
-        lease = Lease(self.state, self.lease_s, self.clock)
         if not lease.take():
             self.queue.extend(messages, 0)
             return False
@@ -191,6 +215,7 @@ class BuilderLambda:
     def _build(self, run: LambdaRun, messages: Sequence[ReceivedMessage]) -> None:
         consumed = self._committed(run, messages)
         self.on_step("committed")
+        self._note_state()  # before anything of it is published
         done = consumed.done
         if self._is_scan_incomplete:  # their notices stay in the queue and are delivered again
             done = [message for message in done if message not in consumed.noticed]
@@ -213,12 +238,17 @@ class BuilderLambda:
             run.pages = self._refreshed(consumed)
             self.on_step("refreshed")
             try:
-                self._remote_state.commit(engine)
+                self._remote_state.commit(engine, self._newest + 1)
             except PreconditionFailedError:
                 self._fetch()
             else:
                 return consumed
         raise AssertionError("the state keeps changing")
+
+    def _note_state(self) -> None:
+        assert self._remote_state is not None
+        self._newest = max(self._newest, self._remote_state.number)
+        OwnerMark(self.state).note_state(self._newest)
 
     def _refreshed(self, consumed: ConsumedMessages) -> int:
         """Build, and scan the library where needed; return how many pages changed."""

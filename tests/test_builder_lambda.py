@@ -37,7 +37,7 @@ from generator.core.queue import messages
 from generator.core.queue.queue import Queue
 from generator.core.site import urls
 from generator.publish import publisher_of
-from generator.worker.remote_state import STATE, Lease, RemoteState
+from generator.worker.remote_state import LEASE, STATE, Lease, RemoteState
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -488,3 +488,91 @@ def test_a_first_run_that_died_before_it_committed_is_no_lost_catalogue(
         run = builder.run()
 
     assert run.state == "built"
+
+
+def test_while_another_one_builds_messages_are_not_received_so_often_that_they_are_set_aside(
+    builder: BuilderLambda,
+) -> None:
+    send(builder.settings.queue, [rated(0, 3)], seed=1)
+    other = Lease(builder.state, 60.0)
+    assert other.take()
+
+    assert [builder.run().state for _ in range(6)] == ["busy"] * 6
+    other.release()
+
+    queue = open_queue(builder.settings.queue)
+    assert [message.times for message in queue.receive(1, 0)] == [1]
+    queue.close()
+
+
+@pytest.mark.parametrize("until", [1e300, float("inf"), float("nan"), "2099"])
+def test_a_lease_of_a_wrong_clock_does_not_stop_all_builders(
+    buckets: tuple[str, str], until: object
+) -> None:
+    bucket = Bucket(buckets[0])
+    stored = {"holder": "another", "until": 4e9 if until == "2099" else until}
+    bucket.put(
+        LEASE, json.dumps(stored).encode(), ObjectHeaders("application/json", "no-store"), ABSENT
+    )
+    lease = Lease(bucket, 960.0)
+
+    assert not lease.is_held()
+    assert lease.take()
+
+
+def test_a_state_that_is_gone_is_not_begun_anew_and_no_event_is_lost(
+    builder: BuilderLambda, tmp_path: Path
+) -> None:
+    begin_with_three_stars(builder)
+    stored = builder.state.get(STATE)
+    assert stored is not None
+    builder.state.delete(STATE, stored[1].etag)
+    send(builder.settings.queue, [rated(1, 5)], seed=1)
+    pages = {one.key: one.etag for one in Bucket(builder.settings.bucket).listed()}
+
+    for each in (builder, other_than(builder, tmp_path / "other")):
+        with pytest.raises(PublishError, match="is gone") as failure:
+            each.run()
+        assert "former version" in failure.value.hint
+
+    assert builder.state.get(STATE) is None
+    assert {one.key: one.etag for one in Bucket(builder.settings.bucket).listed()} == pages
+    builder.state.put(STATE, stored[0], ObjectHeaders("application/zip", "no-store"), ABSENT)
+    _until_idle(builder)
+    assert figures_in(builder.settings.state_bucket, tmp_path / "read")[1][0] == 5
+
+
+@pytest.mark.parametrize("step", ["", "recorded", "committed", "published"])
+def test_after_a_former_state_was_put_back_the_bucket_shows_that_one(
+    builder: BuilderLambda, tmp_path: Path, step: str
+) -> None:
+    begin_with_three_stars(builder)
+    former = builder.state.get(STATE)
+    assert former is not None
+    send(builder.settings.queue, [rated(1, 5)], seed=1)
+    _until_idle(builder)
+    builder.state.put(STATE, former[0], ObjectHeaders("application/zip", "no-store"), "")
+
+    def kill(reached: str) -> None:
+        if reached == step:
+            raise Killed
+
+    builder.on_step = kill
+    with suppress(Killed):
+        builder.run()
+    builder.on_step = lambda _: None
+    _until_idle(other_than(builder, tmp_path / "other"))
+
+    assert figures_in(builder.settings.state_bucket, tmp_path / "read")[1][0] == 3
+    assert_published(builder, tmp_path / "check")
+
+
+def test_a_state_with_damaged_content_is_told_as_such(builder: BuilderLambda) -> None:
+    stored = builder.state.get(STATE)
+    assert stored is not None
+    torn = bytearray(stored[0])
+    torn[60:4000] = os.urandom(3940)
+    builder.state.put(STATE, bytes(torn), ObjectHeaders("application/zip", "no-store"), "")
+
+    with pytest.raises(PublishError, match="not the state of a site"):
+        builder.run()

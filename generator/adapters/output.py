@@ -34,6 +34,7 @@ _SYNCFS = getattr(_C, "syncfs", None)  # Linux; elsewhere os.sync
 _RENAMEAT2 = getattr(_C, "renameat2", None)  # likewise
 _AT_FDCWD, _NOREPLACE = -100, 1
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})  # by the file system
+_SCRATCH = re.compile(r"\.[0-9a-f]{12}-[0-9]+-[0-9]+\.tmp")  # as `Output.write` names them
 _SYSTEM_NAMES = frozenset({"lost+found"})  # in every new ext4 file system
 _MAX_NAMED = 5  # names in a message
 
@@ -89,6 +90,8 @@ class Output:
             ) from None
         is_ours = self.mark() is not None
         self.has_manifest()
+        # A kill during the first mark leaves one, where the file system has no O_TMPFILE.
+        names = [name for name in names if not _SCRATCH.fullmatch(name)]
         if names and not keep_others and not is_ours:
             raise SettingsError(
                 f"the output folder {self._root} holds files that reelshelf did not write:"

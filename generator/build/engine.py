@@ -72,6 +72,8 @@ _T = TypeVar("_T")
 _OURS = ("build.lock", "catalogue.db", "ledger.db", "under-way.txt")
 _SKELETON = "skeleton/"  # of templates, by their inputs
 _PLAIN = "plain/"  # templates that may do more with cards than print them
+_CLOCK, _CLOCK_AT = "redirect_clock", "redirect_clock_at"  # facts
+_MAX_STEP_S, _CLOCK_STEP_S = 7 * 86_400, 3_600  # that a refresh advances it; that it is noted by
 _NO_ROOM = 1 << 16  # bytes free: a full disk
 _LOGGED_FAILURES = 20
 _ANEW = "full render"
@@ -310,6 +312,7 @@ class Engine:
         if full and (damage := self.ledger.damage_found()):  # also where a build does not read
             raise self._emptied_ledger(damage)
         receipt = Receipt(perf_counter, number=self.ledger.next_refresh(), at=now)
+        clock = self._redirect_clock(now)
         self.recovery.stamp = ""
         self._reload_templates()
         self.output.prepare(keep_others=self._keeps_others)
@@ -333,13 +336,13 @@ class Engine:
             self._drop_made_files(planned, differences)
             self._drop_unshown_files(planned)
             self._redirect_merged(planned, differences, everything=not since)
-            self._expire_redirects(planned, now)
+            self._expire_redirects(planned, clock)
             everything = full or suspects.all
             plan_old_addresses(
                 self.ledger, planned, differences, enabled=self.settings.old_addresses
             )
-            plan_suspended(self.ledger, planned, now, everything=everything or bool(stale))
-            until = now + REDIRECT_S
+            plan_suspended(self.ledger, planned, clock, everything=everything or bool(stale))
+            until = clock + REDIRECT_S
             plan_host_files(
                 self.ledger,
                 planned,
@@ -354,13 +357,11 @@ class Engine:
             to_render = retried | torn | missing
         run = self._new_run(receipt, suspects.paths)
         if planned.pages or planned.gone or planned.lists or cursor != since:
-            self._perform(run, planned, (since, cursor), first=first)
+            self._perform(run, planned, (since, cursor), clock, first=first)
         if everything or stale or to_render:
             selection = PageSelection(all=everything, stale=frozenset(stale), paths=to_render)
             self._render_selected(receipt, cursor, selection, suspects.paths)
-        if everything or (first and not was_empty):
-            with receipt.phase("sweep"):
-                receipt.removed += self.recovery.sweep(self.renderer.assets().keys())
+        self._sweep(receipt, everything=everything or (first and not was_empty))
         with self.ledger.transaction():
             self.ledger.drop_made_files()
         self.recovery.trust(suspects, sound)
@@ -369,6 +370,15 @@ class Engine:
         receipt.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
         self._report_failures(receipt)
         return receipt
+
+    def _sweep(self, receipt: Receipt, *, everything: bool) -> None:
+        """Delete files that nothing needs any more: all such, or those of a former theme."""
+        assets = self.renderer.assets().keys()
+        if not everything:
+            receipt.removed += self.recovery.delete_former_assets(assets)
+            return
+        with receipt.phase("sweep"):
+            receipt.removed += self.recovery.sweep(assets)
 
     def preview(self, now: int, catalogue: Catalogue) -> Receipt:
         """Return what a build to another state of the catalogue would do; change nothing."""
@@ -394,7 +404,7 @@ class Engine:
     def render_into(self, output: Output, selection: "PageSelection | None" = None) -> RenderRun:
         """Render all or selected pages from the catalogue and the shelves."""
         run = self._new_run(Receipt(number=self.ledger.next_refresh()), frozenset())
-        run.output, run.compares = output, True
+        run.output, run.compares, run.claims = output, True, False
         self._render(run, self.catalogue.shown(), selection or PageSelection(all=True))
         return run
 
@@ -419,7 +429,7 @@ class Engine:
                 yield page
 
     def _perform(
-        self, run: RenderRun, planned: Plan, span: tuple[int, int], *, first: bool
+        self, run: RenderRun, planned: Plan, span: tuple[int, int], clock: int, *, first: bool
     ) -> None:
         receipt, ledger = run.receipt, self.ledger
         if not (planned.pages or planned.gone or planned.lists or planned.shown or first):
@@ -435,7 +445,7 @@ class Engine:
             write_assets(run, self.renderer.assets())
             perform(run, planned)
         with receipt.phase("commit"), ledger.transaction():
-            commit(run, planned, receipt.at)
+            commit(run, planned, clock)
             self._remember(span[1], templates=first)
             ledger.put_refresh(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
         self.output.remove_empty_folders(folders_of(planned.gone))
@@ -584,8 +594,23 @@ class Engine:
                 planned.redirects[path] = urls.watch_path(*into)
                 planned.lasting.add(path)
 
-    def _expire_redirects(self, planned: Plan, now: int) -> None:
-        over = set(self.ledger.expired_redirects(now)) - planned.pages.keys()
+    def _redirect_clock(self, now: int) -> int:
+        """Return the instant by which redirects expire.
+
+        From one refresh to the next it passes a week at most: one whose clock is far ahead would
+        delete them all.
+        """
+        ledger = self.ledger
+        clock, last = (int(ledger.fact(name) or now) for name in (_CLOCK, _CLOCK_AT))
+        clock += min(max(now - last, 0), _MAX_STEP_S)
+        if not (ledger.fact(_CLOCK) and 0 <= now - last < _CLOCK_STEP_S):
+            with ledger.transaction():
+                ledger.remember(_CLOCK, str(clock))
+                ledger.remember(_CLOCK_AT, str(now))
+        return clock
+
+    def _expire_redirects(self, planned: Plan, clock: int) -> None:
+        over = set(self.ledger.expired_redirects(clock)) - planned.pages.keys()
         planned.gone |= over - planned.redirects.keys()
 
     def _stale_templates(self) -> set[str]:

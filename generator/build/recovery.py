@@ -23,6 +23,7 @@ from generator.render.owned_files import OwnedFiles
 log = logging.getLogger(__name__)
 
 EVERYTHING = OutPath("*")  # among suspects: any file
+_ASSETS = "assets/"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _MANY = 5000  # files from which on everything is recorded as suspect
 _OTHERS = 1000  # foreign files are counted up to here
@@ -50,6 +51,7 @@ class Recovery:
         self.stamp = ""
         self.by_manifest = False
         self._unrepaired: set[str] = set()  # folders with missing files
+        self._logged: set[str] = set()  # what is being repaired, until it is
 
     @property
     def files(self) -> OwnedFiles:
@@ -79,8 +81,8 @@ class Recovery:
             with ledger.transaction():
                 ledger.remember("stamp", mark.stamp)
         if not self.left_output():
-            log.warning(
-                "%s was not last written with this state folder: comparing every page", output.root
+            self._warn_once(
+                f"{output.root} was not last written with this state folder: comparing every page"
             )
             with ledger.transaction():
                 ledger.forget_folder()
@@ -89,7 +91,7 @@ class Recovery:
         elif not output.has_manifest():
             self._begin_manifest()
         if ledger.fact("boot") != _boot() and ledger.fact("sealed") != "1":
-            log.warning("unclean shutdown: verifying every page")
+            self._warn_once("unclean shutdown: verifying every page")
             with ledger.transaction():
                 ledger.drop_compressed(ledger.all_compressed())
                 ledger.suspect([EVERYTHING])
@@ -100,9 +102,15 @@ class Recovery:
             return Suspects(all=True)
         if paths:
             if ledger.fact("next_stamp"):
-                log.warning("the last build was interrupted: repairing unfinished pages")
+                self._warn_once("the last build was interrupted: repairing unfinished pages")
             output.clear_scratch(folders_of(map(OutPath, paths)))
         return Suspects(paths=frozenset(map(OutPath, paths)))
+
+    def _warn_once(self, message: str) -> None:
+        """Log what is being repaired, once until a refresh repaired it: the disk may be full."""
+        if message not in self._logged:
+            self._logged.add(message)
+            log.warning("%s", message)
 
     def _begin_manifest(self) -> None:
         """Write the manifest of owned files: version 0.4.0 wrote none, or it was lost."""
@@ -156,6 +164,7 @@ class Recovery:
         failed = sorted(ledger.failed()) if suspects.all else []
         everything = suspects.all or EVERYTHING in recorded
         repaired = recorded if everything else recorded & set(sound)
+        self._logged.clear()
         if not repaired and not is_under_way:
             return
         still = self.files.of(failed)  # their content may be anything
@@ -183,10 +192,9 @@ class Recovery:
             missing |= gone
         lost = {path for path in missing if not path.endswith(COPIES)}
         if lost:
-            log.warning(
-                "%s missing from %s: making them again",
-                formatting.counted(len(lost), "file"),
-                self.output.root,
+            self._warn_once(
+                f"{formatting.counted(len(lost), 'file')} missing from {self.output.root}:"
+                " making them again"
             )
         return frozenset(lost)
 
@@ -194,6 +202,7 @@ class Recovery:
         """Take all that `missing_files` returned for made again: the build has ended."""
         self.output.touched |= self._unrepaired
         self._unrepaired = set()
+        self._logged.clear()
 
     def note_folders(self) -> None:
         """Record the mtimes of written folders: a later change was made by others.
@@ -205,6 +214,19 @@ class Recovery:
             with self.ledger.transaction():
                 self.ledger.put_folders({path: self.output.changed_at(path) for path in touched})
 
+    def delete_former_assets(self, assets: Collection[OutPath]) -> int:
+        """Delete assets that the theme no longer has; return how many files that were.
+
+        While a page keeps its former content, they stay: it may refer to them.
+        """
+        former = {path for path in self.ledger.paths_like(_ASSETS) if path not in assets}
+        if not former or self.ledger.failed():
+            return 0
+        removed = self.files.delete(former)
+        with self.ledger.transaction():
+            self.ledger.drop_pages(former)
+        return removed
+
     def sweep(self, assets: Collection[OutPath]) -> int:
         """Delete owned files that belong to no page or video; return how many.
 
@@ -212,7 +234,7 @@ class Recovery:
             assets: the current assets of the theme; former ones are deleted.
         """
         pages = set(self.ledger.digests())
-        former = {path for path in pages if path.startswith("assets/") and path not in assets}
+        former = {path for path in pages if path.startswith(_ASSETS) and path not in assets}
         needed = pages - former
         needed |= self._made()
         owned = self.ledger.all_owned()

@@ -54,6 +54,7 @@ class PublishOptions:
     replace: bool
     by_hand: bool = False
     prune: bool = False
+    overwrite_newer: bool = False
 
 
 class Publisher:
@@ -149,6 +150,14 @@ class Publisher:
                 if prefix + path not in recorded and path not in pages
             )
 
+    def mark_restored(self) -> None:
+        """Make the next publish compare the bucket, and overwrite newer objects.
+
+        For a record that was restored with its catalogue: the bucket shows what is lost.
+        """
+        with self._record.transaction():
+            self._state.remember(whole="", restored="1")
+
     def publish(  # noqa: PLR0913 (one for each option of the command)
         self,
         *,
@@ -189,11 +198,20 @@ class Publisher:
             return receipt
         self._check_built()
         self._logged_hold = False
+        is_restored = bool(self._state.get("restored"))
         try:
             self._publish(
                 receipt,
                 progress or _silent,
-                PublishOptions(force, verify, keep_others, replace, by_hand, prune),
+                PublishOptions(
+                    force=force,
+                    verify=verify or is_restored,
+                    keep_others=keep_others,
+                    replace=replace,
+                    by_hand=by_hand,
+                    prune=prune,
+                    overwrite_newer=force or is_restored,
+                ),
             )
         finally:
             self._account(receipt, before)
@@ -286,7 +304,9 @@ class Publisher:
         for desired in inventory.others.values():
             journal.add(foreign(desired))
         journal.flush()
-        uploader = Uploader(self._objects, self._record, force=options.force, conditions=conditions)
+        uploader = Uploader(
+            self._objects, self._record, force=options.overwrite_newer, conditions=conditions
+        )
         uploader.listed, uploader.replaceable = inventory.listed, inventory.replaceable
         self._perform(plan, uploader, journal, progress)
         self._end(inventory, receipt)
@@ -526,6 +546,7 @@ class Publisher:
                 under_way="",
                 held="",
                 first="",
+                restored="",
                 cursor=str(receipt.cursor),
                 cursor_event=catalogue.event_id(receipt.cursor),
                 catalogue=catalogue.identity(),

@@ -4,7 +4,7 @@ Pages are on the disk before the ledger has them. Which paths are about to be wr
 first, so that a build killed at any point leaves nothing that the next one does not repair.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from generator.adapters.ledger import Ledger, ListRow, OldAddressTable, PageRow, ScopeRow
@@ -60,6 +60,7 @@ class RenderRun:
     done: list[OutPath] = field(default_factory=list)  # all that did not fail
     fresh: list[OutPath] = field(default_factory=list)  # of those, the ones new to the ledger
 
+    claims: bool = True  # files are recorded as owned; not those of a copy of the site
     by_manifest: bool = False  # the pages in the ledger may be those of another output folder
     foreign: list[OutPath] = field(default_factory=list)  # its file is not owned
 
@@ -67,6 +68,10 @@ class RenderRun:
     def files(self) -> OwnedFiles:
         """Return which files of the output folder are owned by this site."""
         return OwnedFiles(self.ledger, self.output, by_manifest=self.by_manifest)
+
+    def claim(self, paths: Sequence[OutPath]) -> frozenset[OutPath]:
+        """Record files as owned before they are written; return those that must not be written."""
+        return self.files.claim(paths) if self.claims else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +233,7 @@ def write_pages(run: RenderRun, pages: list[Page]) -> None:
     recorded = run.ledger.digests(None if many else paths)
     trusted = {} if run.compares else {p: d for p, d in recorded.items() if p not in run.suspects}
     unclaimed = paths if run.by_manifest else [path for path in paths if path not in recorded]
-    taken = run.files.claim(unclaimed)
+    taken = run.claim(unclaimed)
     before = FormerPage(
         trusted,
         recorded,
@@ -385,7 +390,7 @@ def _rank(page: Page) -> int:
 
 def write_assets(run: RenderRun, assets: dict[OutPath, bytes]) -> None:
     """Write the assets; former ones stay until every page was rendered again."""
-    taken = run.files.claim(list(assets))
+    taken = run.claim(list(assets))
     for path, content in assets.items():
         digest = digest_of(content)
         row = run.ledger.page(path)

@@ -37,6 +37,7 @@ class SharedStateSync:
         self.every_s = every_s
         self._store, self._secret = store, secret
         self._seq: int | None = None
+        self._event = ""  # the id of that event
         self._keys: list[tuple[str, str]] | None = None
         self._keys_s = 0.0
         self._backoff = Backoff()
@@ -56,7 +57,8 @@ class SharedStateSync:
 
     def _push(self, catalogue: Catalogue) -> None:
         last = catalogue.last_event()
-        if self._seq is None or last < self._seq:  # the latter: the catalogue was restored
+        # The latter: the catalogue was restored, and may have as many events again by now.
+        if self._seq is None or catalogue.is_before(self._seq, self._event):
             self._store.begin_era()
         elif last > self._seq:
             changed = catalogue.changed_since(self._seq)
@@ -64,7 +66,7 @@ class SharedStateSync:
             self._store.put_stats(stats)
             shown = {video.id for video in stats}
             self._store.forget_stats({v: seq for v, seq in changed.items() if v not in shown})
-        self._seq = last
+        self._seq, self._event = last, catalogue.event_id(last)
         keys, now_s = catalogue.tokens.valid(), time.monotonic()
         if keys != self._keys or now_s > self._keys_s + _KEYS_S:
             had_token = catalogue.tokens.had_any()

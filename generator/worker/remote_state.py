@@ -12,6 +12,7 @@ import logging
 import time
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -28,14 +29,25 @@ LEASE = "_reelshelf/lease.json"
 _FILES = ("catalogue.db", "ledger.db")
 _LEVEL = 1  # of deflate; the file stays within a region
 _LARGE_BYTES = 200_000_000
+_CLOCKS_S = 300.0  # how far the clocks of two builders may differ
 _KEEP_NONE = "no-store"
+_NUMBER = "number"  # in the comment of the archive
+# RuntimeError: it is encrypted.
+_NO_STATE = (
+    zipfile.BadZipFile, KeyError, zlib.error, EOFError, NotImplementedError, RuntimeError,
+)  # fmt: skip
 
 
 class RemoteState:
-    """The state in the bucket, and its copy in a local folder."""
+    """The state in the bucket, and its copy in a local folder.
+
+    `number` counts the states of a site: each one written is one higher than the one it replaces.
+    0 is none, or one of a release that did not count.
+    """
 
     def __init__(self, bucket: Bucket, folder: Path) -> None:
         self._bucket, self._folder = bucket, folder
+        self.number = 0
         self._etag: str | None = None  # of the state that was fetched; None: none was
 
     def is_current(self) -> bool:
@@ -66,7 +78,8 @@ class RemoteState:
             with zipfile.ZipFile(io.BytesIO(content)) as packed:
                 for name in _FILES:
                     (self._folder / name).write_bytes(packed.read(name))
-        except (zipfile.BadZipFile, KeyError) as error:
+                self.number = _number_in(packed.comment)
+        except _NO_STATE as error:
             self.drop()
             raise PublishError(
                 f"{STATE} in the bucket {self._bucket.name} is not the state of a site: {error}",
@@ -74,8 +87,12 @@ class RemoteState:
             ) from error
         self._etag = stored.etag
 
-    def commit(self, engine: Engine) -> None:
+    def commit(self, engine: Engine, least: int = 0) -> None:
         """Replace the fetched state by that of an engine.
+
+        Args:
+            engine: its catalogue and ledger are the new state.
+            least: the number of the new state, at least.
 
         Raises:
             PreconditionFailedError: another builder was first; the bucket keeps its state, and the
@@ -86,7 +103,9 @@ class RemoteState:
         images = dict(zip(_FILES, (engine.catalogue.image(), engine.ledger.image()), strict=True))
         filled = io.BytesIO()
         with zipfile.ZipFile(filled, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as packed:
-            packed.comment = uuid.uuid4().bytes  # unique, so that no two states have the same ETag
+            number = max(self.number + 1, least)
+            # unique, so that no two states have the same ETag
+            packed.comment = json.dumps({_NUMBER: number, "id": uuid.uuid4().hex}).encode()
             for name, image in images.items():
                 packed.writestr(name, image)
         content = filled.getvalue()
@@ -97,11 +116,11 @@ class RemoteState:
             )
         headers = ObjectHeaders("application/zip", _KEEP_NONE)
         stored = self._bucket.put(STATE, content, headers, self._etag)
-        self._etag = stored.etag
+        self._etag, self.number = stored.etag, number
 
     def drop(self) -> None:
         """Remove the local files."""
-        self._etag = None
+        self._etag, self.number = None, 0
         for name in _FILES:
             for ending in ("", "-wal", "-shm"):
                 (self._folder / f"{name}{ending}").unlink(missing_ok=True)
@@ -120,19 +139,9 @@ class Lease:
 
     def take(self) -> bool:
         """Take the lease; return whether this process has it. An expired one may be taken over."""
-        response = self._bucket.get(LEASE)
-        match = ABSENT
-        if response is not None:
-            content, stored = response
-            until = _until(content)
-            if until is None:
-                raise PublishError(
-                    f"{LEASE} in the bucket {self._bucket.name} is not a lease of this site",
-                    hint="check what it is, and delete it; nothing was changed",
-                )
-            if until > self._clock():
-                return False
-            match = stored.etag
+        is_held, match = self._current()
+        if is_held:
+            return False
         lease = {"holder": self._holder, "until": self._clock() + self._seconds}
         headers = ObjectHeaders("application/json", _KEEP_NONE)
         try:
@@ -142,10 +151,43 @@ class Lease:
         self._etag = stored.etag
         return True
 
+    def is_held(self) -> bool:
+        """Return whether another process has the lease; it is not taken."""
+        return self._current()[0]
+
+    def _current(self) -> tuple[bool, str]:
+        """Return whether the lease is held, and the ETag to replace it by.
+
+        One that ends later than any lease of now can end is of a clock that was wrong: it is over.
+
+        Raises:
+            PublishError: it cannot be read, or the object is not a lease.
+        """
+        response = self._bucket.get(LEASE)
+        if response is None:
+            return False, ABSENT
+        content, stored = response
+        until = _until(content)
+        if until is None:
+            raise PublishError(
+                f"{LEASE} in the bucket {self._bucket.name} is not a lease of this site",
+                hint="check what it is, and delete it; nothing was changed",
+            )
+        now = self._clock()
+        return now < until <= now + self._seconds + _CLOCKS_S, stored.etag
+
     def release(self) -> None:
         """Release the lease, unless another holder took it over; if that fails, it expires."""
         with suppress(PublishError):
             self._bucket.delete(LEASE, self._etag)
+
+
+def _number_in(comment: bytes) -> int:
+    """Return the number of a state, 0 if it has none."""
+    try:
+        return int(json.loads(comment)[_NUMBER])
+    except (ValueError, TypeError, KeyError):  # of a release that did not count
+        return 0
 
 
 def _until(content: bytes) -> float | None:

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from histories import History, full_render, tree
+from histories import DAY_S, History, full_render, pass_time, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paths import TEMPLATES
@@ -51,8 +51,7 @@ def test_host_files_equal_a_full_render_after_any_history(
         for number, burst in enumerate(bursts):
             for _ in range(burst):
                 engine.catalogue.append(history.draw())
-            now += chance.choice([1, REDIRECT_S // 2, REDIRECT_S + 1])
-            engine.refresh(now)
+            now = pass_time(engine, now, chance.choice([1, REDIRECT_S // 2, REDIRECT_S + 1]))
 
             rendered = full_render(engine, folder / f"full-{number}")
 
@@ -123,7 +122,7 @@ def test_pages_lead_on_by_the_host_as_long_as_they_do_by_themselves(tmp_path: Pa
         assert fresh
         assert newer[: len(fresh)] == fresh
 
-        engine.refresh(trial.NOW + REDIRECT_S + 10)
+        pass_time(engine, trial.NOW + 10, REDIRECT_S + DAY_S)
         assert lines(tmp_path) == []
         assert engine.ledger.redirects() == {}
         assert tree(tmp_path / "out") == full_render(engine, tmp_path / "full")

@@ -30,9 +30,20 @@ _VISIBILITY_S, _MAX_DELIVERIES = 60.0, 5
 _MAX_COUNTED = 10_000  # pending messages that are counted one by one
 _AT_ONCE = 100
 
+# Other programs may add fields of their own, in any order.
+_BODY_OF = """
+local function body_of(fields)
+    for i = 1, #fields, 2 do
+        if fields[i] == 'body' then return fields[i + 1] end
+    end
+    return ''
+end
+"""
 # Claims messages that other consumers left or gave back; after too many deliveries a message goes
 # to the dead-letter stream instead.
-_CLAIM = """
+_CLAIM = (
+    _BODY_OF
+    + """
 local answer = redis.call('XAUTOCLAIM', KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4],
                           'COUNT', ARGV[5])
 local ours, aside = {}, {}
@@ -40,16 +51,17 @@ for _, entry in ipairs(answer[2]) do
     local id, fields = entry[1], entry[2]
     local times = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)[1][4]
     if times > tonumber(ARGV[6]) then
-        redis.call('XADD', KEYS[2], '*', 'body', fields[2] or '', 'times', times - 1)
+        redis.call('XADD', KEYS[2], '*', 'body', body_of(fields), 'times', times - 1)
         redis.call('XACK', KEYS[1], ARGV[1], id)
         redis.call('XDEL', KEYS[1], id)
         table.insert(aside, id)
     else
-        table.insert(ours, {id, fields[2] or '', times})
+        table.insert(ours, {id, body_of(fields), times})
     end
 end
 return {answer[1], ours, aside}
 """
+)
 # Extends or gives back only messages that are still ours; it does not count as a delivery.
 _KEEP = """
 local count = 0
@@ -61,14 +73,17 @@ for i = 4, #ARGV do
 end
 return count
 """
-_BACK = """
+_BACK = (
+    _BODY_OF
+    + """
 local some = redis.call('XRANGE', KEYS[2], '-', ARGV[1], 'COUNT', ARGV[2])
 for _, entry in ipairs(some) do
-    redis.call('XADD', KEYS[1], '*', 'body', entry[2][2])
+    redis.call('XADD', KEYS[1], '*', 'body', body_of(entry[2]))
     redis.call('XDEL', KEYS[2], entry[1])
 end
 return #some
 """
+)
 # Deleting a consumer drops its pending messages: it is only deleted if it has none.
 _LEAVE = """
 if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) == 0 then

@@ -5,7 +5,7 @@ of the other. The mark keeps the second one from starting.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from generator.core.delivery.publish_plan import ObjectHeaders
@@ -14,6 +14,7 @@ from generator.core.formatting import rfc3339
 
 KEY = "_reelshelf/owner.json"
 _ABSENT = "*"
+_TRIES = 3
 _HEADERS = ObjectHeaders("application/json", "no-store")
 
 
@@ -21,12 +22,14 @@ _HEADERS = ObjectHeaders("application/json", "no-store")
 class SiteOwner:
     """Who builds a site: `who` is "home" or "lambda", `site` the catalogue's identity.
 
-    `since` is an instant.
+    `since` is an instant. `state` is the number of the newest remote state that was written for it,
+    0 if none was, or none is used.
     """
 
     who: str
     site: str
     since: int
+    state: int = 0
 
 
 class StoredMark(Protocol):
@@ -91,7 +94,8 @@ class OwnerMark:
         """
         current = self._read()
         if current is None or (take_over and not _is(current[0], who, site)):
-            self._put(SiteOwner(who, site, now), current[1] if current else _ABSENT)
+            state, match = (current[0].state, current[1]) if current else (0, _ABSENT)
+            self._put(SiteOwner(who, site, now, state), match)
             current = self._read()  # not every store supports conditions: check who wrote last
         if current is None:
             raise PublishError(
@@ -101,6 +105,25 @@ class OwnerMark:
         if not _is(current[0], who, site):
             raise self._error(current[0], who)
         return current[0]
+
+    def note_state(self, number: int) -> None:
+        """Note in the mark that the remote state of this number was written, if it is the newest.
+
+        Raises:
+            PublishError: it is not noted.
+        """
+        failure: PublishError | None = None
+        for _ in range(_TRIES):
+            current = self._read()
+            if current is None or current[0].state >= number:
+                return
+            body = json.dumps(asdict(replace(current[0], state=number))).encode()
+            try:
+                self._bucket.put(self._key, body, _HEADERS, current[1])
+            except PublishError as error:  # perhaps another builder was quicker
+                failure = error
+        if failure is not None:
+            raise failure
 
     def _put(self, owner: SiteOwner, match: str) -> None:
         try:
@@ -116,7 +139,8 @@ class OwnerMark:
         content, stored = fetched
         try:
             fields = json.loads(content)
-            owner = SiteOwner(str(fields["who"]), str(fields["site"]), int(fields["since"]))
+            who, site, since = str(fields["who"]), str(fields["site"]), int(fields["since"])
+            owner = SiteOwner(who, site, since, int(fields.get("state", 0)))
         except (ValueError, TypeError, KeyError):
             owner = SiteOwner("an owner whose mark cannot be read", "", 0)
         return owner, stored.etag
