@@ -7,13 +7,14 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from generator.adapters.redis_state import OwnerKeys
 from generator.adapters.s3 import session
 from generator.core.errors import QueueError, SettingsError
+from generator.core.model import ViewerKey
 
 log = logging.getLogger(__name__)
 DIGESTS, SECRET = "REELSHELF_OWNER_DIGESTS", "REELSHELF_SECRET"
@@ -156,12 +157,22 @@ def _of_parameter(name: str) -> OwnerKeys:
     try:
         payload = json.loads(response["Parameter"]["Value"])
         keys = _keys([str(value) for value in payload["digests"]], str(payload["secret"]))
-        return replace(keys, had_token=True)
+        viewers = tuple(_viewer(fields) for fields in payload.get("viewers", ()))
+        return replace(keys, had_token=True, viewers=viewers)
     except (ValueError, KeyError, TypeError, SettingsError) as error:
         raise QueueError(
             f"the parameter {name} makes no sense",
-            hint='it must be JSON like {"digests": ["…"], "secret": "…"}, both hexadecimal',
+            hint='it must be JSON like {"digests": ["…"], "secret": "…"}, both hexadecimal; the'
+            " viewers in it are those of `reelshelf token digest --json`",
         ) from error
+
+
+def _viewer(fields: Mapping[str, Any]) -> ViewerKey:
+    """Return the key of a viewer, as `reelshelf token digest --json` prints it."""
+    proof, feed, until = str(fields["digest"]), str(fields.get("feed") or ""), fields.get("until")
+    if not _DIGEST.fullmatch(proof) or (feed and not _DIGEST.fullmatch(feed)):
+        raise ValueError("not the digest of a token")
+    return ViewerKey(proof[:_ID_DIGITS], proof, feed, None if until is None else int(until))
 
 
 def _keys(digests: list[str], secret: str) -> OwnerKeys:

@@ -143,6 +143,13 @@ def nginx(
             help="Where `reelshelf api` listens: a port, or unix:/path/of/its/socket.",
         ),
     ] = "",
+    access_cache: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR",
+            help="With `private`: where nginx keeps for seconds who may see the site.",
+        ),
+    ] = "",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -155,6 +162,11 @@ def nginx(
 ) -> None:
     """Print an nginx configuration that serves the site and its media."""
     settings = settings_of(config, library, out_folder)
+    if settings.private and not api:
+        raise SettingsError(
+            "a private site needs the API, which knows who may see it",
+            hint="say where `reelshelf api` listens: --api 8001",
+        )
     template = (shipped("deploy") / "nginx.conf").read_text(encoding="utf-8")
     try:
         text = nginx_config(
@@ -169,6 +181,9 @@ def nginx(
             ignore=settings.ignore,
             api=api,
             ipv6=_has_ipv6(),
+            private=settings.private,
+            origin=settings.site.origin,
+            access_cache=access_cache,
         )
     except ValueError as error:
         hint = "rename the folder or fix the option"

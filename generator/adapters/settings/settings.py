@@ -221,6 +221,9 @@ class Settings(BaseSettings):
     api: Annotated[bool, Field(description="Pages call the API to rate, tag and count views.")] = (
         True
     )
+    private: Annotated[
+        bool, Field(description="Only the owner and viewers with a token may see the site.")
+    ] = False
     visitors_may: Annotated[
         tuple[Literal["view", "rate", "favorite"], ...], NoDecode, BeforeValidator(_split_list),
         Field(description='What visitors may do: any of "view", "rate", "favorite".'),
