@@ -73,6 +73,7 @@ class DevSession:
             follow_links=settings.follow_links,
             file_filter=compile_filter(settings.ignore),
             api=self._apis[config] if settings.api else None,
+            private=settings.private,
         )
 
     def start(self, server: DevServer, ready: Callable[[], None]) -> None:

@@ -61,7 +61,8 @@ class SiteFile:
 class ServedSite:
     """A site and its library; `api`, if any, serves `base`/api/.
 
-    Of the library, only files that pass `file_filter` are served, as in a scan.
+    If it is `private`, `api` says who may see it. Of the library, only files that pass
+    `file_filter` are served, as in a scan.
     """
 
     out: Path
@@ -70,6 +71,7 @@ class ServedSite:
     follow_links: bool = False
     api: App | None = None
     file_filter: FileFilter = field(default_factory=compile_filter)
+    private: bool = False
 
     @property
     def not_found(self) -> SiteFile:

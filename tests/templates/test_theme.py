@@ -588,9 +588,10 @@ def test_the_sitemap_index_and_the_pages_list_addresses() -> None:
     ]
 
 
-def test_robots_may_read_everything() -> None:
-    (context,) = SAMPLES["robots.txt"]
+def test_robots_may_read_everything_but_a_private_site() -> None:
+    context, private = SAMPLES["robots.txt"]
 
+    assert render("robots.txt", private) == "User-agent: *\nDisallow: /\n"
     assert render("robots.txt", context).splitlines() == [
         "User-agent: *",
         "Allow: /",

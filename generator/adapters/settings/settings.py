@@ -283,6 +283,10 @@ class Settings(BaseSettings):
     cloudfront_distribution: Annotated[
         str, Field(description="ID of the CloudFront distribution in front of the bucket.")
     ] = ""
+    cloudfront_key_pair: Annotated[
+        str,
+        Field(description="ID of the public key by which CloudFront checks signed cookies."),
+    ] = ""
     invalidations_per_month: Annotated[
         int,
         Field(
@@ -330,6 +334,7 @@ class Settings(BaseSettings):
         "s3_endpoint",
         "s3_region",
         "cloudfront_distribution",
+        "cloudfront_key_pair",
         "queue",
         "state_bucket",
     )
@@ -464,6 +469,14 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
         if overlaps:
             hint = f"library, output and state must not overlap: {_describe_folders(settings)}"
         lines += overlaps
+        if settings.private and not settings.api:
+            lines.append(
+                "  [api] private: needs the API, which knows who may see the site: enabled = true"
+            )
+        if settings.private and settings.host_files:
+            lines.append(
+                "  host_files: a host that reads _headers shows a private site to everybody"
+            )
         if not lines:
             _advise(advice)
             return settings

@@ -23,7 +23,7 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "bucket", "media_bucket", "state_bucket", "s3_endpoint", "s3_region", "publish_media",
         "publish_encoding", "page_max_age_s", "publish_every_s", "delete_grace_s", "delete_limit",
     ),
-    "cloudfront": ("cloudfront_distribution", "invalidations_per_month"),
+    "cloudfront": ("cloudfront_distribution", "cloudfront_key_pair", "invalidations_per_month"),
 }  # fmt: skip
 RENAMED: Final[Mapping[str, str]] = {
     "quiet_s": "settle_s",
