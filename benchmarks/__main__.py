@@ -23,6 +23,7 @@ from benchmarks import (
     media,
     nothing,
     posters,
+    private,
     publishing,
     queues,
     rating,
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, Callable[[int | None, Path], dict[str, object]]] = {
     "burst": burst.run,
     "queues": queues.run,
     "posters": lambda videos, _: posters.run(videos),
+    "private": lambda _, folder: private.run(folder),
     "publishing": publishing.run,
     "storyboards": lambda videos, _: storyboards.run(videos),
 }
