@@ -59,6 +59,7 @@ class ApiConfig:
     queue: str = ""
     is_private: bool = False
     out: Path | None = None
+    key_pair: str = ""
     secrets: EnvSecrets = field(default_factory=EnvSecrets)
 
     @classmethod
@@ -81,6 +82,7 @@ class ApiConfig:
             queue=settings.queue if secrets is not None else "",
             is_private=settings.private,
             out=settings.out,
+            key_pair=settings.cloudfront_key_pair if secrets is not None else "",
             secrets=secrets or EnvSecrets(),
         )
 
@@ -121,6 +123,8 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
         config.is_private,
         config.out,
         next(iter(config.origins), ""),
+        config.key_pair,
+        config.secrets.cloudfront_key,
     )
     is_remote = bool(config.queue) or queue is not None
     service, service_operations = (

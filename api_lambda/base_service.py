@@ -3,8 +3,10 @@
 The OpenAPI document is made from the annotations. The dispatcher has validated all arguments.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -30,6 +32,7 @@ from api_lambda.credentials import (
     cookies_of,
     end_of_session,
     pseudonym_of,
+    session_end,
     site_of,
     token_of,
     viewer_of,
@@ -44,9 +47,15 @@ from api_lambda.private_access import (
     next_of,
     see_other,
 )
-from api_lambda.problems import Problem, sign_in, too_many, wrong_token
+from api_lambda.problems import Problem, sign_in, too_many, unavailable, wrong_token
 from api_lambda.rate_limit import LOGINS, LOGINS_S, MINUTE_S, FailedAttempts, RateLimit
+from api_lambda.signed_cookies import no_signed_cookies, signed_cookies
+from generator.core.errors import SettingsError
 from generator.core.model import Event, VideoId, ViewerKey
+
+log = logging.getLogger(__name__)
+# What the login page shows of a form that was refused.
+_OUTCOMES = {HTTPStatus.UNAUTHORIZED: "wrong", HTTPStatus.TOO_MANY_REQUESTS: "wait"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,8 @@ class ServiceSettings:
     is_private: bool = False
     out: Path | None = None
     origin: str = ""
+    key_pair: str = ""
+    cloudfront_key: str = ""
 
 
 class Service(ABC):
@@ -292,11 +303,23 @@ class Service(ABC):
     # -- sessions
 
     async def session(self, request: Reading) -> Response:
-        """Return the caller's role and permissions."""
+        """Return the caller's role and permissions; renews what opens CloudFront."""
+        if request.role is Role.VIEWER or (
+            request.role is Role.OWNER and self._settings.is_private
+        ):
+            with suppress(Problem):  # it is logged
+                self._open_cdn(request, self._end_of(request))
         return json_response(self._session(request))
 
     def _session(self, request: RequestContext) -> dict[str, object]:
         return {"role": request.role, "may": self._may(request.role)}
+
+    def _end_of(self, request: RequestContext) -> int:
+        """Return when the caller's session, or token, is over."""
+        ends = [session.end for session in self._sessions(request.caller, request.now)]
+        viewers = [viewer for viewer in self._viewers if pseudonym_of(viewer) == request.viewer]
+        ends += [viewer.expires_at for viewer in viewers if viewer.expires_at is not None]
+        return min(ends, default=session_end(request.now, None))
 
     def _may(self, role: Role) -> Sequence[Action]:
         settings = self._settings
@@ -318,7 +341,36 @@ class Service(ABC):
             raise wrong_token()
         expires_at = None if viewer is None else viewer.expires_at
         site = self._site(request.caller)
-        request.cookies.append(self.signed.session(token, now, site, expires_at=expires_at))
+        self._open_cdn(request, session_end(now, expires_at))  # or no session begins
+        by_links = self._settings.is_private
+        request.cookies.append(
+            self.signed.session(token, now, site, expires_at=expires_at, by_links=by_links)
+        )
+
+    @property
+    def _cloudfront_key(self) -> str:
+        """Return the private key of signed cookies, in PEM."""
+        return self._settings.cloudfront_key
+
+    def _open_cdn(self, request: RequestContext, end: int) -> None:
+        """Let CloudFront serve a private site to the caller, where it is in front."""
+        settings = self._settings
+        if not settings.is_private or not settings.key_pair:
+            return
+        try:
+            request.cookies += signed_cookies(
+                settings.key_pair,
+                self._cloudfront_key,
+                settings.origin + settings.base,
+                settings.base,
+                request.now,
+                end,
+            )
+        except SettingsError as error:
+            log.warning("%s  %s", error, error.hint)
+            raise unavailable(
+                "the key of CloudFront is missing or wrong", "nobody is signed in"
+            ) from error
 
     async def log_in_by_form(self, request: Reading, body: schemas.LoginForm) -> Response:
         """Begin a session as `log_in` does, for a page without scripts: answer with a redirect.
@@ -330,8 +382,10 @@ class Service(ABC):
         try:
             await self._begin_session(request, body.token)
         except Problem as problem:
-            is_wrong = problem.status is HTTPStatus.UNAUTHORIZED
-            return see_other(login_url(base, target, "wrong" if is_wrong else "wait"))
+            fragment = _OUTCOMES.get(HTTPStatus(problem.status))
+            if fragment is None:
+                raise
+            return see_other(login_url(base, target, fragment))
         return see_other(target if is_own_url(target, base) else f"{base}/")
 
     async def log_out_by_form(self, request: Reading) -> Response:
@@ -360,6 +414,8 @@ class Service(ABC):
         sessions = self._sessions(request.caller, request.now)
         names = [SESSION_COOKIE + self._site(request.caller), *(other.cookie for other in sessions)]
         request.cookies += map(end_of_session, dict.fromkeys(names))
+        if self._settings.key_pair:
+            request.cookies += no_signed_cookies(self._settings.base)
         for session in sessions:
             self._ended = {
                 **{other: end for other, end in self._ended.items() if request.now < end},

@@ -122,13 +122,23 @@ class Cookies:
         self._visitors = Signer(secret, salt="visitor", digest_method=hashlib.sha256)
 
     def session(
-        self, token: str, now: int, site: str = "", *, expires_at: int | None = None
+        self,
+        token: str,
+        now: int,
+        site: str = "",
+        *,
+        expires_at: int | None = None,
+        by_links: bool = False,
     ) -> str:
-        """Return the Set-Cookie that begins a session with a token, which may expire."""
+        """Return the Set-Cookie that begins a session with a token, which may expire.
+
+        `by_links`: the cookie comes with the first request after a link on another site, too.
+        """
         number = secrets.token_hex(_ID_BYTES)  # or two of one second would be revoked together
-        seconds = _SESSION_S if expires_at is None else min(_SESSION_S, expires_at - now)
+        seconds = session_end(now, expires_at) - now
         value = self._sessions.sign(f"{token}|{now + seconds}|{number}").decode()
-        return _cookie(SESSION_COOKIE + site, value, seconds)
+        cookie = _cookie(SESSION_COOKIE + site, value, seconds)
+        return cookie.replace("SameSite=Strict", "SameSite=Lax") if by_links else cookie
 
     def sessions(self, cookies: Mapping[str, str], now: int, site: str = "") -> list[Session]:
         """Return the sessions that cookies prove, revoked ones included: one, as a rule.
@@ -161,6 +171,11 @@ class Cookies:
                 if pseudonym:
                     return pseudonym, end != site
         return "", False
+
+
+def session_end(now: int, expires_at: int | None) -> int:
+    """Return when a session that begins now is over, if its token expires then."""
+    return now + _SESSION_S if expires_at is None else min(now + _SESSION_S, expires_at)
 
 
 def end_of_session(cookie: str) -> str:

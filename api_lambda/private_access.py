@@ -21,10 +21,14 @@ _MAX_BYTES = 8 << 20  # of a feed
 def next_of(referer: str) -> str:
     """Return where the login page was asked to lead: what follows `next=` in its address.
 
-    It is the last parameter, and as the browser requested it: nginx cannot encode it.
+    It is the last parameter, and as the browser requested it: nginx cannot encode it. Where the
+    login page was sent in place of another, as by CloudFront, it is the address of that.
     """
-    _, _, query = referer.partition("?")
-    text = query.partition("#")[0]
+    address, _, query = referer.partition("#")[0].partition("?")
+    if not address.endswith("/login.html"):
+        parts = urlsplit(referer) if referer.isascii() and referer.isprintable() else None
+        return "" if parts is None else parts.path + (f"?{parts.query}" if parts.query else "")
+    text = query
     if not text.startswith(_NEXT):
         return ""
     target = text.removeprefix(_NEXT)

@@ -113,6 +113,11 @@ class QueuedService(Service):
     def _viewers(self) -> Sequence[ViewerKey]:
         return self._owner_keys.keys.viewers
 
+    @property
+    @override
+    def _cloudfront_key(self) -> str:
+        return self._settings.cloudfront_key or self._owner_keys.keys.cloudfront_key
+
     @override
     def had_token(self) -> bool:
         return self._owner_keys.keys.had_token or bool(self._tokens)

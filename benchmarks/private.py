@@ -76,7 +76,7 @@ def run(folder: Path) -> dict[str, object]:
         )
         for what in ("page", "poster")
     }
-    return {name: round(value, 1) for name, value in medians.items()} | ratios
+    return {**{name: round(value, 1) for name, value in medians.items()}, **ratios}
 
 
 @contextmanager

@@ -50,12 +50,14 @@ class OwnerKeys:
     """Credentials of the owner: tokens as (id, SHA-256 in hex), and the secret that signs cookies.
 
     `had_token`: there are tokens, or there were. `viewers`: who else may read a private site.
+    `cloudfront_key`: signs cookies for CloudFront, in PEM; Redis never has it.
     """
 
     tokens: tuple[tuple[str, str], ...]
     secret: bytes
     had_token: bool = False
     viewers: tuple[ViewerKey, ...] = ()
+    cloudfront_key: str = ""
 
 
 def is_redis(address: str) -> bool:

@@ -5,6 +5,7 @@
   const status = one("[role=status]");
   const form = one("form.login");
   const leave = one("form.leave");
+  const isLoginPage = location.pathname.endsWith("/login.html"); // or sent in place of another
 
   // A page of this site only; the address of another says where we come from, not where to go.
   const back = () => {
@@ -13,6 +14,7 @@
       const to = new URL(next, location.origin);
       if (to.origin === location.origin && to.pathname !== location.pathname) return to.pathname + to.search;
     }
+    if (!isLoginPage) return location.pathname + location.search;
     const from = document.referrer && new URL(document.referrer);
     const isOurs = from && from.origin === location.origin && from.pathname !== location.pathname;
     return isOurs ? from.pathname + from.search : one(".brand").pathname;
@@ -93,6 +95,15 @@
       else { status.textContent = "You are signed out."; one("#token").focus(); }
     };
     form.hidden = leave.hidden = true;
-    look();
+    look().then((role) => {
+      // A session outlives what a CDN asks for, which the API has just renewed: once more, and once.
+      const again = "reelshelf again " + location.pathname;
+      if (isLoginPage || !isSignedInAs(role)) return;
+      try {
+        if (sessionStorage[again]) return;
+        sessionStorage[again] = "1";
+      } catch { return; }
+      location.reload();
+    });
   }
 }

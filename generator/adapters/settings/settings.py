@@ -44,7 +44,9 @@ _advised: set[str] = set()  # once for each process
 FILE = "reelshelf.toml"
 _PREFIX = "REELSHELF_"
 _FIRST_USER_ID = 1000  # accounts from this id on belong to people
-_SECRETS = frozenset({"owner_digests", "secret", "secrets", "origin_secrets"})  # of the API
+_SECRETS = frozenset(
+    {"owner_digests", "secret", "secrets", "origin_secrets", "cloudfront_key"}
+)  # of the API
 _MOST_BYTES = 1 << 20  # of a settings file
 _MOST_SHOWN = 200  # of an invalid value
 _DAY_S, _YEAR_S = 86_400, 31_536_000
