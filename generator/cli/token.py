@@ -93,10 +93,10 @@ def token(
     settings = settled(config)
     with open_catalogue(settings) as catalogue:
         if viewer is not None:
-            told, text = _new_viewer(catalogue, viewer, expires_at, settings)
+            answer = _new_viewer(catalogue, viewer, expires_at, settings)
         else:
-            told, text = _done(action, name, catalogue)
-    show(as_json, told, text)
+            answer = _done(action, name, catalogue)
+    show(as_json, *answer)
 
 
 def _end_of(text: str, now_s: int) -> int:

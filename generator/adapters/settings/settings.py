@@ -27,6 +27,7 @@ from generator.adapters.settings.toml_tables import (
     FIRST,
     RENAMED,
     TABLES,
+    against_private,
     file_key,
     flattened,
     place_of,
@@ -223,9 +224,7 @@ class Settings(BaseSettings):
     api: Annotated[bool, Field(description="Pages call the API to rate, tag and count views.")] = (
         True
     )
-    private: Annotated[
-        bool, Field(description="Only the owner and viewers with a token may see the site.")
-    ] = False
+    private: Annotated[bool, Field(description="Only the owner and viewers see the site.")] = False
     visitors_may: Annotated[
         tuple[Literal["view", "rate", "favorite"], ...], NoDecode, BeforeValidator(_split_list),
         Field(description='What visitors may do: any of "view", "rate", "favorite".'),
@@ -286,8 +285,7 @@ class Settings(BaseSettings):
         str, Field(description="ID of the CloudFront distribution in front of the bucket.")
     ] = ""
     cloudfront_key_pair: Annotated[
-        str,
-        Field(description="ID of the public key by which CloudFront checks signed cookies."),
+        str, Field(description="ID of the public key by which CloudFront checks signed cookies.")
     ] = ""
     invalidations_per_month: Annotated[
         int,
@@ -471,14 +469,8 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
         if overlaps:
             hint = f"library, output and state must not overlap: {_describe_folders(settings)}"
         lines += overlaps
-        if settings.private and not settings.api:
-            lines.append(
-                "  [api] private: needs the API, which knows who may see the site: enabled = true"
-            )
-        if settings.private and settings.host_files:
-            lines.append(
-                "  host_files: a host that reads _headers shows a private site to everybody"
-            )
+        if settings.private:
+            lines += against_private(has_api=settings.api, has_host_files=settings.host_files)
         if not lines:
             _advise(advice)
             return settings

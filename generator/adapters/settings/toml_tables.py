@@ -96,3 +96,11 @@ def renamed_in(environment: Mapping[str, str], prefix: str) -> Iterator[tuple[st
         value = environment.get(f"{prefix}{old.upper()}")
         if value is not None and f"{prefix}{name.upper()}" not in environment:
             yield f"{prefix}{old.upper()}", f"{prefix}{name.upper()}", value
+
+
+def against_private(*, has_api: bool, has_host_files: bool) -> Iterator[str]:
+    """Yield which other settings a private site cannot have, a line each."""
+    if not has_api:
+        yield "  [api] private: needs the API, which knows who may see the site: enabled = true"
+    if has_host_files:
+        yield "  host_files: a host that reads _headers shows a private site to everybody"
