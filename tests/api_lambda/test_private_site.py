@@ -157,9 +157,6 @@ def site(
     text = configuration(folder, port, api, site.base)
     assert "401 5s" in text
     main = write_config(folder / "nginx", text.replace("401 5s", "401 1s"))
-    for place in (folder, *folder.parents):  # nginx's workers have another user
-        if place.owner() != "root" or place == folder:
-            place.chmod(0o755)
     with ExitStack() as stack:
         stack.enter_context(
             serving(
