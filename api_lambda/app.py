@@ -64,6 +64,9 @@ class ApiConfig:
     clock: Callable[[], float] = time.time
     queue: str = ""
     old_addresses: bool = False
+    is_private: bool = False
+    out: Path | None = None
+    key_pair: str = ""
     secrets: EnvSecrets = field(default_factory=EnvSecrets)
 
     @classmethod
@@ -85,6 +88,9 @@ class ApiConfig:
             owner_on_loopback=owner_on_loopback,
             queue=settings.queue if secrets is not None else "",
             old_addresses=settings.old_addresses,
+            is_private=settings.private,
+            out=settings.out,
+            key_pair=settings.cloudfront_key_pair if secrets is not None else "",
             secrets=secrets or EnvSecrets(),
         )
 
@@ -122,6 +128,11 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
         config.visitors_may,
         config.proxies,
         config.visitor_writes_per_minute,
+        config.is_private,
+        config.out,
+        next(iter(config.origins), ""),
+        config.key_pair,
+        config.secrets.cloudfront_key,
     )
     is_remote = bool(config.queue) or queue is not None
     service, service_operations = (
@@ -149,7 +160,8 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
     @lru_cache(maxsize=1)
     def document() -> bytes:
         for route in operations:  # at the first request: FastAPI takes a tenth of a second
-            declare(app, route, is_queued=is_remote)
+            if not route.is_form:  # those are for the page of this site alone
+                declare(app, route, is_queued=is_remote)
         return openapi(app)
 
     async def contract(request: Reading) -> Response:
@@ -157,7 +169,10 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
         del request
         return Response(document())
 
-    operations = (*service_operations, operation("GET", "/api/openapi.json", contract, Contract))
+    operations = (
+        *service_operations,
+        operation("GET", "/api/openapi.json", contract, Contract, is_open=True),
+    )
     policy = AccessPolicy(
         config.owner_on_loopback,
         config.origins,
@@ -165,6 +180,7 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
         config.proxies,
         config.clock,
         config.secrets.origins,
+        config.is_private,
     )
     app.dispatcher = Dispatcher(service, policy, operations, _LOCAL_ONLY if is_remote else ())
     app.state.close, app.state.service = service.close, service
@@ -210,7 +226,7 @@ def _local(settings: ServiceSettings) -> _Opened:
             status=accepted,
         ),
         operation("GET", "/api/random", service.random, schemas.RandomVideo),
-        operation("GET", "/api/health", service.health, schemas.CatalogueHealth),
+        operation("GET", "/api/health", service.health, schemas.CatalogueHealth, is_open=True),
         *_sessions(service),
     )
 
@@ -231,7 +247,7 @@ def _remote(config: ApiConfig, settings: ServiceSettings, queue: Queue | None) -
         operation(
             "POST", "/api/rebuild", service.rebuild, schemas.Queued, Action.REBUILD, status=accepted
         ),
-        operation("GET", "/api/health", service.health, schemas.Health),
+        operation("GET", "/api/health", service.health, schemas.Health, is_open=True),
         *_sessions(service),
     )
 
@@ -293,9 +309,19 @@ def _write_operations(
 
 
 def _sessions(service: Service) -> tuple[Operation, ...]:
-    gone = HTTPStatus.NO_CONTENT
+    gone, path = HTTPStatus.NO_CONTENT, "/api/session"
+    see_other = HTTPStatus.SEE_OTHER
     return (
-        operation("GET", "/api/session", service.session, schemas.SessionState),
-        operation("POST", "/api/session", service.log_in, None, status=gone),
-        operation("DELETE", "/api/session", service.log_out, None, status=gone),
-    )
+        operation("GET", "/api/access", service.access, None, status=gone, is_open=True),
+        operation("GET", path, service.session, schemas.SessionState, is_open=True),
+        operation("POST", path, service.log_in, None, status=gone, is_open=True),
+        operation("DELETE", path, service.log_out, None, status=gone, is_open=True),
+        operation(
+            "POST", "/api/login", service.log_in_by_form, None,
+            status=see_other, is_open=True, is_form=True,
+        ),
+        operation(
+            "POST", "/api/logout", service.log_out_by_form, None,
+            status=see_other, is_open=True, is_form=True,
+        ),
+    )  # fmt: skip

@@ -22,12 +22,16 @@ _KEY_BYTES = 12
 
 @dataclass(slots=True)
 class RequestContext:
-    """One authorized request; `key` is the event's id, or "" where none was sent."""
+    """One authorized request; `key` is the event's id, or "" where none was sent.
+
+    `viewer` is the pseudonym of a viewer, "" for anybody else.
+    """
 
     caller: Caller
     role: Role
     now: int
     key: str
+    viewer: str = ""
     cookies: list[str] = field(default_factory=list)  # to be set
 
 

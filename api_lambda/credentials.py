@@ -14,7 +14,7 @@ from urllib.parse import quote
 from itsdangerous import BadSignature, Signer
 
 from generator.core.errors import SettingsError
-from generator.core.model import Token
+from generator.core.model import Token, ViewerKey
 
 # What follows these names is the site: see site_of.
 SESSION_COOKIE = "__Host-reelshelf"
@@ -35,6 +35,39 @@ def new_token(name: str, now: int) -> tuple[Token, str]:
     """Return a token to store, and the secret to show its owner once."""
     secret = "rs_" + secrets.token_urlsafe(_BYTES)
     return Token(secrets.token_hex(_ID_BYTES), name, digest(secret), now), secret
+
+
+def new_viewer_token(name: str, now: int, expires_at: int | None) -> tuple[Token, str, str]:
+    """Return a viewer's token to store, and the secrets to show once: its own, and the feeds'."""
+    secret, feed = "rv_" + secrets.token_urlsafe(_BYTES), secrets.token_urlsafe(_BYTES)
+    token = Token(
+        secrets.token_hex(_ID_BYTES), name, digest(secret), now, None,
+        is_viewer=True, expires_at=expires_at, feed_digest=digest(feed),
+    )  # fmt: skip
+    return token, secret, feed
+
+
+def viewer_of(secret: str, viewers: Iterable[ViewerKey], now: int) -> ViewerKey | None:
+    """Return the viewer with this token, if it has not expired; in constant time."""
+    secret_digest, matched = digest(secret), None
+    for viewer in viewers:
+        if hmac.compare_digest(secret_digest, viewer.digest):
+            matched = viewer
+    return matched if matched is not None and matched.is_valid_at(now) else None
+
+
+def viewer_of_feed(secret: str, viewers: Iterable[ViewerKey], now: int) -> ViewerKey | None:
+    """Return the viewer whose feeds have this secret; likewise."""
+    secret_digest, matched = digest(secret), None
+    for viewer in viewers:
+        if hmac.compare_digest(secret_digest, viewer.feed_digest):
+            matched = viewer
+    return matched if matched is not None and matched.is_valid_at(now) else None
+
+
+def pseudonym_of(viewer: ViewerKey) -> str:
+    """Return the pseudonym of a viewer: the same for as long as they have their token."""
+    return hashlib.sha256(f"viewer|{viewer.digest}".encode()).hexdigest()[:_SESSION_ID_DIGITS]
 
 
 def digest(secret: str) -> str:
@@ -88,11 +121,24 @@ class Cookies:
         self._sessions = Signer(secret, salt="session", digest_method=hashlib.sha256)
         self._visitors = Signer(secret, salt="visitor", digest_method=hashlib.sha256)
 
-    def session(self, token: str, now: int, site: str = "") -> str:
-        """Return the Set-Cookie that begins a session with a token."""
+    def session(
+        self,
+        token: str,
+        now: int,
+        site: str = "",
+        *,
+        expires_at: int | None = None,
+        by_links: bool = False,
+    ) -> str:
+        """Return the Set-Cookie that begins a session with a token, which may expire.
+
+        `by_links`: the cookie comes with the first request after a link on another site, too.
+        """
         number = secrets.token_hex(_ID_BYTES)  # or two of one second would be revoked together
-        value = self._sessions.sign(f"{token}|{now + _SESSION_S}|{number}").decode()
-        return _cookie(SESSION_COOKIE + site, value, _SESSION_S)
+        seconds = session_end(now, expires_at) - now
+        value = self._sessions.sign(f"{token}|{now + seconds}|{number}").decode()
+        cookie = _cookie(SESSION_COOKIE + site, value, seconds)
+        return cookie.replace("SameSite=Strict", "SameSite=Lax") if by_links else cookie
 
     def sessions(self, cookies: Mapping[str, str], now: int, site: str = "") -> list[Session]:
         """Return the sessions that cookies prove, revoked ones included: one, as a rule.
@@ -125,6 +171,11 @@ class Cookies:
                 if pseudonym:
                     return pseudonym, end != site
         return "", False
+
+
+def session_end(now: int, expires_at: int | None) -> int:
+    """Return when a session that begins now is over, if its token expires then."""
+    return now + _SESSION_S if expires_at is None else min(now + _SESSION_S, expires_at)
 
 
 def end_of_session(cookie: str) -> str:

@@ -26,7 +26,9 @@ from api_lambda.permissions import (
     Transport,
     client_of,
     is_cross_site,
+    is_form_encoded,
     is_from_cdn,
+    is_from_own_page,
     is_json,
     may,
     may_be_cross_site_form,
@@ -37,6 +39,7 @@ from api_lambda.problems import (
     Problem,
     not_allowed,
     session_expired,
+    sign_in,
     too_many,
     wrong_token,
 )
@@ -60,7 +63,8 @@ class Operation:
 
     `action` is the permission it needs, None for none; `response_model` is the body that comes
     with `status`, None for no body. `is_old`: scripts of a former server call it, and may send a
-    form instead of JSON.
+    form instead of JSON. `is_open`: visitors of a private site may use it, too, as one has to who
+    signs in. `is_form`: a page without scripts sends it, as a form.
     """
 
     method: str
@@ -73,9 +77,11 @@ class Operation:
     needs_body: bool = False
     query: type[BaseModel] | None = None
     is_old: bool = False
+    is_open: bool = False
+    is_form: bool = False
 
 
-def operation(
+def operation(  # noqa: PLR0913 (what an operation is, each by its name)
     method: str,
     path: str,
     endpoint: Callable[..., Awaitable[Response]],
@@ -83,6 +89,8 @@ def operation(
     action: Action | None = None,
     *,
     status: HTTPStatus = HTTPStatus.OK,
+    is_open: bool = False,
+    is_form: bool = False,
 ) -> Operation:
     """Return an operation, with the models that its endpoint declares for body and query."""
     parameters = inspect.signature(endpoint).parameters
@@ -98,6 +106,8 @@ def operation(
         _model(body),
         needs_body,
         _model(query),
+        is_open,
+        is_form,
     )
 
 
@@ -120,6 +130,7 @@ class AccessPolicy:
     proxies: frozenset[str]
     clock: Callable[[], float]
     origin_secrets: tuple[str, ...] = ()  # (): requests need not come through a CDN
+    is_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,23 +210,28 @@ class Dispatcher:
         policy, now = self._policy, self._policy.clock()
         if is_cross_site(caller, policy.origins):
             raise Problem(HTTPStatus.FORBIDDEN, "cross-site requests may not do this")
+        if route.is_form and not is_from_own_page(caller, policy.origins):
+            raise Problem(HTTPStatus.FORBIDDEN, "only the site's own page may send this")
         proofs = await self._service.proofs(caller, int(now))
         if proofs.wrong_bearer:
             raise wrong_token()
         role = role_of(caller, proofs, policy.rule, self._service.had_token)
+        if policy.is_private and role is Role.VISITOR and not route.is_open:
+            raise sign_in()
         if route.action is not None:
-            if role is Role.VISITOR and caller.headers.get("reelshelf-as") == Role.OWNER:
+            if role is not Role.OWNER and caller.headers.get("reelshelf-as") == Role.OWNER:
                 raise session_expired()
             if route.action not in may(role, policy.visitors_may):
                 raise Problem(
                     HTTPStatus.FORBIDDEN,
                     "only the owner may do this: sign in (`reelshelf token new` makes a token)",
                 )
-            if role is Role.VISITOR:
+            if role is not Role.OWNER:
                 wait_s = await self._service.wait_s(client_of(caller, policy.proxies), now)
                 if wait_s:
                     raise too_many(wait_s)
-        return RequestContext(caller, role, int(now), _key(caller))
+        viewer = proofs.viewer if role is Role.VIEWER else ""
+        return RequestContext(caller, role, int(now), _key(caller), viewer)
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -265,6 +281,10 @@ async def _body(route: Operation, caller: Caller, receive: Receive) -> BaseModel
     content = await _content(caller.headers, receive)
     if not content and not route.needs_body:
         return None
+    if route.is_form:
+        if not is_form_encoded(caller.headers.get("content-type")):
+            raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send a form")
+        return _query(route.body, content)
     content_type = caller.headers.get("content-type", "")
     if route.is_old and form_type(content_type):
         if may_be_cross_site_form(caller):

@@ -37,7 +37,8 @@ def favorite(
 
 def view(key: str, video: VideoId, role: Role, now: int) -> Event:
     """Return the event that a video was viewed; it does not hold by whom."""
-    return Event(key, EventKind.VIEWED, now, role, video)
+    source = Role.OWNER if role is Role.OWNER else Role.VISITOR
+    return Event(key, EventKind.VIEWED, now, source, video)
 
 
 def tags_event(

@@ -7,17 +7,19 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from generator.adapters.redis_state import OwnerKeys
 from generator.adapters.s3 import session
 from generator.core.errors import QueueError, SettingsError
+from generator.core.model import ViewerKey
 
 log = logging.getLogger(__name__)
 DIGESTS, SECRET = "REELSHELF_OWNER_DIGESTS", "REELSHELF_SECRET"
 SECRETS, ORIGIN = "REELSHELF_SECRETS", "REELSHELF_ORIGIN_SECRETS"
+CLOUDFRONT = "REELSHELF_CLOUDFRONT_KEY"
 _FRESH_S = 300.0  # how long keys from SSM are cached
 _SHARED_FRESH_S = 5.0  # and keys from a worker: a revoked token ends within this time
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -31,7 +33,8 @@ class EnvSecrets:
     """The secrets in the environment; all may be empty.
 
     `parameter` is the name of the parameter in SSM that holds the others. `origins` are the secrets
-    that a CDN in front has to send. `is_set`: whether the variable of the owner's tokens is set,
+    that a CDN in front has to send. `cloudfront_key` is the private key of its signed cookies, in
+    PEM. `is_set`: whether the variable of the owner's tokens is set,
     even if it lists none.
     """
 
@@ -40,6 +43,7 @@ class EnvSecrets:
     parameter: str = ""
     origins: tuple[str, ...] = ()
     is_set: bool = False
+    cloudfront_key: str = ""
 
 
 def take_secrets(environment: MutableMapping[str, str]) -> EnvSecrets:
@@ -49,8 +53,8 @@ def take_secrets(environment: MutableMapping[str, str]) -> EnvSecrets:
         SettingsError: a secret of the CDN is too short, or not printable ASCII.
     """
     is_set = DIGESTS in environment
-    digests, secret, parameter, origins = (
-        environment.pop(name, "").strip() for name in (DIGESTS, SECRET, SECRETS, ORIGIN)
+    digests, secret, parameter, origins, key = (
+        environment.pop(name, "").strip() for name in (DIGESTS, SECRET, SECRETS, ORIGIN, CLOUDFRONT)
     )
     parts = tuple(_parts(origins))
     wrong = [part for part in parts if len(part) < _MIN_LETTERS or not (part + " ").isprintable()]
@@ -59,7 +63,7 @@ def take_secrets(environment: MutableMapping[str, str]) -> EnvSecrets:
             f"{ORIGIN}: each has to be at least {_MIN_LETTERS} letters and digits",
             hint="make one with: openssl rand -hex 32. Leave it unset where no CDN is in front",
         )
-    return EnvSecrets(digests, secret, parameter, parts, is_set)
+    return EnvSecrets(digests, secret, parameter, parts, is_set, key)
 
 
 class KeyRing:
@@ -156,12 +160,23 @@ def _of_parameter(name: str) -> OwnerKeys:
     try:
         payload = json.loads(response["Parameter"]["Value"])
         keys = _keys([str(value) for value in payload["digests"]], str(payload["secret"]))
-        return replace(keys, had_token=True)
+        viewers = tuple(_viewer(fields) for fields in payload.get("viewers", ()))
+        key = str(payload.get("cloudfront_key", ""))
+        return replace(keys, had_token=True, viewers=viewers, cloudfront_key=key)
     except (ValueError, KeyError, TypeError, SettingsError) as error:
         raise QueueError(
             f"the parameter {name} makes no sense",
-            hint='it must be JSON like {"digests": ["…"], "secret": "…"}, both hexadecimal',
+            hint='it must be JSON like {"digests": ["…"], "secret": "…"}, both hexadecimal; the'
+            " viewers in it are those of `reelshelf token digest --json`",
         ) from error
+
+
+def _viewer(fields: Mapping[str, Any]) -> ViewerKey:
+    """Return the key of a viewer, as `reelshelf token digest --json` prints it."""
+    proof, feed, until = str(fields["digest"]), str(fields.get("feed") or ""), fields.get("until")
+    if not _DIGEST.fullmatch(proof) or (feed and not _DIGEST.fullmatch(feed)):
+        raise ValueError("not the digest of a token")
+    return ViewerKey(proof[:_ID_DIGITS], proof, feed, None if until is None else int(until))
 
 
 def _keys(digests: list[str], secret: str) -> OwnerKeys:

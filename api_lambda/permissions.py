@@ -1,7 +1,8 @@
 """Roles and permissions: tables and rules, without input or output.
 
-The owner is who sends a token, has a session that a token began, or sits at the machine. Everybody
-else is a visitor; there is no third role.
+The owner is who sends a token, has a session that a token began, or sits at the machine. A viewer
+is who was invited: they have a token of their own, with which they may read a private site, and do
+what visitors may. Everybody else is a visitor.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,7 @@ class Role(StrEnum):
     """The role of a caller."""
 
     OWNER = "owner"
+    VIEWER = "viewer"
     VISITOR = "visitor"
 
 
@@ -61,11 +63,15 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """The owner's credentials in a request: ids of valid tokens; "" for what it lacks."""
+    """The credentials in a request: ids of valid tokens; "" for what it lacks.
+
+    `bearer` and `session` are the owner's; `viewer` is the pseudonym of a viewer.
+    """
 
     wrong_bearer: bool = False
     bearer: str = ""
     session: str = ""
+    viewer: str = ""
 
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -85,14 +91,20 @@ def role_of(caller: Caller, proofs: Proofs, rule: Loopback, had_token: Callable[
     """
     if proofs.bearer or proofs.session:
         return Role.OWNER
+    if proofs.viewer:
+        return Role.VIEWER
     if rule == "never" or not is_on_this_machine(caller):
         return Role.VISITOR
     return Role.VISITOR if rule == "until-token" and had_token() else Role.OWNER
 
 
 @lru_cache(maxsize=16)
-def may(role: Role, visitors_may: frozenset[str]) -> tuple[Action, ...]:
-    """Return what a role may do."""
+def may(
+    role: Role, visitors_may: frozenset[str], *, is_private: bool = False
+) -> tuple[Action, ...]:
+    """Return what a role may do; visitors of a private site may do nothing."""
+    if is_private and role is Role.VISITOR:
+        return ()
     return tuple(action for action in Action if role is Role.OWNER or action in visitors_may)
 
 
@@ -173,6 +185,21 @@ def may_be_cross_site_form(caller: Caller) -> bool:
     return not says and (is_browser or "cookie" in caller.headers)
 
 
+def is_from_own_page(caller: Caller, origins: frozenset[str]) -> bool:
+    """Return whether a form was sent by a page of this site, as a header proves.
+
+    Stricter than `is_cross_site`: a browser sends a form to any site without a preflight, so that
+    a request with none of the headers is refused.
+    """
+    headers = caller.headers
+    if "sec-fetch-site" in headers or "origin" in headers:
+        return not is_cross_site(caller, origins)
+    scheme, _, rest = headers.get("referer", "").lower().partition("://")
+    host = rest.partition("/")[0]
+    own = host == headers.get("host", "").lower() or f"{scheme}://{host}" in origins
+    return scheme in {"http", "https"} and host != "" and own
+
+
 def client_of(caller: Caller, proxies: frozenset[str]) -> str:
     """Return the client's address: as forwarded, if the proxy or CDN in front is ours.
 
@@ -219,3 +246,9 @@ def is_json(content_type: str | None) -> bool:
     kind, _, more = (content_type or "").lower().partition(";")
     charset = more.replace('"', "").replace(" ", "")
     return kind.strip() == "application/json" and charset in {"", "charset=utf-8"}
+
+
+def is_form_encoded(content_type: str | None) -> bool:
+    """Return whether a Content-Type is that of a form, as browsers encode it by default."""
+    kind = (content_type or "").partition(";")[0]
+    return kind.strip().lower() == "application/x-www-form-urlencoded"

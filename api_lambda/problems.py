@@ -72,10 +72,19 @@ def session_expired() -> Problem:
     )
 
 
+def sign_in() -> Problem:
+    """Return the problem of a visitor on a private site."""
+    return Problem(
+        HTTPStatus.UNAUTHORIZED,
+        "this site is private: sign in with the token that its owner gave you",
+        {"WWW-Authenticate": "Bearer"},
+    )
+
+
 def wrong_token() -> Problem:
     """Return the problem of an invalid token."""
     return Problem(
         HTTPStatus.UNAUTHORIZED,
-        "unknown or revoked token",
+        "unknown, expired or revoked token",
         {"WWW-Authenticate": "Bearer"},
     )

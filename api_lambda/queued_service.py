@@ -26,13 +26,13 @@ from api_lambda.context import (
 from api_lambda.credentials import Session
 from api_lambda.event_sender import EventSender
 from api_lambda.owner_secrets import KeyRing
-from api_lambda.permissions import Caller, Proofs, Role, may
+from api_lambda.permissions import Caller, Proofs, Role
 from api_lambda.problems import Problem, unavailable
 from api_lambda.rate_limit import LOGINS, LOGINS_S, MINUTE_S, SharedRateLimit
 from api_lambda.service import Service, ServiceSettings
 from generator.adapters.redis_state import RedisState
 from generator.core.errors import QueueError, ReelshelfError
-from generator.core.model import Event, VideoId, VideoStats
+from generator.core.model import Event, VideoId, VideoStats, ViewerKey
 from generator.core.queue import messages
 from generator.core.queue.queue import Queue
 
@@ -108,6 +108,16 @@ class QueuedService(Service):
     def _tokens(self) -> Sequence[tuple[str, str]]:
         return self._owner_keys.keys.tokens
 
+    @property
+    @override
+    def _viewers(self) -> Sequence[ViewerKey]:
+        return self._owner_keys.keys.viewers
+
+    @property
+    @override
+    def _cloudfront_key(self) -> str:
+        return self._settings.cloudfront_key or self._owner_keys.keys.cloudfront_key
+
     @override
     def had_token(self) -> bool:
         return self._owner_keys.keys.had_token or bool(self._tokens)
@@ -167,10 +177,7 @@ class QueuedService(Service):
     async def video(self, request: Reading, id: Id) -> Response:  # noqa: A002
         """Return what the caller may do, and a video's stats where they are known."""
         stats = await self._stats(VideoId(id))
-        you: dict[str, object] = {
-            "role": request.role,
-            "may": may(request.role, self._settings.visitors_may),
-        }
+        you: dict[str, object] = self._session(request)
         if stats is None:
             return json_response({"id": id, "you": you})
         if request.role is Role.OWNER:

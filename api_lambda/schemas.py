@@ -100,6 +100,13 @@ class Secret(RequestModel):
     token: Annotated[str, Field(min_length=1, max_length=200, examples=["rs_…"])]
 
 
+class LoginForm(RequestModel):
+    """The same as a form, and where to go from there."""
+
+    token: Annotated[str, Field(max_length=200)] = ""
+    next: Annotated[str, Field(max_length=4000)] = ""
+
+
 class Since(RequestModel):
     """The version after which changes are wanted."""
 

@@ -24,6 +24,7 @@ from benchmarks import (
     nothing,
     old_server,
     posters,
+    private,
     publishing,
     queues,
     rating,
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Callable[[int | None, Path], dict[str, object]]] = {
     "queues": queues.run,
     "old_server": old_server.run,
     "posters": lambda videos, _: posters.run(videos),
+    "private": lambda _, folder: private.run(folder),
     "publishing": publishing.run,
     "storyboards": lambda videos, _: storyboards.run(videos),
 }

@@ -39,6 +39,7 @@ LONG_POLL_S = 20
 BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 # Names in the environment that are no settings: secrets, which no settings file may hold.
 SECRETS = {"ORIGIN_SECRETS", "OWNER_DIGESTS", "SECRET", "SECRETS"}
+SIGN_IN = {"/login.html", "/assets/*", "/robots.txt", "/api/*"}  # open on a private site
 FOREIGN = {"PYTHONPATH": "programs that a Lambda starts find our packages by it"}
 API_MAY = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage", "ssm:GetParameter"}
 CDN_MAY = {"cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"}
@@ -93,10 +94,10 @@ class Deployment:
         """Return the properties of the Lambdas."""
         return self.of("AWS::Lambda::Function")
 
-    def distribution(self) -> Json:
-        """Return the configuration of the only distribution."""
+    def distribution(self, *, is_private: bool = False) -> Json:
+        """Return the configuration of the only distribution, of an open or of a private site."""
         (found,) = self.of("AWS::CloudFront::Distribution").values()
-        config: Json = found["DistributionConfig"]
+        config: Json = _of_site(found["DistributionConfig"], is_private=is_private)
         return config
 
 
@@ -428,6 +429,24 @@ def edge(deployment: Deployment) -> Iterator[str]:
     )
 
 
+def private_site(deployment: Deployment) -> Iterator[str]:
+    """Ask that of a private site only what it takes to sign in is open, and nothing is kept."""
+    config = deployment.distribution(is_private=True)
+    opened = set()
+    for one in (config["DefaultCacheBehavior"], *config["CacheBehaviors"]):
+        path = json.dumps(one.get("PathPattern", "*"))
+        if "TrustedKeyGroups" not in one:
+            opened |= {name for name in SIGN_IN if name in path}
+            if not any(name in path for name in SIGN_IN):
+                yield f"{path} of a private site is open to everybody"
+        elif one["ResponseHeadersPolicyId"] != {"Ref": "PrivateHeaders"}:
+            yield f"{path} of a private site may be kept by caches (PrivateHeaders)"
+    yield from (f"nobody can sign in without {name}" for name in sorted(SIGN_IN - opened))
+    errors = {one["ErrorCode"]: one for one in config["CustomErrorResponses"]}
+    if "/login.html" not in json.dumps(errors[403]):
+        yield "who is not signed in is not led to the login page"
+
+
 def origins(deployment: Deployment) -> Iterator[str]:
     """Ask for a way to each origin that nobody else has."""
     for origin in deployment.distribution()["Origins"]:
@@ -566,12 +585,14 @@ def tags(deployment: Deployment) -> Iterator[str]:
 
 CHECKS: tuple[Check, ...] = (
     queues, worked_queues, nothing_pulls, buckets, tidied, kept, encrypted_ways, services,
-    least_privilege, functions, schedule, handlers, environment, edge, origins, behaviors,
-    way_to_the_api, same_headers, throttle, retention, alarms, tags,
+    least_privilege, functions, schedule, handlers, environment, edge, private_site, origins,
+    behaviors, way_to_the_api, same_headers, throttle, retention, alarms, tags,
 )  # fmt: skip
 
 
 # -- reading
+
+_NOTHING = {"Ref": "AWS::NoValue"}
 
 
 def _tag_field(kind: str) -> str | None:
@@ -599,6 +620,20 @@ def _unfolded(document: Json) -> Iterator[Json]:
                     each for given in _listed(statement["Resource"]) for each in _branches(given)
                 ]
                 yield {**statement, "Resource": resources}
+
+
+def _of_site(value: Any, *, is_private: bool) -> Any:  # noqa: ANN401 (JSON)
+    """Return a value as it is for an open, or for a private site."""
+    if isinstance(value, dict):
+        if value.get("Fn::If", [""])[0] == "IsPrivate":
+            return _of_site(value["Fn::If"][1 if is_private else 2], is_private=is_private)
+        parts = {name: _of_site(part, is_private=is_private) for name, part in value.items()}
+        return {name: part for name, part in parts.items() if part != _NOTHING}
+    if isinstance(value, list):
+        return [
+            part for each in value if (part := _of_site(each, is_private=is_private)) != _NOTHING
+        ]
+    return value
 
 
 def _branches(value: Any) -> list[Any]:  # noqa: ANN401 (JSON)

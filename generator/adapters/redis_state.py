@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from generator.core.errors import QueueError, SettingsError
-from generator.core.model import VideoId, VideoStats
+from generator.core.model import VideoId, VideoStats, ViewerKey
 
 _STREAM, _EVENTS = "reelshelf:events", ":events"
 _KEPT_S = 86400  # stats; the pages show those that have not changed for so long
@@ -49,12 +49,15 @@ return {before, count, 1}
 class OwnerKeys:
     """Credentials of the owner: tokens as (id, SHA-256 in hex), and the secret that signs cookies.
 
-    `had_token`: there are tokens, or there were.
+    `had_token`: there are tokens, or there were. `viewers`: who else may read a private site.
+    `cloudfront_key`: signs cookies for CloudFront, in PEM; Redis never has it.
     """
 
     tokens: tuple[tuple[str, str], ...]
     secret: bytes
     had_token: bool = False
+    viewers: tuple[ViewerKey, ...] = ()
+    cloudfront_key: str = ""
 
 
 def is_redis(address: str) -> bool:
@@ -151,19 +154,29 @@ class RedisState:
                 self._put(keys=[self._era, f"{self._stats}{video}"], args=[_KEPT_S, version, ""])
 
     def put_keys(
-        self, tokens: Iterable[tuple[str, str]], secret: bytes, *, had_token: bool = False
+        self,
+        tokens: Iterable[tuple[str, str]],
+        secret: bytes,
+        *,
+        had_token: bool = False,
+        viewers: Iterable[ViewerKey] = (),
     ) -> None:
-        """Store the credentials of the owner.
+        """Store the credentials of the owner, and of viewers.
 
         Args:
             tokens: (id, digest) of every valid token; those that are not among them are revoked.
             secret: signs cookies.
             had_token: there are tokens, or there were.
+            viewers: keys of every viewer that is not revoked.
         """
         payload = {
             "tokens": [list(token) for token in tokens],
             "secret": secret.hex(),
             "had_token": had_token,
+            "viewers": [
+                [viewer.id, viewer.digest, viewer.feed_digest, viewer.expires_at]
+                for viewer in viewers
+            ],
         }
         with self._translate_errors():
             self._redis.set(self._keys, json.dumps(payload))
@@ -191,12 +204,13 @@ class RedisState:
             fields = json.loads(payload)
             tokens = tuple((str(token), str(digest)) for token, digest in fields["tokens"])
             secret = bytes.fromhex(fields["secret"])
+            viewers = tuple(ViewerKey(*viewer) for viewer in fields.get("viewers", ()))
         except (ValueError, KeyError, TypeError) as error:
             raise QueueError(
                 "the credentials of the owner in Redis are invalid",
                 hint="restart `reelshelf worker`",
             ) from error
-        return OwnerKeys(tokens, secret, bool(fields.get("had_token")))
+        return OwnerKeys(tokens, secret, bool(fields.get("had_token")), viewers)
 
     def end_session(self, session: str, seconds: int) -> None:
         """Record that a session is over, for as long as its cookie would be valid."""

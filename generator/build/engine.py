@@ -234,6 +234,7 @@ class Engine:
             "api": f"{site.base}/api" if settings.api else None,
             "url": site.origin + site.base,
             "uid": site.uid(),
+            "private": settings.private,
             "boards": settings.storyboards,
             "nav": _navigation(site),
         }

@@ -74,6 +74,7 @@ class DevSession:
             file_filter=compile_filter(settings.ignore),
             api=self._apis[config] if settings.api else None,
             old_addresses=settings.old_addresses,
+            private=settings.private,
         )
 
     def start(self, server: DevServer, ready: Callable[[], None]) -> None:

@@ -42,6 +42,13 @@ def nginx(
             help="Where `reelshelf api` listens: a port, or unix:/path/of/its/socket.",
         ),
     ] = "",
+    access_cache: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR",
+            help="With `private`: where nginx keeps for seconds who may see the site.",
+        ),
+    ] = "",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -54,6 +61,11 @@ def nginx(
 ) -> None:
     """Print an nginx configuration that serves the site and its media."""
     settings = settings_of(config, library, out_folder)
+    if settings.private and not api:
+        raise SettingsError(
+            "a private site needs the API, which knows who may see it",
+            hint="say where `reelshelf api` listens: --api 8001",
+        )
     template = (shipped("deploy") / "nginx.conf").read_text(encoding="utf-8")
     try:
         text = nginx_config(
@@ -69,6 +81,9 @@ def nginx(
             api=api,
             ipv6=_has_ipv6(),
             old_addresses=settings.old_addresses,
+            private=settings.private,
+            origin=settings.site.origin,
+            access_cache=access_cache,
         )
     except ValueError as error:
         hint = "rename the folder or fix the option"

@@ -430,13 +430,37 @@ class EventOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An API token of the owner, without the secret itself: only its SHA-256 is stored."""
+    """An API token, without the secret itself: only its SHA-256 is stored.
+
+    The owner's, unless `is_viewer`: then it may also expire, and has the digest of the secret in
+    the address of its feeds.
+    """
 
     id: str
     name: str
     digest: str
     created_at: int
     revoked_at: int | None = None
+    is_viewer: bool = False
+    expires_at: int | None = None
+    feed_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerKey:
+    """What proves a viewer: digests of their token and of the secret of their feeds, in hex.
+
+    `expires_at` is in seconds since 1970; None: never.
+    """
+
+    id: str
+    digest: str
+    feed_digest: str
+    expires_at: int | None = None
+
+    def is_valid_at(self, now: int) -> bool:
+        """Return whether it has not expired."""
+        return self.expires_at is None or now < self.expires_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections.abc import Iterable
 from http import HTTPStatus
-from urllib.parse import unquote
 
 from tornado.httputil import HTTPServerRequest
 from tornado.routing import Matcher
@@ -17,7 +16,7 @@ from typing_extensions import override
 
 from generator.core.site import old_addresses as old
 from generator.devserver.files import Message
-from generator.devserver.handlers import BaseHandler, ServedState
+from generator.devserver.handlers import BaseHandler, ServedState, scope_of
 
 _MAX_BYTES = 16 * 1024
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
@@ -76,22 +75,7 @@ class ApiBridge(BaseHandler):
     def _scope(self) -> Message:
         request = self.request
         path = request.path.removeprefix(self.site.base)
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": request.version.removeprefix("HTTP/"),
-            "method": request.method,
-            "scheme": "http",
-            "path": unquote(path),
-            "raw_path": path.encode("latin-1"),
-            "query_string": request.query.encode("latin-1"),
-            "root_path": "",
-            "headers": [
-                (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in request.headers.get_all()
-            ],
-            "client": (request.remote_ip, 0),  # the port is not used
-        }
+        return scope_of(request, request.method or "GET", path)
 
     async def _receive(self) -> Message:
         if not self._is_body_sent:

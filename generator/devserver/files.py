@@ -72,7 +72,8 @@ class FormerAddress:
 class ServedSite:
     """A site and its library; `api`, if any, serves `base`/api/.
 
-    Of the library, only files that pass `file_filter` are served, as in a scan.
+    If it is `private`, `api` says who may see it. Of the library, only files that pass
+    `file_filter` are served, as in a scan.
     """
 
     out: Path
@@ -82,6 +83,7 @@ class ServedSite:
     api: App | None = None
     file_filter: FileFilter = field(default_factory=compile_filter)
     old_addresses: bool = False
+    private: bool = False
 
     @property
     def not_found(self) -> SiteFile:

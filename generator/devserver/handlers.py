@@ -11,13 +11,15 @@ import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from io import FileIO
 from pathlib import Path
 from secrets import randbelow
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import livereload
 from livereload.handlers import LiveReloadHandler
+from tornado.httputil import HTTPServerRequest
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketHandler
@@ -25,8 +27,9 @@ from typing_extensions import override
 
 from generator.core.delivery.nginx import PAGE_TYPES, PLAY_TYPES, content_policy, security_headers
 from generator.core.formatting import media_type
+from generator.core.site import urls
 from generator.devserver.error_overlay import BARE_PAGE, STYLE, Failure, style_link, with_overlay
-from generator.devserver.files import ServedSite, SiteFile
+from generator.devserver.files import App, Message, ServedSite, SiteFile
 from generator.devserver.hostnames import is_allowed
 
 SCRIPT_PATH = "/livereload.js"  # the script looks for this name in the page
@@ -45,6 +48,40 @@ _RANGE = re.compile(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*", re.IGNORECASE)
 # the same host as 'self'.
 _HEADERS = security_headers(content_policy(connect_src="ws:"))
 _TYPES = {**PAGE_TYPES, **PLAY_TYPES}
+
+
+_ACCESS = "/api/access"
+_OPEN_PATHS = frozenset({urls.LOGIN, urls.ROBOTS})
+
+
+def _is_open(place: SiteFile | None) -> bool:
+    """Return whether everybody may see a file of a private site: it takes these to sign in."""
+    return (
+        place is not None
+        and not place.is_library
+        and (place.path in _OPEN_PATHS or place.path.startswith("assets/"))
+    )
+
+
+def scope_of(request: HTTPServerRequest, method: str, path: str) -> Message:
+    """Return the ASGI scope of a request, with a path as the API knows it, percent-encoded."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": request.version.removeprefix("HTTP/"),
+        "method": method,
+        "scheme": "http",
+        "path": unquote(path),
+        "raw_path": path.encode("latin-1"),
+        "query_string": request.query.encode("latin-1"),
+        "root_path": "",
+        "headers": [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in request.headers.get_all()
+            if path != _ACCESS or name.lower() != "reelshelf-feed"
+        ],
+        "client": (request.remote_ip, 0),  # the port is not used
+    }
 
 
 @dataclass(slots=True)
@@ -131,6 +168,8 @@ class FileHandler(BaseHandler):
             self.redirect(base + "/")
             return
         place = self.site.place(self.request.path)
+        if self.site.private and not _is_open(place) and not await self._may_see():
+            return
         if place is not None and await self._send(place):
             return
         if not await self._send_former():
@@ -152,6 +191,34 @@ class FileHandler(BaseHandler):
         else:
             self._send_page("txt", former.text.encode(), self.state.builds, None)
         return True
+
+    async def _may_see(self) -> bool:
+        """Return whether the API lets the request pass; else send what nginx sends."""
+        site, request = self.site, self.request
+        status = HTTPStatus.SERVICE_UNAVAILABLE if site.api is None else await self._asked(site.api)
+        if status == HTTPStatus.NO_CONTENT:
+            return True
+        refused = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
+        if refused and "text/html" in request.headers.get("Accept", ""):
+            self.redirect(f"{site.base}/login.html?next={request.uri}")
+            return False
+        self.set_status(HTTPStatus.UNAUTHORIZED if refused else HTTPStatus.SERVICE_UNAVAILABLE)
+        if refused:
+            self.set_header("WWW-Authenticate", "Bearer")
+        return False
+
+    async def _asked(self, api: App) -> int:
+        statuses: list[int] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(int(message["status"]))
+
+        await api(scope_of(self.request, "GET", _ACCESS), receive, send)
+        return statuses[0] if statuses else int(HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _send(self, place: SiteFile) -> bool:
         """Send a file; return False if there is none."""

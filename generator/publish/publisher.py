@@ -638,6 +638,12 @@ def publisher_of(engine: Engine, clock: Callable[[], float] = time.time) -> Publ
             "no bucket is configured",
             hint='use --bucket NAME, or set bucket = "NAME" in [s3] of reelshelf.toml',
         )
+    if settings.private and not settings.cloudfront_key_pair:
+        raise SettingsError(
+            "the site is private, and everybody could read what is published",
+            hint="serve it with nginx, or have CloudFront ask for signed cookies: `key_pair` in"
+            " [cloudfront], docs/howto/private-library.md",
+        )
     where = {"endpoint": settings.s3_endpoint, "region": settings.s3_region}
     site = Bucket(settings.bucket, threads=THREADS, **where)
     media = None

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from generator.adapters.catalogue import Catalogue
 from generator.core.errors import QueueError
-from generator.core.model import VideoId, VideoStats
+from generator.core.model import VideoId, VideoStats, ViewerKey
 from generator.worker.backoff import Backoff
 
 _KEYS_S = 60.0  # how often unchanged keys are pushed
@@ -25,9 +25,14 @@ class SharedStateStore(Protocol):
         """Remove the stats of videos that have no pages any more."""
 
     def put_keys(
-        self, tokens: Iterable[tuple[str, str]], secret: bytes, *, had_token: bool
+        self,
+        tokens: Iterable[tuple[str, str]],
+        secret: bytes,
+        *,
+        had_token: bool,
+        viewers: Iterable[ViewerKey],
     ) -> None:
-        """Publish the credentials of the owner to APIs."""
+        """Publish the credentials of the owner and of viewers to APIs."""
 
 
 class SharedStateSync:
@@ -38,7 +43,7 @@ class SharedStateSync:
         self._store, self._secret = store, secret
         self._seq: int | None = None
         self._event = ""  # the id of that event
-        self._keys: list[tuple[str, str]] | None = None
+        self._keys: tuple[list[tuple[str, str]], list[ViewerKey]] | None = None
         self._keys_s = 0.0
         self._backoff = Backoff()
         self._not_before_s = 0.0
@@ -67,8 +72,10 @@ class SharedStateSync:
             shown = {video.id for video in stats}
             self._store.forget_stats({v: seq for v, seq in changed.items() if v not in shown})
         self._seq, self._event = last, catalogue.event_id(last)
-        keys, now_s = catalogue.tokens.valid(), time.monotonic()
+        keys = catalogue.tokens.valid(), catalogue.tokens.viewers()
+        now_s = time.monotonic()
         if keys != self._keys or now_s > self._keys_s + _KEYS_S:
             had_token = catalogue.tokens.had_any()
-            self._store.put_keys(keys, self._secret, had_token=had_token)
+            tokens, viewers = keys
+            self._store.put_keys(tokens, self._secret, had_token=had_token, viewers=viewers)
             self._keys, self._keys_s = keys, now_s

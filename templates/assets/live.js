@@ -265,7 +265,7 @@ const show = () => {
   if (stars) showStars(may("rate") ? mine.stars : figures.stars, may("rate"));
   if (heart) showHeart(may("favorite") ? mine.favorite : figures.favorite, may("favorite"));
   if (tagging) showTags(mine.tags, may("tag"));
-  if (you.role === "visitor") showOwner();
+  if (you.role !== "owner") showOwner();
   if (mean && "rating" in figures) {
     const { mean: score, votes } = figures.rating ?? {};
     mean.hidden = !votes;

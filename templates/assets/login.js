@@ -4,10 +4,17 @@
   const { api } = document.documentElement.dataset;
   const status = one("[role=status]");
   const form = one("form.login");
-  const leave = one("main button[type=button]");
+  const leave = one("form.leave");
+  const isLoginPage = location.pathname.endsWith("/login.html"); // or sent in place of another
 
   // A page of this site only; the address of another says where we come from, not where to go.
   const back = () => {
+    const next = location.search.startsWith("?next=") && location.search.slice(6);
+    if (/^\/(?![/\\])[!-~]*$/.test(next || "")) {
+      const to = new URL(next, location.origin);
+      if (to.origin === location.origin && to.pathname !== location.pathname) return to.pathname + to.search;
+    }
+    if (!isLoginPage) return location.pathname + location.search;
     const from = document.referrer && new URL(document.referrer);
     const isOurs = from && from.origin === location.origin && from.pathname !== location.pathname;
     return isOurs ? from.pathname + from.search : one(".brand").pathname;
@@ -26,11 +33,12 @@
     }
   };
 
-  const show = (text, isOwner) => {
+  const show = (text, isSignedIn) => {
     status.textContent = text;
-    form.hidden = isOwner;
-    leave.hidden = !isOwner;
+    form.hidden = isSignedIn;
+    leave.hidden = !isSignedIn;
   };
+  const isSignedInAs = (role) => role === "owner" || role === "viewer";
 
   // What other pages remember of who asks is of no use any more.
   const forget = () => {
@@ -50,7 +58,7 @@
     const { reply } = await ask("GET");
     if (reply?.may) remember(reply);
     if (!reply?.role) status.textContent = "The sign-in server cannot be reached.";
-    else if (reply.role === "owner") show("You are signed in.", true);
+    else if (isSignedInAs(reply.role)) show("You are signed in.", true);
     else show("", false);
     return reply?.role;
   };
@@ -66,18 +74,19 @@
       button.disabled = false;
       forget();
       if (code === 204) {
-        if (await look() === "owner") location.assign(back());
+        if (isSignedInAs(await look())) location.assign(back());
         else show("The browser did not store the sign-in cookie. Open this site at an https:// address.", false);
         return;
       }
       show({
         0: "The server cannot be reached. Try again later.",
-        401: "Unknown or revoked token.",
+        401: "Unknown, expired or revoked token.",
         429: "Too many tries. Wait a few minutes.",
       }[code] ?? `Not signed in: ${reply?.detail ?? `the server answered ${code}`}`, false);
       field.select();
     };
-    leave.onclick = async () => {
+    leave.onsubmit = async (event) => {
+      event.preventDefault();
       const { status: code } = await ask("DELETE");
       forget();
       const role = await look();
@@ -85,6 +94,16 @@
       else if (role === "owner") { status.textContent = "You do not need to sign in on this computer."; leave.hidden = true; }
       else { status.textContent = "You are signed out."; one("#token").focus(); }
     };
-    look();
+    form.hidden = leave.hidden = true;
+    look().then((role) => {
+      // A session outlives what a CDN asks for, which the API has just renewed: once more, and once.
+      const again = "reelshelf again " + location.pathname;
+      if (isLoginPage || !isSignedInAs(role)) return;
+      try {
+        if (sessionStorage[again]) return;
+        sessionStorage[again] = "1";
+      } catch { return; }
+      location.reload();
+    });
   }
 }

@@ -21,7 +21,7 @@ from api_lambda.rate_limit import RateLimit, SharedRateLimit
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.redis_state import OwnerKeys, RedisState
 from generator.core.errors import QueueError, SettingsError
-from generator.core.model import Event, EventKind, VideoId, VideoStats
+from generator.core.model import Event, EventKind, VideoId, VideoStats, ViewerKey
 from generator.worker.api_state_sync import SharedStateSync
 
 SECRET = bytes.fromhex("5e" * 32)
@@ -279,3 +279,22 @@ def test_while_redis_is_away_what_was_known_of_the_owner_is_and_figures_are_not(
         assert asker("GET", "/api/videos/3").json["views"] == 1234
         app.state.close()
         shared.close()
+
+
+def test_viewers_come_with_the_keys_of_the_owner(
+    shared: RedisState, opened: Callable[..., FastAPI]
+) -> None:
+    viewers = (
+        ViewerKey("v", digest("rv_x"), "f" * 64, 1_790_000_009),
+        ViewerKey("w", "d" * 64, ""),
+    )
+    shared.put_keys(TOKENS, SECRET, viewers=viewers)
+    assert shared.keys() == OwnerKeys(TOKENS, SECRET, viewers=viewers)
+
+    clock = {"now": 1_790_000_000.0}
+    app = opened(is_private=True, clock=lambda: clock["now"])
+    viewer = Asker(app, client=FAR).with_headers(authorization="Bearer rv_x")
+    before = viewer("GET", "/api/access").status
+    clock["now"] += 9
+
+    assert (before, viewer("GET", "/api/access").status) == (204, 401)

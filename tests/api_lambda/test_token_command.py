@@ -55,7 +55,10 @@ def test_tokens_are_listed_without_their_secrets(token: Callable[..., Any]) -> N
         "phone": False,
         "owner": True,
     }
-    assert all(one.keys() == {"id", "name", "created_at", "revoked_at"} for one in listed)
+    assert all(
+        one.keys() == {"id", "name", "created_at", "revoked_at", "role", "expires_at"}
+        for one in listed
+    )
 
 
 @pytest.mark.parametrize("arguments", [("revoke",), ("revoke", "nobody")])

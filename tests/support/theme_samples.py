@@ -148,7 +148,7 @@ def watch(number: int, title: str, *, neighbours: Markup | None, rich: bool = Tr
     }
 
 
-def site(*, api: bool = True) -> Context:
+def site(*, api: bool = True, private: bool = False) -> Context:
     """Return what every template is given; without an `api` pages ask nobody anything."""
     return {
         "site": {
@@ -159,6 +159,7 @@ def site(*, api: bool = True) -> Context:
             "url": SITE_URL,
             "api": "/api" if api else None,
             "boards": api,
+            "private": private,
             "uid": "urn:uuid:7b9f5ba2-9a71-5f04-9d3c-94ae5b25a7b0",
         },
         "assets": {
@@ -357,7 +358,10 @@ def _feeds() -> dict[str, list[Context]]:
             {**site(), "parts": tuple(f"{SITE_URL}/sitemap/{part}.xml" for part in range(3))}
         ],
         "sitemap-pages.xml": [{**site(), "urls": (f"{SITE_URL}/", f"{SITE_URL}/a?b&c")}],
-        "robots.txt": [{**site(), "sitemap_url": f"{SITE_URL}/sitemap.xml"}],
+        "robots.txt": [
+            {**site(private=private), "sitemap_url": f"{SITE_URL}/sitemap.xml"}
+            for private in (False, True)
+        ],
     }
 
 

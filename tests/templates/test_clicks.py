@@ -570,7 +570,7 @@ def test_the_owner_signs_in_comes_back_and_signs_out(browser: Browser, opened: O
         for wrong in ("nonsense", secret[:-1]):
             page.get_by_label("Token").fill(wrong)
             page.get_by_role("button", name="Sign in").click()
-            expect(status).to_have_text("Unknown or revoked token.")
+            expect(status).to_have_text("Unknown, expired or revoked token.")
         page.get_by_label("Token").fill(f" {secret} ")
         page.keyboard.press("Enter")
 

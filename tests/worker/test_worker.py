@@ -34,7 +34,7 @@ from generator.build.engine import Engine
 from generator.core.build_receipt import Receipt
 from generator.core.delivery.publish_plan import ObjectHeaders
 from generator.core.errors import OwnedByAnotherError, PublishError, QueueError
-from generator.core.model import Event, EventKind, Token, VideoId, VideoStats
+from generator.core.model import Event, EventKind, Token, VideoId, VideoStats, ViewerKey
 from generator.core.queue.messages import encode_message
 from generator.core.queue.queue import Queue, QueueDepth, ReceivedMessage
 from generator.publish import publisher_of
@@ -572,8 +572,14 @@ class Forgetful:
         self._answer()
 
     def put_keys(
-        self, tokens: Iterable[tuple[str, str]], secret: bytes, *, had_token: bool
+        self,
+        tokens: Iterable[tuple[str, str]],
+        secret: bytes,
+        *,
+        had_token: bool,
+        viewers: Iterable[ViewerKey],
     ) -> None:
+        assert not list(viewers)
         assert secret == b"secret"
         assert not had_token
         self._answer()

@@ -123,6 +123,14 @@ _TABLES_FOR_UNDO = (
 )
 
 
+@migrations()
+def viewer_tokens(db: sqlite_utils.Database) -> None:
+    """Add viewers' tokens, which may expire and have a secret address of the feeds."""
+    db.execute("ALTER TABLE token ADD COLUMN is_viewer INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE token ADD COLUMN expires_at INTEGER")
+    db.execute("ALTER TABLE token ADD COLUMN feed_digest TEXT")
+
+
 _NAMES = (
     "ALTER TABLE event RENAME COLUMN told_us TO occurred_at_us",
     "ALTER TABLE viewed RENAME TO views_by_day",

@@ -1,4 +1,4 @@
-"""API tokens of the owner, ended sessions, and the daily salt that hides who the visitors are.
+"""API tokens of the owner and of viewers, ended sessions, and the daily salt that hides visitors.
 
 They are kept outside the event log: none of them is something that happened to the library.
 """
@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from generator.core.model import Token
+from generator.core.model import Token, ViewerKey
 
 _SALT_BYTES = 32
 
@@ -21,21 +21,43 @@ class TokenStore:
     def all(self) -> list[Token]:
         """Return every token, revoked ones too, oldest first."""
         rows = self._connection.execute(
-            "SELECT id, name, digest, created_at, revoked_at FROM token ORDER BY created_at, id"
+            "SELECT id, name, digest, created_at, revoked_at, is_viewer, expires_at, feed_digest"
+            " FROM token ORDER BY created_at, id"
         )
-        return [Token(*row) for row in rows]
+        return [
+            Token(name_id, name, proof, created_at, revoked_at, bool(viewer), expires_at, feed)
+            for name_id, name, proof, created_at, revoked_at, viewer, expires_at, feed in rows
+        ]
 
     def valid(self) -> list[tuple[str, str]]:
-        """Return (id, digest) of every token that is not revoked."""
+        """Return (id, digest) of every token of the owner that is not revoked."""
         return self._connection.execute(
-            "SELECT id, digest FROM token WHERE revoked_at IS NULL"
+            "SELECT id, digest FROM token WHERE revoked_at IS NULL AND is_viewer = 0"
         ).fetchall()
+
+    def viewers(self) -> list[ViewerKey]:
+        """Return the keys of viewers' tokens that are not revoked; they may have expired."""
+        rows = self._connection.execute(
+            "SELECT id, digest, coalesce(feed_digest, ''), expires_at FROM token"
+            " WHERE revoked_at IS NULL AND is_viewer = 1 ORDER BY id"
+        )
+        return [ViewerKey(*row) for row in rows]
 
     def add(self, token: Token) -> None:
         """Store a token."""
         self._connection.execute(
-            "INSERT INTO token VALUES (?, ?, ?, ?, ?)",
-            (token.id, token.name, token.digest, token.created_at, token.revoked_at),
+            "INSERT INTO token (id, name, digest, created_at, revoked_at, is_viewer, expires_at,"
+            " feed_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                token.id,
+                token.name,
+                token.digest,
+                token.created_at,
+                token.revoked_at,
+                int(token.is_viewer),
+                token.expires_at,
+                token.feed_digest,
+            ),
         )
 
     def revoke(self, token: str, now: int) -> bool:
@@ -46,8 +68,10 @@ class TokenStore:
         return cursor.rowcount == 1
 
     def had_any(self) -> bool:
-        """Return whether there is a token, or ever was one."""
-        row = self._connection.execute("SELECT EXISTS (SELECT 1 FROM token)").fetchone()
+        """Return whether there is a token of the owner, or ever was one."""
+        row = self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM token WHERE is_viewer = 0)"
+        ).fetchone()
         return bool(row[0])
 
     def end(self, session: str, until: int, now: int) -> None:

@@ -27,6 +27,7 @@ from generator.adapters.settings.toml_tables import (
     FIRST,
     RENAMED,
     TABLES,
+    against_private,
     file_key,
     flattened,
     place_of,
@@ -43,7 +44,9 @@ _advised: set[str] = set()  # once for each process
 
 FILE = "reelshelf.toml"
 _PREFIX = "REELSHELF_"
-_SECRETS = frozenset({"owner_digests", "secret", "secrets", "origin_secrets"})  # of the API
+_SECRETS = frozenset(
+    {"owner_digests", "secret", "secrets", "origin_secrets", "cloudfront_key"}
+)  # of the API
 _MOST_BYTES = 1 << 20  # of a settings file
 _MOST_SHOWN = 200  # of an invalid value
 _DAY_S, _YEAR_S = 86_400, 31_536_000
@@ -232,6 +235,7 @@ class Settings(BaseSettings):
     api: Annotated[bool, Field(description="Pages call the API to rate, tag and count views.")] = (
         True
     )
+    private: Annotated[bool, Field(description="Only the owner and viewers see the site.")] = False
     visitors_may: Annotated[
         tuple[Literal["view", "rate", "favorite"], ...], NoDecode, BeforeValidator(_split_list),
         Field(description='What visitors may do: any of "view", "rate", "favorite".'),
@@ -291,6 +295,9 @@ class Settings(BaseSettings):
     cloudfront_distribution: Annotated[
         str, Field(description="ID of the CloudFront distribution in front of the bucket.")
     ] = ""
+    cloudfront_key_pair: Annotated[
+        str, Field(description="ID of the public key by which CloudFront checks signed cookies.")
+    ] = ""
     invalidations_per_month: Annotated[
         int,
         Field(
@@ -342,6 +349,7 @@ class Settings(BaseSettings):
         "s3_endpoint",
         "s3_region",
         "cloudfront_distribution",
+        "cloudfront_key_pair",
         "queue",
         "state_bucket",
     )
@@ -481,6 +489,8 @@ def load(file: Path | None, overrides: dict[str, Any]) -> Settings:
         if overlaps:
             hint = f"library, output and state must not overlap: {_describe_folders(settings)}"
         lines += overlaps
+        if settings.private:
+            lines += against_private(has_api=settings.api, has_host_files=settings.host_files)
         if not lines:
             _advise(advice)
             return settings

@@ -18,12 +18,12 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "jobs", "nice", "file_limit_s", "file_memory_mb", "embedded_titles", "storyboards",
         "renditions", "hls_from_minutes", "hls_from_mb",
     ),
-    "api": ("api", "visitors_may", "visitor_writes_per_minute", "durable", "queue"),
+    "api": ("api", "private", "visitors_may", "visitor_writes_per_minute", "durable", "queue"),
     "s3": (
         "bucket", "media_bucket", "state_bucket", "s3_endpoint", "s3_region", "publish_media",
         "publish_encoding", "page_max_age_s", "publish_every_s", "delete_grace_s", "delete_limit",
     ),
-    "cloudfront": ("cloudfront_distribution", "invalidations_per_month"),
+    "cloudfront": ("cloudfront_distribution", "cloudfront_key_pair", "invalidations_per_month"),
 }  # fmt: skip
 RENAMED: Final[Mapping[str, str]] = {
     "quiet_s": "settle_s",
@@ -96,3 +96,11 @@ def renamed_in(environment: Mapping[str, str], prefix: str) -> Iterator[tuple[st
         value = environment.get(f"{prefix}{old.upper()}")
         if value is not None and f"{prefix}{name.upper()}" not in environment:
             yield f"{prefix}{old.upper()}", f"{prefix}{name.upper()}", value
+
+
+def against_private(*, has_api: bool, has_host_files: bool) -> Iterator[str]:
+    """Yield which other settings a private site cannot have, a line each."""
+    if not has_api:
+        yield "  [api] private: needs the API, which knows who may see the site: enabled = true"
+    if has_host_files:
+        yield "  host_files: a host that reads _headers shows a private site to everybody"

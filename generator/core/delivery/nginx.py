@@ -67,6 +67,16 @@ PLAY_TYPES: Mapping[str, str] = {
     "m3u8": PLAYLIST_TYPE,
 }
 
+ACCESS_PATH = "/-/reelshelf-access"  # of subrequests; no request from outside gets there
+_DEFAULTS = """set $reelshelf_cache "no-cache";
+set $reelshelf_retry "";  # an empty header is not sent"""
+# A subrequest shares the variables of its request, and would set them once more.
+_PRIVATE_DEFAULTS = f"""if ($uri != "{ACCESS_PATH}") {{
+    set $reelshelf_cache "private, no-cache";
+    set $reelshelf_retry "";  # an empty header is not sent
+    set $reelshelf_challenge "";
+    set $reelshelf_feed "";
+}}"""
 _DOLLAR = "${reelshelf_dollar}"  # nginx has no other way to write "$" where it expands variables
 _MAX_ADDRESS = 255  # nginx stores the length of a location's name in one byte
 _MAX_WORD = 4000  # nginx reads its file 4,096 bytes at a time, and a token has to fit
@@ -118,6 +128,9 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
     api: str = "",
     ipv6: bool = True,
     old_addresses: bool = False,
+    private: bool = False,
+    origin: str = "",
+    access_cache: str = "",
 ) -> str:
     """Return `template` with its blanks filled in.
 
@@ -134,6 +147,9 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         api: where `reelshelf api` serves: "8001", "host:8001" or "unix:/path"; "" for nowhere.
         old_addresses: redirect the addresses of a former server (core/site/old_addresses.py).
         ipv6: whether the machine has IPv6: nginx does not start with an address it cannot bind.
+        private: let nobody in whom the API does not let in.
+        origin: of the site, as feeds have it, "https://host".
+        access_cache: the folder for what the API answered, absolute; "" for Debian's.
 
     Raises:
         ValueError: one of them cannot be written for nginx; it says which and why.
@@ -143,7 +159,19 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         raise ValueError(
             f"a site cannot be served at {base!r}: letters, digits and ._~- between slashes"
         )
+    if private and not api:
+        raise ValueError("a private site needs the API, which knows who may see it")
+    zone = f"reelshelf_access_{crc32(f'{out} {api} {base}'.encode('utf-8', 'surrogateescape')):08x}"
     common = {
+        "ACCESS": ACCESS_PATH,
+        "ACCESS_ZONE": zone,
+        "ACCESS_CACHE": _path(access_cache or f"/var/lib/nginx/{zone}"),
+        "DEFAULTS": _PRIVATE_DEFAULTS if private else _DEFAULTS,
+        "SHARING": "private" if private else "public",
+        "OPEN": f"\n{' ' * 12}auth_request off;" if private else "",
+        "API_OPEN": f"\n{' ' * 8}auth_request off;  # the API itself refuses" if private else "",
+        "SITE": origin + base,
+        "BROTLI_OFF": "brotli_static off;" if brotli else "# brotli_static off;",
         "OUT": _path(out),
         "BASE": base,
         "LISTEN": _listen(listen, ipv6=ipv6),
@@ -176,6 +204,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         "OLD": [common | _old(base)] if old_addresses else [],
         "OLDROOTS": [common] if old_addresses and "" not in roots else [],
         "OLDAPI": [common | _api(api)] if old_addresses and api else [],
+        "PRIVATE": [common | _api(api)] if private else [],
     }
     return "".join(_pieces(template, common, sections))
 

@@ -51,7 +51,7 @@ def migrate(file: Path) -> None:
             catalogue_migrations,
             """first_tables other_peoples_votes views_by_day what_sources_say order_of_opinions
             clocks_that_begin_late days_and_numbers rename_columns_and_tables scan_clock
-            undo_and_imports""",
+            undo_and_imports viewer_tokens""",
         ),
         (
             ledger_migrations,
@@ -108,13 +108,14 @@ def test_bits_and_magic_values_become_columns(file: Path) -> None:
 def test_what_else_is_in_the_tables_stays(file: Path) -> None:
     renamed = {"enriched", "rendered", "need", "companions"}
     kept = ", ".join(name for name in columns(file, "video") if name not in {*renamed, "poster"})
-    same = ("rating", "views", "favorite", "vote", "visitor_favorite", "tag", "token", "field")
+    same = ("rating", "views", "favorite", "vote", "visitor_favorite", "tag", "field")
     queries = {
         **{f"SELECT * FROM {name}": f"SELECT * FROM {name}" for name in same},
         "SELECT replace(name, 'thinned', 'compacted'), value FROM fact ORDER BY 1": (
             "SELECT * FROM fact ORDER BY 1"
         ),
         **{f"SELECT * FROM {old}": f"SELECT * FROM {new}" for old, new in RENAMED.items()},
+        "SELECT *, 0, null, null FROM token": "SELECT * FROM token",
         f"SELECT {kept} FROM video": f"SELECT {kept} FROM video",
     }
     before = {new: rows(file, old) for old, new in queries.items()}
