@@ -6,11 +6,10 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator
-from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -22,7 +21,7 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
-from generator.adapters.settings.system_folders import homes, mounts
+from generator.adapters.settings.system_folders import folder_named, homes, mounts
 from generator.adapters.settings.toml_tables import (
     FIRST,
     RENAMED,
@@ -34,9 +33,10 @@ from generator.adapters.settings.toml_tables import (
     renamed_in,
     table_of,
 )
+from generator.adapters.settings.url_values import parse_url
 from generator.core.errors import SettingsError
 from generator.core.library.bucket_roots import SCHEME, BucketRoot, bucket_of
-from generator.core.library.folder_overlap import Folder, backup_objections, objections
+from generator.core.library.folder_overlap import backup_objections, objections
 from generator.core.site.contexts import SiteContext
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,6 @@ _BIDI_CONTROLS = re.compile(
 _CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
 )  # invalid in XML, or controls
-_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _PATH_SEPARATOR = re.compile(re.escape(os.pathsep) + "(?!//)")  # but not in "s3://"
 _PATHS = ("library", "out", "state", "templates", "backup_dir")
 
@@ -363,13 +362,13 @@ class Settings(BaseSettings):
     @classmethod
     def _check_endpoint(cls, value: str) -> str:
         if value:
-            _parse_url(value)
+            parse_url(value)
         return value
 
     @field_validator("site_url")
     @classmethod
     def _check_site_url(cls, value: str) -> str:
-        parts = _parse_url(value)
+        parts = parse_url(value)
         if parts.query or parts.fragment or value.endswith(("?", "#")):
             raise ValueError('must be like "https://videos.example.org" or "https://host/folder"')
         if not re.fullmatch(r"[A-Za-z0-9/._~-]*", parts.path):
@@ -514,9 +513,9 @@ def _advise(advice: list[str]) -> None:
 
 def _overlaps(settings: Settings) -> list[str]:
     """Return why the output or the state may not be where it is."""
-    roots = [_folder("library", path) for path in settings.roots.values()]
-    out, state = _folder("out", settings.out), _folder("state", settings.state)
-    backups = _folder("backup_dir", settings.backups)
+    roots = [folder_named("library", path) for path in settings.roots.values()]
+    out, state = folder_named("out", settings.out), folder_named("state", settings.state)
+    backups = folder_named("backup_dir", settings.backups)
     return list(
         dict.fromkeys(
             [
@@ -530,16 +529,6 @@ def _overlaps(settings: Settings) -> list[str]:
 def _describe_folders(settings: Settings) -> str:
     library = ", ".join(map(str, settings.library)) or "none"
     return f"library {library}; out {settings.out}; state {settings.state}"
-
-
-def _folder(name: str, path: Path) -> Folder:
-    real = os.path.realpath(path)
-    ids = []
-    for folder in (Path(real), *Path(real).parents):
-        with suppress(OSError, ValueError):
-            status = folder.stat()
-            ids.append((status.st_dev, status.st_ino))
-    return Folder(name, real, tuple(ids), Path(real).is_dir())
 
 
 def _unknown_variables() -> Iterator[str]:
@@ -585,40 +574,6 @@ def _example(name: str, default: object) -> str:
         return f'# {key} = "{default}"'
     text = "[]" if default == () else json.dumps(default)
     return f"# {key} = {text}"
-
-
-def _parse_url(value: str) -> SplitResult:
-    """Parse an http or https URL.
-
-    Raises:
-        ValueError: it is invalid, or has credentials.
-    """
-    expected = 'must be like "https://videos.example.org" or "https://host/folder"'
-    if value.split() != [value] or _CONTROLS.search(value):
-        raise ValueError(f"{expected}, without spaces and control characters")
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(expected)
-    if "@" in parts.netloc:
-        raise ValueError("must not contain a user or a password: they would appear on every page")
-    try:
-        is_possible = parts.port is None or parts.port > 0
-    except ValueError:
-        is_possible = False
-    if not is_possible or parts.netloc.endswith(":"):
-        raise ValueError("its port has to be 1 to 65535")
-    if not parts.hostname.isascii():
-        raise ValueError(f"its host has to be in ASCII{_idna_hint(parts.hostname)}")
-    if not parts.netloc.startswith("[") and not _HOST.fullmatch(parts.hostname):
-        raise ValueError(f"{expected}: {parts.hostname} is no name of a host")
-    return parts
-
-
-def _idna_hint(host: str) -> str:
-    try:
-        return ", as " + host.encode("idna").decode("ascii")
-    except UnicodeError:
-        return ""
 
 
 def _current_folder() -> Path:

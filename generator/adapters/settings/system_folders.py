@@ -3,7 +3,10 @@
 import os
 import pwd
 import re
+from contextlib import suppress
 from pathlib import Path
+
+from generator.core.library.folder_overlap import Folder
 
 _FIRST_USER_ID = 1000  # accounts from this id on belong to people
 
@@ -25,3 +28,14 @@ def mounts() -> set[str]:
     fields = [line.split(" ") for line in lines.splitlines()]
     roots = {field[4] for field in fields if len(field) > 4 and field[3] == "/"}  # noqa: PLR2004
     return {re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), root) for root in roots}
+
+
+def folder_named(name: str, path: Path) -> Folder:
+    """Return a folder with its ids on the disk, and those of the folders above it."""
+    real = os.path.realpath(path)
+    ids = []
+    for folder in (Path(real), *Path(real).parents):
+        with suppress(OSError, ValueError):
+            status = folder.stat()
+            ids.append((status.st_dev, status.st_ino))
+    return Folder(name, real, tuple(ids), Path(real).is_dir())
