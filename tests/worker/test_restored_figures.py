@@ -1,4 +1,4 @@
-"""What other machines are told of figures after the catalogue was restored beneath a worker."""
+"""What other machines are answer of figures after the catalogue was restored beneath a worker."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -44,9 +44,9 @@ def test_figures_of_what_was_restored_are_not_those_of_before(
         lost = 5 if before != 5 else 4
         catalogue.append([rated("lost-1", 1, 3), rated("lost-2", 1, lost)])
         sharing.push(catalogue)
-        told = shared.stats(VideoId(1))
-        assert told is not None
-        assert told.stars == lost
+        answer = shared.stats(VideoId(1))
+        assert answer is not None
+        assert answer.stars == lost
 
         with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(file)) as target:
             source.backup(target)
@@ -55,9 +55,9 @@ def test_figures_of_what_was_restored_are_not_those_of_before(
         catalogue.append([rated("now", 3, 2)])
         sharing.push(catalogue)
 
-        told = shared.stats(VideoId(1))
-        assert told is None or told.stars == before
-        told = shared.stats(VideoId(3))
-        assert told is not None
-        assert told.stars == 2
+        answer = shared.stats(VideoId(1))
+        assert answer is None or answer.stars == before
+        answer = shared.stats(VideoId(3))
+        assert answer is not None
+        assert answer.stars == 2
     shared.close()

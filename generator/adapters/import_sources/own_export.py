@@ -1,7 +1,10 @@
 """Our own export: `reelshelf export --format json`."""
 
 import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -13,6 +16,7 @@ from generator.core.library.import_values import shown_value
 
 FORMAT = "reelshelf-export/1"
 FAMILY = "reelshelf-export/"
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _MAX_VISITOR = 100  # characters
 
 
@@ -62,8 +66,17 @@ def _add_video(video: dict[str, object], library: Mapping[str, Path], into: Sour
         if video.get(name):
             into.tags(key, video[name], name=tags)
     if video.get("added") is not None:
-        into.added(key, video["added"])
+        _add_date(key, video["added"], into)
     _add_of_visitors(key, video, into)
+
+
+def _add_date(key: str, value: object, into: SourceEntries) -> None:
+    """Add an instant as we write it, of any year: files may be from 1970."""
+    if isinstance(value, str) and _INSTANT.fullmatch(value):
+        with suppress(ValueError):
+            into.add(key, ImportField.ADDED, int(datetime.fromisoformat(value).timestamp()))
+            return
+    into.added(key, value)
 
 
 def _key_of(video: Mapping[str, object], library: Mapping[str, Path]) -> object:
@@ -109,7 +122,7 @@ def _add_waiting(
     elif name in (ImportField.TAGS, ImportField.REMOVED_TAGS):
         into.tags(key, value, at, ImportField(str(name)))
     elif name == ImportField.ADDED:
-        into.added(key, value)
+        _add_date(key, value, into)
     else:
         into.reject(key, f"{shown_value(value)} is no {shown_value(name)}")
 

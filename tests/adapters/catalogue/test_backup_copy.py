@@ -155,10 +155,10 @@ def test_a_damaged_catalogue_gives_no_backup_and_takes_none_away(file: Path) -> 
         opened.seek(4096)
         opened.write(os.urandom(4096 * (pages - 1)))
 
-    with pytest.raises(DamagedError) as told:
+    with pytest.raises(DamagedError) as answer:
         backed_up(file, NOW + 9 * DAY_S, keep=1)
 
-    assert str(backups[-1]) in told.value.hint
+    assert str(backups[-1]) in answer.value.hint
     assert sorted((file.parent / "backups").iterdir()) == backups
 
 

@@ -214,7 +214,7 @@ def test_a_table_may_have_any_order_and_delimiter(tmp_path: Path, text: str) -> 
     assert values(sources) == {
         ("a b.mp4", "stars"): 4,
         ("a b.mp4", "favorite"): True,
-        ("a b.mp4", "views"): 7,
+        ("a b.mp4", "total_views"): 7,
         ("a b.mp4", "tags"): ("trip", "two words"),
     }
     assert lines(sources) == []
@@ -295,7 +295,7 @@ def test_an_export_has_everything_with_its_times(tmp_path: Path) -> None:
     assert set(sources.entries) == {
         ImportEntry(name, "sub/a.mp4", ImportField.STARS, 4, AT),
         ImportEntry(name, "sub/a.mp4", ImportField.FAVORITE, value=True, at=AT),
-        ImportEntry(name, "sub/a.mp4", ImportField.VIEWS, 7, AT),
+        ImportEntry(name, "sub/a.mp4", ImportField.TOTAL_VIEWS, 7, AT),
         ImportEntry(name, "sub/a.mp4", ImportField.TAGS, ("trip",)),
         ImportEntry(name, "sub/a.mp4", ImportField.REMOVED_TAGS, ("x",)),
         ImportEntry(name, "sub/a.mp4", ImportField.ADDED, AT),
