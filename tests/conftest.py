@@ -17,6 +17,7 @@ import cloud
 import pytest
 from filelock import FileLock
 from forks import Parent
+from fresh_schemas import copy_schemas
 from hypothesis import settings
 
 if TYPE_CHECKING:  # a third of a second, which most files can do without
@@ -32,6 +33,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # A gate in the background of a shell ignores it, and so would all programs that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+copy_schemas()
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, print_blob=True)
 settings.load_profile("ci")

@@ -25,6 +25,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
+from fresh_schemas import copy_schemas, prepare
 from paths import ROOT
 from typing_extensions import override
 
@@ -224,8 +225,11 @@ def _prepared(job: Mapping[str, Any], streams: Sequence[int]) -> Callable[[], No
 
 def _import_all() -> None:
     """Import what commands import, but for what looks at the streams and the environment then."""
+    copy_schemas()
     for name in IMPORTED:
         import_module(name)
+    for name in ("catalogue", "ledger"):
+        prepare(import_module(f"generator.adapters.{name}.schema").migrations)
     assert "generator.cli" not in sys.modules, "its consoles would be those of this process"
     assert threading.active_count() == 1, "a fork would lack the others"
 
