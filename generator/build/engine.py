@@ -183,7 +183,7 @@ class Engine:
         self.ledger.start_over()
         return DamagedError(
             str(damage),
-            hint="the next refresh rebuilds it from the catalogue; nothing is lost",
+            hint="`reelshelf build` rebuilds it from the catalogue, as does the next refresh",
             is_rebuilt=True,
         )
 
