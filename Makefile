@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 LIBRARY ?=
 PORT ?= 8000
 
-.PHONY: help demo test env template lambda clean
+.PHONY: help demo test test-thorough env template lambda clean
 
 help:
 	@echo "make demo [LIBRARY=/path] [PORT=8000]   build a site and serve it"
 	@echo "make test                               all checks: lint, types, contracts, tests"
+	@echo "make test-thorough                      the same, with all examples and moments of a kill"
 	@echo "make env                                only the environment (.venv)"
 	@echo "make lambda                             the zips for AWS, in build/"
 	@echo "make template                           check the AWS template"
@@ -41,6 +42,9 @@ lambda: env
 
 test: env $(VENV)-deploy/.ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
+
+test-thorough:
+	@TEST_EFFORT=thorough $(MAKE) --no-print-directory test
 
 clean:
 	rm -rf $(VENV) $(VENV)-deploy build demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 import cloud
 import pytest
+from effort import THOROUGH
 from filelock import FileLock
-from forks import Parent
+from forks import Parent, fork_programs
+from fresh_schemas import copy_schemas
 from hypothesis import settings
 
 if TYPE_CHECKING:  # a third of a second, which most files can do without
@@ -33,8 +35,14 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, print_blob=True)
-settings.load_profile("ci")
+copy_schemas()
+
+# The same examples in every run: a failure is one of the change under test.
+for name, examples in (("gate", 25), ("thorough", 60)):
+    settings.register_profile(
+        name, derandomize=True, deadline=None, max_examples=examples, print_blob=True
+    )
+settings.load_profile("thorough" if THOROUGH else "gate")
 
 # Debian's browser without windows; its command is a script that stays before it as its parent.
 HEADLESS = Path("/usr/lib/chromium/chromium-headless-shell")
@@ -118,6 +126,13 @@ def free_port() -> Callable[[], int]:
     return find
 
 
+@pytest.fixture
+def real_programs() -> Iterator[None]:
+    """Start the programs that open videos as in production, with an interpreter of their own."""
+    with fork_programs(subprocess.Popen):
+        yield
+
+
 MAX_BASE = 50  # bytes, for Chromium's socket lies 55 below, and its path may have 107
 
 
@@ -147,7 +162,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
     with pytest.MonkeyPatch.context() as patch:
         multiprocessing.util.get_temp_dir()  # kept by that module, which removes it at the very end
         live_in(next(folders), patch)
-        yield folders
+        with fork_programs():
+            yield folders
         cloud.end_resting()
         Parent.end()
     if lent:

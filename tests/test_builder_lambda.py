@@ -19,6 +19,7 @@ from buckets import store_before
 from builder_runs import SURELY, builder_of, run_or_rest, settings_of
 from clips import make_clip
 from cloud import Aws, aws_server
+from effort import THOROUGH
 from paths import ROOT, TESTS
 
 from benchmarks import trial
@@ -41,8 +42,7 @@ from generator.worker.remote_state import LEASE, STATE, Lease, RemoteState
 
 pytestmark = pytest.mark.timeout(300)
 
-VIDEOS = 8
-EVENTS = 40
+VIDEOS, EVENTS = (8, 40) if THOROUGH else (4, 24)
 BUILDERS = 3
 MAX_S = 150.0
 PROGRAM = TESTS / "support" / "builder_runs.py"

@@ -186,7 +186,8 @@ class Engine:
         self.ledger.start_over()
         return DamagedError(
             str(damage),
-            hint="the next build rebuilds it from the catalogue; nothing is lost",
+            hint="`reelshelf build` rebuilds it from the catalogue, as does the next build of a"
+            " running builder; nothing is lost",
             is_rebuilt=True,
         )
 

@@ -4,6 +4,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,7 +53,7 @@ def test_small_files_are_read_whole(tmp_path: Path, size_bytes: int) -> None:
     assert got == blake2b(whole, digest_size=16).hexdigest()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(12, thorough=30))
 @given(at=st.integers(0, 3 * SAMPLE_BYTES - 1))
 def test_every_byte_of_a_small_file_counts(
     tmp_path_factory: pytest.TempPathFactory, at: int

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from asking import Asker, Told, Tray, fill
+from effort import examples
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -120,7 +121,10 @@ ASKED = st.lists(
 )
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(5, thorough=12),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(ASKED)
 def test_what_goes_through_the_queue_comes_to_the_same_as_what_goes_straight(
     tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, int, bool]]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from asking import Asker, Tray, fill
 from cloud import Redis, redis_server
+from effort import examples
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -128,7 +129,10 @@ ASKED = st.lists(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(10, thorough=25),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(ASKED, st.integers(1, 6))
 def test_a_shared_limit_says_what_a_limit_of_one_process_says(
     shared: RedisState, asked: list[tuple[str, float]], most: int

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from effort import examples
 from histories import (
     History,
     favorite,
@@ -170,4 +171,6 @@ class AnyCourse(RuleBasedStateMachine):
 
 
 TestAnyCourse = AnyCourse.TestCase
-TestAnyCourse.settings = settings(max_examples=10, stateful_step_count=12, deadline=None)
+TestAnyCourse.settings = settings(
+    max_examples=examples(4, thorough=10), stateful_step_count=12, deadline=None
+)

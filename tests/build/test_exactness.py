@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from effort import examples
 from histories import DAY_S, History, full_render, tree, trial_site
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from generator.watch.compression import compress_all
 pytestmark = pytest.mark.timeout(300)
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(4, thorough=10))
 @given(
     videos=st.sampled_from([0, 5, 70, 150, 260]),
     seed=st.integers(0, 10**6),
@@ -41,7 +42,7 @@ def test_the_site_equals_a_full_render_after_any_history(
             assert tree(folder / "out") == full_render(engine, folder / f"full{number}")
 
 
-@settings(max_examples=6)
+@settings(max_examples=examples(2, thorough=6))
 @given(seed=st.integers(0, 10**6), bursts=st.integers(1, 4))
 def test_a_ledger_thrown_away_gives_a_site_of_the_same_catalogue(seed: int, bursts: int) -> None:
     with trial_site(90) as (engine, folder):

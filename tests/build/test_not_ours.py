@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import examples
 from histories import History, full_render, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,7 +108,7 @@ KINDS = st.sampled_from(["file", "file", "link", "lost link", "hard link", "fold
 DEEDS = st.sampled_from(["build", "full", "rate", "copies", "lose the ledger", "drop", "move"])
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(4, thorough=12))
 @given(chosen=st.data(), deeds=st.lists(DEEDS, min_size=2, max_size=5))
 def test_no_build_changes_a_file_that_is_not_ours(
     our_names: list[str], chosen: st.DataObject, deeds: list[str]
@@ -132,7 +133,7 @@ def test_no_build_changes_a_file_that_is_not_ours(
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=10)
+@settings(max_examples=examples(4, thorough=10))
 @given(chosen=st.data(), deeds=st.lists(DEEDS, min_size=3, max_size=6))
 def test_no_build_changes_a_file_that_came_between_two_builds(
     our_names: list[str], chosen: st.DataObject, deeds: list[str]
@@ -239,7 +240,7 @@ def test_a_file_in_the_place_of_a_page_stays_and_the_page_is_written_once_it_wen
         assert b"Sitemap" in (tmp_path / "out/robots.txt").read_bytes()
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(4, thorough=12))
 @given(
     seed=st.integers(0, 10**6),
     taken=st.sets(st.integers(0, 3)),
@@ -425,7 +426,7 @@ PLACES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(12, thorough=40))
 @given(
     places=st.lists(st.sampled_from(PLACES), max_size=6, unique=True),
     commands=st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=3),

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 from clips import make_clip
+from effort import examples
 from histories import full_render, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ def library(tmp_path: Path, workers: MediaWorkers, clip: Path) -> Library:
     return Library(tmp_path, workers, clip)
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(4, thorough=10))
 @given(seed=st.integers(0, 10**6), bursts=st.lists(st.integers(1, 5), min_size=1, max_size=4))
 def test_the_site_equals_a_full_render_after_any_history_of_files(
     workers: MediaWorkers, clip: Path, seed: int, bursts: list[int]

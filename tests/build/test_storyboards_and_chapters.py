@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import examples
 from histories import History, describe, full_render, lose, new_board, tree, trial_site
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,7 +72,7 @@ def check(engine: Engine, site: Path) -> None:
     assert there == {**boards_of(videos), **chapters_of(videos)}
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(4, thorough=10))
 @given(
     seed=st.integers(0, 10**6),
     bursts=st.lists(st.sampled_from([1, 2, 6, 30]), min_size=2, max_size=6),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from clips import make_clip
 from commanded import command
+from effort import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -63,7 +64,7 @@ def beside(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(20, thorough=60), suppress_health_check=[HealthCheck.too_slow])
 @given(name=st.sampled_from(COMMANDS), arguments=st.lists(ARGUMENT, max_size=3))
 @example(name="why", arguments=[["--json"], ["\udcff"]])
 @example(name="token", arguments=[["new"], ["\udcff\x1b"]])

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from clips import make_clip
 from commanded import command
+from effort import examples
 from forks import Command
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -41,7 +42,7 @@ def built(site: Path) -> Path:
     return site
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(10, thorough=25))
 @given(subject=st.text(st.characters(), max_size=20))
 @example(subject="a\udcff.mp4")
 @example(subject="films/a\udcff.mp4")

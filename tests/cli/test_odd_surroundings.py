@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from commanded import command
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -191,7 +192,10 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(10, thorough=30),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(name=st.sampled_from(sorted(Settings.model_fields)), value=VALUES)
 def test_whatever_a_setting_is_it_is_taken_or_told(folder: Path, name: str, value: object) -> None:
     if name == "state" and isinstance(value, str):

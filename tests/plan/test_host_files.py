@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+from effort import examples
 from histories import DAY_S, History, full_render, pass_time, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ def drop(engine: Engine, numbers: range) -> None:
     )
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(4, thorough=12))
 @given(
     videos=st.sampled_from([0, 70, 150, 260]),
     seed=st.integers(0, 10**6),

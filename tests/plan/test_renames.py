@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from effort import examples
 from histories import full_render, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -261,7 +262,7 @@ def test_a_rename_costs_the_same_however_large_the_library_is(tmp_path: Path) ->
     assert costs[1] <= costs[0] + 20  # listings of more shelves have one neighbour more
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(4, thorough=10))
 @given(
     seed=st.integers(0, 10**6),
     moves=st.lists(st.integers(0, 10**6), min_size=1, max_size=6),

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from effort import examples
 from histories import History, favorite, rate, retag, tag
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -225,7 +226,7 @@ def put_by_another(home: Home) -> None:
         home.bucket.keep(key, body, chance.choice([HEADERS, other_site(home, key)]))
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(4, thorough=12))
 @given(
     seed=st.integers(0, 10**6),
     steps=st.lists(st.sampled_from(STEPS), min_size=3, max_size=9),

@@ -13,6 +13,7 @@ import pytest
 from buckets import Asked, Store, store_before
 from clips import make_clip, vary
 from cloud import Aws, aws_server
+from effort import examples
 from forks import completed
 from histories import full_render, tree
 from hypothesis import HealthCheck, given, settings
@@ -504,7 +505,10 @@ def change(library: Library, chance: Random) -> list[str]:
 
 
 @given(seed=st.integers(0, 1 << 30), steps=st.integers(1, 12))
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(3, thorough=6),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_after_any_history_the_catalogue_has_what_the_bucket_has(
     seed: int, steps: int, store: Store, workers: MediaWorkers, clip: bytes
 ) -> None:

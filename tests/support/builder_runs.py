@@ -13,6 +13,8 @@ import time
 import traceback
 from pathlib import Path
 
+from fresh_schemas import copy_schemas
+
 from generator.adapters.queues import open_queue
 from generator.adapters.s3 import session
 from generator.adapters.s3.bucket import Bucket
@@ -57,6 +59,7 @@ def run_or_rest(builder: BuilderLambda) -> LambdaRun:
 def main() -> None:
     folder, queue, state_bucket, bucket, lease_s, seed, deaths, stop = sys.argv[1:]
     settings = settings_of(Path(folder), queue, state_bucket, bucket)
+    copy_schemas()
     surely = list(SURELY)
     numbers, stopped = random.Random(int(seed)), Path(stop)
     for service in ("s3", "sqs"):  # what is read of boto3's descriptions is read once

@@ -5,6 +5,10 @@ To import the program takes over a second of the processor, and tests start it h
 own arguments, environment, folder and streams, takes signals, and ends as `reelshelf` does.
 How the interpreter itself begins (its options, PYTHON* variables, the locale) it cannot show: tests
 of that start `reelshelf` itself.
+
+The programs that open videos begin that way, too, in tests and in the commands they start
+(`fork_programs`): each takes half a second to import, and nearly every build needs one. Tests of
+their processes start them as everybody does: see the fixture `real_programs`.
 """
 
 import gc
@@ -19,26 +23,29 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
+from fresh_schemas import copy_schemas, prepare
 from paths import ROOT
 from typing_extensions import override
 
 NUMBERS = 12  # digits of a length
 IMPORTED = (
     "api_lambda.app", "api_lambda.connection_limits", "api_lambda.owner_secrets", "boto3.session",
-    "generator.adapters.media.rendition_runner", "generator.adapters.queues.redis_stream",
+    "generator.adapters.media.rendition_runner", "generator.adapters.media.worker_pool",
+    "generator.adapters.next_video", "generator.adapters.queues.redis_stream",
     "generator.adapters.queues.sqs", "generator.adapters.redis_state",
     "generator.adapters.s3.bucket", "generator.adapters.s3.cloudfront",
-    "generator.adapters.s3.owner_mark", "generator.adapters.next_video", "generator.build.engine",
-    "generator.core.site.list_json", "generator.devserver", "generator.publish",
-    "generator.scan.observe", "generator.watch.background_jobs", "generator.watch.build_loop",
-    "generator.worker.worker", "rich.markdown", "rich.progress", "typer", "uvicorn",
-    "uvicorn.loops.auto", "uvicorn.protocols.http.auto",
+    "generator.adapters.s3.owner_mark", "generator.build.engine", "generator.core.site.list_json",
+    "generator.devserver", "generator.publish", "generator.scan.observe",
+    "generator.watch.background_jobs", "generator.watch.build_loop", "generator.worker.worker",
+    "rich.markdown", "rich.progress", "typer", "typer._adapters", "uvicorn", "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
 )  # fmt: skip
 
 
@@ -50,9 +57,12 @@ class Command(subprocess.Popen[Any]):
         arguments: Sequence[object],
         *,
         program: str | None = None,
+        module: str | None = None,
+        is_like: str | None = None,
         **options: Any,  # noqa: ANN401 (those of Popen)
     ) -> None:
-        self._program = program
+        self._program, self._module, self._is_like = program, module, is_like
+        self._is_leader = bool(options.get("start_new_session"))
         super().__init__([str(argument) for argument in arguments], **options)
 
     @override
@@ -65,6 +75,9 @@ class Command(subprocess.Popen[Any]):
             {
                 "arguments": args,
                 "program": self._program,
+                "module": self._module,
+                "imported": self._module or self._is_like,
+                "is_leader": self._is_leader,
                 "cwd": os.fspath(cwd or Path.cwd()),
                 "env": dict(env if env is not None else os.environ),
             },
@@ -112,15 +125,58 @@ def completed(
     return subprocess.CompletedProcess(list(arguments), child.returncode, out, err)
 
 
+_PLAIN = (sys.executable, "-P", "-m")
+_ENCODER = "generator.adapters.rendition_worker"  # what programs of tests make use of
+
+
+def _started(command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:  # noqa: ANN401 (those of Popen)
+    """Start a program that opens videos: as a fork, if it is Python's."""
+    options.pop("bufsize", None)
+    if tuple(command[:3]) == _PLAIN:
+        return Command(command[4:], module=command[3], bufsize=0, **options)
+    if tuple(command[:2]) == (sys.executable, "-c"):
+        return Command(command[3:], program=command[2], is_like=_ENCODER, bufsize=0, **options)
+    return subprocess.Popen(command, bufsize=0, **options)
+
+
+@contextmanager
+def fork_programs(start: Callable[..., Any] = _started) -> Iterator[None]:
+    """Let programs that open videos be started by `start` instead of `subprocess.Popen`."""
+    names = {name: getattr(subprocess, name) for name in ("PIPE", "TimeoutExpired")}
+    modules = [import_module(f"generator.adapters.media.{name}") for name in RUNNERS]
+    before = [module.subprocess for module in modules]
+    for module in modules:
+        module.subprocess = SimpleNamespace(Popen=start, **names)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for module, former in zip(modules, before, strict=True):
+            module.subprocess = former  # type: ignore[attr-defined]
+
+
+RUNNERS = ("rendition_runner", "worker_pool")
+
+
+def address_of(pid: int) -> str:
+    """Return where a process that forks listens: a socket without a file."""
+    return f"\0reelshelf-forks-{pid}"
+
+
 class Parent:
     """The process that forks, as those see it who ask it to. For any thread."""
 
     _ours: "Parent | None" = None
     _starting = threading.Lock()
+    address = ""  # where it listens for its forks, and for forks of who started it
 
     def __init__(self) -> None:
+        self._lock, self.owner = threading.Lock(), os.getpid()
+        self.child: subprocess.Popen[bytes] | None = None
+        if self.address:
+            self.line = socket.socket(socket.AF_UNIX)
+            self.line.connect(self.address)
+            return
         self.line, theirs = socket.socketpair()
-        self._lock = threading.Lock()
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests" / "support")}
         with theirs:
             self.child = subprocess.Popen(
@@ -132,16 +188,22 @@ class Parent:
     def of_this_process(cls) -> Self:
         """Return the one, begun anew should it have been killed with a test that hung."""
         with cls._starting:
-            if cls._ours is None or cls._ours.child.poll() is not None:
-                cls._ours = cls()
-            return cls._ours  # type: ignore[return-value]
+            ours = cls._ours
+            if ours is not None and ours.owner != os.getpid():
+                if ours.child is not None:
+                    cls.address = address_of(ours.child.pid)
+                ours = None
+            if ours is None or (ours.child is not None and ours.child.poll() is not None):
+                ours = cls._ours = cls()
+            return ours  # type: ignore[return-value]
 
     @classmethod
     def end(cls) -> None:
         """Let it go, and wait for that."""
         if cls._ours is not None:
             cls._ours.line.close()
-            cls._ours.child.wait()
+            if cls._ours.child is not None:
+                cls._ours.child.wait()
             cls._ours = None
 
     def fork(self, job: Mapping[str, Any], streams: Sequence[int]) -> int:
@@ -177,21 +239,59 @@ def _receive(line: socket.socket) -> Any:  # noqa: ANN401 (what was sent)
 
 
 def _serve(line: socket.socket) -> Callable[[], None]:
-    """Fork as often as asked to; what is returned is for the child to do."""
+    """Fork as often as asked to, until `line` ends; what is returned is for the child to do."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(Parent.address)
+    listener.listen()
+    lines = [line]
     while True:
-        asked = _receive(line)
-        if isinstance(asked, int):
-            pid, status = os.waitpid(asked, os.WNOHANG)
-            _send(line, status if pid else None)
-            continue
-        _, streams, _, _ = socket.recv_fds(line, 1, 3)
-        pid = os.fork()
-        if not pid:
-            line.close()
-            return _prepared(asked, streams)
-        for stream in streams:
-            os.close(stream)
-        _send(line, pid)
+        ready, _, _ = select.select([listener, *lines], [], [])
+        for each in ready:
+            if each is listener:
+                lines.append(listener.accept()[0])
+                continue
+            try:
+                begun = _answer(each, [listener, *lines])
+            except (EOFError, OSError):  # it ended, or was killed amid its question
+                each.close()
+                lines.remove(each)
+                if each is line:
+                    raise EOFError from None
+                continue
+            if begun is not None:
+                return begun
+
+
+def _answer(line: socket.socket, open_here: Sequence[socket.socket]) -> Callable[[], None] | None:
+    """Tell how a process ended, or fork; in the child, return what it runs."""
+    asked = _receive(line)
+    if isinstance(asked, int):
+        pid, status = os.waitpid(asked, os.WNOHANG)
+        _send(line, status if pid else None)
+        return None
+    _, streams, _, _ = socket.recv_fds(line, 1, 3)
+    if asked["imported"]:
+        import_module(f"{asked['imported']}.__main__")
+    begun, begins = os.pipe()
+    pid = os.fork()
+    if not pid:
+        if asked["is_leader"]:
+            os.setsid()
+        for other in open_here:
+            other.close()
+        os.close(begun)
+        os.close(begins)
+
+        def begin() -> None:  # where no error of its is taken for one of the line's
+            _prepared(asked, streams)()
+
+        return begin
+    for descriptor in (*streams, begins):
+        os.close(descriptor)
+    os.read(begun, 1)  # it leads its group, which may be killed as soon as it is known
+    os.close(begun)
+    _send(line, pid)
+    return None
 
 
 def _prepared(job: Mapping[str, Any], streams: Sequence[int]) -> Callable[[], None]:
@@ -214,6 +314,9 @@ def _prepared(job: Mapping[str, Any], streams: Sequence[int]) -> Callable[[], No
     random.seed()
     program = job["program"]
     sys.argv = ["-c" if program else "reelshelf", *job["arguments"]]
+    if job["module"]:
+        module = import_module(f"{job['module']}.__main__")
+        return lambda: _run(module.main)
     if program:
         code = compile(program, "<string>", "exec")
         return lambda: exec(code, {"__name__": "__main__"})
@@ -222,19 +325,43 @@ def _prepared(job: Mapping[str, Any], streams: Sequence[int]) -> Callable[[], No
     return main
 
 
+def _run(main: Callable[[], None]) -> None:
+    try:
+        main()
+    except (BrokenPipeError, KeyboardInterrupt):
+        sys.exit(1)  # as those programs do
+
+
 def _import_all() -> None:
     """Import what commands import, but for what looks at the streams and the environment then."""
+    copy_schemas()
     for name in IMPORTED:
         import_module(name)
+    for name in ("catalogue", "ledger"):
+        prepare(import_module(f"generator.adapters.{name}.schema").migrations)
+    _build_once()
     assert "generator.cli" not in sys.modules, "its consoles would be those of this process"
     assert threading.active_count() == 1, "a fork would lack the others"
+
+
+def _build_once() -> None:
+    """Build a site of three videos: its templates are compiled for all forks then."""
+    trial, engine = import_module("benchmarks.trial"), import_module("generator.build.engine")
+    with (
+        tempfile.TemporaryDirectory() as name,
+        engine.Engine(trial.settings(Path(name)), ROOT / "templates") as built,
+    ):
+        trial.fill(built.catalogue, 3)
+        built.refresh(trial.NOW)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asking = socket.socket(fileno=int(sys.argv[1]))
+    Parent.address = address_of(os.getpid())
     _import_all()
+
     gc.collect()
     gc.freeze()
-    with suppress(EOFError):
+    with fork_programs(), suppress(EOFError):
         _serve(asking)()

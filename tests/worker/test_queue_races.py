@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from cloud import Aws, Redis, aws_server, redis_server
+from effort import THOROUGH, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -172,7 +173,7 @@ def drain(queue: Queue, catalogue: Catalogue) -> Counter[str]:
 # -- by chance, in memory
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(15, thorough=40))
 @given(count=st.integers(0, 60), seed=st.integers(0, 2**32))
 def test_whatever_a_queue_does_the_state_is_that_of_events_in_the_order_told(
     count: int, seed: int
@@ -189,7 +190,7 @@ def test_whatever_a_queue_does_the_state_is_that_of_events_in_the_order_told(
     assert counts["taken"] - counts["repeated"] == count
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(10, thorough=30))
 @given(bodies=st.lists(st.text() | st.sampled_from(['{"v":2}', "[]", "null", "{}"]), max_size=5))
 def test_what_nobody_can_read_is_put_aside_and_never_in_the_way(bodies: list[str]) -> None:
     recorded, queue = events(5, 1), Memory(len(bodies))
@@ -321,19 +322,19 @@ def race(opened: Callable[[], Queue], file: Path, beside: Callable[[], None]) ->
 def test_four_consumers_of_one_sqs_that_race_and_die_count_everything_exactly(
     tmp_path: Path,
 ) -> None:
-    recorded = events(250, 7)
+    recorded = events(250 if THOROUGH else 150, 7)
     letters = [encode_message(one) for one in recorded]
     random.Random(7).shuffle(letters)
     with aws_server() as aws, environment(aws):
         url = made(visibility_s=2, most_times=50)
         sender = SqsQueue(url)
         fresh(tmp_path / "catalogue.db").close()
-        sender.send([*letters[:150], *letters[:40]])
+        sender.send([*letters[:100], *letters[:40]])
 
         deaths = race(
             lambda: SqsQueue(url),
             tmp_path / "catalogue.db",
-            lambda: sender.send([*letters[150:], *letters[100:140]]),
+            lambda: sender.send([*letters[100:], *letters[80:120]]),
         )
 
         depth = sender.depth()

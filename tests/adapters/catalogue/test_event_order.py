@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +79,7 @@ def state_of(catalogue: Catalogue) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(40, thorough=120))
 @given(told_events(), st.randoms(use_true_random=False))
 def test_any_order_of_arrival_gives_the_same(events: list[Event], chance: Random) -> None:
     in_order = sorted(events, key=lambda one: (one.occurred_at_us, one.id))

@@ -20,6 +20,8 @@ from generator.adapters.media import worker_pool
 from generator.adapters.media.worker_pool import MediaError, MediaWorkers
 from generator.core.model import Place, ProbeResult, Rejected
 
+pytestmark = pytest.mark.usefixtures("real_programs")
+
 ROGUE = TESTS / "support" / "rogue_worker.py"
 GONE_WITHIN_S = 60
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import pytest
 from av.video.frame import VideoFrame
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
@@ -447,7 +448,7 @@ def mutated(content: bytes, changes: list[tuple[float, int, bytes]]) -> bytes:
     return content
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(60, thorough=200))
 @given(content=st.sampled_from(SEEDS), changes=st.lists(edits, max_size=6))
 def test_no_picture_however_damaged_raises_anything_but_that_it_is_unfit(
     content: bytes, changes: list[tuple[float, int, bytes]]

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from effort import share
 from numbered_films import LIMIT_S, PLACE, Maker, asked, film, made, reason, shown
 
 from generator.adapters.media.rendition_runner import (
@@ -81,7 +82,11 @@ def unbroken(source: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("left", "moment"), [*((left, "before") for left in range(1, 14)), (2, "after"), (5, "after")]
+    ("left", "moment"),
+    [
+        *share([(left, "before") for left in range(1, 14)], 3),
+        *share([(5, "after"), (2, "after")], 2),
+    ],
 )
 def test_killed_at_any_file_it_goes_on_and_ends_at_the_same_copy(
     make: Maker, source: Path, unbroken: bytes, left: int, moment: str
@@ -92,7 +97,7 @@ def test_killed_at_any_file_it_goes_on_and_ends_at_the_same_copy(
     assert made(make(source)).file.read_bytes() == unbroken
 
 
-@pytest.mark.parametrize("left", [1, 2, 30, 90, 220, 250, 300, 340, 420, 480])
+@pytest.mark.parametrize("left", share([1, 2, 30, 90, 220, 250, 300, 340, 420, 480], 3))
 def test_killed_amid_its_work_it_goes_on_and_ends_at_the_same_copy(
     make: Maker, source: Path, unbroken: bytes, left: int
 ) -> None:
@@ -131,6 +136,7 @@ def test_killed_again_and_again_it_gets_further_every_time(
     assert len(counts) > 1
 
 
+@pytest.mark.usefixtures("real_programs")
 def test_a_program_that_somebody_killed_is_started_again(
     make: Maker, source: Path, unbroken: bytes
 ) -> None:
@@ -289,6 +295,7 @@ def test_nothing_to_poll_for_is_nothing_new(make: Maker) -> None:
         assert renditions.jobs() == []
 
 
+@pytest.mark.usefixtures("real_programs")
 def test_the_program_is_held_in_memory_cores_files_and_rank(make: Maker, tmp_path: Path) -> None:
     times = [Fraction(number, 25) for number in range(2000)]
     source = film(tmp_path / "film.mp4", times_s=times)
@@ -393,6 +400,7 @@ def test_a_full_disk_that_the_program_meets_is_no_fault_of_the_file(
     assert not (make.scratch / "7").exists()
 
 
+@pytest.mark.usefixtures("real_programs")
 def test_a_program_that_hangs_is_ended_with_all_it_started(make: Maker, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     deed = (
@@ -426,6 +434,7 @@ def test_a_poll_waits_no_longer_than_it_is_told_to(make: Maker, tmp_path: Path) 
         assert renditions.poll(0.05) is None
 
 
+@pytest.mark.usefixtures("real_programs")
 def test_a_program_that_cannot_be_started_is_nobodys_fault_but_said(
     make: Maker, tmp_path: Path
 ) -> None:
@@ -435,6 +444,7 @@ def test_a_program_that_cannot_be_started_is_nobodys_fault_but_said(
             make(source, command=command)
 
 
+@pytest.mark.usefixtures("real_programs")
 def test_nothing_is_left_after_close(make: Maker, tmp_path: Path) -> None:
     times = [Fraction(number, 25) for number in range(2000)]
     source = film(tmp_path / "film.mp4", times_s=times)

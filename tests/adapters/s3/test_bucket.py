@@ -13,6 +13,7 @@ from pathlib import Path
 import boto3
 import pytest
 from cloud import KEYS, Aws, aws_server
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -170,7 +171,10 @@ KEYS_OF_ANY_KIND = st.text(  # moto's server is deaf to names with line breaks
 ).filter(lambda key: not any(part in {"", ".", ".."} for part in key.split("/")))
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(8, thorough=25),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(key=KEYS_OF_ANY_KIND)
 def test_every_name_that_is_text_comes_back_as_it_went(bucket: Bucket, key: str) -> None:
     bucket.put(key, b"x", PAGE)

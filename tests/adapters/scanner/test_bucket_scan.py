@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 from buckets import REGION, Store, store_before
 from clips import make_clip
 from cloud import aws_server
+from effort import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
@@ -247,7 +248,10 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(6, thorough=15),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_a_file_by_range_reads_as_one_on_a_disk(
     steps: list[tuple[int, int]], store: Store, remote: S3Reader
 ) -> None:

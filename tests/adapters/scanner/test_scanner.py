@@ -10,6 +10,7 @@ from typing import cast
 from unicodedata import normalize
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,7 +133,7 @@ def library(paths: set[str]) -> Iterator[Path]:
         yield Path(name)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(20, thorough=60))
 @given(paths=trees, ignore=ignores)
 def test_a_walk_finds_exactly_what_the_intake_takes(paths: set[str], ignore: list[str]) -> None:
     intake = compile_filter(ignore)
@@ -143,7 +144,7 @@ def test_a_walk_finds_exactly_what_the_intake_takes(paths: set[str], ignore: lis
     assert set(report.files[""]) == {path for path in paths if intake.takes_file_at(path)}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(20, thorough=60))
 @given(paths=trees, ignore=ignores)
 def test_looking_into_every_folder_is_a_walk(paths: set[str], ignore: list[str]) -> None:
     intake = compile_filter(ignore)
@@ -164,7 +165,7 @@ def test_looking_into_every_folder_is_a_walk(paths: set[str], ignore: list[str])
 hinted = st.sets(st.tuples(st.lists(segments, max_size=3).map("/".join), st.booleans()), max_size=8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(20, thorough=60))
 @given(paths=trees, hints=hinted)
 def test_a_look_says_of_each_file_once_whether_it_is_there(
     paths: set[str], hints: set[tuple[str, bool]]

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
 import pytest
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
@@ -314,7 +315,7 @@ def test_markdown_is_shown_as_such_with_its_links_and_without_its_pictures() -> 
     )
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(6, thorough=12))
 @given(piece=pieces, is_markdown=st.booleans())
 def test_a_text_without_end_has_one_on_the_page(piece: str, *, is_markdown: bool) -> None:
     html = as_html(piece * MAX_CHARACTERS, FILM, is_markdown=is_markdown)

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,7 +111,7 @@ def play(listing: Listing, state: dict[int, int], step: dict[int, int | None]) -
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(60, thorough=200))
 @given(histories)
 def test_shelves_hold_exactly_the_listing_in_order(history: list[dict[int, int | None]]) -> None:
     listing, state = Listing(), dict[int, int]()
@@ -126,7 +127,7 @@ def test_shelves_hold_exactly_the_listing_in_order(history: list[dict[int, int |
     assert sizes == [len(listing.keys(ShelfRow(f, 0, 0, highest=False))) for f in firsts]
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(60, thorough=200))
 @given(histories)
 def test_shelves_stay_between_a_third_and_full(history: list[dict[int, int | None]]) -> None:
     listing, state = Listing(), dict[int, int]()
@@ -139,7 +140,7 @@ def test_shelves_stay_between_a_third_and_full(history: list[dict[int, int | Non
         assert len(sizes) == 1 or min(sizes) >= LIMITS.least
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(60, thorough=200))
 @given(histories)
 def test_every_page_that_looks_different_is_told(history: list[dict[int, int | None]]) -> None:
     listing, state = Listing(), dict[int, int]()
@@ -150,7 +151,7 @@ def test_every_page_that_looks_different_is_told(history: list[dict[int, int | N
         assert listing.pages == expected_pages(listing)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(50, thorough=150))
 @given(histories)
 def test_a_shelf_number_is_never_given_twice(history: list[dict[int, int | None]]) -> None:
     listing, state = Listing(), dict[int, int]()
@@ -165,7 +166,7 @@ def test_a_shelf_number_is_never_given_twice(history: list[dict[int, int | None]
         ever |= new | before
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(50, thorough=150))
 @given(histories, st.integers(0, 255), st.integers(1, 20))
 def test_windows_and_neighbours_are_those_of_the_listing(
     history: list[dict[int, int | None]], value: int, count: int

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -199,7 +200,7 @@ def test_json_that_cannot_be_read_is_told_of(content: bytes, reason: str) -> Non
             read_metadata(kind, "film.mp4.json", content)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(50, thorough=150))
 @given(form=st.sampled_from(FORMS), content=st.binary(max_size=2000))
 def test_any_bytes(form: tuple[SidecarKind, str], content: bytes) -> None:
     read(*form, content)
@@ -210,7 +211,7 @@ def test_any_text(form: tuple[SidecarKind, str], text: str, encoding: str) -> No
     read(*form, written(text, encoding))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(50, thorough=150))
 @given(draw=st.data(), form=st.sampled_from(FORMS))
 def test_pieces_of_a_language_in_any_order(
     draw: st.DataObject, form: tuple[SidecarKind, str]
@@ -226,7 +227,7 @@ def test_pieces_of_a_language_in_any_order(
     read(kind, name, written(before + text + after, draw.draw(encodings)))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(50, thorough=150))
 @given(draw=st.data())
 def test_real_files_that_were_damaged(draw: st.DataObject, shared: Path) -> None:
     kind, name, content = draw.draw(st.sampled_from(samples(shared)))
@@ -258,7 +259,7 @@ def test_json_of_any_shape(content: object, kind: SidecarKind, encoding: str) ->
     assert (details is not None) == (isinstance(content, dict) or is_list) or is_list_of_videos
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(40, thorough=100))
 @given(said=fields, body=texts, encoding=encodings)
 def test_yaml_of_any_shape(said: dict[str, object], body: str, encoding: str) -> None:
     front = yaml.safe_dump(said, allow_unicode=True, sort_keys=False)
@@ -266,7 +267,7 @@ def test_yaml_of_any_shape(said: dict[str, object], body: str, encoding: str) ->
     read(SidecarKind.OWN, "film.md", written(f"---\n{front}\n---\n{body}", encoding))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(40, thorough=100))
 @given(said=fields, encoding=encodings)
 def test_toml_of_any_shape(said: dict[str, object], encoding: str) -> None:
     lines = [f"{json.dumps(key)} = {toml_of(value)}" for key, value in said.items()]
@@ -297,7 +298,7 @@ elements = st.recursive(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(40, thorough=100))
 @given(
     root=st.sampled_from(["movie", "episodedetails", "VIDEO", "k:musicvideo", "tvshow", "other"]),
     inner=st.lists(elements, max_size=8),
