@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from commanded import command
+from effort import examples
 from hypothesis import given, settings
 from opinions import catalogue_with, opinions, people_state
 
@@ -179,7 +180,7 @@ def _after(steps: int) -> Any:  # noqa: ANN401 (a handler of SQLite)
     return lambda: next(count, None) is None
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(15, thorough=100))
 @given(events=opinions())
 def test_an_export_there_and_back_is_the_same(
     tmp_path_factory: pytest.TempPathFactory, events: list[Event]

@@ -3,7 +3,8 @@
 import sqlite3
 
 import pytest
-from hypothesis import given
+from effort import examples
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opinions import catalogue_with, merger, opinions, people_state, record
 
@@ -25,6 +26,7 @@ def undo(catalogue: Catalogue, *names: str) -> None:
         catalogue.undo(catalogue.history.find(name), NOW, "owner")
 
 
+@settings(max_examples=examples(40, thorough=300))
 @given(events=opinions(), data=st.data())
 def test_undoing_equals_never_having_done_it(events: list[Event], data: st.DataObject) -> None:
     undone = data.draw(st.sets(st.sampled_from([event.id for event in events]), min_size=1))
@@ -54,6 +56,7 @@ def test_undoing_equals_never_having_done_it(events: list[Event], data: st.DataO
     assert {event.id for event in events} <= set(log)
 
 
+@settings(max_examples=examples(40, thorough=300))
 @given(events=opinions(), data=st.data())
 def test_the_past_is_what_the_log_had_until_then(events: list[Event], data: st.DataObject) -> None:
     undone = data.draw(st.lists(st.sampled_from([event.id for event in events]), unique=True))
