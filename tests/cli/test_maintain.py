@@ -93,6 +93,14 @@ def test_views_that_no_page_shows_yet_stay_in_the_log(site: Path) -> None:
     assert maintained(site)["compacted_views"] == 0
 
 
+def test_views_stay_while_the_pages_are_of_another_history(site: Path) -> None:
+    with closing(sqlite3.connect(site / "state/ledger.db")) as ledger:
+        ledger.execute("UPDATE fact SET value = 'another' WHERE name = 'cursor_event'")
+        ledger.commit()
+
+    assert maintained(site)["compacted_views"] == 0
+
+
 def test_a_damaged_catalogue_is_told_and_no_backup_is_made_or_deleted(site: Path) -> None:
     backup = maintained(site)["backup"]
     with closing(sqlite3.connect(site / "state/catalogue.db")) as connection:
