@@ -376,7 +376,8 @@ class Event:
     """An event before it is in the log. `id` is its idempotency key.
 
     `occurred_at_us` is for events from a queue: when the API received them, in microseconds since
-    1970. They are ordered by it, whenever they arrive; None: by arrival.
+    1970. They are ordered by it, whenever they arrive; None: by arrival. `request_id` is that of
+    the request to the API, by which logs have it; "" for none.
     """
 
     id: str
@@ -386,6 +387,7 @@ class Event:
     video: VideoId | None = None
     value: Mapping[str, object] = field(default_factory=dict)
     occurred_at_us: int | None = None
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The ledger: the builder's own SQLite file, rebuildable from the catalogue at any time."""
 
+from generator.adapters.ledger.build_figures import TOTALS, BuildFigures, build_figures
 from generator.adapters.ledger.listings import ListView
 from generator.adapters.ledger.store import (
     Ledger,
@@ -10,4 +11,7 @@ from generator.adapters.ledger.store import (
     shown_events,
 )
 
-__all__ = ["Ledger", "ListRow", "ListView", "PageRow", "ScopeRow", "ShownEvents", "shown_events"]
+__all__ = [
+    "TOTALS", "BuildFigures", "Ledger", "ListRow", "ListView", "PageRow", "ScopeRow",
+    "ShownEvents", "build_figures", "shown_events",
+]  # fmt: skip

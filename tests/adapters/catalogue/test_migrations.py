@@ -50,7 +50,8 @@ def migrate(file: Path) -> None:
         (
             catalogue_migrations,
             """first_tables other_peoples_votes views_by_day what_sources_say order_of_opinions
-            clocks_that_begin_late days_and_numbers rename_columns_and_tables scan_clock""",
+            clocks_that_begin_late days_and_numbers rename_columns_and_tables scan_clock
+            request_ids""",
         ),
         (
             ledger_migrations,
