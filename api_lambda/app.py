@@ -18,6 +18,8 @@ from api_lambda import schemas
 from api_lambda.base_service import Service, ServiceSettings
 from api_lambda.context import Authenticator, Reading, Response
 from api_lambda.dispatch import AccessPolicy, Dispatcher, Operation, operation
+from api_lambda.measuring import RequestMeasuring
+from api_lambda.monitoring import MonitoringConfig
 from api_lambda.openapi import declare, openapi
 from api_lambda.owner_secrets import EnvSecrets, key_ring
 from api_lambda.permissions import Action, Loopback
@@ -29,6 +31,10 @@ from generator.core.queue.queue import Queue
 
 _VIDEOS = "/api/videos/{id}"
 _LOCAL_ONLY = (
+    "/admin/cache/status",
+    "/admin/cache/refresh",
+    "/admin/performance",
+    "/admin/tokens/revoke",
     "/api/videos",
     "/api/changes",
     "/api/receipts/{event}",
@@ -58,6 +64,7 @@ class ApiConfig:
     clock: Callable[[], float] = time.time
     queue: str = ""
     secrets: EnvSecrets = field(default_factory=EnvSecrets)
+    monitoring: MonitoringConfig = field(default_factory=MonitoringConfig)
 
     @classmethod
     def of(
@@ -66,8 +73,12 @@ class ApiConfig:
         secrets: EnvSecrets | None = None,
         *,
         owner_on_loopback: Loopback = "until-token",
+        shipped: Path | None = None,
     ) -> Self:
-        """Return the API's part of the settings; their queue counts only with `secrets`."""
+        """Return the API's part of the settings; their queue counts only with `secrets`.
+
+        `shipped` is the folder of the shipped templates, for the style of the owner's pages.
+        """
         return cls(
             state=settings.state,
             base=settings.site.base,
@@ -78,6 +89,7 @@ class ApiConfig:
             owner_on_loopback=owner_on_loopback,
             queue=settings.queue if secrets is not None else "",
             secrets=secrets or EnvSecrets(),
+            monitoring=MonitoringConfig.of(settings, shipped),
         )
 
 
@@ -114,17 +126,25 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
         config.visitors_may,
         config.proxies,
         config.visitor_writes_per_minute,
+        config.monitoring.metrics_token,
     )
     is_remote = bool(config.queue) or queue is not None
+    measuring = RequestMeasuring(None if is_remote else config.state)
     service, service_operations = (
-        _remote(config, settings, queue) if is_remote else _local(settings)
+        _remote(config, settings, queue, measuring)
+        if is_remote
+        else _local(config, settings, measuring)
     )
+
+    def close() -> None:
+        service.close()
+        measuring.close()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
         yield
-        service.close()
+        close()
 
     app = ReelshelfApi(
         title="reelshelf",
@@ -138,7 +158,9 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
 
     @lru_cache(maxsize=1)
     def document() -> bytes:
-        for route in operations:  # at the first request: FastAPI takes a tenth of a second
+        for route in filter(
+            lambda route: route.is_documented, operations
+        ):  # at the first request: FastAPI takes a tenth of a second
             declare(app, route, is_queued=is_remote)
         return openapi(app)
 
@@ -156,8 +178,15 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
         config.clock,
         config.secrets.origins,
     )
-    app.dispatcher = Dispatcher(service, policy, operations, _LOCAL_ONLY if is_remote else ())
-    app.state.close, app.state.service = service.close, service
+    measuring.declare(operations)
+    app.dispatcher = Dispatcher(
+        service,
+        policy,
+        operations,
+        _LOCAL_ONLY if is_remote else (),
+        measuring if config.monitoring.is_measured else None,
+    )
+    app.state.close, app.state.service = close, service
     return app
 
 
@@ -175,10 +204,20 @@ class _OpenService(Authenticator, Protocol):
 _Opened = tuple[_OpenService, tuple[Operation, ...]]
 
 
-def _local(settings: ServiceSettings) -> _Opened:
-    from api_lambda.local_service import LocalService  # noqa: PLC0415 (SQLite and all: not before a queue)
+def _local(config: ApiConfig, settings: ServiceSettings, measuring: RequestMeasuring) -> _Opened:
+    from api_lambda.admin import AdminService  # noqa: PLC0415 (SQLite and all: not before a queue)
+    from api_lambda.local_service import LocalService  # noqa: PLC0415 (likewise)
 
-    service = LocalService(settings)
+    service = LocalService(settings, measuring.count_read)
+    admin = AdminService(
+        service,
+        measuring,
+        config.monitoring,
+        state=config.state,
+        base=config.base,
+        proxies=config.proxies,
+    )
+    service.site_checks = admin.failing
     accepted = HTTPStatus.ACCEPTED
     return service, (
         *_write_operations(service, schemas.EventRecorded, HTTPStatus.OK),
@@ -206,10 +245,17 @@ def _local(settings: ServiceSettings) -> _Opened:
         operation("GET", "/api/random", service.random, schemas.RandomVideo),
         operation("GET", "/api/health", service.health, schemas.CatalogueHealth),
         *_sessions(service),
+        *(admin.operations() if config.monitoring.is_measured else ()),
     )
 
 
-def _remote(config: ApiConfig, settings: ServiceSettings, queue: Queue | None) -> _Opened:
+def _remote(
+    config: ApiConfig,
+    settings: ServiceSettings,
+    queue: Queue | None,
+    measuring: RequestMeasuring,
+) -> _Opened:
+    from api_lambda.queued_admin import QueuedAdmin  # noqa: PLC0415 (not beside a catalogue)
     from api_lambda.queued_service import QueueConnections, QueuedService  # noqa: PLC0415 (not beside a catalogue)
 
     shared = RedisState(config.queue) if is_redis(config.queue) else None
@@ -227,6 +273,7 @@ def _remote(config: ApiConfig, settings: ServiceSettings, queue: Queue | None) -
         ),
         operation("GET", "/api/health", service.health, schemas.Health),
         *_sessions(service),
+        *QueuedAdmin(opened_queue, measuring, config.monitoring, config.proxies).operations(),
     )
 
 

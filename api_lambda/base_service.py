@@ -29,6 +29,7 @@ from api_lambda.credentials import (
     Session,
     cookies_of,
     end_of_session,
+    is_metrics_token,
     site_of,
     token_of,
 )
@@ -48,6 +49,7 @@ class ServiceSettings:
     visitors_may: frozenset[str]
     proxies: frozenset[str]
     writes_per_minute: int
+    metrics_token: str = ""
 
 
 class Service(ABC):
@@ -101,6 +103,8 @@ class Service(ABC):
         """Return what a request brings to prove the owner."""
         scheme, _, secret = caller.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
+            if is_metrics_token(secret.strip(), self._settings.metrics_token):
+                return Proofs()  # it proves nobody to be the owner: see `metrics`
             return await self._bearer(caller, secret.strip(), now)
         for session in self._sessions(caller, now):
             valid = any(session.token == token for token, _ in self._tokens)

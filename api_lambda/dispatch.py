@@ -8,10 +8,11 @@ between, which cost four times as much as everything else (docs/adr/0008-the-doo
 import inspect
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
@@ -25,6 +26,7 @@ from api_lambda.permissions import (
     Transport,
     client_of,
     is_cross_site,
+    is_form,
     is_from_cdn,
     is_json,
     may,
@@ -38,6 +40,7 @@ from api_lambda.problems import (
     too_many,
     wrong_token,
 )
+from api_lambda.request_log import HEADER, REQUEST_ID, begin_request, log_request
 from api_lambda.schemas import HIGHEST_ID, KEY_PATTERN
 
 log = logging.getLogger(__name__)
@@ -47,6 +50,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY = 16 * 1024
+REQUEST_HEADER = HEADER.encode()
 _KEY = re.compile(KEY_PATTERN)
 _PARAMETERS = {"id": "[0-9]{1,19}", "tag": ".+", "event": "[A-Za-z0-9_-]{1,64}"}
 _UNSAFE = frozenset({"POST", "PUT", "DELETE"})
@@ -69,6 +73,8 @@ class Operation:
     body: type[BaseModel] | None = None
     needs_body: bool = False
     query: type[BaseModel] | None = None
+    is_form: bool = False  # the body is one of an HTML form
+    is_documented: bool = True  # in the OpenAPI document
 
 
 def operation(
@@ -124,6 +130,13 @@ class _Resource:
     methods: dict[str, Operation] = field(default_factory=dict)
 
 
+class Observer(Protocol):
+    """Counts requests, and logs them."""
+
+    def observe(self, route: "Operation | None", seconds: float, status: int) -> None:
+        """Count a request; `route` is None where there was none."""
+
+
 class Dispatcher:
     """The ASGI application."""
 
@@ -133,9 +146,11 @@ class Dispatcher:
         policy: AccessPolicy,
         operations: Sequence[Operation],
         local_only: Sequence[str] = (),
+        observer: Observer | None = None,
     ) -> None:
         """Route to `operations`; paths in `local_only` get 501 here."""
         self._service = service
+        self.observer = observer
         self._policy = policy
         self._local_only = tuple(_pattern(path) for path in local_only)
         resources: dict[str, _Resource] = {}
@@ -147,6 +162,8 @@ class Dispatcher:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to one request."""
         request: RequestContext | None = None
+        route: Operation | None = None
+        begun_s = time.perf_counter()
         try:
             caller = self._caller(scope)
             route, values = self._route(scope)
@@ -163,6 +180,11 @@ class Dispatcher:
                 self._service.problem_of(error) or _internal_error(scope, error)
             )
         await _send(response, request, scope, send)
+        seconds = time.perf_counter() - begun_s
+        if self.observer is not None:
+            self.observer.observe(route, seconds, response.status)
+        template = route.path if route is not None else ""
+        log_request(scope["method"], scope["path"], template, response.status, seconds)
 
     def _route(self, scope: Scope) -> tuple[Operation, dict[str, Any]]:
         path, method = scope["path"], scope["method"]
@@ -185,6 +207,7 @@ class Dispatcher:
 
     def _caller(self, scope: Scope) -> Caller:
         caller, expected = _caller(scope), self._policy.origin_secrets
+        begin_request(caller.headers)
         if not expected:
             return caller
         if not is_from_cdn(caller.headers, expected):
@@ -261,6 +284,8 @@ async def _body(route: Operation, caller: Caller, receive: Receive) -> BaseModel
     content = await _content(caller.headers, receive)
     if not content and not route.needs_body:
         return None
+    if route.is_form:
+        return _form(route.body, caller, content)
     if not is_json(caller.headers.get("content-type")):
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send application/json")
     try:
@@ -269,6 +294,18 @@ async def _body(route: Operation, caller: Caller, receive: Receive) -> BaseModel
         if any(detail["type"] == "json_invalid" for detail in error.errors()):
             raise Problem(HTTPStatus.BAD_REQUEST, "the body is not JSON in UTF-8") from error
         raise _invalid("invalid body", _errors(error)) from error
+
+
+def _form(model: type[BaseModel], caller: Caller, content: bytes) -> BaseModel:
+    """Return the body of an HTML form of our own pages.
+
+    Such a body needs no preflight, so the browser has to name the site that it comes from.
+    """
+    if not {"origin", "sec-fetch-site"}.intersection(caller.headers):
+        raise Problem(HTTPStatus.FORBIDDEN, "cross-site requests may not do this")
+    if not is_form(caller.headers.get("content-type")):
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send a form")
+    return _query(model, content)
 
 
 async def _content(headers: Mapping[str, str], receive: Receive) -> bytes:
@@ -309,7 +346,7 @@ def _internal_error(scope: Scope, error: Exception) -> Problem:
 
 def _problem_response(problem: Problem) -> Response:
     headers = {**problem.headers, "Content-Type": PROBLEM_TYPE}
-    return Response(problem.body(), problem.status, headers)
+    return Response(problem.body(REQUEST_ID.get()), problem.status, headers)
 
 
 async def _send(
@@ -322,6 +359,7 @@ async def _send(
         headers.append((b"content-type", b"application/json"))
     for name, value in response.headers.items():
         headers.append((name.lower().encode(), value.encode("latin-1")))
+    headers.append((REQUEST_HEADER, REQUEST_ID.get().encode()))
     if request is not None:
         headers += [(b"set-cookie", cookie.encode()) for cookie in request.cookies]
     await send({"type": "http.response.start", "status": int(response.status), "headers": headers})

@@ -32,6 +32,7 @@ class Action(StrEnum):
     TAG = "tag"
     REBUILD = "rebuild"
     RETRY = "retry"
+    ADMIN = "admin"
 
 
 class Transport(StrEnum):
@@ -209,3 +210,9 @@ def is_json(content_type: str | None) -> bool:
     kind, _, more = (content_type or "").lower().partition(";")
     charset = more.replace('"', "").replace(" ", "")
     return kind.strip() == "application/json" and charset in {"", "charset=utf-8"}
+
+
+def is_form(content_type: str | None) -> bool:
+    """Return whether a Content-Type is that of an HTML form."""
+    kind = (content_type or "").partition(";")[0]
+    return kind.strip().lower() == "application/x-www-form-urlencoded"

@@ -31,7 +31,10 @@ class IsForApi(Matcher):
     @override
     def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
         site = self._state.site
-        return {} if site.api and request.path.startswith(f"{site.base}/api/") else None
+        path = request.path.removeprefix(site.base)
+        is_ours = path.startswith(("/api/", "/admin/")) or path == "/metrics"
+        is_below = request.path.startswith(f"{site.base}/")
+        return {} if site.api and is_below and is_ours else None
 
 
 class ApiBridge(BaseHandler):

@@ -66,6 +66,13 @@ PLAY_TYPES: Mapping[str, str] = {
     "m3u8": PLAYLIST_TYPE,
 }
 
+# What the API serves: where, whether that is the whole path, and which request URIs there are.
+_PROXIED = (
+    ("/api/", False, "/api/[!-~]*"),
+    ("/admin/", False, "/admin/[!-~]*"),
+    ("/metrics", True, r"/metrics(?:\?[!-~]*)?"),
+)
+
 _DOLLAR = "${reelshelf_dollar}"  # nginx has no other way to write "$" where it expands variables
 _MAX_ADDRESS = 255  # nginx stores the length of a location's name in one byte
 _MAX_WORD = 4000  # nginx reads its file 4,096 bytes at a time, and a token has to fit
@@ -156,6 +163,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         "BELOW": [common] if base else [],
         "DOLLAR": [common] if has_dollar else [],
         "API": [common | _api(api)] if api else [],
+        "PROXIED": [common | _api(api) | _proxied(base, *each) for each in _PROXIED if api],
     }
     return "".join(_pieces(template, common, sections))
 
@@ -223,6 +231,15 @@ def _api(place: str) -> dict[str, str]:
     return {
         "API_SERVER": server,
         "API_NAME": f"reelshelf_api_{crc32(server.encode()):08x}",
+    }
+
+
+def _proxied(base: str, path: str, is_whole: bool, pattern: str) -> dict[str, str]:  # noqa: FBT001 (a row of the table)
+    hidden = security_headers("")  # which this server sends itself
+    return {
+        "PROXIED_AT": f"{'= ' * is_whole}{base}{path}",
+        "PROXIED_PATTERN": pattern,
+        "HIDDEN_HEADERS": "\n".join(f"proxy_hide_header {name};" for name in hidden),
     }
 
 
