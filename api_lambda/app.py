@@ -17,6 +17,8 @@ from typing_extensions import override
 from api_lambda import schemas
 from api_lambda.context import Reading, Response
 from api_lambda.dispatch import AccessPolicy, Dispatcher, Operation, operation
+from api_lambda.measuring import RequestMeasuring
+from api_lambda.monitoring import MonitoringConfig
 from api_lambda.openapi import declare, openapi
 from api_lambda.owner_secrets import EnvSecrets, key_ring
 from api_lambda.permissions import Action, Loopback
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 
 _VIDEOS = "/api/videos/{id}"
 _LOCAL_ONLY = (
+    "/admin/cache/status",
+    "/admin/cache/refresh",
+    "/admin/performance",
+    "/admin/tokens/revoke",
     "/api/videos",
     "/api/changes",
     "/api/receipts/{event}",
@@ -68,6 +74,7 @@ class ApiConfig:
     out: Path | None = None
     key_pair: str = ""
     secrets: EnvSecrets = field(default_factory=EnvSecrets)
+    monitoring: MonitoringConfig = field(default_factory=MonitoringConfig)
 
     @classmethod
     def of(
@@ -76,8 +83,12 @@ class ApiConfig:
         secrets: EnvSecrets | None = None,
         *,
         owner_on_loopback: Loopback = "until-token",
+        shipped: Path | None = None,
     ) -> Self:
-        """Return the API's part of the settings; their queue counts only with `secrets`."""
+        """Return the API's part of the settings; their queue counts only with `secrets`.
+
+        `shipped` is the folder of the shipped templates, for the style of the owner's pages.
+        """
         return cls(
             state=settings.state,
             base=settings.site.base,
@@ -92,6 +103,7 @@ class ApiConfig:
             out=settings.out,
             key_pair=settings.cloudfront_key_pair if secrets is not None else "",
             secrets=secrets or EnvSecrets(),
+            monitoring=MonitoringConfig.of(settings, shipped),
         )
 
 
@@ -133,19 +145,27 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
         next(iter(config.origins), ""),
         config.key_pair,
         config.secrets.cloudfront_key,
+        config.monitoring.metrics_token,
     )
     is_remote = bool(config.queue) or queue is not None
+    measuring = RequestMeasuring(None if is_remote else config.state)
     service, service_operations = (
-        _remote(config, settings, queue) if is_remote else _local(settings)
+        _remote(config, settings, queue, measuring)
+        if is_remote
+        else _local(config, settings, measuring)
     )
     if config.old_addresses:
         service_operations += _old_operations(service, settings, is_remote=is_remote)
+
+    def close() -> None:
+        service.close()
+        measuring.close()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
         yield
-        service.close()
+        close()
 
     app = ReelshelfApi(
         title="reelshelf",
@@ -160,7 +180,8 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
     @lru_cache(maxsize=1)
     def document() -> bytes:
         for route in operations:  # at the first request: FastAPI takes a tenth of a second
-            if not route.is_form:  # those are for the page of this site alone
+            # forms are for the pages of this site alone
+            if route.is_documented and not route.is_form:
                 declare(app, route, is_queued=is_remote)
         return openapi(app)
 
@@ -182,8 +203,15 @@ def create_app(config: ApiConfig, queue: Queue | None = None) -> FastAPI:
         config.secrets.origins,
         config.is_private,
     )
-    app.dispatcher = Dispatcher(service, policy, operations, _LOCAL_ONLY if is_remote else ())
-    app.state.close, app.state.service = service.close, service
+    measuring.declare(operations)
+    app.dispatcher = Dispatcher(
+        service,
+        policy,
+        operations,
+        _LOCAL_ONLY if is_remote else (),
+        measuring if config.monitoring.is_measured else None,
+    )
+    app.state.close, app.state.service = close, service
     return app
 
 
@@ -197,10 +225,20 @@ class Contract(BaseModel):
 _Opened = tuple["LocalService | QueuedService", tuple[Operation, ...]]
 
 
-def _local(settings: ServiceSettings) -> _Opened:
-    from api_lambda.local_service import LocalService  # noqa: PLC0415 (SQLite and all: not before a queue)
+def _local(config: ApiConfig, settings: ServiceSettings, measuring: RequestMeasuring) -> _Opened:
+    from api_lambda.admin import AdminService  # noqa: PLC0415 (SQLite and all: not before a queue)
+    from api_lambda.local_service import LocalService  # noqa: PLC0415 (likewise)
 
-    service = LocalService(settings)
+    service = LocalService(settings, measuring.count_read)
+    admin = AdminService(
+        service,
+        measuring,
+        config.monitoring,
+        state=config.state,
+        base=config.base,
+        proxies=config.proxies,
+    )
+    service.site_checks = admin.failing
     accepted = HTTPStatus.ACCEPTED
     return service, (
         *_write_operations(service, schemas.EventRecorded, HTTPStatus.OK),
@@ -228,10 +266,17 @@ def _local(settings: ServiceSettings) -> _Opened:
         operation("GET", "/api/random", service.random, schemas.RandomVideo),
         operation("GET", "/api/health", service.health, schemas.CatalogueHealth, is_open=True),
         *_sessions(service),
+        *(admin.operations() if config.monitoring.is_measured else ()),
     )
 
 
-def _remote(config: ApiConfig, settings: ServiceSettings, queue: Queue | None) -> _Opened:
+def _remote(
+    config: ApiConfig,
+    settings: ServiceSettings,
+    queue: Queue | None,
+    measuring: RequestMeasuring,
+) -> _Opened:
+    from api_lambda.queued_admin import QueuedAdmin  # noqa: PLC0415 (not beside a catalogue)
     from api_lambda.queued_service import QueueConnections, QueuedService  # noqa: PLC0415 (not beside a catalogue)
 
     shared = RedisState(config.queue) if is_redis(config.queue) else None
@@ -249,6 +294,7 @@ def _remote(config: ApiConfig, settings: ServiceSettings, queue: Queue | None) -
         ),
         operation("GET", "/api/health", service.health, schemas.Health, is_open=True),
         *_sessions(service),
+        *QueuedAdmin(opened_queue, measuring, config.monitoring, config.proxies).operations(),
     )
 
 

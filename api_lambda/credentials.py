@@ -84,6 +84,11 @@ def token_of(secret: str, valid: Iterable[tuple[str, str]]) -> str:
     return matched
 
 
+def is_metrics_token(secret: str, expected: str) -> bool:
+    """Return whether a secret is the one that may read /metrics; in constant time."""
+    return bool(expected) and hmac.compare_digest(digest(secret), digest(expected))
+
+
 @lru_cache(maxsize=256)
 def site_of(host: str, base: str) -> str:
     """Return a suffix that tells a site's cookies from others on its host: its port and base.

@@ -8,10 +8,11 @@ between, which cost four times as much as everything else (docs/adr/0008-the-doo
 import inspect
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
@@ -43,6 +44,7 @@ from api_lambda.problems import (
     too_many,
     wrong_token,
 )
+from api_lambda.request_log import HEADER, REQUEST_ID, begin_request, log_request
 from api_lambda.schemas import HIGHEST_ID, KEY_PATTERN
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY = 16 * 1024
+REQUEST_HEADER = HEADER.encode()
 _KEY = re.compile(KEY_PATTERN)
 _PARAMETERS = {"id": "[0-9]{1,19}", "tag": ".+", "event": "[A-Za-z0-9_-]{1,64}", "name": ".+"}
 _UNSAFE = frozenset({"POST", "PUT", "DELETE"})
@@ -79,6 +82,7 @@ class Operation:
     is_old: bool = False
     is_open: bool = False
     is_form: bool = False
+    is_documented: bool = True  # in the OpenAPI document
 
 
 def operation(  # noqa: PLR0913 (what an operation is, each by its name)
@@ -139,6 +143,13 @@ class _Resource:
     methods: dict[str, Operation] = field(default_factory=dict)
 
 
+class Observer(Protocol):
+    """Counts requests, and logs them."""
+
+    def observe(self, route: "Operation | None", seconds: float, status: int) -> None:
+        """Count a request; `route` is None where there was none."""
+
+
 class Dispatcher:
     """The ASGI application."""
 
@@ -148,9 +159,11 @@ class Dispatcher:
         policy: AccessPolicy,
         operations: Sequence[Operation],
         local_only: Sequence[str] = (),
+        observer: Observer | None = None,
     ) -> None:
         """Route to `operations`; paths in `local_only` get 501 here."""
         self._service = service
+        self.observer = observer
         self._policy = policy
         self._local_only = tuple(_pattern(path) for path in local_only)
         resources: dict[str, _Resource] = {}
@@ -162,6 +175,8 @@ class Dispatcher:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to one request."""
         request: RequestContext | None = None
+        route: Operation | None = None
+        begun_s = time.perf_counter()
         try:
             caller = self._caller(scope)
             route, values = self._route(scope)
@@ -178,6 +193,11 @@ class Dispatcher:
                 self._service.problem_of(error) or _internal_error(scope, error)
             )
         await _send(response, request, scope, send)
+        seconds = time.perf_counter() - begun_s
+        if self.observer is not None:
+            self.observer.observe(route, seconds, response.status)
+        template = route.path if route is not None else ""
+        log_request(scope["method"], scope["path"], template, response.status, seconds)
 
     def _route(self, scope: Scope) -> tuple[Operation, dict[str, Any]]:
         path, method = scope["path"], scope["method"]
@@ -200,6 +220,7 @@ class Dispatcher:
 
     def _caller(self, scope: Scope) -> Caller:
         caller, expected = _caller(scope), self._policy.origin_secrets
+        begin_request(caller.headers)
         if not expected:
             return caller
         if not is_from_cdn(caller.headers, expected):
@@ -341,7 +362,7 @@ def _internal_error(scope: Scope, error: Exception) -> Problem:
 
 def _problem_response(problem: Problem) -> Response:
     headers = {**problem.headers, "Content-Type": PROBLEM_TYPE}
-    return Response(problem.body(), problem.status, headers)
+    return Response(problem.body(REQUEST_ID.get()), problem.status, headers)
 
 
 async def _send(
@@ -354,6 +375,7 @@ async def _send(
         headers.append((b"content-type", b"application/json"))
     for name, value in response.headers.items():
         headers.append((name.lower().encode(), value.encode("latin-1")))
+    headers.append((REQUEST_HEADER, REQUEST_ID.get().encode()))
     if request is not None:
         headers += [(b"set-cookie", cookie.encode()) for cookie in request.cookies]
     await send({"type": "http.response.start", "status": int(response.status), "headers": headers})

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 
 from mangum import Mangum
 
@@ -14,6 +15,8 @@ from generator.core.errors import QueueError
 
 secrets = take_secrets(os.environ)  # first: they are not settings
 config = ApiConfig.of(load(None, {}), secrets, owner_on_loopback="never")
+# every copy of a Lambda would count for itself: CloudWatch counts all
+config = replace(config, monitoring=replace(config.monitoring, is_measured=False))
 queue = open_queue(config.queue) if config.queue else None
 if isinstance(queue, SqsQueue):
     with suppress(QueueError):  # the first write reports it

@@ -9,7 +9,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from threading import Lock
@@ -36,8 +36,10 @@ from api_lambda.context import (
 from api_lambda.credentials import Session, kept_secret
 from api_lambda.event_writer import EventWriter, NotRecordedError
 from api_lambda.permissions import Role, client_of
-from api_lambda.problems import Problem, unavailable
+from api_lambda.problems import Problem, failing_site, unavailable
+from api_lambda.read_cache import ReadCache
 from api_lambda.receipt_polling import ReceiptWatch
+from api_lambda.request_log import REQUEST_ID
 from api_lambda.service import Service, ServiceSettings
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.next_video import following_pages
@@ -58,6 +60,8 @@ from generator.core.site import list_json, urls
 _MAX_CHANGED = 1000  # videos in one answer about what changed
 _MAX_EVENTS = 20_000  # and events to read for it
 _MAX_PROBLEMS = 100  # in one answer
+# of a receipt: they name files of the server, and requests of others
+_NOT_PUBLIC: Mapping[str, object] = {"failures": {}, "requests": []}
 _BUSY, _REFUSED = "the catalogue is locked by another program", "writes are refused"
 _PATIENCE_S = 3.0  # how long a health check waits for other writers
 _PROBE_EVERY_S = 5.0  # after a write was refused
@@ -69,8 +73,12 @@ log = logging.getLogger(__name__)
 class LocalService(Service):
     """The API's operations on a catalogue."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(
+        self, settings: ServiceSettings, count_read: Callable[[str], None] = lambda _: None
+    ) -> None:
         super().__init__(settings)
+        self.cache = ReadCache(count_read)
+        self.site_checks: Callable[[], Awaitable[dict[str, str]]] | None = None
         self._file = CatalogueFile(settings.state / "catalogue.db")
         self._writer = EventWriter(
             lambda: Catalogue(self._file.path, durable=settings.durable), self._file
@@ -160,6 +168,10 @@ class LocalService(Service):
             self._salt = generation, day, salt
         return self._salt[2]
 
+    async def revoke(self, token: str, now: int) -> None:
+        """Revoke a token; one that is revoked or unknown stays as it is."""
+        await self._writer.do(lambda catalogue: catalogue.tokens.revoke(token, now))
+
     async def retry(self, request: Writing, body: schemas.Retry) -> Response:
         """Request that files with a problem are retried in a new scan of the library."""
         key = key_of(request)
@@ -204,7 +216,7 @@ class LocalService(Service):
         return json_response(body)
 
     async def _record(self, event: Event) -> EventOutcome:
-        outcome = await self._writer.record(event)
+        outcome = await self._writer.record(replace(event, request_id=REQUEST_ID.get()))
         if outcome.verdict is EventVerdict.UNKNOWN_VIDEO:
             raise no_video()
         if outcome.verdict is EventVerdict.ID_IN_USE:
@@ -221,11 +233,10 @@ class LocalService(Service):
     async def video(self, request: Reading, id: Id) -> Response:  # noqa: A002
         """Return a video's rating, views and tags, and what the caller may do."""
         reader, video = self.reader, VideoId(id)
-        named = reader.name_of(video)
-        if named is None:
+        cached = self.cache.video(reader, video)
+        if cached is None:
             raise no_video()
-        slug, title = named
-        (stats,) = reader.stats([video])
+        slug, title, stats = cached
         mine = (stats.stars, stats.favorite)
         if request.role is not Role.OWNER:
             mine = (None, False)
@@ -297,7 +308,8 @@ class LocalService(Service):
                 headers["Retry-After"] = "1"
         refresh = None if receipt is None else json.loads(receipt)
         if refresh is not None and request.role is not Role.OWNER:
-            refresh |= {"failures": {}}  # they name files of the server
+            for name, empty in _NOT_PUBLIC.items():
+                refresh = {**refresh, name: empty} if name in refresh else refresh
         state = "waiting" if receipt is None else "shown"
         response = json_response({"event": event, "seq": seq, "state": state, "refresh": refresh})
         return replace(response, headers=headers)
@@ -329,11 +341,20 @@ class LocalService(Service):
         entries = [_problem_json(problem) for problem in shown]
         return {"total": len(problems), "problems": entries, "next": following}
 
-    async def health(self, request: Reading) -> Response:
-        """Check that the catalogue can be read, and as far as possible that it can be written."""
+    async def health(
+        self, request: Reading, query: Annotated[schemas.HealthQuery, Query()]
+    ) -> Response:
+        """Check that the catalogue can be read, and as far as possible that it can be written.
+
+        With `full` also that the builder keeps up, and that disk and backup are as they should be.
+        """
         del request
         last_event = self.reader.last_event()
         await self._try_writing()
+        if query.full and self.site_checks is not None:
+            failing = await self.site_checks()
+            if failing:
+                raise failing_site(failing)
         return json_response({"status": "ok", "last_event": last_event})
 
     async def _try_writing(self) -> None:

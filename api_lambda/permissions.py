@@ -34,6 +34,7 @@ class Action(StrEnum):
     TAG = "tag"
     REBUILD = "rebuild"
     RETRY = "retry"
+    ADMIN = "admin"
 
 
 class Transport(StrEnum):

@@ -28,8 +28,8 @@ class Problem(Exception):  # noqa: N818 (RFC 9457 calls it so)
         self.headers = headers or {}
         self.errors = errors
 
-    def body(self) -> bytes:
-        """Return the response body."""
+    def body(self, request_id: str = "") -> bytes:
+        """Return the response body, with the id of the request by which the log has it."""
         members: dict[str, object] = {
             "type": "about:blank",
             "title": _TITLES.get(self.status, self.status.phrase),
@@ -38,6 +38,8 @@ class Problem(Exception):  # noqa: N818 (RFC 9457 calls it so)
         }
         if self.errors:
             members["errors"] = [{"field": name, "message": why} for name, why in self.errors]
+        if request_id:
+            members["request_id"] = request_id
         return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -87,4 +89,14 @@ def wrong_token() -> Problem:
         HTTPStatus.UNAUTHORIZED,
         "unknown, expired or revoked token",
         {"WWW-Authenticate": "Bearer"},
+    )
+
+
+def failing_site(failing: Mapping[str, str], wait_s: int = 30) -> Problem:
+    """Return the problem of a site that is not healthy, with the reason of each failing check."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "; ".join(failing.values()),
+        {"Retry-After": str(wait_s)},
+        list(failing.items()),
     )

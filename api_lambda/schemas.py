@@ -423,11 +423,65 @@ class SessionState(ResponseModel):
     may: list[Action]
 
 
+def _flag(value: object) -> object:
+    """Take `?full` for `?full=true`."""
+    return True if value == "" else value
+
+
+class HealthQuery(RequestModel):
+    """Which health: of the API, or with `full` of the whole site."""
+
+    full: Annotated[
+        bool,
+        Field(description="check the builder, the disk and the backup, too"),
+        BeforeValidator(_flag),
+    ] = False
+
+
 class CatalogueHealth(ResponseModel):
     """The catalogue can be read; the number of its last event."""
 
     status: Literal["ok"]
     last_event: int
+
+
+class AdminStats(ResponseModel):
+    """All figures; see docs/howto/monitor.md. Times are in the unit of their name."""
+
+    at: int
+    processes: int
+    requests: dict[str, object]
+    cache: dict[str, object]
+    minutes: dict[str, object]
+    build: dict[str, object]
+    events: dict[str, object]
+    problems: int
+    watch: dict[str, object] | None
+    system: dict[str, object]
+    disk: dict[str, object]
+    backup_at: int | None
+
+
+class QueuedStats(ResponseModel):
+    """The figures of an API before a queue: requests by route, and the queue's depth."""
+
+    processes: int
+    routes: list[dict[str, object]]
+    queue: dict[str, object] | None
+
+
+class CacheState(ResponseModel):
+    """What is cached: videos in this process, figures of all, and what the builder keeps."""
+
+    read_cache: dict[str, object]
+    all_processes: dict[str, object]
+    site: dict[str, object]
+
+
+class TokenToRevoke(RequestModel):
+    """The id of a token."""
+
+    token: Annotated[str, Field(pattern="^[0-9a-f]{1,64}$")]
 
 
 class Health(ResponseModel):
@@ -451,3 +505,4 @@ class ProblemDetails(ResponseModel):
     status: int
     detail: str
     errors: Annotated[list[FieldProblem] | None, Field(description="of a body or a query")] = None
+    request_id: Annotated[str | None, Field(description="by which the log has the request")] = None

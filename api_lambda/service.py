@@ -31,6 +31,7 @@ from api_lambda.credentials import (
     Session,
     cookies_of,
     end_of_session,
+    is_metrics_token,
     pseudonym_of,
     session_end,
     site_of,
@@ -73,6 +74,7 @@ class ServiceSettings:
     origin: str = ""
     key_pair: str = ""
     cloudfront_key: str = ""
+    metrics_token: str = ""
 
 
 class Service(ABC):
@@ -136,6 +138,8 @@ class Service(ABC):
         """Return what a request brings to prove the owner, or a viewer."""
         scheme, _, secret = caller.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
+            if is_metrics_token(secret.strip(), self._settings.metrics_token):
+                return Proofs()  # it proves nobody to be the owner: see `metrics`
             return await self._bearer(caller, secret.strip(), now)
         for session in self._sessions(caller, now):
             proofs = self._proved_by(session, now)

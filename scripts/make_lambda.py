@@ -73,7 +73,7 @@ ZIPS = (
         "api",
         ("api_lambda.handler",),
         _AWS | _SHAPES | _CATALOGUE
-        | {"annotated-doc", "anyio", "fastapi", "idna", "itsdangerous", "mangum",
+        | {"annotated-doc", "anyio", "cachetools", "fastapi", "idna", "itsdangerous", "mangum",
            "opentelemetry-api", "python-slugify", "starlette", "text-unidecode", "xxhash"},
         (),
         "import boto3; boto3.client('sqs'); boto3.client('ssm')\nimport api_lambda.handler as it\n"

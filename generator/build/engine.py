@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from generator import __version__
 from generator.adapters.catalogue import Catalogue, LostCatalogueError
 from generator.adapters.integrity_check import SYMPTOMS, is_environment_error
-from generator.adapters.ledger import Ledger
+from generator.adapters.ledger import TOTALS, Ledger
 from generator.adapters.output import Output
 from generator.adapters.renderer import Renderer
 from generator.adapters.settings import Settings
@@ -33,6 +33,7 @@ from generator.build.recovery import EVERYTHING, Recovery, folders_of
 from generator.core.build_receipt import Receipt
 from generator.core.delivery.folder_marks import MARK
 from generator.core.errors import BusyError, DamagedError, SettingsError
+from generator.core.measurements import add_refresh
 from generator.core.model import OutPath, Video
 from generator.core.site import urls
 from generator.core.site.contexts import SiteContext
@@ -76,6 +77,7 @@ _CLOCK, _CLOCK_AT = "redirect_clock", "redirect_clock_at"  # facts
 _MAX_STEP_S, _CLOCK_STEP_S = 7 * 86_400, 3_600  # that a refresh advances it; that it is noted by
 _NO_ROOM = 1 << 16  # bytes free: a full disk
 _LOGGED_FAILURES = 20
+_MOST_REQUESTS = 100  # named in a receipt
 _ANEW = "full render"
 
 
@@ -437,7 +439,7 @@ class Engine:
         if not (planned.pages or planned.gone or planned.lists or planned.shown or first):
             with receipt.phase("commit"), ledger.transaction():
                 self._remember(span[1], templates=False)
-                ledger.put_refresh(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
+                self._put_receipt(receipt, span)
             return
         receipt.planned += len(planned.pages) + len(planned.redirects)
         with receipt.phase("render"):
@@ -449,7 +451,7 @@ class Engine:
         with receipt.phase("commit"), ledger.transaction():
             commit(run, planned, clock)
             self._remember(span[1], templates=first)
-            ledger.put_refresh(receipt.number, receipt.at, *span, json.dumps(receipt.as_dict()))
+            self._put_receipt(receipt, span)
         self.output.remove_empty_folders(folders_of(planned.gone))
 
     def _render_selected(
@@ -478,8 +480,25 @@ class Engine:
             for name in TEMPLATES if selection.all else selection.stale:
                 self.ledger.remember(_PLAIN + name, "")
             self._remember(cursor, templates=True)
-            receipt_json = json.dumps(receipt.as_dict())
-            self.ledger.put_refresh(receipt.number, receipt.at, cursor, cursor, receipt_json)
+            self._put_receipt(receipt, (cursor, cursor))
+
+    def _put_receipt(self, receipt: Receipt, span: tuple[int, int]) -> None:
+        """Record a receipt, and count it in the totals; called within a transaction.
+
+        A refresh may be recorded twice, the second time with more in its receipt.
+        """
+        asked = self.catalogue.requests_between(*span, _MOST_REQUESTS)
+        receipt.requests = asked or receipt.requests
+        content = receipt.as_dict()
+        self.ledger.put_refresh(receipt.number, receipt.at, *span, json.dumps(content))
+        kept = json.loads(self.ledger.fact(TOTALS) or "{}")
+        is_same = kept.get("number") == receipt.number
+        before = kept.get("before", {}) if is_same else kept.get("now", {})
+        kinds = {} if self._numbers_changed else self.catalogue.kinds_between(*span)
+        kinds = kinds or (kept.get("kinds", {}) if is_same else {})
+        now = add_refresh(before, content, kinds)
+        totals = {"number": receipt.number, "kinds": kinds, "before": before, "now": now}
+        self.ledger.remember(TOTALS, json.dumps(totals, separators=(",", ":")))
 
     def _try_templates(self, stale: set[str]) -> None:
         """Render the pages of changed templates, and write nothing: an error changes nothing.

@@ -1,5 +1,6 @@
 """`api`: the API as a server of its own, behind nginx or for this machine alone."""
 
+import logging
 import os
 import signal
 import socket
@@ -24,6 +25,7 @@ from generator.cli.options import (
     app,
     open_catalogue,
     settled,
+    shipped,
     show,
     start_log,
 )
@@ -62,6 +64,7 @@ def api(
     from api_lambda.app import ApiConfig, create_app  # noqa: PLC0415 (likewise)
     from api_lambda.connection_limits import IDLE_S, limits_here, protocol_of  # noqa: PLC0415 (likewise)
     from api_lambda.owner_secrets import take_secrets  # noqa: PLC0415 (likewise)
+    from api_lambda.request_log import start_json_log  # noqa: PLC0415 (likewise)
 
     host = address_named(host)
     if socket_file is not None and not str(socket_file).strip(". "):
@@ -69,9 +72,12 @@ def api(
     secrets = take_secrets(os.environ)  # first: they are no settings
     settings = settled(config)
     start_log(verbose=verbose, as_json=as_json)
+    if settings.log_format == "json":
+        start_json_log(logging.getLogger().handlers)
     if not settings.queue:
         _look_at(settings)
-    goes_by = replace(ApiConfig.of(settings, secrets), proxies=_addresses(proxy or []))
+    api_config = ApiConfig.of(settings, secrets, shipped=shipped("templates"))
+    goes_by = replace(api_config, proxies=_addresses(proxy or []))
     sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn ends, and sends it again when it has
     with _socket(socket_file) if socket_file else _port(host, port) as listening:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from generator.adapters.catalogue import Catalogue
+from generator.adapters.heartbeat_file import add_disk_sample
 from generator.adapters.settings import FILE, Settings, commented
 from generator.build.engine import Engine
 from generator.cli.help import START, renamed_flag
@@ -133,6 +134,7 @@ def build(
             _work_off(engine, settings, receipt, as_json=as_json)
         while engine.catalogue.compact(now(), engine.cursor):
             pass
+        add_disk_sample(settings.state, now())
         receipt.problems = len(engine.catalogue.problems())
         receipt.unplayable = engine.catalogue.todo.count_unplayable()
     _tell_rest(receipt, as_json=as_json)

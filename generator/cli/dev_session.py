@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from api_lambda.app import ApiConfig, create_app
 from generator.adapters.settings import Settings
 from generator.build.engine import Engine
-from generator.cli.options import tell_line, tell_of_no_video, watching_on
+from generator.cli.options import shipped, tell_line, tell_of_no_video, watching_on
 from generator.core import formatting
 from generator.core.build_receipt import Receipt
 from generator.core.errors import DamagedError, GuardError, SettingsError, TemplateError
@@ -63,7 +63,7 @@ class DevSession:
     def site(self) -> ServedSite:
         """Return the site to serve, by the current settings."""
         settings = self._settings
-        config = ApiConfig.of(settings, owner_on_loopback="always")
+        config = ApiConfig.of(settings, owner_on_loopback="always", shipped=shipped("templates"))
         if settings.api and config not in self._apis:
             self._apis[config] = create_app(config)
         return ServedSite(

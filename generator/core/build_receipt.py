@@ -38,6 +38,7 @@ class Receipt:
     seconds: dict[str, float] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
 
     @property
     def total_s(self) -> float:
@@ -59,6 +60,7 @@ class Receipt:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for reason, count in other.reasons.items():
             self.reasons[reason] = self.reasons.get(reason, 0) + count
+        self.requests += other.requests
         self.failed, self.failures = other.failed, other.failures
 
     def as_dict(self) -> Mapping[str, object]:
@@ -66,7 +68,7 @@ class Receipt:
         names = [
             name
             for name in self.__slots__
-            if name not in {"clock", "seconds", "reasons", "failures"}
+            if name not in {"clock", "seconds", "reasons", "failures", "requests"}
         ]
         return {
             **{name: getattr(self, name) for name in names},
@@ -74,4 +76,5 @@ class Receipt:
             "total_s": round(self.total_s, 4),
             "reasons": dict(self.reasons),
             "failures": dict(self.failures),
+            "requests": list(self.requests),
         }

@@ -384,6 +384,7 @@ class Event:
     `occurred_at_us` is for events that arrive late, from a queue or an import: when they happened,
     in microseconds since 1970. They are ordered by it, whenever they arrive; None: by arrival.
     Events of one `batch` are undone together.
+    `request_id` is that of the request to the API, by which logs have it; "" for none.
     """
 
     id: str
@@ -394,6 +395,7 @@ class Event:
     value: Mapping[str, object] = field(default_factory=dict)
     occurred_at_us: int | None = None
     batch: str = ""
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

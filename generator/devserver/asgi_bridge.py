@@ -31,10 +31,10 @@ class IsForApi(Matcher):
     @override
     def match(self, request: HTTPServerRequest) -> dict[str, object] | None:
         site = self._state.site
-        front, path = f"{site.base}/", request.path
-        is_old_call = site.old_addresses and path.removeprefix(site.base) in old.CALLS
-        is_for_api = path.startswith(f"{front}api/") or (is_old_call and path.startswith(front))
-        return {} if site.api and is_for_api else None
+        front, path = f"{site.base}/", request.path.removeprefix(site.base)
+        is_old_call = site.old_addresses and path in old.CALLS
+        is_ours = path.startswith(("/api/", "/admin/")) or path == "/metrics" or is_old_call
+        return {} if site.api and request.path.startswith(front) and is_ours else None
 
 
 class ApiBridge(BaseHandler):

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.file_notifier import FileNotifier
+from generator.adapters.heartbeat_file import HeartbeatWriter
 from generator.adapters.settings import Settings
 from generator.adapters.watcher import USUAL_PACE, Watcher, WatchMethod, WatchMode
 from generator.build.engine import Engine
@@ -88,6 +89,7 @@ class BuildLoop:
     _logged: str = ""  # the last failure, until a build succeeds
     _background_s: float = 0.0  # no background work until then
     _watcher: Watcher | None = None
+    _heartbeat: HeartbeatWriter = field(init=False)
     _events: PendingEvents = field(init=False)
     _scanned: float = 0.0
     _compacted_s: float = 0.0  # when the log is compacted next
@@ -103,6 +105,7 @@ class BuildLoop:
 
     def __post_init__(self) -> None:
         self._events = PendingEvents(self.engine, self.settings)
+        self._heartbeat = HeartbeatWriter(self.settings.state)
 
     def receipts(self) -> Iterator[Receipt]:
         """Yield the receipt of the first build, and of each one that changed something."""
@@ -111,6 +114,7 @@ class BuildLoop:
         with (
             Watcher(settings.roots, compile_filter(settings.ignore), pace) as self._watcher,
             closing(FileNotifier()) as notifier,
+            self._heartbeat,
         ):
             self._listen(notifier)
             for name, mode in self._watcher.modes.items():
@@ -221,6 +225,7 @@ class BuildLoop:
         assert self._watcher is not None
         end_s = time.monotonic() + max(wait_s, 0.0)
         while True:
+            self._heartbeat.turn()
             idle_s = self._events.wait_s(_IDLE_S)
             left_s = min(end_s - time.monotonic(), idle_s)
             hints = self._watcher.next_hints(max(left_s, 0.0))
@@ -359,6 +364,7 @@ class BuildLoop:
         self._logged = message
 
     def _refresh(self, task: RefreshTask) -> Receipt:
+        self._heartbeat.build()
         receipt = self._refreshed(task)
         self._events.rest(0)
         self._logged = ""

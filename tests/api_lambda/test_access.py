@@ -23,6 +23,7 @@ ACTIONS: dict[str, tuple[str, str, object]] = {
     "tag": ("PUT", "/api/videos/3/tags", {"tags": ["fjord"]}),
     "rebuild": ("POST", "/api/rebuild", {"full": False}),
     "retry": ("POST", "/api/problems/retry", {"all": True}),
+    "admin": ("POST", "/admin/cache/refresh", None),
 }
 LOOKS = {
     "video": ("GET", "/api/videos/3", None),
@@ -30,7 +31,7 @@ LOOKS = {
     "health": ("GET", "/api/health", None),
 }
 
-ALL, NONE, VIEWS = "view rate favorite tag rebuild retry", "", "view"
+ALL, NONE, VIEWS = "view rate favorite tag rebuild retry admin", "", "view"
 
 # who | proof | way | from which site | a token exists | rule on loopback | what he may | refusal
 TABLE = """

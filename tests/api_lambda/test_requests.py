@@ -361,6 +361,7 @@ def test_a_refused_method_names_those_that_are_taken(owner: Asker) -> None:
 
 
 def test_a_look_without_the_body_is_answered_as_with_it(owner: Asker) -> None:
+    owner = owner.with_headers(x_request_id="the-same-one")
     whole, head = owner("GET", "/api/videos/3"), owner("HEAD", "/api/videos/3")
 
     assert (head.status, head.headers, head.body) == (200, whole.headers, b"")

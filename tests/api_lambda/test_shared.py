@@ -211,7 +211,7 @@ def test_exact_figures_are_told_with_what_they_are_to_who_asks(
         "id": 3, "version": 812, "stars": 4, "rating": {"mean": 3.9, "votes": 12},
         "views": 1234, "favorite": True, "tags": ["fjord"],
     }  # fmt: skip
-    may = ["view", "rate", "favorite", "tag", "rebuild", "retry"]
+    may = ["view", "rate", "favorite", "tag", "rebuild", "retry", "admin"]
     you = {"role": "owner", "may": may, "stars": 4, "favorite": True}
     assert owner("GET", "/api/videos/3").json == {**figures, "you": you}
     assert visitor("GET", "/api/videos/3").json == {

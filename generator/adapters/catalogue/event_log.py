@@ -72,8 +72,8 @@ def _insert(connection: sqlite3.Connection, event: Event) -> RecordedEvent:
     if event.occurred_at_us is not None and event.kind in OPINIONS:
         _fold_again(connection, event)
     cursor = connection.execute(
-        "INSERT INTO event (id, kind, video, value, at, source, occurred_at_us, batch)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO event (id, kind, video, value, at, source, occurred_at_us, batch, request_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             event.id,
             event.kind,
@@ -83,6 +83,7 @@ def _insert(connection: sqlite3.Connection, event: Event) -> RecordedEvent:
             event.source,
             event.occurred_at_us,
             event.batch or None,
+            event.request_id or None,
         ),
     )
     assert cursor.lastrowid is not None

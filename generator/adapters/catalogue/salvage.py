@@ -112,7 +112,7 @@ def _event(row: StoredRow) -> SalvagedEvent | None:
     """Return the event that a row is, None if it is another table's."""
     values = row.values
     if (
-        len(values) not in {7, 8, 9}
+        len(values) not in {7, 8, 9, 10}
         or values[0] is not None
         or row.number is None
         or row.number < 1

@@ -131,6 +131,12 @@ def viewer_tokens(db: sqlite_utils.Database) -> None:
     db.execute("ALTER TABLE token ADD COLUMN feed_digest TEXT")
 
 
+@migrations()
+def request_ids(db: sqlite_utils.Database) -> None:
+    """Add by which request an event came, as logs have it; null for none."""
+    db.execute("ALTER TABLE event ADD COLUMN request_id TEXT")
+
+
 _NAMES = (
     "ALTER TABLE event RENAME COLUMN told_us TO occurred_at_us",
     "ALTER TABLE viewed RENAME TO views_by_day",

@@ -430,6 +430,41 @@ class Catalogue(CheckedFile, CatalogueFiles):
         )
         return {VideoId(video): seq for video, seq in rows}
 
+    def kinds_between(self, since: int, event: int) -> dict[str, int]:
+        """Return how many events of each kind there are after `since`, up to `event`."""
+        rows = self._connection.execute(
+            "SELECT kind, count(*) FROM event WHERE seq > ? AND seq <= ? GROUP BY kind",
+            (since, event),
+        )
+        return dict(rows.fetchall())
+
+    def requests_between(self, since: int, event: int, most: int) -> list[str]:
+        """Return the ids of requests whose events are after `since`, up to `event`."""
+        rows = self._connection.execute(
+            "SELECT request_id FROM event WHERE seq > ? AND seq <= ?"
+            " AND request_id IS NOT NULL ORDER BY seq LIMIT ?",
+            (since, event, most),
+        )
+        return [str(request) for (request,) in rows]
+
+    def oldest_after(self, event: int) -> int | None:
+        """Return the instant of the first event after a number, None if there is none."""
+        row = self._connection.execute(
+            "SELECT at FROM event WHERE seq > ? ORDER BY seq LIMIT 1", (event,)
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def instants_of_last(self, most: int) -> list[tuple[str, int]]:
+        """Return (kind, instant) of the last events, newest first."""
+        return self._connection.execute(
+            "SELECT kind, at FROM event ORDER BY seq DESC LIMIT ?", (most,)
+        ).fetchall()
+
+    def fact_of(self, name: str) -> str:
+        """Return a fact, "" if there is none."""
+        row = self._connection.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
     def events_of(self, video: VideoId, limit: int) -> list[tuple[int, str, str, int, str]]:
         """Return (number, kind, value, instant, source) of a video's last events, newest first."""
         rows = self._connection.execute(

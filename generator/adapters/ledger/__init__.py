@@ -1,5 +1,6 @@
 """The ledger: the builder's own SQLite file, rebuildable from the catalogue at any time."""
 
+from generator.adapters.ledger.build_figures import TOTALS, BuildFigures, build_figures
 from generator.adapters.ledger.listings import ListView
 from generator.adapters.ledger.old_addresses import OldAddressRow, OldAddressTable
 from generator.adapters.ledger.store import (
@@ -12,6 +13,8 @@ from generator.adapters.ledger.store import (
 )
 
 __all__ = [
+    "TOTALS",
+    "BuildFigures",
     "Ledger",
     "ListRow",
     "ListView",
@@ -20,5 +23,6 @@ __all__ = [
     "PageRow",
     "ScopeRow",
     "ShownEvents",
+    "build_figures",
     "shown_events",
 ]

@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from generator.adapters.settings.monitoring import MonitoringSettings
 from generator.adapters.settings.system_folders import folder_named, homes, mounts
 from generator.adapters.settings.toml_tables import (
     FIRST,
@@ -77,7 +78,7 @@ def _split_roots(value: object) -> object:
     )
 
 
-class Settings(BaseSettings):
+class Settings(MonitoringSettings):
     """All settings.
 
     Paths are absolute once loaded; a relative one starts at the folder of the settings file.

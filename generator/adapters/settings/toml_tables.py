@@ -18,7 +18,14 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "jobs", "nice", "file_limit_s", "file_memory_mb", "embedded_titles", "storyboards",
         "renditions", "hls_from_minutes", "hls_from_mb",
     ),
-    "api": ("api", "private", "visitors_may", "visitor_writes_per_minute", "durable", "queue"),
+    "api": (
+        "api", "private", "visitors_may", "visitor_writes_per_minute", "durable", "queue",
+        "metrics_from", "metrics_token", "log_format",
+    ),
+    "health": (
+        "health_lag_s", "health_watch_s", "health_disk_free_mb", "health_backup_h",
+        "health_backup_required",
+    ),
     "s3": (
         "bucket", "media_bucket", "state_bucket", "s3_endpoint", "s3_region", "publish_media",
         "publish_encoding", "page_max_age_s", "publish_every_s", "delete_grace_s", "delete_limit",

@@ -77,6 +77,13 @@ _PRIVATE_DEFAULTS = f"""if ($uri != "{ACCESS_PATH}") {{
     set $reelshelf_challenge "";
     set $reelshelf_feed "";
 }}"""
+# What the API serves: where, whether that is the whole path, and which request URIs there are.
+_PROXIED = (
+    ("/api/", False, "/api/[!-~]*"),
+    ("/admin/", False, "/admin/[!-~]*"),
+    ("/metrics", True, r"/metrics(?:\?[!-~]*)?"),
+)
+
 _DOLLAR = "${reelshelf_dollar}"  # nginx has no other way to write "$" where it expands variables
 _MAX_ADDRESS = 255  # nginx stores the length of a location's name in one byte
 _MAX_WORD = 4000  # nginx reads its file 4,096 bytes at a time, and a token has to fit
@@ -205,6 +212,7 @@ def config(  # noqa: PLR0913 (the facts of one site, each by its name)
         "OLDROOTS": [common] if old_addresses and "" not in roots else [],
         "OLDAPI": [common | _api(api)] if old_addresses and api else [],
         "PRIVATE": [common | _api(api)] if private else [],
+        "PROXIED": [common | _api(api) | _proxied(base, *each) for each in _PROXIED if api],
     }
     return "".join(_pieces(template, common, sections))
 
@@ -292,6 +300,15 @@ def _old(base: str) -> dict[str, str]:
         "OLD_FIXED": "\n".join(fixed),
         "OLD_HASH": "\n".join(hashed),
         "OLD_PAGE": "".join((*digits[:2], "/", *digits[2:])),
+    }
+
+
+def _proxied(base: str, path: str, is_whole: bool, pattern: str) -> dict[str, str]:  # noqa: FBT001 (a row of the table)
+    hidden = security_headers("")  # which this server sends itself
+    return {
+        "PROXIED_AT": f"{'= ' * is_whole}{base}{path}",
+        "PROXIED_PATTERN": pattern,
+        "HIDDEN_HEADERS": "\n".join(f"proxy_hide_header {name};" for name in hidden),
     }
 
 

@@ -51,7 +51,7 @@ def migrate(file: Path) -> None:
             catalogue_migrations,
             """first_tables other_peoples_votes views_by_day what_sources_say order_of_opinions
             clocks_that_begin_late days_and_numbers rename_columns_and_tables scan_clock
-            undo_and_imports viewer_tokens""",
+            undo_and_imports viewer_tokens request_ids""",
         ),
         (
             ledger_migrations,
