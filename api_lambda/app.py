@@ -245,7 +245,7 @@ def _local(config: ApiConfig, settings: ServiceSettings, measuring: RequestMeasu
         operation("GET", "/api/random", service.random, schemas.RandomVideo),
         operation("GET", "/api/health", service.health, schemas.CatalogueHealth),
         *_sessions(service),
-        *(admin.operations() if config.monitoring.is_measured else ()),
+        *admin.operations(),
     )
 
 
