@@ -12,7 +12,7 @@ from api_lambda.exposition import CONTENT_TYPE, exposition
 from api_lambda.health_checks import failing_checks
 from api_lambda.local_service import LocalService
 from api_lambda.measuring import CACHE_REFRESHES, RequestMeasuring
-from api_lambda.monitoring import MonitoringConfig, require_scraper
+from api_lambda.monitoring import MonitoringConfig, require_measured, require_scraper
 from api_lambda.performance_page import PageInputs, live_parts, performance_page
 from api_lambda.permissions import Action, Role
 from api_lambda.route_figures import hit_rate
@@ -143,6 +143,7 @@ class AdminService:
         return failing_checks(inputs, self._config.limits)
 
     async def _figures(self) -> SiteFigures:
+        require_measured(self._config)
         return await asyncio.to_thread(lambda: self._reader.read(self._service.reader))
 
     def _inputs(self, figures: SiteFigures) -> PageInputs:

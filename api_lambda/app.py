@@ -266,7 +266,7 @@ def _local(config: ApiConfig, settings: ServiceSettings, measuring: RequestMeasu
         operation("GET", "/api/random", service.random, schemas.RandomVideo),
         operation("GET", "/api/health", service.health, schemas.CatalogueHealth, is_open=True),
         *_sessions(service),
-        *(admin.operations() if config.monitoring.is_measured else ()),
+        *admin.operations(),
     )
 
 

@@ -45,6 +45,16 @@ class MonitoringConfig:
         )
 
 
+def require_measured(config: MonitoringConfig) -> None:
+    """Require that requests are measured here at all.
+
+    Raises:
+        Problem: it is a Lambda.
+    """
+    if not config.is_measured:
+        raise Problem(HTTPStatus.NOT_IMPLEMENTED, "a Lambda is not measured here: see CloudWatch")
+
+
 def require_scraper(
     request: RequestContext, config: MonitoringConfig, proxies: frozenset[str]
 ) -> None:

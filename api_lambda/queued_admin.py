@@ -3,16 +3,14 @@
 import asyncio
 import logging
 from dataclasses import replace
-from http import HTTPStatus
 
 from api_lambda import schemas
 from api_lambda.context import Reading, Response, json_response
 from api_lambda.dispatch import Operation, operation
 from api_lambda.exposition import CONTENT_TYPE, exposition
 from api_lambda.measuring import RequestMeasuring
-from api_lambda.monitoring import MonitoringConfig, require_scraper
+from api_lambda.monitoring import MonitoringConfig, require_measured, require_scraper
 from api_lambda.permissions import Action
-from api_lambda.problems import Problem
 from api_lambda.route_figures import route_json
 from generator.adapters.request_counters import CountsRead
 from generator.core.errors import QueueError
@@ -62,10 +60,7 @@ class QueuedAdmin:
         return Response(content, headers={"Content-Type": CONTENT_TYPE})
 
     def _counts(self) -> CountsRead:
-        if not self._config.is_measured:
-            raise Problem(
-                HTTPStatus.NOT_IMPLEMENTED, "a Lambda is not measured here: see CloudWatch"
-            )
+        require_measured(self._config)
         return self._measuring.counters.read()
 
     async def _depth(self) -> QueueDepth | None:

@@ -1,7 +1,7 @@
-"""What measuring costs: of a request, and of a refresh; the same work with and without, by turns.
+"""What measuring costs: the share of it in a request, and in a refresh.
 
 Requests are given to the application without a network, which is the hardest comparison: through
-HTTP each takes several times as long. Times are of the processor: what is waited for is the same.
+HTTP each takes several times as long.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from api_lambda.app import ApiConfig, ReelshelfApi, create_app
-from api_lambda.dispatch import Dispatcher
+from api_lambda.dispatch import Dispatcher, Observer, Operation
 from benchmarks import trial
 from generator.adapters.catalogue import Catalogue
 from generator.adapters.request_counters import RequestCounters
@@ -70,30 +70,42 @@ async def _requests(state: Path, videos: int) -> dict[str, object]:
     }  # fmt: skip
 
 
+class _TimedObserver:
+    """Counts requests as the application does, and takes the time of that."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self.seconds: list[float] = []
+
+    def observe(self, route: Operation | None, seconds: float, status: int) -> None:
+        """Count a request."""
+        start = time.perf_counter()
+        self._observer.observe(route, seconds, status)
+        self.seconds.append(time.perf_counter() - start)
+
+
 async def _paired(
     dispatcher: Dispatcher,
     request: Callable[[int], tuple[str, str, bytes]],
     rounds: int = ROUNDS,
 ) -> tuple[float, float]:
-    """Return microseconds of a request without measuring, and what it adds in percent.
+    """Return microseconds of a request, and what of that is measuring, in percent.
 
-    It is one application with and without: two that are alike differ by more than that.
+    Each request is compared with the counting of itself: two runs of the very same application
+    differ by more than that.
     """
-    observer = dispatcher.observer
-    times: dict[bool, list[float]] = {True: [], False: []}
-    for number in range(rounds):
-        for is_measured in (True, False) if number % 2 else (False, True):
-            dispatcher.observer = observer if is_measured else None
-            start = time.process_time()
-            for one in range(EACH):
-                await _ask(dispatcher, *request(number * EACH + one))
-            times[is_measured].append((time.process_time() - start) / EACH * 1e6)
-    dispatcher.observer = observer
-    base = statistics.median(times[False])
-    added = statistics.median(
-        more - less for more, less in zip(times[True], times[False], strict=True)
-    )
-    return round(base, 1), round(100 * added / base, 2)
+    assert dispatcher.observer is not None
+    former, timed = dispatcher.observer, _TimedObserver(dispatcher.observer)
+    dispatcher.observer = timed
+    requests = []
+    for number in range(rounds * EACH):
+        start = time.perf_counter()
+        await _ask(dispatcher, *request(number))
+        requests.append(time.perf_counter() - start)
+    dispatcher.observer = former
+    counting = statistics.median(timed.seconds)
+    whole = statistics.median(requests) - counting
+    return round(whole * 1e6, 1), round(100 * counting / whole, 2)
 
 
 async def _ask(call: Dispatcher, method: str, path: str, body: bytes) -> None:

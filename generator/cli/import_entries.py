@@ -31,8 +31,9 @@ def import_entries(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Import ratings, views, favorites and tags of another program: JSON, SQLite, CSV, .nfo, Stash.
+    """Import ratings, views, favorites and tags of another program.
 
+    It reads JSON and SQLite of small video servers, CSV, .nfo, and exports of Stash and reelshelf.
     What is for no video waits for its file, and what cannot be read is listed. The catalogue is
     backed up before; the same import again changes nothing, and `reelshelf undo` undoes it.
     """

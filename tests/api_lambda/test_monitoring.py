@@ -32,7 +32,6 @@ from generator.core.queue.queue import QueueDepth
 FAR = ("192.0.2.7", 5000)
 TOKEN = "0123456789abcdef-scrape"
 Make = Callable[..., FastAPI]
-NOW = int(time.time())
 
 
 @pytest.fixture
@@ -40,8 +39,13 @@ def visitor(make_app: Make) -> Asker:
     return Asker(make_app(), client=FAR)
 
 
-def shown(state: Path, at: int = NOW, **receipt: Any) -> None:  # noqa: ANN401
+def now() -> int:
+    return int(time.time())
+
+
+def shown(state: Path, **receipt: Any) -> None:  # noqa: ANN401
     """Make a ledger in which pages show every event."""
+    at = now()
     with Catalogue(state / "catalogue.db", durable=False) as catalogue:
         last, key = catalogue.last_event(), catalogue.event_id(catalogue.last_event())
     content = {**Receipt(number=1, at=at).as_dict(), **receipt}
@@ -77,10 +81,10 @@ def test_prometheus_reads_the_requests_by_route_and_not_by_path(owner: Asker) ->
     owner("GET", "/no/such/path/1")
     owner("GET", "/no/such/path/2")
 
-    told = owner("GET", "/metrics")
+    answer = owner("GET", "/metrics")
 
-    assert (told.header("content-type") or "").startswith("text/plain; version=0.0.4")
-    samples = samples_of(told.body)
+    assert (answer.header("content-type") or "").startswith("text/plain; version=0.0.4")
+    samples = samples_of(answer.body)
     name = "reelshelf_http_request_duration_seconds"
     assert samples[f"{name}_count|GET|/api/videos/{{id}}"] == 4
     assert samples[f"{name}_bucket|+Inf|GET|/api/videos/{{id}}"] == 4
@@ -94,7 +98,8 @@ def test_prometheus_reads_what_the_builder_and_the_backup_left(state: Path, owne
     totals = {"now": {"written": 5, "events": {"Rated": 3}, "phases": {"render": [2, 1.5]}}}
     with Ledger(state / "ledger.db") as ledger, ledger.transaction():
         ledger.remember("totals", json.dumps(totals))
-    put_fact(state, "backup_at", str(NOW - 60))
+    backup_at = now() - 60
+    put_fact(state, "backup_at", str(backup_at))
 
     samples = samples_of(owner("GET", "/metrics").body)
 
@@ -102,7 +107,7 @@ def test_prometheus_reads_what_the_builder_and_the_backup_left(state: Path, owne
     assert samples["reelshelf_events_total|Rated"] == 3
     assert samples["reelshelf_build_duration_seconds_sum|render"] == 1.5
     assert samples["reelshelf_events_behind"] == 0
-    assert samples["reelshelf_last_backup_timestamp_seconds"] == NOW - 60
+    assert samples["reelshelf_last_backup_timestamp_seconds"] == backup_at
     assert samples["reelshelf_disk_free_bytes|state"] > 0
 
 
@@ -126,7 +131,7 @@ def test_metrics_are_for_the_owner_this_machine_and_whom_the_settings_name(
     state: Path, make_app: Make, row: list[str]
 ) -> None:
     with Catalogue(state / "catalogue.db") as catalogue:
-        made, secret = new_token("owner", NOW)
+        made, secret = new_token("owner", now())
         catalogue.tokens.add(made)
     _, way, proof, status = row
     config = MonitoringConfig(metrics_from=("198.51.100.9", "10.0.0.0/8"), metrics_token=TOKEN)
@@ -186,8 +191,8 @@ def test_every_metric_of_the_dashboard_and_the_alerts_is_there(
     phases = {"now": {"phases": {"render": [1, 1.0]}, "events": {"Rated": 1}}}
     with Ledger(state / "ledger.db") as ledger, ledger.transaction():
         ledger.remember("totals", json.dumps(phases))
-    put_fact(state, "backup_at", str(NOW))
-    falling = [[NOW - h * 3600, 10**9 + h * 10**6] for h in range(96, -1, -1)]
+    put_fact(state, "backup_at", str(now()))
+    falling = [[now() - h * 3600, 10**9 + h * 10**6] for h in range(96, -1, -1)]
     (state / "disk-samples.json").write_text(json.dumps(falling))
     with HeartbeatWriter(state):
         owner("GET", "/api/session")
@@ -233,24 +238,24 @@ def test_stats_have_routes_cache_system_and_what_happened(state: Path, owner: As
     for _ in range(4):
         owner("GET", "/api/videos/3")
 
-    told = owner("GET", "/admin/stats").json
+    answer = owner("GET", "/admin/stats").json
 
-    (route,) = (row for row in told["requests"]["routes"] if row["route"] == "/api/videos/{id}")
+    (route,) = (row for row in answer["requests"]["routes"] if row["route"] == "/api/videos/{id}")
     assert route["count"] == 4
     assert 0 < route["p50_ms"] <= route["p95_ms"] <= route["p99_ms"]
-    assert told["cache"] == {"hits": 3, "misses": 1, "hit_rate": 0.75}
-    assert told["build"]["last"]["written"] == 3
-    assert told["build"]["recent"][0]["why"] == {"new video": 3}
-    assert told["system"]["memory_bytes"] > told["system"]["process_memory_bytes"] > 1_000_000
-    assert told["disk"]["forecast"] == "unknown"
-    assert sum(told["minutes"]["requests"]) == 4
-    assert sum(told["minutes"]["pages"]) == 3
-    assert told["events"]["behind"] == 0
+    assert answer["cache"] == {"hits": 3, "misses": 1, "hit_rate": 0.75}
+    assert answer["build"]["last"]["written"] == 3
+    assert answer["build"]["recent"][0]["why"] == {"new video": 3}
+    assert answer["system"]["memory_bytes"] > answer["system"]["process_memory_bytes"] > 1_000_000
+    assert answer["disk"]["forecast"] == "unknown"
+    assert sum(answer["minutes"]["requests"]) == 4
+    assert sum(answer["minutes"]["pages"]) == 3
+    assert answer["events"]["behind"] == 0
 
 
 def test_a_token_is_revoked_by_a_form_of_our_own_page_only(state: Path, make_app: Make) -> None:
     with Catalogue(state / "catalogue.db") as catalogue:
-        made, secret = new_token("phone", NOW)
+        made, secret = new_token("phone", now())
         catalogue.tokens.add(made)
     owner = Asker(make_app(), client=FAR).with_headers(authorization=f"Bearer {secret}")
     form = {"content-type": "application/x-www-form-urlencoded"}
@@ -281,7 +286,7 @@ def test_a_read_after_an_acknowledged_write_is_never_stale(state: Path, owner: A
     with Catalogue(state / "catalogue.db", durable=False) as other:  # as another process
         for stars in (1, 2, 3):
             value = {"stars": stars}
-            event = Event(f"other-{stars}", EventKind.RATED, NOW, "x", VideoId(3), value)
+            event = Event(f"other-{stars}", EventKind.RATED, now(), "x", VideoId(3), value)
             other.append([event])
             assert owner("GET", "/api/videos/3").json["stars"] == stars
 
@@ -293,45 +298,45 @@ def test_a_write_to_one_video_leaves_the_others_in_the_cache(owner: Asker) -> No
     for video in range(1, 11):
         owner("GET", f"/api/videos/{video}")
 
-    told = owner("GET", "/admin/cache/status").json["read_cache"]
-    assert (told["hits"], told["misses"], told["entries"]) == (9, 11, 10)
+    answer = owner("GET", "/admin/cache/status").json["read_cache"]
+    assert (answer["hits"], answer["misses"], answer["entries"]) == (9, 11, 10)
 
 
 def test_a_forced_refresh_empties_the_read_cache(owner: Asker) -> None:
     owner("GET", "/api/videos/3")
 
-    told = owner("POST", "/admin/cache/refresh").json
+    answer = owner("POST", "/admin/cache/refresh").json
 
-    assert told["read_cache"]["entries"] == 0
-    assert told["all_processes"]["refreshes"] == 1
+    assert answer["read_cache"]["entries"] == 0
+    assert answer["all_processes"]["refreshes"] == 1
 
 
 # -- health
 
 
 def failing(asked: Asker) -> dict[str, str]:
-    told = asked("GET", "/api/health?full")
-    if told.status == 200:
+    answer = asked("GET", "/api/health?full")
+    if answer.status == 200:
         return {}
-    assert (told.status, told.header("retry-after")) == (503, "30")
-    return {error["field"]: error["message"] for error in told.json["errors"]}
+    assert (answer.status, answer.header("retry-after")) == (503, "30")
+    return {error["field"]: error["message"] for error in answer.json["errors"]}
 
 
 def test_a_site_is_healthy_until_its_builder_lags(state: Path, visitor: Asker) -> None:
     shown(state)
     assert failing(visitor) == {}
 
-    old = Event("late", EventKind.VIEWED, NOW - 3600, "visitor", VideoId(3), {"count": 1})
+    old = Event("late", EventKind.VIEWED, now() - 3600, "visitor", VideoId(3), {"count": 1})
     with Catalogue(state / "catalogue.db", durable=False) as catalogue:
         catalogue.append([old])
     assert failing(visitor) == {}, "the last refresh, a moment ago, did not meet it"
 
-    shown_before = NOW - 7200
+    shown_before = now() - 7200
     with Ledger(state / "ledger.db") as ledger, ledger.transaction():
         receipt = json.dumps(Receipt(number=1, at=shown_before).as_dict())
         ledger.put_refresh(1, shown_before, 0, 0, receipt)
     (reason,) = failing(visitor).values()
-    assert "60 minutes ago is not on the pages yet" in reason
+    assert re.match(r"an event of 6\d minutes ago is not on the pages yet", reason)
     assert visitor("GET", "/api/health").status == 200, "for load balancers nothing has changed"
 
 
@@ -342,14 +347,14 @@ def test_a_site_fails_when_watching_has_stopped_or_gone_silent(state: Path, visi
     assert failing(visitor) == {"watch": "watching was stopped: start `reelshelf watch` again"}
 
     def beat(**changed: object) -> None:
-        content = {"at": NOW, "pid": 1, "turned_at": NOW, "building_since": 0, "stopped": False}
+        content = {"at": now(), "pid": 1, "turned_at": now(), "building_since": 0, "stopped": False}
         (state / HEARTBEAT).write_text(json.dumps({**content, **changed}))
 
-    beat(at=NOW - 1000, turned_at=NOW - 1000)
+    beat(at=now() - 1000, turned_at=now() - 1000)
     assert "silent" in failing(visitor)["watch"]
-    beat(turned_at=NOW - 1000)
+    beat(turned_at=now() - 1000)
     assert "silent" in failing(visitor)["watch"], "it lives, but its loop hangs"
-    beat(turned_at=NOW - 1000, building_since=NOW - 999)
+    beat(turned_at=now() - 1000, building_since=now() - 999)
     assert failing(visitor) == {}, "a long build is no silence"
     (state / HEARTBEAT).write_text("{")
     assert failing(visitor) == {}
@@ -367,9 +372,9 @@ def test_a_backup_that_is_too_old_fails_and_none_does_where_one_is_required(
 
     assert failing(usual) == {}
     assert set(failing(careful)) == {"backup"}
-    put_fact(state, "backup_at", str(NOW - 3600))
+    put_fact(state, "backup_at", str(now() - 3600))
     assert failing(careful) == {}
-    put_fact(state, "backup_at", str(NOW - 8 * 86400))
+    put_fact(state, "backup_at", str(now() - 8 * 86400))
     assert failing(usual) == {"backup": "the last backup of the catalogue is 8 days old"}
 
 
@@ -394,15 +399,15 @@ def test_figures_are_those_of_all_processes_of_the_api(
         for port, times in ((first, 3), (second, 4)):
             for _ in range(times):
                 fetch(port, "GET", "/api/videos/3")
-        told = [fetch(port, "GET", "/admin/stats").json for port in (first, second)]
+        answer = [fetch(port, "GET", "/admin/stats").json for port in (first, second)]
         samples = samples_of(fetch(second, "GET", "/metrics").body)
 
     counts = [
         [row["count"] for row in one["requests"]["routes"] if row["route"] == "/api/videos/{id}"]
-        for one in told
+        for one in answer
     ]
     assert counts == [[7], [7]]
-    assert [one["processes"] for one in told] == [2, 2]
+    assert [one["processes"] for one in answer] == [2, 2]
     assert samples["reelshelf_http_request_duration_seconds_count|GET|/api/videos/{id}"] == 7
     with closing(Catalogue(state / "catalogue.db")):
         assert len(list(state.glob("requests-*.counts"))) == 2

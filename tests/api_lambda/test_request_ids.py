@@ -21,11 +21,11 @@ GIVEN = "0123456789abcdef0123456789abcdef"
 
 
 def test_a_request_keeps_its_id_or_gets_one_and_errors_have_it(owner: Asker) -> None:
-    known = owner("GET", "/api/videos/999999", headers={"x-request-id": GIVEN})
+    refused = owner("GET", "/api/videos/999999", headers={"x-request-id": GIVEN})
     own = [owner("GET", "/api/session").header("x-request-id") or "" for _ in range(2)]
     forged = owner("GET", "/api/session", headers={"x-request-id": 'x"\u00e9 y'})
 
-    assert known.json["request_id"] == known.header("x-request-id") == GIVEN
+    assert refused.json["request_id"] == refused.header("x-request-id") == GIVEN
     assert len(set(own)) == 2
     assert all(len(one) == 32 for one in own)
     assert len(forged.header("x-request-id") or "") == 32

@@ -33,6 +33,7 @@ SETTINGS = {
     "REELSHELF_SITE_URL": f"https://videos.example.org{BASE}",
     "REELSHELF_VISITORS_MAY": "view:rate:favorite",
 }
+REQUEST_ID = re.compile(rb'"request_id":"[0-9a-f]{32}"')  # each has its own
 MATTER = {"content-type", "cache-control", "allow", "retry-after", "www-authenticate", "set-cookie"}
 SESSION_END = re.compile(r"(?<=\|)[0-9]{10}\|[0-9a-f]{12}\.[^;]+")
 AT = re.compile(rb'"at":"[^"]+"')
@@ -127,7 +128,10 @@ def by_nginx(port: int, sent: list[Sent]) -> list[Told]:
             )
             with connection.getresponse() as answer:
                 responses.append((answer.status, answer.getheaders(), answer.read()))
-    return [(status, matter(headers, body), body) for status, headers, body in responses]
+    return [
+        (status, matter(headers, body), REQUEST_ID.sub(b'"request_id":""', body))
+        for status, headers, body in responses
+    ]
 
 
 def by_lambda(runtime: Runtime, sent: list[Sent]) -> list[Told]:
@@ -142,7 +146,8 @@ def by_lambda(runtime: Runtime, sent: list[Sent]) -> list[Told]:
         ]
         body = answer.get("body", "")
         content = base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode()
-        responses.append((answer["statusCode"], matter(pairs, content), content))
+        shown = REQUEST_ID.sub(b'"request_id":""', content)
+        responses.append((answer["statusCode"], matter(pairs, content), shown))
     return responses
 
 

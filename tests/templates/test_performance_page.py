@@ -64,7 +64,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @contextmanager
 def opened(browser: Browser, address: str, **options: object) -> Iterator[Page]:
     """Open a page that must not complain, as about a policy that it breaks."""
-    context = browser.new_context(**options)  # type: ignore[arg-type]  # told by their names
+    context = browser.new_context(**options)  # type: ignore[arg-type]  # shown by their names
     page = context.new_page()
     page.set_default_timeout(20_000)
     complaints: list[str] = []
@@ -85,12 +85,12 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(
     address = f"{site.address}/admin/performance"
     with opened(browser, address, viewport=size, color_scheme=scheme, bypass_csp=False) as page:
         page.locator("summary").click()
-        told = Axe().run(page)
+        shown = Axe().run(page)
         overflow = page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
 
-    assert told.response["violations"] == [], told.generate_report()
+    assert shown.response["violations"] == [], shown.generate_report()
     assert overflow == 0
 
 

@@ -284,7 +284,8 @@ def test_the_api_is_handed_on_to_wherever_it_is(api: str, server: str) -> None:
     conf = filled(base="/films", api=api)
 
     (upstream,) = conf.named("upstream")
-    (passed,) = conf.named("proxy_pass")
+    passed, *others = conf.named("proxy_pass")
+    assert others == [passed, passed]  # the API, the owner's pages, and /metrics
     assert ("server", server) in [block.words for block in upstream.inside]
     assert passed.words[1] == f"http://{upstream.words[1]}$reelshelf_api"
     assert "/films/api/" in [location.words[-1] for location in conf.named("location")]
