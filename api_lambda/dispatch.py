@@ -110,8 +110,8 @@ def operation(  # noqa: PLR0913 (what an operation is, each by its name)
         _model(body),
         needs_body,
         _model(query),
-        is_open,
-        is_form,
+        is_open=is_open,
+        is_form=is_form,
     )
 
 

@@ -439,7 +439,7 @@ def private_site(deployment: Deployment) -> Iterator[str]:
             opened |= {name for name in SIGN_IN if name in path}
             if not any(name in path for name in SIGN_IN):
                 yield f"{path} of a private site is open to everybody"
-        elif one["ResponseHeadersPolicyId"] != {"Ref": "PrivateHeaders"}:
+        elif one.get("ResponseHeadersPolicyId") != {"Ref": "PrivateHeaders"}:
             yield f"{path} of a private site may be kept by caches (PrivateHeaders)"
     yield from (f"nobody can sign in without {name}" for name in sorted(SIGN_IN - opened))
     errors = {one["ErrorCode"]: one for one in config["CustomErrorResponses"]}

@@ -65,7 +65,15 @@ _SHAPES = frozenset(
     }
 )  # fmt: skip
 _CATALOGUE = frozenset(
-    {"click", "click-default-group", "pluggy", "sqlite-fts4", "sqlite-utils", "tabulate"}
+    {
+        "click",
+        "click-default-group",
+        "filelock",
+        "pluggy",
+        "sqlite-fts4",
+        "sqlite-utils",
+        "tabulate",
+    }
 )
 
 ZIPS = (
@@ -73,8 +81,9 @@ ZIPS = (
         "api",
         ("api_lambda.handler",),
         _AWS | _SHAPES | _CATALOGUE
-        | {"annotated-doc", "anyio", "cachetools", "fastapi", "idna", "itsdangerous", "mangum",
-           "opentelemetry-api", "python-slugify", "starlette", "text-unidecode", "xxhash"},
+        | {"annotated-doc", "anyio", "cachetools", "cffi", "cryptography", "fastapi", "idna",
+           "itsdangerous", "mangum", "opentelemetry-api", "pycparser", "python-slugify",
+           "starlette", "text-unidecode", "xxhash"},
         (),
         "import boto3; boto3.client('sqs'); boto3.client('ssm')\nimport api_lambda.handler as it\n"
         "assert callable(it.handler)",

@@ -35,12 +35,12 @@ def test_a_percentile_is_as_exact_as_its_bucket_is_wide(values: list[float], sha
     rank = max(-(-share * len(ordered) // 1), 1)
     exact = ordered[int(rank) - 1]
 
-    told = percentile(histogram(values), share)
+    answer = percentile(histogram(values), share)
 
     bucket = bisect_left(BOUNDS_S, exact)
     low = BOUNDS_S[bucket - 1] if bucket else 0.0
-    assert told is not None
-    assert low <= told <= BOUNDS_S[bucket] * 1.000001
+    assert answer is not None
+    assert low <= answer <= BOUNDS_S[bucket] * 1.000001
 
 
 def test_without_observations_there_is_no_percentile_and_above_all_bounds_it_is_the_last() -> None:
@@ -53,10 +53,10 @@ def test_a_disk_that_fills_up_evenly_is_full_when_it_is(days: float) -> None:
     rate = 1e9 / days / DAY_S  # bytes a second; a billion is free now
     samples = [(NOW - h * HOUR_S, int(1e9 + rate * h * HOUR_S)) for h in range(96, -1, -1)]
 
-    told = disk_forecast(samples, NOW)
+    answer = disk_forecast(samples, NOW)
 
-    assert told.days == pytest.approx(days, rel=0.01)
-    assert told.reason == ""
+    assert answer.days == pytest.approx(days, rel=0.01)
+    assert answer.reason == ""
 
 
 def test_a_forecast_is_honest_where_it_cannot_know() -> None:

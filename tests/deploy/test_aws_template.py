@@ -114,7 +114,9 @@ def test_there_is_nothing_to_say_of_the_template(linted: Linted) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_told(fault: str, messages_of: dict[str, list[str]]) -> None:
-    assert [line for line in messages_of[fault] if FAULTS[fault].said in line], messages_of[fault]
+    assert [line for line in messages_of[fault] if FAULTS[fault].messages_of in line], messages_of[
+        fault
+    ]
 
 
 def test_what_a_linter_knows_is_seen_once_the_template_is_translated(linted: Linted) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from shlex import quote
 
 import sqlite_utils
-from filelock import FileLock, Timeout
 
 from generator.adapters.catalogue.schema import JSON, migrations, written_by_newer
 from generator.adapters.integrity_check import damage_of
@@ -108,6 +107,8 @@ def backup_lock(state: Path) -> Iterator[None]:
     Raises:
         BusyError: another process makes a backup, for a minute now.
     """
+    from filelock import FileLock, Timeout  # noqa: PLC0415 (the API starts without it)
+
     lock = FileLock(state / _LOCK)
     try:
         lock.acquire(timeout=_LOCK_S)

@@ -8,7 +8,7 @@ what is not whole is left out, and counted.
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -162,18 +162,32 @@ def _is_column(name: str, value: Value) -> bool:
     return isinstance(value, int) if is_number else isinstance(value, str)
 
 
+def _token(first: tuple[str, str, str, int, int | None], rest: Sequence[object]) -> Token | None:
+    """Return the token of a row: an owner's only where that is certain."""
+    match rest:
+        case []:  # of a catalogue in which all are the owner's
+            return Token(*first)
+        case [0, None, None]:
+            return Token(*first)
+        case [1, None | int() as expires_at, None | str() as feed]:
+            return Token(*first, True, expires_at, feed)  # noqa: FBT003 (the column of a viewer)
+        case _:
+            return None
+
+
 def _take_other(rows: SalvagedRows, row: StoredRow) -> None:
     match row.values:
         case (str() as name, str() as value) if _FACT.fullmatch(name):
             rows.facts.setdefault(name, value)
         case (int() as video, str() as day, int() as count) if _DAY.fullmatch(day):
             rows.views_by_day.setdefault((video, day), count)
-        case (str() as key, str() as name, str() as digest, int() as made, revoked) if (
+        case (str() as key, str() as name, str() as digest, int() as made, revoked, *rest) if (
             len(digest) == 64 and (revoked is None or isinstance(revoked, int))  # noqa: PLR2004 (SHA-256)
         ):
+            token = _token((key, name, digest, made, revoked), rest)
             before = rows.tokens.get(key)
-            if before is None or before.revoked_at is None:  # a revoked one stays so
-                rows.tokens[key] = Token(key, name, digest, made, revoked)
+            if token is not None and (before is None or before.revoked_at is None):
+                rows.tokens[key] = token  # a revoked one stays so
         case _:
             pass
 
@@ -339,10 +353,20 @@ def _add_tokens_and_facts(
     connection: sqlite3.Connection, rows: SalvagedRows, *, is_empty: bool
 ) -> int:
     connection.executemany(
-        "INSERT INTO token VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
+        "INSERT INTO token (id, name, digest, created_at, revoked_at, is_viewer, expires_at,"
+        " feed_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
         " SET revoked_at = coalesce(revoked_at, excluded.revoked_at)",
         [
-            (token.id, token.name, token.digest, token.created_at, token.revoked_at)
+            (
+                token.id,
+                token.name,
+                token.digest,
+                token.created_at,
+                token.revoked_at,
+                token.is_viewer,
+                token.expires_at,
+                token.feed_digest,
+            )
             for token in rows.tokens.values()
         ],
     )

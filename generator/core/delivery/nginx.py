@@ -11,7 +11,6 @@ from zlib import crc32
 
 from generator.core.delivery import media_url_patterns
 from generator.core.formatting import MEDIA_TYPES, PLAYLIST_TYPE
-from generator.core.site import old_addresses as old_site
 
 # Pages have no inline scripts or styles, so none are allowed.
 CONTENT_POLICY: Mapping[str, str] = {
@@ -285,6 +284,9 @@ def _api(place: str) -> dict[str, str]:
 
 def _old(base: str) -> dict[str, str]:
     """Return the fixed addresses, the hash of the others, and the page that it leads to."""
+    # not where the template is checked, which lacks what addresses are made with
+    from generator.core.site import old_addresses as old_site  # noqa: PLC0415
+
     fixed = [
         f"location = {base}/{name} {{ return 302 {base}/{page}; }}"
         for name, page in old_site.FIXED.items()
