@@ -1,4 +1,4 @@
-"""Two processes write for a minute while one builds: every acknowledged event counts once."""
+"""Two processes write while one builds: every acknowledged event counts once."""
 
 import json
 import subprocess
@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from effort import THOROUGH
 from histories import full_render, tree
 from paths import TEMPLATES
 from running_loop import running
@@ -15,7 +16,7 @@ from running_loop import running
 from generator.adapters.catalogue import Catalogue
 from generator.build.engine import Engine
 
-SECONDS = 60
+SECONDS = 60 if THOROUGH else 10
 VIDEOS = 90
 pytestmark = pytest.mark.timeout(300)
 
@@ -80,7 +81,7 @@ def test_every_acknowledged_event_counts_once_while_pages_are_built(tmp_path: Pa
         while shown < len(acknowledged):  # each event is in one receipt, and in one only
             shown += builder.next().events
         assert shown == len(acknowledged)
-        assert len({seq for *_, seq in acknowledged}) == len(acknowledged) > 1000
+        assert len({seq for *_, seq in acknowledged}) == len(acknowledged) > 16 * SECONDS
         views = Counter(video for video, kind, _, _ in acknowledged if kind == "Viewed")
         assert count_of_views(builder.catalogue) - seen == views
         by_seq = sorted(acknowledged, key=lambda event: event[3])
