@@ -11,7 +11,7 @@ from paths import TEMPLATES
 from benchmarks import trial
 from generator.adapters.output import Output
 from generator.build.engine import Engine
-from generator.core.model import Event, EventKind, VideoId
+from generator.core.model import UNDOABLE, Event, EventKind, VideoId
 
 DAY_S = 86400
 
@@ -55,10 +55,13 @@ class History:
         self.there = set(range(1, videos + 1))
         self.away: set[int] = set()
         self.count = 0
+        self.opinions: list[Event] = []
 
     def event(self, kind: EventKind, video: int, **value: object) -> Event:
         self.count += 1
-        return Event(f"h{self.count}", kind, trial.NOW, "test", VideoId(video), value)
+        event = Event(f"h{self.count}", kind, trial.NOW, "test", VideoId(video), value)
+        self.opinions += [event] * (kind in UNDOABLE)
+        return event
 
     def draw(self) -> list[Event]:
         step = self.chance.choice(STEPS)
@@ -191,8 +194,26 @@ def new_rendition(history: History) -> list[Event]:
     return [history.event(EventKind.RENDITION_MADE, history.any_video(), rendition=copy)]
 
 
+def undo(history: History) -> list[Event]:
+    """Undo an event of people, or redo it: either changes nothing where it is so already."""
+    if not history.opinions:
+        return []
+    target = history.chance.choice(history.opinions)
+    kind = history.chance.choice(
+        [EventKind.EVENT_UNDONE, EventKind.EVENT_UNDONE, EventKind.EVENT_REDONE]
+    )
+    assert target.video is not None
+    return [history.event(kind, target.video, event=target.id)]
+
+
+def set_added_date(history: History) -> list[Event]:
+    added_at = trial.START + history.chance.randrange(10**6)
+    return [history.event(EventKind.ADDED_DATE_SET, history.any_video(), added_at=added_at)]
+
+
 STEPS = [
     *(add, add, rate, rate, unrate, vote, vote, view, view, favorite, favorite),
     *(tag, tag, retag, move, move, lose, find_again, new_poster),
     *(new_board, new_board, new_board, describe, describe, describe, new_rendition),
+    *(undo, undo, set_added_date),
 ]
