@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -17,6 +18,9 @@ _BY_PEOPLE = """(kind IN ('Rated', 'Unrated', 'Favorited', 'Unfavorited', 'Tagge
 _COLUMNS = """seq, id, kind, video, value, at, source, batch,
     EXISTS (SELECT 1 FROM undone WHERE undone.event = event.id)"""
 _MARKS = ", ".join(f"'{kind}'" for kind in sorted(UNDOABLE))
+
+_AT_ONCE = 500  # events in one transaction, some 0.8 s: others write in between
+Transaction = Callable[[], AbstractContextManager[None]]
 
 
 class NothingToUndoError(ReelshelfError):
@@ -123,28 +127,35 @@ class History:
             return self._select("batch = ? ORDER BY seq DESC", (events[0].batch,))
         return list(events)
 
-    def undo(self, events: Iterable[PastEvent], now: int, source: str) -> list[Event]:
-        """Undo events by new ones, in one batch; return those. Within a transaction.
+    def undo(
+        self, events: Iterable[PastEvent], now: int, source: str, transaction: Transaction
+    ) -> list[Event]:
+        """Undo events by new ones, in one batch; return those.
 
         Raises:
             NothingToUndoError: none of them can be undone.
         """
         targets = [event for event in events if event.kind in UNDOABLE and not event.is_undone]
-        return self._answer(EventKind.EVENT_UNDONE, targets, now, source)
+        return self._answer(EventKind.EVENT_UNDONE, targets, (now, source), transaction)
 
-    def redo(self, events: Iterable[PastEvent], now: int, source: str) -> list[Event]:
+    def redo(
+        self, events: Iterable[PastEvent], now: int, source: str, transaction: Transaction
+    ) -> list[Event]:
         """Have undone events count again, likewise.
 
         Raises:
             NothingToUndoError: none of them is undone.
         """
         targets = [event for event in events if event.is_undone]
-        return self._answer(EventKind.EVENT_REDONE, reversed(targets), now, source)
+        return self._answer(EventKind.EVENT_REDONE, targets[::-1], (now, source), transaction)
 
     def _answer(
-        self, kind: EventKind, targets: Iterable[PastEvent], now: int, source: str
+        self,
+        kind: EventKind,
+        targets: Sequence[PastEvent],
+        now_and_source: tuple[int, str],
+        transaction: Transaction,
     ) -> list[Event]:
-        targets = list(targets)
         if not targets:
             how = "undone" if kind is EventKind.EVENT_UNDONE else "redone"
             raise NothingToUndoError(
@@ -154,11 +165,20 @@ class History:
             )
         batch = uuid4().hex if len(targets) > 1 else ""
         answers = [
-            Event(uuid4().hex, kind, now, source, target.video, {"event": target.id}, batch=batch)
+            Event(
+                uuid4().hex,
+                kind,
+                *now_and_source,
+                target.video,
+                {"event": target.id},
+                batch=batch,
+            )
             for target in targets
         ]
-        for answer in answers:
-            event_log.append(self._connection, answer)
+        for start in range(0, len(answers), _AT_ONCE):
+            with transaction():
+                for answer in answers[start : start + _AT_ONCE]:
+                    event_log.append(self._connection, answer)
         return answers
 
     def _select(self, condition: str, values: Sequence[object]) -> list[PastEvent]:

@@ -336,22 +336,25 @@ class Catalogue(CheckedFile, CatalogueFiles):
         return History(self._connection)
 
     def undo(self, events: Iterable[PastEvent], now: int, source: str) -> list[Event]:
-        """Undo events by new ones, in one transaction; return those.
+        """Undo events by new ones, in one batch, and in transactions of limited length.
+
+        One that was interrupted is completed by the same undo again.
+
+        Returns:
+            The new events.
 
         Raises:
             NothingToUndoError: none of them can be undone.
         """
-        with self._transaction():
-            return self.history.undo(events, now, source)
+        return self.history.undo(events, now, source, self._transaction)
 
     def redo(self, events: Iterable[PastEvent], now: int, source: str) -> list[Event]:
-        """Have undone events count again, in one transaction; return the new events.
+        """Have undone events count again, likewise.
 
         Raises:
             NothingToUndoError: none of them is undone.
         """
-        with self._transaction():
-            return self.history.redo(events, now, source)
+        return self.history.redo(events, now, source, self._transaction)
 
     def at(self, instant: int) -> "Catalogue":
         """Return the catalogue as it was at an instant, in memory; it takes the whole log."""

@@ -146,3 +146,23 @@ def test_the_history_is_read_by_its_index() -> None:
             for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
         ]
         assert sum("event_by_people" in plan for plan in plans) == 2, plans
+
+
+def test_others_write_during_a_long_undo_and_an_interrupted_one_is_completed() -> None:
+    events = [event(f"e{n}", EventKind.VIEWED, batch="long") for n in range(1200)]
+    with catalogue_with(events) as catalogue:
+        begun = []
+        connection: sqlite3.Connection = catalogue._connection  # noqa: SLF001
+
+        def trace(statement: str) -> None:
+            begun.extend([statement] * statement.startswith("BEGIN"))
+            if len(begun) == 3:
+                connection.interrupt()
+
+        connection.set_trace_callback(trace)
+        with pytest.raises(sqlite3.OperationalError):
+            undo(catalogue, "long")
+        connection.set_trace_callback(None)
+        assert catalogue.stats([ONE])[0].views == 200
+        undo(catalogue, "long")
+        assert catalogue.stats([ONE])[0].views == 0
