@@ -5,6 +5,7 @@ it. A backup appears under its name when it is whole, checked and on the disk.
 """
 
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -84,7 +85,8 @@ def make_backup(
     with backup_lock(state), _translated(catalogue, output or folder):
         stray = tuple(remove_stray(state))
         target = _target(state, folder, output, now)
-        scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        # chosen at random: a file of this name is ours, also where a killed backup left it
+        scratch = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
         record = read_record(state)
         write_record(state, replace(record, temporary=(str(scratch),)))
         try:

@@ -252,3 +252,15 @@ def test_backups_may_not_be_where_they_are_served(site: Path) -> None:
     answer = command(site, "backup", environment={"REELSHELF_BACKUP_DIR": "elsewhere"})
     assert answer.code == 0
     assert len(list((site / "elsewhere").iterdir())) == 1
+
+
+def test_a_file_with_the_name_of_a_temporary_one_stays(file: Path) -> None:
+    backup = backed_up(file, NOW)
+    mine = backup.with_name(f".{backup.name}.{os.getpid()}.tmp")
+    mine.write_bytes(b"somebody put this here")
+    backup.unlink()
+
+    assert backed_up(file, NOW).name == backup.name
+    backed_up(file, NOW + DAY_S)
+
+    assert mine.read_bytes() == b"somebody put this here"
