@@ -177,9 +177,12 @@ def _count_anew(connection: sqlite3.Connection, target: Event, *, sign: int) -> 
         )
         return None
     assert target.video is not None, "people's events are about a video"
-    merged, path = connection.execute(
+    row = connection.execute(
         "SELECT merged_into, path FROM video WHERE id = ?", (target.video,)
     ).fetchone()
+    if row is None:  # a look at a time before the video was found
+        return target.video
+    merged, path = row
     video = target.video if merged is None else VideoId(merged)
     if merged is None and not path:
         return video  # it is forgotten, and all that was recorded of it

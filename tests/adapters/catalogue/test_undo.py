@@ -148,6 +148,15 @@ def test_the_history_is_read_by_its_index() -> None:
         assert sum("event_by_people" in plan for plan in plans) == 2, plans
 
 
+def test_the_past_may_lie_before_the_video_of_an_undone_event() -> None:
+    with catalogue_with([]) as catalogue:
+        opinion = Event("old", EventKind.RATED, 1, "import", ONE, {"stars": 3})
+        catalogue.append([opinion])
+        catalogue.undo(catalogue.history.find("old"), 2, "owner")
+        with catalogue.at(3) as past:
+            assert list(past.shown()) == []
+
+
 def test_others_write_during_a_long_undo_and_an_interrupted_one_is_completed() -> None:
     events = [event(f"e{n}", EventKind.VIEWED, batch="long") for n in range(1200)]
     with catalogue_with(events) as catalogue:
