@@ -187,5 +187,5 @@ def _tagged(name: str, response: Response) -> Response:
 
 def _success(**more: object) -> Response:
     """Return what was done; what is not known before a queue is left out."""
-    known = {name: value for name, value in more.items() if value is not None}
-    return json_response({"success": True, **known})
+    fields = {name: value for name, value in more.items() if value is not None}
+    return json_response({"success": True, **fields})

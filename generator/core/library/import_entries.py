@@ -182,13 +182,13 @@ class LibraryIndex:
         return [video for video in fitting if len(paths[video]) == longest]
 
 
-def _equal(one: str, other: str) -> bool:
-    return one == other
+def _equal(first: str, second: str) -> bool:
+    return first == second
 
 
-def _equal_normalized(one: str, other: str) -> bool:
-    return unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other)
+def _equal_normalized(first: str, second: str) -> bool:
+    return unicodedata.normalize("NFC", first) == unicodedata.normalize("NFC", second)
 
 
-def _equal_folded(one: str, other: str) -> bool:
-    return folded(one) == folded(other)
+def _equal_folded(first: str, second: str) -> bool:
+    return folded(first) == folded(second)
